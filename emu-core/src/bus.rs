@@ -1,0 +1,342 @@
+//! The physical bus: which region answers at which physical address.
+//!
+//! The map is replaced as a whole (a [`BusView`] is immutable and shared); a vCPU keeps the view that it has and
+//! looks at [`Bus::generation`] to learn that there is a newer one. A device may be remapped, or a flash switched
+//! between array and command mode, at any time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+use thiserror::Error;
+
+use crate::addr::{Pa, Size};
+use crate::ram::GuestRam;
+
+/// Who makes an access on the bus.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Requester {
+    /// A vCPU, by its index.
+    Cpu(u32),
+    /// A device: its StreamID, which is also the DeviceID that an ITS sees.
+    Device(u32),
+    /// The machine itself: loaders, debuggers, tests.
+    Machine,
+}
+
+/// The bus has no good answer: an external abort for a CPU, an aborted transaction for a device.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum BusFault {
+    /// Nothing decodes the address.
+    #[error("nothing answers at this address")]
+    Unmapped,
+    /// The region does not take an access of this size or kind.
+    #[error("the device refuses this access")]
+    Refused,
+}
+
+/// A device with registers. Offsets are from the start of its region; values are little-endian, zero-extended.
+/// Accesses come from several threads at once.
+pub trait MmioDevice: Send + Sync {
+    /// A short name for logs and maps, as `pl011@9000000`.
+    fn name(&self) -> &str;
+    /// Reads `size` at `offset`.
+    fn read(&self, offset: u64, size: Size, from: Requester) -> Result<u64, BusFault>;
+    /// Writes `size` at `offset`.
+    fn write(&self, offset: u64, size: Size, value: u64, from: Requester) -> Result<(), BusFault>;
+}
+
+/// What stands behind a region.
+#[derive(Clone)]
+pub enum Backing {
+    /// RAM: `ram` from byte `offset` on.
+    Ram(&'static GuestRam, u64),
+    /// Read as memory, written through the device: ROM, or flash in array mode.
+    Rom(&'static GuestRam, u64, Arc<dyn MmioDevice>),
+    /// Registers.
+    Mmio(Arc<dyn MmioDevice>),
+}
+
+/// A part of the physical address space.
+#[derive(Clone)]
+pub struct Region {
+    /// First address.
+    pub base: Pa,
+    /// Length in bytes.
+    pub size: u64,
+    /// What answers.
+    pub backing: Backing,
+}
+
+impl Region {
+    fn contains(&self, pa: Pa) -> bool {
+        pa.0.wrapping_sub(self.base.0) < self.size
+    }
+}
+
+/// Two regions would overlap.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("the region at {base} of {size:#x} bytes overlaps another one")]
+pub struct Overlap {
+    /// First address of the region that was refused.
+    pub base: Pa,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// The map at one moment; regions are sorted and do not overlap.
+#[derive(Clone, Default)]
+pub struct BusView {
+    regions: Vec<Region>,
+}
+
+impl BusView {
+    /// The region that holds `pa`.
+    #[must_use]
+    pub fn find(&self, pa: Pa) -> Option<&Region> {
+        let i = self.regions.partition_point(|r| r.base <= pa);
+        self.regions[..i].last().filter(|r| r.contains(pa))
+    }
+
+    /// All regions by address.
+    #[must_use]
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    fn insert(&mut self, region: Region) -> Result<(), Overlap> {
+        let overlap = Overlap { base: region.base, size: region.size };
+        let end = region.base.0.checked_add(region.size).ok_or(Overlap { ..overlap })?;
+        let i = self.regions.partition_point(|r| r.base < region.base);
+        let clash_before = i > 0 && self.regions[i - 1].base.0 + self.regions[i - 1].size > region.base.0;
+        let clash_after = self.regions.get(i).is_some_and(|r| r.base.0 < end);
+        if region.size == 0 || clash_before || clash_after {
+            return Err(overlap);
+        }
+        self.regions.insert(i, region);
+        Ok(())
+    }
+}
+
+/// The physical bus of a machine.
+#[derive(Default)]
+pub struct Bus {
+    view: RwLock<Arc<BusView>>,
+    generation: AtomicU64,
+}
+
+impl Bus {
+    /// An empty bus.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The map as it is now.
+    #[must_use]
+    pub fn view(&self) -> Arc<BusView> {
+        self.view.read().clone()
+    }
+
+    /// A number that grows whenever the map changes: who caches a translation to host memory drops it then.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Adds a region.
+    pub fn map(&self, base: Pa, size: u64, backing: Backing) -> Result<(), Overlap> {
+        self.change(|v| v.insert(Region { base, size, backing }))
+    }
+
+    /// Replaces the region that starts at `old` by one at `base` (dynamic remapping: a BAR that moves, a flash that
+    /// leaves array mode). `old` without a region only adds.
+    pub fn remap(&self, old: Pa, base: Pa, size: u64, backing: Backing) -> Result<(), Overlap> {
+        self.change(|v| {
+            v.regions.retain(|r| r.base != old);
+            v.insert(Region { base, size, backing })
+        })
+    }
+
+    /// Takes the region that starts at `base` away.
+    pub fn unmap(&self, base: Pa) {
+        let _ = self.change(|v| {
+            v.regions.retain(|r| r.base != base);
+            Ok(())
+        });
+    }
+
+    fn change(&self, f: impl FnOnce(&mut BusView) -> Result<(), Overlap>) -> Result<(), Overlap> {
+        let mut slot = self.view.write();
+        let mut next = (**slot).clone();
+        f(&mut next)?;
+        *slot = Arc::new(next);
+        self.generation.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+
+    /// One access of up to 8 bytes, wherever it goes.
+    pub fn read(&self, pa: Pa, size: Size, from: Requester) -> Result<u64, BusFault> {
+        self.view().read(pa, size, from)
+    }
+
+    /// One access of up to 8 bytes, wherever it goes.
+    pub fn write(&self, pa: Pa, size: Size, value: u64, from: Requester) -> Result<(), BusFault> {
+        self.view().write(pa, size, value, from)
+    }
+
+    /// Copies bytes out of memory and registers; stops at the first fault.
+    pub fn read_bytes(&self, pa: Pa, out: &mut [u8], from: Requester) -> Result<(), BusFault> {
+        let view = self.view();
+        view.spans(pa, out.len() as u64, |region, offset, at, len| {
+            let part = &mut out[at as usize..(at + len) as usize];
+            match &region.backing {
+                Backing::Ram(ram, o) | Backing::Rom(ram, o, _) => {
+                    ram.read(o + offset, part).ok_or(BusFault::Unmapped)
+                }
+                Backing::Mmio(dev) => pieces(offset, len, |o, done, size| {
+                    let v = dev.read(o, size, from)?.to_le_bytes();
+                    let n = size.bytes() as usize;
+                    part[done as usize..done as usize + n].copy_from_slice(&v[..n]);
+                    Ok(())
+                }),
+            }
+        })
+    }
+
+    /// Copies bytes into memory and registers; stops at the first fault.
+    pub fn write_bytes(&self, pa: Pa, bytes: &[u8], from: Requester) -> Result<(), BusFault> {
+        let view = self.view();
+        view.spans(pa, bytes.len() as u64, |region, offset, at, len| {
+            let part = &bytes[at as usize..(at + len) as usize];
+            match &region.backing {
+                Backing::Ram(ram, o) => ram.write(o + offset, part).ok_or(BusFault::Unmapped),
+                Backing::Rom(_, _, dev) | Backing::Mmio(dev) => pieces(offset, len, |o, done, size| {
+                    let mut v = [0; 8];
+                    let n = size.bytes() as usize;
+                    v[..n].copy_from_slice(&part[done as usize..done as usize + n]);
+                    dev.write(o, size, u64::from_le_bytes(v), from)
+                }),
+            }
+        })
+    }
+}
+
+/// Cuts `len` bytes at `offset` into naturally aligned accesses of at most 8 bytes.
+fn pieces(
+    offset: u64,
+    len: u64,
+    mut f: impl FnMut(u64, u64, Size) -> Result<(), BusFault>,
+) -> Result<(), BusFault> {
+    let mut done = 0;
+    while done < len {
+        let at = offset + done;
+        let fits = |s: &Size| at % s.bytes() == 0 && s.bytes() <= len - done;
+        let size = [Size::B8, Size::B4, Size::B2].into_iter().find(fits).unwrap_or(Size::B1);
+        f(at, done, size)?;
+        done += size.bytes();
+    }
+    Ok(())
+}
+
+impl BusView {
+    /// One access of up to 8 bytes.
+    pub fn read(&self, pa: Pa, size: Size, from: Requester) -> Result<u64, BusFault> {
+        let region = self.find(pa).ok_or(BusFault::Unmapped)?;
+        let offset = pa.0 - region.base.0;
+        match &region.backing {
+            Backing::Mmio(dev) => dev.read(offset, size, from).map(|v| v & size.mask()),
+            Backing::Ram(ram, o) | Backing::Rom(ram, o, _) => match size {
+                Size::B1 => ram.load_u8(o + offset).map(u64::from),
+                Size::B2 => ram.load_u16(o + offset).map(u64::from),
+                Size::B4 => ram.load_u32(o + offset).map(u64::from),
+                Size::B8 => ram.load_u64(o + offset),
+            }
+            .ok_or(BusFault::Unmapped),
+        }
+    }
+
+    /// One access of up to 8 bytes.
+    pub fn write(&self, pa: Pa, size: Size, value: u64, from: Requester) -> Result<(), BusFault> {
+        let region = self.find(pa).ok_or(BusFault::Unmapped)?;
+        let offset = pa.0 - region.base.0;
+        match &region.backing {
+            Backing::Mmio(dev) | Backing::Rom(_, _, dev) => {
+                dev.write(offset, size, value & size.mask(), from)
+            }
+            Backing::Ram(ram, o) => match size {
+                Size::B1 => ram.store_u8(o + offset, value as u8),
+                Size::B2 => ram.store_u16(o + offset, value as u16),
+                Size::B4 => ram.store_u32(o + offset, value as u32),
+                Size::B8 => ram.store_u64(o + offset, value),
+            }
+            .ok_or(BusFault::Unmapped),
+        }
+    }
+
+    fn spans(
+        &self,
+        pa: Pa,
+        len: u64,
+        mut f: impl FnMut(&Region, u64, u64, u64) -> Result<(), BusFault>,
+    ) -> Result<(), BusFault> {
+        let mut done = 0;
+        while done < len {
+            let at = Pa(pa.0.checked_add(done).ok_or(BusFault::Unmapped)?);
+            let region = self.find(at).ok_or(BusFault::Unmapped)?;
+            let offset = at.0 - region.base.0;
+            let n = (len - done).min(region.size - offset);
+            f(region, offset, done, n)?;
+            done += n;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parking_lot::Mutex;
+
+    struct Log(Mutex<Vec<(u64, Size, u64)>>);
+    impl MmioDevice for Log {
+        fn name(&self) -> &str {
+            "log"
+        }
+        fn read(&self, offset: u64, _: Size, _: Requester) -> Result<u64, BusFault> {
+            Ok(offset | 0xff00)
+        }
+        fn write(&self, offset: u64, size: Size, value: u64, _: Requester) -> Result<(), BusFault> {
+            self.0.lock().push((offset, size, value));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn decodes_and_refuses_overlap() {
+        let bus = Bus::new();
+        let ram = GuestRam::new(0x2000).unwrap();
+        let dev = Arc::new(Log(Mutex::default()));
+        bus.map(Pa(0x1000), 0x2000, Backing::Ram(ram, 0)).unwrap();
+        bus.map(Pa(0x3000), 0x1000, Backing::Mmio(dev.clone())).unwrap();
+        assert!(bus.map(Pa(0x2fff), 2, Backing::Ram(ram, 0)).is_err());
+        let me = Requester::Machine;
+        assert_eq!(bus.read(Pa(0x4000), Size::B1, me), Err(BusFault::Unmapped));
+        assert_eq!(bus.read(Pa(0x3004), Size::B1, me), Ok(0x04));
+        bus.write_bytes(Pa(0x2ffe), &[1, 2, 3, 4, 5, 6, 7], me).unwrap();
+        assert_eq!(bus.read(Pa(0x2ffe), Size::B2, me), Ok(0x0201));
+        assert_eq!(*dev.0.lock(), [(0, Size::B4, 0x0605_0403), (4, Size::B1, 7)]);
+    }
+
+    #[test]
+    fn remap_moves_a_region() {
+        let bus = Bus::new();
+        let ram = GuestRam::new(0x1000).unwrap();
+        bus.map(Pa(0x1000), 0x1000, Backing::Ram(ram, 0)).unwrap();
+        let before = bus.generation();
+        bus.remap(Pa(0x1000), Pa(0x9000), 0x1000, Backing::Ram(ram, 0)).unwrap();
+        assert!(bus.generation() > before);
+        assert_eq!(bus.read(Pa(0x1000), Size::B4, Requester::Machine), Err(BusFault::Unmapped));
+        assert_eq!(bus.read(Pa(0x9000), Size::B4, Requester::Machine), Ok(0));
+    }
+}

@@ -1,0 +1,273 @@
+//! One virtual clock for the whole machine, and timers on it.
+//!
+//! In [`Mode::RealTime`] virtual nanoseconds follow the host's monotonic clock, except while the machine is paused. In
+//! [`Mode::Counted`] they follow the number of instructions that the machine executed, so a run can be repeated.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+/// How virtual time passes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// With the host's monotonic clock.
+    RealTime,
+    /// By [`Clock::advance`]: so many nanoseconds for so many instructions.
+    Counted,
+}
+
+type Callback = Arc<dyn Fn() + Send + Sync>;
+
+#[derive(Default)]
+struct Queue {
+    /// Armed timers by (deadline, id).
+    armed: BTreeMap<(u64, u64), Callback>,
+    stop: bool,
+}
+
+/// The virtual clock. Shared by every component through an `Arc`.
+pub struct Clock {
+    mode: Mode,
+    start: Instant,
+    /// Real time: nanoseconds to subtract (time spent paused). Counted: the time itself.
+    base: AtomicU64,
+    paused_at: Mutex<Option<u64>>,
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    next_id: AtomicU64,
+}
+
+impl Clock {
+    /// A clock at zero. A real-time clock has a thread of its own that fires timers; it ends when the clock is dropped.
+    #[must_use]
+    pub fn new(mode: Mode) -> Arc<Self> {
+        let clock = Arc::new(Self {
+            mode,
+            start: Instant::now(),
+            base: AtomicU64::new(0),
+            paused_at: Mutex::new(None),
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+            next_id: AtomicU64::new(1),
+        });
+        if mode == Mode::RealTime {
+            let weak = Arc::downgrade(&clock);
+            let body = move || {
+                while let Some(clock) = weak.upgrade() {
+                    if !clock.serve() {
+                        break;
+                    }
+                }
+            };
+            // Without a thread no timer would ever fire; a host that cannot start one cannot run a machine.
+            std::thread::Builder::new()
+                .name("clock".into())
+                .spawn(body)
+                .expect("the host can start a thread");
+        }
+        clock
+    }
+
+    /// How time passes.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Virtual nanoseconds since the machine was made.
+    #[must_use]
+    pub fn now_ns(&self) -> u64 {
+        match self.mode {
+            Mode::Counted => self.base.load(Ordering::Acquire),
+            Mode::RealTime => {
+                if let Some(t) = *self.paused_at.lock() {
+                    return t;
+                }
+                (self.start.elapsed().as_nanos() as u64).wrapping_sub(self.base.load(Ordering::Acquire))
+            }
+        }
+    }
+
+    /// Counted mode: lets `ns` pass and fires what is due, in order of deadline, on this thread.
+    pub fn advance(&self, ns: u64) {
+        if self.mode == Mode::Counted {
+            let now = self.base.fetch_add(ns, Ordering::AcqRel) + ns;
+            self.fire_until(now);
+        }
+    }
+
+    /// The earliest deadline of any armed timer: where an idle machine in counted mode jumps to.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.queue.lock().armed.keys().next().map(|k| k.0)
+    }
+
+    /// Stops time (a paused machine).
+    pub fn pause(&self) {
+        let now = self.now_ns();
+        self.paused_at.lock().get_or_insert(now);
+    }
+
+    /// Lets time go on from where [`Clock::pause`] stopped it.
+    pub fn resume(&self) {
+        if let Some(t) = self.paused_at.lock().take() {
+            self.set_now(t);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Sets the time (restore of a snapshot).
+    pub fn set_now(&self, ns: u64) {
+        match self.mode {
+            Mode::Counted => self.base.store(ns, Ordering::Release),
+            Mode::RealTime => {
+                self.base.store((self.start.elapsed().as_nanos() as u64).wrapping_sub(ns), Ordering::Release);
+            }
+        }
+    }
+
+    fn fire_until(&self, now: u64) {
+        loop {
+            let due = {
+                let mut q = self.queue.lock();
+                match q.armed.first_entry() {
+                    Some(e) if e.key().0 <= now => e.remove(),
+                    _ => return,
+                }
+            };
+            due();
+        }
+    }
+
+    /// One round of the timer thread: false when the clock is being dropped.
+    fn serve(&self) -> bool {
+        let now = self.now_ns();
+        self.fire_until(now);
+        let mut q = self.queue.lock();
+        if q.stop {
+            return false;
+        }
+        // Bounded waits let the thread see that it holds the last reference.
+        let longest = Duration::from_millis(500);
+        let wait = match q.armed.keys().next() {
+            Some(&(deadline, _)) if self.paused_at.lock().is_none() => {
+                Duration::from_nanos(deadline.saturating_sub(now)).min(longest)
+            }
+            _ => longest,
+        };
+        if !wait.is_zero() {
+            self.changed.wait_for(&mut q, wait);
+        }
+        true
+    }
+}
+
+/// A one-shot timer. Its callback runs on the clock's thread (real time) or on the thread that advances the clock
+/// (counted); it must be quick and must not take locks that are held while a timer is set.
+pub struct Timer {
+    clock: Arc<Clock>,
+    id: u64,
+    callback: Callback,
+    armed_at: Mutex<Option<u64>>,
+}
+
+impl Timer {
+    /// A timer that is not armed.
+    #[must_use]
+    pub fn new(clock: &Arc<Clock>, callback: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            clock: clock.clone(),
+            id: clock.next_id.fetch_add(1, Ordering::Relaxed),
+            callback: Arc::new(callback),
+            armed_at: Mutex::new(None),
+        }
+    }
+
+    /// Arms the timer for `deadline` in virtual nanoseconds, in place of any earlier deadline. A deadline in the past
+    /// fires as soon as possible.
+    pub fn set(&self, deadline: u64) {
+        let mut armed = self.armed_at.lock();
+        if *armed == Some(deadline) {
+            // Re-arming for the same moment is common; insert again only if it has fired.
+            let q = self.clock.queue.lock();
+            if q.armed.contains_key(&(deadline, self.id)) {
+                return;
+            }
+        }
+        let mut q = self.clock.queue.lock();
+        if let Some(old) = armed.replace(deadline) {
+            q.armed.remove(&(old, self.id));
+        }
+        q.armed.insert((deadline, self.id), self.callback.clone());
+        let first = q.armed.keys().next().is_some_and(|k| k.1 == self.id);
+        drop(q);
+        if first {
+            self.clock.changed.notify_one();
+        }
+    }
+
+    /// Disarms the timer.
+    pub fn clear(&self) {
+        if let Some(old) = self.armed_at.lock().take() {
+            self.clock.queue.lock().armed.remove(&(old, self.id));
+        }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU32;
+
+    #[test]
+    fn counted_time_fires_in_order() {
+        let clock = Clock::new(Mode::Counted);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let timer = |n: u32| {
+            let log = log.clone();
+            Timer::new(&clock, move || log.lock().push(n))
+        };
+        let (a, b, c) = (timer(1), timer(2), timer(3));
+        a.set(300);
+        b.set(200);
+        c.set(250);
+        c.clear();
+        assert_eq!(clock.next_deadline(), Some(200));
+        clock.advance(250);
+        assert_eq!(*log.lock(), [2]);
+        clock.advance(100);
+        assert_eq!(*log.lock(), [2, 1]);
+        assert_eq!(clock.now_ns(), 350);
+    }
+
+    #[test]
+    fn real_time_fires_and_pauses() {
+        let clock = Clock::new(Mode::RealTime);
+        let hits = Arc::new(AtomicU32::new(0));
+        let h = hits.clone();
+        let t = Timer::new(&clock, move || {
+            h.fetch_add(1, Ordering::SeqCst);
+        });
+        t.set(clock.now_ns() + 2_000_000);
+        let begun = Instant::now();
+        while hits.load(Ordering::SeqCst) == 0 && begun.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(hits.load(Ordering::SeqCst), 1);
+        clock.pause();
+        let stopped = clock.now_ns();
+        std::thread::sleep(Duration::from_millis(3));
+        assert_eq!(clock.now_ns(), stopped);
+        clock.resume();
+        assert!(clock.now_ns() < stopped + 1_000_000_000);
+    }
+}

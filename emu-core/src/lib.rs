@@ -1,0 +1,21 @@
+//! The vocabulary of the machine: what every other crate speaks in.
+//!
+//! Addresses ([`addr`]), guest RAM ([`ram`]), the physical bus ([`bus`]), DMA ([`dma`]), interrupt lines and
+//! the GIC's internal interface ([`irq`]), one virtual clock with its timers ([`clock`]), the life of a
+//! component ([`lifecycle`]) and what the machine counts ([`metrics`]).
+//!
+//! # Invariants
+//! - This crate depends on nothing of the project.
+//! - Guest RAM is touched only through [`ram::GuestRam`] (devices through [`dma::DmaPort`]).
+//! - No component reads the host's clock: time is [`clock::Clock`]'s.
+
+pub mod addr;
+pub mod bus;
+pub mod clock;
+pub mod dma;
+pub mod irq;
+pub mod lifecycle;
+pub mod metrics;
+pub mod ram;
+
+pub use addr::{Ipa, Pa, Va};

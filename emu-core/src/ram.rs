@@ -1,0 +1,219 @@
+//! Guest RAM.
+//!
+//! # The rules
+//! 1. A block is mapped once and never unmapped: a [`GuestRam`] is leaked when it is made, so a host address
+//!    inside it is valid for the life of the process. One machine lives in one process; tests make small blocks.
+//! 2. Guest RAM is shared by vCPU threads, device threads and host-side tools without a lock. Every access is
+//!    therefore atomic (relaxed) at its natural size, or, for unaligned and bulk accesses, a sequence of such
+//!    accesses: torn values are possible exactly where the architecture allows them, undefined behaviour is not.
+//! 3. No Rust reference to the contents ever exists.
+//! 4. A block is followed by an inaccessible guard region, so an access that starts inside the block and is at most
+//!    16 bytes long never touches other memory of the host.
+
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+
+use memmap2::{MmapOptions, MmapRaw};
+use thiserror::Error;
+
+use crate::addr::PAGE_SIZE;
+
+/// Why a block of guest RAM could not be made.
+#[derive(Debug, Error)]
+pub enum RamError {
+    /// The host refused the mapping.
+    #[error("cannot map {size} bytes of guest RAM: {source}")]
+    Map {
+        /// Bytes asked for.
+        size: u64,
+        /// What the host said.
+        source: std::io::Error,
+    },
+    /// The size is zero or not a whole number of pages.
+    #[error("guest RAM of {0} bytes is not a whole number of 4 KiB pages")]
+    Size(u64),
+}
+
+/// A block of guest RAM, zeroed at first, touched page by page on demand.
+#[derive(Debug)]
+pub struct GuestRam {
+    base: *mut u8,
+    size: u64,
+}
+
+// SAFETY: the block is only accessed through atomics (see the rules at the head of the module), and `base` and
+// `size` never change.
+unsafe impl Send for GuestRam {}
+// SAFETY: as for Send.
+unsafe impl Sync for GuestRam {}
+
+macro_rules! word {
+    ($load:ident, $store:ident, $ty:ty, $atomic:ty) => {
+        /// Reads a little-endian value at byte `offset`; aligned ones are single-copy atomic. `None` outside the block.
+        #[must_use]
+        pub fn $load(&self, offset: u64) -> Option<$ty> {
+            const N: u64 = size_of::<$ty>() as u64;
+            self.check(offset, N)?;
+            if offset % N == 0 {
+                // SAFETY: in bounds (checked), aligned, and mapped for ever; atomics may race.
+                let cell = unsafe { <$atomic>::from_ptr(self.base.add(offset as usize).cast()) };
+                Some(<$ty>::from_le(cell.load(Ordering::Relaxed)))
+            } else {
+                let mut bytes = [0; N as usize];
+                self.read(offset, &mut bytes)?;
+                Some(<$ty>::from_le_bytes(bytes))
+            }
+        }
+        /// Writes a little-endian value at byte `offset`; aligned ones are single-copy atomic. `None` outside the block.
+        pub fn $store(&self, offset: u64, value: $ty) -> Option<()> {
+            const N: u64 = size_of::<$ty>() as u64;
+            self.check(offset, N)?;
+            if offset % N == 0 {
+                // SAFETY: in bounds (checked), aligned, and mapped for ever; atomics may race.
+                let cell = unsafe { <$atomic>::from_ptr(self.base.add(offset as usize).cast()) };
+                cell.store(value.to_le(), Ordering::Relaxed);
+                Some(())
+            } else {
+                self.write(offset, &value.to_le_bytes())
+            }
+        }
+    };
+}
+
+impl GuestRam {
+    /// Maps `size` bytes of zeroed RAM (a multiple of 4 KiB). The mapping lasts as long as the process.
+    pub fn new(size: u64) -> Result<&'static Self, RamError> {
+        if size == 0 || size % PAGE_SIZE != 0 {
+            return Err(RamError::Size(size));
+        }
+        let total = usize::try_from(size + PAGE_SIZE).map_err(|_| RamError::Size(size))?;
+        let map: MmapRaw = MmapOptions::new()
+            .len(total)
+            .no_reserve_swap()
+            .map_anon()
+            .map(Into::into)
+            .map_err(|source| RamError::Map { size, source })?;
+        let base = map.as_mut_ptr();
+        std::mem::forget(map);
+        Ok(Box::leak(Box::new(Self { base, size })))
+    }
+
+    /// The size in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The host address of byte `offset`, for code that caches translations. It stays valid for ever; use it only
+    /// with atomic accesses that stay in the same 4 KiB page (or run at most 16 bytes past it).
+    #[must_use]
+    pub fn host_ptr(&self, offset: u64) -> Option<*mut u8> {
+        self.check(offset, 1)?;
+        // SAFETY: in bounds of the mapping, as just checked.
+        Some(unsafe { self.base.add(offset as usize) })
+    }
+
+    fn check(&self, offset: u64, len: u64) -> Option<()> {
+        (offset.checked_add(len)? <= self.size).then_some(())
+    }
+
+    word!(load_u8, store_u8, u8, AtomicU8);
+    word!(load_u16, store_u16, u16, AtomicU16);
+    word!(load_u32, store_u32, u32, AtomicU32);
+    word!(load_u64, store_u64, u64, AtomicU64);
+
+    /// Copies bytes out of the block; `None` (and nothing copied) if they are not all inside it.
+    pub fn read(&self, offset: u64, out: &mut [u8]) -> Option<()> {
+        self.check(offset, out.len() as u64)?;
+        let mut at = offset as usize;
+        let mut rest = out;
+        while !rest.is_empty() {
+            if at % 8 == 0 && rest.len() >= 8 {
+                let (chunk, tail) = rest.split_at_mut(8);
+                // SAFETY: in bounds (checked above), 8-aligned.
+                let cell = unsafe { AtomicU64::from_ptr(self.base.add(at).cast()) };
+                chunk.copy_from_slice(&cell.load(Ordering::Relaxed).to_ne_bytes());
+                rest = tail;
+                at += 8;
+            } else {
+                // SAFETY: in bounds (checked above).
+                let cell = unsafe { AtomicU8::from_ptr(self.base.add(at)) };
+                rest[0] = cell.load(Ordering::Relaxed);
+                rest = &mut rest[1..];
+                at += 1;
+            }
+        }
+        Some(())
+    }
+
+    /// Copies bytes into the block; `None` (and nothing copied) if they do not all fit.
+    pub fn write(&self, offset: u64, bytes: &[u8]) -> Option<()> {
+        self.check(offset, bytes.len() as u64)?;
+        let mut at = offset as usize;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if let (0, Some((chunk, tail))) = (at % 8, rest.split_first_chunk::<8>()) {
+                // SAFETY: in bounds (checked above), 8-aligned.
+                let cell = unsafe { AtomicU64::from_ptr(self.base.add(at).cast()) };
+                cell.store(u64::from_ne_bytes(*chunk), Ordering::Relaxed);
+                rest = tail;
+                at += 8;
+            } else {
+                // SAFETY: in bounds (checked above).
+                let cell = unsafe { AtomicU8::from_ptr(self.base.add(at)) };
+                cell.store(rest[0], Ordering::Relaxed);
+                rest = &rest[1..];
+                at += 1;
+            }
+        }
+        Some(())
+    }
+
+    /// Atomically replaces the aligned doubleword at `offset` if it holds `expected`; gives what it held.
+    /// `None` if it is unaligned or outside. Used for descriptor updates (access flag, dirty state).
+    pub fn compare_exchange_u64(&self, offset: u64, expected: u64, new: u64) -> Option<u64> {
+        self.check(offset, 8)?;
+        if offset % 8 != 0 {
+            return None;
+        }
+        // SAFETY: in bounds and aligned, as just checked.
+        let cell = unsafe { AtomicU64::from_ptr(self.base.add(offset as usize).cast()) };
+        let done = cell.compare_exchange(expected.to_le(), new.to_le(), Ordering::SeqCst, Ordering::SeqCst);
+        Some(u64::from_le(done.unwrap_or_else(|seen| seen)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_bulk_agree() {
+        let ram = GuestRam::new(8192).unwrap();
+        ram.store_u64(8, 0x0102_0304_0506_0708).unwrap();
+        assert_eq!(ram.load_u8(8), Some(8));
+        assert_eq!(ram.load_u32(10), Some(0x0304_0506));
+        let mut b = [0; 11];
+        ram.read(5, &mut b).unwrap();
+        assert_eq!(b, [0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1]);
+        ram.write(4093, &[1, 2, 3, 4, 5]).unwrap();
+        assert_eq!(ram.load_u32(4094), Some(0x0504_0302));
+    }
+
+    #[test]
+    fn bounds_are_refused() {
+        let ram = GuestRam::new(4096).unwrap();
+        assert_eq!(ram.load_u64(4089), None);
+        assert_eq!(ram.store_u8(4096, 0), None);
+        assert_eq!(ram.read(u64::MAX, &mut [0; 2]), None);
+        assert!(GuestRam::new(100).is_err());
+    }
+
+    #[test]
+    fn compare_exchange() {
+        let ram = GuestRam::new(4096).unwrap();
+        assert_eq!(ram.compare_exchange_u64(16, 0, 7), Some(0));
+        assert_eq!(ram.compare_exchange_u64(16, 0, 9), Some(7));
+        assert_eq!(ram.load_u64(16), Some(7));
+        assert_eq!(ram.compare_exchange_u64(17, 0, 9), None);
+    }
+}
