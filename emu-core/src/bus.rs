@@ -231,7 +231,7 @@ fn pieces(
     let mut done = 0;
     while done < len {
         let at = offset + done;
-        let fits = |s: &Size| at % s.bytes() == 0 && s.bytes() <= len - done;
+        let fits = |s: &Size| at.is_multiple_of(s.bytes()) && s.bytes() <= len - done;
         let size = [Size::B8, Size::B4, Size::B2].into_iter().find(fits).unwrap_or(Size::B1);
         f(at, done, size)?;
         done += size.bytes();

@@ -53,7 +53,7 @@ macro_rules! word {
         pub fn $load(&self, offset: u64) -> Option<$ty> {
             const N: u64 = size_of::<$ty>() as u64;
             self.check(offset, N)?;
-            if offset % N == 0 {
+            if offset & (N - 1) == 0 {
                 // SAFETY: in bounds (checked), aligned, and mapped for ever; atomics may race.
                 let cell = unsafe { <$atomic>::from_ptr(self.base.add(offset as usize).cast()) };
                 Some(<$ty>::from_le(cell.load(Ordering::Relaxed)))
@@ -67,7 +67,7 @@ macro_rules! word {
         pub fn $store(&self, offset: u64, value: $ty) -> Option<()> {
             const N: u64 = size_of::<$ty>() as u64;
             self.check(offset, N)?;
-            if offset % N == 0 {
+            if offset & (N - 1) == 0 {
                 // SAFETY: in bounds (checked), aligned, and mapped for ever; atomics may race.
                 let cell = unsafe { <$atomic>::from_ptr(self.base.add(offset as usize).cast()) };
                 cell.store(value.to_le(), Ordering::Relaxed);
@@ -82,7 +82,7 @@ macro_rules! word {
 impl GuestRam {
     /// Maps `size` bytes of zeroed RAM (a multiple of 4 KiB). The mapping lasts as long as the process.
     pub fn new(size: u64) -> Result<&'static Self, RamError> {
-        if size == 0 || size % PAGE_SIZE != 0 {
+        if size == 0 || !size.is_multiple_of(PAGE_SIZE) {
             return Err(RamError::Size(size));
         }
         let total = usize::try_from(size + PAGE_SIZE).map_err(|_| RamError::Size(size))?;
@@ -127,7 +127,7 @@ impl GuestRam {
         let mut at = offset as usize;
         let mut rest = out;
         while !rest.is_empty() {
-            if at % 8 == 0 && rest.len() >= 8 {
+            if at.is_multiple_of(8) && rest.len() >= 8 {
                 let (chunk, tail) = rest.split_at_mut(8);
                 // SAFETY: in bounds (checked above), 8-aligned.
                 let cell = unsafe { AtomicU64::from_ptr(self.base.add(at).cast()) };
@@ -172,7 +172,7 @@ impl GuestRam {
     /// `None` if it is unaligned or outside. Used for descriptor updates (access flag, dirty state).
     pub fn compare_exchange_u64(&self, offset: u64, expected: u64, new: u64) -> Option<u64> {
         self.check(offset, 8)?;
-        if offset % 8 != 0 {
+        if !offset.is_multiple_of(8) {
             return None;
         }
         // SAFETY: in bounds and aligned, as just checked.

@@ -1,1 +1,33 @@
-//! .
+//! One AArch64 processing element: decoding, the IR that gives each instruction its meaning, the interpreter that runs
+//! it, exceptions, system registers, timers and the GIC CPU interface.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`decode`] | the table of A64 encodings |
+//! | [`lower`] | the meaning of each encoding, as IR; one file per encoding class |
+//! | [`ir`] | the IR: operations, blocks, builder, verifier, printer |
+//! | [`fp`], [`simd`] | exact functions behind the FP and vector operations of the IR |
+//! | [`interp`] | predecoded IR blocks and the loop that runs them |
+//! | [`mem`] | loads and stores: fast TLB, the walk, MMIO, exclusive monitor |
+//! | [`sysreg`] | the table of system registers, their access rules and effects |
+//! | [`exception`] | exception entry and return, syndromes, routing, interrupts |
+//! | [`timer`] | the generic timer |
+//! | [`gic`] | the GIC CPU interface and virtual CPU interface |
+//! | [`model`] | CPU models: ID registers and features |
+
+pub mod cpu;
+pub mod decode;
+pub mod doorbell;
+pub mod exception;
+pub mod features;
+pub mod fp;
+pub mod gic;
+pub mod interp;
+pub mod ir;
+pub mod lower;
+pub mod mem;
+pub mod model;
+pub mod regs;
+pub mod simd;
+pub mod sysreg;
+pub mod timer;

@@ -1,0 +1,48 @@
+//! Exceptions: what can be raised, where it is taken, what it reports.
+
+use crate::ir::ExcOp;
+
+/// Why a memory access was aborted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Abort {
+    /// Faulting virtual address.
+    pub va: u64,
+    /// DFSC or IFSC: six bits (Arm ARM, ESR_ELx, ISS encoding for an exception from a Data Abort).
+    pub status: u8,
+    /// The stage 2 translation faulted: taken to EL2.
+    pub stage2: bool,
+    /// A stage 2 fault on a stage 1 table walk.
+    pub s1ptw: bool,
+    /// The IPA, for stage 2 faults.
+    pub ipa: Option<u64>,
+    /// WnR.
+    pub write: bool,
+    /// CM: a cache maintenance or address translation instruction.
+    pub maintenance: bool,
+}
+
+/// A synchronous exception raised by an instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exception {
+    /// Asked for by the instruction itself.
+    Insn(ExcOp),
+    /// A trap whose target and syndrome are known: system register, WFx, ERET and other configurable traps.
+    Trap {
+        /// Exception level that it goes to (1: subject to HCR_EL2.TGE).
+        target: u8,
+        /// ESR_ELx.EC.
+        ec: u8,
+        /// ESR_ELx.ISS, 25 bits.
+        iss: u32,
+    },
+    /// Instruction abort.
+    Fetch(Abort),
+    /// Data abort.
+    Data(Abort),
+    /// PC alignment fault.
+    PcAlignment(u64),
+    /// SP alignment fault.
+    SpAlignment,
+    /// Execution with PSTATE.IL set.
+    IllegalState,
+}

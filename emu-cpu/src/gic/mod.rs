@@ -1,0 +1,1 @@
+//! The GIC CPU interface.

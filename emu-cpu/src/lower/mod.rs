@@ -1,0 +1,94 @@
+//! The meaning of every instruction, written once, as a lowering from its encoding to IR.
+//!
+//! One file per encoding class. A lowering function reads the fields of `l.word`, emits operations through `l.b`, and
+//! returns [`Flow::Next`], or the way the block ends. It returns [`Undefined`] for values of the fields that are not
+//! allocated; what it had emitted is then taken back.
+
+use crate::features::FeatureSet;
+use crate::ir::{Builder, Term};
+
+/// The encoding has field values that are UNDEFINED (or UNPREDICTABLE, which we make UNDEFINED too).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Undefined;
+
+/// What follows an instruction.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Flow {
+    /// The next instruction in the same block.
+    Next,
+    /// The block ends here.
+    End(Term),
+}
+
+/// The result of a lowering.
+pub type Lowered = Result<Flow, Undefined>;
+
+/// A lowering function.
+pub type LowerFn = fn(&mut Lower<'_>) -> Lowered;
+
+/// What the code of a block depends on beside its instructions. Part of the key that blocks are cached under.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Mode {
+    /// Current Exception level.
+    pub el: u8,
+    /// The SIMD&FP registers may be used; else each such instruction ends the block with [`crate::ir::ExcOp::FpAccess`].
+    pub fp_enabled: bool,
+}
+
+/// The context of one lowering.
+pub struct Lower<'a> {
+    /// Takes the operations.
+    pub b: &'a mut Builder,
+    /// The instruction.
+    pub word: u32,
+    /// Its address relative to the block's first instruction.
+    pub rel: i64,
+    /// What the CPU has.
+    pub features: FeatureSet,
+    /// What the block depends on.
+    pub mode: Mode,
+}
+
+impl Lower<'_> {
+    /// Bits `hi:lo` of the instruction.
+    #[must_use]
+    pub const fn bits(&self, hi: u32, lo: u32) -> u32 {
+        self.word >> lo & (u32::MAX >> (31 - (hi - lo)))
+    }
+    /// Bit `n` of the instruction.
+    #[must_use]
+    pub const fn bit(&self, n: u32) -> bool {
+        self.word >> n & 1 != 0
+    }
+    /// Bits `hi:lo` as a signed number.
+    #[must_use]
+    pub const fn signed(&self, hi: u32, lo: u32) -> i64 {
+        let width = hi - lo + 1;
+        (((self.bits(hi, lo) as u64) << (64 - width)) as i64) >> (64 - width)
+    }
+    /// Register field at bits 4:0.
+    #[must_use]
+    pub const fn rd(&self) -> u32 {
+        self.bits(4, 0)
+    }
+    /// Register field at bits 9:5.
+    #[must_use]
+    pub const fn rn(&self) -> u32 {
+        self.bits(9, 5)
+    }
+    /// Register field at bits 20:16.
+    #[must_use]
+    pub const fn rm(&self) -> u32 {
+        self.bits(20, 16)
+    }
+    /// Register field at bits 14:10.
+    #[must_use]
+    pub const fn ra(&self) -> u32 {
+        self.bits(14, 10)
+    }
+    /// The relative address of the next instruction.
+    #[must_use]
+    pub const fn next_rel(&self) -> i64 {
+        self.rel + 4
+    }
+}
