@@ -53,7 +53,7 @@ macro_rules! word {
         pub fn $load(&self, offset: u64) -> Option<$ty> {
             const N: u64 = size_of::<$ty>() as u64;
             self.check(offset, N)?;
-            if offset & (N - 1) == 0 {
+            if offset.is_multiple_of(N) {
                 // SAFETY: in bounds (checked), aligned, and mapped for ever; atomics may race.
                 let cell = unsafe { <$atomic>::from_ptr(self.base.add(offset as usize).cast()) };
                 Some(<$ty>::from_le(cell.load(Ordering::Relaxed)))
@@ -67,7 +67,7 @@ macro_rules! word {
         pub fn $store(&self, offset: u64, value: $ty) -> Option<()> {
             const N: u64 = size_of::<$ty>() as u64;
             self.check(offset, N)?;
-            if offset & (N - 1) == 0 {
+            if offset.is_multiple_of(N) {
                 // SAFETY: in bounds (checked), aligned, and mapped for ever; atomics may race.
                 let cell = unsafe { <$atomic>::from_ptr(self.base.add(offset as usize).cast()) };
                 cell.store(value.to_le(), Ordering::Relaxed);
