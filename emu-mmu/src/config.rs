@@ -88,6 +88,8 @@ pub const fn physical_size(ps: u64) -> u8 {
 }
 
 /// The parts of the architecture that change how translation works. A model's ID registers say the same.
+/// FEAT_TTL, FEAT_TTCNP and FEAT_BBM are not here: level hints, sharing and replacement without break-before-make are all
+/// correct with a TLB that ignores the hint, is private, and keeps the latest entry of a page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Features {
     /// Physical address size in bits: 32, 36, 40, 42, 44, 48 or 52 (ID_AA64MMFR0_EL1.PARange).

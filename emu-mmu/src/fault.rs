@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn hpfar() {
         let s2 = Fault { stage: Stage::S2, ipa: Some(0x4_1234_5678), ..F };
-        assert_eq!(s2.hpfar(), Some(0x4_1234_50));
+        assert_eq!(s2.hpfar(), Some(0x0412_3450));
         assert_eq!(Fault { kind: FaultKind::Permission, ..s2 }.hpfar(), None);
         assert!(Fault { kind: FaultKind::Permission, s1ptw: true, ..s2 }.hpfar().is_some());
         assert_eq!(F.hpfar(), None);

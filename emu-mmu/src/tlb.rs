@@ -204,11 +204,11 @@ impl Tlb {
     /// Finds the translation of `va`, which is canonical ([`crate::Stage1::canonical`]). Its `pa` and `ipa` are those of
     /// `va` itself. Permissions are the caller's to check ([`Translation::allows`]).
     pub fn lookup(&mut self, context: &TlbContext, va: u64) -> Option<Translation> {
-        for size in 0..SIZES.len() {
+        for (size, bits) in SIZES.into_iter().enumerate() {
             if self.in_use[size] == 0 {
                 continue;
             }
-            let page = va & !low_mask(SIZES[size].into());
+            let page = va & !low_mask(bits.into());
             let first = Self::set_of(va, size, context.vmid) * WAYS;
             for i in first..first + WAYS {
                 let k = &self.keys[i];

@@ -501,10 +501,9 @@ impl<M: TableMemory, O: Observer> Walker<'_, M, O> {
         let combined = stage2.attributes(d, attrs);
         // In stage 2 proper only: a device page of stage 1 has had its alignment fault already.
         let device = combined.is_device();
-        if device && purpose == Purpose::Output && self.request.unaligned {
-            if self.request.access != Access::Execute {
-                return Err(self.fault2(FaultKind::Alignment, level, ipa, purpose));
-            }
+        let data = purpose == Purpose::Output && self.request.access != Access::Execute;
+        if device && data && self.request.unaligned {
+            return Err(self.fault2(FaultKind::Alignment, level, ipa, purpose));
         }
         let permissions = stage2.permissions(self.features, d);
         self.check_stage2(stage2, permissions, device, purpose).map_err(|e| {
