@@ -1,1 +1,214 @@
-//! The processing element.
+//! One PE: its state, and how its parts hang together.
+//!
+//! [`Cpu`] is owned by its thread. What others may touch of it is in the [`Doorbell`]; what it asks of the machine goes
+//! through [`Machine`] and [`GicPort`].
+
+use std::sync::Arc;
+
+use emu_core::clock::Clock;
+use emu_core::irq::GicPort;
+use emu_core::metrics::Counters;
+
+use crate::doorbell::Doorbell;
+use crate::features::FeatureSet;
+use crate::lower::Mode;
+use crate::mem::Mem;
+use crate::model::{IdRegs, Model};
+use crate::psci::Machine;
+use crate::regs::{Pstate, Regs, SP};
+use crate::sysreg::{Reg, SysState};
+use crate::timer::Timers;
+
+/// What a PE is made of.
+pub struct CpuConfig {
+    /// Which CPU it is.
+    pub model: Arc<Model>,
+    /// It has EL2, and starts there; else it has EL1 and EL0 only.
+    pub el2: bool,
+    /// Number in the machine.
+    pub index: usize,
+    /// Its counters; it is their only writer.
+    pub counters: Arc<Counters>,
+    /// Its doorbell.
+    pub doorbell: Arc<Doorbell>,
+    /// The machine's clock.
+    pub clock: Arc<Clock>,
+    /// Its redistributor.
+    pub port: Arc<dyn GicPort>,
+    /// The machine.
+    pub machine: Arc<dyn Machine>,
+}
+
+/// Where a PE starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Entry {
+    /// The program counter.
+    pub pc: u64,
+    /// X0: the devicetree of the first PE, PSCI's context of another.
+    pub x0: u64,
+}
+
+/// A processing element.
+pub struct Cpu {
+    /// General and SIMD&FP registers, flags, PC.
+    pub regs: Regs,
+    /// PSTATE but for the flags. Change EL and SPSel only through [`Cpu::set_level`].
+    pub pstate: Pstate,
+    /// The stored system registers.
+    pub sys: SysState,
+    /// What the model has.
+    pub features: FeatureSet,
+    /// The model.
+    pub model: Arc<Model>,
+    /// The values of its ID registers.
+    pub ids: IdRegs,
+    /// EL2 is implemented.
+    pub el2: bool,
+    /// Number in the machine.
+    pub index: usize,
+    /// MPIDR_EL1 as EL2 (or EL1 without EL2) sees it.
+    pub mpidr: u64,
+    /// What this PE counts.
+    pub counters: Arc<Counters>,
+    /// What others ring to get its attention.
+    pub doorbell: Arc<Doorbell>,
+    /// The machine's clock.
+    pub clock: Arc<Clock>,
+    /// What loads and stores keep.
+    pub mem: Mem,
+    /// The generic timers.
+    pub timers: Timers,
+    /// The redistributor.
+    pub port: Arc<dyn GicPort>,
+    /// The machine.
+    pub machine: Arc<dyn Machine>,
+    /// A physical SError that is pending, with the ISS it reports.
+    pub serror: Option<u32>,
+    /// PSCI CPU_SUSPEND asked for a sleep as by WFI; taken and cleared by the run loop.
+    pub standby: bool,
+    /// Where the PE came out of reset (RVBAR_ELx).
+    pub entry: Entry,
+    /// Something has changed that translation, [`Cpu::mode`] or the choice of interrupts depends on: Exception level,
+    /// PSTATE, control registers. Set here, taken and cleared by the run loop.
+    pub context_changed: bool,
+    /// The answer of [`Cpu::fp_enabled`], found again by [`Cpu::refresh`].
+    pub(crate) fp_enabled: bool,
+    /// The effective value of HCR_EL2, found again by [`Cpu::refresh`].
+    pub(crate) hcr: u64,
+}
+
+impl Cpu {
+    /// A PE in its reset state at address 0.
+    #[must_use]
+    pub fn new(config: CpuConfig) -> Self {
+        let CpuConfig { model, el2, index, counters, doorbell, clock, port, machine } = config;
+        let mut cpu = Self {
+            regs: Regs::default(),
+            pstate: Pstate::default(),
+            sys: SysState::default(),
+            features: model.features,
+            ids: IdRegs::new(&model, el2),
+            timers: Timers::new(&clock, doorbell.clone()),
+            model,
+            el2,
+            index,
+            mpidr: mpidr_of(index),
+            counters,
+            doorbell,
+            clock,
+            mem: Mem::default(),
+            port,
+            machine,
+            serror: None,
+            standby: false,
+            entry: Entry::default(),
+            context_changed: true,
+            fp_enabled: false,
+            hcr: 0,
+        };
+        cpu.reset(Entry::default());
+        cpu
+    }
+
+    /// What code depends on beside its instructions.
+    #[inline]
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        Mode { el: self.pstate.el, fp_enabled: self.fp_enabled }
+    }
+
+    /// SIMD&FP registers may be used at the current Exception level.
+    #[inline]
+    #[must_use]
+    pub fn fp_enabled(&self) -> bool {
+        self.fp_enabled
+    }
+
+    /// To the state after reset (Arm ARM, D1.9), at `entry` in the highest Exception level.
+    pub fn reset(&mut self, entry: Entry) {
+        self.regs = Regs { pc: entry.pc, ..Regs::default() };
+        self.regs.x[0] = entry.x0;
+        self.pstate =
+            Pstate { el: if self.el2 { 2 } else { 1 }, sp_sel: true, daif: 15, ..Pstate::default() };
+        self.sys = SysState::default();
+        self.serror = None;
+        self.standby = false;
+        self.entry = entry;
+        self.refresh();
+    }
+
+    /// Finds again what is derived from registers and PSTATE. Called after every change of what it depends on.
+    pub fn refresh(&mut self) {
+        self.hcr = crate::sysreg::effective_hcr(self.sys[Reg::HCR_EL2], self.el2, self.features);
+        self.fp_enabled = self.fp_trap().is_none();
+        self.context_changed = true;
+    }
+
+    /// Where the current stack pointer lives when it is not current.
+    fn sp_slot(&self) -> Reg {
+        match (self.pstate.sp_sel, self.pstate.el) {
+            (true, 1) => Reg::SP_EL1,
+            (true, 2) => Reg::SP_EL2,
+            _ => Reg::SP_EL0,
+        }
+    }
+
+    /// Changes Exception level and stack pointer selection.
+    pub fn set_level(&mut self, el: u8, sp_sel: bool) {
+        let old = self.sp_slot();
+        self.sys[old] = self.regs.x[SP];
+        self.pstate.el = el;
+        self.pstate.sp_sel = sp_sel;
+        self.regs.x[SP] = self.sys[self.sp_slot()];
+        self.refresh();
+    }
+
+    /// A stack pointer, in use or not.
+    #[must_use]
+    pub fn sp(&self, reg: Reg) -> u64 {
+        if self.sp_slot() == reg { self.regs.x[SP] } else { self.sys[reg] }
+    }
+
+    /// Writes a stack pointer, in use or not.
+    pub fn set_sp(&mut self, reg: Reg, value: u64) {
+        if self.sp_slot() == reg {
+            self.regs.x[SP] = value;
+        } else {
+            self.sys[reg] = value;
+        }
+    }
+
+    /// Effective value of HCR_EL2: 0 without EL2 (but for RW), see [`crate::sysreg::effective_hcr`].
+    #[inline]
+    #[must_use]
+    pub fn hcr(&self) -> u64 {
+        self.hcr
+    }
+}
+
+/// MPIDR_EL1 of the PE `index`: Aff0 in clusters of 16 (what one SGI target list reaches), then Aff1 and Aff2; bit 31 is RES1.
+#[must_use]
+pub const fn mpidr_of(index: usize) -> u64 {
+    let i = index as u64;
+    1 << 31 | i & 15 | (i >> 4 & 0xff) << 8 | (i >> 12 & 0xff) << 16
+}

@@ -13,7 +13,9 @@
 //! | [`exception`] | exception entry and return, syndromes, routing, interrupts |
 //! | [`timer`] | the generic timer |
 //! | [`gic`] | the GIC CPU interface and virtual CPU interface |
+//! | [`psci`] | PSCI and SMCCC calls, served in place of firmware |
 //! | [`model`] | CPU models: ID registers and features |
+//! | [`cpu`] | one PE: all of the above together |
 
 pub mod cpu;
 pub mod decode;
@@ -27,6 +29,7 @@ pub mod ir;
 pub mod lower;
 pub mod mem;
 pub mod model;
+pub mod psci;
 pub mod regs;
 pub mod simd;
 pub mod sysreg;

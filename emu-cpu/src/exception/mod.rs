@@ -1,4 +1,24 @@
 //! Exceptions: what can be raised, where it is taken, what it reports.
+//!
+//! | file | what |
+//! |---|---|
+//! | `entry` | taking an exception: vector, SPSR, ELR, PSTATE |
+//! | `route` | which Exception level a synchronous exception goes to, and its syndrome |
+//! | `syndrome` | the parts of ESR_ELx that are decoded from the instruction |
+//! | `interrupt` | asynchronous exceptions: masking, routing, WFI and WFE |
+//! | `eret` | exception return |
+//! | `debug` | self-hosted debug: breakpoints, watchpoints, software step |
+
+mod debug;
+mod entry;
+mod eret;
+mod interrupt;
+mod route;
+pub mod syndrome;
+
+pub use debug::StepState;
+pub use interrupt::WaitKind;
+pub use syndrome::ec;
 
 use crate::ir::ExcOp;
 
@@ -45,4 +65,20 @@ pub enum Exception {
     SpAlignment,
     /// Execution with PSTATE.IL set.
     IllegalState,
+    /// A breakpoint register matched the instruction.
+    Breakpoint,
+    /// A watchpoint register matched the access.
+    Watchpoint {
+        /// Address that matched.
+        va: u64,
+        /// WnR.
+        write: bool,
+        /// CM.
+        maintenance: bool,
+    },
+    /// The software step exception, before an instruction (Arm ARM, D2.12).
+    SoftwareStep {
+        /// EX: the instruction stepped was a load-exclusive; `None` if it is not known (ISV = 0).
+        exclusive: Option<bool>,
+    },
 }

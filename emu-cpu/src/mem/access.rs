@@ -13,7 +13,6 @@ use super::translate::{
 };
 use crate::cpu::Cpu;
 use crate::exception::Exception;
-use crate::features::Feat;
 use crate::ir::{Acc, AtomicOp, MemSize, Order};
 
 const PAGE_OFFSET: u64 = 4095;
@@ -93,7 +92,7 @@ fn load_slow(cpu: &mut Cpu, va: u64, bytes: u64, unprivileged: bool) -> Result<u
         return load_crossing(cpu, va, bytes, how);
     }
     match data(cpu, va, how)? {
-        Target::Ram(p) | Target::Rom(p, _) => Ok(load_host(HostPtr::new(p), bytes)),
+        Target::Ram(p, _) | Target::Rom(p, _) => Ok(load_host(HostPtr::new(p), bytes)),
         Target::Mmio(pa) => load_mmio(cpu, pa, va, bytes),
     }
 }
@@ -114,7 +113,7 @@ fn load_crossing(cpu: &mut Cpu, va: u64, bytes: u64, how: How) -> Result<u128, E
     for i in 0..bytes {
         let at = va.wrapping_add(i);
         let byte = match data(cpu, at, how)? {
-            Target::Ram(p) | Target::Rom(p, _) => u64::from(HostPtr::new(p).load_u8()),
+            Target::Ram(p, _) | Target::Rom(p, _) => u64::from(HostPtr::new(p).load_u8()),
             Target::Mmio(pa) => mmio_read(cpu, pa, at, 1)?,
         };
         value |= u128::from(byte & 0xff) << (8 * i);
@@ -161,24 +160,18 @@ fn store_slow(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, unprivileged: boo
         return store_crossing(cpu, va, bytes, value, how);
     }
     match data(cpu, va, how)? {
-        Target::Ram(p) => {
+        Target::Ram(p, pa) => {
             store_host(HostPtr::new(p), bytes, value);
-            wrote(cpu, va, how)
+            wrote(cpu, pa);
+            Ok(())
         }
         Target::Rom(_, pa) | Target::Mmio(pa) => store_mmio(cpu, pa, va, bytes, value),
     }
 }
 
-/// A store went to RAM through the slow path: code that was made from the page is out of date. (The translation was just
-/// found, so asking for it again cannot fail but for a racing TLBI, which is served between blocks only.)
-fn wrote(cpu: &mut Cpu, va: u64, how: How) -> Result<(), Exception> {
-    let pa = physical(cpu, va, how)?;
+/// A store went to RAM through the slow path: code that was made from the page is out of date.
+fn wrote(cpu: &Cpu, pa: Pa) {
     cpu.mem.shared.code.wrote(pa.page_number());
-    Ok(())
-}
-
-fn physical(cpu: &mut Cpu, va: u64, how: How) -> Result<Pa, Exception> {
-    super::translate::physical(cpu, va, how)
 }
 
 fn store_mmio(cpu: &mut Cpu, pa: Pa, va: u64, bytes: u64, value: u128) -> Result<(), Exception> {
@@ -196,9 +189,9 @@ fn store_crossing(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, how: How) -> 
         let at = va.wrapping_add(i);
         let byte = (value >> (8 * i)) as u8;
         match data(cpu, at, how)? {
-            Target::Ram(p) => {
+            Target::Ram(p, pa) => {
                 HostPtr::new(p).store_u8(byte);
-                wrote(cpu, at, how)?;
+                wrote(cpu, pa);
             }
             Target::Rom(_, pa) | Target::Mmio(pa) => mmio_write(cpu, pa, at, 1, u64::from(byte))?,
         }
@@ -206,18 +199,16 @@ fn store_crossing(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, how: How) -> 
     Ok(())
 }
 
-/// Ordered, exclusive and atomic accesses must be aligned; with FEAT_LSE2 it is enough to stay inside 16 bytes.
-fn check_ordered(cpu: &Cpu, va: u64, bytes: u64, write: bool) -> Result<(), Exception> {
-    let aligned = va & (bytes - 1) == 0;
-    let inside = cpu.features.has(Feat::Lse2) && (va & 15) + bytes <= 16 && !alignment_checked(cpu);
-    if aligned || inside { Ok(()) } else { Err(alignment_fault(va, write)) }
+/// Ordered, exclusive and atomic accesses must be aligned (no model has FEAT_LSE2).
+fn check_ordered(va: u64, bytes: u64, write: bool) -> Result<(), Exception> {
+    if va & (bytes - 1) == 0 { Ok(()) } else { Err(alignment_fault(va, write)) }
 }
 
 /// A load that is not plain: ordered, unprivileged, or of elements.
 pub fn load_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result<u128, Exception> {
     let bytes = size.bytes();
     if acc.order != Order::Plain {
-        check_ordered(cpu, va, bytes, false)?;
+        check_ordered(va, bytes, false)?;
     }
     check_elements(cpu, va, acc, false)?;
     let value = if acc.unpriv { load_slow(cpu, va, bytes, true)? } else { load_elements(cpu, va, size, acc)? };
@@ -231,7 +222,7 @@ pub fn load_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result<u128
 pub fn store_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, value: u128) -> Result<(), Exception> {
     let bytes = size.bytes();
     if acc.order != Order::Plain {
-        check_ordered(cpu, va, bytes, true)?;
+        check_ordered(va, bytes, true)?;
         fence(Ordering::Release);
     }
     check_elements(cpu, va, acc, true)?;
@@ -284,7 +275,7 @@ fn store_elements(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, value: u128) 
 
 /// Host memory for an atomic access. Memory that has no atomics (registers) is an unsupported atomic fault.
 fn atomic_target(cpu: &mut Cpu, va: u64, bytes: u64, access: Access) -> Result<HostPtr, Exception> {
-    check_ordered(cpu, va, bytes, access != Access::Read)?;
+    check_ordered(va, bytes, access != Access::Read)?;
     let fast = match (bytes, access) {
         (_, Access::Read) => None,
         (1, _) => cpu.mem.fast.write::<1>(va),
@@ -298,9 +289,9 @@ fn atomic_target(cpu: &mut Cpu, va: u64, bytes: u64, access: Access) -> Result<H
     }
     let how = How { access, unprivileged: false, unaligned: va & (bytes - 1) != 0 };
     match data(cpu, va, how)? {
-        Target::Ram(p) => {
+        Target::Ram(p, pa) => {
             if access != Access::Read {
-                wrote(cpu, va, how)?;
+                wrote(cpu, pa);
             }
             Ok(HostPtr::new(p))
         }
@@ -315,7 +306,7 @@ fn atomic_target(cpu: &mut Cpu, va: u64, bytes: u64, access: Access) -> Result<H
 /// A load-exclusive: remembers what it saw.
 pub fn load_exclusive(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result<u128, Exception> {
     let bytes = size.bytes();
-    check_ordered(cpu, va, bytes, false)?;
+    check_ordered(va, bytes, false)?;
     let value = if size == MemSize::B16 {
         let p = atomic_target(cpu, va, bytes, Access::Read)?;
         atomic128::load(p)
@@ -339,7 +330,7 @@ pub fn store_exclusive(
     value: u128,
 ) -> Result<bool, Exception> {
     let bytes = size.bytes();
-    check_ordered(cpu, va, bytes, true)?;
+    check_ordered(va, bytes, true)?;
     let monitor = cpu.mem.exclusive.take();
     let Some(seen) = monitor.filter(|m| m.va == va && m.bytes == bytes) else {
         return Ok(false);
@@ -378,8 +369,7 @@ pub fn rmw(
     let p = atomic_target(cpu, va, size.bytes(), Access::ReadWrite)?;
     macro_rules! on {
         ($atomic:ty, $u:ty, $s:ty) => {{
-            // SAFETY: `atomic_target` gives an aligned address of guest RAM; an unaligned one inside 16 bytes (FEAT_LSE2,
-            // which no model with this path has) is refused above by the alignment check of the models without it.
+            // SAFETY: `atomic_target` gives an aligned address of guest RAM.
             let cell = unsafe { <$atomic>::from_ptr(p.raw().cast()) };
             let v = operand as $u;
             let o = Ordering::SeqCst;
@@ -475,8 +465,8 @@ pub(super) fn zero_block(cpu: &mut Cpu, block: u64, va: u64) -> Result<(), Excep
     let host = match fast {
         Some(p) => p.raw(),
         None => match data(cpu, block, how).map_err(|e| name_va(e, va))? {
-            Target::Ram(p) => {
-                wrote(cpu, block, how)?;
+            Target::Ram(p, pa) => {
+                wrote(cpu, pa);
                 p
             }
             Target::Rom(..) | Target::Mmio(_) => return Err(alignment_fault(va, true)),

@@ -47,7 +47,7 @@ impl TableMemory for Tables<'_> {
 /// What an access finds behind its address.
 pub(super) enum Target {
     /// RAM, at this host address.
-    Ram(*mut u8),
+    Ram(*mut u8, Pa),
     /// Memory that reads like RAM and is written through a device.
     Rom(*mut u8, Pa),
     /// Registers.
@@ -108,7 +108,7 @@ impl Mem {
         let region = self.view.find(pa)?;
         let offset = pa.0 - region.base.0;
         match &region.backing {
-            Backing::Ram(ram, o) => ram.host_ptr(o + offset).map(Target::Ram),
+            Backing::Ram(ram, o) => ram.host_ptr(o + offset).map(|p| Target::Ram(p, pa)),
             Backing::Rom(ram, o, _) => ram.host_ptr(o + offset).map(|p| Target::Rom(p, pa)),
             Backing::Mmio(_) => Some(Target::Mmio(pa)),
         }
@@ -117,7 +117,7 @@ impl Mem {
     /// Drops write tags of a physical page from which code is about to be made; if there were any, the page counts as
     /// written, for it may have been until now.
     pub(super) fn revoke_write(&mut self, page: u64) {
-        if let Some(Target::Ram(host)) = self.target(Pa(page << 12))
+        if let Some(Target::Ram(host, _)) = self.target(Pa(page << 12))
             && self.fast.revoke(host)
         {
             self.shared.code.wrote(page);
@@ -127,7 +127,7 @@ impl Mem {
     /// Says that code will be made from a physical page, and gives the generation that it will belong to.
     pub fn mark_code(&mut self, page: u64) -> u32 {
         if self.shared.mark_code(self.index, page)
-            && let Some(Target::Ram(host)) = self.target(Pa(page << 12))
+            && let Some(Target::Ram(host, _)) = self.target(Pa(page << 12))
         {
             self.fast.revoke(host);
         }
@@ -187,7 +187,7 @@ fn access_context(cpu: &Cpu, unprivileged: bool) -> Context {
 /// Puts the page into the fast TLB with what it may be used for.
 fn keep(cpu: &mut Cpu, va: u64, context: &Context, t: &Translation, target: &Target) {
     let (host, ram) = match *target {
-        Target::Ram(p) => (p, true),
+        Target::Ram(p, _) => (p, true),
         Target::Rom(p, _) => (p, false),
         Target::Mmio(_) => return,
     };
@@ -229,7 +229,7 @@ pub fn fetch(cpu: &mut Cpu, pc: u64) -> Result<Fetched, Exception> {
     }
     let t = result.map_err(|f| Exception::Fetch(abort_of(&f, false)))?;
     match cpu.mem.target(Pa(t.pa.0 & !0xfff)) {
-        Some(Target::Ram(p) | Target::Rom(p, _)) => {
+        Some(Target::Ram(p, _) | Target::Rom(p, _)) => {
             let fetched = Fetched { page: t.pa.page_number(), host: HostPage::new(p) };
             cpu.mem.fast.fill_fetch(pc, fetched.page, fetched.host, t.bits() > 12);
             Ok(fetched)
@@ -288,21 +288,6 @@ pub(super) fn alignment_fault(va: u64, write: bool) -> Exception {
         write,
     };
     Exception::Data(abort_of(&fault, false))
-}
-
-/// The physical address of a data access that was translated before.
-pub(super) fn physical(cpu: &mut Cpu, va: u64, how: How) -> Result<Pa, Exception> {
-    let context = access_context(cpu, how.unprivileged);
-    let request = Request {
-        va,
-        access: how.access,
-        privileged: context.privileged(),
-        pan: context.pan(),
-        unaligned: how.unaligned,
-        stage1_only: false,
-    };
-    let (result, _) = cpu.mem.translate(&context, &request);
-    result.map(|t| t.pa).map_err(|f| Exception::Data(abort_of(&f, false)))
 }
 
 impl Mem {

@@ -1,1 +1,64 @@
-//! System registers.
+//! The table of system registers and system instructions, their access rules and effects.
+//!
+//! Every register and instruction is one [`Row`]: encoding, name, feature, who may access it, what traps an access,
+//! where the value lives and what a write does. MRS, MSR and SYS ask the same rows, and so do reset, the debugger and
+//! documentation.
+
+mod bits;
+mod insn;
+mod state;
+
+pub use bits::{cptr, hcr, mdcr, sctlr};
+pub use insn::{AtOp, DcOp, IcOp, Reach, SysInsn, TlbiOp};
+pub use state::{Reg, SysState};
+
+use crate::cpu::Cpu;
+use crate::exception::Exception;
+use crate::features::{Feat, FeatureSet};
+use crate::ir::{ExcOp, PstateField, SysEnc};
+
+const UNDEFINED: Exception = Exception::Insn(ExcOp::Undefined);
+
+/// The value of HCR_EL2 that the PE acts on (Arm ARM, HCR_EL2: "behaves as 0 [1] for all purposes other than a direct
+/// read").
+#[must_use]
+pub fn effective_hcr(stored: u64, el2: bool, features: FeatureSet) -> u64 {
+    /// What a host ({E2H, TGE} = {1, 1}) keeps.
+    const HOST: u64 =
+        hcr::E2H | hcr::TGE | hcr::HCD | hcr::APK | hcr::API | hcr::FWB | hcr::TEA | hcr::FIEN | hcr::ENSCXT;
+    if !el2 {
+        return hcr::RW;
+    }
+    // EL1 is AArch64 only: RW is RAO/WI.
+    let mut h = stored | hcr::RW;
+    if !features.has(Feat::Vhe) {
+        h &= !hcr::E2H;
+    }
+    match (h & hcr::E2H != 0, h & hcr::TGE != 0) {
+        (true, true) => h & HOST | hcr::RW,
+        (false, true) => h | hcr::FMO | hcr::IMO | hcr::AMO,
+        _ => h,
+    }
+}
+
+impl Cpu {
+    /// MRS: the value of a register, read at the current Exception level into X`rt`.
+    pub fn mrs(&mut self, _enc: SysEnc, _rt: u8) -> Result<u64, Exception> {
+        Err(UNDEFINED)
+    }
+
+    /// MSR (register).
+    pub fn msr(&mut self, _enc: SysEnc, _rt: u8, _val: u64) -> Result<(), Exception> {
+        Err(UNDEFINED)
+    }
+
+    /// SYS: cache, TLB and address translation instructions.
+    pub fn sys_insn(&mut self, _enc: SysEnc, _rt: u8, _val: u64) -> Result<(), Exception> {
+        Err(UNDEFINED)
+    }
+
+    /// MSR (immediate).
+    pub fn msr_imm(&mut self, _field: PstateField, _imm: u8) -> Result<(), Exception> {
+        Err(UNDEFINED)
+    }
+}

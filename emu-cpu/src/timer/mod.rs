@@ -1,1 +1,191 @@
-//! The generic timer.
+//! The generic timer (Arm ARM, D11): two counters, four timers, the event stream.
+
+use std::sync::Arc;
+
+use emu_core::clock::{Clock, Timer};
+use emu_core::irq::{Kick, ppi};
+
+use crate::cpu::Cpu;
+use crate::doorbell::Doorbell;
+use crate::sysreg::{Reg, hcr};
+
+/// CNTx_CTL.
+pub(crate) mod ctl {
+    pub(crate) const ENABLE: u64 = 1;
+    pub(crate) const IMASK: u64 = 2;
+    pub(crate) const ISTATUS: u64 = 4;
+}
+
+/// One of the timers of a PE.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
+pub enum TimerId {
+    /// EL1 physical timer.
+    Physical,
+    /// EL1 virtual timer.
+    Virtual,
+    /// EL2 physical timer.
+    HypPhysical,
+    /// EL2 virtual timer (FEAT_VHE).
+    HypVirtual,
+}
+
+impl TimerId {
+    /// All four.
+    pub const ALL: [Self; 4] = [Self::Physical, Self::Virtual, Self::HypPhysical, Self::HypVirtual];
+
+    /// Its control and compare registers.
+    const fn regs(self) -> (Reg, Reg) {
+        match self {
+            Self::Physical => (Reg::CNTP_CTL_EL0, Reg::CNTP_CVAL_EL0),
+            Self::Virtual => (Reg::CNTV_CTL_EL0, Reg::CNTV_CVAL_EL0),
+            Self::HypPhysical => (Reg::CNTHP_CTL_EL2, Reg::CNTHP_CVAL_EL2),
+            Self::HypVirtual => (Reg::CNTHV_CTL_EL2, Reg::CNTHV_CVAL_EL2),
+        }
+    }
+
+    const fn ppi(self) -> u32 {
+        match self {
+            Self::Physical => ppi::PHYSICAL,
+            Self::Virtual => ppi::VIRTUAL,
+            Self::HypPhysical => ppi::HYP_PHYSICAL,
+            Self::HypVirtual => ppi::HYP_VIRTUAL,
+        }
+    }
+}
+
+/// What the timers keep beside their registers.
+pub struct Timers {
+    /// Levels of the four wires, as last driven.
+    level: [bool; 4],
+    /// Rings the doorbell when the next timer fires.
+    alarm: Timer,
+    /// What the alarm was last set to.
+    deadline: Option<u64>,
+}
+
+impl Timers {
+    /// Timers whose alarm rings `doorbell`.
+    #[must_use]
+    pub fn new(clock: &Arc<Clock>, doorbell: Arc<Doorbell>) -> Self {
+        Self { level: [false; 4], alarm: Timer::new(clock, move || doorbell.kick()), deadline: None }
+    }
+}
+
+impl Cpu {
+    /// The physical counter, CNTPCT_EL0.
+    #[must_use]
+    pub fn physical_count(&self) -> u64 {
+        self.model.ticks(self.clock.now_ns())
+    }
+
+    /// The count that a timer compares with. The offset applies to the EL1 virtual timer only; without EL2 it is 0.
+    fn count_of(&self, id: TimerId, physical: u64) -> u64 {
+        match id {
+            TimerId::Virtual => physical.wrapping_sub(self.sys[Reg::CNTVOFF_EL2]),
+            _ => physical,
+        }
+    }
+
+    /// The virtual counter as read at the current Exception level: CNTVOFF_EL2 does not count at EL2 with E2H, nor in
+    /// the EL0 of a host.
+    #[must_use]
+    pub fn virtual_count(&self) -> u64 {
+        let no_offset = match self.pstate.el {
+            2 => self.hcr & hcr::E2H != 0,
+            0 => self.hcr & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE,
+            _ => false,
+        };
+        let offset = if no_offset { 0 } else { self.sys[Reg::CNTVOFF_EL2] };
+        self.physical_count().wrapping_sub(offset)
+    }
+
+    /// The timer's condition is met: its count has reached CVAL (as a 64-bit unsigned comparison).
+    fn condition(&self, id: TimerId, physical: u64) -> bool {
+        self.count_of(id, physical) >= self.sys[id.regs().1]
+    }
+
+    pub(crate) fn timer_ctl(&self, id: TimerId) -> u64 {
+        let control = self.sys[id.regs().0];
+        let met = control & ctl::ENABLE != 0 && self.condition(id, self.physical_count());
+        control | if met { ctl::ISTATUS } else { 0 }
+    }
+
+    pub(crate) fn set_timer_ctl(&mut self, id: TimerId, value: u64) {
+        self.sys[id.regs().0] = value & (ctl::ENABLE | ctl::IMASK);
+        self.update_timers();
+    }
+
+    pub(crate) fn timer_cval(&self, id: TimerId) -> u64 {
+        self.sys[id.regs().1]
+    }
+
+    pub(crate) fn set_timer_cval(&mut self, id: TimerId, value: u64) {
+        self.sys[id.regs().1] = value;
+        self.update_timers();
+    }
+
+    /// TVAL: CVAL minus the count, as a signed 32-bit number that reads zero-extended.
+    pub(crate) fn timer_tval(&self, id: TimerId) -> u64 {
+        self.sys[id.regs().1].wrapping_sub(self.count_of(id, self.physical_count())) & 0xffff_ffff
+    }
+
+    pub(crate) fn set_timer_tval(&mut self, id: TimerId, value: u64) {
+        let count = self.count_of(id, self.physical_count());
+        self.sys[id.regs().1] = count.wrapping_add(value as u32 as i32 as u64);
+        self.update_timers();
+    }
+
+    /// Drives the timers' wires and sets the alarm for the next one. Called when a register of a timer has changed and
+    /// when the doorbell was rung for interrupts.
+    pub fn update_timers(&mut self) {
+        let physical = self.physical_count();
+        for id in TimerId::ALL {
+            let control = self.sys[id.regs().0];
+            let on = control & (ctl::ENABLE | ctl::IMASK) == ctl::ENABLE && self.condition(id, physical);
+            if on != self.timers.level[id as usize] {
+                self.timers.level[id as usize] = on;
+                self.port.set_ppi(id.ppi(), on);
+            }
+        }
+        // A deadline that is still to come is still set: setting it again would take the clock's locks for nothing.
+        let deadline = self.next_timer_deadline();
+        if deadline != self.timers.deadline {
+            self.timers.deadline = deadline;
+            match deadline {
+                Some(ns) => self.timers.alarm.set(ns),
+                None => self.timers.alarm.clear(),
+            }
+        }
+    }
+
+    /// When the next timer fires that is enabled, not masked and has not fired: virtual nanoseconds.
+    #[must_use]
+    pub fn next_timer_deadline(&self) -> Option<u64> {
+        let physical = self.physical_count();
+        TimerId::ALL
+            .into_iter()
+            .filter(|id| self.sys[id.regs().0] & (ctl::ENABLE | ctl::IMASK) == ctl::ENABLE)
+            .filter(|id| !self.condition(*id, physical))
+            .filter_map(|id| {
+                let left = self.sys[id.regs().1].wrapping_sub(self.count_of(id, physical));
+                // A deadline beyond the end of virtual time never comes.
+                physical.checked_add(left).and_then(|t| self.model.ns_of(t))
+            })
+            .min()
+    }
+
+    /// The period of the event stream that wakes WFE at the current Exception level, if it is on (CNTKCTL_EL1 and
+    /// CNTHCTL_EL2: EVNTEN, EVNTI).
+    #[must_use]
+    pub fn event_stream_period_ns(&self) -> Option<u64> {
+        let of = |control: u64| {
+            // EVNTEN is bit 2, EVNTI bits 7:4 in both: an event for each 0 to 1 (or 1 to 0) change of a counter bit.
+            (control & 4 != 0).then(|| 2u64 << (control >> 4 & 15)).and_then(|ticks| self.model.ns_of(ticks))
+        };
+        let host = self.hcr & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
+        let kernel = if host { None } else { of(self.sys[Reg::CNTKCTL_EL1]) };
+        let hyp = if self.el2 { of(self.sys[Reg::CNTHCTL_EL2]) } else { None };
+        kernel.into_iter().chain(hyp).min()
+    }
+}

@@ -1,0 +1,77 @@
+//! Exception return (Arm ARM, D1.5 and the pseudocode functions AArch64.ExceptionReturn and SetPSTATEFromPSR).
+
+use emu_core::metrics::Metric;
+
+use super::entry::spsr;
+use crate::cpu::Cpu;
+use crate::features::Feat;
+use crate::sysreg::{Reg, hcr};
+
+impl Cpu {
+    /// ERET at EL1 or EL2.
+    pub fn eret(&mut self) {
+        let (saved, ret) = if self.pstate.el == 2 {
+            (self.sys[Reg::SPSR_EL2], self.sys[Reg::ELR_EL2])
+        } else {
+            (self.sys[Reg::SPSR_EL1], self.sys[Reg::ELR_EL1])
+        };
+        self.counters.bump(Metric::ExceptionReturns);
+        let legal = self.return_is_legal(saved);
+        let step = self.step_bit_on_return(saved, legal);
+        let features = self.features;
+        let bit = |feat: Feat, bit: u64| features.has(feat) && saved & bit != 0;
+        if legal {
+            self.pstate.il = saved & spsr::IL != 0;
+            self.pstate.uao = bit(Feat::Uao, spsr::UAO);
+            self.pstate.dit = bit(Feat::Dit, spsr::DIT);
+            self.pstate.ssbs = bit(Feat::Ssbs, spsr::SSBS);
+            self.pstate.btype = if features.has(Feat::Bti) { (saved >> spsr::BTYPE & 3) as u8 } else { 0 };
+            self.pstate.tco = false;
+        } else {
+            self.pstate.il = true;
+        }
+        self.pstate.ss = step;
+        self.pstate.pan = bit(Feat::Pan, spsr::PAN);
+        self.pstate.daif = (saved >> spsr::DAIF & 15) as u8;
+        self.regs.nzcv = saved as u32 & 0xf000_0000;
+        if legal {
+            self.set_level((saved >> 2 & 3) as u8, saved & 1 != 0);
+        } else {
+            self.refresh();
+        }
+        self.regs.pc = self.branch_address(ret);
+        crate::mem::clear_exclusive(self);
+        self.doorbell.send_event();
+    }
+
+    /// False for an illegal exception return: AArch32, EL3, an EL that is higher than this one, EL1 while TGE is set,
+    /// reserved values of M.
+    fn return_is_legal(&self, saved: u64) -> bool {
+        let el = (saved >> 2 & 3) as u8;
+        let reserved = saved & spsr::AARCH32 != 0 || saved & 2 != 0 || el == 0 && saved & 1 != 0;
+        let from_el2_to_el1 = self.pstate.el == 2 && el == 1;
+        !reserved && el <= self.pstate.el && !(from_el2_to_el1 && self.hcr & hcr::TGE != 0)
+    }
+
+    /// Where a branch to `va` goes: with top byte ignore for instruction addresses, the tag is replaced by copies of
+    /// bit 55 (or zero at EL2 without E2H). Pseudocode function AArch64.BranchAddr.
+    #[must_use]
+    pub fn branch_address(&self, va: u64) -> u64 {
+        let host = self.hcr & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
+        let el2_regime = self.pstate.el == 2 || self.pstate.el == 0 && host;
+        let upper = va >> 55 & 1 != 0;
+        // TCR_ELx with two ranges: TBI0 37, TBI1 38, TBID0 51, TBID1 52; TCR_EL2 with one: TBI 20, TBID 29. The TBID
+        // bits belong to FEAT_PAuth and are RES0 without it.
+        if el2_regime && self.hcr & hcr::E2H == 0 {
+            return if self.sys[Reg::TCR_EL2] >> 20 & 1 != 0 { va & (u64::MAX >> 8) } else { va };
+        }
+        let tcr = self.sys[if el2_regime { Reg::TCR_EL2 } else { Reg::TCR_EL1 }];
+        if tcr >> if upper { 38 } else { 37 } & 1 == 0 {
+            va
+        } else if upper {
+            va | 0xff << 56
+        } else {
+            va & (u64::MAX >> 8)
+        }
+    }
+}

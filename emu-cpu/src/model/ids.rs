@@ -1,0 +1,269 @@
+//! ID registers, computed from what the model has: an ID register cannot advertise what is not there.
+//!
+//! [`FIELDS`] says which value of which field stands for which feature (Arm ARM, D17.2.60 and following). Exception
+//! levels are AArch64 only, so the AArch32 ID registers read as zero.
+
+use super::{Granules, Model};
+use crate::features::Feat;
+
+/// An ID register: its place among the 64 with op0 = 3, op1 = 0, CRn = 0, as CRm * 8 + op2.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+#[allow(non_camel_case_types, missing_docs, reason = "the names are the architecture's")]
+pub enum Id {
+    ID_AA64PFR0_EL1 = 4 * 8,
+    ID_AA64PFR1_EL1 = 4 * 8 + 1,
+    ID_AA64DFR0_EL1 = 5 * 8,
+    ID_AA64ISAR0_EL1 = 6 * 8,
+    ID_AA64ISAR1_EL1 = 6 * 8 + 1,
+    ID_AA64ISAR2_EL1 = 6 * 8 + 2,
+    ID_AA64MMFR0_EL1 = 7 * 8,
+    ID_AA64MMFR1_EL1 = 7 * 8 + 1,
+    ID_AA64MMFR2_EL1 = 7 * 8 + 2,
+}
+
+/// A field: the register, its lowest bit, and what each value needs, in the order of the values: the last value counts
+/// whose feature, and those of all values before it, are there. The field is 0 if the first is not.
+struct Field {
+    reg: Id,
+    lsb: u32,
+    name: &'static str,
+    values: &'static [(u8, Feat)],
+}
+
+const fn field(reg: Id, lsb: u32, name: &'static str, values: &'static [(u8, Feat)]) -> Field {
+    Field { reg, lsb, name, values }
+}
+
+use Feat as F;
+use Id::*;
+
+const FIELDS: &[Field] = &[
+    // EL1 and EL0: AArch64 only.
+    field(ID_AA64PFR0_EL1, 0, "EL0", &[(1, F::Base)]),
+    field(ID_AA64PFR0_EL1, 4, "EL1", &[(1, F::Base)]),
+    field(ID_AA64PFR0_EL1, 24, "GIC", &[(1, F::Base)]),
+    field(ID_AA64PFR0_EL1, 28, "RAS", &[(1, F::Ras)]),
+    field(ID_AA64PFR0_EL1, 48, "DIT", &[(1, F::Dit)]),
+    field(ID_AA64PFR0_EL1, 56, "CSV2", &[(2, F::Csv2)]),
+    field(ID_AA64PFR1_EL1, 0, "BT", &[(1, F::Bti)]),
+    field(ID_AA64PFR1_EL1, 4, "SSBS", &[(1, F::Ssbs), (2, F::Ssbs2)]),
+    // Debug: v8, with VHE, v8.2.
+    field(ID_AA64DFR0_EL1, 0, "DebugVer", &[(6, F::Base), (7, F::Vhe), (8, F::Ras)]),
+    field(ID_AA64ISAR0_EL1, 4, "AES", &[(1, F::Aes), (2, F::Pmull)]),
+    field(ID_AA64ISAR0_EL1, 8, "SHA1", &[(1, F::Sha1)]),
+    field(ID_AA64ISAR0_EL1, 12, "SHA2", &[(1, F::Sha256), (2, F::Sha512)]),
+    field(ID_AA64ISAR0_EL1, 16, "CRC32", &[(1, F::Crc32)]),
+    field(ID_AA64ISAR0_EL1, 20, "Atomic", &[(2, F::Lse)]),
+    field(ID_AA64ISAR0_EL1, 28, "RDM", &[(1, F::Rdm)]),
+    field(ID_AA64ISAR0_EL1, 32, "SHA3", &[(1, F::Sha3)]),
+    field(ID_AA64ISAR0_EL1, 36, "SM3", &[(1, F::Sm3)]),
+    field(ID_AA64ISAR0_EL1, 40, "SM4", &[(1, F::Sm4)]),
+    field(ID_AA64ISAR0_EL1, 44, "DP", &[(1, F::DotProd)]),
+    field(ID_AA64ISAR0_EL1, 48, "FHM", &[(1, F::Fhm)]),
+    field(ID_AA64ISAR0_EL1, 52, "TS", &[(1, F::FlagM), (2, F::FlagM2)]),
+    field(ID_AA64ISAR0_EL1, 56, "TLB", &[(1, F::TlbiOs), (2, F::TlbiRange)]),
+    field(ID_AA64ISAR0_EL1, 60, "RNDR", &[(1, F::Rng)]),
+    field(ID_AA64ISAR1_EL1, 0, "DPB", &[(1, F::Dpb), (2, F::Dpb2)]),
+    field(ID_AA64ISAR1_EL1, 12, "JSCVT", &[(1, F::Jscvt)]),
+    field(ID_AA64ISAR1_EL1, 16, "FCMA", &[(1, F::Fcma)]),
+    field(ID_AA64ISAR1_EL1, 20, "LRCPC", &[(1, F::Lrcpc), (2, F::Lrcpc2)]),
+    field(ID_AA64ISAR1_EL1, 32, "FRINTTS", &[(1, F::FrintTs)]),
+    field(ID_AA64ISAR1_EL1, 36, "SB", &[(1, F::Sb)]),
+    field(ID_AA64ISAR1_EL1, 44, "BF16", &[(1, F::Bf16)]),
+    field(ID_AA64ISAR1_EL1, 52, "I8MM", &[(1, F::I8mm)]),
+    field(ID_AA64ISAR2_EL1, 0, "WFxT", &[(2, F::Wfxt)]),
+    field(ID_AA64ISAR2_EL1, 16, "MOPS", &[(1, F::Mops)]),
+    // 16-bit ASIDs.
+    field(ID_AA64MMFR0_EL1, 4, "ASIDBits", &[(2, F::Base)]),
+    field(ID_AA64MMFR0_EL1, 56, "FGT", &[(1, F::Fgt)]),
+    field(ID_AA64MMFR0_EL1, 60, "ECV", &[(1, F::Ecv)]),
+    field(ID_AA64MMFR1_EL1, 0, "HAFDBS", &[(2, F::Hafdbs)]),
+    field(ID_AA64MMFR1_EL1, 4, "VMIDBits", &[(2, F::Vmid16)]),
+    field(ID_AA64MMFR1_EL1, 8, "VH", &[(1, F::Vhe)]),
+    field(ID_AA64MMFR1_EL1, 12, "HPDS", &[(1, F::Hpds)]),
+    field(ID_AA64MMFR1_EL1, 16, "LO", &[(1, F::Lor)]),
+    field(ID_AA64MMFR1_EL1, 20, "PAN", &[(1, F::Pan), (2, F::Pan2), (3, F::Pan3)]),
+    field(ID_AA64MMFR1_EL1, 28, "XNX", &[(1, F::Xnx)]),
+    field(ID_AA64MMFR1_EL1, 40, "HCX", &[(1, F::Hcx)]),
+    field(ID_AA64MMFR2_EL1, 0, "CnP", &[(1, F::Ttcnp)]),
+    field(ID_AA64MMFR2_EL1, 4, "UAO", &[(1, F::Uao)]),
+    field(ID_AA64MMFR2_EL1, 16, "VARange", &[(1, F::Lva)]),
+    field(ID_AA64MMFR2_EL1, 24, "NV", &[(1, F::Nv), (2, F::Nv2)]),
+    field(ID_AA64MMFR2_EL1, 28, "ST", &[(1, F::Ttst)]),
+    field(ID_AA64MMFR2_EL1, 32, "AT", &[(1, F::Lse2)]),
+    field(ID_AA64MMFR2_EL1, 36, "IDS", &[(1, F::Idst)]),
+    field(ID_AA64MMFR2_EL1, 40, "FWB", &[(1, F::S2fwb)]),
+    field(ID_AA64MMFR2_EL1, 48, "TTL", &[(1, F::Ttl)]),
+    field(ID_AA64MMFR2_EL1, 52, "BBM", &[(2, F::Bbm)]),
+    field(ID_AA64MMFR2_EL1, 56, "EVT", &[(2, F::Evt)]),
+    field(ID_AA64MMFR2_EL1, 60, "E0PD", &[(1, F::E0pd)]),
+];
+
+/// The values of the ID registers of a PE.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IdRegs([u64; 64]);
+
+impl IdRegs {
+    /// Those of `model`, with or without EL2.
+    #[must_use]
+    pub fn new(model: &Model, el2: bool) -> Self {
+        let mut ids = Self([0; 64]);
+        for f in FIELDS {
+            let have = f.values.iter().take_while(|(_, feat)| model.features.has(*feat)).last();
+            ids.put(f.reg, f.lsb, have.map_or(0, |(value, _)| *value));
+        }
+        ids.put(ID_AA64PFR0_EL1, 8, u8::from(el2));
+        ids.floating_point(model);
+        ids.debug(model);
+        ids.memory(model);
+        for (reg, lsb, value) in model.id_extra {
+            ids.put(*reg, *lsb, *value);
+        }
+        ids
+    }
+
+    /// The value of the register with op0 = 3, op1 = 0, CRn = 0 at CRm * 8 + op2; 0 for those that are reserved.
+    #[must_use]
+    pub fn get(&self, place: u8) -> u64 {
+        self.0[usize::from(place & 63)]
+    }
+
+    /// The value of a register.
+    #[must_use]
+    pub fn value(&self, reg: Id) -> u64 {
+        self.get(reg as u8)
+    }
+
+    fn put(&mut self, reg: Id, lsb: u32, value: u8) {
+        let word = &mut self.0[reg as usize];
+        *word = *word & !(15 << lsb) | u64::from(value & 15) << lsb;
+    }
+
+    /// FP and AdvSIMD: signed fields, 0b1111 for "not implemented".
+    fn floating_point(&mut self, model: &Model) {
+        let value = match (model.features.has(F::AdvSimd), model.features.has(F::Fp16)) {
+            (false, _) => 15,
+            (true, half) => u8::from(half),
+        };
+        self.put(ID_AA64PFR0_EL1, 16, value);
+        self.put(ID_AA64PFR0_EL1, 20, value);
+    }
+
+    /// Numbers of breakpoints, watchpoints, context-aware breakpoints, each less one.
+    fn debug(&mut self, model: &Model) {
+        self.put(ID_AA64DFR0_EL1, 12, model.breakpoints.saturating_sub(1));
+        self.put(ID_AA64DFR0_EL1, 20, model.watchpoints.saturating_sub(1));
+        self.put(ID_AA64DFR0_EL1, 28, model.context_breakpoints.saturating_sub(1));
+    }
+
+    fn memory(&mut self, model: &Model) {
+        let range = match model.pa_bits {
+            52.. => 6,
+            48.. => 5,
+            44.. => 4,
+            42.. => 3,
+            40.. => 2,
+            36.. => 1,
+            _ => 0,
+        };
+        self.put(ID_AA64MMFR0_EL1, 0, range);
+        let Granules { k4, k16, k64 } = model.granules;
+        let large = model.features.has(F::Lpa2);
+        // Stage 1: 4K and 64K are signed fields (0 supported, 15 not); LPA2 is one more than "supported".
+        let pick = |have: bool, no: u8, yes: u8, lpa2: u8| match (have, large) {
+            (false, _) => no,
+            (true, false) => yes,
+            (true, true) => lpa2,
+        };
+        self.put(ID_AA64MMFR0_EL1, 28, pick(k4, 15, 0, 1));
+        self.put(ID_AA64MMFR0_EL1, 24, if k64 { 0 } else { 15 });
+        self.put(ID_AA64MMFR0_EL1, 20, pick(k16, 0, 1, 2));
+        // Stage 2: 0 says "as stage 1", the only value before Armv8.5.
+        if large {
+            self.put(ID_AA64MMFR0_EL1, 40, pick(k4, 1, 2, 3));
+            self.put(ID_AA64MMFR0_EL1, 36, if k64 { 2 } else { 1 });
+            self.put(ID_AA64MMFR0_EL1, 32, pick(k16, 1, 2, 3));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(model: &Model) -> impl Fn(Id) -> u64 {
+        let ids = IdRegs::new(model, true);
+        move |r| ids.value(r)
+    }
+
+    #[test]
+    fn cortex_a72() {
+        let id = ids(&Model::cortex_a72());
+        // As the Cortex-A72 TRM has them, but for AArch32 at EL0 and EL1 and for the PMU, which are not there.
+        assert_eq!(id(ID_AA64PFR0_EL1), 0x0100_0111);
+        assert_eq!(id(ID_AA64DFR0_EL1), 0x1030_5006);
+        assert_eq!(id(ID_AA64ISAR0_EL1), 0x0001_1120);
+        assert_eq!(id(ID_AA64MMFR0_EL1), 0x0000_0024, "44 bits, 16-bit ASIDs, 4K and 64K granules");
+        assert_eq!(id(ID_AA64MMFR1_EL1), 0);
+    }
+
+    #[test]
+    fn neoverse_n1() {
+        let id = ids(&Model::neoverse_n1());
+        assert_eq!(id(ID_AA64PFR0_EL1), 0x1100_0000_1111_0111);
+        assert_eq!(id(ID_AA64PFR1_EL1), 0x20);
+        assert_eq!(id(ID_AA64ISAR0_EL1), 0x0000_1000_1021_1120);
+        assert_eq!(id(ID_AA64ISAR1_EL1), 0x0010_0001);
+        assert_eq!(id(ID_AA64MMFR0_EL1), 0x0010_0025);
+        assert_eq!(id(ID_AA64MMFR1_EL1), 0x1021_1122);
+        assert_eq!(id(ID_AA64MMFR2_EL1), 0x11);
+    }
+
+    #[test]
+    fn max_has_52_bits_everywhere() {
+        let id = ids(&Model::max());
+        assert_eq!(id(ID_AA64MMFR0_EL1) & 15, 6);
+        assert_eq!(id(ID_AA64MMFR0_EL1) >> 20 & 0xfff, 0x102);
+        assert_eq!(id(ID_AA64MMFR0_EL1) >> 32 & 0xfff, 0x323);
+        assert_eq!(id(ID_AA64ISAR0_EL1) >> 56 & 15, 2);
+        assert_eq!(id(ID_AA64PFR0_EL1) & 0xffff, 0x0111);
+    }
+
+    #[test]
+    fn without_el2() {
+        assert_eq!(IdRegs::new(&Model::max(), false).value(ID_AA64PFR0_EL1) >> 8 & 15, 0);
+    }
+
+    #[test]
+    fn no_two_fields_overlap() {
+        for (i, a) in FIELDS.iter().enumerate() {
+            assert!(a.lsb % 4 == 0 && a.lsb < 64, "{}", a.name);
+            assert!(a.values.iter().all(|(v, _)| *v < 16), "{}", a.name);
+            for b in &FIELDS[i + 1..] {
+                assert!(a.reg != b.reg || a.lsb != b.lsb, "{} and {}", a.name, b.name);
+            }
+        }
+    }
+
+    /// A feature that a field's higher value stands for comes with those of its lower values, in every model.
+    #[test]
+    fn models_are_closed() {
+        for name in Model::NAMES {
+            let model = Model::by_name(name).unwrap();
+            for f in FIELDS {
+                let mut missing = false;
+                for (_, feat) in f.values {
+                    let has = model.features.has(*feat);
+                    // DebugVer's steps are versions, not features.
+                    assert!(
+                        !(missing && has) || f.name == "DebugVer",
+                        "{name}: {} without what comes before",
+                        f.name
+                    );
+                    missing |= !has;
+                }
+            }
+        }
+    }
+}
