@@ -1,0 +1,6 @@
+//! Load and store encodings.
+
+use super::Row;
+
+/// The rows.
+pub const ROWS: &[Row] = &[];
