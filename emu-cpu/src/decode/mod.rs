@@ -5,11 +5,11 @@
 //! word up. What is not in the table, or whose feature the CPU model lacks, is UNDEFINED.
 
 mod find;
-mod table_fp;
-mod table_int;
-mod table_ldst;
-mod table_simd;
-mod table_sys;
+pub mod table_fp;
+pub mod table_int;
+pub mod table_ldst;
+pub mod table_simd;
+pub mod table_sys;
 
 use crate::features::Feat;
 use crate::lower::LowerFn;
