@@ -7,7 +7,7 @@ use super::uop::{Frame, NZCV, Uop};
 use crate::cpu::Cpu;
 use crate::exception::Exception;
 use crate::fp::FpEnv;
-use crate::ir::{Cond, ExcOp, LeaveKind, MemSize};
+use crate::ir::{ExcOp, LeaveKind, MemSize};
 use crate::mem::{self, access};
 use crate::regs::SP;
 
@@ -371,10 +371,21 @@ pub fn run(code: &Code, pc: u64, f: &mut Frame, cpu: &mut Cpu) -> End {
             }
             Uop::Barrier(kind) => mem::barrier(cpu, kind),
 
-            Uop::Mrs { d, rt, enc } => x!(d) = ok!(cpu.mrs(enc, rt)),
-            Uop::Msr { a, rt, enc } => ok!(cpu.msr(enc, rt, x!(a))),
+            Uop::Mrs { d, rt, enc } => {
+                lend(f, cpu);
+                x!(d) = ok!(cpu.mrs(enc, rt));
+            }
+            Uop::Msr { a, rt, enc } => {
+                lend(f, cpu);
+                ok!(cpu.msr(enc, rt, x!(a)));
+                take_back(f, cpu);
+            }
             Uop::Sys { a, rt, enc } => ok!(cpu.sys_insn(enc, rt, x!(a))),
-            Uop::MsrImm { field, imm } => ok!(cpu.msr_imm(field, imm)),
+            Uop::MsrImm { field, imm } => {
+                lend(f, cpu);
+                ok!(cpu.msr_imm(field, imm));
+                take_back(f, cpu);
+            }
             Uop::SendEvent { all } => mem::send_event(cpu, all),
 
             Uop::Goto => return End::Exit(0),
@@ -405,6 +416,20 @@ fn sign_extend(value: u64, size: MemSize, to: u8) -> u64 {
     }
 }
 
+/// What a system register access may look at: the stack pointer and the flags.
+#[inline]
+fn lend(f: &Frame, cpu: &mut Cpu) {
+    cpu.regs.x[SP] = f.x[SP];
+    cpu.regs.nzcv = f.x[NZCV as usize] as u32;
+}
+
+/// And may change.
+#[inline]
+fn take_back(f: &mut Frame, cpu: &Cpu) {
+    f.x[SP] = cpu.regs.x[SP];
+    f.x[NZCV as usize] = u64::from(cpu.regs.nzcv);
+}
+
 /// Copies the registers that the rest of the CPU may look at or change out of the frame.
 pub fn to_regs(f: &Frame, cpu: &mut Cpu) {
     cpu.regs.x.copy_from_slice(&f.x[..32]);
@@ -420,6 +445,7 @@ pub fn from_regs(f: &mut Frame, cpu: &Cpu) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ir::Cond;
 
     #[test]
     fn flags_of_sums_and_differences() {

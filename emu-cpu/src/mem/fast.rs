@@ -78,6 +78,8 @@ struct Bank {
     entries: Box<[Entry; ENTRIES]>,
     fetch: Box<[Option<FetchEntry>; FETCH_ENTRIES]>,
     serial: u64,
+    /// Instruction pages used under this serial, as a filter by page number: a TLBI of one of them ends the serial.
+    code_pages: [u64; 64],
     /// The lowest and highest address of pages that came from blocks larger than 4 KiB.
     large: Option<(u64, u64)>,
     last_used: u64,
@@ -90,6 +92,7 @@ impl Bank {
             entries: vec![EMPTY; ENTRIES].into_boxed_slice().try_into().unwrap_or_else(|_| Box::new([EMPTY; ENTRIES])),
             fetch: Box::new([None; FETCH_ENTRIES]),
             serial: 0,
+            code_pages: [0; 64],
             large: None,
             last_used: 0,
         }
@@ -102,6 +105,7 @@ impl Bank {
     fn clear(&mut self) {
         self.entries.fill(EMPTY);
         self.fetch.fill(None);
+        self.code_pages = [0; 64];
         self.large = None;
     }
 }
@@ -307,6 +311,8 @@ impl FastTlb {
 
     /// Keeps an instruction page.
     pub(super) fn fill_fetch(&mut self, va: u64, page: u64, host: HostPage, large: bool) {
+        let n = code_page(va);
+        self.current.code_pages[n / 64] |= 1 << (n % 64);
         self.current.fetch[(va >> 12) as usize % FETCH_ENTRIES] = Some(FetchEntry { va: va & PAGE_MASK, page, host });
         if large {
             self.note_large(va & PAGE_MASK);
@@ -363,20 +369,12 @@ impl FastTlb {
         if named(&self.current) && drop_from(&mut self.current, scope) {
             self.flush_current();
         }
-        // Blocks found through a dropped instruction page must be looked up again.
         if let TlbiScope::Va { start, end, .. } = *scope {
-            for i in 0..=self.others.len() {
-                let bank = if i == 0 { &mut self.current } else { &mut self.others[i - 1] };
-                let mut dropped = false;
-                for e in bank.fetch.iter_mut() {
-                    if e.is_some_and(|e| in_range(e.va, start, end)) {
-                        *e = None;
-                        dropped = true;
-                    }
-                }
-                if dropped {
-                    bank.serial = self.next_serial;
-                    self.next_serial += 1;
+            let serials = &mut self.next_serial;
+            for bank in self.others.iter_mut().chain([&mut self.current]) {
+                if drop_code_pages(bank, start, end) {
+                    bank.serial = *serials;
+                    *serials += 1;
                 }
             }
         }
@@ -395,6 +393,29 @@ impl FastTlb {
         }
         found
     }
+}
+
+/// The filter bit of an instruction page.
+fn code_page(va: u64) -> usize {
+    (va >> 12) as usize % (64 * 64)
+}
+
+/// Drops instruction pages in a range; true if blocks may have been found through one of them.
+fn drop_code_pages(bank: &mut Bank, start: u64, end: u64) -> bool {
+    let pages = (end >> 12).wrapping_sub(start >> 12).wrapping_add(1);
+    let used = |n: u64| {
+        let bit = code_page(start.wrapping_add(n << 12));
+        bank.code_pages[bit / 64] >> (bit % 64) & 1 != 0
+    };
+    if pages <= MAX_PAGES && !(0..pages).any(used) {
+        return false;
+    }
+    for e in bank.fetch.iter_mut() {
+        if e.is_some_and(|e| in_range(e.va, start, end)) {
+            *e = None;
+        }
+    }
+    true
 }
 
 fn in_range(va: u64, start: u64, end: u64) -> bool {
