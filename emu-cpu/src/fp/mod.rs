@@ -26,8 +26,6 @@ mod soft_estimate;
 #[cfg(test)]
 mod tests_host;
 #[cfg(test)]
-mod tests_recorded;
-#[cfg(test)]
 mod tests_spec;
 
 pub use op::{BinFp, Fmt, FpOp, FusedFp, IntFmt, Lanes, UnFp};

@@ -4,6 +4,11 @@
 //! returns [`Flow::Next`], or the way the block ends. It returns [`Undefined`] for values of the fields that are not
 //! allocated; what it had emitted is then taken back.
 
+pub(crate) mod fp_convert;
+pub(crate) mod fp_scalar;
+pub(crate) mod fp_shape;
+pub(crate) mod fp_vector;
+
 use crate::features::FeatureSet;
 use crate::ir::{Builder, Term};
 
