@@ -18,6 +18,10 @@ mod operand;
 pub(crate) mod pair;
 pub(crate) mod system;
 mod translate;
+pub(crate) mod fp_convert;
+pub(crate) mod fp_scalar;
+pub(crate) mod fp_shape;
+pub(crate) mod fp_vector;
 
 use crate::features::FeatureSet;
 use crate::ir::{Builder, Term, Ty};
