@@ -4,6 +4,8 @@
 //! needs and the function that gives its meaning. Rows live beside each other by class (`table_*.rs`); [`find`] looks a
 //! word up. What is not in the table, or whose feature the CPU model lacks, is UNDEFINED.
 
+pub mod table_simd;
+
 use crate::features::Feat;
 use crate::lower::LowerFn;
 

@@ -4,6 +4,14 @@
 //! returns [`Flow::Next`], or the way the block ends. It returns [`Undefined`] for values of the fields that are not
 //! allocated; what it had emitted is then taken back.
 
+pub(crate) mod crypto;
+pub(crate) mod simd_copy;
+pub(crate) mod simd_mem;
+pub(crate) mod simd_misc;
+pub(crate) mod simd_same;
+pub(crate) mod simd_shape;
+pub(crate) mod simd_shift;
+
 use crate::features::FeatureSet;
 use crate::ir::{Builder, Term};
 
