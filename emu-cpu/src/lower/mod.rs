@@ -22,6 +22,13 @@ pub(crate) mod fp_convert;
 pub(crate) mod fp_scalar;
 pub(crate) mod fp_shape;
 pub(crate) mod fp_vector;
+pub(crate) mod crypto;
+pub(crate) mod simd_copy;
+pub(crate) mod simd_mem;
+pub(crate) mod simd_misc;
+pub(crate) mod simd_same;
+pub(crate) mod simd_shape;
+pub(crate) mod simd_shift;
 
 use crate::features::FeatureSet;
 use crate::ir::{Builder, Term, Ty};
