@@ -1,1 +1,3 @@
-//! .
+//! The CPU of the machine.
+
+pub mod gic;
