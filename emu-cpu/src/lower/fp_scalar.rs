@@ -10,32 +10,6 @@ impl Lower<'_> {
     pub(crate) fn fp(&mut self, op: FpOp, imm: u32, args: [Val; 3]) -> Val {
         self.b.push(Op::Fp { op, imm, args })
     }
-    /// Vector register Rn.
-    pub(crate) fn vn(&mut self) -> Val {
-        let r = self.rn();
-        self.b.v(r)
-    }
-    /// Vector register Rm.
-    pub(crate) fn vm(&mut self) -> Val {
-        let r = self.rm();
-        self.b.v(r)
-    }
-    /// Vector register Rd, read.
-    pub(crate) fn vd(&mut self) -> Val {
-        let r = self.rd();
-        self.b.v(r)
-    }
-    /// Writes vector register Rd and goes on.
-    pub(crate) fn set_vd(&mut self, v: Val) -> Lowered {
-        let r = self.rd();
-        self.b.set_v(r, v);
-        Ok(Flow::Next)
-    }
-    /// A vector register's worth of zero.
-    pub(crate) fn vzero(&mut self) -> Val {
-        let zero = self.b.c64(0);
-        self.b.push(Op::VFromInt(zero))
-    }
 }
 
 /// Two operands, Rn and Rm, element by element.

@@ -18,6 +18,7 @@ mod operand;
 pub(crate) mod pair;
 pub(crate) mod system;
 mod translate;
+mod vreg;
 pub(crate) mod fp_convert;
 pub(crate) mod fp_scalar;
 pub(crate) mod fp_shape;

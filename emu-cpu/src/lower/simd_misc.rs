@@ -29,7 +29,7 @@ pub(crate) fn not(l: &mut Lower<'_>) -> Lowered {
 /// Vn compared with zero.
 pub(crate) fn compare_zero(l: &mut Lower<'_>, form: Form, op: LaneOp, sizes: Sizes) -> Lowered {
     let e = l.elem(form, sizes)?;
-    let (n, z) = (l.vn(), l.zero());
+    let (n, z) = (l.vn(), l.vzero());
     let r = l.lane(form, op, e, 0, [n, z]);
     l.set_vd(r)
 }
@@ -37,7 +37,7 @@ pub(crate) fn compare_zero(l: &mut Lower<'_>, form: Form, op: LaneOp, sizes: Siz
 /// Zero compared with Vn: CMLT, CMLE.
 pub(crate) fn zero_compare(l: &mut Lower<'_>, form: Form, op: LaneOp, sizes: Sizes) -> Lowered {
     let e = l.elem(form, sizes)?;
-    let (n, z) = (l.vn(), l.zero());
+    let (n, z) = (l.vn(), l.vzero());
     let r = l.lane(form, op, e, 0, [z, n]);
     l.set_vd(r)
 }

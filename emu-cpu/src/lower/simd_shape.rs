@@ -93,19 +93,6 @@ impl Lower<'_> {
         self.b.push(Op::VLow(e.bytes() as u8, v))
     }
 
-    /// A vector of zeros.
-    pub(crate) fn zero(&mut self) -> Val {
-        let z = self.b.konst(Ty::I64, 0);
-        self.b.push(Op::VFromInt(z))
-    }
-
-    /// Writes Vd with a value made in the right width; the last step of most lowerings.
-    pub(crate) fn set_vd(&mut self, v: Val) -> Lowered {
-        let rd = self.rd();
-        self.b.set_v(rd, v);
-        Ok(Flow::Next)
-    }
-
     /// Writes what a narrowing instruction made (in the low half) to the half of Vd that Q names.
     pub(crate) fn set_vd_half(&mut self, v: Val) -> Lowered {
         if !self.q() {
@@ -133,11 +120,5 @@ impl Lower<'_> {
     pub(crate) fn dn(&mut self) -> [Val; 2] {
         let (d, n) = (self.rd(), self.rn());
         [self.b.v(d), self.b.v(n)]
-    }
-
-    /// Vn.
-    pub(crate) fn vn(&mut self) -> Val {
-        let n = self.rn();
-        self.b.v(n)
     }
 }
