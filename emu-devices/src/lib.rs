@@ -1,1 +1,8 @@
-//! .
+//! The devices of the machine.
+
+#![forbid(unsafe_code)]
+
+pub mod gpio;
+pub mod registers;
+pub mod rtc;
+pub mod uart;
