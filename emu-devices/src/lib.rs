@@ -3,3 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod gic;
+pub mod gpio;
+pub mod registers;
+pub mod rtc;
+pub mod uart;
