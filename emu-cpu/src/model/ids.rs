@@ -192,7 +192,7 @@ impl IdRegs {
 mod tests {
     use super::*;
 
-    fn ids(model: &Model) -> impl Fn(Id) -> u64 {
+    fn ids(model: &Model) -> impl Fn(Id) -> u64 + use<> {
         let ids = IdRegs::new(model, true);
         move |r| ids.value(r)
     }
