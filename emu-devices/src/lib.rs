@@ -1,1 +1,5 @@
-//! .
+//! The devices of the machine.
+
+#![forbid(unsafe_code)]
+
+pub mod gic;

@@ -1,0 +1,1 @@
+//! The CPU interfaces as software sees them.

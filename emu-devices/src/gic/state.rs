@@ -1,0 +1,116 @@
+//! The life of the GIC: reset, save, restore.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use emu_core::lifecycle::{Component, RestoreError, Saved};
+use serde::{Deserialize, Serialize};
+
+use super::bank::Bank;
+use super::its::ItsState;
+use super::lpi::Lpis;
+use super::spi::SpiState;
+use super::{Gicv3, flag};
+
+const NAME: &str = "gicv3";
+const VERSION: u32 = 1;
+
+/// One redistributor.
+#[derive(Serialize, Deserialize)]
+struct PeState {
+    affinity: u32,
+    flags: u32,
+    private: Bank,
+    lpis: Lpis,
+}
+
+/// All of it.
+#[derive(Serialize, Deserialize)]
+struct State {
+    ctlr: u32,
+    spis: SpiState,
+    pes: Vec<PeState>,
+    its: Option<ItsState>,
+}
+
+impl Gicv3 {
+    pub(super) fn reset_state(&self) {
+        self.ctlr.store(0, SeqCst);
+        let flags = if self.awake_at_reset { 0 } else { flag::ASLEEP };
+        if let Some(its) = &self.its {
+            its.lock().reset();
+        }
+        for (n, pe) in self.pes.iter().enumerate() {
+            pe.flags.store(flags, SeqCst);
+            self.with_private(n, Bank::reset);
+            self.with_lpis(n, |l| *l = Lpis::default());
+        }
+        self.with_spis(super::spi::Spis::reset);
+    }
+
+    fn snapshot(&self) -> State {
+        let pe = |pe: &super::Pe| PeState {
+            affinity: pe.affinity,
+            flags: pe.flags.load(SeqCst),
+            private: pe.private.lock().clone(),
+            lpis: pe.lpis.lock().clone(),
+        };
+        State {
+            ctlr: self.ctlr.load(SeqCst),
+            spis: self.spis.lock().state.clone(),
+            pes: self.pes.iter().map(pe).collect(),
+            its: self.its.as_ref().map(|i| i.lock().state.clone()),
+        }
+    }
+
+    /// What does not fit, if the state is one of a GIC that is configured otherwise.
+    fn misfit(&self, state: &State) -> Option<&'static str> {
+        let banks = || self.pes.iter().zip(&state.pes).all(|(p, s)| p.private.lock().same_shape(&s.private));
+        let same = || self.pes.iter().zip(&state.pes).all(|(p, s)| p.affinity == s.affinity);
+        if self.pes.len() != state.pes.len() || !same() {
+            Some("it has other CPUs")
+        } else if !banks() {
+            Some("a bank of private interrupts is malformed")
+        } else if self.its.is_some() != state.its.is_some() {
+            Some("only one of the two has an ITS")
+        } else {
+            None
+        }
+    }
+}
+
+impl Component for Gicv3 {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn reset(&self) {
+        self.reset_state();
+    }
+
+    fn save(&self) -> Saved {
+        Saved::new(NAME, VERSION, &self.snapshot())
+    }
+
+    fn restore(&self, saved: &Saved) -> Result<(), RestoreError> {
+        let state: State = saved.get(VERSION)?;
+        let form = |why: &str| RestoreError::Form { name: NAME.to_owned(), why: why.to_owned() };
+        if let Some(why) = self.misfit(&state) {
+            return Err(form(why));
+        }
+        if !self.with_spis(|s| s.restore(state.spis)) {
+            return Err(form("it has another number of SPIs"));
+        }
+        self.ctlr.store(state.ctlr, SeqCst);
+        if let (Some(its), Some(s)) = (&self.its, state.its) {
+            its.lock().restore(s);
+        }
+        for (n, s) in state.pes.into_iter().enumerate() {
+            self.pes[n].flags.store(s.flags, SeqCst);
+            self.with_private(n, |b| *b = s.private);
+            self.with_lpis(n, |l| *l = s.lpis);
+        }
+
+        self.with_spis(|_| ());
+        Ok(())
+    }
+}

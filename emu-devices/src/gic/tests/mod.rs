@@ -1,0 +1,1 @@
+//! The GIC as software and devices see it.
