@@ -33,6 +33,15 @@ impl Doorbell {
     pub fn is_rung(&self) -> bool {
         self.pending.load(Ordering::Relaxed) != 0
     }
+    /// True if one of these reasons is there.
+    #[must_use]
+    pub fn is_rung_for(&self, reasons: u32) -> bool {
+        self.pending.load(Ordering::Acquire) & reasons != 0
+    }
+    /// Clears some reasons.
+    pub fn clear(&self, reasons: u32) {
+        self.pending.fetch_and(!reasons, Ordering::AcqRel);
+    }
     /// Takes and clears the reasons.
     pub fn take(&self) -> u32 {
         self.pending.swap(0, Ordering::AcqRel)

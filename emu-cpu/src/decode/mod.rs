@@ -4,8 +4,21 @@
 //! needs and the function that gives its meaning. Rows live beside each other by class (`table_*.rs`); [`find`] looks a
 //! word up. What is not in the table, or whose feature the CPU model lacks, is UNDEFINED.
 
+mod find;
+pub mod table_fp;
+pub mod table_int;
+pub mod table_ldst;
+pub mod table_simd;
+pub mod table_sys;
+
 use crate::features::Feat;
 use crate::lower::LowerFn;
+
+pub use find::find;
+
+/// All rows, class by class.
+pub const TABLES: &[&[Row]] =
+    &[table_int::ROWS, table_ldst::ROWS, table_sys::ROWS, table_fp::ROWS, table_simd::ROWS];
 
 /// One encoding.
 #[derive(Clone, Copy)]

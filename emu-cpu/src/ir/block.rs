@@ -61,6 +61,8 @@ pub enum LeaveKind {
     Wfe(u8),
     /// YIELD.
     Yield,
+    /// ESB with FEAT_RAS: a pending SError interrupt is taken, or recorded in DISR_EL1 if it is masked.
+    Esb,
     /// ERET (also the authenticated forms, whose check was made before).
     Eret,
 }

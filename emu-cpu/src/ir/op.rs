@@ -479,7 +479,7 @@ pub enum Op {
         acc: Acc,
         /// I64.
         addr: Val,
-        /// I32/I64, or V128 for 16 bytes.
+        /// The low `size` bytes of an integer, or V128 for 16 bytes.
         val: Val,
     },
     /// CLREX.
@@ -494,7 +494,7 @@ pub enum Op {
         acc: Acc,
         /// I64.
         addr: Val,
-        /// Operand.
+        /// Operand: the low `size` bytes of an integer.
         val: Val,
     },
     /// Atomic compare and swap; the old value, I64, or V128 for 16 bytes.
@@ -505,9 +505,9 @@ pub enum Op {
         acc: Acc,
         /// I64.
         addr: Val,
-        /// Compared with memory.
+        /// Compared with memory: the low `size` bytes of an integer, or V128 for 16 bytes.
         expected: Val,
-        /// Stored if equal.
+        /// Stored if equal, as `expected`.
         new: Val,
     },
     /// Orders memory accesses.

@@ -4,8 +4,37 @@
 //! returns [`Flow::Next`], or the way the block ends. It returns [`Undefined`] for values of the fields that are not
 //! allocated; what it had emitted is then taken back.
 
+pub(crate) mod addsub;
+pub(crate) mod atomic;
+pub(crate) mod bitfield;
+pub(crate) mod branch;
+pub(crate) mod cond;
+pub(crate) mod dp;
+pub(crate) mod exclusive;
+pub(crate) mod flagm;
+pub(crate) mod ldst;
+pub(crate) mod logical;
+mod operand;
+pub(crate) mod pair;
+pub(crate) mod system;
+mod translate;
+mod vreg;
+pub(crate) mod fp_convert;
+pub(crate) mod fp_scalar;
+pub(crate) mod fp_shape;
+pub(crate) mod fp_vector;
+pub(crate) mod crypto;
+pub(crate) mod simd_copy;
+pub(crate) mod simd_mem;
+pub(crate) mod simd_misc;
+pub(crate) mod simd_same;
+pub(crate) mod simd_shape;
+pub(crate) mod simd_shift;
+
 use crate::features::FeatureSet;
-use crate::ir::{Builder, Term};
+use crate::ir::{Builder, Term, Ty};
+
+pub use translate::translate;
 
 /// The encoding has field values that are UNDEFINED (or UNPREDICTABLE, which we make UNDEFINED too).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,6 +114,11 @@ impl Lower<'_> {
     #[must_use]
     pub const fn ra(&self) -> u32 {
         self.bits(14, 10)
+    }
+    /// The operand type that `sf`, bit 31, chooses: I64 if set, else I32.
+    #[must_use]
+    pub const fn sf_ty(&self) -> Ty {
+        if self.bit(31) { Ty::I64 } else { Ty::I32 }
     }
     /// The relative address of the next instruction.
     #[must_use]

@@ -1,17 +1,160 @@
-//! Loads and stores.
+//! Loads and stores, instruction fetch, and the maintenance of what they cache.
+//!
+//! An access goes through three layers: the *fast TLB* ([`fast`]: host addresses of 4 KiB pages, one bank per context),
+//! the *tagged TLB* of `emu-mmu`, and the walk. Device registers and everything unusual leave the first layer by having
+//! no tag there. [`shared`] is what the vCPUs of a machine have in common: which pages hold translated code, and the
+//! inboxes through which TLB maintenance is broadcast.
+//!
+//! # Invariants
+//! - A page has a write tag in some fast TLB only if no translated code was made from it; making code from it first
+//!   revokes the tags of all vCPUs ([`shared::CodeMap`]).
+//! - The current bank belongs to the current context ([`context::select`] after every change of EL, PSTATE.PAN or a
+//!   translation register).
+
+pub mod access;
+pub mod context;
+pub mod fast;
+pub mod maintenance;
+pub mod shared;
+mod translate;
+
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+
+use emu_core::bus::{Bus, BusView};
+use emu_mmu::{Features, Tlb};
 
 use crate::cpu::Cpu;
-use crate::exception::Exception;
-use crate::sysreg::SysInsn;
+use crate::ir::BarrierKind;
+pub use maintenance::maintenance;
+pub use translate::{Fetched, debug_translate, fetch};
+
+use fast::FastTlb;
+use shared::Shared;
+
+/// The exclusive monitor: what the last load-exclusive saw. A store-exclusive succeeds if memory still holds it.
+#[derive(Clone, Copy, Debug)]
+pub struct Exclusive {
+    va: u64,
+    bytes: u64,
+    value: u128,
+}
 
 /// What a vCPU keeps for its memory accesses.
-#[derive(Default)]
-pub struct Mem {}
+pub struct Mem {
+    pub(crate) fast: FastTlb,
+    pub(crate) tlb: Tlb,
+    pub(crate) features: Features,
+    pub(crate) bus: Arc<Bus>,
+    pub(crate) view: Arc<BusView>,
+    view_generation: u64,
+    pub(crate) shared: Arc<Shared>,
+    /// This vCPU's number in `shared`.
+    pub(crate) index: usize,
+    pub(crate) exclusive: Option<Exclusive>,
+    /// Maintenance was posted to other vCPUs and not waited for: the next DSB does.
+    unsynchronised: bool,
+}
 
-/// Executes a cache, TLB or address translation instruction.
-pub fn maintenance(_cpu: &mut Cpu, _insn: SysInsn, _val: u64) -> Result<(), Exception> {
-    Ok(())
+impl Default for Mem {
+    fn default() -> Self {
+        Self::new(Features::cortex_a72(), Arc::new(Bus::new()), Arc::new(Shared::new(1, &[])), 0)
+    }
+}
+
+impl Mem {
+    /// The memory side of vCPU `index`.
+    #[must_use]
+    pub fn new(features: Features, bus: Arc<Bus>, shared: Arc<Shared>, index: usize) -> Self {
+        let view = bus.view();
+        Self {
+            fast: FastTlb::new(),
+            tlb: Tlb::new(),
+            features,
+            view_generation: bus.generation(),
+            view,
+            bus,
+            shared,
+            index,
+            exclusive: None,
+            unsynchronised: false,
+        }
+    }
+
+    /// True while the exclusive monitor is open: a WFE now waits for a store of another PE.
+    #[must_use]
+    pub fn monitor_is_open(&self) -> bool {
+        self.exclusive.is_some()
+    }
+
+    /// The context that code is cached under: changes whenever a cached translation of an instruction address may have
+    /// become wrong.
+    #[inline]
+    #[must_use]
+    pub fn serial(&self) -> u64 {
+        self.fast.serial()
+    }
+
+    /// Takes a newer map of the bus, if there is one, and forgets what came from the old one.
+    pub(crate) fn refresh_view(&mut self) {
+        let generation = self.bus.generation();
+        if generation != self.view_generation {
+            self.view_generation = generation;
+            self.view = self.bus.view();
+            self.fast.flush_all();
+        }
+    }
+
+    /// Serves what other vCPUs posted.
+    pub fn serve_requests(&mut self) {
+        let shared = self.shared.clone();
+        shared.serve(self.index, |request| match request {
+            shared::Request::Tlbi(scope) => self.invalidate(&scope),
+            shared::Request::Revoke(page) => self.revoke_write(page),
+        });
+    }
+
+    /// Drops everything that is cached: reset.
+    pub fn reset(&mut self) {
+        self.fast.flush_all();
+        self.tlb.clear();
+        self.exclusive = None;
+    }
 }
 
 /// Clears the exclusive monitor.
-pub fn clear_exclusive(_cpu: &mut Cpu) {}
+pub fn clear_exclusive(cpu: &mut Cpu) {
+    cpu.mem.exclusive = None;
+}
+
+/// True if a misaligned SP is a fault at the current Exception level (SCTLR_ELx.SA, SA0).
+#[must_use]
+pub fn sp_check_enabled(cpu: &Cpu) -> bool {
+    let sctlr = context::sctlr(cpu);
+    sctlr >> if cpu.pstate.el == 0 { 4 } else { 3 } & 1 != 0
+}
+
+/// A barrier. A DSB also waits until other vCPUs have done the maintenance that this one broadcast.
+pub fn barrier(cpu: &mut Cpu, kind: BarrierKind) {
+    match kind {
+        BarrierKind::Speculation => {}
+        BarrierKind::DmbLoad => fence(Ordering::Acquire),
+        BarrierKind::DmbStore => fence(Ordering::Release),
+        BarrierKind::DmbFull => fence(Ordering::SeqCst),
+        BarrierKind::Dsb => {
+            fence(Ordering::SeqCst);
+            if std::mem::take(&mut cpu.mem.unsynchronised) {
+                let shared = cpu.mem.shared.clone();
+                shared.wait_served(cpu.mem.index, || cpu.mem.serve_requests());
+            }
+        }
+    }
+}
+
+/// SEV (to all PEs) and SEVL (to this one).
+pub fn send_event(cpu: &mut Cpu, all: bool) {
+    if all {
+        cpu.mem.shared.send_event_to_all();
+    }
+    cpu.doorbell.send_event();
+}

@@ -1,0 +1,31 @@
+//! A predecoded block.
+
+use super::uop::{Access, Call, Uop};
+
+/// Where a block may go on, and the block that was last found there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Exit {
+    /// Relative to the block's first instruction.
+    pub rel: i64,
+    /// The context serial under which `block` was found; 0 for none.
+    pub serial: u64,
+    /// Index of the block there.
+    pub block: u32,
+}
+
+/// A predecoded block of the interpreter.
+#[derive(Default)]
+pub struct Code {
+    /// Operations; the last one ends the block.
+    pub uops: Vec<Uop>,
+    /// For each operation, the guest instruction that it belongs to (instruction n is at relative address 4 n).
+    pub insn_of: Vec<u16>,
+    /// Words of the guest instructions.
+    pub words: Vec<u32>,
+    /// Accesses that are not plain.
+    pub accesses: Vec<Access>,
+    /// Exact functions.
+    pub calls: Vec<Call>,
+    /// Up to two known continuations.
+    pub exits: [Exit; 2],
+}

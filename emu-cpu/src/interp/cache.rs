@@ -1,0 +1,181 @@
+//! Finding and keeping predecoded blocks.
+//!
+//! A block is known by the physical address of its first instruction and the [`Mode`]; it belongs to a generation of its
+//! page (see [`crate::mem::shared::CodeMap`]) and is made anew when the page has a newer one. In front of that stands a
+//! direct-mapped table by virtual address, which a change of the context's serial empties at once.
+
+use std::collections::HashMap;
+
+use emu_core::metrics::Metric;
+
+use super::block::Code;
+use super::predecode::predecode;
+use crate::cpu::Cpu;
+use crate::exception::Exception;
+use crate::lower::{Mode, translate};
+use crate::mem::{self, Fetched};
+
+/// Entries of the table by virtual address.
+const JUMPS: usize = 8192;
+/// Guest instructions in a block, at most.
+const MAX_INSNS: usize = 48;
+/// Words of predecoded operations that a cache holds before it starts again from nothing (16 bytes each).
+const MAX_UOPS: usize = 2 << 20;
+
+/// A block in the cache.
+pub struct Cached {
+    /// The predecoded block.
+    pub code: Code,
+    /// Physical page.
+    pub page: u64,
+    /// Generation of the page that the block was made from.
+    pub generation: u32,
+    key: Key,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    pa: u64,
+    mode: Mode,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Jump {
+    pc: u64,
+    serial: u64,
+    mode: Mode,
+    block: u32,
+}
+
+/// The blocks of one vCPU.
+pub struct Cache {
+    blocks: Vec<Cached>,
+    index: HashMap<Key, u32>,
+    jumps: Box<[Jump]>,
+    uops: usize,
+    /// Grows when everything is dropped: block numbers of an earlier epoch mean nothing.
+    epoch: u64,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { blocks: Vec::new(), index: HashMap::new(), jumps: vec![Jump::default(); JUMPS].into(), uops: 0, epoch: 0 }
+    }
+}
+
+fn slot(pc: u64) -> usize {
+    ((pc >> 2) ^ (pc >> 15)) as usize % JUMPS
+}
+
+impl Cache {
+    /// A block by its number.
+    #[inline]
+    pub fn get(&self, block: u32) -> Option<&Cached> {
+        self.blocks.get(block as usize)
+    }
+
+    /// The current epoch of block numbers.
+    #[inline]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Remembers where exit `n` of `from`, a block of `epoch`, leads under this serial.
+    #[inline]
+    pub fn link(&mut self, epoch: u64, from: u32, n: usize, serial: u64, to: u32) {
+        if epoch != self.epoch {
+            return;
+        }
+        if let Some(exit) = self.blocks.get_mut(from as usize).and_then(|b| b.code.exits.get_mut(n)) {
+            exit.serial = serial;
+            exit.block = to;
+        }
+    }
+
+    /// Drops everything.
+    pub fn clear(&mut self) {
+        self.blocks.clear();
+        self.index.clear();
+        self.jumps.fill(Jump::default());
+        self.uops = 0;
+        self.epoch += 1;
+    }
+
+    /// The number of the block at `pc`, up to date; translates it if need be.
+    #[inline]
+    pub fn find(&mut self, cpu: &mut Cpu, pc: u64, mode: Mode) -> Result<u32, Exception> {
+        let serial = cpu.mem.serial();
+        let jump = &self.jumps[slot(pc)];
+        if jump.pc == pc && jump.serial == serial && jump.mode == mode {
+            return Ok(jump.block);
+        }
+        self.find_slow(cpu, pc, mode)
+    }
+
+    #[cold]
+    fn find_slow(&mut self, cpu: &mut Cpu, pc: u64, mode: Mode) -> Result<u32, Exception> {
+        let fetched = mem::fetch(cpu, pc)?;
+        let key = Key { pa: fetched.page << 12 | pc & 0xfff, mode };
+        let block = match self.index.get(&key) {
+            Some(&b) => b,
+            None => self.insert(cpu, key, fetched),
+        };
+        self.jumps[slot(pc)] = Jump { pc, serial: cpu.mem.serial(), mode, block };
+        Ok(block)
+    }
+
+    fn insert(&mut self, cpu: &mut Cpu, key: Key, fetched: Fetched) -> u32 {
+        if self.uops >= MAX_UOPS {
+            self.clear();
+        }
+        let cached = make(cpu, key, fetched);
+        self.uops += cached.code.uops.len();
+        let block = self.blocks.len() as u32;
+        self.blocks.push(cached);
+        self.index.insert(key, block);
+        block
+    }
+
+    /// Makes block `block`, which stands at `pc`, anew: its page has been written.
+    #[cold]
+    pub fn renew(&mut self, cpu: &mut Cpu, block: u32, pc: u64) -> Result<(), Exception> {
+        let fetched = mem::fetch(cpu, pc)?;
+        if let Some(old) = self.blocks.get_mut(block as usize) {
+            let key = old.key;
+            self.uops -= old.code.uops.len();
+            *old = make(cpu, key, fetched);
+            self.uops += old.code.uops.len();
+        }
+        Ok(())
+    }
+}
+
+/// Translates the block of `key`, whose page is `fetched`.
+fn make(cpu: &mut Cpu, key: Key, fetched: Fetched) -> Cached {
+    cpu.counters.bump(Metric::Translated);
+    // The page is marked before it is read, so that a write after the reading is seen.
+    let generation = cpu.mem.mark_code(fetched.page);
+    let first = key.pa & 0xfff;
+    let mut max_insns = MAX_INSNS;
+    let code = loop {
+        let fetch = |rel: i64| {
+            let at = first.wrapping_add(rel as u64);
+            (at < 4096).then(|| fetched.host.word(at))
+        };
+        let block = translate(fetch, cpu.features, key.mode, max_insns);
+        match predecode(&block) {
+            Ok(code) => break code,
+            // One instruction has far fewer values than there are slots.
+            Err(_) => max_insns = (max_insns / 2).max(1),
+        }
+    };
+    Cached { code, page: fetched.page, generation, key }
+}
+
+/// Translates the one instruction at `pc`, outside the cache (software step).
+pub fn single(cpu: &mut Cpu, pc: u64, mode: Mode) -> Result<Code, Exception> {
+    let fetched = mem::fetch(cpu, pc)?;
+    let at = pc & 0xfff;
+    let block = translate(|rel| (rel == 0).then(|| fetched.host.word(at)), cpu.features, mode, 1);
+    Ok(predecode(&block).unwrap_or_default())
+}

@@ -1,0 +1,324 @@
+//! A vCPU: the loop that its thread runs.
+
+use std::time::Duration;
+
+use emu_core::clock::Mode as ClockMode;
+use emu_core::metrics::Metric;
+
+use super::block::Code;
+use super::cache::{self, Cache};
+use super::exec::{self, End};
+use super::uop::Frame;
+use crate::cpu::Cpu;
+use crate::doorbell::reason;
+use crate::exception::{Exception, StepState, WaitKind};
+use crate::ir::LeaveKind;
+use crate::mem::{self, context};
+use crate::regs::SP;
+
+/// The longest sleep of a WFE while the exclusive monitor is open: another PE's store to the monitored location is an
+/// event (Arm ARM, D1.6.1), and stores are not watched for it.
+const MONITOR_WAIT: Duration = Duration::from_micros(50);
+/// The longest sleep in general; a WFE may end at any time.
+const EVENT_WAIT: Duration = Duration::from_millis(10);
+
+/// What a trace is told: one call for each block, before it runs.
+pub type Trace = Box<dyn FnMut(&Cpu, u64) + Send>;
+
+/// A processing element with what is needed to run it.
+pub struct Vcpu {
+    /// The architectural state.
+    pub cpu: Cpu,
+    frame: Box<Frame>,
+    cache: Cache,
+}
+
+impl Vcpu {
+    /// Around a CPU.
+    #[must_use]
+    pub fn new(cpu: Cpu) -> Self {
+        let shared = cpu.mem.shared.clone();
+        shared.set_doorbell(cpu.mem.index, cpu.doorbell.clone());
+        Self { cpu, frame: Box::default(), cache: Cache::default() }
+    }
+
+    /// Runs until somebody rings [`reason::CONTROL`]. The registers of [`Vcpu::cpu`] are up to date before and after.
+    pub fn run(&mut self) {
+        let (shared, index) = (self.cpu.mem.shared.clone(), self.cpu.mem.index);
+        self.frame.v[..32].copy_from_slice(&self.cpu.regs.v);
+        shared.set_parked(index, false);
+        self.cpu.update_timers();
+        loop {
+            let reasons = self.cpu.doorbell.take();
+            self.cpu.mem.serve_requests();
+            if reasons & reason::CONTROL != 0 {
+                break;
+            }
+            if reasons & reason::INTERRUPT != 0 {
+                self.cpu.update_timers();
+            }
+            self.turn();
+        }
+        shared.set_parked(index, true);
+        self.cpu.regs.v.copy_from_slice(&self.frame.v[..32]);
+    }
+
+    /// Runs for at most `n` blocks, or until an exception, an interrupt or a change of context; for tests and debuggers.
+    pub fn run_turns(&mut self, n: usize) {
+        self.frame.v[..32].copy_from_slice(&self.cpu.regs.v);
+        for _ in 0..n {
+            if self.cpu.doorbell.take() & reason::CONTROL != 0 {
+                break;
+            }
+            self.cpu.mem.serve_requests();
+            self.cpu.update_timers();
+            self.turn();
+        }
+        self.cpu.regs.v.copy_from_slice(&self.frame.v[..32]);
+    }
+
+    /// From one point where everything is looked at to the next.
+    fn turn(&mut self) {
+        let cpu = &mut self.cpu;
+        cpu.poll_interrupts();
+        if std::mem::take(&mut cpu.standby) {
+            self.wait_for_interrupt(None);
+            return;
+        }
+        if cpu.pstate.il {
+            let pc = cpu.regs.pc;
+            cpu.raise(Exception::IllegalState, pc, 0);
+            return;
+        }
+        context::select(cpu);
+        cpu.context_changed = false;
+        exec::from_regs(&mut self.frame, cpu);
+        match cpu.step_state() {
+            StepState::Inactive => self.run_blocks(),
+            StepState::NotPending => self.step(),
+            StepState::Pending => {
+                let pc = cpu.regs.pc;
+                cpu.raise(Exception::SoftwareStep { exclusive: None }, pc, 0);
+            }
+        }
+    }
+
+    /// Runs blocks until something must be looked at.
+    fn run_blocks(&mut self) {
+        let Self { cpu, frame, cache } = self;
+        let mode = cpu.mode();
+        let mut pc = cpu.regs.pc;
+        // The exit through which the next block is reached, to be linked to it.
+        let mut link = None;
+        'next: loop {
+            if cpu.doorbell.is_rung() {
+                cpu.regs.pc = pc;
+                exec::to_regs(frame, cpu);
+                return;
+            }
+            if pc & 3 != 0 {
+                return Self::raise(frame, cpu, Exception::PcAlignment(pc), pc, 0);
+            }
+            let mut index = match cache.find(cpu, pc, mode) {
+                Ok(b) => b,
+                Err(e) => return Self::raise(frame, cpu, e, pc, 0),
+            };
+            let serial = cpu.mem.serial();
+            if let Some((epoch, from, n)) = link.take() {
+                cache.link(epoch, from, n, serial, index);
+            }
+            loop {
+                let Some(block) = cache.get(index) else { continue 'next };
+                if block.generation != cpu.mem.shared.code.generation(block.page) {
+                    match cache.renew(cpu, index, pc) {
+                        Ok(()) => continue,
+                        Err(e) => return Self::raise(frame, cpu, e, pc, 0),
+                    }
+                }
+                let code = &block.code;
+                cpu.counters.bump_by(Metric::Instructions, code.words.len() as u64);
+                cpu.counters.bump(Metric::Blocks);
+                match exec::run(code, pc, frame, cpu) {
+                    End::Exit(n) => {
+                        let exit = &code.exits[n & 1];
+                        pc = pc.wrapping_add(exit.rel as u64);
+                        if exit.serial == cpu.mem.serial() && !cpu.doorbell.is_rung() {
+                            index = exit.block;
+                            continue;
+                        }
+                        link = (serial == cpu.mem.serial()).then_some((cache.epoch(), index, n & 1));
+                        continue 'next;
+                    }
+                    End::Indirect(target) => {
+                        pc = cpu.branch_address(target);
+                        continue 'next;
+                    }
+                    end => {
+                        let leave = Self::finish(frame, cpu, code, pc, end);
+                        return self.leave(leave);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The end of a block that leaves the fast loop. Gives what the machine must do before it goes on.
+    fn finish(frame: &Frame, cpu: &mut Cpu, code: &Code, pc: u64, end: End) -> Option<LeaveKind> {
+        exec::to_regs(frame, cpu);
+        let last = code.words.len().saturating_sub(1);
+        let at = |insn: usize| (pc.wrapping_add(4 * insn as u64), code.words.get(insn).copied().unwrap_or(0));
+        match end {
+            End::Exception(e) => {
+                let (pc, word) = at(last);
+                cpu.raise(Exception::Insn(e), pc, word);
+            }
+            End::Fault(e, insn) => {
+                let undone = last - (insn as usize).min(last);
+                cpu.counters.bump_by(Metric::Instructions, (undone as u64).wrapping_neg());
+                let (pc, word) = at(insn as usize);
+                cpu.raise(e, pc, word);
+            }
+            End::Leave(kind) => {
+                cpu.regs.pc = pc.wrapping_add(code.exits[0].rel as u64);
+                return Some(kind);
+            }
+            End::Exit(n) => cpu.regs.pc = pc.wrapping_add(code.exits[n & 1].rel as u64),
+            End::Indirect(target) => cpu.regs.pc = cpu.branch_address(target),
+        }
+        None
+    }
+
+    fn raise(frame: &Frame, cpu: &mut Cpu, e: Exception, pc: u64, word: u32) {
+        exec::to_regs(frame, cpu);
+        cpu.raise(e, pc, word);
+    }
+
+    fn leave(&mut self, kind: Option<LeaveKind>) {
+        match kind {
+            None | Some(LeaveKind::Context) => {}
+            Some(LeaveKind::Yield) => std::thread::yield_now(),
+            Some(LeaveKind::Esb) => self.cpu.error_barrier(),
+            Some(LeaveKind::Eret) => {
+                // The instruction itself is the one before where execution would go on.
+                self.cpu.regs.pc = self.cpu.regs.pc.wrapping_sub(4);
+                self.cpu.eret();
+            }
+            Some(LeaveKind::Wfi(r)) => self.wfi(r),
+            Some(LeaveKind::Wfe(r)) => self.wfe(r),
+        }
+    }
+
+    /// Nanoseconds until the virtual counter reaches X`r` (WFET, WFIT); `None` without a timeout.
+    fn timeout(&self, r: u8) -> Option<u64> {
+        let deadline = *self.cpu.regs.x.get(usize::from(r)).filter(|_| usize::from(r) != SP)?;
+        let ticks = deadline.saturating_sub(self.cpu.virtual_count());
+        let frequency = u128::from(self.cpu.model.frequency());
+        u64::try_from(u128::from(ticks) * 1_000_000_000 / frequency.max(1)).ok()
+    }
+
+    fn wfi(&mut self, r: u8) {
+        let timeout = self.timeout(r);
+        if self.cpu.wakes_wfi() || timeout == Some(0) {
+            return;
+        }
+        let kind = if timeout.is_some() { WaitKind::Wfit } else { WaitKind::Wfi };
+        if self.trapped(kind, r) {
+            return;
+        }
+        self.wait_for_interrupt(timeout);
+    }
+
+    /// Raises the trap of a wait instruction, if there is one.
+    fn trapped(&mut self, kind: WaitKind, r: u8) -> bool {
+        match self.cpu.check_wait(kind, r) {
+            Ok(()) => false,
+            Err(e) => {
+                let pc = self.cpu.regs.pc.wrapping_sub(4);
+                self.cpu.raise(e, pc, 0);
+                true
+            }
+        }
+    }
+
+    /// Sleeps until an interrupt is pending, the timeout is over, or the machine wants the thread.
+    fn wait_for_interrupt(&mut self, timeout: Option<u64>) {
+        let cpu = &mut self.cpu;
+        let shared = cpu.mem.shared.clone();
+        let start = cpu.clock.now_ns();
+        cpu.counters.bump(Metric::WfiSleeps);
+        shared.set_parked(cpu.mem.index, true);
+        loop {
+            cpu.update_timers();
+            if cpu.wakes_wfi() || cpu.doorbell.is_rung_for(reason::CONTROL) {
+                break;
+            }
+            cpu.doorbell.clear(reason::INTERRUPT | reason::REQUEST);
+            // An interrupt between the question and the clearing is seen by asking again.
+            cpu.update_timers();
+            if cpu.wakes_wfi() {
+                break;
+            }
+            let left = timeout.map(|t| t.saturating_sub(cpu.clock.now_ns() - start));
+            if left == Some(0) {
+                break;
+            }
+            if cpu.clock.mode() == ClockMode::Counted {
+                let due = cpu.clock.next_deadline().map_or(1_000_000, |d| d.saturating_sub(cpu.clock.now_ns()));
+                cpu.clock.advance(due.max(1));
+            } else {
+                cpu.doorbell.sleep(false, left.map(Duration::from_nanos));
+            }
+        }
+        shared.set_parked(cpu.mem.index, false);
+        cpu.mem.serve_requests();
+    }
+
+    fn wfe(&mut self, r: u8) {
+        let timeout = self.timeout(r);
+        if self.cpu.doorbell.take_event() || timeout == Some(0) || self.cpu.wakes_wfi() {
+            return;
+        }
+        let kind = if timeout.is_some() { WaitKind::Wfet } else { WaitKind::Wfe };
+        if self.trapped(kind, r) {
+            return;
+        }
+        let cpu = &mut self.cpu;
+        let mut longest = if cpu.mem.monitor_is_open() { MONITOR_WAIT } else { EVENT_WAIT };
+        for limit in [timeout, cpu.event_stream_period_ns()].into_iter().flatten() {
+            longest = longest.min(Duration::from_nanos(limit));
+        }
+        let shared = cpu.mem.shared.clone();
+        cpu.counters.bump(Metric::WfiSleeps);
+        if cpu.clock.mode() == ClockMode::Counted {
+            cpu.clock.advance(longest.as_nanos() as u64);
+        } else {
+            shared.set_parked(cpu.mem.index, true);
+            cpu.doorbell.sleep(true, Some(longest));
+            shared.set_parked(cpu.mem.index, false);
+        }
+        cpu.doorbell.take_event();
+        cpu.mem.serve_requests();
+    }
+
+    /// Executes one instruction under software step (Arm ARM, D2.12).
+    fn step(&mut self) {
+        let Self { cpu, frame, .. } = self;
+        let (pc, mode) = (cpu.regs.pc, cpu.mode());
+        let code = match cache::single(cpu, pc, mode) {
+            Ok(code) => code,
+            Err(e) => return Self::raise(frame, cpu, e, pc, 0),
+        };
+        cpu.counters.bump(Metric::Instructions);
+        cpu.pstate.ss = false;
+        let end = exec::run(&code, pc, frame, cpu);
+        let leave = Self::finish(frame, cpu, &code, pc, end);
+        self.leave(leave);
+    }
+
+    /// Forgets everything that was made from guest memory: reset.
+    pub fn reset_caches(&mut self) {
+        self.cache.clear();
+        self.cpu.mem.reset();
+        mem::clear_exclusive(&mut self.cpu);
+    }
+}

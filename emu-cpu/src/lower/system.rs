@@ -1,0 +1,177 @@
+//! Hints, barriers, PSTATE fields, system registers and system instructions (Arm ARM, C4.1.93).
+//!
+//! # What ends a block
+//! A block is translated for one [`super::Mode`] and runs without looking at interrupts, so what may change translation,
+//! the Exception level, masks, pending interrupts or traps ends it. [`harmless_msr`] and [`harmless_sys`] list what does
+//! not: state that only later instructions read, explicitly or when an exception is taken.
+
+use super::{Flow, Lower, Lowered, Undefined};
+use crate::features::Feat;
+use crate::ir::{BarrierKind, LeaveKind, Op, PstateField, SysEnc, Term, Ty};
+
+fn leave(l: &Lower<'_>, kind: LeaveKind) -> Lowered {
+    Ok(Flow::End(Term::Leave { kind, next: l.next_rel() }))
+}
+
+/// NOP; hints that have no effect here, among them BTI and the PAuth hints of CPUs without these features.
+pub(crate) fn nop(_: &mut Lower<'_>) -> Lowered {
+    Ok(Flow::Next)
+}
+
+/// YIELD.
+pub(crate) fn yield_(l: &mut Lower<'_>) -> Lowered {
+    leave(l, LeaveKind::Yield)
+}
+
+/// WFE.
+pub(crate) fn wfe(l: &mut Lower<'_>) -> Lowered {
+    leave(l, LeaveKind::Wfe(31))
+}
+
+/// WFI.
+pub(crate) fn wfi(l: &mut Lower<'_>) -> Lowered {
+    leave(l, LeaveKind::Wfi(31))
+}
+
+/// WFET, WFIT. With XZR the timeout, 0, has always passed: nothing to wait for and nothing to trap.
+pub(crate) fn wait_timeout(l: &mut Lower<'_>) -> Lowered {
+    let rt = l.rd() as u8;
+    match (rt, l.bit(5)) {
+        (31, _) => Ok(Flow::Next),
+        (_, false) => leave(l, LeaveKind::Wfe(rt)),
+        (_, true) => leave(l, LeaveKind::Wfi(rt)),
+    }
+}
+
+/// SEV, SEVL.
+pub(crate) fn send_event(l: &mut Lower<'_>) -> Lowered {
+    l.b.push(Op::SendEvent { all: !l.bit(5) });
+    Ok(Flow::Next)
+}
+
+/// ESB: a NOP without FEAT_RAS.
+pub(crate) fn esb(l: &mut Lower<'_>) -> Lowered {
+    if l.features.has(Feat::Ras) { leave(l, LeaveKind::Esb) } else { Ok(Flow::Next) }
+}
+
+/// CLREX.
+pub(crate) fn clrex(l: &mut Lower<'_>) -> Lowered {
+    l.b.push(Op::ClearEx);
+    Ok(Flow::Next)
+}
+
+/// DMB. Reserved options are full barriers.
+pub(crate) fn dmb(l: &mut Lower<'_>) -> Lowered {
+    let kind = match l.bits(9, 8) {
+        1 => BarrierKind::DmbLoad,
+        2 => BarrierKind::DmbStore,
+        _ => BarrierKind::DmbFull,
+    };
+    l.b.push(Op::Barrier(kind));
+    Ok(Flow::Next)
+}
+
+/// DSB, and SSBB and PSSBB among its options.
+pub(crate) fn dsb(l: &mut Lower<'_>) -> Lowered {
+    let kind = if matches!(l.bits(11, 8), 0 | 4) { BarrierKind::Speculation } else { BarrierKind::Dsb };
+    l.b.push(Op::Barrier(kind));
+    Ok(Flow::Next)
+}
+
+/// SB, CSDB.
+pub(crate) fn speculation(l: &mut Lower<'_>) -> Lowered {
+    l.b.push(Op::Barrier(BarrierKind::Speculation));
+    Ok(Flow::Next)
+}
+
+/// ISB.
+pub(crate) fn isb(l: &mut Lower<'_>) -> Lowered {
+    leave(l, LeaveKind::Context)
+}
+
+/// MSR (immediate).
+pub(crate) fn msr_immediate(l: &mut Lower<'_>) -> Lowered {
+    let has = |f| l.features.has(f);
+    // Whether the field exists, and can be named at EL0.
+    let (field, exists, el0) = match (l.bits(18, 16), l.bits(7, 5)) {
+        (0, 3) => (PstateField::Uao, has(Feat::Uao), false),
+        (0, 4) => (PstateField::Pan, has(Feat::Pan), false),
+        (0, 5) => (PstateField::SpSel, true, false),
+        (3, 1) => (PstateField::Ssbs, has(Feat::Ssbs2), true),
+        (3, 2) => (PstateField::Dit, has(Feat::Dit), true),
+        // At EL0 SCTLR_EL1.UMA decides: the machine checks it.
+        (3, 6) => (PstateField::DaifSet, true, true),
+        (3, 7) => (PstateField::DaifClr, true, true),
+        _ => return Err(Undefined),
+    };
+    if !exists || (l.mode.el == 0 && !el0) {
+        return Err(Undefined);
+    }
+    l.b.push(Op::MsrImm { field, imm: l.bits(11, 8) as u8 });
+    match field {
+        // Masking more is harmless, and nothing is translated differently for the other two.
+        PstateField::DaifSet | PstateField::Dit | PstateField::Ssbs => Ok(Flow::Next),
+        _ => leave(l, LeaveKind::Context),
+    }
+}
+
+/// NZCV, which is a value of the IR.
+const NZCV: SysEnc = SysEnc::new(3, 3, 4, 2, 0);
+
+/// MRS; SYSL is a read too, its `op0` being 1. No SYSL is allocated yet, but the machine may trap it (HCR_EL2.TIDCP).
+pub(crate) fn mrs(l: &mut Lower<'_>) -> Lowered {
+    let (enc, rt) = (SysEnc::from_insn(l.word), l.rd());
+    let v = if enc == NZCV {
+        let f = l.b.flags();
+        l.b.push(Op::NzcvFromFlags(f))
+    } else {
+        l.b.push(Op::Mrs { enc, rt: rt as u8 })
+    };
+    l.b.set_x(rt, v);
+    Ok(Flow::Next)
+}
+
+/// MSR (register).
+pub(crate) fn msr(l: &mut Lower<'_>) -> Lowered {
+    let (enc, rt) = (SysEnc::from_insn(l.word), l.rd());
+    let val = l.b.x(Ty::I64, rt);
+    if enc == NZCV {
+        let f = l.b.push(Op::FlagsFromNzcv(val));
+        l.b.set_flags(f);
+        return Ok(Flow::Next);
+    }
+    l.b.push(Op::Msr { enc, rt: rt as u8, val });
+    if harmless_msr(enc) { Ok(Flow::Next) } else { leave(l, LeaveKind::Context) }
+}
+
+/// SYS.
+pub(crate) fn sys(l: &mut Lower<'_>) -> Lowered {
+    let (enc, rt) = (SysEnc::from_insn(l.word), l.rd());
+    let val = l.b.x(Ty::I64, rt);
+    l.b.push(Op::Sys { enc, rt: rt as u8, val });
+    if harmless_sys(enc) { Ok(Flow::Next) } else { leave(l, LeaveKind::Context) }
+}
+
+/// Writes after which a block can go on, because running code depends on none of these registers.
+fn harmless_msr(enc: SysEnc) -> bool {
+    matches!(
+        enc.parts(),
+        // TPIDR_EL0, TPIDRRO_EL0, TPIDR_EL1, TPIDR_EL2; CONTEXTIDR_EL1, _EL2, _EL12.
+        (3, 3, 13, 0, 2 | 3) | (3, 0 | 4, 13, 0, 4 | 1) | (3, 4, 13, 0, 2) | (3, 5, 13, 0, 1)
+        // FPSR: cumulative bits only. (FPCR chooses how FP operations are translated.)
+        | (3, 3, 4, 4, 1)
+        // SPSR_EL1, ELR_EL1 and their _EL2 and _EL12 names; SP_EL0 and SP_EL1, which cannot be named while in use.
+        | (3, 0 | 4 | 5, 4, 0, 0 | 1) | (3, 0 | 4, 4, 1, 0)
+        // AFSR0, AFSR1, ESR, FAR, and HPFAR_EL2.
+        | (3, 0 | 4 | 5, 5, 1, 0 | 1) | (3, 0 | 4 | 5, 5, 2, 0) | (3, 0 | 4 | 5, 6, 0, 0) | (3, 4, 6, 0, 4)
+        // VBAR, PAR_EL1, CSSELR_EL1.
+        | (3, 0 | 4 | 5, 12, 0, 0) | (3, 0, 7, 4, 0) | (3, 2, 0, 0, 0)
+        // ICH_LR<n>_EL2: EL2, where they are written, takes no virtual interrupt.
+        | (3, 4, 12, 12 | 13, _)
+    )
+}
+
+/// System instructions after which a block can go on: data cache maintenance and DC ZVA.
+fn harmless_sys(enc: SysEnc) -> bool {
+    matches!(enc.parts(), (1, 0, 7, 6 | 10 | 14, _) | (1, 3, 7, 4 | 10 | 11 | 12 | 13 | 14, _))
+}

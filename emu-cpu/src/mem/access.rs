@@ -1,0 +1,487 @@
+//! Loads, stores, exclusives and atomics.
+
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
+
+use emu_core::Pa;
+use emu_core::metrics::Metric;
+use emu_mmu::Access;
+
+use super::fast::HostPtr;
+use super::maintenance::ZVA_BYTES;
+use super::translate::{
+    How, Target, UNSUPPORTED_ATOMIC, alignment_fault, data, mmio_read, mmio_write, plain_abort,
+};
+use crate::cpu::Cpu;
+use crate::exception::Exception;
+use crate::ir::{Acc, AtomicOp, MemSize, Order};
+
+const PAGE_OFFSET: u64 = 4095;
+
+/// Loads `N` bytes (1, 2, 4, 8), zero-extended.
+#[inline(always)]
+pub fn load<const N: u64>(cpu: &mut Cpu, va: u64) -> Result<u64, Exception> {
+    match cpu.mem.fast.read::<N>(va) {
+        Some(p) => Ok(p.load::<N>()),
+        None => load_slow(cpu, va, N, false).map(|v| v as u64),
+    }
+}
+
+/// Stores the low `N` bytes (1, 2, 4, 8).
+#[inline(always)]
+pub fn store<const N: u64>(cpu: &mut Cpu, va: u64, value: u64) -> Result<(), Exception> {
+    match cpu.mem.fast.write::<N>(va) {
+        Some(p) => {
+            p.store::<N>(value);
+            Ok(())
+        }
+        None => store_slow(cpu, va, N, u128::from(value), false),
+    }
+}
+
+/// Loads a vector register's worth, zero-extended.
+#[inline]
+pub fn load_vector(cpu: &mut Cpu, va: u64, size: MemSize) -> Result<u128, Exception> {
+    Ok(match size {
+        MemSize::B16 => match cpu.mem.fast.read::<16>(va) {
+            Some(p) => u128::from(p.high().load_u64()) << 64 | u128::from(p.load_u64()),
+            None => load_slow(cpu, va, 16, false)?,
+        },
+        MemSize::B8 => u128::from(load::<8>(cpu, va)?),
+        MemSize::B4 => u128::from(load::<4>(cpu, va)?),
+        MemSize::B2 => u128::from(load::<2>(cpu, va)?),
+        MemSize::B1 => u128::from(load::<1>(cpu, va)?),
+    })
+}
+
+/// Stores the low bytes of a vector register.
+#[inline]
+pub fn store_vector(cpu: &mut Cpu, va: u64, size: MemSize, value: u128) -> Result<(), Exception> {
+    match size {
+        MemSize::B16 => match cpu.mem.fast.write::<16>(va) {
+            Some(p) => {
+                p.store_u64(value as u64);
+                p.high().store_u64((value >> 64) as u64);
+                Ok(())
+            }
+            None => store_slow(cpu, va, 16, value, false),
+        },
+        MemSize::B8 => store::<8>(cpu, va, value as u64),
+        MemSize::B4 => store::<4>(cpu, va, value as u64),
+        MemSize::B2 => store::<2>(cpu, va, value as u64),
+        MemSize::B1 => store::<1>(cpu, va, value as u64),
+    }
+}
+
+/// SCTLR_ELx.A: every unaligned access is a fault.
+fn alignment_checked(cpu: &Cpu) -> bool {
+    super::context::sctlr(cpu) >> 1 & 1 != 0
+}
+
+#[cold]
+#[inline(never)]
+fn load_slow(cpu: &mut Cpu, va: u64, bytes: u64, unprivileged: bool) -> Result<u128, Exception> {
+    let unaligned = va & (bytes - 1) != 0;
+    if unaligned && alignment_checked(cpu) {
+        return Err(alignment_fault(va, false));
+    }
+    if !unprivileged && let Some(p) = cpu.mem.fast.device(va, bytes, false) {
+        return Ok(load_host(p, bytes));
+    }
+    let how = How { access: Access::Read, unprivileged, unaligned };
+    if (va & PAGE_OFFSET) + bytes > 4096 {
+        return load_crossing(cpu, va, bytes, how);
+    }
+    match data(cpu, va, how)? {
+        Target::Ram(p, _) | Target::Rom(p, _) => Ok(load_host(HostPtr::new(p), bytes)),
+        Target::Mmio(pa) => load_mmio(cpu, pa, va, bytes),
+    }
+}
+
+fn load_mmio(cpu: &mut Cpu, pa: Pa, va: u64, bytes: u64) -> Result<u128, Exception> {
+    if bytes < 16 {
+        return mmio_read(cpu, pa, va, bytes).map(u128::from);
+    }
+    let low = mmio_read(cpu, pa, va, 8)?;
+    Ok(u128::from(mmio_read(cpu, pa.offset(8), va.wrapping_add(8), 8)?) << 64 | u128::from(low))
+}
+
+/// Byte by byte, after both pages were found to be accessible.
+fn load_crossing(cpu: &mut Cpu, va: u64, bytes: u64, how: How) -> Result<u128, Exception> {
+    data(cpu, va, how)?;
+    data(cpu, va.wrapping_add(bytes - 1) & !PAGE_OFFSET, how)?;
+    let mut value = 0;
+    for i in 0..bytes {
+        let at = va.wrapping_add(i);
+        let byte = match data(cpu, at, how)? {
+            Target::Ram(p, _) | Target::Rom(p, _) => u64::from(HostPtr::new(p).load_u8()),
+            Target::Mmio(pa) => mmio_read(cpu, pa, at, 1)?,
+        };
+        value |= u128::from(byte & 0xff) << (8 * i);
+    }
+    Ok(value)
+}
+
+fn load_host(p: HostPtr, bytes: u64) -> u128 {
+    match bytes {
+        1 => u128::from(p.load_u8()),
+        2 => u128::from(p.load_u16()),
+        4 => u128::from(p.load_u32()),
+        8 => u128::from(p.load_u64()),
+        _ => u128::from(p.high().load_u64()) << 64 | u128::from(p.load_u64()),
+    }
+}
+
+fn store_host(p: HostPtr, bytes: u64, value: u128) {
+    match bytes {
+        1 => p.store_u8(value as u8),
+        2 => p.store_u16(value as u16),
+        4 => p.store_u32(value as u32),
+        8 => p.store_u64(value as u64),
+        _ => {
+            p.store_u64(value as u64);
+            p.high().store_u64((value >> 64) as u64);
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn store_slow(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, unprivileged: bool) -> Result<(), Exception> {
+    let unaligned = va & (bytes - 1) != 0;
+    if unaligned && alignment_checked(cpu) {
+        return Err(alignment_fault(va, true));
+    }
+    if !unprivileged && let Some(p) = cpu.mem.fast.device(va, bytes, true) {
+        store_host(p, bytes, value);
+        return Ok(());
+    }
+    let how = How { access: Access::Write, unprivileged, unaligned };
+    if (va & PAGE_OFFSET) + bytes > 4096 {
+        return store_crossing(cpu, va, bytes, value, how);
+    }
+    match data(cpu, va, how)? {
+        Target::Ram(p, pa) => {
+            store_host(HostPtr::new(p), bytes, value);
+            wrote(cpu, pa);
+            Ok(())
+        }
+        Target::Rom(_, pa) | Target::Mmio(pa) => store_mmio(cpu, pa, va, bytes, value),
+    }
+}
+
+/// A store went to RAM through the slow path: code that was made from the page is out of date.
+fn wrote(cpu: &Cpu, pa: Pa) {
+    cpu.mem.shared.code.wrote(pa.page_number());
+}
+
+fn store_mmio(cpu: &mut Cpu, pa: Pa, va: u64, bytes: u64, value: u128) -> Result<(), Exception> {
+    if bytes < 16 {
+        return mmio_write(cpu, pa, va, bytes, value as u64);
+    }
+    mmio_write(cpu, pa, va, 8, value as u64)?;
+    mmio_write(cpu, pa.offset(8), va.wrapping_add(8), 8, (value >> 64) as u64)
+}
+
+fn store_crossing(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, how: How) -> Result<(), Exception> {
+    data(cpu, va, how)?;
+    data(cpu, va.wrapping_add(bytes - 1) & !PAGE_OFFSET, how)?;
+    for i in 0..bytes {
+        let at = va.wrapping_add(i);
+        let byte = (value >> (8 * i)) as u8;
+        match data(cpu, at, how)? {
+            Target::Ram(p, pa) => {
+                HostPtr::new(p).store_u8(byte);
+                wrote(cpu, pa);
+            }
+            Target::Rom(_, pa) | Target::Mmio(pa) => mmio_write(cpu, pa, at, 1, u64::from(byte))?,
+        }
+    }
+    Ok(())
+}
+
+/// Ordered, exclusive and atomic accesses must be aligned (no model has FEAT_LSE2).
+fn check_ordered(va: u64, bytes: u64, write: bool) -> Result<(), Exception> {
+    if va & (bytes - 1) == 0 { Ok(()) } else { Err(alignment_fault(va, write)) }
+}
+
+/// A load that is not plain: ordered, unprivileged, or of elements.
+pub fn load_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result<u128, Exception> {
+    let bytes = size.bytes();
+    if acc.order != Order::Plain {
+        check_ordered(va, bytes, false)?;
+    }
+    check_elements(cpu, va, acc, false)?;
+    let value = if acc.unpriv { load_slow(cpu, va, bytes, true)? } else { load_elements(cpu, va, size, acc)? };
+    if acc.order != Order::Plain {
+        fence(Ordering::Acquire);
+    }
+    Ok(value)
+}
+
+/// A store that is not plain. A store-release is also ordered before later load-acquires (Arm ARM, B2.3.7).
+pub fn store_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, value: u128) -> Result<(), Exception> {
+    let bytes = size.bytes();
+    if acc.order != Order::Plain {
+        check_ordered(va, bytes, true)?;
+        fence(Ordering::Release);
+    }
+    check_elements(cpu, va, acc, true)?;
+    if acc.unpriv {
+        store_slow(cpu, va, bytes, value, true)?;
+    } else {
+        store_elements(cpu, va, size, acc, value)?;
+    }
+    if acc.order != Order::Plain {
+        fence(Ordering::SeqCst);
+    }
+    Ok(())
+}
+
+/// With SCTLR_ELx.A, the elements of a structure access are checked for the element's alignment.
+fn check_elements(cpu: &Cpu, va: u64, acc: Acc, write: bool) -> Result<(), Exception> {
+    match acc.elem_align {
+        Some(e) if va & (e.bytes() - 1) != 0 && alignment_checked(cpu) => Err(alignment_fault(va, write)),
+        _ => Ok(()),
+    }
+}
+
+/// The whole access at once if it is aligned or alignment is not checked, else element by element.
+fn load_elements(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result<u128, Exception> {
+    let bytes = size.bytes();
+    match acc.elem_align {
+        Some(e) if e < size && va & (bytes - 1) != 0 => {
+            let mut value = 0;
+            for at in (0..bytes).step_by(e.bytes() as usize) {
+                value |= load_vector(cpu, va.wrapping_add(at), e)? << (8 * at);
+            }
+            Ok(value)
+        }
+        _ => load_vector(cpu, va, size),
+    }
+}
+
+fn store_elements(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, value: u128) -> Result<(), Exception> {
+    let bytes = size.bytes();
+    match acc.elem_align {
+        Some(e) if e < size && va & (bytes - 1) != 0 => {
+            for at in (0..bytes).step_by(e.bytes() as usize) {
+                store_vector(cpu, va.wrapping_add(at), e, value >> (8 * at))?;
+            }
+            Ok(())
+        }
+        _ => store_vector(cpu, va, size, value),
+    }
+}
+
+/// Host memory for an atomic access. Memory that has no atomics (registers) is an unsupported atomic fault.
+fn atomic_target(cpu: &mut Cpu, va: u64, bytes: u64, access: Access) -> Result<HostPtr, Exception> {
+    check_ordered(va, bytes, access != Access::Read)?;
+    let fast = match (bytes, access) {
+        (_, Access::Read) => None,
+        (1, _) => cpu.mem.fast.write::<1>(va),
+        (2, _) => cpu.mem.fast.write::<2>(va),
+        (4, _) => cpu.mem.fast.write::<4>(va),
+        (8, _) => cpu.mem.fast.write::<8>(va),
+        _ => cpu.mem.fast.write::<16>(va),
+    };
+    if let Some(p) = fast {
+        return Ok(p);
+    }
+    let how = How { access, unprivileged: false, unaligned: va & (bytes - 1) != 0 };
+    match data(cpu, va, how)? {
+        Target::Ram(p, pa) => {
+            if access != Access::Read {
+                wrote(cpu, pa);
+            }
+            Ok(HostPtr::new(p))
+        }
+        Target::Rom(p, _) if access == Access::Read => Ok(HostPtr::new(p)),
+        _ => {
+            cpu.counters.bump(Metric::Anomalies);
+            Err(Exception::Data(plain_abort(va, UNSUPPORTED_ATOMIC, access == Access::Write)))
+        }
+    }
+}
+
+/// A load-exclusive: remembers what it saw.
+pub fn load_exclusive(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result<u128, Exception> {
+    let bytes = size.bytes();
+    check_ordered(va, bytes, false)?;
+    let value = if size == MemSize::B16 {
+        let p = atomic_target(cpu, va, bytes, Access::Read)?;
+        atomic128::load(p)
+    } else {
+        load_vector(cpu, va, size)?
+    };
+    if acc.order != Order::Plain {
+        fence(Ordering::Acquire);
+    }
+    cpu.mem.open_monitor(va, bytes, value);
+    Ok(value)
+}
+
+/// A store-exclusive; true if it stored. It stores if the monitor is open for this address and size, and memory still
+/// holds what the load-exclusive saw.
+pub fn store_exclusive(
+    cpu: &mut Cpu,
+    va: u64,
+    size: MemSize,
+    acc: Acc,
+    value: u128,
+) -> Result<bool, Exception> {
+    let bytes = size.bytes();
+    check_ordered(va, bytes, true)?;
+    let monitor = cpu.mem.exclusive.take();
+    let Some(seen) = monitor.filter(|m| m.va == va && m.bytes == bytes) else {
+        return Ok(false);
+    };
+    let p = atomic_target(cpu, va, bytes, Access::Write)?;
+    if acc.order != Order::Plain {
+        fence(Ordering::SeqCst);
+    }
+    Ok(exchange_if(p, size, seen.value, value) == seen.value)
+}
+
+/// CAS; gives what memory held.
+pub fn compare_and_swap(
+    cpu: &mut Cpu,
+    va: u64,
+    size: MemSize,
+    _acc: Acc,
+    expected: u128,
+    new: u128,
+) -> Result<u128, Exception> {
+    let p = atomic_target(cpu, va, size.bytes(), Access::ReadWrite)?;
+    let mask = u128::MAX >> (128 - 8 * size.bytes() as u32);
+    Ok(exchange_if(p, size, expected & mask, new & mask))
+}
+
+/// Atomic read-modify-write; gives the old value, zero-extended. Always sequentially consistent, which is stronger than
+/// any order that the instruction may ask for.
+pub fn rmw(
+    cpu: &mut Cpu,
+    op: AtomicOp,
+    va: u64,
+    size: MemSize,
+    _acc: Acc,
+    operand: u64,
+) -> Result<u64, Exception> {
+    let p = atomic_target(cpu, va, size.bytes(), Access::ReadWrite)?;
+    macro_rules! on {
+        ($atomic:ty, $u:ty, $s:ty) => {{
+            // SAFETY: `atomic_target` gives an aligned address of guest RAM.
+            let cell = unsafe { <$atomic>::from_ptr(p.raw().cast()) };
+            let v = operand as $u;
+            let o = Ordering::SeqCst;
+            u64::from(match op {
+                AtomicOp::Swp => cell.swap(v, o),
+                AtomicOp::Add => cell.fetch_add(v, o),
+                AtomicOp::Clr => cell.fetch_and(!v, o),
+                AtomicOp::Eor => cell.fetch_xor(v, o),
+                AtomicOp::Set => cell.fetch_or(v, o),
+                AtomicOp::Umax => cell.fetch_max(v, o),
+                AtomicOp::Umin => cell.fetch_min(v, o),
+                AtomicOp::Smax | AtomicOp::Smin => {
+                    let pick = |old: $u| {
+                        let (a, b) = (old as $s, v as $s);
+                        Some((if op == AtomicOp::Smax { a.max(b) } else { a.min(b) }) as $u)
+                    };
+                    cell.fetch_update(o, o, pick).unwrap_or_else(|old| old)
+                }
+            })
+        }};
+    }
+    Ok(match size {
+        MemSize::B1 => on!(AtomicU8, u8, i8),
+        MemSize::B2 => on!(AtomicU16, u16, i16),
+        MemSize::B4 => on!(AtomicU32, u32, i32),
+        _ => on!(AtomicU64, u64, i64),
+    })
+}
+
+/// Atomically replaces `expected` by `new`; gives what was there.
+fn exchange_if(p: HostPtr, size: MemSize, expected: u128, new: u128) -> u128 {
+    macro_rules! on {
+        ($atomic:ty, $u:ty) => {{
+            // SAFETY: callers pass an aligned address of guest RAM (see `atomic_target`).
+            let cell = unsafe { <$atomic>::from_ptr(p.raw().cast()) };
+            let done = cell.compare_exchange(expected as $u, new as $u, Ordering::SeqCst, Ordering::SeqCst);
+            u128::from(done.unwrap_or_else(|seen| seen))
+        }};
+    }
+    match size {
+        MemSize::B1 => on!(AtomicU8, u8),
+        MemSize::B2 => on!(AtomicU16, u16),
+        MemSize::B4 => on!(AtomicU32, u32),
+        MemSize::B8 => on!(AtomicU64, u64),
+        MemSize::B16 => atomic128::compare_exchange(p, expected, new),
+    }
+}
+
+/// 16-byte atomics.
+mod atomic128 {
+    use super::HostPtr;
+
+    /// Atomically replaces `expected` by `new`; gives what was there.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn compare_exchange(p: HostPtr, expected: u128, new: u128) -> u128 {
+        use std::sync::atomic::Ordering::SeqCst;
+        // SAFETY: `p` is a 16-aligned address of guest RAM that holds 16 bytes, and every x86-64-v2 host (which is what
+        // this project asks for) has the instruction.
+        unsafe { core::arch::x86_64::cmpxchg16b(p.raw().cast(), expected, new, SeqCst, SeqCst) }
+    }
+
+    /// Hosts without a 16-byte compare-exchange: one lock for all such accesses.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(super) fn compare_exchange(p: HostPtr, expected: u128, new: u128) -> u128 {
+        static LOCK: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
+        let _guard = LOCK.lock();
+        let seen = u128::from(p.high().load_u64()) << 64 | u128::from(p.load_u64());
+        if seen == expected {
+            p.store_u64(new as u64);
+            p.high().store_u64((new >> 64) as u64);
+        }
+        seen
+    }
+
+    /// Atomic load.
+    pub(super) fn load(p: HostPtr) -> u128 {
+        // Two equal reads around a third are one atomic read of some moment, if each half is written whole.
+        loop {
+            let read = || u128::from(p.high().load_u64()) << 64 | u128::from(p.load_u64());
+            let (a, b) = (read(), read());
+            if a == b {
+                return a;
+            }
+        }
+    }
+}
+
+/// DC ZVA of the block at `block`; `va` is what the instruction named, for the syndrome.
+pub(super) fn zero_block(cpu: &mut Cpu, block: u64, va: u64) -> Result<(), Exception> {
+    // Device memory refuses it as an unaligned access.
+    let how = How { access: Access::Write, unprivileged: false, unaligned: true };
+    let fast = cpu.mem.fast.write::<1>(block);
+    let host = match fast {
+        Some(p) => p.raw(),
+        None => match data(cpu, block, how).map_err(|e| name_va(e, va))? {
+            Target::Ram(p, pa) => {
+                wrote(cpu, pa);
+                p
+            }
+            Target::Rom(..) | Target::Mmio(_) => return Err(alignment_fault(va, true)),
+        },
+    };
+    for i in 0..(ZVA_BYTES / 8) as usize {
+        HostPtr::new(host.wrapping_add(8 * i)).store_u64(0);
+    }
+    Ok(())
+}
+
+/// The fault of a block operation reports the address that the instruction named.
+fn name_va(e: Exception, va: u64) -> Exception {
+    match e {
+        Exception::Data(abort) => Exception::Data(crate::exception::Abort { va, ..abort }),
+        other => other,
+    }
+}

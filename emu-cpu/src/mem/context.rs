@@ -1,0 +1,144 @@
+//! The translation context: which tables, with which controls, for whom.
+
+use emu_mmu::{Features, Regime, Stage1, Stage1Regs, Stage2, Stage2Regs, TlbContext};
+
+use crate::cpu::Cpu;
+use crate::sysreg::{Reg, hcr};
+
+/// Everything that a fast translation depends on. Two contexts with equal keys see the same memory in the same way (until
+/// maintenance says otherwise).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Key {
+    regime: Regime,
+    privileged: bool,
+    pan: bool,
+    regs: Stage1Regs,
+    s2: Stage2Regs,
+}
+
+/// The current context, decoded.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    pub(super) key: Key,
+    pub(super) stage1: Stage1,
+    pub(super) stage2: Option<Stage2>,
+    pub(super) vmid: u16,
+    pub(super) asid: u16,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        let features = Features::cortex_a72();
+        let regs = Stage1Regs::default();
+        let stage1 = Stage1::from_regs(&features, Regime::El10, &regs);
+        let key = Key { regime: Regime::El10, privileged: true, pan: false, regs, s2: Stage2Regs::default() };
+        Self { key, stage1, stage2: None, vmid: 0, asid: 0 }
+    }
+}
+
+impl Context {
+    pub(super) const fn regime(&self) -> Regime {
+        self.key.regime
+    }
+    /// Accesses are made by EL1 or EL2.
+    pub(super) const fn privileged(&self) -> bool {
+        self.key.privileged
+    }
+    /// PSTATE.PAN is set.
+    pub(super) const fn pan(&self) -> bool {
+        self.key.pan
+    }
+    pub(super) const fn tlb_context(&self) -> TlbContext {
+        TlbContext {
+            regime: self.key.regime,
+            vmid: self.vmid,
+            asid: self.asid,
+            stage1: self.stage1.enabled,
+        }
+    }
+    fn decode(features: &Features, key: Key, with_stage2: bool) -> Self {
+        let stage1 = Stage1::from_regs(features, key.regime, &key.regs);
+        let stage2 = with_stage2.then(|| Stage2::from_regs(features, &key.s2));
+        Self { key, stage1, stage2, vmid: stage2.map_or(0, |s| s.vmid), asid: stage1.asid }
+    }
+}
+
+/// The bits of HCR_EL2 that translation looks at.
+const HCR_BITS: u64 = hcr::VM | hcr::PTW | hcr::DC | hcr::TGE | hcr::CD | hcr::ID | hcr::E2H | hcr::FWB;
+
+/// The regime of accesses made at `el`.
+#[must_use]
+pub fn regime_of(cpu: &Cpu, el: u8) -> Regime {
+    let h = cpu.hcr();
+    let host = h & hcr::E2H != 0;
+    match el {
+        2 if host => Regime::El20,
+        2 => Regime::El2,
+        0 if host && h & hcr::TGE != 0 => Regime::El20,
+        _ => Regime::El10,
+    }
+}
+
+/// SCTLR_ELx of the current regime.
+#[must_use]
+pub fn sctlr(cpu: &Cpu) -> u64 {
+    match regime_of(cpu, cpu.pstate.el) {
+        Regime::El10 => cpu.sys[Reg::SCTLR_EL1],
+        _ => cpu.sys[Reg::SCTLR_EL2],
+    }
+}
+
+fn stage1_regs(cpu: &Cpu, regime: Regime) -> Stage1Regs {
+    let s = &cpu.sys;
+    let hcr = cpu.hcr() & HCR_BITS;
+    match regime {
+        Regime::El10 => Stage1Regs {
+            sctlr: s[Reg::SCTLR_EL1],
+            tcr: s[Reg::TCR_EL1],
+            ttbr0: s[Reg::TTBR0_EL1],
+            ttbr1: s[Reg::TTBR1_EL1],
+            mair: s[Reg::MAIR_EL1],
+            hcr,
+        },
+        _ => Stage1Regs {
+            sctlr: s[Reg::SCTLR_EL2],
+            tcr: s[Reg::TCR_EL2],
+            ttbr0: s[Reg::TTBR0_EL2],
+            ttbr1: s[Reg::TTBR1_EL2],
+            mair: s[Reg::MAIR_EL2],
+            hcr,
+        },
+    }
+}
+
+/// The key of accesses through `regime`.
+fn key_for(cpu: &Cpu, regime: Regime, privileged: bool, pan: bool) -> Key {
+    let s2 = if has_stage2(cpu, regime) {
+        Stage2Regs { vtcr: cpu.sys[Reg::VTCR_EL2], vttbr: cpu.sys[Reg::VTTBR_EL2], hcr: cpu.hcr() & HCR_BITS }
+    } else {
+        Stage2Regs::default()
+    };
+    Key { regime, privileged, pan, regs: stage1_regs(cpu, regime), s2 }
+}
+
+fn has_stage2(cpu: &Cpu, regime: Regime) -> bool {
+    cpu.el2 && regime == Regime::El10
+}
+
+/// The context of `regime`, for accesses with these attributes.
+pub(super) fn context_for(cpu: &Cpu, regime: Regime, privileged: bool, pan: bool) -> Context {
+    let key = key_for(cpu, regime, privileged, pan);
+    Context::decode(&cpu.mem.features, key, has_stage2(cpu, regime))
+}
+
+/// Finds the context of the current state again, and makes its fast TLB bank the current one.
+pub fn select(cpu: &mut Cpu) {
+    cpu.mem.refresh_view();
+    let el = cpu.pstate.el;
+    let regime = regime_of(cpu, el);
+    let key = key_for(cpu, regime, el != 0, cpu.pstate.pan && el != 0);
+    let with_stage2 = has_stage2(cpu, regime);
+    let features = cpu.mem.features;
+    cpu.mem.fast.select(&key, || Context::decode(&features, key, with_stage2));
+    cpu.mem.fast.set_alignment_check(key.regs.sctlr >> 1 & 1 != 0);
+}

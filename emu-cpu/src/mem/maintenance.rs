@@ -1,0 +1,150 @@
+//! TLBI, AT, DC and IC (Arm ARM, C5.3 to C5.5), after their access checks.
+
+use emu_mmu::{Access, Fault, Regime, Request, TlbiContext, TlbiScope, at};
+
+use super::access;
+use super::context::{context_for, regime_of};
+use super::shared::Request as PeerRequest;
+use super::translate::abort_of;
+use super::Mem;
+use crate::cpu::Cpu;
+use crate::exception::Exception;
+use crate::sysreg::{AtOp, DcOp, IcOp, Reach, Reg, SysInsn, TlbiOp, hcr};
+use emu_core::metrics::Metric;
+
+/// Bytes that DC ZVA clears (DCZID_EL0.BS = 4).
+pub const ZVA_BYTES: u64 = 64;
+
+impl Mem {
+    /// Does a TLBI on this vCPU.
+    pub(super) fn invalidate(&mut self, scope: &TlbiScope) {
+        self.tlb.invalidate(scope);
+        self.fast.invalidate(scope);
+    }
+}
+
+/// Executes a system instruction whose operand is `val`.
+pub fn maintenance(cpu: &mut Cpu, insn: SysInsn, val: u64) -> Result<(), Exception> {
+    match insn {
+        SysInsn::Tlbi(op, reach) => {
+            tlbi(cpu, op, reach, val);
+            Ok(())
+        }
+        SysInsn::At(op) => address_translation(cpu, op, val),
+        SysInsn::Dc(op) => data_cache(cpu, op, val),
+        // Translated code follows every write (see `shared::CodeMap`): only the address is checked.
+        SysInsn::Ic(IcOp::Ivau) => check_address(cpu, val, Access::CacheClean),
+        SysInsn::Ic(_) => Ok(()),
+    }
+}
+
+fn tlbi(cpu: &mut Cpu, op: TlbiOp, reach: Reach, val: u64) {
+    use emu_mmu::TlbiOp as M;
+    let kind = match op {
+        TlbiOp::VmallE1 => M::VmAllE1,
+        TlbiOp::Vae1 | TlbiOp::Vale1 => M::VaE1,
+        TlbiOp::Aside1 => M::AsidE1,
+        TlbiOp::Vaae1 | TlbiOp::Vaale1 => M::VaaE1,
+        TlbiOp::Ipas2e1 | TlbiOp::Ipas2le1 => M::IpaS2E1,
+        TlbiOp::Alle2 => M::AllE2,
+        TlbiOp::Vae2 | TlbiOp::Vale2 => M::VaE2,
+        TlbiOp::Alle1 => M::AllE1,
+        TlbiOp::Vmalls12e1 => M::VmAllS12E1,
+        TlbiOp::Rvae1 | TlbiOp::Rvale1 => M::RvaE1,
+        TlbiOp::Rvaae1 | TlbiOp::Rvaale1 => M::RvaaE1,
+        TlbiOp::Ripas2e1 | TlbiOp::Ripas2le1 => M::RipaS2E1,
+        TlbiOp::Rvae2 | TlbiOp::Rvale2 => M::RvaE2,
+    };
+    cpu.counters.bump(Metric::TlbInvalidations);
+    let h = cpu.hcr();
+    let e2h = h & hcr::E2H != 0;
+    let host = cpu.pstate.el == 2 && e2h && h & hcr::TGE != 0;
+    let guest = context_for(cpu, Regime::El10, true, false);
+    let regime = match op {
+        TlbiOp::Alle2 | TlbiOp::Vae2 | TlbiOp::Vale2 | TlbiOp::Rvae2 | TlbiOp::Rvale2 if e2h => Regime::El20,
+        TlbiOp::Alle2 | TlbiOp::Vae2 | TlbiOp::Vale2 | TlbiOp::Rvae2 | TlbiOp::Rvale2 => Regime::El2,
+        _ if host => Regime::El20,
+        _ => Regime::El10,
+    };
+    let own = context_for(cpu, regime, true, false);
+    let by_ipa = matches!(op, TlbiOp::Ipas2e1 | TlbiOp::Ipas2le1 | TlbiOp::Ripas2e1 | TlbiOp::Ripas2le1);
+    let ds = if by_ipa { guest.stage2.is_some_and(|s| s.ds) } else { own.stage1.halves[0].ds };
+    let asid16 = cpu.mem.features.asid16 && regime != Regime::El2 && tcr_as(cpu, regime);
+    let context = TlbiContext { vmid: guest.vmid, host, e2h, asid16, ds };
+    let Some(scope) = kind.scope(val, &context) else { return };
+    cpu.mem.invalidate(&scope);
+    // HCR_EL2.FB makes EL1's local maintenance reach the Inner Shareable domain.
+    if reach != Reach::Local || cpu.pstate.el == 1 && h & hcr::FB != 0 {
+        cpu.mem.broadcast(PeerRequest::Tlbi(scope));
+    }
+}
+
+/// TCR_ELx.AS: the ASID has 16 bits.
+fn tcr_as(cpu: &Cpu, regime: Regime) -> bool {
+    let reg = if regime == Regime::El10 { Reg::TCR_EL1 } else { Reg::TCR_EL2 };
+    cpu.sys[reg] >> 36 & 1 != 0
+}
+
+fn address_translation(cpu: &mut Cpu, op: AtOp, val: u64) -> Result<(), Exception> {
+    use AtOp::*;
+    let write = matches!(op, S1E1W | S1E0W | S1E1WP | S1E2W | S12E1W | S12E0W);
+    let privileged = !matches!(op, S1E0R | S1E0W | S12E0R | S12E0W);
+    let both = matches!(op, S12E1R | S12E1W | S12E0R | S12E0W);
+    let h = cpu.hcr();
+    let regime = match op {
+        S1E2R | S1E2W => regime_of(cpu, 2),
+        S12E1R | S12E1W | S12E0R | S12E0W => Regime::El10,
+        _ if cpu.pstate.el == 2 && h & hcr::E2H != 0 && h & hcr::TGE != 0 => Regime::El20,
+        _ => Regime::El10,
+    };
+    let request = Request {
+        va: val,
+        access: if write { Access::AtWrite } else { Access::AtRead },
+        privileged,
+        pan: matches!(op, S1E1RP | S1E1WP) && cpu.pstate.pan,
+        unaligned: false,
+        stage1_only: !both,
+    };
+    let context = context_for(cpu, regime, privileged, request.pan);
+    let result = cpu.mem.walk_only(&context, &request);
+    match at::par(&result, cpu.pstate.el == 1) {
+        Ok(par) => {
+            cpu.sys[Reg::PAR_EL1] = par;
+            Ok(())
+        }
+        Err(fault) => Err(abort(&fault)),
+    }
+}
+
+fn abort(fault: &Fault) -> Exception {
+    Exception::Data(abort_of(fault, true))
+}
+
+fn data_cache(cpu: &mut Cpu, op: DcOp, val: u64) -> Result<(), Exception> {
+    match op {
+        DcOp::Isw | DcOp::Csw | DcOp::Cisw => Ok(()),
+        DcOp::Ivac => check_address(cpu, val, Access::CacheInvalidate),
+        DcOp::Cvac | DcOp::Cvau | DcOp::Cvap | DcOp::Cvadp | DcOp::Civac => {
+            check_address(cpu, val, Access::CacheClean)
+        }
+        DcOp::Zva => access::zero_block(cpu, val & !(ZVA_BYTES - 1), val),
+    }
+}
+
+/// Memory is coherent: cache maintenance by address only makes the faults that it must.
+fn check_address(cpu: &mut Cpu, va: u64, access: Access) -> Result<(), Exception> {
+    if access == Access::CacheClean && cpu.mem.fast.read::<1>(va).is_some() {
+        return Ok(());
+    }
+    let context = cpu.mem.fast.context();
+    let request = Request {
+        va,
+        access,
+        privileged: context.privileged(),
+        pan: context.pan(),
+        unaligned: false,
+        stage1_only: false,
+    };
+    let (result, _) = cpu.mem.translate(&context, &request);
+    result.map(|_| ()).map_err(|f| abort(&f))
+}

@@ -1,0 +1,232 @@
+//! What the vCPUs of a machine share on their memory side.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use emu_core::Pa;
+use emu_core::addr::PAGE_SHIFT;
+use emu_core::dma::WriteObserver;
+use emu_mmu::TlbiScope;
+use parking_lot::Mutex;
+
+use crate::doorbell::{Doorbell, reason};
+
+/// Which pages of RAM hold translated code, and a generation that grows when such a page is written.
+///
+/// One word per page: bit 0 says that some vCPU has made code from the page since its last write, the other bits are the
+/// generation that a block must match to be run.
+pub struct CodeMap {
+    ranges: Vec<(u64, Box<[AtomicU32]>)>,
+}
+
+impl CodeMap {
+    fn new(ram: &[(Pa, u64)]) -> Self {
+        let words = |bytes: u64| (0..bytes >> PAGE_SHIFT).map(|_| AtomicU32::new(0)).collect();
+        Self { ranges: ram.iter().map(|&(base, size)| (base.page_number(), words(size))).collect() }
+    }
+
+    #[inline]
+    fn word(&self, page: u64) -> Option<&AtomicU32> {
+        self.ranges.iter().find_map(|(first, words)| words.get(page.checked_sub(*first)? as usize))
+    }
+
+    /// The generation of a page; constant for pages that are not RAM.
+    #[inline]
+    #[must_use]
+    pub fn generation(&self, page: u64) -> u32 {
+        self.word(page).map_or(0, |w| w.load(Ordering::Acquire) >> 1)
+    }
+
+    /// True if code was made from the page and it has not been written since.
+    #[must_use]
+    pub fn has_code(&self, page: u64) -> bool {
+        self.word(page).is_some_and(|w| w.load(Ordering::Acquire) & 1 != 0)
+    }
+
+    /// Says that code will be made from the page. True if that is news: then all write tags must be revoked, before the
+    /// page is read.
+    fn mark(&self, page: u64) -> bool {
+        self.word(page).is_some_and(|w| w.fetch_or(1, Ordering::AcqRel) & 1 == 0)
+    }
+
+    /// The page was, or may have been, written: code made from it is out of date.
+    pub fn wrote(&self, page: u64) {
+        if let Some(w) = self.word(page) {
+            let next = |v: u32| (v & 1 != 0).then_some((v & !1).wrapping_add(2));
+            let _ = w.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
+        }
+    }
+}
+
+/// A request from one vCPU to another.
+#[derive(Clone, Copy, Debug)]
+pub enum Request {
+    /// TLB maintenance.
+    Tlbi(TlbiScope),
+    /// Code is made from this physical page: drop write tags for it.
+    Revoke(u64),
+}
+
+/// One vCPU as others see it.
+#[derive(Default)]
+struct Peer {
+    inbox: Mutex<Vec<Request>>,
+    /// Requests put into the inbox, and taken out and done, so far.
+    posted: AtomicU64,
+    served: AtomicU64,
+    /// It runs no guest code, and will serve its inbox before it does.
+    parked: AtomicBool,
+    bell: OnceLock<Arc<Doorbell>>,
+}
+
+/// See the module's head.
+pub struct Shared {
+    /// Pages with translated code.
+    pub code: CodeMap,
+    peers: Vec<Peer>,
+}
+
+impl Shared {
+    /// For `cpus` vCPUs and these ranges of RAM (base, bytes).
+    #[must_use]
+    pub fn new(cpus: usize, ram: &[(Pa, u64)]) -> Self {
+        let parked = || Peer { parked: AtomicBool::new(true), ..Peer::default() };
+        Self { code: CodeMap::new(ram), peers: (0..cpus).map(|_| parked()).collect() }
+    }
+
+    /// Says how to get the attention of a vCPU.
+    pub fn set_doorbell(&self, index: usize, bell: Arc<Doorbell>) {
+        if let Some(peer) = self.peers.get(index) {
+            // A second doorbell for the same vCPU has no meaning; the first one stays.
+            let _ = peer.bell.set(bell);
+        }
+    }
+
+    /// True if there is more than one vCPU.
+    #[must_use]
+    pub fn has_peers(&self) -> bool {
+        self.peers.len() > 1
+    }
+
+    /// The vCPU is about to run guest code (after which it must serve its inbox), or has stopped doing so.
+    pub fn set_parked(&self, index: usize, parked: bool) {
+        if let Some(peer) = self.peers.get(index) {
+            peer.parked.store(parked, Ordering::SeqCst);
+        }
+    }
+
+    /// Posts a request to every vCPU but `me`.
+    pub fn post(&self, me: usize, request: Request) {
+        for (_, peer) in self.peers.iter().enumerate().filter(|(i, _)| *i != me) {
+            {
+                let mut inbox = peer.inbox.lock();
+                // A vCPU that sleeps must not collect without bound: more than this many are worth a full flush.
+                if inbox.len() >= 1024 {
+                    inbox.retain(|r| matches!(r, Request::Revoke(_)));
+                    inbox.push(Request::Tlbi(TlbiScope::AllEl1));
+                    inbox.push(Request::Tlbi(TlbiScope::AllEl2));
+                }
+                inbox.push(request);
+                peer.posted.fetch_add(1, Ordering::SeqCst);
+            }
+            if let Some(bell) = peer.bell.get()
+                && !peer.parked.load(Ordering::SeqCst)
+            {
+                bell.ring(reason::REQUEST);
+            }
+        }
+    }
+
+    /// Does what is in the inbox of `me`.
+    pub fn serve(&self, me: usize, mut each: impl FnMut(Request)) {
+        let Some(peer) = self.peers.get(me) else { return };
+        if peer.posted.load(Ordering::SeqCst) == peer.served.load(Ordering::SeqCst) {
+            return;
+        }
+        let (requests, posted) = {
+            let mut inbox = peer.inbox.lock();
+            (std::mem::take(&mut *inbox), peer.posted.load(Ordering::SeqCst))
+        };
+        requests.into_iter().for_each(&mut each);
+        peer.served.store(posted, Ordering::SeqCst);
+    }
+
+    /// Waits until every other vCPU has done what was posted so far, or is parked; `serve_own` is called meanwhile, so
+    /// that two of them waiting for each other go on.
+    pub fn wait_served(&self, me: usize, mut serve_own: impl FnMut()) {
+        for (_, peer) in self.peers.iter().enumerate().filter(|(i, _)| *i != me) {
+            let target = peer.posted.load(Ordering::SeqCst);
+            let mut spins = 0u32;
+            while peer.served.load(Ordering::SeqCst) < target && !peer.parked.load(Ordering::SeqCst) {
+                serve_own();
+                spins += 1;
+                if spins < 64 {
+                    std::hint::spin_loop();
+                } else {
+                    std::thread::yield_now();
+                }
+            }
+        }
+    }
+
+    /// Marks a page as holding code; on news, revokes write tags everywhere but at `me`, who revokes its own. True on
+    /// news.
+    pub(crate) fn mark_code(&self, me: usize, page: u64) -> bool {
+        let news = self.code.mark(page);
+        if news && self.has_peers() {
+            self.post(me, Request::Revoke(page));
+        }
+        news
+    }
+
+    /// Sets the event register of all vCPUs.
+    pub fn send_event_to_all(&self) {
+        self.peers.iter().filter_map(|p| p.bell.get()).for_each(|b| b.send_event());
+    }
+}
+
+impl WriteObserver for Shared {
+    fn wrote(&self, pa: Pa, len: u64) {
+        if len == 0 {
+            return;
+        }
+        for page in pa.page_number()..=pa.offset(len - 1).page_number() {
+            self.code.wrote(page);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_to_code_is_a_new_generation() {
+        let shared = Shared::new(1, &[(Pa(0x4000_0000), 0x4000)]);
+        let page = 0x40001;
+        shared.wrote(Pa(0x4000_1000), 16);
+        assert_eq!(shared.code.generation(page), 0, "no code, no news");
+        assert!(shared.mark_code(0, page));
+        assert!(!shared.mark_code(0, page));
+        shared.wrote(Pa(0x4000_0ff8), 16);
+        assert_eq!(shared.code.generation(page), 1);
+        assert!(!shared.code.has_code(page));
+        assert_eq!(shared.code.generation(0x1234), 0, "not RAM");
+    }
+
+    #[test]
+    fn requests_reach_others_and_are_waited_for() {
+        let shared = Shared::new(2, &[]);
+        shared.set_parked(1, false);
+        shared.post(0, Request::Revoke(7));
+        let mut seen = Vec::new();
+        shared.serve(0, |r| seen.push(format!("own {r:?}")));
+        // The other one serves while we wait.
+        shared.wait_served(0, || shared.serve(1, |r| seen.push(format!("{r:?}"))));
+        assert_eq!(seen, ["Revoke(7)"]);
+        shared.set_parked(1, true);
+        shared.post(0, Request::Revoke(8));
+        shared.wait_served(0, || panic!("a parked vCPU is not waited for"));
+    }
+}

@@ -1,0 +1,299 @@
+//! From an address to what stands behind it: tagged TLB, walk, bus.
+
+use emu_core::bus::{Backing, BusView, Requester};
+use emu_core::metrics::Metric;
+use emu_core::{Pa, Va};
+use emu_mmu::{
+    Access, ExternalAbort, Fault, FaultKind, Permissions, Request, Stage, TableMemory, Translation, UpdateError,
+    translate_and_commit,
+};
+
+use super::context::{Context, context_for, regime_of};
+use super::fast::{Allowed, HostPage};
+use super::shared::{Request as PeerRequest, Shared};
+use super::{Exclusive, Mem};
+use crate::cpu::Cpu;
+use crate::exception::{Abort, Exception};
+
+/// DFSC of a synchronous external abort, not on a walk.
+pub(super) const EXTERNAL_ABORT: u8 = 0x10;
+/// DFSC of an unsupported exclusive or atomic access.
+pub(super) const UNSUPPORTED_ATOMIC: u8 = 0x35;
+
+/// Reads and updates descriptors on the bus.
+struct Tables<'a> {
+    view: &'a BusView,
+    shared: &'a Shared,
+}
+
+impl TableMemory for Tables<'_> {
+    fn read_descriptor(&self, pa: Pa) -> Result<u64, ExternalAbort> {
+        let region = self.view.find(pa).ok_or(ExternalAbort)?;
+        match &region.backing {
+            Backing::Ram(ram, o) | Backing::Rom(ram, o, _) => ram.load_u64(o + (pa.0 - region.base.0)).ok_or(ExternalAbort),
+            Backing::Mmio(_) => Err(ExternalAbort),
+        }
+    }
+
+    fn update_descriptor(&self, pa: Pa, old: u64, new: u64) -> Result<bool, UpdateError> {
+        let region = self.view.find(pa).ok_or(UpdateError::ExternalAbort)?;
+        let Backing::Ram(ram, o) = &region.backing else { return Err(UpdateError::Unsupported) };
+        let seen = ram.compare_exchange_u64(o + (pa.0 - region.base.0), old, new).ok_or(UpdateError::Unsupported)?;
+        self.shared.code.wrote(pa.page_number());
+        Ok(seen == old)
+    }
+}
+
+/// What an access finds behind its address.
+pub(super) enum Target {
+    /// RAM, at this host address.
+    Ram(*mut u8, Pa),
+    /// Memory that reads like RAM and is written through a device.
+    Rom(*mut u8, Pa),
+    /// Registers.
+    Mmio(Pa),
+}
+
+/// How an access is made.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    pub access: Access,
+    /// LDTR and STTR: as EL0 would.
+    pub unprivileged: bool,
+    /// Not aligned to its size.
+    pub unaligned: bool,
+}
+
+/// The data abort for a fault.
+pub(super) fn abort_of(fault: &Fault, maintenance: bool) -> Abort {
+    Abort {
+        va: fault.va,
+        status: fault.status_code(),
+        stage2: fault.stage == Stage::S2,
+        s1ptw: fault.s1ptw,
+        ipa: fault.ipa.filter(|_| fault.stage == Stage::S2),
+        write: fault.write,
+        maintenance,
+    }
+}
+
+/// An abort that has nothing to do with translation.
+pub(super) fn plain_abort(va: u64, status: u8, write: bool) -> Abort {
+    Abort { va, status, stage2: false, s1ptw: false, ipa: None, write, maintenance: false }
+}
+
+impl Mem {
+    /// Translates through the tagged TLB, or walks.
+    pub(super) fn translate(&mut self, context: &Context, request: &Request) -> (Result<Translation, Fault>, bool) {
+        let execute = request.access == Access::Execute;
+        let canonical = context.stage1.canonical(request.va, execute);
+        let tlb_context = context.tlb_context();
+        let cached = self.tlb.lookup(&tlb_context, canonical);
+        if let Some(t) = cached
+            && t.allows(request)
+        {
+            return (Ok(t), false);
+        }
+        let tables = Tables { view: &self.view, shared: &self.shared };
+        let result =
+            translate_and_commit(&context.stage1, context.stage2.as_ref(), &self.features, request, &tables);
+        if let Ok(t) = &result {
+            self.tlb.insert(&tlb_context, canonical, t);
+        }
+        (result, true)
+    }
+
+    /// The host address of RAM at `pa`, or what else is there.
+    pub(super) fn target(&self, pa: Pa) -> Option<Target> {
+        let region = self.view.find(pa)?;
+        let offset = pa.0 - region.base.0;
+        match &region.backing {
+            Backing::Ram(ram, o) => ram.host_ptr(o + offset).map(|p| Target::Ram(p, pa)),
+            Backing::Rom(ram, o, _) => ram.host_ptr(o + offset).map(|p| Target::Rom(p, pa)),
+            Backing::Mmio(_) => Some(Target::Mmio(pa)),
+        }
+    }
+
+    /// Drops write tags of a physical page from which code is about to be made; if there were any, the page counts as
+    /// written, for it may have been until now.
+    pub(super) fn revoke_write(&mut self, page: u64) {
+        if let Some(Target::Ram(host, _)) = self.target(Pa(page << 12))
+            && self.fast.revoke(host)
+        {
+            self.shared.code.wrote(page);
+        }
+    }
+
+    /// Says that code will be made from a physical page, and gives the generation that it will belong to.
+    pub fn mark_code(&mut self, page: u64) -> u32 {
+        if self.shared.mark_code(self.index, page)
+            && let Some(Target::Ram(host, _)) = self.target(Pa(page << 12))
+        {
+            self.fast.revoke(host);
+        }
+        self.shared.code.generation(page)
+    }
+
+    /// Posts a request to the other vCPUs; the next DSB waits for it.
+    pub(super) fn broadcast(&mut self, request: PeerRequest) {
+        if self.shared.has_peers() {
+            self.shared.post(self.index, request);
+            self.unsynchronised = true;
+        }
+    }
+
+    pub(super) fn open_monitor(&mut self, va: u64, bytes: u64, value: u128) {
+        self.exclusive = Some(Exclusive { va, bytes, value });
+    }
+}
+
+/// Translates a data access and finds what it reaches; keeps the page in the fast TLB if that may be.
+pub(super) fn data(cpu: &mut Cpu, va: u64, how: How) -> Result<Target, Exception> {
+    let context = access_context(cpu, how.unprivileged);
+    let request = Request {
+        va,
+        access: how.access,
+        privileged: context.privileged(),
+        pan: context.pan(),
+        unaligned: how.unaligned,
+        stage1_only: false,
+    };
+    let (result, walked) = cpu.mem.translate(&context, &request);
+    cpu.counters.bump(Metric::TlbFills);
+    if walked {
+        cpu.counters.bump(Metric::Walks);
+    }
+    let t = result.map_err(|f| Exception::Data(abort_of(&f, false)))?;
+    let target = cpu
+        .mem
+        .target(t.pa)
+        .ok_or_else(|| Exception::Data(plain_abort(va, EXTERNAL_ABORT, how.access != Access::Read)))?;
+    if !how.unprivileged {
+        keep(cpu, va, &context, &t, &target);
+    }
+    Ok(target)
+}
+
+/// The context of an access: the current one, or EL0's for an unprivileged one (PSTATE.UAO and the Exception level
+/// decide whether it is).
+fn access_context(cpu: &Cpu, unprivileged: bool) -> Context {
+    let current = cpu.mem.fast.context();
+    let el = cpu.pstate.el;
+    let host = cpu.hcr() & crate::sysreg::hcr::E2H != 0 && cpu.hcr() & crate::sysreg::hcr::TGE != 0;
+    let acts = unprivileged && !cpu.pstate.uao && (el == 1 || el == 2 && host);
+    if acts { context_for(cpu, regime_of(cpu, el), false, false) } else { current }
+}
+
+/// Puts the page into the fast TLB with what it may be used for.
+fn keep(cpu: &mut Cpu, va: u64, context: &Context, t: &Translation, target: &Target) {
+    let (host, ram) = match *target {
+        Target::Ram(p, _) => (p, true),
+        Target::Rom(p, _) => (p, false),
+        Target::Mmio(_) => return,
+    };
+    let (read, write) = match (context.privileged(), context.pan()) {
+        (false, _) => (Permissions::USER_READ, Permissions::USER_WRITE),
+        (true, true) => (Permissions::PAN_READ, Permissions::PAN_WRITE),
+        (true, false) => (Permissions::PRIV_READ, Permissions::PRIV_WRITE),
+    };
+    let may_read = t.permissions.contains(read);
+    let may_write = may_read
+        && ram
+        && t.permissions.contains(write)
+        && !t.write_needs_update
+        && !cpu.mem.shared.code.has_code(t.pa.page_number());
+    let page_start = host.wrapping_sub((t.pa.0 & 0xfff) as usize);
+    let allowed = Allowed { read: may_read, write: may_write, device: t.attrs.is_device(), large: t.bits() > 12 };
+    cpu.mem.fast.fill(va, page_start, allowed);
+}
+
+/// A page that instructions come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Fetched {
+    /// Physical page number.
+    pub page: u64,
+    /// Its memory.
+    pub host: HostPage,
+}
+
+/// Translates the address of an instruction.
+pub fn fetch(cpu: &mut Cpu, pc: u64) -> Result<Fetched, Exception> {
+    if let Some(e) = cpu.mem.fast.fetch(pc) {
+        return Ok(Fetched { page: e.page, host: e.host });
+    }
+    let context = cpu.mem.fast.context();
+    let request = Request { privileged: context.privileged(), ..Request::execute(pc) };
+    let (result, walked) = cpu.mem.translate(&context, &request);
+    if walked {
+        cpu.counters.bump(Metric::Walks);
+    }
+    let t = result.map_err(|f| Exception::Fetch(abort_of(&f, false)))?;
+    match cpu.mem.target(Pa(t.pa.0 & !0xfff)) {
+        Some(Target::Ram(p, _) | Target::Rom(p, _)) => {
+            let fetched = Fetched { page: t.pa.page_number(), host: HostPage::new(p) };
+            cpu.mem.fast.fill_fetch(pc, fetched.page, fetched.host, t.bits() > 12);
+            Ok(fetched)
+        }
+        // Instructions cannot be fetched from registers, nor from where nothing is.
+        Some(Target::Mmio(_)) | None => Err(Exception::Fetch(plain_abort(pc, EXTERNAL_ABORT, false))),
+    }
+}
+
+/// Where a virtual address leads under the current context, for debuggers and reports: no descriptor is updated, nothing
+/// is cached.
+#[must_use]
+pub fn debug_translate(cpu: &Cpu, va: Va) -> Option<Pa> {
+    let context = context_for(cpu, regime_of(cpu, cpu.pstate.el), cpu.pstate.el != 0, false);
+    let tables = Tables { view: &cpu.mem.view, shared: &cpu.mem.shared };
+    let request = Request { privileged: context.privileged(), ..Request::read(va.0) };
+    let t = emu_mmu::translate(&context.stage1, context.stage2.as_ref(), &cpu.mem.features, &request, &tables).ok()?;
+    Some(t.pa)
+}
+
+/// One access to registers of a device.
+pub(super) fn mmio_read(cpu: &mut Cpu, pa: Pa, va: u64, bytes: u64) -> Result<u64, Exception> {
+    cpu.counters.bump(Metric::MmioReads);
+    let from = Requester::Cpu(cpu.index as u32);
+    let size = emu_core::addr::Size::from_bytes(bytes);
+    let value = size.map(|s| cpu.mem.view.read(pa, s, from));
+    match value {
+        Some(Ok(v)) => Ok(v),
+        _ => Err(Exception::Data(plain_abort(va, EXTERNAL_ABORT, false))),
+    }
+}
+
+/// One access to registers of a device.
+pub(super) fn mmio_write(cpu: &mut Cpu, pa: Pa, va: u64, bytes: u64, value: u64) -> Result<(), Exception> {
+    cpu.counters.bump(Metric::MmioWrites);
+    let from = Requester::Cpu(cpu.index as u32);
+    let size = emu_core::addr::Size::from_bytes(bytes);
+    let done = size.map(|s| cpu.mem.view.write(pa, s, value, from));
+    // A write may have changed the map itself (flash leaving array mode).
+    cpu.mem.refresh_view();
+    match done {
+        Some(Ok(())) => Ok(()),
+        _ => Err(Exception::Data(plain_abort(va, EXTERNAL_ABORT, true))),
+    }
+}
+
+/// The alignment fault of an access (it comes before translation).
+pub(super) fn alignment_fault(va: u64, write: bool) -> Exception {
+    let fault = Fault {
+        kind: FaultKind::Alignment,
+        level: 0,
+        stage: Stage::S1,
+        s1ptw: false,
+        va,
+        ipa: None,
+        write,
+    };
+    Exception::Data(abort_of(&fault, false))
+}
+
+impl Mem {
+    /// A walk that leaves no trace in the TLBs: AT.
+    pub(super) fn walk_only(&self, context: &Context, request: &Request) -> Result<Translation, Fault> {
+        let tables = Tables { view: &self.view, shared: &self.shared };
+        translate_and_commit(&context.stage1, context.stage2.as_ref(), &self.features, request, &tables)
+    }
+}
