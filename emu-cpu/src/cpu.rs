@@ -11,6 +11,7 @@ use emu_core::metrics::Counters;
 
 use crate::doorbell::Doorbell;
 use crate::features::FeatureSet;
+use crate::gic::CpuInterface;
 use crate::lower::Mode;
 use crate::mem::Mem;
 use crate::model::{IdRegs, Model};
@@ -18,6 +19,9 @@ use crate::psci::Machine;
 use crate::regs::{Pstate, Regs, SP};
 use crate::sysreg::{Reg, SysState};
 use crate::timer::Timers;
+
+/// List registers of the virtual CPU interface, as GIC-600 systems have them.
+const LIST_REGISTERS: usize = 4;
 
 /// What a PE is made of.
 pub struct CpuConfig {
@@ -76,6 +80,8 @@ pub struct Cpu {
     pub clock: Arc<Clock>,
     /// What loads and stores keep.
     pub mem: Mem,
+    /// The GIC CPU interface.
+    pub gic: CpuInterface,
     /// The generic timers.
     pub timers: Timers,
     /// The redistributor.
@@ -108,6 +114,7 @@ impl Cpu {
             sys: SysState::default(),
             features: model.features,
             ids: IdRegs::new(&model, el2),
+            gic: CpuInterface::new(port.clone(), LIST_REGISTERS),
             timers: Timers::new(&clock, doorbell.clone()),
             model,
             el2,
@@ -151,6 +158,10 @@ impl Cpu {
         self.pstate =
             Pstate { el: if self.el2 { 2 } else { 1 }, sp_sel: true, daif: 15, ..Pstate::default() };
         self.sys = SysState::default();
+        self.reset_registers();
+        self.gic.reset();
+        // Lets go of wires that were up.
+        self.update_timers();
         self.serror = None;
         self.standby = false;
         self.entry = entry;

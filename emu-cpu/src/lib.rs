@@ -33,4 +33,6 @@ pub mod psci;
 pub mod regs;
 pub mod simd;
 pub mod sysreg;
+#[cfg(test)]
+mod test_pe;
 pub mod timer;

@@ -74,21 +74,9 @@ struct Waiting {
     virt: [bool; 3],
 }
 
-#[derive(Clone, Copy, Default)]
-struct Signals {
-    irq: bool,
-    fiq: bool,
-    virq: bool,
-    vfiq: bool,
-}
-
 impl Cpu {
-    fn interrupt_signals(&mut self) -> Signals {
-        Signals::default()
-    }
-
-    fn waiting(&mut self) -> Waiting {
-        let s = self.interrupt_signals();
+    fn waiting(&self) -> Waiting {
+        let s = self.gic.signals();
         Waiting {
             physical: [self.serror.is_some(), s.fiq, s.irq],
             virt: [
@@ -142,6 +130,23 @@ impl Cpu {
         false
     }
 
+    /// ISR_EL1: A, I, F are bits 8, 7, 6. Below EL2 a kind whose physical interrupts are routed to EL2 shows the
+    /// virtual ones.
+    pub(crate) fn interrupt_status(&self) -> u64 {
+        let waiting = self.waiting();
+        let mut status = 0;
+        for (i, kind) in Kind::ALL.into_iter().enumerate() {
+            let shown = if self.virtual_enabled(kind) { waiting.virt[i] } else { waiting.physical[i] };
+            let bit = match kind {
+                Kind::SError => 8,
+                Kind::Irq => 7,
+                Kind::Fiq => 6,
+            };
+            status |= u64::from(shown) << bit;
+        }
+        status
+    }
+
     fn interrupt(&mut self, kind: Kind, target: u8, is_virtual: bool) {
         self.counters.bump(kind.metric(is_virtual));
         let ret = self.regs.pc;
@@ -185,7 +190,7 @@ impl Cpu {
     }
 
     /// True if a WFI does not sleep: an interrupt is pending, whether PSTATE masks it or not (Arm ARM, D1.6.2).
-    pub fn wakes_wfi(&mut self) -> bool {
+    pub fn wakes_wfi(&self) -> bool {
         let waiting = self.waiting();
         waiting.physical.contains(&true)
             || Kind::ALL.into_iter().zip(waiting.virt).any(|(kind, p)| p && self.virtual_enabled(kind))

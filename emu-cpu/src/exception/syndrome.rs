@@ -193,7 +193,6 @@ mod tests {
         assert_eq!(parts(0xb980_0041), Some((2, true, 1, true, false)), "ldrsw x1, [x2]");
         assert_eq!(parts(0x39c0_0041), Some((0, true, 1, false, false)), "ldrsb w1, [x2]");
         assert_eq!(parts(0x3980_0041), Some((0, true, 1, true, false)), "ldrsb x1, [x2]");
-        assert_eq!(parts(0xb820_6841), None, "an unallocated atomic");
         assert_eq!(parts(0xb863_6841), Some((2, false, 1, false, false)), "ldr w1, [x2, x3]");
         assert_eq!(parts(0xb840_4041), Some((2, false, 1, false, false)), "ldur w1, [x2, #4]");
         assert_eq!(parts(0xb840_4841), Some((2, false, 1, false, false)), "ldtr w1, [x2, #4]");

@@ -4,20 +4,32 @@
 //! where the value lives and what a write does. MRS, MSR and SYS ask the same rows, and so do reset, the debugger and
 //! documentation.
 
+mod access;
 mod bits;
 mod insn;
+mod row;
+mod special;
 mod state;
+mod table;
+mod table_control;
+mod table_debug;
+mod table_id;
+mod table_impdef;
+mod table_insn;
+mod table_pstate;
+mod table_timer;
+#[cfg(test)]
+mod tests;
+mod trap;
 
 pub use bits::{cptr, hcr, mdcr, sctlr};
 pub use insn::{AtOp, DcOp, IcOp, Reach, SysInsn, TlbiOp};
+pub use row::{Cell, Perm, ReadFn, Row, WriteFn};
 pub use state::{Reg, SysState};
+pub use table::rows;
+pub use trap::Trap;
 
-use crate::cpu::Cpu;
-use crate::exception::Exception;
 use crate::features::{Feat, FeatureSet};
-use crate::ir::{ExcOp, PstateField, SysEnc};
-
-const UNDEFINED: Exception = Exception::Insn(ExcOp::Undefined);
 
 /// The value of HCR_EL2 that the PE acts on (Arm ARM, HCR_EL2: "behaves as 0 [1] for all purposes other than a direct
 /// read").
@@ -38,27 +50,5 @@ pub fn effective_hcr(stored: u64, el2: bool, features: FeatureSet) -> u64 {
         (true, true) => h & HOST | hcr::RW,
         (false, true) => h | hcr::FMO | hcr::IMO | hcr::AMO,
         _ => h,
-    }
-}
-
-impl Cpu {
-    /// MRS: the value of a register, read at the current Exception level into X`rt`.
-    pub fn mrs(&mut self, _enc: SysEnc, _rt: u8) -> Result<u64, Exception> {
-        Err(UNDEFINED)
-    }
-
-    /// MSR (register).
-    pub fn msr(&mut self, _enc: SysEnc, _rt: u8, _val: u64) -> Result<(), Exception> {
-        Err(UNDEFINED)
-    }
-
-    /// SYS: cache, TLB and address translation instructions.
-    pub fn sys_insn(&mut self, _enc: SysEnc, _rt: u8, _val: u64) -> Result<(), Exception> {
-        Err(UNDEFINED)
-    }
-
-    /// MSR (immediate).
-    pub fn msr_imm(&mut self, _field: PstateField, _imm: u8) -> Result<(), Exception> {
-        Err(UNDEFINED)
     }
 }

@@ -116,6 +116,12 @@ impl Cpu {
         self.update_timers();
     }
 
+    /// CNTVOFF_EL2.
+    pub(crate) fn set_counter_offset(&mut self, value: u64) {
+        self.sys[Reg::CNTVOFF_EL2] = value;
+        self.update_timers();
+    }
+
     pub(crate) fn timer_cval(&self, id: TimerId) -> u64 {
         self.sys[id.regs().1]
     }

@@ -1,0 +1,211 @@
+//! MRS, MSR and SYS: an encoding is looked up, the access is checked, then it is done.
+
+use super::row::{Cell, Row};
+use super::table::{Entry, find, rows};
+use super::{Reg, hcr, sctlr, trap};
+use crate::cpu::Cpu;
+use crate::exception::Exception;
+use crate::features::Feat;
+use crate::gic::{self, GicReg};
+use crate::ir::{ExcOp, PstateField, SysEnc};
+use crate::regs::Pstate;
+
+const UNDEFINED: Exception = Exception::Insn(ExcOp::Undefined);
+
+impl Cpu {
+    /// MRS: the value of a register, read at the current Exception level; `rt` is for the syndrome of a trap.
+    pub fn mrs(&mut self, enc: SysEnc, rt: u8) -> Result<u64, Exception> {
+        match self.checked(enc, rt, true)? {
+            Cell::Slot { reg, .. } => Ok(self.sp_or_slot(reg)),
+            Cell::Id(place) => Ok(self.ids.get(place)),
+            Cell::Value(v) => Ok(v),
+            Cell::Fn { read, .. } => Ok(read(self)),
+            Cell::Gic(reg) => {
+                let env = self.gic_access(reg, enc, rt, true)?;
+                // An acknowledge changes what is signalled.
+                let acknowledge = matches!(reg, GicReg::ICC_IAR0_EL1 | GicReg::ICC_IAR1_EL1);
+                self.context_changed |= acknowledge;
+                Ok(self.gic.read(reg, &env))
+            }
+            Cell::Insn(_) => Err(UNDEFINED),
+        }
+    }
+
+    /// MSR (register).
+    pub fn msr(&mut self, enc: SysEnc, rt: u8, val: u64) -> Result<(), Exception> {
+        let entry = self.entry_of(enc, rt)?;
+        self.check(&entry, enc, rt, false)?;
+        let row = self.register_of(&entry);
+        match row.cell {
+            Cell::Gic(reg) => {
+                let env = self.gic_access(reg, enc, rt, false)?;
+                self.gic.write(reg, val, &env);
+                // EL2's registers change virtual interrupts, which wait for the return to EL1, and the maintenance
+                // interrupt, which comes through the redistributor.
+                self.context_changed |= row.enc.parts().1 != 4;
+            }
+            Cell::Insn(_) => return Err(UNDEFINED),
+            _ => self.put(row, val),
+        }
+        if row.context {
+            self.refresh();
+        }
+        Ok(())
+    }
+
+    /// SYS: cache, TLB and address translation instructions.
+    pub fn sys_insn(&mut self, enc: SysEnc, rt: u8, val: u64) -> Result<(), Exception> {
+        match self.checked(enc, rt, false)? {
+            Cell::Insn(insn) => crate::mem::maintenance(self, insn, val),
+            _ => Err(UNDEFINED),
+        }
+    }
+
+    /// MSR (immediate).
+    pub fn msr_imm(&mut self, field: PstateField, imm: u8) -> Result<(), Exception> {
+        let set = imm & 1 != 0;
+        let privileged = self.pstate.el > 0;
+        let has = |feat| self.features.has(feat);
+        match field {
+            PstateField::SpSel if privileged => self.set_level(self.pstate.el, set),
+            PstateField::DaifSet => {
+                self.check_daif(6, imm)?;
+                self.pstate.daif |= imm & 15;
+            }
+            PstateField::DaifClr => {
+                self.check_daif(7, imm)?;
+                self.pstate.daif &= !imm & (Pstate::D | Pstate::A | Pstate::I | Pstate::F);
+                self.context_changed = true;
+            }
+            PstateField::Pan if privileged && has(Feat::Pan) => {
+                self.pstate.pan = set;
+                self.context_changed = true;
+            }
+            PstateField::Uao if privileged && has(Feat::Uao) => {
+                self.pstate.uao = set;
+                self.context_changed = true;
+            }
+            PstateField::Dit if has(Feat::Dit) => self.pstate.dit = set,
+            PstateField::Ssbs if has(Feat::Ssbs2) => self.pstate.ssbs = set,
+            PstateField::SpSel
+            | PstateField::Pan
+            | PstateField::Uao
+            | PstateField::Dit
+            | PstateField::Ssbs
+            | PstateField::Tco => return Err(UNDEFINED),
+        }
+        Ok(())
+    }
+
+    /// DAIFSet and DAIFClr at EL0: SCTLR_EL1.UMA; always trapped in a host.
+    fn check_daif(&self, op2: u32, imm: u8) -> Result<(), Exception> {
+        let allowed =
+            self.pstate.el > 0 || !trap::el0_in_host(self) && self.sys[Reg::SCTLR_EL1] & sctlr::UMA != 0;
+        // The syndrome describes MSR (immediate): op0 = 0, CRm the immediate, Rt = 31.
+        let enc = SysEnc::new(0, 3, 4, u32::from(imm), op2);
+        if allowed { Ok(()) } else { Err(trap::trap(1, enc, 31, false)) }
+    }
+
+    /// The value of a register by its row, without checks and without effects of the access: for a debugger. `None`
+    /// for what has no value (instructions, and registers that are not in this CPU).
+    pub fn peek(&mut self, row: &Row) -> Option<u64> {
+        if !self.has(row) {
+            return None;
+        }
+        match row.cell {
+            Cell::Slot { reg, .. } => Some(self.sp_or_slot(reg)),
+            Cell::Id(place) => Some(self.ids.get(place)),
+            Cell::Value(v) => Some(v),
+            Cell::Fn { read, .. } => Some(read(self)),
+            Cell::Gic(reg) => Some(self.gic.look(reg, false)),
+            Cell::Insn(_) => None,
+        }
+    }
+
+    /// The stored registers after a reset.
+    pub(crate) fn reset_registers(&mut self) {
+        for row in rows() {
+            if let Cell::Slot { reg, ones, .. } = row.cell {
+                self.sys[reg] = row.reset | ones;
+            }
+        }
+        self.sys[Reg::CNTHCTL_EL2] = 3;
+        self.sys[Reg::CNTFRQ_EL0] = self.model.frequency();
+        self.sys[Reg::VPIDR_EL2] = u64::from(self.model.midr);
+        self.sys[Reg::VMPIDR_EL2] = self.mpidr;
+        // The OS lock is set after a cold reset.
+        self.sys[Reg::OSLAR_EL1] = 1;
+    }
+
+    fn checked(&self, enc: SysEnc, rt: u8, read: bool) -> Result<Cell, Exception> {
+        let entry = self.entry_of(enc, rt)?;
+        self.check(&entry, enc, rt, read)?;
+        Ok(self.register_of(&entry).cell)
+    }
+
+    fn entry_of(&self, enc: SysEnc, rt: u8) -> Result<Entry, Exception> {
+        // HCR_EL2.TIDCP traps the implementation defined encodings, allocated or not. (At EL0 they are UNDEFINED.)
+        if self.hcr & hcr::TIDCP != 0 && self.pstate.el == 1 {
+            let (op0, _, crn, _, _) = enc.parts();
+            if matches!(op0, 1 | 3) && matches!(crn, 11 | 15) {
+                return Err(trap::trap(2, enc, rt, false));
+            }
+        }
+        find(enc).filter(|e| self.has(e.row)).ok_or(UNDEFINED)
+    }
+
+    fn has(&self, row: &Row) -> bool {
+        self.features.has(row.feat)
+            && row.model.is_none_or(|name| name == self.model.name)
+            && (!row.only_e2h || self.hcr & hcr::E2H != 0)
+    }
+
+    /// The row of the register that an encoding means here.
+    fn register_of(&self, entry: &Entry) -> &'static Row {
+        match entry.host {
+            Some(row)
+                if self.hcr & hcr::E2H != 0
+                    && (self.pstate.el == 2 || self.pstate.el == 0 && self.hcr & hcr::TGE != 0) =>
+            {
+                row
+            }
+            _ => entry.row,
+        }
+    }
+
+    fn check(&self, entry: &Entry, enc: SysEnc, rt: u8, read: bool) -> Result<(), Exception> {
+        let row = entry.row;
+        if !row.perm[usize::from(self.pstate.el.min(2))].allows(read) {
+            let reported = self.pstate.el == 0 && row.id_space && read && self.features.has(Feat::Idst);
+            return Err(if reported { trap::trap(1, enc, rt, read) } else { UNDEFINED });
+        }
+        row.traps.iter().try_for_each(|t| t.check(self, enc, rt, read))
+    }
+
+    fn gic_access(&self, reg: GicReg, enc: SysEnc, rt: u8, read: bool) -> Result<gic::Env, Exception> {
+        let env = gic::Env { el: self.pstate.el, hcr_el2: self.hcr, has_el2: self.el2 };
+        match self.gic.access(reg, !read, &env) {
+            gic::Access::Allowed => Ok(env),
+            gic::Access::Undefined => Err(UNDEFINED),
+            gic::Access::TrapToEl2 => Err(trap::trap(2, enc, rt, read)),
+        }
+    }
+
+    /// Writes what is behind a row.
+    fn put(&mut self, row: &Row, val: u64) {
+        match row.cell {
+            Cell::Slot { reg, bits, ones } => {
+                let has = bits.iter().filter(|(feat, _)| self.features.has(*feat));
+                let writable = has.fold(0, |all, (_, mask)| all | mask);
+                self.set_sp(reg, val & writable | ones & !writable);
+            }
+            Cell::Fn { write, .. } => write(self, val),
+            Cell::Id(_) | Cell::Value(_) | Cell::Gic(_) | Cell::Insn(_) => {}
+        }
+    }
+
+    /// A slot, or the stack pointer in use.
+    fn sp_or_slot(&self, reg: Reg) -> u64 {
+        self.sp(reg)
+    }
+}
