@@ -530,3 +530,39 @@ pub const ROWS: &[Row] = &[
     fp_row("FCSEL_D_floatsel", "00011110011xxxxxxxxx11xxxxxxxxxx", AdvSimd, csel),
     fp_row("FCSEL_H_floatsel", "00011110111xxxxxxxxx11xxxxxxxxxx", Fp16, csel),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::{ROWS, Row};
+
+    fn find(word: u32) -> Option<&'static Row> {
+        ROWS.iter().find(|r| word & r.mask == r.value)
+    }
+
+    #[test]
+    fn rows_do_not_overlap() {
+        for (i, a) in ROWS.iter().enumerate() {
+            assert_eq!(a.value & !a.mask, 0, "{}", a.name);
+            for b in &ROWS[i + 1..] {
+                assert_ne!((a.value ^ b.value) & a.mask & b.mask, 0, "{} and {}", a.name, b.name);
+            }
+        }
+    }
+
+    #[test]
+    fn known_words() {
+        for (word, name) in [
+            (0x1e22_2820, "FADD_S_floatdp2"),     // fadd s0, s1, s2
+            (0x1f42_0c20, "FMADD_D_floatdp3"),    // fmadd d0, d1, d2, d3
+            (0x1e60_2028, "FCMP_DZ_floatcmp"),    // fcmp d1, #0.0
+            (0x9e66_0020, "FMOV_64D_float2int"),  // fmov x0, d1
+            (0x4f03_f600, "FMOV_asimdimm_S_s"),   // fmov v0.4s, #1.0
+            (0x4e61_d400, "FADD_asimdsame_only"), // fadd v0.2d, v0.2d, v1.2d
+            (0x0e21_7820, "FCVTL_asimdmisc_L"),   // fcvtl v0.4s, v1.4h
+            (0x6e42_e420, "FCADD_asimdsame2_C"),  // fcadd v0.8h, v1.8h, v2.8h, #90
+        ] {
+            assert_eq!(find(word).map(|r| r.name), Some(name), "{word:08x}");
+        }
+        assert!(find(0x4f00_e400).is_none(), "MOVI shares its opcode with fixed-point SCVTF but for immh");
+    }
+}

@@ -68,7 +68,8 @@ fn integral(x: Num, fbits: u32, mode: Rounding) -> (u128, bool) {
     }
     if exp >= 0 {
         let n = exp.unsigned_abs();
-        return (if n > 46 { 1 << 100 } else { u128::from(x.sig) << n }, true);
+        let fits = 64 - x.sig.leading_zeros() + n <= 100;
+        return (if fits { u128::from(x.sig) << n } else { 1 << 100 }, true);
     }
     let (kept, rest) = split(u128::from(x.sig), exp.unsigned_abs());
     let up = match mode {
