@@ -1,1 +1,5 @@
 //! .
+
+pub mod block;
+pub mod pci;
+pub mod virtio;
