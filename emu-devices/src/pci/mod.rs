@@ -25,11 +25,13 @@ use std::fmt;
 
 pub use bridge::HostBridge;
 pub use capability::Capability;
-pub use config::{ConfigSpace, Identity, reg};
-pub use function::{BarKind, ConfigEffect, Decoded, FunctionBuilder, FunctionCore, PciFunction, Space};
+pub use config::{CONFIG_SIZE, ConfigSpace, ConfigState, Identity, reg};
+pub use function::{
+    BarKind, ConfigEffect, Decoded, FunctionBuilder, FunctionCore, FunctionState, PciFunction, Space,
+};
 pub use host::{IO_WINDOW_SIZE, PciError, PciHost, PortMaker};
 pub use intx::IntxRouter;
-pub use msix::{Msix, MsixLayout};
+pub use msix::{Msix, MsixLayout, MsixState};
 pub use port::MasterPort;
 
 /// Bytes of the ECAM window: 256 buses of 1 MiB.
