@@ -48,7 +48,7 @@ unsafe impl Sync for GuestRam {}
 
 /// The largest aligned piece of at most `len` bytes (not 0) that starts at `at`.
 fn natural_piece(at: u64, len: usize) -> usize {
-    [8, 4, 2].into_iter().find(|&n| at % n as u64 == 0 && n <= len).unwrap_or(1)
+    [8, 4, 2].into_iter().find(|&n| at.is_multiple_of(n as u64) && n <= len).unwrap_or(1)
 }
 
 macro_rules! word {
@@ -58,7 +58,7 @@ macro_rules! word {
         pub fn $load(&self, offset: u64) -> Option<$ty> {
             const N: u64 = size_of::<$ty>() as u64;
             self.check(offset, N)?;
-            if offset % N == 0 {
+            if offset.is_multiple_of(N) {
                 // SAFETY: in bounds (checked), aligned, and mapped for ever; atomics may race.
                 let cell = unsafe { <$atomic>::from_ptr(self.base.add(offset as usize).cast()) };
                 Some(<$ty>::from_le(cell.load(Ordering::Relaxed)))
@@ -72,7 +72,7 @@ macro_rules! word {
         pub fn $store(&self, offset: u64, value: $ty) -> Option<()> {
             const N: u64 = size_of::<$ty>() as u64;
             self.check(offset, N)?;
-            if offset % N == 0 {
+            if offset.is_multiple_of(N) {
                 // SAFETY: in bounds (checked), aligned, and mapped for ever; atomics may race.
                 let cell = unsafe { <$atomic>::from_ptr(self.base.add(offset as usize).cast()) };
                 cell.store(value.to_le(), Ordering::Relaxed);

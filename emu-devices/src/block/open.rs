@@ -42,7 +42,9 @@ pub enum OpenError {
         source: io::Error,
     },
     /// A format that is known by its magic number, but not read.
-    #[error("the disk image '{path}' is in {format} format, which is not supported; convert it to qcow2 or raw")]
+    #[error(
+        "the disk image '{path}' is in {format} format, which is not supported; convert it to qcow2 or raw"
+    )]
     Unsupported {
         /// The file.
         path: String,
@@ -50,7 +52,9 @@ pub enum OpenError {
         format: &'static str,
     },
     /// Another process writes to it, or uses it while we want to write.
-    #[error("the disk image '{path}' is in use by another process; open it read-only or as a snapshot, or stop that one")]
+    #[error(
+        "the disk image '{path}' is in use by another process; open it read-only or as a snapshot, or stop that one"
+    )]
     InUse {
         /// The file.
         path: String,

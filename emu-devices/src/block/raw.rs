@@ -68,7 +68,8 @@ impl BlockBackend for RawFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.check_write(offset, bytes.len() as u64)?;
         if self.guard_magic && offset == 0 && foreign_magic(bytes).is_some() {
-            let why = "the guest writes another image format's magic number; name the format as raw to allow it";
+            let why =
+                "the guest writes another image format's magic number; name the format as raw to allow it";
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
         }
         self.file.write_all_at(bytes, offset)

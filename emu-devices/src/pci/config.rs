@@ -139,7 +139,10 @@ impl ConfigSpace {
     pub fn add_capability(&mut self, capability: &Capability<'_>) -> u16 {
         let offset = self.next_capability;
         let c = capability.layout();
-        assert!(usize::from(offset) + c.bytes.len() <= usize::from(reg::CONVENTIONAL_END), "capabilities do not fit");
+        assert!(
+            usize::from(offset) + c.bytes.len() <= usize::from(reg::CONVENTIONAL_END),
+            "capabilities do not fit"
+        );
         self.define(offset, &c.bytes);
         self.allow(offset, &c.rw);
         self.w1c[usize::from(offset)..][..c.w1c.len()].copy_from_slice(&c.w1c);

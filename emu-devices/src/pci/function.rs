@@ -263,7 +263,8 @@ impl FunctionCore {
             && offset <= at + 1
         {
             // The bit reads as zero, so it is looked for in what was written.
-            let written = if offset <= at { value.wrapping_shr(8 * u32::from(at - offset)) } else { value << 8 };
+            let written =
+                if offset <= at { value.wrapping_shr(8 * u32::from(at - offset)) } else { value << 8 };
             effect.reset = written as u16 & INITIATE_FLR != 0 && end > at + 1;
         }
         drop(config);

@@ -125,7 +125,8 @@ impl Msix {
             {
                 return Some(inner.state.table[(t / ENTRY) as usize][(t % ENTRY / 4) as usize]);
             }
-            let p = at.checked_sub(self.layout.pba_offset.into()).filter(|p| *p < n.div_ceil(64) as u64 * 8)?;
+            let p =
+                at.checked_sub(self.layout.pba_offset.into()).filter(|p| *p < n.div_ceil(64) as u64 * 8)?;
             let bits = inner.state.pending.iter().skip(p as usize * 8).take(32);
             Some(bits.enumerate().fold(0, |w, (i, &b)| w | u32::from(b) << i))
         };

@@ -149,7 +149,10 @@ fn enumeration() {
     let express = m.capability(0x10);
     assert_eq!(m.cfg(express + 2, Size::B2), 0x92);
     let msix = m.capability(0x11);
-    assert_eq!((m.cfg(msix + 2, Size::B2), m.cfg(msix + 4, Size::B4), m.cfg(msix + 8, Size::B4)), (2, 4, 0x804));
+    assert_eq!(
+        (m.cfg(msix + 2, Size::B2), m.cfg(msix + 4, Size::B4), m.cfg(msix + 8, Size::B4)),
+        (2, 4, 0x804)
+    );
     assert_eq!(m.cfg(m.capability(9) + 2, Size::B4), 0x0302_0106);
     assert_eq!(m.cfg(0x100, Size::B4), 0);
 }
@@ -157,7 +160,9 @@ fn enumeration() {
 #[test]
 fn bars_have_sizes_and_read_only_bits_stay() {
     let m = machine();
-    for (bar, size) in [(0x10, 0xffff_f000), (0x14, 0xffff_ffe1), (0x18, 0), (0x20, 0xffff_c00c), (0x24, 0xffff_ffff)] {
+    for (bar, size) in
+        [(0x10, 0xffff_f000), (0x14, 0xffff_ffe1), (0x18, 0), (0x20, 0xffff_c00c), (0x24, 0xffff_ffff)]
+    {
         m.set_cfg(bar, Size::B4, 0xffff_ffff);
         assert_eq!(m.cfg(bar, Size::B4), size, "BAR at {bar:#x}");
     }
@@ -281,5 +286,4 @@ fn function_level_reset_and_snapshot() {
     m.bus.write(Pa(MEM + 0x4010), Size::B4, 5, ME).unwrap();
     assert_eq!(m.bus.read(Pa(MEM + 0x4010), Size::B4, ME), Ok(5));
     assert_eq!(m.host.save(), saved);
-
 }

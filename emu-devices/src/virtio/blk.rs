@@ -143,7 +143,7 @@ impl Blk {
     fn range(&self, sector: u64, len: u64) -> Result<u64, Failure> {
         let offset = sector.checked_mul(SECTOR).ok_or(Failure::Io)?;
         let end = offset.checked_add(len).ok_or(Failure::Io)?;
-        if len % SECTOR == 0 && end <= self.backend.len() { Ok(offset) } else { Err(Failure::Io) }
+        if len.is_multiple_of(SECTOR) && end <= self.backend.len() { Ok(offset) } else { Err(Failure::Io) }
     }
 
     fn report(&self, what: &str, result: std::io::Result<()>) -> Result<(), Failure> {
@@ -211,12 +211,18 @@ impl Blk {
     }
 
     /// Discards or zeroes the ranges that the request lists.
-    fn ranges(&self, chain: &Chain, memory: &GuestMemory<'_>, len: u64, discard: bool) -> Result<(), Failure> {
+    fn ranges(
+        &self,
+        chain: &Chain,
+        memory: &GuestMemory<'_>,
+        len: u64,
+        discard: bool,
+    ) -> Result<(), Failure> {
         if self.features.load(Ordering::Relaxed) & if discard { DISCARD } else { WRITE_ZEROES } == 0 {
             return Err(Failure::Unsupported);
         }
         self.writable()?;
-        if len == 0 || len % 16 != 0 || len / 16 > MAX_RANGES.into() {
+        if len == 0 || !len.is_multiple_of(16) || len / 16 > MAX_RANGES.into() {
             return Err(Failure::Io);
         }
         for at in (0..len).step_by(16) {
@@ -246,7 +252,8 @@ impl Blk {
         let mut raw = [0; 16];
         chain.read(memory, 0, &mut raw).map_err(Failure::Fault)?;
         let kind = u32::from_le_bytes([raw[0], raw[1], raw[2], raw[3]]);
-        let sector = u64::from_le_bytes([raw[8], raw[9], raw[10], raw[11], raw[12], raw[13], raw[14], raw[15]]);
+        let sector =
+            u64::from_le_bytes([raw[8], raw[9], raw[10], raw[11], raw[12], raw[13], raw[14], raw[15]]);
         let output = chain.readable_len() - HEADER;
         match kind {
             T_IN => self.read(chain, memory, sector, input).map(|()| input),
@@ -344,7 +351,10 @@ impl VirtioDevice for Blk {
         let writeback = state["writeback"].as_bool().ok_or("it has no cache mode")?;
         let sectors = state["sectors"].as_u64().ok_or("it has no disk size")?;
         if sectors != self.backend.len() / SECTOR {
-            return Err(format!("its disk has {sectors} sectors, '{}' has another size", self.backend.name()));
+            return Err(format!(
+                "its disk has {sectors} sectors, '{}' has another size",
+                self.backend.name()
+            ));
         }
         self.writeback.store(writeback, Ordering::Relaxed);
         Ok(())

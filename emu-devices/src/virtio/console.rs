@@ -145,7 +145,7 @@ impl VirtioDevice for Console {
         if queue == RX { self.receive(chain, memory) } else { self.transmit(chain, memory) }
     }
     fn reset(&self) {
-        self.state.lock().input.clear();
+        // What the user has typed is still on its way, whatever the guest does with its device.
     }
     fn save(&self) -> Value {
         serde_json::to_value(&*self.state.lock()).unwrap_or(Value::Null)

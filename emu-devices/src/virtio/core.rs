@@ -33,7 +33,13 @@ pub struct VirtioOptions {
 
 impl Default for VirtioOptions {
     fn default() -> Self {
-        Self { iommu_platform: false, event_idx: true, indirect_desc: true, ring_reset: false, deterministic: false }
+        Self {
+            iommu_platform: false,
+            event_idx: true,
+            indirect_desc: true,
+            ring_reset: false,
+            deterministic: false,
+        }
     }
 }
 
@@ -323,7 +329,8 @@ impl VirtioCore {
         let mut regs = self.regs();
         let selected = usize::from(regs.queue_select);
         let features = regs.driver_features;
-        let (Some(config), Some(queue)) = (regs.queues.get_mut(selected), live.queues.get_mut(selected)) else {
+        let (Some(config), Some(queue)) = (regs.queues.get_mut(selected), live.queues.get_mut(selected))
+        else {
             return self.anomaly("a queue that does not exist is enabled");
         };
         if config.enabled != enable {
@@ -346,7 +353,9 @@ impl VirtioCore {
             return self.anomaly("a queue is reset without the feature for it");
         }
         self.enable_queue(false);
-        if let (Some(max), Some(q)) = (self.device.queue_sizes().get(selected), self.regs().queues.get_mut(selected)) {
+        if let (Some(max), Some(q)) =
+            (self.device.queue_sizes().get(selected), self.regs().queues.get_mut(selected))
+        {
             *q = QueueConfig { size: *max, ..QueueConfig::default() };
         }
     }
@@ -432,7 +441,9 @@ impl VirtioCore {
         match self.execute(q, queue, &memory) {
             Ok(executed) => executed,
             Err(fault) => match (fault, memory.stalled()) {
-                (QueueFault::Dma(DmaFault::Stalled(_)), Some((tag, addr))) => self.park(queue, tag, addr, resumes),
+                (QueueFault::Dma(DmaFault::Stalled(_)), Some((tag, addr))) => {
+                    self.park(queue, tag, addr, resumes)
+                }
                 _ => {
                     self.needs_reset(live, fault);
                     false

@@ -153,8 +153,7 @@ impl VirtioMmio {
         let interrupt = Arc::new(Interrupt { status: Mutex::new(0), line: irq });
         let core = device.map(|device| {
             let counted = Arc::new(CountedPort::new(port.clone(), counters.clone()));
-            let core =
-                VirtioCore::new(name, device, counted, options, interrupt.clone(), counters.clone());
+            let core = VirtioCore::new(name, device, counted, options, interrupt.clone(), counters.clone());
             let client: Weak<dyn DmaClient> = Arc::<VirtioCore>::downgrade(&core);
             port.set_client(Arc::new(WeakClient(client)));
             core

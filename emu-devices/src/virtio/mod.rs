@@ -23,6 +23,8 @@ mod mmio;
 mod pci;
 mod queue;
 mod rng;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use blk::{Blk, BlkOptions};

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::core::{CoreState, Signals, WeakClient};
 use super::{VirtioCore, VirtioDevice, VirtioOptions};
 use crate::pci::{
-    BarKind, Capability, ConfigEffect, FunctionBuilder, FunctionCore, FunctionState, Identity, MsixLayout, PciFunction,
+    BarKind, Capability, ConfigEffect, FunctionBuilder, FunctionCore, FunctionState, Identity, MsixLayout,
+    PciFunction,
 };
 
 /// Version of the saved state.
@@ -152,7 +153,8 @@ struct Client {
 
 impl DmaClient for Client {
     fn resume(&self, tag: StallTag, retry: bool) {
-        let message = self.side.function.msix().is_some_and(|m| m.resume(tag, retry, self.side.function.port()));
+        let message =
+            self.side.function.msix().is_some_and(|m| m.resume(tag, retry, self.side.function.port()));
         if !message {
             self.core.resume(tag, retry);
         }
@@ -292,7 +294,7 @@ impl VirtioPci {
             Some(DEVICE) => {
                 self.core.device().config_write(at, &value.to_le_bytes()[..size.bytes() as usize]);
             }
-            Some(NOTIFY) if at % u64::from(NOTIFY_MULTIPLIER) == 0 => {
+            Some(NOTIFY) if at.is_multiple_of(u64::from(NOTIFY_MULTIPLIER)) => {
                 self.core.notify((at / u64::from(NOTIFY_MULTIPLIER)) as u32);
             }
             _ => self.core.anomaly("a write to a place where virtio-pci has nothing to write"),
@@ -302,8 +304,10 @@ impl VirtioPci {
     /// A write to the common configuration: whole fields, or halves of 64-bit ones.
     fn common_access(&self, at: u64, size: Size, value: u64) {
         match Self::field(at) {
-            Some((start, bytes, field)) if start == at && bytes == size.bytes() => self.common_write(field, value),
-            Some((start, 8, field)) if size == Size::B4 && at % 4 == 0 => {
+            Some((start, bytes, field)) if start == at && bytes == size.bytes() => {
+                self.common_write(field, value)
+            }
+            Some((start, 8, field)) if size == Size::B4 && at.is_multiple_of(4) => {
                 let shift = 8 * (at - start);
                 let kept = self.common_read(field) & !(0xffff_ffff << shift);
                 self.common_write(field, kept | value << shift);

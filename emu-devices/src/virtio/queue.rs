@@ -75,7 +75,12 @@ impl Queue {
     #[must_use]
     pub fn new(config: QueueConfig, features: u64) -> Self {
         let has = |f| features & f != 0;
-        Self { config, event_idx: has(feature::EVENT_IDX), indirect: has(feature::INDIRECT_DESC), ..Self::default() }
+        Self {
+            config,
+            event_idx: has(feature::EVENT_IDX),
+            indirect: has(feature::INDIRECT_DESC),
+            ..Self::default()
+        }
     }
 
     /// Takes the features, which may be negotiated after the queue was set up.
