@@ -7,3 +7,6 @@ pub mod gpio;
 pub mod registers;
 pub mod rtc;
 pub mod uart;
+pub mod block;
+pub mod pci;
+pub mod virtio;
