@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod flash;
+pub mod fwcfg;
 pub mod gpio;
 pub mod registers;
 pub mod rtc;
