@@ -218,6 +218,7 @@ const MAX: FeatureSet = NEOVERSE_N1.union(FeatureSet::of(&[
     Feat::TlbiRange,
     Feat::TlbiOs,
     Feat::Ttst,
+    Feat::S2fwb,
     Feat::Idst,
     Feat::Evt,
     Feat::E0pd,
