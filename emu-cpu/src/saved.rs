@@ -75,7 +75,8 @@ impl Cpu {
     /// changed. What is cached of memory is forgotten; the exclusive monitor is open to nothing.
     pub fn restore(&mut self, saved: &Saved) -> Result<(), RestoreError> {
         let state: State = saved.get(VERSION)?;
-        let unfit = |why: &str| RestoreError::Form { name: self.component(), why: why.to_owned() };
+        let name = self.component();
+        let unfit = |why: &str| RestoreError::Form { name: name.clone(), why: why.to_owned() };
         if state.model != self.model.name || state.el2 != self.el2 {
             return Err(unfit(&format!(
                 "it is of a {}, with{} EL2",
@@ -116,7 +117,6 @@ impl Cpu {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::model::Model;
     use crate::sysreg::Reg;
     use crate::test_pe::{bench, max};

@@ -2,7 +2,7 @@
 
 mod ids;
 
-pub use ids::{Id, IdRegs};
+pub use ids::{FIELDS, Field, Id, IdRegs};
 
 use crate::features::{Feat, FeatureSet};
 

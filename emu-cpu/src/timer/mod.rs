@@ -264,18 +264,23 @@ mod tests {
     #[test]
     fn the_offset_moves_the_deadline() {
         let mut b = max();
+        b.clock.advance(500);
         b.cpu.sys[Reg::CNTV_CVAL_EL0] = 1000;
         b.cpu.set_timer_ctl(TimerId::Virtual, 1);
         assert_eq!(b.cpu.next_timer_deadline(), Some(1000));
         b.cpu.msr(CNTVOFF, 0, 500).unwrap();
         assert_eq!(b.cpu.next_timer_deadline(), Some(1500));
         // A guest's clock that is ahead of the machine's.
-        b.cpu.msr(CNTVOFF, 0, 500u64.wrapping_neg()).unwrap();
-        assert_eq!(b.cpu.next_timer_deadline(), Some(500));
+        b.cpu.msr(CNTVOFF, 0, 400u64.wrapping_neg()).unwrap();
+        assert_eq!(b.cpu.next_timer_deadline(), Some(600));
         b.cpu.set_timer_cval(TimerId::Virtual, u64::MAX);
-        assert_eq!(b.cpu.next_timer_deadline(), Some(u64::MAX - 500));
+        assert_eq!(b.cpu.next_timer_deadline(), Some(u64::MAX - 400));
         b.cpu.msr(CNTVOFF, 0, 5).unwrap();
-        assert_eq!(b.cpu.next_timer_deadline(), None, "never");
+        assert_eq!(b.cpu.next_timer_deadline(), None, "beyond the end of time");
+        // The comparison is unsigned: an offset ahead of the counter makes a count that is past everything.
+        b.cpu.set_timer_cval(TimerId::Virtual, 1000);
+        b.cpu.msr(CNTVOFF, 0, 501).unwrap();
+        assert!(b.port.ppi(27));
     }
 
     #[test]
