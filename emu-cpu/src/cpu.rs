@@ -160,6 +160,7 @@ impl Cpu {
         self.sys = SysState::default();
         self.reset_registers();
         self.gic.reset();
+        self.mem.reset();
         // Lets go of wires that were up.
         self.update_timers();
         self.serror = None;

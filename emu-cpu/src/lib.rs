@@ -31,6 +31,7 @@ pub mod mem;
 pub mod model;
 pub mod psci;
 pub mod regs;
+mod saved;
 pub mod simd;
 pub mod sysreg;
 #[cfg(test)]

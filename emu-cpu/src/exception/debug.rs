@@ -27,7 +27,9 @@ impl Cpu {
     /// Whether debug exceptions other than BRK are taken from an Exception level with this PSTATE.DAIF
     /// (AArch64.GenerateDebugExceptionsFrom).
     fn debug_enabled_from(&self, el: u8, daif: u8) -> bool {
-        if self.sys[Reg::OSLAR_EL1] & 1 != 0 {
+        // The OS lock; the OS double lock, unless DBGPRCR_EL1.CORENPDRQ holds power.
+        let double_lock = self.sys[Reg::OSDLR_EL1] & 1 != 0 && self.sys[Reg::DBGPRCR_EL1] & 1 == 0;
+        if self.sys[Reg::OSLAR_EL1] & 1 != 0 || double_lock {
             return false;
         }
         let to_el2 = self.el2 && (self.hcr & hcr::TGE != 0 || self.sys[Reg::MDCR_EL2] & mdcr::TDE != 0);

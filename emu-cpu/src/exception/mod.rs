@@ -7,14 +7,18 @@
 //! | `syndrome` | the parts of ESR_ELx that are decoded from the instruction |
 //! | `interrupt` | asynchronous exceptions: masking, routing, WFI and WFE |
 //! | `eret` | exception return |
-//! | `debug` | self-hosted debug: breakpoints, watchpoints, software step |
+//! | `debug` | self-hosted debug: when it is enabled, software step |
+//! | `breakpoint` | breakpoints and watchpoints: which match |
 
+mod breakpoint;
 mod debug;
 mod entry;
 mod eret;
 mod interrupt;
 mod route;
 pub mod syndrome;
+#[cfg(test)]
+mod tests;
 
 pub use debug::StepState;
 pub use interrupt::WaitKind;

@@ -59,7 +59,13 @@ pub struct Cache {
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { blocks: Vec::new(), index: HashMap::new(), jumps: vec![Jump::default(); JUMPS].into(), uops: 0, epoch: 0 }
+        Self {
+            blocks: Vec::new(),
+            index: HashMap::new(),
+            jumps: vec![Jump::default(); JUMPS].into(),
+            uops: 0,
+            epoch: 0,
+        }
     }
 }
 

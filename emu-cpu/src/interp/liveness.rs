@@ -80,9 +80,14 @@ impl Liveness {
             let me = Val(i as u16);
             let by_if = user == n && matches!(block.term, Term::If { .. });
             self.uses[i].deferred = match inst.op {
-                Op::Test(..) => by_if || matches!(user_op, Some(Op::Select(_, c, a, b)) if *c == me && *a != me && *b != me),
+                Op::Test(..) => {
+                    by_if
+                        || matches!(user_op, Some(Op::Select(_, c, a, b)) if *c == me && *a != me && *b != me)
+                }
                 Op::IsZero(..) | Op::NonZero(..) | Op::NotI1(_) => by_if,
-                Op::Bit(..) => by_if || matches!(user_op, Some(Op::NotI1(_))) && self.only_branch(block, users, user),
+                Op::Bit(..) => {
+                    by_if || matches!(user_op, Some(Op::NotI1(_))) && self.only_branch(block, users, user)
+                }
                 Op::Bin(BinOp::Shl, Ty::I64, _, n) => {
                     constant(block, n).is_some() && matches!(user_op, Some(Op::Bin(BinOp::Add, Ty::I64, ..)))
                 }

@@ -19,7 +19,10 @@ enum Place {
     None,
     Const(u64),
     /// In a slot; `dirty`: an I32 whose slot has other things in the high half.
-    Slot { slot: u8, dirty: bool },
+    Slot {
+        slot: u8,
+        dirty: bool,
+    },
 }
 
 /// Which file a value lives in.
@@ -262,16 +265,15 @@ impl Predecoder<'_> {
 
     /// Writes a guest register.
     fn set(&mut self, vector: bool, slot: u8, v: Val) -> Result<(), TooBig> {
-        if self.places[v.0 as usize] == (Place::Slot { slot, dirty: false }) && self.written_in_place(v, slot) {
+        if self.places[v.0 as usize] == (Place::Slot { slot, dirty: false }) && self.written_in_place(v, slot)
+        {
             return Ok(());
         }
         self.spill(vector, slot, v)?;
         match self.places[v.0 as usize] {
-            Place::Const(imm) if !vector => self.emit(if imm == 0 {
-                Uop::Mov { d: slot, a: ZERO }
-            } else {
-                Uop::Const { d: slot, imm }
-            }),
+            Place::Const(imm) if !vector => {
+                self.emit(if imm == 0 { Uop::Mov { d: slot, a: ZERO } } else { Uop::Const { d: slot, imm } })
+            }
             Place::Slot { slot: a, dirty: true } => self.emit(Uop::Zext32 { d: slot, a }),
             _ => {
                 let a = self.any(v)?;
@@ -452,7 +454,14 @@ impl Predecoder<'_> {
     }
 
     /// Forms with an immediate; false if the operation has none.
-    fn binary_immediate(&mut self, i: usize, op: BinOp, wide: bool, a: Val, imm: u64) -> Result<bool, TooBig> {
+    fn binary_immediate(
+        &mut self,
+        i: usize,
+        op: BinOp,
+        wide: bool,
+        a: Val,
+        imm: u64,
+    ) -> Result<bool, TooBig> {
         use BinOp::*;
         if !matches!(op, Add | Sub | And | Or | Xor | AndNot | Shl | Lsr | Asr | Ror) {
             return Ok(false);
@@ -789,7 +798,15 @@ impl Predecoder<'_> {
         }
     }
 
-    fn load(&mut self, i: usize, ty: Ty, size: MemSize, signed: bool, acc: Acc, addr: Val) -> Result<(), TooBig> {
+    fn load(
+        &mut self,
+        i: usize,
+        ty: Ty,
+        size: MemSize,
+        signed: bool,
+        acc: Acc,
+        addr: Val,
+    ) -> Result<(), TooBig> {
         let (a, off) = self.address(addr, &acc)?;
         if !is_plain(&acc) {
             let signed = if signed { if ty == Ty::I64 { 64 } else { 32 } } else { 0 };

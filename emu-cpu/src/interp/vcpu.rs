@@ -263,7 +263,8 @@ impl Vcpu {
                 break;
             }
             if cpu.clock.mode() == ClockMode::Counted {
-                let due = cpu.clock.next_deadline().map_or(1_000_000, |d| d.saturating_sub(cpu.clock.now_ns()));
+                let due =
+                    cpu.clock.next_deadline().map_or(1_000_000, |d| d.saturating_sub(cpu.clock.now_ns()));
                 cpu.clock.advance(due.max(1));
             } else {
                 cpu.doorbell.sleep(false, left.map(Duration::from_nanos));

@@ -211,7 +211,8 @@ pub fn load_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result<u128
         check_ordered(va, bytes, false)?;
     }
     check_elements(cpu, va, acc, false)?;
-    let value = if acc.unpriv { load_slow(cpu, va, bytes, true)? } else { load_elements(cpu, va, size, acc)? };
+    let value =
+        if acc.unpriv { load_slow(cpu, va, bytes, true)? } else { load_elements(cpu, va, size, acc)? };
     if acc.order != Order::Plain {
         fence(Ordering::Acquire);
     }

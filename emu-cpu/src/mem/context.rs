@@ -49,12 +49,7 @@ impl Context {
         self.key.pan
     }
     pub(super) const fn tlb_context(&self) -> TlbContext {
-        TlbContext {
-            regime: self.key.regime,
-            vmid: self.vmid,
-            asid: self.asid,
-            stage1: self.stage1.enabled,
-        }
+        TlbContext { regime: self.key.regime, vmid: self.vmid, asid: self.asid, stage1: self.stage1.enabled }
     }
     fn decode(features: &Features, key: Key, with_stage2: bool) -> Self {
         let stage1 = Stage1::from_regs(features, key.regime, &key.regs);

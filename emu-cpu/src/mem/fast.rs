@@ -89,7 +89,10 @@ impl Bank {
     fn new() -> Self {
         Self {
             context: None,
-            entries: vec![EMPTY; ENTRIES].into_boxed_slice().try_into().unwrap_or_else(|_| Box::new([EMPTY; ENTRIES])),
+            entries: vec![EMPTY; ENTRIES]
+                .into_boxed_slice()
+                .try_into()
+                .unwrap_or_else(|_| Box::new([EMPTY; ENTRIES])),
             fetch: Box::new([None; FETCH_ENTRIES]),
             serial: 0,
             code_pages: [0; 64],
@@ -154,7 +157,7 @@ macro_rules! word {
                 }
             }
         }
-        };
+    };
 }
 
 impl HostPtr {
@@ -228,7 +231,13 @@ pub struct Allowed {
 
 impl FastTlb {
     pub(super) fn new() -> Self {
-        Self { current: Bank { serial: 1, ..Bank::new() }, others: Vec::new(), next_serial: 2, clock: 0, align: 0 }
+        Self {
+            current: Bank { serial: 1, ..Bank::new() },
+            others: Vec::new(),
+            next_serial: 2,
+            clock: 0,
+            align: 0,
+        }
     }
 
     fn fresh_serial(&mut self) -> u64 {
@@ -313,7 +322,8 @@ impl FastTlb {
     pub(super) fn fill_fetch(&mut self, va: u64, page: u64, host: HostPage, large: bool) {
         let n = code_page(va);
         self.current.code_pages[n / 64] |= 1 << (n % 64);
-        self.current.fetch[(va >> 12) as usize % FETCH_ENTRIES] = Some(FetchEntry { va: va & PAGE_MASK, page, host });
+        self.current.fetch[(va >> 12) as usize % FETCH_ENTRIES] =
+            Some(FetchEntry { va: va & PAGE_MASK, page, host });
         if large {
             self.note_large(va & PAGE_MASK);
         }
@@ -385,7 +395,8 @@ impl FastTlb {
         let mut found = false;
         for bank in self.others.iter_mut().chain([&mut self.current]) {
             for e in bank.entries.iter_mut() {
-                if e.write != NO_TAG && e.addend.wrapping_add((e.write & PAGE_MASK) as usize) == host as usize {
+                if e.write != NO_TAG && e.addend.wrapping_add((e.write & PAGE_MASK) as usize) == host as usize
+                {
                     e.write = NO_TAG;
                     found = true;
                 }

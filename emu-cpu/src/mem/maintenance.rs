@@ -2,11 +2,11 @@
 
 use emu_mmu::{Access, Fault, Regime, Request, TlbiContext, TlbiScope, at};
 
+use super::Mem;
 use super::access;
 use super::context::{context_for, regime_of};
 use super::shared::Request as PeerRequest;
 use super::translate::abort_of;
-use super::Mem;
 use crate::cpu::Cpu;
 use crate::exception::Exception;
 use crate::sysreg::{AtOp, DcOp, IcOp, Reach, Reg, SysInsn, TlbiOp, hcr};

@@ -4,8 +4,8 @@ use emu_core::bus::{Backing, BusView, Requester};
 use emu_core::metrics::Metric;
 use emu_core::{Pa, Va};
 use emu_mmu::{
-    Access, ExternalAbort, Fault, FaultKind, Permissions, Request, Stage, TableMemory, Translation, UpdateError,
-    translate_and_commit,
+    Access, ExternalAbort, Fault, FaultKind, Permissions, Request, Stage, TableMemory, Translation,
+    UpdateError, translate_and_commit,
 };
 
 use super::context::{Context, context_for, regime_of};
@@ -30,7 +30,9 @@ impl TableMemory for Tables<'_> {
     fn read_descriptor(&self, pa: Pa) -> Result<u64, ExternalAbort> {
         let region = self.view.find(pa).ok_or(ExternalAbort)?;
         match &region.backing {
-            Backing::Ram(ram, o) | Backing::Rom(ram, o, _) => ram.load_u64(o + (pa.0 - region.base.0)).ok_or(ExternalAbort),
+            Backing::Ram(ram, o) | Backing::Rom(ram, o, _) => {
+                ram.load_u64(o + (pa.0 - region.base.0)).ok_or(ExternalAbort)
+            }
             Backing::Mmio(_) => Err(ExternalAbort),
         }
     }
@@ -38,7 +40,8 @@ impl TableMemory for Tables<'_> {
     fn update_descriptor(&self, pa: Pa, old: u64, new: u64) -> Result<bool, UpdateError> {
         let region = self.view.find(pa).ok_or(UpdateError::ExternalAbort)?;
         let Backing::Ram(ram, o) = &region.backing else { return Err(UpdateError::Unsupported) };
-        let seen = ram.compare_exchange_u64(o + (pa.0 - region.base.0), old, new).ok_or(UpdateError::Unsupported)?;
+        let seen =
+            ram.compare_exchange_u64(o + (pa.0 - region.base.0), old, new).ok_or(UpdateError::Unsupported)?;
         self.shared.code.wrote(pa.page_number());
         Ok(seen == old)
     }
@@ -84,7 +87,11 @@ pub(super) fn plain_abort(va: u64, status: u8, write: bool) -> Abort {
 
 impl Mem {
     /// Translates through the tagged TLB, or walks.
-    pub(super) fn translate(&mut self, context: &Context, request: &Request) -> (Result<Translation, Fault>, bool) {
+    pub(super) fn translate(
+        &mut self,
+        context: &Context,
+        request: &Request,
+    ) -> (Result<Translation, Fault>, bool) {
         let execute = request.access == Access::Execute;
         let canonical = context.stage1.canonical(request.va, execute);
         let tlb_context = context.tlb_context();
@@ -203,7 +210,8 @@ fn keep(cpu: &mut Cpu, va: u64, context: &Context, t: &Translation, target: &Tar
         && !t.write_needs_update
         && !cpu.mem.shared.code.has_code(t.pa.page_number());
     let page_start = host.wrapping_sub((t.pa.0 & 0xfff) as usize);
-    let allowed = Allowed { read: may_read, write: may_write, device: t.attrs.is_device(), large: t.bits() > 12 };
+    let allowed =
+        Allowed { read: may_read, write: may_write, device: t.attrs.is_device(), large: t.bits() > 12 };
     cpu.mem.fast.fill(va, page_start, allowed);
 }
 
@@ -246,7 +254,9 @@ pub fn debug_translate(cpu: &Cpu, va: Va) -> Option<Pa> {
     let context = context_for(cpu, regime_of(cpu, cpu.pstate.el), cpu.pstate.el != 0, false);
     let tables = Tables { view: &cpu.mem.view, shared: &cpu.mem.shared };
     let request = Request { privileged: context.privileged(), ..Request::read(va.0) };
-    let t = emu_mmu::translate(&context.stage1, context.stage2.as_ref(), &cpu.mem.features, &request, &tables).ok()?;
+    let t =
+        emu_mmu::translate(&context.stage1, context.stage2.as_ref(), &cpu.mem.features, &request, &tables)
+            .ok()?;
     Some(t.pa)
 }
 
@@ -278,15 +288,8 @@ pub(super) fn mmio_write(cpu: &mut Cpu, pa: Pa, va: u64, bytes: u64, value: u64)
 
 /// The alignment fault of an access (it comes before translation).
 pub(super) fn alignment_fault(va: u64, write: bool) -> Exception {
-    let fault = Fault {
-        kind: FaultKind::Alignment,
-        level: 0,
-        stage: Stage::S1,
-        s1ptw: false,
-        va,
-        ipa: None,
-        write,
-    };
+    let fault =
+        Fault { kind: FaultKind::Alignment, level: 0, stage: Stage::S1, s1ptw: false, va, ipa: None, write };
     Exception::Data(abort_of(&fault, false))
 }
 

@@ -24,11 +24,15 @@ pub enum Id {
 
 /// A field: the register, its lowest bit, and what each value needs, in the order of the values: the last value counts
 /// whose feature, and those of all values before it, are there. The field is 0 if the first is not.
-struct Field {
-    reg: Id,
-    lsb: u32,
-    name: &'static str,
-    values: &'static [(u8, Feat)],
+pub struct Field {
+    /// The register.
+    pub reg: Id,
+    /// Lowest of its four bits.
+    pub lsb: u32,
+    /// The architecture's name.
+    pub name: &'static str,
+    /// Values and the features they stand for.
+    pub values: &'static [(u8, Feat)],
 }
 
 const fn field(reg: Id, lsb: u32, name: &'static str, values: &'static [(u8, Feat)]) -> Field {
@@ -38,7 +42,8 @@ const fn field(reg: Id, lsb: u32, name: &'static str, values: &'static [(u8, Fea
 use Feat as F;
 use Id::*;
 
-const FIELDS: &[Field] = &[
+/// The table: also what a debugger shows the fields by.
+pub const FIELDS: &[Field] = &[
     // EL1 and EL0: AArch64 only.
     field(ID_AA64PFR0_EL1, 0, "EL0", &[(1, F::Base)]),
     field(ID_AA64PFR0_EL1, 4, "EL1", &[(1, F::Base)]),

@@ -2,7 +2,7 @@
 
 mod ids;
 
-pub use ids::{Id, IdRegs};
+pub use ids::{FIELDS, Field, Id, IdRegs};
 
 use crate::features::{Feat, FeatureSet};
 
@@ -218,6 +218,7 @@ const MAX: FeatureSet = NEOVERSE_N1.union(FeatureSet::of(&[
     Feat::TlbiRange,
     Feat::TlbiOs,
     Feat::Ttst,
+    Feat::S2fwb,
     Feat::Idst,
     Feat::Evt,
     Feat::E0pd,

@@ -160,3 +160,86 @@ impl Cpu {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cpu::Cpu;
+    use crate::exception::Exception;
+    use crate::ir::ExcOp;
+    use crate::model::Model;
+    use crate::sysreg::{Reg, hcr};
+    use crate::test_pe::{Bench, bench, max};
+
+    fn smc(c: &mut Cpu, args: [u64; 4]) -> i64 {
+        c.regs.x[..4].copy_from_slice(&args);
+        c.regs.pc = 0x1000;
+        c.raise(Exception::Insn(ExcOp::Smc(0)), 0x1000, 0xd400_0003);
+        assert_eq!(c.regs.pc, 0x1004);
+        c.regs.x[0] as i64
+    }
+
+    fn log(b: &Bench) -> Vec<String> {
+        std::mem::take(&mut b.machine.log.lock())
+    }
+
+    #[test]
+    fn versions_and_features() {
+        let mut b = max();
+        let c = &mut b.cpu;
+        assert_eq!(smc(c, [0x8400_0000, 0, 0, 0]), 0x1_0001, "PSCI_VERSION");
+        assert_eq!(smc(c, [0x8000_0000, 0, 0, 0]), 0x1_0001, "SMCCC_VERSION");
+        assert_eq!(smc(c, [0x8001_0000, 0, 0, 0]), 0x1_0001, "with the SVE hint of SMCCC 1.3");
+        assert_eq!(smc(c, [0x8400_000a, 0xc400_0003, 0, 0]), 0, "CPU_ON");
+        assert_eq!(smc(c, [0x8400_000a, 0x8000_0000, 0, 0]), 0, "SMCCC_VERSION is discovered so");
+        assert_eq!(smc(c, [0x8400_000a, 0x8400_0005, 0, 0]), -1, "MIGRATE");
+        assert_eq!(smc(c, [0x8000_0001, 0x8000_8000, 0, 0]), -1, "ARCH_WORKAROUND_1");
+        assert_eq!(smc(c, [0x8400_0006, 0, 0, 0]), 2, "MIGRATE_INFO_TYPE");
+        assert_eq!(smc(c, [0x8600_ff01, 0, 0, 0]), -1, "a hypervisor's call");
+        assert_eq!(smc(c, [0xc400_0000, 0, 0, 0]), -1, "there is no 64-bit PSCI_VERSION");
+        assert!(b.machine.log.lock().is_empty());
+    }
+
+    #[test]
+    fn power() {
+        let mut b = max();
+        assert_eq!(smc(&mut b.cpu, [0xc400_0003, 0x8000_0001, 0x4000_0000_0000, 7]), 0, "MPIDR with bit 31");
+        assert_eq!(smc(&mut b.cpu, [0x8400_0003, 9, 0x1_4000_0000, 7]), -2);
+        assert_eq!(smc(&mut b.cpu, [0xc400_0004, 1, 0, 0]), 1);
+        smc(&mut b.cpu, [0x8400_0002, 0, 0, 0]);
+        smc(&mut b.cpu, [0x8400_0008, 0, 0, 0]);
+        smc(&mut b.cpu, [0x8400_0009, 0, 0, 0]);
+        assert_eq!(
+            log(&b),
+            [
+                "on 0x1 0x400000000000 0x7",
+                "on 0x9 0x40000000 0x7",
+                "info 0x1 0",
+                "off 0",
+                "system off",
+                "system reset"
+            ]
+        );
+        assert_eq!(smc(&mut b.cpu, [0xc400_0001, 0, 0, 0]), 0);
+        assert!(b.cpu.standby);
+    }
+
+    #[test]
+    fn conduits() {
+        // With EL2: SMC, unless HCR_EL2.TSC traps EL1's; HVC is EL2's.
+        let mut b = max();
+        let c = &mut b.cpu;
+        c.sys[Reg::HCR_EL2] = hcr::TSC;
+        assert_eq!(smc(c, [0x8400_0000, 0, 0, 0]), 0x1_0001, "EL2 itself is not trapped");
+        c.set_level(1, true);
+        c.raise(Exception::Insn(ExcOp::Smc(3)), 0x1000, 0);
+        assert_eq!((c.pstate.el, c.sys[Reg::ESR_EL2], c.sys[Reg::ELR_EL2]), (2, 0x5e00_0003, 0x1000));
+        // Without: HVC; SMC is UNDEFINED.
+        let mut b = bench(Model::neoverse_n1(), false);
+        let c = &mut b.cpu;
+        c.regs.x[0] = 0x8400_0000;
+        c.raise(Exception::Insn(ExcOp::Hvc(0)), 0x1000, 0);
+        assert_eq!((c.regs.x[0], c.regs.pc, c.pstate.el), (0x1_0001, 0x1004, 1));
+        c.raise(Exception::Insn(ExcOp::Smc(0)), 0x1000, 0);
+        assert_eq!((c.sys[Reg::ESR_EL1], c.sys[Reg::ELR_EL1]), (0x0200_0000, 0x1000));
+    }
+}

@@ -33,7 +33,7 @@ impl Cpu {
 
     /// MSR (register).
     pub fn msr(&mut self, enc: SysEnc, rt: u8, val: u64) -> Result<(), Exception> {
-        let entry = self.entry_of(enc, rt)?;
+        let entry = self.entry_of(enc, rt, false)?;
         self.check(&entry, enc, rt, false)?;
         let row = self.register_of(&entry);
         match row.cell {
@@ -138,17 +138,17 @@ impl Cpu {
     }
 
     fn checked(&self, enc: SysEnc, rt: u8, read: bool) -> Result<Cell, Exception> {
-        let entry = self.entry_of(enc, rt)?;
+        let entry = self.entry_of(enc, rt, read)?;
         self.check(&entry, enc, rt, read)?;
         Ok(self.register_of(&entry).cell)
     }
 
-    fn entry_of(&self, enc: SysEnc, rt: u8) -> Result<Entry, Exception> {
+    fn entry_of(&self, enc: SysEnc, rt: u8, read: bool) -> Result<Entry, Exception> {
         // HCR_EL2.TIDCP traps the implementation defined encodings, allocated or not. (At EL0 they are UNDEFINED.)
         if self.hcr & hcr::TIDCP != 0 && self.pstate.el == 1 {
             let (op0, _, crn, _, _) = enc.parts();
             if matches!(op0, 1 | 3) && matches!(crn, 11 | 15) {
-                return Err(trap::trap(2, enc, rt, false));
+                return Err(trap::trap(2, enc, rt, read));
             }
         }
         find(enc).filter(|e| self.has(e.row)).ok_or(UNDEFINED)

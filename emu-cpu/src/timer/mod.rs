@@ -72,6 +72,20 @@ impl Timers {
     }
 }
 
+impl Timers {
+    /// Levels of the wires, for a snapshot: the GIC saves its side of them.
+    pub(crate) fn levels(&self) -> [bool; 4] {
+        self.level
+    }
+
+    /// The wires are at these levels; [`Cpu::update_timers`] follows.
+    pub(crate) fn restore(&mut self, levels: [bool; 4]) {
+        self.level = levels;
+        self.deadline = None;
+        self.alarm.clear();
+    }
+}
+
 impl Cpu {
     /// The physical counter, CNTPCT_EL0.
     #[must_use]
@@ -193,5 +207,129 @@ impl Cpu {
         let kernel = if host { None } else { of(self.sys[Reg::CNTKCTL_EL1]) };
         let hyp = if self.el2 { of(self.sys[Reg::CNTHCTL_EL2]) } else { None };
         kernel.into_iter().chain(hyp).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::SysEnc;
+    use crate::model::Model;
+    use crate::test_pe::{Bench, bench, max};
+
+    const CNTV_TVAL: SysEnc = SysEnc::new(3, 3, 14, 3, 0);
+    const CNTV_CTL: SysEnc = SysEnc::new(3, 3, 14, 3, 1);
+    const CNTV_CVAL: SysEnc = SysEnc::new(3, 3, 14, 3, 2);
+    const CNTVCT: SysEnc = SysEnc::new(3, 3, 14, 0, 2);
+    const CNTVOFF: SysEnc = SysEnc::new(3, 4, 14, 0, 3);
+
+    /// Lets time pass, and the PE look at its timers if it was rung.
+    fn pass(b: &mut Bench, ns: u64) -> bool {
+        b.clock.advance(ns);
+        let rung = b.cpu.doorbell.take() != 0;
+        if rung {
+            b.cpu.update_timers();
+        }
+        rung
+    }
+
+    #[test]
+    fn a_timer_rings_and_drives_its_wire() {
+        let mut b = max();
+        b.clock.advance(1000);
+        b.cpu.msr(CNTVOFF, 0, 600).unwrap();
+        b.cpu.set_level(1, true);
+        assert_eq!(b.cpu.mrs(CNTVCT, 0), Ok(400));
+        b.cpu.msr(CNTV_TVAL, 0, 100).unwrap();
+        assert_eq!(b.cpu.mrs(CNTV_CVAL, 0), Ok(500));
+        b.cpu.msr(CNTV_CTL, 0, 1).unwrap();
+        assert_eq!(b.cpu.next_timer_deadline(), Some(1100));
+        assert!(!pass(&mut b, 99) && !b.port.ppi(27));
+        assert_eq!(b.cpu.mrs(CNTV_CTL, 0), Ok(1));
+        assert!(pass(&mut b, 1) && b.port.ppi(27));
+        assert_eq!(b.cpu.mrs(CNTV_CTL, 0), Ok(5), "ISTATUS");
+        assert_eq!(b.cpu.next_timer_deadline(), None);
+        b.cpu.msr(CNTV_CTL, 0, 3).unwrap();
+        assert!(!b.port.ppi(27), "IMASK");
+        assert_eq!(b.cpu.mrs(CNTV_CTL, 0), Ok(7));
+        b.cpu.msr(CNTV_CTL, 0, 0).unwrap();
+        assert_eq!(b.cpu.mrs(CNTV_CTL, 0), Ok(0), "ISTATUS is 0 while disabled");
+        // A negative TVAL is in the past.
+        b.cpu.msr(CNTV_TVAL, 0, 0xffff_ffff).unwrap();
+        b.cpu.msr(CNTV_CTL, 0, 1).unwrap();
+        assert!(b.port.ppi(27));
+        assert_eq!(b.cpu.mrs(CNTV_TVAL, 0), Ok(0xffff_ffff));
+    }
+
+    #[test]
+    fn the_offset_moves_the_deadline() {
+        let mut b = max();
+        b.clock.advance(500);
+        b.cpu.sys[Reg::CNTV_CVAL_EL0] = 1000;
+        b.cpu.set_timer_ctl(TimerId::Virtual, 1);
+        assert_eq!(b.cpu.next_timer_deadline(), Some(1000));
+        b.cpu.msr(CNTVOFF, 0, 500).unwrap();
+        assert_eq!(b.cpu.next_timer_deadline(), Some(1500));
+        // A guest's clock that is ahead of the machine's.
+        b.cpu.msr(CNTVOFF, 0, 400u64.wrapping_neg()).unwrap();
+        assert_eq!(b.cpu.next_timer_deadline(), Some(600));
+        b.cpu.set_timer_cval(TimerId::Virtual, u64::MAX);
+        assert_eq!(b.cpu.next_timer_deadline(), Some(u64::MAX - 400));
+        b.cpu.msr(CNTVOFF, 0, 5).unwrap();
+        assert_eq!(b.cpu.next_timer_deadline(), None, "beyond the end of time");
+        // The comparison is unsigned: an offset ahead of the counter makes a count that is past everything.
+        b.cpu.set_timer_cval(TimerId::Virtual, 1000);
+        b.cpu.msr(CNTVOFF, 0, 501).unwrap();
+        assert!(b.port.ppi(27));
+    }
+
+    #[test]
+    fn the_virtual_counter_by_level() {
+        let mut b = max();
+        b.clock.advance(1000);
+        b.cpu.sys[Reg::CNTVOFF_EL2] = 1;
+        for (el, hcr_el2, count) in [
+            (2, 0, 999),
+            (2, hcr::E2H, 1000),
+            (1, hcr::E2H, 999),
+            (0, hcr::E2H, 999),
+            (0, hcr::E2H | hcr::TGE, 1000),
+            (0, hcr::TGE, 999),
+        ] {
+            b.cpu.sys[Reg::HCR_EL2] = hcr_el2;
+            b.cpu.set_level(el, el > 0);
+            assert_eq!(b.cpu.virtual_count(), count, "EL{el} {hcr_el2:#x}");
+        }
+    }
+
+    #[test]
+    fn sixteen_nanoseconds_per_tick() {
+        let mut b = bench(Model::cortex_a72(), true);
+        b.clock.advance(1600);
+        assert_eq!(b.cpu.physical_count(), 100);
+        b.cpu.set_timer_cval(TimerId::HypPhysical, 101);
+        b.cpu.set_timer_ctl(TimerId::HypPhysical, 1);
+        assert_eq!(b.cpu.next_timer_deadline(), Some(1616));
+        assert!(pass(&mut b, 16) && b.port.ppi(26));
+    }
+
+    #[test]
+    fn event_stream() {
+        let mut b = bench(Model::cortex_a72(), true);
+        assert_eq!(b.cpu.event_stream_period_ns(), None);
+        // EVNTEN, EVNTI = 11: bit 11 changes from 0 to 1 every 4096 ticks.
+        b.cpu.sys[Reg::CNTKCTL_EL1] = 4 | 11 << 4;
+        assert_eq!(b.cpu.event_stream_period_ns(), Some(4096 * 16));
+        b.cpu.sys[Reg::CNTHCTL_EL2] |= 4 | 10 << 4;
+        assert_eq!(b.cpu.event_stream_period_ns(), Some(2048 * 16));
+    }
+
+    #[test]
+    fn reset_lowers_the_wires() {
+        let mut b = max();
+        b.cpu.set_timer_ctl(TimerId::Physical, 1);
+        assert!(b.port.ppi(30));
+        b.cpu.reset(crate::cpu::Entry::default());
+        assert!(!b.port.ppi(30));
     }
 }
