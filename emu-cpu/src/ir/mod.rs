@@ -13,6 +13,8 @@
 
 mod block;
 mod builder;
+#[cfg(test)]
+pub(crate) mod eval;
 mod op;
 mod print;
 mod verify;

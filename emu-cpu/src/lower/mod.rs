@@ -17,6 +17,8 @@ pub(crate) mod logical;
 mod operand;
 pub(crate) mod pair;
 pub(crate) mod system;
+#[cfg(test)]
+mod tests;
 mod translate;
 
 use crate::features::FeatureSet;
