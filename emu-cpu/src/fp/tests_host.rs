@@ -37,7 +37,7 @@ impl Rng {
             4 => F::QUIET,
             _ => self.next() & ones,
         };
-        (r >> 63) * F::SIGN | exp << F::FRAC | frac
+        ((r >> 63) * F::SIGN) | exp << F::FRAC | frac
     }
 }
 
@@ -167,9 +167,24 @@ fn fast_paths_of<F: Format>(seed: u64) {
         check("div", &|e| F::div(e, a, b), &|e| soft_arith::div::<F>(e, a, b));
         check("sqrt", &|e| F::sqrt(e, a), &|e| soft_arith::sqrt::<F>(e, a));
         check("mul_add", &|e| F::mul_add(e, c, a, b), &|e| soft_arith::mul_add::<F>(e, c, a, b));
-        check("compare", &|e| F::compare(e, a, b, true).into(), &|e| {
+        check("compare", &|e| host::compare::<F>(e, a, b, true).into(), &|e| {
             soft_compare::compare::<F>(e, a, b, true).into()
         });
+        check("eq", &|e| host::eq::<F>(e, a, b), &|e| soft_compare::eq::<F>(e, a, b));
+        check("ge", &|e| host::ge::<F>(e, a, b), &|e| soft_compare::ge::<F>(e, a, b));
+        check("gt", &|e| host::gt::<F>(e, a, b), &|e| soft_compare::gt::<F>(e, a, b));
+        for x in [false, true] {
+            check("max", &|e| host::max_min::<F>(e, a, b, x), &|e| soft_compare::max_min::<F>(e, a, b, x));
+            check("maxnm", &|e| host::max_min_num::<F>(e, a, b, x), &|e| {
+                soft_compare::max_min_num::<F>(e, a, b, x)
+            });
+            for imm in 0..5 {
+                let mode = Rounding::from_imm(imm, &env);
+                check("round_int", &|e| F::round_int(e, a, mode, x), &|e| {
+                    soft_convert::round_int::<F>(e, a, mode, x)
+                });
+            }
+        }
         // Exact quotients and roots are kept without IXC.
         let exact = F::mul(&mut FpEnv::default(), a, b);
         check("div back", &|e| F::div(e, exact, b), &|e| soft_arith::div::<F>(e, exact, b));

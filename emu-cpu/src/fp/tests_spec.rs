@@ -1,7 +1,7 @@
 //! Vectors derived by hand from the specification.
 
 use super::fpsr::{DZC, IDC, IOC, IXC, OFC, UFC};
-use super::{BinFp, Fmt, FpEnv, FpOp, FusedFp, IntFmt, Lanes, Rounding, UnFp, fpcr};
+use super::{BinFp, Fmt, FoldFp, FpEnv, FpOp, FusedFp, IntFmt, Lanes, Rounding, UnFp, fpcr};
 
 const QNAN: u128 = 0x7fc0_1234;
 const SNAN: u128 = 0xff80_5678;
@@ -194,8 +194,8 @@ fn estimates() {
 fn sums_across_lanes_are_a_tree() {
     // inf - inf is a quiet NaN, 1 + SNaN another: the first wins. A chain from the left would end with the signalling one.
     let v = INF | 0xff80_0000 << 32 | ONE << 64 | SNAN << 96;
-    let (r, flags) = run(FpOp::Reduce(BinFp::Add, Lanes::S4), 0, 0, [v, 0, 0]);
+    let (r, flags) = run(FpOp::Reduce(FoldFp::Add, Lanes::S4), 0, 0, [v, 0, 0]);
     assert_eq!((r, flags), (DEFAULT, IOC));
-    let (pairs, _) = run(FpOp::Pair(BinFp::Add, Lanes::S2), 0, 0, [ONE | ONE << 32, 0, 0]);
+    let (pairs, _) = run(FpOp::Pair(FoldFp::Add, Lanes::S2), 0, 0, [ONE | ONE << 32, 0, 0]);
     assert_eq!(pairs, 0x4000_0000);
 }
