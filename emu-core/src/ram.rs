@@ -157,7 +157,9 @@ impl GuestRam {
             let n = natural_piece(at, rest.len());
             let (piece, tail) = rest.split_at(n);
             match *piece {
-                [a, b, c, d, e, f, g, h] => self.store_u64(at, u64::from_le_bytes([a, b, c, d, e, f, g, h]))?,
+                [a, b, c, d, e, f, g, h] => {
+                    self.store_u64(at, u64::from_le_bytes([a, b, c, d, e, f, g, h]))?
+                }
                 [a, b, c, d] => self.store_u32(at, u32::from_le_bytes([a, b, c, d]))?,
                 [a, b] => self.store_u16(at, u16::from_le_bytes([a, b]))?,
                 _ => self.store_u8(at, piece[0])?,

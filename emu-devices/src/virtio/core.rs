@@ -423,7 +423,11 @@ impl VirtioCore {
                     self.pending.fetch_or(1 << queue, Ordering::AcqRel);
                     break;
                 }
-                if !self.step(&mut self.live.lock(), queue) {
+                let mut live = self.live.lock();
+                let executed = self.step(&mut live, queue);
+                // A reset that waits goes first, rather than after all that the driver has queued.
+                MutexGuard::unlock_fair(live);
+                if !executed {
                     break;
                 }
             }
