@@ -56,6 +56,24 @@ macro_rules! host_format {
             fn bits(r: $float) -> u64 {
                 u64::from(r.to_bits())
             }
+            /// A finite number rounded to an integral value. (The library's functions are calls without SSE4.1.)
+            #[inline(always)]
+            fn integral(x: $float, mode: Rounding) -> $float {
+                const WHOLE: $float = (1u64 << $frac) as $float;
+                if x.abs() >= WHOLE {
+                    return x;
+                }
+                let t = x as i64 as $float;
+                let r = match mode {
+                    // The sum has no fraction bits left, so the host rounds it to an integer.
+                    Rounding::TieEven => (x.abs() + WHOLE) - WHOLE,
+                    Rounding::TieAway if (x - t).abs() >= 0.5 => t.abs() + 1.0,
+                    Rounding::PlusInf if t < x => t + 1.0,
+                    Rounding::MinusInf if t > x => t - 1.0,
+                    _ => t,
+                };
+                r.copysign(x)
+            }
             /// The rounding error of a + b is zero (Knuth's two-sum).
             #[inline(always)]
             fn sum_exact(a: $float, b: $float, r: $float) -> bool {
@@ -149,13 +167,7 @@ macro_rules! host_format {
             fn round_int(env: &mut FpEnv, a: u64, mode: Rounding, exact: bool) -> u64 {
                 let x = Self::host(a);
                 if x.is_finite() && Self::unflushed(env, &[a]) {
-                    let r = match mode {
-                        Rounding::TieEven => x.round_ties_even(),
-                        Rounding::TieAway => x.round(),
-                        Rounding::PlusInf => x.ceil(),
-                        Rounding::MinusInf => x.floor(),
-                        _ => x.trunc(),
-                    };
+                    let r = Self::integral(x, mode);
                     if !exact || inexact_known(env) || r == x {
                         return Self::bits(r);
                     }
