@@ -52,7 +52,7 @@ fn pending_lpis_are_saved() {
 /// Two PEs that acknowledge what a third thread and they themselves raise: nothing is lost, nothing comes twice.
 #[test]
 fn concurrent_sgis_and_spis() {
-    const ROUNDS: u32 = 2000;
+    const ROUNDS: u32 = 200;
     let rig = Rig::warm(&[0, 1]);
     rig.sgi(0, 0x100, 1);
     rig.sgi(1, 0x100, 1);
