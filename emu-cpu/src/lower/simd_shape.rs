@@ -1,7 +1,7 @@
 //! What the lowerings of AdvSIMD share: sizes, widths, and steps of vector operations.
 
-use super::{Flow, Lower, Lowered, Undefined};
-use crate::ir::{Op, Ty, Val};
+use super::{Lower, Lowered, Undefined};
+use crate::ir::{Op, Val};
 use crate::simd::{Elem, LaneOp, LogicOp, PermuteOp, VecOp};
 
 /// Vector or scalar form of an instruction.

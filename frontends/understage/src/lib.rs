@@ -26,8 +26,14 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
+use std::sync::Arc;
+
+use board::build::Board;
+use board::power::{Power, Stop};
 use config::MachineConfig;
 use error::{STATUS_USAGE, UserError};
+use terminal::{OnQuit, Quit};
+use tracing_subscriber::EnvFilter;
 
 /// The name under which the program takes QEMU's options.
 const QEMU_NAME: &str = "qemu-system-aarch64";
@@ -78,5 +84,31 @@ fn run(config: &MachineConfig) -> Result<ExitCode, UserError> {
         load::plan::dump(&plan.dtb, file)?;
         return Ok(ExitCode::SUCCESS);
     }
-    Err(user_error!("this build has no processor: it can only write devicetrees (--dump-dtb)"))
+    execute(config, &plan)
+}
+
+/// Runs a machine until the guest or the user ends it; gives the exit status.
+fn execute(config: &MachineConfig, plan: &load::plan::Plan) -> Result<ExitCode, UserError> {
+    start_log(config.log.as_deref())?;
+    let on_quit = |power: Arc<Power>| -> OnQuit { Arc::new(move |why: Quit| power.quit(why.status())) };
+    let mut board = Board::new(config, plan, &on_quit)?;
+    terminal::signals::watch(on_quit(board.power.clone()))
+        .map_err(|e| user_error!("cannot watch for signals: {}", error::reason(&e)))?;
+    let stop = board::run::run(&mut board, plan, config.no_reboot)?;
+    if config.stats {
+        terminal::raw::restore();
+        eprint!("{}", board::stats::table(&board));
+    }
+    Ok(match stop {
+        Stop::Quit(status) => ExitCode::from(status),
+        Stop::Off | Stop::Reset => ExitCode::SUCCESS,
+    })
+}
+
+/// Starts the log on standard error: warnings, or what `filter` says.
+fn start_log(filter: Option<&str>) -> Result<(), UserError> {
+    let filter = EnvFilter::try_new(filter.unwrap_or("warn")).map_err(|e| user_error!("--log does not parse: {e}"))?;
+    // A second start in one process (tests) keeps the first log.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    Ok(())
 }

@@ -19,13 +19,14 @@ use emu_cpu::mem::shared::Shared;
 use emu_cpu::mem::{Mem, mmu_features};
 use emu_cpu::model::Model;
 use emu_devices::block::{self, Format, OpenOptions};
-use emu_devices::flash::{CfiFlash, FileStore, FlashStore};
+use emu_devices::flash::cfi::CfiFlash;
+use emu_devices::flash::FlashStore;
 use emu_devices::fwcfg::FwCfg;
 use emu_devices::gic::{GicConfig, Gicv3};
-use emu_devices::gpio::Pl061;
+use emu_devices::gpio::pl061::Pl061;
 use emu_devices::pci::PciHost;
-use emu_devices::rtc::Pl031;
-use emu_devices::uart::Pl011;
+use emu_devices::rtc::pl031::Pl031;
+use emu_devices::uart::pl011::Pl011;
 use emu_devices::virtio::{Blk, BlkOptions, Console, Rng, VirtioDevice, VirtioMmio, VirtioOptions, VirtioPci};
 
 use super::chars::{self, HostEntropy};
@@ -132,7 +133,7 @@ fn build_gic(
         cpus: &affinities,
         spis: SPIS,
         its: config.virt.its,
-        awake_at_reset: false,
+        awake_at_reset: true,
         bus: bus.clone(),
         observer: Some(shared.clone()),
         counters: counters.clone(),
@@ -328,5 +329,5 @@ fn open_store(flash: &Flash, image: &[u8], size: u64) -> Result<Box<dyn FlashSto
     }
     let file = std::fs::File::options().read(true).write(true).open(&flash.file.value);
     let file = file.map_err(|e| user_error!("cannot open {}: {}", flash.file.describe(), reason(&e)))?;
-    Ok(Box::new(FileStore::new(file)))
+    Ok(Box::new(file))
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::{Arc, Weak};
 
-use emu_devices::uart::{CharBackend, Pl011};
+use emu_devices::uart::pl011::{CharBackend, Pl011};
 use emu_devices::virtio::{Console, ConsoleBackend, EntropySource};
 use parking_lot::Mutex;
 

@@ -1,4 +1,9 @@
 //! The `virt` board.
 
+pub mod build;
+mod chars;
 pub mod map;
+pub mod power;
+pub mod run;
 pub mod slots;
+pub mod stats;
