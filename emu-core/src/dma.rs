@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use crate::addr::Pa;
 use crate::bus::{Bus, BusFault, Requester};
+use crate::metrics::{Counters, Metric};
 
 /// Attributes of one DMA transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -100,5 +101,43 @@ impl DmaPort for DirectPort {
             o.wrote(Pa(addr), bytes.len() as u64);
         }
         Ok(())
+    }
+}
+
+/// A port that counts what passes through another one.
+pub struct CountedPort {
+    port: Arc<dyn DmaPort>,
+    counters: Arc<Counters>,
+}
+
+impl CountedPort {
+    /// Counts the completed transactions of `port` in `counters`.
+    #[must_use]
+    pub fn new(port: Arc<dyn DmaPort>, counters: Arc<Counters>) -> Self {
+        Self { port, counters }
+    }
+}
+
+impl DmaPort for CountedPort {
+    fn stream_id(&self) -> u32 {
+        self.port.stream_id()
+    }
+    fn read(&self, attrs: DmaAttrs, addr: u64, buf: &mut [u8]) -> Result<(), DmaFault> {
+        self.port.read(attrs, addr, buf)?;
+        self.counters.add(Metric::DmaReads, 1);
+        self.counters.add(Metric::DmaBytesRead, buf.len() as u64);
+        Ok(())
+    }
+    fn write(&self, attrs: DmaAttrs, addr: u64, bytes: &[u8]) -> Result<(), DmaFault> {
+        self.port.write(attrs, addr, bytes)?;
+        self.counters.add(Metric::DmaWrites, 1);
+        self.counters.add(Metric::DmaBytesWritten, bytes.len() as u64);
+        Ok(())
+    }
+    fn fence(&self) {
+        self.port.fence();
+    }
+    fn set_client(&self, client: Arc<dyn DmaClient>) {
+        self.port.set_client(client);
     }
 }

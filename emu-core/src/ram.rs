@@ -46,6 +46,11 @@ unsafe impl Send for GuestRam {}
 // SAFETY: as for Send.
 unsafe impl Sync for GuestRam {}
 
+/// The largest aligned piece of at most `len` bytes (not 0) that starts at `at`.
+fn natural_piece(at: u64, len: usize) -> usize {
+    [8, 4, 2].into_iter().find(|&n| at.is_multiple_of(n as u64) && n <= len).unwrap_or(1)
+}
+
 macro_rules! word {
     ($load:ident, $store:ident, $ty:ty, $atomic:ty) => {
         /// Reads a little-endian value at byte `offset`; aligned ones are single-copy atomic. `None` outside the block.
@@ -121,49 +126,46 @@ impl GuestRam {
     word!(load_u32, store_u32, u32, AtomicU32);
     word!(load_u64, store_u64, u64, AtomicU64);
 
-    /// Copies bytes out of the block; `None` (and nothing copied) if they are not all inside it.
+    /// Copies bytes out of the block; `None` (and nothing copied) if they are not all inside it. What is naturally
+    /// aligned is read as halfwords, words and doublewords: an aligned 2-byte ring index is never torn.
     pub fn read(&self, offset: u64, out: &mut [u8]) -> Option<()> {
         self.check(offset, out.len() as u64)?;
-        let mut at = offset as usize;
+        let mut at = offset;
         let mut rest = out;
         while !rest.is_empty() {
-            if at.is_multiple_of(8) && rest.len() >= 8 {
-                let (chunk, tail) = rest.split_at_mut(8);
-                // SAFETY: in bounds (checked above), 8-aligned.
-                let cell = unsafe { AtomicU64::from_ptr(self.base.add(at).cast()) };
-                chunk.copy_from_slice(&cell.load(Ordering::Relaxed).to_ne_bytes());
-                rest = tail;
-                at += 8;
-            } else {
-                // SAFETY: in bounds (checked above).
-                let cell = unsafe { AtomicU8::from_ptr(self.base.add(at)) };
-                rest[0] = cell.load(Ordering::Relaxed);
-                rest = &mut rest[1..];
-                at += 1;
+            let n = natural_piece(at, rest.len());
+            let (piece, tail) = rest.split_at_mut(n);
+            match n {
+                8 => piece.copy_from_slice(&self.load_u64(at)?.to_le_bytes()),
+                4 => piece.copy_from_slice(&self.load_u32(at)?.to_le_bytes()),
+                2 => piece.copy_from_slice(&self.load_u16(at)?.to_le_bytes()),
+                _ => piece[0] = self.load_u8(at)?,
             }
+            rest = tail;
+            at += n as u64;
         }
         Some(())
     }
 
-    /// Copies bytes into the block; `None` (and nothing copied) if they do not all fit.
+    /// Copies bytes into the block; `None` (and nothing copied) if they do not all fit. Pieces as in
+    /// [`GuestRam::read`].
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Option<()> {
         self.check(offset, bytes.len() as u64)?;
-        let mut at = offset as usize;
+        let mut at = offset;
         let mut rest = bytes;
         while !rest.is_empty() {
-            if let (0, Some((chunk, tail))) = (at % 8, rest.split_first_chunk::<8>()) {
-                // SAFETY: in bounds (checked above), 8-aligned.
-                let cell = unsafe { AtomicU64::from_ptr(self.base.add(at).cast()) };
-                cell.store(u64::from_ne_bytes(*chunk), Ordering::Relaxed);
-                rest = tail;
-                at += 8;
-            } else {
-                // SAFETY: in bounds (checked above).
-                let cell = unsafe { AtomicU8::from_ptr(self.base.add(at)) };
-                cell.store(rest[0], Ordering::Relaxed);
-                rest = &rest[1..];
-                at += 1;
+            let n = natural_piece(at, rest.len());
+            let (piece, tail) = rest.split_at(n);
+            match *piece {
+                [a, b, c, d, e, f, g, h] => {
+                    self.store_u64(at, u64::from_le_bytes([a, b, c, d, e, f, g, h]))?
+                }
+                [a, b, c, d] => self.store_u32(at, u32::from_le_bytes([a, b, c, d]))?,
+                [a, b] => self.store_u16(at, u16::from_le_bytes([a, b]))?,
+                _ => self.store_u8(at, piece[0])?,
             }
+            rest = tail;
+            at += n as u64;
         }
         Some(())
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use emu_cpu::decode::{Row, table_fp};
 use emu_cpu::features::{Feat, FeatureSet};
-use emu_cpu::fp::{Fmt, FpEnv, FpOp, IntFmt};
+use emu_cpu::fp::{Fmt, FpEnv, FpOp, IntFmt, fpsr};
 use emu_cpu::ir::{Block, Builder, Cond, Link, Op, Term, Ty, Val, verify};
 use emu_cpu::lower::{Flow, Lower, Mode};
 
@@ -191,10 +191,18 @@ fn lower(row: &Row, word: u32) -> Option<Block> {
     }
 }
 
-/// Evaluates the operations that FP lowerings use.
+/// Evaluates a block, twice: with IXC set before, when the host's FPU may be used more often, all else must be the same.
 fn eval(block: &Block, case: &Case) -> Outcome {
+    let (out, mut again) = (eval_from(block, case, 0), eval_from(block, case, fpsr::IXC));
+    again.fpsr ^= !out.fpsr & fpsr::IXC;
+    assert_eq!(out, again, "{:08x} depends on FPSR.IXC", block.insns[0].word);
+    out
+}
+
+/// Evaluates the operations that FP lowerings use.
+fn eval_from(block: &Block, case: &Case, fpsr: u32) -> Outcome {
     let mut out = Outcome { nzcv: case.nzcv, ..Outcome::default() };
-    let mut env = FpEnv { fpcr: case.fpcr, fpsr: 0 };
+    let mut env = FpEnv { fpcr: case.fpcr, fpsr };
     let mut vals: Vec<u128> = Vec::new();
     let rd = (block.insns[0].word & 31) as usize;
     out.v = case.v[rd % 4];

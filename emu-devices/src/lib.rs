@@ -2,4 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod block;
+pub mod flash;
+pub mod fwcfg;
 pub mod gic;
+pub mod gpio;
+pub mod pci;
+pub mod registers;
+pub mod rtc;
+pub mod uart;
+pub mod virtio;

@@ -118,6 +118,8 @@ fn mix(x: u64) -> u64 {
 
 /// The TLB of one PE (or one translation unit). Not shared: broadcast invalidations are applied to each.
 pub struct Tlb {
+    /// Signature of each entry, 0 for an empty one: what a probe looks at first, a set in half a cache line.
+    signatures: Box<[u64]>,
     keys: Box<[Key]>,
     values: Box<[Option<Translation>]>,
     /// Next way to replace in each set.
@@ -146,6 +148,7 @@ impl Tlb {
     #[must_use]
     pub fn new() -> Self {
         Self {
+            signatures: vec![0; ENTRIES].into(),
             keys: vec![NO_KEY; ENTRIES].into(),
             values: vec![None; ENTRIES].into(),
             victim: vec![0; SETS].into(),
@@ -168,6 +171,7 @@ impl Tlb {
 
     /// Drops everything, with the memory of it.
     pub fn clear(&mut self) {
+        self.signatures.fill(0);
         self.keys.fill(NO_KEY);
         self.values.fill(None);
         self.in_use = [0; SIZES.len()];
@@ -176,8 +180,22 @@ impl Tlb {
         (self.fragment_sizes, self.stage2_sizes) = (0, 0);
     }
 
-    fn set_of(va: u64, size: usize, vmid: u16) -> usize {
-        (mix((va >> SIZES[size]) ^ u64::from(vmid) << 48) as usize ^ size) % SETS
+    /// A hash of everything in a tag but the ASID; never zero.
+    #[inline]
+    fn signature(page: u64, size: usize, context: u64) -> u64 {
+        let x = (page | size as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ context;
+        (x ^ x >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93) | 1
+    }
+
+    #[inline]
+    fn context_bits(regime: Regime, vmid: u16, stage1: bool) -> u64 {
+        (u64::from(vmid) << 3 | (regime as u64) << 1 | u64::from(stage1)).wrapping_mul(0xa076_1d64_78bd_642f)
+    }
+
+    /// The index of the first way of the set for a signature.
+    #[inline]
+    fn set_of(signature: u64) -> usize {
+        (signature >> 40) as usize % SETS * WAYS
     }
 
     fn vm_slot(regime: Regime, vmid: u16) -> usize {
@@ -204,21 +222,16 @@ impl Tlb {
     /// Finds the translation of `va`, which is canonical ([`crate::Stage1::canonical`]). Its `pa` and `ipa` are those of
     /// `va` itself. Permissions are the caller's to check ([`Translation::allows`]).
     pub fn lookup(&mut self, context: &TlbContext, va: u64) -> Option<Translation> {
+        let context_bits = Self::context_bits(context.regime, context.vmid, context.stage1);
         for (size, bits) in SIZES.into_iter().enumerate() {
             if self.in_use[size] == 0 {
                 continue;
             }
             let page = va & !low_mask(bits.into());
-            let first = Self::set_of(va, size, context.vmid) * WAYS;
+            let signature = Self::signature(page, size, context_bits);
+            let first = Self::set_of(signature);
             for i in first..first + WAYS {
-                let k = &self.keys[i];
-                let matches = k.va == page
-                    && usize::from(k.size) == size
-                    && k.regime == context.regime
-                    && k.vmid == context.vmid
-                    && k.stage1 == context.stage1
-                    && (k.global || k.asid == context.asid);
-                if matches && self.alive(k) {
+                if self.signatures[i] == signature && self.matches(&self.keys[i], context, page, size) {
                     self.statistics.hits += 1;
                     let offset = va - page;
                     return self.values[i].map(|t| Translation {
@@ -231,6 +244,16 @@ impl Tlb {
         }
         self.statistics.misses += 1;
         None
+    }
+
+    fn matches(&self, k: &Key, context: &TlbContext, page: u64, size: usize) -> bool {
+        k.va == page
+            && usize::from(k.size) == size
+            && k.regime == context.regime
+            && k.vmid == context.vmid
+            && k.stage1 == context.stage1
+            && (k.global || k.asid == context.asid)
+            && self.alive(k)
     }
 
     /// Keeps the translation of the canonical address `va`, in place of an older one of the same page.
@@ -253,8 +276,9 @@ impl Tlb {
             asid_generation: self.asid_generations
                 [Self::asid_slot(context.regime, context.vmid, context.asid)],
         };
-        let set = Self::set_of(va, size, context.vmid);
-        let i = self.way_for(set, &key);
+        let context_bits = Self::context_bits(context.regime, context.vmid, context.stage1);
+        let signature = Self::signature(key.va, size, context_bits);
+        let i = self.way_for(Self::set_of(signature), &key);
         self.drop_entry(i);
         self.in_use[size] += 1;
         if is_fragment(&key) {
@@ -265,13 +289,14 @@ impl Tlb {
             self.stage2.add(key.ipa, key.s2_bits);
             self.stage2_sizes |= 1 << key.s2_bits;
         }
+        self.signatures[i] = signature;
         self.keys[i] = key;
         self.values[i] = Some(Translation { pa: Pa(t.pa.0.wrapping_sub(offset)), ipa: Ipa(key.ipa), ..*t });
     }
 
     /// The way for a new entry: the same page's, a dead one's, or the next in turn.
-    fn way_for(&mut self, set: usize, key: &Key) -> usize {
-        let ways = set * WAYS..(set + 1) * WAYS;
+    fn way_for(&mut self, first: usize, key: &Key) -> usize {
+        let ways = first..first + WAYS;
         let same = |k: &Key| {
             (k.va, k.size, k.regime, k.stage1, k.vmid) == (key.va, key.size, key.regime, key.stage1, key.vmid)
                 && (k.global || key.global || k.asid == key.asid)
@@ -283,7 +308,7 @@ impl Tlb {
             return i;
         }
         self.statistics.evictions += 1;
-        let turn = &mut self.victim[set];
+        let turn = &mut self.victim[first / WAYS];
         *turn = (*turn + 1) % WAYS as u8;
         ways.start + usize::from(*turn)
     }
@@ -300,6 +325,7 @@ impl Tlb {
         if k.s2_bits < 64 {
             self.stage2.remove(k.ipa, k.s2_bits);
         }
+        self.signatures[i] = 0;
         self.keys[i] = NO_KEY;
         self.values[i] = None;
     }
@@ -359,24 +385,26 @@ impl Tlb {
                 && first <= end
                 && first | low_mask(granule.min(63)) >= start
         };
-        let probes: Option<Vec<_>> = (0..SIZES.len())
-            .filter(|&size| self.in_use[size] != 0)
-            .map(|size| Some((size, pages(start, end, SIZES[size])?)))
-            .collect();
-        match probes {
-            Some(probes) if !fragments => {
-                for (size, pages) in probes {
-                    for va in pages {
-                        let first = Self::set_of(va, size, vmid) * WAYS;
-                        for i in first..first + WAYS {
-                            if usize::from(self.keys[i].size) == size && named(&self.keys[i]) {
-                                self.drop_entry(i);
-                            }
-                        }
+        // The smallest size in use has the most pages to probe.
+        let smallest = (0..SIZES.len()).find(|&size| self.in_use[size] != 0);
+        let Some(smallest) = smallest else { return };
+        if fragments || pages(start, end, SIZES[smallest]).is_none() {
+            return self.scan(named);
+        }
+        let context_bits = Self::context_bits(regime, vmid, true);
+        for (size, bits) in SIZES.into_iter().enumerate() {
+            if self.in_use[size] == 0 {
+                continue;
+            }
+            for page in pages(start, end, bits).into_iter().flatten() {
+                let signature = Self::signature(page, size, context_bits);
+                let first = Self::set_of(signature);
+                for i in first..first + WAYS {
+                    if self.signatures[i] == signature && named(&self.keys[i]) {
+                        self.drop_entry(i);
                     }
                 }
             }
-            _ => self.scan(named),
         }
     }
 

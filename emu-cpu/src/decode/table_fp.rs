@@ -7,10 +7,10 @@ use crate::fp::BinFp::{
     Abd, AcGe, AcGt, Add, CmpEq, CmpGe, CmpGt, Div, Max, MaxNm, Min, MinNm, Mul, MulX, NMul, RecpS, RsqrtS,
     Sub,
 };
-use crate::fp::Fmt;
 use crate::fp::FusedFp::{MulAdd, MulSub, NMulAdd, NMulSub};
 use crate::fp::Rounding::{MinusInf, PlusInf, TieAway, TieEven, Zero};
 use crate::fp::UnFp::{Abs, Neg, RInt, RInt32, RInt64, RIntExact, RecpE, RecpX, RsqrtE, Sqrt};
+use crate::fp::{Fmt, FoldFp};
 use crate::lower::fp_convert::{
     convert, convert_bf, convert_odd, from_fixed, from_gpr, from_gpr_fixed, from_int, javascript, narrow,
     narrow_bf, narrow_odd, to_fixed, to_gpr, to_gpr_fixed, to_int, widen,
@@ -35,14 +35,14 @@ const BY_FPCR: u32 = crate::fp::Rounding::BY_FPCR;
 #[rustfmt::skip]
 pub const ROWS: &[Row] = &[
     // Across lanes.
-    fp_row("FMAXNMV_asimdall_only_H", "0x00111000110000110010xxxxxxxxxx", Fp16, |l| reduce(l, vector_h, MaxNm)),
-    fp_row("FMAXV_asimdall_only_H", "0x00111000110000111110xxxxxxxxxx", Fp16, |l| reduce(l, vector_h, Max)),
-    fp_row("FMINNMV_asimdall_only_H", "0x00111010110000110010xxxxxxxxxx", Fp16, |l| reduce(l, vector_h, MinNm)),
-    fp_row("FMINV_asimdall_only_H", "0x00111010110000111110xxxxxxxxxx", Fp16, |l| reduce(l, vector_h, Min)),
-    fp_row("FMAXNMV_asimdall_only_SD", "0110111000110000110010xxxxxxxxxx", AdvSimd, |l| reduce(l, across_s, MaxNm)),
-    fp_row("FMAXV_asimdall_only_SD", "0110111000110000111110xxxxxxxxxx", AdvSimd, |l| reduce(l, across_s, Max)),
-    fp_row("FMINNMV_asimdall_only_SD", "0110111010110000110010xxxxxxxxxx", AdvSimd, |l| reduce(l, across_s, MinNm)),
-    fp_row("FMINV_asimdall_only_SD", "0110111010110000111110xxxxxxxxxx", AdvSimd, |l| reduce(l, across_s, Min)),
+    fp_row("FMAXNMV_asimdall_only_H", "0x00111000110000110010xxxxxxxxxx", Fp16, |l| reduce(l, vector_h, FoldFp::MaxNm)),
+    fp_row("FMAXV_asimdall_only_H", "0x00111000110000111110xxxxxxxxxx", Fp16, |l| reduce(l, vector_h, FoldFp::Max)),
+    fp_row("FMINNMV_asimdall_only_H", "0x00111010110000110010xxxxxxxxxx", Fp16, |l| reduce(l, vector_h, FoldFp::MinNm)),
+    fp_row("FMINV_asimdall_only_H", "0x00111010110000111110xxxxxxxxxx", Fp16, |l| reduce(l, vector_h, FoldFp::Min)),
+    fp_row("FMAXNMV_asimdall_only_SD", "0110111000110000110010xxxxxxxxxx", AdvSimd, |l| reduce(l, across_s, FoldFp::MaxNm)),
+    fp_row("FMAXV_asimdall_only_SD", "0110111000110000111110xxxxxxxxxx", AdvSimd, |l| reduce(l, across_s, FoldFp::Max)),
+    fp_row("FMINNMV_asimdall_only_SD", "0110111010110000110010xxxxxxxxxx", AdvSimd, |l| reduce(l, across_s, FoldFp::MinNm)),
+    fp_row("FMINV_asimdall_only_SD", "0110111010110000111110xxxxxxxxxx", AdvSimd, |l| reduce(l, across_s, FoldFp::Min)),
     // Vector x indexed element.
     fp_row("FMLA_asimdelem_RH_H", "0x00111100xxxxxx0001x0xxxxxxxxxx", Fp16, |l| fused_element(l, vector_h, MulAdd)),
     fp_row("FMLS_asimdelem_RH_H", "0x00111100xxxxxx0101x0xxxxxxxxxx", Fp16, |l| fused_element(l, vector_h, MulSub)),
@@ -148,19 +148,19 @@ pub const ROWS: &[Row] = &[
     fp_row("FMIN_asimdsame_only", "0x0011101x1xxxxx111101xxxxxxxxxx", AdvSimd, |l| bin(l, vector_sd, Min)),
     fp_row("FRSQRTS_asimdsame_only", "0x0011101x1xxxxx111111xxxxxxxxxx", AdvSimd, |l| bin(l, vector_sd, RsqrtS)),
     fp_row("FMLSL_asimdsame_F", "0x001110101xxxxx111011xxxxxxxxxx", Fhm, |l| mul_add_long(l, true, false)),
-    fp_row("FMAXNMP_asimdsame_only", "0x1011100x1xxxxx110001xxxxxxxxxx", AdvSimd, |l| pair(l, vector_sd, MaxNm)),
-    fp_row("FADDP_asimdsame_only", "0x1011100x1xxxxx110101xxxxxxxxxx", AdvSimd, |l| pair(l, vector_sd, Add)),
+    fp_row("FMAXNMP_asimdsame_only", "0x1011100x1xxxxx110001xxxxxxxxxx", AdvSimd, |l| pair(l, vector_sd, FoldFp::MaxNm)),
+    fp_row("FADDP_asimdsame_only", "0x1011100x1xxxxx110101xxxxxxxxxx", AdvSimd, |l| pair(l, vector_sd, FoldFp::Add)),
     fp_row("FMUL_asimdsame_only", "0x1011100x1xxxxx110111xxxxxxxxxx", AdvSimd, |l| bin(l, vector_sd, Mul)),
     fp_row("FCMGE_asimdsame_only", "0x1011100x1xxxxx111001xxxxxxxxxx", AdvSimd, |l| bin(l, vector_sd, CmpGe)),
     fp_row("FACGE_asimdsame_only", "0x1011100x1xxxxx111011xxxxxxxxxx", AdvSimd, |l| bin(l, vector_sd, AcGe)),
-    fp_row("FMAXP_asimdsame_only", "0x1011100x1xxxxx111101xxxxxxxxxx", AdvSimd, |l| pair(l, vector_sd, Max)),
+    fp_row("FMAXP_asimdsame_only", "0x1011100x1xxxxx111101xxxxxxxxxx", AdvSimd, |l| pair(l, vector_sd, FoldFp::Max)),
     fp_row("FDIV_asimdsame_only", "0x1011100x1xxxxx111111xxxxxxxxxx", AdvSimd, |l| bin(l, vector_sd, Div)),
     fp_row("FMLAL2_asimdsame_F", "0x101110001xxxxx110011xxxxxxxxxx", Fhm, |l| mul_add_long(l, false, true)),
-    fp_row("FMINNMP_asimdsame_only", "0x1011101x1xxxxx110001xxxxxxxxxx", AdvSimd, |l| pair(l, vector_sd, MinNm)),
+    fp_row("FMINNMP_asimdsame_only", "0x1011101x1xxxxx110001xxxxxxxxxx", AdvSimd, |l| pair(l, vector_sd, FoldFp::MinNm)),
     fp_row("FABD_asimdsame_only", "0x1011101x1xxxxx110101xxxxxxxxxx", AdvSimd, |l| bin(l, vector_sd, Abd)),
     fp_row("FCMGT_asimdsame_only", "0x1011101x1xxxxx111001xxxxxxxxxx", AdvSimd, |l| bin(l, vector_sd, CmpGt)),
     fp_row("FACGT_asimdsame_only", "0x1011101x1xxxxx111011xxxxxxxxxx", AdvSimd, |l| bin(l, vector_sd, AcGt)),
-    fp_row("FMINP_asimdsame_only", "0x1011101x1xxxxx111101xxxxxxxxxx", AdvSimd, |l| pair(l, vector_sd, Min)),
+    fp_row("FMINP_asimdsame_only", "0x1011101x1xxxxx111101xxxxxxxxxx", AdvSimd, |l| pair(l, vector_sd, FoldFp::Min)),
     fp_row("FMLSL2_asimdsame_F", "0x101110101xxxxx110011xxxxxxxxxx", Fhm, |l| mul_add_long(l, true, true)),
     // Three same, extra.
     fp_row("FCMLA_asimdsame2_C", "0x101110xx0xxxxx110xx1xxxxxxxxxx", Fcma, complex_mul_add),
@@ -181,18 +181,18 @@ pub const ROWS: &[Row] = &[
     fp_row("FSUB_asimdsamefp16_only", "0x001110110xxxxx000101xxxxxxxxxx", Fp16, |l| bin(l, vector_h, Sub)),
     fp_row("FMIN_asimdsamefp16_only", "0x001110110xxxxx001101xxxxxxxxxx", Fp16, |l| bin(l, vector_h, Min)),
     fp_row("FRSQRTS_asimdsamefp16_only", "0x001110110xxxxx001111xxxxxxxxxx", Fp16, |l| bin(l, vector_h, RsqrtS)),
-    fp_row("FMAXNMP_asimdsamefp16_only", "0x101110010xxxxx000001xxxxxxxxxx", Fp16, |l| pair(l, vector_h, MaxNm)),
-    fp_row("FADDP_asimdsamefp16_only", "0x101110010xxxxx000101xxxxxxxxxx", Fp16, |l| pair(l, vector_h, Add)),
+    fp_row("FMAXNMP_asimdsamefp16_only", "0x101110010xxxxx000001xxxxxxxxxx", Fp16, |l| pair(l, vector_h, FoldFp::MaxNm)),
+    fp_row("FADDP_asimdsamefp16_only", "0x101110010xxxxx000101xxxxxxxxxx", Fp16, |l| pair(l, vector_h, FoldFp::Add)),
     fp_row("FMUL_asimdsamefp16_only", "0x101110010xxxxx000111xxxxxxxxxx", Fp16, |l| bin(l, vector_h, Mul)),
     fp_row("FCMGE_asimdsamefp16_only", "0x101110010xxxxx001001xxxxxxxxxx", Fp16, |l| bin(l, vector_h, CmpGe)),
     fp_row("FACGE_asimdsamefp16_only", "0x101110010xxxxx001011xxxxxxxxxx", Fp16, |l| bin(l, vector_h, AcGe)),
-    fp_row("FMAXP_asimdsamefp16_only", "0x101110010xxxxx001101xxxxxxxxxx", Fp16, |l| pair(l, vector_h, Max)),
+    fp_row("FMAXP_asimdsamefp16_only", "0x101110010xxxxx001101xxxxxxxxxx", Fp16, |l| pair(l, vector_h, FoldFp::Max)),
     fp_row("FDIV_asimdsamefp16_only", "0x101110010xxxxx001111xxxxxxxxxx", Fp16, |l| bin(l, vector_h, Div)),
-    fp_row("FMINNMP_asimdsamefp16_only", "0x101110110xxxxx000001xxxxxxxxxx", Fp16, |l| pair(l, vector_h, MinNm)),
+    fp_row("FMINNMP_asimdsamefp16_only", "0x101110110xxxxx000001xxxxxxxxxx", Fp16, |l| pair(l, vector_h, FoldFp::MinNm)),
     fp_row("FABD_asimdsamefp16_only", "0x101110110xxxxx000101xxxxxxxxxx", Fp16, |l| bin(l, vector_h, Abd)),
     fp_row("FCMGT_asimdsamefp16_only", "0x101110110xxxxx001001xxxxxxxxxx", Fp16, |l| bin(l, vector_h, CmpGt)),
     fp_row("FACGT_asimdsamefp16_only", "0x101110110xxxxx001011xxxxxxxxxx", Fp16, |l| bin(l, vector_h, AcGt)),
-    fp_row("FMINP_asimdsamefp16_only", "0x101110110xxxxx001101xxxxxxxxxx", Fp16, |l| pair(l, vector_h, Min)),
+    fp_row("FMINP_asimdsamefp16_only", "0x101110110xxxxx001101xxxxxxxxxx", Fp16, |l| pair(l, vector_h, FoldFp::Min)),
     // Shift by immediate (the format is the position of the highest bit of immh).
     fp_row("SCVTF_asimdshf_C", "0x00111101xxxxxx111001xxxxxxxxxx", AdvSimd, |l| from_fixed(l, vector_immh, true)),
     fp_row("SCVTF_asimdshf_C", "0x001111001xxxxx111001xxxxxxxxxx", AdvSimd, |l| from_fixed(l, vector_immh, true)),
@@ -259,16 +259,16 @@ pub const ROWS: &[Row] = &[
     fp_row("FCVTZU_asisdmiscfp16_R", "0111111011111001101110xxxxxxxxxx", Fp16, |l| to_int(l, scalar_h, false, Zero)),
     fp_row("FRSQRTE_asisdmiscfp16_R", "0111111011111001110110xxxxxxxxxx", Fp16, |l| un(l, scalar_h, RsqrtE)),
     // Scalar pairwise.
-    fp_row("FMAXNMP_asisdpair_only_H", "0101111000110000110010xxxxxxxxxx", Fp16, |l| reduce(l, pair_h, MaxNm)),
-    fp_row("FADDP_asisdpair_only_H", "0101111000110000110110xxxxxxxxxx", Fp16, |l| reduce(l, pair_h, Add)),
-    fp_row("FMAXP_asisdpair_only_H", "0101111000110000111110xxxxxxxxxx", Fp16, |l| reduce(l, pair_h, Max)),
-    fp_row("FMINNMP_asisdpair_only_H", "0101111010110000110010xxxxxxxxxx", Fp16, |l| reduce(l, pair_h, MinNm)),
-    fp_row("FMINP_asisdpair_only_H", "0101111010110000111110xxxxxxxxxx", Fp16, |l| reduce(l, pair_h, Min)),
-    fp_row("FMAXNMP_asisdpair_only_SD", "011111100x110000110010xxxxxxxxxx", AdvSimd, |l| reduce(l, pair_sd, MaxNm)),
-    fp_row("FADDP_asisdpair_only_SD", "011111100x110000110110xxxxxxxxxx", AdvSimd, |l| reduce(l, pair_sd, Add)),
-    fp_row("FMAXP_asisdpair_only_SD", "011111100x110000111110xxxxxxxxxx", AdvSimd, |l| reduce(l, pair_sd, Max)),
-    fp_row("FMINNMP_asisdpair_only_SD", "011111101x110000110010xxxxxxxxxx", AdvSimd, |l| reduce(l, pair_sd, MinNm)),
-    fp_row("FMINP_asisdpair_only_SD", "011111101x110000111110xxxxxxxxxx", AdvSimd, |l| reduce(l, pair_sd, Min)),
+    fp_row("FMAXNMP_asisdpair_only_H", "0101111000110000110010xxxxxxxxxx", Fp16, |l| reduce(l, pair_h, FoldFp::MaxNm)),
+    fp_row("FADDP_asisdpair_only_H", "0101111000110000110110xxxxxxxxxx", Fp16, |l| reduce(l, pair_h, FoldFp::Add)),
+    fp_row("FMAXP_asisdpair_only_H", "0101111000110000111110xxxxxxxxxx", Fp16, |l| reduce(l, pair_h, FoldFp::Max)),
+    fp_row("FMINNMP_asisdpair_only_H", "0101111010110000110010xxxxxxxxxx", Fp16, |l| reduce(l, pair_h, FoldFp::MinNm)),
+    fp_row("FMINP_asisdpair_only_H", "0101111010110000111110xxxxxxxxxx", Fp16, |l| reduce(l, pair_h, FoldFp::Min)),
+    fp_row("FMAXNMP_asisdpair_only_SD", "011111100x110000110010xxxxxxxxxx", AdvSimd, |l| reduce(l, pair_sd, FoldFp::MaxNm)),
+    fp_row("FADDP_asisdpair_only_SD", "011111100x110000110110xxxxxxxxxx", AdvSimd, |l| reduce(l, pair_sd, FoldFp::Add)),
+    fp_row("FMAXP_asisdpair_only_SD", "011111100x110000111110xxxxxxxxxx", AdvSimd, |l| reduce(l, pair_sd, FoldFp::Max)),
+    fp_row("FMINNMP_asisdpair_only_SD", "011111101x110000110010xxxxxxxxxx", AdvSimd, |l| reduce(l, pair_sd, FoldFp::MinNm)),
+    fp_row("FMINP_asisdpair_only_SD", "011111101x110000111110xxxxxxxxxx", AdvSimd, |l| reduce(l, pair_sd, FoldFp::Min)),
     // Scalar three same.
     fp_row("FMULX_asisdsame_only", "010111100x1xxxxx110111xxxxxxxxxx", AdvSimd, |l| bin(l, scalar_sd, MulX)),
     fp_row("FCMEQ_asisdsame_only", "010111100x1xxxxx111001xxxxxxxxxx", AdvSimd, |l| bin(l, scalar_sd, CmpEq)),
@@ -530,3 +530,39 @@ pub const ROWS: &[Row] = &[
     fp_row("FCSEL_D_floatsel", "00011110011xxxxxxxxx11xxxxxxxxxx", AdvSimd, csel),
     fp_row("FCSEL_H_floatsel", "00011110111xxxxxxxxx11xxxxxxxxxx", Fp16, csel),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::{ROWS, Row};
+
+    fn find(word: u32) -> Option<&'static Row> {
+        ROWS.iter().find(|r| word & r.mask == r.value)
+    }
+
+    #[test]
+    fn rows_do_not_overlap() {
+        for (i, a) in ROWS.iter().enumerate() {
+            assert_eq!(a.value & !a.mask, 0, "{}", a.name);
+            for b in &ROWS[i + 1..] {
+                assert_ne!((a.value ^ b.value) & a.mask & b.mask, 0, "{} and {}", a.name, b.name);
+            }
+        }
+    }
+
+    #[test]
+    fn known_words() {
+        for (word, name) in [
+            (0x1e22_2820, "FADD_S_floatdp2"),     // fadd s0, s1, s2
+            (0x1f42_0c20, "FMADD_D_floatdp3"),    // fmadd d0, d1, d2, d3
+            (0x1e60_2028, "FCMP_DZ_floatcmp"),    // fcmp d1, #0.0
+            (0x9e66_0020, "FMOV_64D_float2int"),  // fmov x0, d1
+            (0x4f03_f600, "FMOV_asimdimm_S_s"),   // fmov v0.4s, #1.0
+            (0x4e61_d400, "FADD_asimdsame_only"), // fadd v0.2d, v0.2d, v1.2d
+            (0x0e21_7820, "FCVTL_asimdmisc_L"),   // fcvtl v0.4s, v1.4h
+            (0x6e42_e420, "FCADD_asimdsame2_C"),  // fcadd v0.8h, v1.8h, v2.8h, #90
+        ] {
+            assert_eq!(find(word).map(|r| r.name), Some(name), "{word:08x}");
+        }
+        assert!(find(0x4f00_e400).is_none(), "MOVI shares its opcode with fixed-point SCVTF but for immh");
+    }
+}

@@ -1,6 +1,8 @@
 //! The floating-point formats. Values are held as raw bits in the low end of a `u64`.
 
-use super::{FpEnv, Rounding, fpcr, soft_arith, soft_compare, soft_convert};
+use std::cmp::Ordering;
+
+use super::{FpEnv, Rounding, fpcr, soft_arith, soft_convert};
 
 /// A binary floating-point format, and the operations on one element of it.
 ///
@@ -77,10 +79,15 @@ pub(super) trait Format: Copy + 'static {
     fn mul_add(env: &mut FpEnv, addend: u64, a: u64, b: u64) -> u64 {
         soft_arith::mul_add::<Self>(env, addend, a, b)
     }
-    /// N, Z, C, V in bits 31:28; `signalling` also takes quiet NaNs for invalid.
+    /// The order of two numbers, if it is known without raising anything or looking at FPCR: neither is a NaN or flushed.
     #[inline]
-    fn compare(env: &mut FpEnv, a: u64, b: u64, signalling: bool) -> u32 {
-        soft_compare::compare::<Self>(env, a, b, signalling)
+    fn plain_order(_: &FpEnv, _: u64, _: u64) -> Option<Ordering> {
+        None
+    }
+    /// To an integral value; `exact` raises IXC if it changes.
+    #[inline]
+    fn round_int(env: &mut FpEnv, a: u64, mode: Rounding, exact: bool) -> u64 {
+        soft_convert::round_int::<Self>(env, a, mode, exact)
     }
     /// To an integer of `bits` bits after multiplication by 2^fbits, saturating.
     #[inline]

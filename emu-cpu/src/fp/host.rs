@@ -5,6 +5,8 @@
 //! a test that costs less than the exact function. Everything else (NaNs, infinities, denormals, results near the
 //! smallest normal number, where the two architectures differ about tininess) goes to the exact function.
 
+use std::cmp::Ordering;
+
 use super::format::{F32, F64, Format, IntSpec};
 use super::{FpEnv, Rounding, fpcr, fpsr, soft_arith, soft_compare, soft_convert};
 
@@ -53,6 +55,24 @@ macro_rules! host_format {
             #[inline(always)]
             fn bits(r: $float) -> u64 {
                 u64::from(r.to_bits())
+            }
+            /// A finite number rounded to an integral value. (The library's functions are calls without SSE4.1.)
+            #[inline(always)]
+            fn integral(x: $float, mode: Rounding) -> $float {
+                const WHOLE: $float = (1u64 << $frac) as $float;
+                if x.abs() >= WHOLE {
+                    return x;
+                }
+                let t = x as i64 as $float;
+                let r = match mode {
+                    // The sum has no fraction bits left, so the host rounds it to an integer.
+                    Rounding::TieEven => (x.abs() + WHOLE) - WHOLE,
+                    Rounding::TieAway if (x - t).abs() >= 0.5 => t.abs() + 1.0,
+                    Rounding::PlusInf if t < x => t + 1.0,
+                    Rounding::MinusInf if t > x => t - 1.0,
+                    _ => t,
+                };
+                r.copysign(x)
             }
             /// The rounding error of a + b is zero (Knuth's two-sum).
             #[inline(always)]
@@ -140,14 +160,19 @@ macro_rules! host_format {
                 soft_arith::mul_add::<Self>(env, addend, a, b)
             }
             #[inline]
-            fn compare(env: &mut FpEnv, a: u64, b: u64, signalling: bool) -> u32 {
-                if Self::unflushed(env, &[a, b]) {
-                    let order = Self::host(a).partial_cmp(&Self::host(b));
-                    if order.is_some() {
-                        return soft_compare::nzcv(order);
+            fn plain_order(env: &FpEnv, a: u64, b: u64) -> Option<Ordering> {
+                if Self::unflushed(env, &[a, b]) { Self::host(a).partial_cmp(&Self::host(b)) } else { None }
+            }
+            #[inline]
+            fn round_int(env: &mut FpEnv, a: u64, mode: Rounding, exact: bool) -> u64 {
+                let x = Self::host(a);
+                if x.is_finite() && Self::unflushed(env, &[a]) {
+                    let r = Self::integral(x, mode);
+                    if !exact || inexact_known(env) || r == x {
+                        return Self::bits(r);
                     }
                 }
-                soft_compare::compare::<Self>(env, a, b, signalling)
+                soft_convert::round_int::<Self>(env, a, mode, exact)
             }
             #[inline]
             fn to_int(env: &mut FpEnv, a: u64, spec: IntSpec, mode: Rounding) -> u64 {
@@ -183,6 +208,92 @@ macro_rules! host_format {
 
 host_format!(F32, f32, u32, 23, 8);
 host_format!(F64, f64, u64, 52, 11);
+
+/// An element of all ones if true.
+#[inline(always)]
+fn mask<F: Format>(yes: bool) -> u64 {
+    if yes { F::ONES } else { 0 }
+}
+
+/// FPCompare: N, Z, C, V in bits 31:28.
+#[inline]
+pub(super) fn compare<F: Format>(env: &mut FpEnv, a: u64, b: u64, signalling: bool) -> u32 {
+    match F::plain_order(env, a, b) {
+        None => soft_compare::compare::<F>(env, a, b, signalling),
+        order => soft_compare::nzcv(order),
+    }
+}
+
+/// FPCompareEQ.
+#[inline]
+pub(super) fn eq<F: Format>(env: &mut FpEnv, a: u64, b: u64) -> u64 {
+    match F::plain_order(env, a, b) {
+        Some(order) => mask::<F>(order == Ordering::Equal),
+        None => soft_compare::eq::<F>(env, a, b),
+    }
+}
+
+/// FPCompareGE.
+#[inline]
+pub(super) fn ge<F: Format>(env: &mut FpEnv, a: u64, b: u64) -> u64 {
+    match F::plain_order(env, a, b) {
+        Some(order) => mask::<F>(order != Ordering::Less),
+        None => soft_compare::ge::<F>(env, a, b),
+    }
+}
+
+/// FPCompareGT.
+#[inline]
+pub(super) fn gt<F: Format>(env: &mut FpEnv, a: u64, b: u64) -> u64 {
+    match F::plain_order(env, a, b) {
+        Some(order) => mask::<F>(order == Ordering::Greater),
+        None => soft_compare::gt::<F>(env, a, b),
+    }
+}
+
+/// FPMax, or with `min` FPMin. (Equal numbers may be zeros of unlike signs.)
+#[inline]
+pub(super) fn max_min<F: Format>(env: &mut FpEnv, a: u64, b: u64, min: bool) -> u64 {
+    match F::plain_order(env, a, b) {
+        Some(Ordering::Less) => {
+            if min {
+                a
+            } else {
+                b
+            }
+        }
+        Some(Ordering::Greater) => {
+            if min {
+                b
+            } else {
+                a
+            }
+        }
+        _ => soft_compare::max_min::<F>(env, a, b, min),
+    }
+}
+
+/// FPMaxNum, or with `min` FPMinNum.
+#[inline]
+pub(super) fn max_min_num<F: Format>(env: &mut FpEnv, a: u64, b: u64, min: bool) -> u64 {
+    match F::plain_order(env, a, b) {
+        Some(Ordering::Less) => {
+            if min {
+                a
+            } else {
+                b
+            }
+        }
+        Some(Ordering::Greater) => {
+            if min {
+                b
+            } else {
+                a
+            }
+        }
+        _ => soft_compare::max_min_num::<F>(env, a, b, min),
+    }
+}
 
 /// FPConvert from single to double precision.
 #[inline]

@@ -28,7 +28,7 @@ mod tests_host;
 #[cfg(test)]
 mod tests_spec;
 
-pub use op::{BinFp, Fmt, FpOp, FusedFp, IntFmt, Lanes, UnFp};
+pub use op::{BinFp, Fmt, FoldFp, FpOp, FusedFp, IntFmt, Lanes, UnFp};
 
 /// Bits of FPCR (Arm ARM, C5.2.8) that have an effect here.
 pub mod fpcr {

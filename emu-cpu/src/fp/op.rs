@@ -1,11 +1,11 @@
 //! [`FpOp`]: the floating-point operations of the IR, and the function behind each.
 
 use super::format::{F16, F32, F64, Format, IntSpec};
+use super::host::{self, compare, eq, ge, gt, max_min, max_min_num};
 use super::soft_arith::{abs, mulx, neg, recip_step, rsqrt_step};
-use super::soft_compare::{eq, ge, gt, max_min, max_min_num};
-use super::soft_convert::{convert, convert_bf, round_int, round_int_n, to_int_js};
+use super::soft_convert::{convert, convert_bf, round_int_n, to_int_js};
 use super::soft_estimate::{recip_estimate, recpx, rsqrt_estimate, unsigned_recip, unsigned_rsqrt};
-use super::{FpEnv, Rounding, VecFn, bf16, host, lanes};
+use super::{FpEnv, Rounding, VecFn, bf16, lanes};
 
 /// A floating-point format.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -156,6 +156,17 @@ pub enum BinFp {
     AcGt,
 }
 
+/// Operations on two elements that are also made pairwise and across lanes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs, reason = "the instruction of the same name says it")]
+pub enum FoldFp {
+    Add,
+    Max,
+    Min,
+    MaxNm,
+    MinNm,
+}
+
 /// Operations on two factors (operands a, b) and an addend (operand c), rounded once.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum FusedFp {
@@ -196,9 +207,9 @@ pub enum FpOp {
     /// On corresponding elements of a and b.
     Bin(BinFp, Lanes),
     /// On adjacent elements of a, then of b.
-    Pair(BinFp, Lanes),
+    Pair(FoldFp, Lanes),
     /// Combines all elements of a, as a balanced tree, to one.
-    Reduce(BinFp, Lanes),
+    Reduce(FoldFp, Lanes),
     /// On corresponding elements of a, b and c.
     Fused(FusedFp, Lanes),
     /// On each element of a.
@@ -336,10 +347,25 @@ macro_rules! for_fmt {
     };
 }
 
-/// Evaluates `$make!(f)` with `f` the function on two elements behind a [`BinFp`].
+/// Evaluates a body with `$f` the function on two elements behind an operation, of which there is a list.
+macro_rules! for_op {
+    ($ops:ident, $op:expr, |$e:ident, $x:ident, $y:ident, $f:ident| $body:expr, $($variant:ident => $call:expr),*) => {
+        match $op {
+            $($ops::$variant => {
+                #[inline(always)]
+                fn $f($e: &mut FpEnv, $x: u64, $y: u64) -> u64 {
+                    $call
+                }
+                $body
+            })*
+        }
+    };
+}
+
+/// [`for_op`] with all of [`BinFp`].
 macro_rules! for_bin {
     ($op:expr, $F:ident, |$e:ident, $x:ident, $y:ident, $f:ident| $body:expr) => {
-        for_bin!(@ $op, $e, $x, $y, $f, $body,
+        for_op!(BinFp, $op, |$e, $x, $y, $f| $body,
             Add => $F::add($e, $x, $y), Sub => $F::sub($e, $x, $y), Mul => $F::mul($e, $x, $y),
             NMul => neg::<$F>($F::mul($e, $x, $y)), MulX => mulx::<$F>($e, $x, $y), Div => $F::div($e, $x, $y),
             Max => max_min::<$F>($e, $x, $y, false), Min => max_min::<$F>($e, $x, $y, true),
@@ -349,16 +375,15 @@ macro_rules! for_bin {
             CmpEq => eq::<$F>($e, $x, $y), CmpGe => ge::<$F>($e, $x, $y), CmpGt => gt::<$F>($e, $x, $y),
             AcGe => ge::<$F>($e, abs::<$F>($x), abs::<$F>($y)), AcGt => gt::<$F>($e, abs::<$F>($x), abs::<$F>($y)))
     };
-    (@ $op:expr, $e:ident, $x:ident, $y:ident, $f:ident, $body:expr, $($variant:ident => $call:expr),*) => {
-        match $op {
-            $(BinFp::$variant => {
-                #[inline(always)]
-                fn $f($e: &mut FpEnv, $x: u64, $y: u64) -> u64 {
-                    $call
-                }
-                $body
-            })*
-        }
+}
+
+/// [`for_op`] with all of [`FoldFp`].
+macro_rules! for_fold {
+    ($op:expr, $F:ident, |$e:ident, $x:ident, $y:ident, $f:ident| $body:expr) => {
+        for_op!(FoldFp, $op, |$e, $x, $y, $f| $body,
+            Add => $F::add($e, $x, $y), Max => max_min::<$F>($e, $x, $y, false),
+            Min => max_min::<$F>($e, $x, $y, true), MaxNm => max_min_num::<$F>($e, $x, $y, false),
+            MinNm => max_min_num::<$F>($e, $x, $y, true))
     };
 }
 
@@ -457,14 +482,14 @@ fn bin(op: BinFp, l: Lanes) -> VecFn {
     for_lanes!(l, |F, N| for_bin!(op, F, |e, x, y, f| |env, _, a, b, _| lanes::map2::<F, N>(env, a, b, f)))
 }
 
-fn pair(op: BinFp, l: Lanes) -> VecFn {
-    for_lanes!(l, |F, N| for_bin!(op, F, |e, x, y, f| {
+fn pair(op: FoldFp, l: Lanes) -> VecFn {
+    for_lanes!(l, |F, N| for_fold!(op, F, |e, x, y, f| {
         |env, _, a, b, _| lanes::pairwise::<F, { N & !1 }>(env, a, b, f)
     }))
 }
 
-fn reduce(op: BinFp, l: Lanes) -> VecFn {
-    for_lanes!(l, |F, N| for_bin!(op, F, |e, x, y, f| |env, _, a, _, _| lanes::reduce::<F, N>(env, a, f)))
+fn reduce(op: FoldFp, l: Lanes) -> VecFn {
+    for_lanes!(l, |F, N| for_fold!(op, F, |e, x, y, f| |env, _, a, _, _| lanes::reduce::<F, N>(env, a, f)))
 }
 
 fn fused(op: FusedFp, l: Lanes) -> VecFn {
@@ -492,11 +517,11 @@ fn un(op: UnFp, l: Lanes) -> VecFn {
         UnFp::RecpX => |env, _, a, _, _| lanes::map1::<F, N>(env, a, recpx::<F>),
         UnFp::RInt => |env, imm, a, _, _| {
             let mode = Rounding::from_imm(imm, env);
-            lanes::map1::<F, N>(env, a, |e, x| round_int::<F>(e, x, mode, false))
+            lanes::map1::<F, N>(env, a, |e, x| F::round_int(e, x, mode, false))
         },
         UnFp::RIntExact => |env, imm, a, _, _| {
             let mode = Rounding::from_imm(imm, env);
-            lanes::map1::<F, N>(env, a, |e, x| round_int::<F>(e, x, mode, true))
+            lanes::map1::<F, N>(env, a, |e, x| F::round_int(e, x, mode, true))
         },
         UnFp::RInt32 => |env, imm, a, _, _| {
             let mode = Rounding::from_imm(imm, env);
@@ -517,9 +542,9 @@ fn low<F: Format>(v: u128) -> u64 {
 
 fn cmp(fmt: Fmt, signalling: bool) -> VecFn {
     for_fmt!(fmt, |F| if signalling {
-        |env, _, a, b, _| u128::from(F::compare(env, low::<F>(a), low::<F>(b), true))
+        |env, _, a, b, _| u128::from(compare::<F>(env, low::<F>(a), low::<F>(b), true))
     } else {
-        |env, _, a, b, _| u128::from(F::compare(env, low::<F>(a), low::<F>(b), false))
+        |env, _, a, b, _| u128::from(compare::<F>(env, low::<F>(a), low::<F>(b), false))
     })
 }
 

@@ -119,6 +119,7 @@ pub(super) fn round<F: Format>(env: &mut FpEnv, p: Parts, mode: Rounding) -> u64
 }
 
 /// FPRoundBase. `p.sig` is not zero. Underflow is found before rounding.
+#[inline(never)]
 pub(super) fn round_with<F: Format>(env: &mut FpEnv, p: Parts, mode: Rounding, rules: Rules) -> u64 {
     let lz = p.sig.leading_zeros();
     let sig = p.sig << lz;

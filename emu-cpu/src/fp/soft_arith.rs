@@ -20,12 +20,14 @@ pub(super) fn abs<F: Format>(v: u64) -> u64 {
 }
 
 /// FPAdd.
+#[inline(never)]
 pub(super) fn add<F: Format>(env: &mut FpEnv, a: u64, b: u64) -> u64 {
     let mode = env.rounding();
     add_with::<F>(env, a, b, mode)
 }
 
 /// FPAdd with a rounding mode given.
+#[inline(never)]
 pub(super) fn add_with<F: Format>(env: &mut FpEnv, a: u64, b: u64, mode: Rounding) -> u64 {
     let (x, y) = (unpack::<F>(env, a), unpack::<F>(env, b));
     match process_nans::<F, 2>(env, [(x, a), (y, b)]) {
@@ -35,6 +37,7 @@ pub(super) fn add_with<F: Format>(env: &mut FpEnv, a: u64, b: u64, mode: Roundin
 }
 
 /// FPSub. (Not FPAdd of the negation: a NaN operand keeps its sign.)
+#[inline(never)]
 pub(super) fn sub<F: Format>(env: &mut FpEnv, a: u64, b: u64) -> u64 {
     let (x, y) = (unpack::<F>(env, a), unpack::<F>(env, b));
     match process_nans::<F, 2>(env, [(x, a), (y, b)]) {
@@ -57,12 +60,14 @@ fn add_nums<F: Format>(env: &mut FpEnv, x: Num, y: Num, mode: Rounding) -> u64 {
 }
 
 /// FPMul.
+#[inline(never)]
 pub(super) fn mul<F: Format>(env: &mut FpEnv, a: u64, b: u64) -> u64 {
     let mode = env.rounding();
     mul_with::<F>(env, a, b, mode)
 }
 
 /// FPMul with a rounding mode given.
+#[inline(never)]
 pub(super) fn mul_with<F: Format>(env: &mut FpEnv, a: u64, b: u64, mode: Rounding) -> u64 {
     let (x, y) = (unpack::<F>(env, a), unpack::<F>(env, b));
     if let Some(nan) = process_nans::<F, 2>(env, [(x, a), (y, b)]) {
@@ -72,6 +77,7 @@ pub(super) fn mul_with<F: Format>(env: &mut FpEnv, a: u64, b: u64, mode: Roundin
 }
 
 /// FPMulX: infinity times zero is two.
+#[inline(never)]
 pub(super) fn mulx<F: Format>(env: &mut FpEnv, a: u64, b: u64) -> u64 {
     let (x, y) = (unpack::<F>(env, a), unpack::<F>(env, b));
     if let Some(nan) = process_nans::<F, 2>(env, [(x, a), (y, b)]) {
@@ -97,6 +103,7 @@ fn product<F: Format>(env: &mut FpEnv, x: Num, y: Num, mode: Rounding) -> u64 {
 }
 
 /// FPDiv.
+#[inline(never)]
 pub(super) fn div<F: Format>(env: &mut FpEnv, a: u64, b: u64) -> u64 {
     let (x, y) = (unpack::<F>(env, a), unpack::<F>(env, b));
     if let Some(nan) = process_nans::<F, 2>(env, [(x, a), (y, b)]) {
@@ -125,6 +132,7 @@ pub(super) fn div<F: Format>(env: &mut FpEnv, a: u64, b: u64) -> u64 {
 }
 
 /// FPSqrt.
+#[inline(never)]
 pub(super) fn sqrt<F: Format>(env: &mut FpEnv, a: u64) -> u64 {
     let x = unpack::<F>(env, a);
     match x.class {
@@ -147,6 +155,7 @@ pub(super) fn sqrt<F: Format>(env: &mut FpEnv, a: u64) -> u64 {
 }
 
 /// FPMulAdd: addend + a * b with one rounding.
+#[inline(never)]
 pub(super) fn mul_add<F: Format>(env: &mut FpEnv, addend: u64, a: u64, b: u64) -> u64 {
     let z = unpack::<F>(env, addend);
     let (x, y) = (unpack::<F>(env, a), unpack::<F>(env, b));
@@ -155,6 +164,7 @@ pub(super) fn mul_add<F: Format>(env: &mut FpEnv, addend: u64, a: u64, b: u64) -
 }
 
 /// FPMulAddH: single-precision addend, half-precision factors (FMLAL, FMLSL).
+#[inline(never)]
 pub(super) fn mul_add_half(env: &mut FpEnv, addend: u64, a: u64, b: u64) -> u64 {
     let z = unpack::<F32>(env, addend);
     let (x, y) = (unpack::<F16>(env, a), unpack::<F16>(env, b));
@@ -194,11 +204,13 @@ fn mul_add_nums<F: Format>(env: &mut FpEnv, nan: Option<u64>, z: Num, x: Num, y:
 }
 
 /// FPRecipStepFused: 2 - a * b.
+#[inline(never)]
 pub(super) fn recip_step<F: Format>(env: &mut FpEnv, a: u64, b: u64) -> u64 {
     step::<F>(env, a, b, F::TWO, Parts { sign: false, exp: 1, sig: 1 }, 0)
 }
 
 /// FPRSqrtStepFused: (3 - a * b) / 2.
+#[inline(never)]
 pub(super) fn rsqrt_step<F: Format>(env: &mut FpEnv, a: u64, b: u64) -> u64 {
     step::<F>(env, a, b, F::ONE_AND_HALF, Parts { sign: false, exp: 0, sig: 3 }, -1)
 }

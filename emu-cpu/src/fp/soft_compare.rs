@@ -44,29 +44,34 @@ pub(super) const fn nzcv(order: Option<Ordering>) -> u32 {
 }
 
 /// FPCompare: N, Z, C, V in bits 31:28.
+#[inline(never)]
 pub(super) fn compare<F: Format>(env: &mut FpEnv, a: u64, b: u64, signalling: bool) -> u32 {
     nzcv(compare_order::<F>(env, a, b, signalling))
 }
 
 /// FPCompareEQ, as a mask of the element.
+#[inline(never)]
 pub(super) fn eq<F: Format>(env: &mut FpEnv, a: u64, b: u64) -> u64 {
     let yes = compare_order::<F>(env, a, b, false) == Some(Ordering::Equal);
     if yes { F::ONES } else { 0 }
 }
 
 /// FPCompareGE, as a mask of the element.
+#[inline(never)]
 pub(super) fn ge<F: Format>(env: &mut FpEnv, a: u64, b: u64) -> u64 {
     let yes = matches!(compare_order::<F>(env, a, b, true), Some(Ordering::Equal | Ordering::Greater));
     if yes { F::ONES } else { 0 }
 }
 
 /// FPCompareGT, as a mask of the element.
+#[inline(never)]
 pub(super) fn gt<F: Format>(env: &mut FpEnv, a: u64, b: u64) -> u64 {
     let yes = compare_order::<F>(env, a, b, true) == Some(Ordering::Greater);
     if yes { F::ONES } else { 0 }
 }
 
 /// FPMax, or with `min` FPMin.
+#[inline(never)]
 pub(super) fn max_min<F: Format>(env: &mut FpEnv, a: u64, b: u64, min: bool) -> u64 {
     let (x, y) = (unpack::<F>(env, a), unpack::<F>(env, b));
     if let Some(nan) = process_nans::<F, 2>(env, [(x, a), (y, b)]) {
@@ -83,6 +88,7 @@ pub(super) fn max_min<F: Format>(env: &mut FpEnv, a: u64, b: u64, min: bool) -> 
 }
 
 /// FPMaxNum, or with `min` FPMinNum: a quiet NaN loses to a number.
+#[inline(never)]
 pub(super) fn max_min_num<F: Format>(env: &mut FpEnv, a: u64, b: u64, min: bool) -> u64 {
     // The classes are found again, with their flags, by what follows.
     let quiet = |v: u64| v & F::DEFAULT_NAN == F::DEFAULT_NAN;

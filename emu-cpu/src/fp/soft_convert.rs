@@ -13,6 +13,7 @@ pub(super) fn convert_nan<A: Format, B: Format>(v: u64) -> u64 {
 }
 
 /// FPConvert, where neither FZ16 nor (but for half precision) AHP has an effect.
+#[inline(never)]
 pub(super) fn convert<A: Format, B: Format>(env: &mut FpEnv, v: u64, mode: Rounding) -> u64 {
     let ahp = env.is(fpcr::AHP);
     let (from_half, to_half) = (A::BITS == 16, B::BITS == 16);
@@ -43,6 +44,7 @@ pub(super) fn convert<A: Format, B: Format>(env: &mut FpEnv, v: u64, mode: Round
 }
 
 /// FPConvertBF: single precision to BFloat16.
+#[inline(never)]
 pub(super) fn convert_bf(env: &mut FpEnv, v: u64) -> u64 {
     let x = unpack::<F32>(env, v);
     match x.class {
@@ -68,7 +70,8 @@ fn integral(x: Num, fbits: u32, mode: Rounding) -> (u128, bool) {
     }
     if exp >= 0 {
         let n = exp.unsigned_abs();
-        return (if n > 46 { 1 << 100 } else { u128::from(x.sig) << n }, true);
+        let fits = 64 - x.sig.leading_zeros() + n <= 100;
+        return (if fits { u128::from(x.sig) << n } else { 1 << 100 }, true);
     }
     let (kept, rest) = split(u128::from(x.sig), exp.unsigned_abs());
     let up = match mode {
@@ -82,6 +85,7 @@ fn integral(x: Num, fbits: u32, mode: Rounding) -> (u128, bool) {
 }
 
 /// FPToFixed.
+#[inline(never)]
 pub(super) fn to_int<F: Format>(env: &mut FpEnv, v: u64, spec: IntSpec, mode: Rounding) -> u64 {
     let x = unpack::<F>(env, v);
     let (magnitude, exact) = match x.class {
@@ -108,6 +112,7 @@ pub(super) fn to_int<F: Format>(env: &mut FpEnv, v: u64, spec: IntSpec, mode: Ro
 }
 
 /// FPToFixedJS: the integer modulo 2^32 in the low word, and N, Z, C, V (Z if it was exact) in the next.
+#[inline(never)]
 pub(super) fn to_int_js(env: &mut FpEnv, v: u64) -> u64 {
     let x = unpack::<F64>(env, v);
     let (int, z) = match x.class {
@@ -135,6 +140,7 @@ pub(super) fn to_int_js(env: &mut FpEnv, v: u64) -> u64 {
 }
 
 /// FixedToFP, rounding as FPCR says.
+#[inline(never)]
 pub(super) fn from_int<F: Format>(env: &mut FpEnv, v: u64, spec: IntSpec) -> u64 {
     let shift = 64 - spec.bits;
     let (sign, magnitude) = if spec.signed {
@@ -151,6 +157,7 @@ pub(super) fn from_int<F: Format>(env: &mut FpEnv, v: u64, spec: IntSpec) -> u64
 }
 
 /// FPRoundInt: to an integer in the same format; `exact` raises IXC if it changes.
+#[inline(never)]
 pub(super) fn round_int<F: Format>(env: &mut FpEnv, v: u64, mode: Rounding, exact: bool) -> u64 {
     let x = unpack::<F>(env, v);
     match x.class {
@@ -169,6 +176,7 @@ pub(super) fn round_int<F: Format>(env: &mut FpEnv, v: u64, mode: Rounding, exac
 }
 
 /// FPRoundIntN: as FPRoundInt, but what does not fit a signed integer of `bits` bits becomes its minimum.
+#[inline(never)]
 pub(super) fn round_int_n<F: Format>(env: &mut FpEnv, v: u64, mode: Rounding, bits: u32) -> u64 {
     let x = unpack::<F>(env, v);
     let (magnitude, exact) = match x.class {

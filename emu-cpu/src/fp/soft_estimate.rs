@@ -17,6 +17,7 @@ const fn recip_sqrt(a: u64) -> u64 {
 }
 
 /// FPRecipEstimate.
+#[inline(never)]
 pub(super) fn recip_estimate<F: Format>(env: &mut FpEnv, v: u64) -> u64 {
     let x = unpack::<F>(env, v);
     match x.class {
@@ -58,6 +59,7 @@ pub(super) fn recip_estimate<F: Format>(env: &mut FpEnv, v: u64) -> u64 {
 }
 
 /// FPRSqrtEstimate.
+#[inline(never)]
 pub(super) fn rsqrt_estimate<F: Format>(env: &mut FpEnv, v: u64) -> u64 {
     let x = unpack::<F>(env, v);
     match x.class {
@@ -83,6 +85,7 @@ pub(super) fn rsqrt_estimate<F: Format>(env: &mut FpEnv, v: u64) -> u64 {
 }
 
 /// FPRecpX: a power of two near the reciprocal.
+#[inline(never)]
 pub(super) fn recpx<F: Format>(env: &mut FpEnv, v: u64) -> u64 {
     let x = unpack::<F>(env, v);
     if x.is_nan() {

@@ -406,7 +406,7 @@ impl CpuInterface {
         }
         let intid = value as u32 & 0xff_ffff;
         let c = &mut self.state.physical;
-        let known = intid < FIRST_SPECIAL || intid >= FIRST_LPI;
+        let known = !(FIRST_SPECIAL..FIRST_LPI).contains(&intid);
         if !known || c.highest_active().is_none_or(|(g, _)| g != group) {
             return;
         }

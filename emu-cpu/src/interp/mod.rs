@@ -10,3 +10,6 @@ mod liveness;
 pub mod predecode;
 pub mod uop;
 pub mod vcpu;
+
+#[cfg(test)]
+mod tests;

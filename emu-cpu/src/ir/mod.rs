@@ -13,7 +13,10 @@
 
 mod block;
 mod builder;
+#[cfg(test)]
+pub(crate) mod eval;
 mod op;
+mod parse;
 mod print;
 mod verify;
 
@@ -22,4 +25,5 @@ pub use builder::Builder;
 pub use op::{
     Acc, AtomicOp, BarrierKind, BinOp, Cond, MemSize, Op, Order, PstateField, SysEnc, Ty, UnOp, Val,
 };
+pub use parse::{ParseError, parse};
 pub use verify::{VerifyError, verify};

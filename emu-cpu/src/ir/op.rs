@@ -81,11 +81,11 @@ impl Cond {
             Self::Vs => v,
             Self::Vc => !v,
             Self::Hi => c && !z,
-            Self::Ls => !(c && !z),
+            Self::Ls => !c || z,
             Self::Ge => n == v,
             Self::Lt => n != v,
             Self::Gt => n == v && !z,
-            Self::Le => !(n == v && !z),
+            Self::Le => n != v || z,
             Self::Al | Self::Nv => true,
         }
     }

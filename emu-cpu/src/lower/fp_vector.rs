@@ -4,7 +4,7 @@ use super::fp_scalar::expand_imm;
 use super::fp_shape::{Shape, vector_of};
 use super::{Lower, Lowered, Undefined};
 use crate::features::Feat;
-use crate::fp::{BinFp, Fmt, FpOp, FusedFp, Lanes};
+use crate::fp::{BinFp, Fmt, FoldFp, FpOp, FusedFp, Lanes};
 use crate::ir::{Op, Val};
 
 /// FMLA, FMLS: Rd is the addend.
@@ -16,7 +16,7 @@ pub(crate) fn fused(l: &mut Lower<'_>, shape: Shape, op: FusedFp) -> Lowered {
 }
 
 /// Adjacent elements of Rn:Rm.
-pub(crate) fn pair(l: &mut Lower<'_>, shape: Shape, op: BinFp) -> Lowered {
+pub(crate) fn pair(l: &mut Lower<'_>, shape: Shape, op: FoldFp) -> Lowered {
     let lanes = shape(l)?;
     let args = [l.vn(), l.vm(), Val::NONE];
     let r = l.fp(FpOp::Pair(op, lanes), 0, args);
@@ -24,7 +24,7 @@ pub(crate) fn pair(l: &mut Lower<'_>, shape: Shape, op: BinFp) -> Lowered {
 }
 
 /// All elements of Rn to one.
-pub(crate) fn reduce(l: &mut Lower<'_>, shape: Shape, op: BinFp) -> Lowered {
+pub(crate) fn reduce(l: &mut Lower<'_>, shape: Shape, op: FoldFp) -> Lowered {
     let lanes = shape(l)?;
     let args = [l.vn(), Val::NONE, Val::NONE];
     let r = l.fp(FpOp::Reduce(op, lanes), 0, args);

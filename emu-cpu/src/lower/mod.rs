@@ -28,6 +28,8 @@ pub(crate) mod simd_same;
 pub(crate) mod simd_shape;
 pub(crate) mod simd_shift;
 pub(crate) mod system;
+#[cfg(test)]
+mod tests;
 mod translate;
 mod vreg;
 

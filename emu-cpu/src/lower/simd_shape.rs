@@ -19,8 +19,6 @@ pub(crate) type Sizes = u32;
 pub(crate) const B: Sizes = 1;
 /// Doublewords only.
 pub(crate) const D: Sizes = 8;
-/// Bytes and halfwords.
-pub(crate) const BH: Sizes = 3;
 /// Halfwords and words.
 pub(crate) const HS: Sizes = 6;
 /// All but doublewords.

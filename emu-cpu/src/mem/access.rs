@@ -426,10 +426,24 @@ mod atomic128 {
     /// Atomically replaces `expected` by `new`; gives what was there.
     #[cfg(target_arch = "x86_64")]
     pub(super) fn compare_exchange(p: HostPtr, expected: u128, new: u128) -> u128 {
-        use std::sync::atomic::Ordering::SeqCst;
+        let (mut low, mut high) = (expected as u64, (expected >> 64) as u64);
+        // RBX cannot be named as an operand: it is exchanged around the instruction.
         // SAFETY: `p` is a 16-aligned address of guest RAM that holds 16 bytes, and every x86-64-v2 host (which is what
         // this project asks for) has the instruction.
-        unsafe { core::arch::x86_64::cmpxchg16b(p.raw().cast(), expected, new, SeqCst, SeqCst) }
+        unsafe {
+            std::arch::asm!(
+                "xchg rsi, rbx",
+                "lock cmpxchg16b [rdi]",
+                "mov rbx, rsi",
+                inout("rsi") new as u64 => _,
+                in("rdi") p.raw(),
+                in("rcx") (new >> 64) as u64,
+                inout("rax") low,
+                inout("rdx") high,
+                options(nostack)
+            );
+        }
+        u128::from(high) << 64 | u128::from(low)
     }
 
     /// Hosts without a 16-byte compare-exchange: one lock for all such accesses.

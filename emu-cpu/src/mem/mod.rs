@@ -15,6 +15,7 @@ pub mod access;
 pub mod context;
 pub mod fast;
 pub mod maintenance;
+mod model_features;
 pub mod shared;
 mod translate;
 
@@ -27,6 +28,7 @@ use emu_mmu::{Features, Tlb};
 use crate::cpu::Cpu;
 use crate::ir::BarrierKind;
 pub use maintenance::maintenance;
+pub use model_features::mmu_features;
 pub use translate::{Fetched, debug_translate, fetch};
 
 use fast::FastTlb;

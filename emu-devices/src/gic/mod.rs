@@ -105,7 +105,7 @@ impl Best {
     }
 
     fn get(self) -> Option<Pending> {
-        (self != Self::NONE).then(|| Pending {
+        (self != Self::NONE).then_some(Pending {
             intid: (self.0 >> 1) as u32,
             priority: (self.0 >> 33) as u8,
             group: if self.0 & 1 == 0 { Group::G0 } else { Group::G1 },
@@ -225,7 +225,7 @@ impl Gicv3 {
         if config.cpus.is_empty() || config.cpus.len() > MAX_CPUS {
             return Err(GicError::Cpus(config.cpus.len()));
         }
-        if config.spis % 32 != 0 || config.spis > MAX_SPIS {
+        if !config.spis.is_multiple_of(32) || config.spis > MAX_SPIS {
             return Err(GicError::Spis(config.spis));
         }
         let mut by_affinity = HashMap::new();

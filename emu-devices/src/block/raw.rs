@@ -1,0 +1,95 @@
+//! Raw images: the file is the disk.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use super::open::foreign_magic;
+use super::{BlockBackend, check_range, refuse_write, whole_sectors};
+
+/// Zeros are written in pieces of this many bytes.
+const ZERO_PIECE: usize = 64 << 10;
+
+/// An image file whose byte *n* is the disk's byte *n*. A last sector that the file holds in part reads as if filled
+/// up with zeros.
+pub struct RawFile {
+    name: String,
+    file: File,
+    len: u64,
+    read_only: bool,
+    guard_magic: bool,
+}
+
+impl RawFile {
+    /// The disk in `file`, which holds `file_len` bytes.
+    ///
+    /// With `guard_magic` the guest may not write the magic number of another image format at the start of the disk:
+    /// for images whose format was guessed, because the next guess would then take the guest's word for what the image
+    /// is, and for which files of the host it refers to.
+    #[must_use]
+    pub fn new(name: &str, file: File, file_len: u64, read_only: bool, guard_magic: bool) -> Self {
+        Self { name: name.to_owned(), file, len: whole_sectors(file_len), read_only, guard_magic }
+    }
+
+    fn check_write(&self, offset: u64, len: u64) -> io::Result<()> {
+        if self.read_only {
+            return Err(refuse_write());
+        }
+        check_range(self.len, offset, len)
+    }
+}
+
+impl BlockBackend for RawFile {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    fn len(&self) -> u64 {
+        self.len
+    }
+    fn read_only(&self) -> bool {
+        self.read_only
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        check_range(self.len, offset, buf.len() as u64)?;
+        let mut done = 0;
+        while done < buf.len() {
+            match self.file.read_at(&mut buf[done..], offset + done as u64) {
+                Ok(0) => {
+                    buf[done..].fill(0);
+                    break;
+                }
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.check_write(offset, bytes.len() as u64)?;
+        if self.guard_magic && offset == 0 && foreign_magic(bytes).is_some() {
+            let why =
+                "the guest writes another image format's magic number; name the format as raw to allow it";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+        }
+        self.file.write_all_at(bytes, offset)
+    }
+    fn flush(&self) -> io::Result<()> {
+        if self.read_only { Ok(()) } else { self.file.sync_data() }
+    }
+    fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
+        // Discarding is a hint (virtio 1.2, 5.2.6.2): the old contents stay.
+        self.check_write(offset, len)
+    }
+    fn write_zeroes(&self, offset: u64, len: u64, _: bool) -> io::Result<()> {
+        self.check_write(offset, len)?;
+        let zeros = vec![0; ZERO_PIECE.min(len as usize)];
+        let mut done = 0;
+        while done < len {
+            let n = (len - done).min(ZERO_PIECE as u64);
+            self.file.write_all_at(&zeros[..n as usize], offset + done)?;
+            done += n;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,186 @@
+//! Tests of the backends against real files.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use imago::file::File as ImagoFile;
+use imago::qcow2::Qcow2;
+use imago::{DenyImplicitOpenGate, FormatCreateBuilder, FormatDriverBuilder, Storage, StorageCreateOptions};
+
+use super::*;
+
+fn file_with(dir: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = dir.join(name);
+    File::create(&path).unwrap().write_all(bytes).unwrap();
+    path
+}
+
+fn make_qcow2(path: &Path, size: u64, backing: Option<(&str, &str)>) {
+    let storage = ImagoFile::create_open(StorageCreateOptions::new().filename(path).size(0)).unwrap();
+    let mut builder = Qcow2::<ImagoFile>::create_builder(storage).size(size);
+    if let Some((file, format)) = backing {
+        builder = builder.backing(file.to_owned(), format.to_owned());
+    }
+    builder
+        .create_open(DenyImplicitOpenGate::default(), |image| {
+            Ok(Qcow2::builder(image).backing(None).write(true))
+        })
+        .map(|image| imago::FormatAccess::new(image).flush().unwrap())
+        .unwrap();
+}
+
+fn read(disk: &dyn BlockBackend, offset: u64, len: usize) -> Vec<u8> {
+    let mut buf = vec![0xee; len];
+    disk.read_at(offset, &mut buf).unwrap();
+    buf
+}
+
+/// What every writable backend of at least 256 KiB must do.
+fn exercise(disk: &dyn BlockBackend) {
+    let pattern: Vec<u8> = (0..100_000u32).map(|i| (i * 7 + i / 251) as u8).collect();
+    disk.write_at(1000, &pattern).unwrap();
+    assert_eq!(read(disk, 1000, pattern.len()), pattern);
+    disk.write_at(66_000, b"in the middle").unwrap();
+    assert_eq!(read(disk, 66_000, 13), b"in the middle");
+    assert_eq!(read(disk, 65_990, 10), pattern[64_990..65_000]);
+    disk.write_zeroes(4096, 131_072, true).unwrap();
+    assert_eq!(read(disk, 4096, 131_072), vec![0; 131_072]);
+    assert_eq!(read(disk, 4095, 1), pattern[3095..3096]);
+    disk.write_zeroes(0, 512, false).unwrap();
+    assert_eq!(read(disk, 0, 512), vec![0; 512]);
+    disk.discard(0, 65_536).unwrap();
+    disk.flush().unwrap();
+    let end = disk.len();
+    assert!(disk.write_at(end - 1, &[1, 2]).is_err());
+    assert!(disk.read_at(u64::MAX, &mut [0; 4]).is_err());
+    assert!(disk.discard(end, 1).is_err() && disk.write_zeroes(1, u64::MAX, true).is_err());
+}
+
+#[test]
+fn raw_and_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file_with(dir.path(), "disk.img", &[0; 256 << 10]);
+    let disk = open(&path, OpenOptions { format: Some(Format::Raw), ..Default::default() }).unwrap();
+    exercise(&*disk);
+    drop(disk);
+    assert_eq!(fs::metadata(&path).unwrap().len(), 256 << 10);
+    exercise(&MemoryDisk::new("mem", vec![0; 256 << 10]));
+}
+
+#[test]
+fn part_of_a_sector_reads_as_zeros() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file_with(dir.path(), "odd.img", &[5; 700]);
+    let disk = open(&path, OpenOptions { read_only: true, ..Default::default() }).unwrap();
+    assert_eq!(disk.len(), 1024);
+    let bytes = read(&*disk, 512, 512);
+    assert_eq!((&bytes[..188], &bytes[188..]), (&[5; 188][..], &[0; 324][..]));
+}
+
+#[test]
+fn read_only_refuses() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file_with(dir.path(), "ro.img", &[9; 1024]);
+    let disk = open(&path, OpenOptions { read_only: true, ..Default::default() }).unwrap();
+    assert!(disk.read_only() && disk.write_at(0, &[1]).is_err() && disk.discard(0, 512).is_err());
+    let wrapped = ReadOnly(MemoryDisk::new("m", vec![1; 512]));
+    assert!(wrapped.read_only() && wrapped.write_zeroes(0, 512, true).is_err());
+    assert_eq!(read(&wrapped, 0, 2), [1, 1]);
+}
+
+#[test]
+fn snapshot_never_touches_the_image() {
+    let dir = tempfile::tempdir().unwrap();
+    let image: Vec<u8> = (0..300_000u32).map(|i| (i % 253) as u8).collect();
+    let path = file_with(dir.path(), "base.img", &image);
+    // Even a file that may not be written serves as a snapshot's image.
+    let mut perms = fs::metadata(&path).unwrap().permissions();
+    perms.set_readonly(true);
+    fs::set_permissions(&path, perms).unwrap();
+    let before = fs::metadata(&path).unwrap().modified().unwrap();
+    let disk = open(&path, OpenOptions { snapshot: true, ..Default::default() }).unwrap();
+    assert_eq!(read(&*disk, 290_000, 100), image[290_000..290_100]);
+    exercise(&*disk);
+    drop(disk);
+    assert_eq!(fs::read(&path).unwrap(), image);
+    assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn overlay_in_memory() {
+    let base = Arc::new(MemoryDisk::new("base", vec![3; 400_000]));
+    let overlay = Overlay::new(base.clone(), Scratch::memory());
+    assert_eq!(read(&overlay, 0, 4), [3; 4]);
+    exercise(&overlay);
+    assert_eq!(read(&*base, 0, 400_000), vec![3; 400_000]);
+}
+
+#[test]
+fn qcow2_keeps_what_was_flushed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("disk.qcow2");
+    make_qcow2(&path, 1 << 20, None);
+    let disk = open(&path, OpenOptions::default()).unwrap();
+    assert_eq!(disk.len(), 1 << 20);
+    exercise(&*disk);
+    disk.write_at(512 << 10, b"persistent").unwrap();
+    disk.flush().unwrap();
+    // What another reader sees before the image is closed is what a crash would leave.
+    let crashed = dir.path().join("crashed.qcow2");
+    fs::copy(&path, &crashed).unwrap();
+    for p in [&crashed, &path] {
+        if p == &path {
+            assert!(matches!(open(p, OpenOptions::default()), Err(OpenError::InUse { .. })));
+            continue;
+        }
+        let again = open(p, OpenOptions { read_only: true, ..Default::default() }).unwrap();
+        assert_eq!(read(&*again, 512 << 10, 10), b"persistent");
+        assert!(again.write_at(0, &[0]).is_err());
+    }
+}
+
+#[test]
+fn qcow2_backing_files_stay_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = file_with(dir.path(), "base.raw", &[7; 1 << 20]);
+    let path = dir.path().join("top.qcow2");
+    make_qcow2(&path, 1 << 20, Some(("base.raw", "raw")));
+    let disk = open(&path, OpenOptions::default()).unwrap();
+    assert_eq!(read(&*disk, 12_345, 8), [7; 8]);
+    exercise(&*disk);
+    drop(disk);
+    assert_eq!(fs::read(&base).unwrap(), vec![7; 1 << 20]);
+    // A snapshot of a qcow2 image leaves that image alone as well.
+    let before = fs::read(&path).unwrap();
+    exercise(&*open(&path, OpenOptions { snapshot: true, ..Default::default() }).unwrap());
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn formats_are_probed_and_errors_name_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let message = |path: &Path, options| open(path, options).map(|_| ()).unwrap_err().to_string();
+    let vmdk = file_with(dir.path(), "x.vmdk", b"KDMV1234");
+    assert!(message(&vmdk, OpenOptions::default()).contains("x.vmdk' is in VMDK format"));
+    assert!(open(&vmdk, OpenOptions { format: Some(Format::Raw), ..Default::default() }).is_ok());
+    let broken = file_with(dir.path(), "b.qcow2", b"QFI\xfb\0\0\0\x03 and no more");
+    assert!(message(&broken, OpenOptions::default()).contains("b.qcow2' as a qcow2 disk image"));
+    let missing = dir.path().join("none.img");
+    assert!(message(&missing, OpenOptions::default()).starts_with("cannot open the disk image"));
+    assert!(message(dir.path(), OpenOptions { read_only: true, ..Default::default() }).contains("directory"));
+}
+
+#[test]
+fn a_guessed_raw_image_cannot_turn_into_another_format() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file_with(dir.path(), "guess.img", &[0; 4096]);
+    let disk = open(&path, OpenOptions::default()).unwrap();
+    assert!(disk.write_at(0, b"QFI\xfb\0\0\0\x03 /etc/shadow").is_err());
+    disk.write_at(0, b"an ordinary boot sector").unwrap();
+    drop(disk);
+    let disk = open(&path, OpenOptions { format: Some(Format::Raw), ..Default::default() }).unwrap();
+    disk.write_at(0, b"QFI\xfb\0\0\0\x03").unwrap();
+}

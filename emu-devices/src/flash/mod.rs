@@ -1,0 +1,7 @@
+//! Flash memory.
+
+pub mod cfi;
+mod chip;
+mod store;
+
+pub use store::FlashStore;

@@ -1,0 +1,22 @@
+//! Where the contents of a flash are kept.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// Takes what is programmed and erased, in the order in which the guest did it.
+pub trait FlashStore: Send + Sync {
+    /// Writes `bytes` at `offset`.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Makes everything written so far durable.
+    fn flush(&self) -> io::Result<()>;
+}
+
+impl FlashStore for File {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+    fn flush(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}

@@ -1,0 +1,298 @@
+//! QEMU's firmware configuration device, as firmware and Linux know it (docs/specs/fw_cfg of QEMU): items that firmware
+//! selects by key and reads byte by byte or by DMA. The board adds the items before the machine starts.
+
+mod items;
+
+use std::sync::Arc;
+
+use emu_core::addr::Size;
+use emu_core::bus::{BusFault, MmioDevice, Requester};
+use emu_core::dma::{DmaAttrs, DmaFault, DmaPort};
+use emu_core::lifecycle::{Component, RestoreError, Saved};
+use emu_core::metrics::{Counters, Metric};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+pub use items::{ItemError, WriteHook};
+use items::{Items, key};
+
+use crate::registers::{Access, Register, RegisterMap};
+
+const DATA: u64 = 0x00;
+const SELECTOR: u64 = 0x08;
+const DMA: u64 = 0x10;
+
+/// The registers. Data keeps the order of bytes in memory; the others are big-endian.
+pub static MAP: RegisterMap = RegisterMap {
+    specification: "QEMU docs/specs/fw_cfg",
+    rows: &[
+        Register { offset: DATA, length: 8, name: "Data", access: Access::ReadWrite, reset: 0 },
+        Register { offset: SELECTOR, length: 2, name: "Selector", access: Access::WriteOnly, reset: 0 },
+        Register {
+            offset: DMA,
+            length: 8,
+            name: "DMA address",
+            access: Access::ReadWrite,
+            reset: 0x554d_4551,
+        },
+    ],
+    primecell: None,
+};
+
+/// What the DMA register reads as, in the order of bytes.
+const DMA_SIGNATURE: [u8; 8] = *b"QEMU CFG";
+
+/// Bits of the control word of a DMA request; the key to select is in its upper half.
+mod control {
+    pub(super) const ERROR: u32 = 1;
+    pub(super) const READ: u32 = 1 << 1;
+    pub(super) const SKIP: u32 = 1 << 2;
+    pub(super) const SELECT: u32 = 1 << 3;
+    pub(super) const WRITE: u32 = 1 << 4;
+}
+
+/// How much is copied at a time.
+const CHUNK: usize = 64 << 10;
+
+#[derive(Default)]
+struct State {
+    items: Items,
+    selected: u16,
+    /// The next byte of the selected item.
+    position: u32,
+    /// Upper half of the DMA address, written first.
+    dma_high: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedState {
+    selected: u16,
+    position: u32,
+    dma_high: u32,
+    /// Contents of the writable items, by key.
+    written: Vec<(u16, Vec<u8>)>,
+}
+
+/// The device.
+pub struct FwCfg {
+    name: String,
+    port: Arc<dyn DmaPort>,
+    counters: Arc<Counters>,
+    state: Mutex<State>,
+    /// Held while a DMA request runs. The state is not: the request may be aimed at the device's own registers.
+    dma_running: Mutex<()>,
+}
+
+impl FwCfg {
+    /// A device with the signature, the feature word and an empty file directory; `port` is its way to memory.
+    #[must_use]
+    pub fn new(name: &str, port: Arc<dyn DmaPort>, counters: &Arc<Counters>) -> Arc<Self> {
+        let mut items = Items::default();
+        items.set(key::SIGNATURE, b"QEMU".to_vec());
+        // The traditional interface, and DMA.
+        items.set(key::ID, 3u32.to_le_bytes().to_vec());
+        items.update_directory();
+        let state = Mutex::new(State { items, ..State::default() });
+        let counters = counters.clone();
+        Arc::new(Self { name: name.to_owned(), port, counters, state, dma_running: Mutex::new(()) })
+    }
+
+    /// Adds or replaces the item of a fixed key.
+    pub fn set_key(&self, key: u16, contents: Vec<u8>) -> Result<(), ItemError> {
+        self.state.lock().items.set_fixed(key, contents)
+    }
+
+    /// Adds a file, or replaces the contents of the one with this name (which keeps its key); gives the key.
+    pub fn set_file(&self, name: &str, contents: Vec<u8>) -> Result<u16, ItemError> {
+        self.state.lock().items.set_file(name, contents, None)
+    }
+
+    /// Adds a file that the guest may write by DMA; `hook` is told the new contents, with the device locked.
+    pub fn set_writable_file(
+        &self,
+        name: &str,
+        contents: Vec<u8>,
+        hook: WriteHook,
+    ) -> Result<u16, ItemError> {
+        self.state.lock().items.set_file(name, contents, Some(hook))
+    }
+
+    /// The contents of a file.
+    #[must_use]
+    pub fn file(&self, name: &str) -> Option<Vec<u8>> {
+        self.state.lock().items.file(name).map(<[u8]>::to_vec)
+    }
+
+    fn anomaly(&self, offset: u64, what: &str) {
+        self.counters.add(Metric::Anomalies, 1);
+        tracing::debug!("{}: {what} at offset {offset:#x}", self.name);
+    }
+
+    /// Runs the request whose 16-byte descriptor is at `address`, and writes the outcome into its control word. A
+    /// request made while another one runs (by that one, or by another CPU) is dropped.
+    fn dma(&self, address: u64) {
+        let Some(_running) = self.dma_running.try_lock() else {
+            return self.anomaly(DMA, "DMA request during another one");
+        };
+        let mut request = [0; 16];
+        if self.port.read(DmaAttrs::default(), address, &mut request).is_err() {
+            return self.anomaly(DMA, "DMA request outside of memory");
+        }
+        let [c0, c1, c2, c3, l0, l1, l2, l3, target @ ..] = request;
+        let control = u32::from_be_bytes([c0, c1, c2, c3]);
+        let length = u32::from_be_bytes([l0, l1, l2, l3]);
+        if control & control::SELECT != 0 {
+            self.state.lock().select((control >> 16) as u16);
+        }
+        let target = u64::from_be_bytes(target);
+        let done = if control & control::READ != 0 {
+            self.dma_read(target, length).is_ok()
+        } else if control & control::WRITE != 0 {
+            self.dma_write(target, length).is_some()
+        } else {
+            if control & control::SKIP != 0 {
+                self.state.lock().skip(length);
+            }
+            true
+        };
+        let status = if done { 0 } else { control::ERROR };
+        // The descriptor was just read; if it has no memory behind it now, there is nobody to tell.
+        let _ = self.port.write(DmaAttrs::default(), address, &status.to_be_bytes());
+    }
+
+    /// Copies the item to memory, zeros after its end.
+    fn dma_read(&self, mut target: u64, length: u32) -> Result<(), DmaFault> {
+        let mut left = length as usize;
+        let mut chunk = vec![0; left.min(CHUNK)];
+        while left > 0 {
+            let n = left.min(CHUNK);
+            self.state.lock().take(&mut chunk[..n]);
+            self.port.write(DmaAttrs::default(), target, &chunk[..n])?;
+            target = target.wrapping_add(n as u64);
+            left -= n;
+        }
+        Ok(())
+    }
+
+    /// Copies memory into a writable item; `None` if it is not one, the bytes do not fit, or memory aborts.
+    fn dma_write(&self, source: u64, length: u32) -> Option<()> {
+        let (start, selected, size) = {
+            let mut s = self.state.lock();
+            let (start, selected) = (s.position as usize, s.selected);
+            let size = s.items.writable(selected)?.0.len();
+            (start, selected, size)
+        };
+        let end = start.checked_add(length as usize).filter(|&end| end <= size)?;
+        let mut bytes = vec![0; length as usize];
+        self.port.read(DmaAttrs::default(), source, &mut bytes).ok()?;
+        let mut s = self.state.lock();
+        let (item, hook) = s.items.writable(selected)?;
+        item.get_mut(start..end)?.copy_from_slice(&bytes);
+        hook(item);
+        s.skip(length);
+        Some(())
+    }
+}
+
+impl State {
+    fn select(&mut self, key: u16) {
+        self.selected = key;
+        self.position = 0;
+    }
+
+    fn skip(&mut self, length: u32) {
+        self.position = self.position.saturating_add(length);
+    }
+
+    /// The next bytes of the selected item, zeros after its end.
+    fn take(&mut self, out: &mut [u8]) {
+        let item = self.items.get(self.selected).unwrap_or(&[]);
+        let rest = item.get(self.position as usize..).unwrap_or(&[]);
+        let n = rest.len().min(out.len());
+        out[..n].copy_from_slice(&rest[..n]);
+        out[n..].fill(0);
+        self.skip(out.len() as u32);
+    }
+}
+
+impl MmioDevice for FwCfg {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn read(&self, offset: u64, size: Size, _: Requester) -> Result<u64, BusFault> {
+        let n = size.bytes() as usize;
+        let mut bytes = [0; 8];
+        match offset {
+            DATA..SELECTOR => self.state.lock().take(&mut bytes[..n]),
+            DMA..0x18 => {
+                let from = (offset - DMA) as usize;
+                let part = DMA_SIGNATURE.get(from..(from + n).min(8)).unwrap_or(&[]);
+                bytes[..part.len()].copy_from_slice(part);
+            }
+            _ => self.anomaly(offset, "read of nothing"),
+        }
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn write(&self, offset: u64, size: Size, value: u64, _: Requester) -> Result<(), BusFault> {
+        match (offset, size) {
+            (SELECTOR, Size::B2) => self.state.lock().select((value as u16).swap_bytes()),
+            (DMA, Size::B8) => {
+                self.state.lock().dma_high = 0;
+                self.dma(value.swap_bytes());
+            }
+            (DMA, Size::B4) => self.state.lock().dma_high = (value as u32).swap_bytes(),
+            (0x14, Size::B4) => {
+                let high = u64::from(std::mem::take(&mut self.state.lock().dma_high));
+                self.dma(high << 32 | u64::from((value as u32).swap_bytes()));
+            }
+            // Writing items through the data register went away with QEMU 2.4.
+            _ => self.anomaly(offset, "write of nothing"),
+        }
+        Ok(())
+    }
+}
+
+impl Component for FwCfg {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn reset(&self) {
+        let mut s = self.state.lock();
+        s.select(0);
+        s.dma_high = 0;
+        s.items.reset();
+    }
+
+    fn save(&self) -> Saved {
+        let s = self.state.lock();
+        let state = SavedState {
+            selected: s.selected,
+            position: s.position,
+            dma_high: s.dma_high,
+            written: s.items.written(),
+        };
+        Saved::new(&self.name, 1, &state)
+    }
+
+    fn restore(&self, saved: &Saved) -> Result<(), RestoreError> {
+        let state: SavedState = saved.get(1)?;
+        let mut s = self.state.lock();
+        for (key, contents) in &state.written {
+            let Some((item, hook)) = s.items.writable(*key).filter(|(item, _)| item.len() == contents.len())
+            else {
+                let why = format!("there is no writable item {key:#x} of {} bytes", contents.len());
+                return Err(RestoreError::Form { name: self.name.clone(), why });
+            };
+            item.copy_from_slice(contents);
+            hook(item);
+        }
+        (s.selected, s.position, s.dma_high) = (state.selected, state.position, state.dma_high);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

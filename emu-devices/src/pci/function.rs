@@ -1,0 +1,344 @@
+//! What every function has: configuration space, BARs, MSI-X, an INTx pin and a DMA port.
+
+use std::sync::Arc;
+
+use emu_core::addr::Size;
+use emu_core::dma::DmaPort;
+use emu_core::lifecycle::Component;
+use emu_core::metrics::Counters;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::capability::{EXPRESS_DEVICE_CONTROL, INITIATE_FLR, MSIX_CONTROL};
+use super::config::{ConfigState, reg};
+use super::msix::MsixState;
+use super::{Bdf, Capability, ConfigSpace, Identity, IntxRouter, MasterPort, Msix, MsixLayout};
+
+/// The address spaces of PCI that BARs decode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Space {
+    /// Memory.
+    Memory,
+    /// I/O.
+    Io,
+}
+
+/// The kinds of base address registers (PCI 3.0, 6.2.5.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BarKind {
+    /// I/O ports, 4 bytes or more.
+    Io,
+    /// Memory below 4 GiB, 16 bytes or more.
+    Memory32,
+    /// Memory anywhere; takes two registers.
+    Memory64 {
+        /// Reads have no side effects.
+        prefetchable: bool,
+    },
+}
+
+#[derive(Clone, Copy)]
+struct Bar {
+    kind: BarKind,
+    size: u64,
+}
+
+/// A range that a BAR decodes now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Decoded {
+    /// The BAR, 0..=5.
+    pub bar: u8,
+    /// Its address space.
+    pub space: Space,
+    /// First address.
+    pub base: u64,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+/// What the host has to do after a write to configuration space.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[must_use]
+pub struct ConfigEffect {
+    /// BARs may have moved, or decode or not decode.
+    pub decode_changed: bool,
+    /// Software asked for a function level reset.
+    pub reset: bool,
+}
+
+/// A function on a PCI bus. The accessors of registers are called from several threads.
+pub trait PciFunction: Component {
+    /// What it has in common with all functions.
+    fn core(&self) -> &FunctionCore;
+    /// Reads configuration space.
+    fn config_read(&self, offset: u16, size: Size) -> u32 {
+        self.core().config_read(offset, size)
+    }
+    /// Writes configuration space.
+    fn config_write(&self, offset: u16, size: Size, value: u32) -> ConfigEffect {
+        self.core().config_write(offset, size, value)
+    }
+    /// Reads behind a BAR, outside the MSI-X structures. `offset` is below the BAR's size.
+    fn bar_read(&self, bar: u8, offset: u64, size: Size) -> u64;
+    /// Writes behind a BAR, outside the MSI-X structures. `offset` is below the BAR's size.
+    fn bar_write(&self, bar: u8, offset: u64, size: Size, value: u64);
+}
+
+/// Builds a [`FunctionCore`].
+pub struct FunctionBuilder {
+    config: ConfigSpace,
+    bars: [Option<Bar>; 6],
+    msix: Option<(MsixLayout, u16)>,
+    express: Option<u16>,
+}
+
+impl FunctionBuilder {
+    /// A function that has nothing but an identity.
+    #[must_use]
+    pub fn new(identity: Identity) -> Self {
+        Self { config: ConfigSpace::new(identity), bars: [None; 6], msix: None, express: None }
+    }
+
+    /// Adds base address register `index` (0..=5) for `size` bytes, a power of two.
+    #[must_use]
+    pub fn bar(mut self, index: u8, kind: BarKind, size: u64) -> Self {
+        debug_assert!(size.is_power_of_two() && size >= 4);
+        let at = reg::BAR0 + 4 * u16::from(index);
+        let (flags, low): (u32, u64) = match kind {
+            BarKind::Io => (1, 3),
+            BarKind::Memory32 => (0, 15),
+            BarKind::Memory64 { prefetchable } => (4 | u32::from(prefetchable) << 3, 15),
+        };
+        // The bits below the size are read-only zeros: this is how software finds the size.
+        let mask = (!(size - 1) & !low).to_le_bytes();
+        self.config.define(at, &flags.to_le_bytes());
+        let registers = if matches!(kind, BarKind::Memory64 { .. }) { 8 } else { 4 };
+        self.config.allow(at, &mask[..registers]);
+        self.bars[usize::from(index)] = Some(Bar { kind, size });
+        self
+    }
+
+    /// Appends a capability and tells its offset to `at`.
+    #[must_use]
+    pub fn capability(mut self, capability: Capability<'_>, at: &mut u16) -> Self {
+        *at = self.config.add_capability(&capability);
+        self
+    }
+
+    /// Makes it a PCI Express integrated endpoint.
+    #[must_use]
+    pub fn express(mut self) -> Self {
+        self.express = Some(self.config.add_capability(&Capability::IntegratedEndpoint));
+        self
+    }
+
+    /// Gives it MSI-X.
+    #[must_use]
+    pub fn msix(mut self, layout: MsixLayout) -> Self {
+        let at = self.config.add_capability(&Capability::MsiX(layout));
+        self.msix = Some((layout, at));
+        self
+    }
+
+    /// Gives it an INTx pin: 1 for INTA#.
+    #[must_use]
+    pub fn intx_pin(mut self, pin: u8) -> Self {
+        self.config.define(reg::INTERRUPT_PIN, &[pin]);
+        self
+    }
+
+    /// The function, with its DMA counted in `counters`.
+    #[must_use]
+    pub fn build(self, counters: &Arc<Counters>) -> FunctionCore {
+        FunctionCore {
+            config: Mutex::new(Config { space: self.config, intx: None, driven: false }),
+            bars: self.bars,
+            msix: self.msix.map(|(layout, at)| (Msix::new(layout, counters.clone()), at)),
+            express: self.express,
+            port: Arc::new(MasterPort::new(counters.clone())),
+        }
+    }
+}
+
+struct Config {
+    space: ConfigSpace,
+    /// The router and the line of it that the function's pin is wired to.
+    intx: Option<(Arc<IntxRouter>, usize)>,
+    /// The level that the function drives.
+    driven: bool,
+}
+
+impl Config {
+    /// Drives the pin as status and command registers say.
+    fn update_intx(&mut self) {
+        let wanted = self.space.get16(reg::STATUS) & reg::STATUS_INTERRUPT != 0;
+        let level = wanted && self.space.get16(reg::COMMAND) & reg::COMMAND_INTX_DISABLE == 0;
+        if let Some((router, line)) = &self.intx
+            && level != self.driven
+        {
+            self.driven = level;
+            router.change(*line, level);
+        }
+    }
+}
+
+/// The saved form of a [`FunctionCore`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FunctionState {
+    config: ConfigState,
+    msix: Option<MsixState>,
+}
+
+/// The part that all functions have in common.
+pub struct FunctionCore {
+    config: Mutex<Config>,
+    bars: [Option<Bar>; 6],
+    msix: Option<(Msix, u16)>,
+    express: Option<u16>,
+    port: Arc<MasterPort>,
+}
+
+impl FunctionCore {
+    /// Puts the function at `bdf`: `port` carries its requester ID, `router` takes its INTx.
+    pub(super) fn attach(&self, bdf: Bdf, port: Arc<dyn DmaPort>, router: Arc<IntxRouter>) {
+        self.port.connect(port);
+        let mut config = self.config.lock();
+        let pin = config.space.read(reg::INTERRUPT_PIN, Size::B1) as u8;
+        config.intx = (pin != 0).then(|| (router, IntxRouter::line_of(bdf.device(), pin)));
+    }
+
+    /// The function's way to memory.
+    #[must_use]
+    pub fn port(&self) -> &Arc<MasterPort> {
+        &self.port
+    }
+
+    /// MSI-X, if the function has it.
+    #[must_use]
+    pub fn msix(&self) -> Option<&Msix> {
+        self.msix.as_ref().map(|(m, _)| m)
+    }
+
+    /// Sends MSI-X `vector`.
+    pub fn raise_msix(&self, vector: u16) {
+        if let Some((m, _)) = &self.msix {
+            m.raise(vector, &self.port);
+        }
+    }
+
+    /// The function wants its INTx asserted, or not.
+    pub fn set_intx(&self, level: bool) {
+        let mut config = self.config.lock();
+        let bit = if level { reg::STATUS_INTERRUPT } else { 0 };
+        config.space.set16(reg::STATUS, reg::STATUS_INTERRUPT, bit);
+        config.update_intx();
+    }
+
+    /// Reads configuration space as the masks define it.
+    #[must_use]
+    pub fn config_read(&self, offset: u16, size: Size) -> u32 {
+        self.config.lock().space.read(offset, size)
+    }
+
+    /// Writes configuration space, and does what the standard registers demand.
+    pub fn config_write(&self, offset: u16, size: Size, value: u32) -> ConfigEffect {
+        let end = offset.saturating_add(size.bytes() as u16);
+        let touches = |at: u16, bytes: u16| offset < at + bytes && at < end;
+        let mut config = self.config.lock();
+        config.space.write(offset, size, value);
+        let mut effect = ConfigEffect::default();
+        if touches(reg::COMMAND, 2) {
+            self.port.set_enabled(config.space.get16(reg::COMMAND) & reg::COMMAND_MASTER != 0);
+            config.update_intx();
+            effect.decode_changed = true;
+        }
+        effect.decode_changed |= touches(reg::BAR0, reg::BAR_END - reg::BAR0);
+        if let Some((m, at)) = &self.msix
+            && touches(at + MSIX_CONTROL, 2)
+        {
+            m.set_control(config.space.get16(at + MSIX_CONTROL));
+        }
+        if let Some(at) = self.express.map(|at| at + EXPRESS_DEVICE_CONTROL)
+            && touches(at, 2)
+            && offset <= at + 1
+        {
+            // The bit reads as zero, so it is looked for in what was written.
+            let written =
+                if offset <= at { value.wrapping_shr(8 * u32::from(at - offset)) } else { value << 8 };
+            effect.reset = written as u16 & INITIATE_FLR != 0 && end > at + 1;
+        }
+        drop(config);
+        if let Some((m, _)) = &self.msix {
+            m.send_pending(&self.port);
+        }
+        effect
+    }
+
+    /// Reads the MSI-X structures; `None` if the address is not theirs.
+    pub(super) fn msix_read(&self, bar: u8, offset: u64, size: Size) -> Option<u64> {
+        self.msix().filter(|m| m.layout().bar == bar)?.read(offset, size)
+    }
+
+    /// Writes the MSI-X structures; false if the address is not theirs.
+    pub(super) fn msix_write(&self, bar: u8, offset: u64, size: Size, value: u64) -> bool {
+        let msix = self.msix().filter(|m| m.layout().bar == bar);
+        msix.is_some_and(|m| m.write(offset, size, value, &self.port))
+    }
+
+    /// The ranges that the BARs decode now.
+    #[must_use]
+    pub fn decoded(&self) -> Vec<Decoded> {
+        let config = self.config.lock();
+        let command = config.space.get16(reg::COMMAND);
+        let mut ranges = Vec::new();
+        for (i, bar) in self.bars.iter().enumerate() {
+            let Some(Bar { kind, size }) = *bar else { continue };
+            let at = reg::BAR0 + 4 * i as u16;
+            let low = u64::from(config.space.get32(at));
+            let (space, enable, base) = match kind {
+                BarKind::Io => (Space::Io, reg::COMMAND_IO, low & !3),
+                BarKind::Memory32 => (Space::Memory, reg::COMMAND_MEMORY, low & !15),
+                BarKind::Memory64 { .. } => {
+                    let high = u64::from(config.space.get32(at + 4));
+                    (Space::Memory, reg::COMMAND_MEMORY, high << 32 | low & !15)
+                }
+            };
+            if command & enable != 0 && base.checked_add(size).is_some() {
+                ranges.push(Decoded { bar: i as u8, space, base, size });
+            }
+        }
+        ranges
+    }
+
+    /// Back to the state after power-on.
+    pub fn reset(&self) {
+        let mut config = self.config.lock();
+        config.space.reset();
+        config.update_intx();
+        self.port.set_enabled(false);
+        if let Some((m, _)) = &self.msix {
+            m.reset();
+        }
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn save(&self) -> FunctionState {
+        let config = self.config.lock().space.save();
+        FunctionState { config, msix: self.msix().map(Msix::save) }
+    }
+
+    /// Takes a saved state.
+    pub fn restore(&self, state: &FunctionState) {
+        let mut config = self.config.lock();
+        config.space.restore(&state.config);
+        config.update_intx();
+        self.port.set_enabled(config.space.get16(reg::COMMAND) & reg::COMMAND_MASTER != 0);
+        if let Some((m, at)) = &self.msix {
+            if let Some(s) = &state.msix {
+                m.restore(s);
+            }
+            m.set_control(config.space.get16(at + MSIX_CONTROL));
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! PCI Express: a root complex that describes itself as `pci-host-ecam-generic`, and what a function is made of.
+//!
+//! A function owns a [`FunctionCore`] (configuration space, BARs, MSI-X, its way to memory) and implements
+//! [`PciFunction`] for what stands behind its BARs. [`PciHost`] gives it a place on bus 0, its requester ID, a DMA port
+//! for that ID and an INTx line, and decodes the configuration and memory windows.
+//!
+//! # Invariants
+//! - A function reaches memory only through its [`MasterPort`], which is closed while bus mastering is disabled.
+//! - The StreamID of that port is the requester ID, which is also the DeviceID of the MSIs it sends.
+//! - Accesses of devices to the windows are refused: there is no peer-to-peer routing. A device can therefore never
+//!   re-enter itself or another one through its own registers.
+
+mod bridge;
+mod capability;
+mod config;
+mod function;
+mod host;
+mod intx;
+mod msix;
+mod port;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+pub use bridge::HostBridge;
+pub use capability::Capability;
+pub use config::{CONFIG_SIZE, ConfigSpace, ConfigState, Identity, reg};
+pub use function::{
+    BarKind, ConfigEffect, Decoded, FunctionBuilder, FunctionCore, FunctionState, PciFunction, Space,
+};
+pub use host::{IO_WINDOW_SIZE, PciError, PciHost, PortMaker};
+pub use intx::IntxRouter;
+pub use msix::{Msix, MsixLayout, MsixState};
+pub use port::MasterPort;
+
+/// Bytes of the ECAM window: 256 buses of 1 MiB.
+pub const ECAM_SIZE: u64 = 256 << 20;
+
+/// Where a function is: bus, device, function (PCIe 6.0, 2.2.4.2).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Bdf(pub u16);
+
+impl Bdf {
+    /// The function `function` (0..=7) of `device` (0..=31) on `bus`; higher bits are dropped.
+    #[must_use]
+    pub const fn new(bus: u8, device: u8, function: u8) -> Self {
+        Self((bus as u16) << 8 | ((device & 31) as u16) << 3 | (function & 7) as u16)
+    }
+    /// The bus.
+    #[must_use]
+    pub const fn bus(self) -> u8 {
+        (self.0 >> 8) as u8
+    }
+    /// The device, often called slot.
+    #[must_use]
+    pub const fn device(self) -> u8 {
+        (self.0 >> 3) as u8 & 31
+    }
+    /// The function.
+    #[must_use]
+    pub const fn function(self) -> u8 {
+        self.0 as u8 & 7
+    }
+    /// The requester ID.
+    #[must_use]
+    pub const fn requester_id(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+impl fmt::Display for Bdf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02x}:{:02x}.{}", self.bus(), self.device(), self.function())
+    }
+}

@@ -1,0 +1,276 @@
+//! PL031 real-time clock (Arm DDI 0224, r1p3): seconds in a 32-bit counter, and a match interrupt.
+//!
+//! The counter runs on the machine's virtual clock from the UNIX time that the board gives. It runs from power-on and
+//! a reset of the machine does not stop or change it, like a clock with a battery.
+
+use std::sync::{Arc, Weak};
+
+use emu_core::addr::Size;
+use emu_core::bus::{BusFault, MmioDevice, Requester};
+use emu_core::clock::{Clock, Timer};
+use emu_core::irq::IrqLine;
+use emu_core::lifecycle::{Component, RestoreError, Saved};
+use emu_core::metrics::Counters;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::registers::Access::{ReadOnly, ReadWrite, WriteOnly};
+use crate::registers::{RegisterBank, RegisterMap, primecell, row};
+
+const DR: u64 = 0x00;
+const MR: u64 = 0x04;
+const LR: u64 = 0x08;
+const CR: u64 = 0x0c;
+const IMSC: u64 = 0x10;
+const RIS: u64 = 0x14;
+const MIS: u64 = 0x18;
+const ICR: u64 = 0x1c;
+
+/// The registers (DDI 0224, table 3-1). The counter is always enabled: RTCCR reads as one.
+pub static MAP: RegisterMap = RegisterMap {
+    specification: "Arm DDI 0224 (PL031)",
+    rows: &[
+        row(DR, "RTCDR", ReadOnly, 0),
+        row(MR, "RTCMR", ReadWrite, 0),
+        row(LR, "RTCLR", ReadWrite, 0),
+        row(CR, "RTCCR", ReadWrite, 1),
+        row(IMSC, "RTCIMSC", ReadWrite, 0),
+        row(RIS, "RTCRIS", ReadOnly, 0),
+        row(MIS, "RTCMIS", ReadOnly, 0),
+        row(ICR, "RTCICR", WriteOnly, 0),
+    ],
+    primecell: primecell(0x31, 1),
+};
+
+const SECOND: u64 = 1_000_000_000;
+
+#[derive(Clone, Serialize, Deserialize)]
+struct State {
+    /// What the counter is ahead of the virtual clock's seconds, modulo 2^32.
+    offset: u32,
+    mr: u32,
+    lr: u32,
+    imsc: bool,
+    ris: bool,
+    /// When the counter reaches the match register, virtual nanoseconds.
+    alarm: Option<u64>,
+}
+
+/// The clock.
+pub struct Pl031 {
+    bank: RegisterBank,
+    state: Mutex<State>,
+    clock: Arc<Clock>,
+    timer: Timer,
+    irq: IrqLine,
+}
+
+impl Pl031 {
+    /// A clock that shows `unix_time` (seconds) when the virtual clock is at zero.
+    pub fn new(
+        name: &str,
+        clock: &Arc<Clock>,
+        unix_time: u64,
+        irq: IrqLine,
+        counters: &Arc<Counters>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|weak: &Weak<Self>| {
+            let weak = weak.clone();
+            let timer = Timer::new(clock, move || {
+                if let Some(rtc) = weak.upgrade() {
+                    rtc.strike();
+                }
+            });
+            let state =
+                State { offset: unix_time as u32, mr: 0, lr: 0, imsc: false, ris: false, alarm: None };
+            Self {
+                bank: RegisterBank::new(name, &MAP, counters),
+                state: Mutex::new(state),
+                clock: clock.clone(),
+                timer,
+                irq,
+            }
+        })
+    }
+
+    fn ticks(&self) -> u32 {
+        (self.clock.now_ns() / SECOND) as u32
+    }
+
+    fn with(&self, f: impl FnOnce(&mut State)) {
+        let mut s = self.state.lock();
+        let before = s.alarm;
+        f(&mut s);
+        self.irq.set(s.ris && s.imsc);
+        let alarm = s.alarm.filter(|_| s.alarm != before);
+        drop(s);
+        if let Some(at) = alarm {
+            self.timer.set(at);
+        }
+    }
+
+    fn strike(&self) {
+        let now = self.clock.now_ns();
+        self.with(|s| {
+            if s.alarm.is_some_and(|at| now >= at) {
+                s.alarm = None;
+                s.ris = true;
+            }
+        });
+    }
+
+    /// Finds the moment of the next match; a match that holds already counts.
+    fn set_alarm(&self, s: &mut State) {
+        let seconds = self.clock.now_ns() / SECOND;
+        let ahead = s.mr.wrapping_sub((seconds as u32).wrapping_add(s.offset));
+        if ahead == 0 {
+            s.ris = true;
+            s.alarm = None;
+        } else {
+            s.alarm = Some(seconds.saturating_add(ahead.into()).saturating_mul(SECOND));
+        }
+    }
+
+    fn read_word(&self, offset: u64) -> u32 {
+        let s = self.state.lock();
+        match offset {
+            DR => self.ticks().wrapping_add(s.offset),
+            MR => s.mr,
+            LR => s.lr,
+            CR => 1,
+            IMSC => s.imsc.into(),
+            RIS => s.ris.into(),
+            MIS => (s.ris && s.imsc).into(),
+            _ => 0,
+        }
+    }
+
+    fn write_word(&self, offset: u64, value: u32) {
+        self.with(|s| match offset {
+            MR => {
+                s.mr = value;
+                self.set_alarm(s);
+            }
+            LR => {
+                s.lr = value;
+                s.offset = value.wrapping_sub(self.ticks());
+                self.set_alarm(s);
+            }
+            IMSC => s.imsc = value & 1 != 0,
+            ICR if value & 1 != 0 => s.ris = false,
+            // RTCCR: once started, the counter cannot be stopped.
+            _ => {}
+        });
+    }
+}
+
+impl MmioDevice for Pl031 {
+    fn name(&self) -> &str {
+        self.bank.name()
+    }
+    fn read(&self, offset: u64, size: Size, _: Requester) -> Result<u64, BusFault> {
+        Ok(self.bank.read(offset, size, |o| self.read_word(o)))
+    }
+    fn write(&self, offset: u64, size: Size, value: u64, _: Requester) -> Result<(), BusFault> {
+        self.bank.write(offset, size, value, |o, v| self.write_word(o, v));
+        Ok(())
+    }
+}
+
+impl Component for Pl031 {
+    fn name(&self) -> &str {
+        self.bank.name()
+    }
+    fn reset(&self) {
+        self.with(|s| *s = State { offset: s.offset, mr: 0, lr: 0, imsc: false, ris: false, alarm: None });
+    }
+    fn save(&self) -> Saved {
+        Saved::new(self.bank.name(), 1, &*self.state.lock())
+    }
+    fn restore(&self, saved: &Saved) -> Result<(), RestoreError> {
+        let state: State = saved.get(1)?;
+        let alarm = state.alarm;
+        self.with(|s| *s = state);
+        if let Some(at) = alarm {
+            self.timer.set(at);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use emu_core::clock::Mode;
+    use emu_core::irq::IrqSink;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[derive(Default)]
+    struct Wire(AtomicBool);
+    impl IrqSink for Wire {
+        fn set_level(&self, _: u32, level: bool) {
+            self.0.store(level, Ordering::SeqCst);
+        }
+    }
+
+    const T0: u32 = 1_700_000_000;
+
+    fn rtc() -> (Arc<Pl031>, Arc<Wire>, Arc<Clock>) {
+        let clock = Clock::new(Mode::Counted);
+        let wire = Arc::new(Wire::default());
+        let irq = IrqLine::new(wire.clone(), 0);
+        (Pl031::new("pl031", &clock, T0.into(), irq, &Arc::default()), wire, clock)
+    }
+    fn rd(r: &Pl031, o: u64) -> u32 {
+        MmioDevice::read(r, o, Size::B4, Requester::Cpu(0)).unwrap() as u32
+    }
+    fn wr(r: &Pl031, o: u64, v: u32) {
+        MmioDevice::write(r, o, Size::B4, v.into(), Requester::Cpu(0)).unwrap();
+    }
+
+    #[test]
+    fn counts_and_loads() {
+        let (r, _, clock) = rtc();
+        assert_eq!((rd(&r, DR), rd(&r, CR), rd(&r, 0xfe0)), (T0, 1, 0x31));
+        clock.advance(2 * SECOND + 1);
+        assert_eq!(rd(&r, DR), T0 + 2);
+        wr(&r, LR, 100);
+        clock.advance(SECOND);
+        assert_eq!((rd(&r, DR), rd(&r, LR)), (101, 100));
+        r.reset();
+        assert_eq!(rd(&r, DR), 101, "a reset does not touch the time");
+    }
+
+    #[test]
+    fn alarm() {
+        let (r, wire, clock) = rtc();
+        wr(&r, IMSC, 1);
+        wr(&r, MR, T0 + 5);
+        clock.advance(4 * SECOND);
+        assert_eq!((rd(&r, RIS), wire.0.load(Ordering::SeqCst)), (0, false));
+        clock.advance(SECOND);
+        assert_eq!((rd(&r, MIS), wire.0.load(Ordering::SeqCst)), (1, true));
+        wr(&r, ICR, 1);
+        assert!(!wire.0.load(Ordering::SeqCst));
+        // A match register that is taken back does not strike.
+        wr(&r, MR, T0 + 8);
+        wr(&r, MR, T0 + 100);
+        clock.advance(10 * SECOND);
+        assert_eq!(rd(&r, RIS), 0);
+        wr(&r, MR, rd(&r, DR));
+        assert_eq!(rd(&r, RIS), 1);
+    }
+
+    #[test]
+    fn save_and_restore() {
+        let (r, ..) = rtc();
+        wr(&r, IMSC, 1);
+        wr(&r, MR, T0 + 3);
+        let saved = r.save();
+        let (q, wire, clock) = rtc();
+        q.restore(&saved).unwrap();
+        assert_eq!(q.save(), saved);
+        clock.advance(3 * SECOND);
+        assert!(wire.0.load(Ordering::SeqCst));
+    }
+}

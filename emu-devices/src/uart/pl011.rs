@@ -1,0 +1,656 @@
+//! PL011 UART (Arm DDI 0183, r1p5).
+//!
+//! Characters take no time on the wire: what is written goes to the back end at once, as long as that takes it, and
+//! waits in the transmit FIFO otherwise. The UART sends and receives without UARTEN too, because early consoles expect
+//! that firmware has left it running.
+//!
+//! The identification says revision 1: from revision 3 on, drivers take the FIFOs for 32 deep; these are 16 deep.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+
+use emu_core::addr::Size;
+use emu_core::bus::{BusFault, MmioDevice, Requester};
+use emu_core::clock::{Clock, Timer};
+use emu_core::irq::IrqLine;
+use emu_core::lifecycle::{Component, RestoreError, Saved};
+use emu_core::metrics::Counters;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::registers::Access::{ReadOnly, ReadWrite, WriteOnly};
+use crate::registers::{RegisterBank, RegisterMap, primecell, row};
+
+const DR: u64 = 0x000;
+const RSR: u64 = 0x004;
+const FR: u64 = 0x018;
+const ILPR: u64 = 0x020;
+const IBRD: u64 = 0x024;
+const FBRD: u64 = 0x028;
+const LCR_H: u64 = 0x02c;
+const CR: u64 = 0x030;
+const IFLS: u64 = 0x034;
+const IMSC: u64 = 0x038;
+const RIS: u64 = 0x03c;
+const MIS: u64 = 0x040;
+const ICR: u64 = 0x044;
+const DMACR: u64 = 0x048;
+
+/// The registers (DDI 0183, table 3-1).
+pub static MAP: RegisterMap = RegisterMap {
+    specification: "Arm DDI 0183 (PL011)",
+    rows: &[
+        row(DR, "UARTDR", ReadWrite, 0),
+        row(RSR, "UARTRSR/UARTECR", ReadWrite, 0),
+        row(FR, "UARTFR", ReadOnly, fr::RXFE | fr::TXFE),
+        row(ILPR, "UARTILPR", ReadWrite, 0),
+        row(IBRD, "UARTIBRD", ReadWrite, 0),
+        row(FBRD, "UARTFBRD", ReadWrite, 0),
+        row(LCR_H, "UARTLCR_H", ReadWrite, 0),
+        row(CR, "UARTCR", ReadWrite, cr::TXE | cr::RXE),
+        row(IFLS, "UARTIFLS", ReadWrite, 0x12),
+        row(IMSC, "UARTIMSC", ReadWrite, 0),
+        row(RIS, "UARTRIS", ReadOnly, 0),
+        row(MIS, "UARTMIS", ReadOnly, 0),
+        row(ICR, "UARTICR", WriteOnly, 0),
+        row(DMACR, "UARTDMACR", ReadWrite, 0),
+    ],
+    primecell: primecell(0x11, 1),
+};
+
+/// Flag register (3.3.3).
+mod fr {
+    pub(super) const CTS: u32 = 1;
+    pub(super) const DSR: u32 = 1 << 1;
+    pub(super) const DCD: u32 = 1 << 2;
+    pub(super) const BUSY: u32 = 1 << 3;
+    pub(super) const RXFE: u32 = 1 << 4;
+    pub(super) const TXFF: u32 = 1 << 5;
+    pub(super) const RXFF: u32 = 1 << 6;
+    pub(super) const TXFE: u32 = 1 << 7;
+    pub(super) const RI: u32 = 1 << 8;
+}
+
+/// Control register (3.3.8).
+mod cr {
+    pub(super) const LBE: u32 = 1 << 7;
+    pub(super) const TXE: u32 = 1 << 8;
+    pub(super) const RXE: u32 = 1 << 9;
+    pub(super) const DTR: u32 = 1 << 10;
+    pub(super) const RTS: u32 = 1 << 11;
+    pub(super) const OUT1: u32 = 1 << 12;
+    pub(super) const OUT2: u32 = 1 << 13;
+}
+
+/// Interrupt bits (3.3.10).
+mod int {
+    pub(super) const MODEM: u32 = 0xf;
+    pub(super) const RX: u32 = 1 << 4;
+    pub(super) const TX: u32 = 1 << 5;
+    pub(super) const RT: u32 = 1 << 6;
+    pub(super) const OE: u32 = 1 << 10;
+    pub(super) const ALL: u32 = 0x7ff;
+}
+
+/// LCR_H.FEN: the FIFOs are on.
+const FEN: u32 = 1 << 4;
+/// Data register: the overrun error bit.
+const DR_OE: u16 = 1 << 11;
+/// Depth of each FIFO.
+const DEPTH: usize = 16;
+/// UARTCLK of the board, Hz.
+const UARTCLK: u64 = 24_000_000;
+
+/// What is at the other end of the line. Called with the UART locked: it must not call back into the UART.
+pub trait CharBackend: Send + Sync {
+    /// Takes a character; false if it cannot now. Then it calls [`Pl011::transmit_ready`] when it can again.
+    fn transmit(&self, byte: u8) -> bool;
+}
+
+/// Told when the receive FIFO has room again after [`Pl011::receive`] did not take everything. Not called with the UART
+/// locked.
+pub type RoomCallback = Box<dyn Fn() + Send + Sync>;
+
+#[derive(Clone, Serialize, Deserialize)]
+struct State {
+    rx: VecDeque<u16>,
+    tx: VecDeque<u8>,
+    rsr: u32,
+    ilpr: u32,
+    ibrd: u32,
+    fbrd: u32,
+    lcr_h: u32,
+    cr: u32,
+    ifls: u32,
+    imsc: u32,
+    ris: u32,
+    dmacr: u32,
+    /// Modem inputs as they were last seen: FR bits RI, DCD, DSR, CTS.
+    modem: u32,
+    /// The next received character also reports an overrun.
+    overrun: bool,
+    /// When the receive timeout strikes, virtual nanoseconds.
+    timeout: Option<u64>,
+    /// Somebody waits for room.
+    wanted: bool,
+}
+
+impl State {
+    fn new() -> Self {
+        Self {
+            rx: VecDeque::new(),
+            tx: VecDeque::new(),
+            rsr: 0,
+            ilpr: 0,
+            ibrd: 0,
+            fbrd: 0,
+            lcr_h: 0,
+            cr: MAP.reset(CR),
+            ifls: MAP.reset(IFLS),
+            imsc: 0,
+            ris: 0,
+            dmacr: 0,
+            modem: 0,
+            overrun: false,
+            timeout: None,
+            wanted: false,
+        }
+    }
+
+    fn depth(&self) -> usize {
+        if self.lcr_h & FEN != 0 { DEPTH } else { 1 }
+    }
+
+    /// A trigger level of IFLS: 1/8, 1/4, 1/2, 3/4, 7/8 of the FIFO; one character without FIFOs.
+    fn trigger(&self, select: u32) -> usize {
+        if self.lcr_h & FEN == 0 {
+            return 1;
+        }
+        [2, 4, 8, 12, 14, 14, 14, 14][(select & 7) as usize]
+    }
+
+    fn rx_trigger(&self) -> usize {
+        self.trigger(self.ifls >> 3)
+    }
+
+    fn flags(&self) -> u32 {
+        let mut f = self.modem;
+        for (bit, on) in [
+            (fr::RXFE, self.rx.is_empty()),
+            (fr::RXFF, self.rx.len() >= self.depth()),
+            (fr::TXFE, self.tx.is_empty()),
+            (fr::TXFF, self.tx.len() >= self.depth()),
+            (fr::BUSY, !self.tx.is_empty()),
+        ] {
+            if on {
+                f |= bit;
+            }
+        }
+        f
+    }
+
+    /// 32 bit times at the programmed rate (at 115,200 baud while none is), in nanoseconds.
+    fn timeout_ns(&self) -> u64 {
+        let divisor = u64::from(self.ibrd) * 64 + u64::from(self.fbrd);
+        if divisor == 0 { 277_778 } else { 32 * divisor * 16 * 1_000_000_000 / (64 * UARTCLK) }
+    }
+
+    fn room(&self) -> usize {
+        let enabled = self.cr & cr::RXE != 0 && self.cr & cr::LBE == 0;
+        if enabled { self.depth().saturating_sub(self.rx.len()) } else { 0 }
+    }
+
+    fn push_rx(&mut self, byte: u8, now: u64) {
+        if self.rx.len() >= self.depth() {
+            self.overrun = true;
+            self.ris |= int::OE;
+            return;
+        }
+        let error = if std::mem::take(&mut self.overrun) { DR_OE } else { 0 };
+        self.rx.push_back(u16::from(byte) | error);
+        if self.rx.len() >= self.rx_trigger() {
+            self.ris |= int::RX;
+        }
+        self.timeout = (self.lcr_h & FEN != 0).then(|| now.saturating_add(self.timeout_ns()));
+    }
+
+    fn pop_rx(&mut self) -> u32 {
+        let Some(c) = self.rx.pop_front() else { return 0 };
+        self.rsr = u32::from(c >> 8);
+        if self.rx.len() < self.rx_trigger() {
+            self.ris &= !int::RX;
+        }
+        if self.rx.is_empty() {
+            self.ris &= !int::RT;
+            self.timeout = None;
+        }
+        u32::from(c)
+    }
+
+    /// Modem inputs: all inactive, or the outputs in loopback.
+    fn update_modem(&mut self) {
+        let mut now = 0;
+        if self.cr & cr::LBE != 0 {
+            for (output, input) in
+                [(cr::RTS, fr::CTS), (cr::DTR, fr::DSR), (cr::OUT1, fr::DCD), (cr::OUT2, fr::RI)]
+            {
+                if self.cr & output != 0 {
+                    now |= input;
+                }
+            }
+        }
+        let changed = now ^ self.modem;
+        self.modem = now;
+        // RIS: RI, CTS, DCD, DSR in bits 0 to 3.
+        for (input, interrupt) in [(fr::RI, 1), (fr::CTS, 2), (fr::DCD, 4), (fr::DSR, 8)] {
+            if changed & input != 0 {
+                self.ris |= interrupt & int::MODEM;
+            }
+        }
+    }
+
+    /// Sends what the back end takes; `written` if a character has just been added.
+    fn drain(&mut self, backend: &dyn CharBackend, now: u64, written: bool) {
+        let before = self.tx.len();
+        if self.cr & cr::TXE != 0 {
+            while let Some(&byte) = self.tx.front() {
+                if self.cr & cr::LBE != 0 {
+                    self.push_rx(byte, now);
+                } else if !backend.transmit(byte) {
+                    break;
+                }
+                self.tx.pop_front();
+            }
+        }
+        let level = if self.lcr_h & FEN != 0 { self.trigger(self.ifls) } else { 0 };
+        let fell = self.tx.len() < before;
+        if self.tx.len() <= level && fell {
+            self.ris |= int::TX;
+        } else if written && self.tx.len() > level {
+            self.ris &= !int::TX;
+        }
+    }
+}
+
+/// The UART.
+pub struct Pl011 {
+    bank: RegisterBank,
+    state: Mutex<State>,
+    clock: Arc<Clock>,
+    timer: Timer,
+    irq: IrqLine,
+    backend: Box<dyn CharBackend>,
+    room: Mutex<Option<RoomCallback>>,
+}
+
+impl Pl011 {
+    /// A UART after reset.
+    pub fn new(
+        name: &str,
+        clock: &Arc<Clock>,
+        irq: IrqLine,
+        backend: Box<dyn CharBackend>,
+        counters: &Arc<Counters>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|weak: &Weak<Self>| {
+            let weak = weak.clone();
+            let timer = Timer::new(clock, move || {
+                if let Some(uart) = weak.upgrade() {
+                    uart.timed_out();
+                }
+            });
+            Self {
+                bank: RegisterBank::new(name, &MAP, counters),
+                state: Mutex::new(State::new()),
+                clock: clock.clone(),
+                timer,
+                irq,
+                backend,
+                room: Mutex::new(None),
+            }
+        })
+    }
+
+    /// Whom to tell when there is room again.
+    pub fn set_room_callback(&self, callback: RoomCallback) {
+        *self.room.lock() = Some(callback);
+    }
+
+    /// How many characters [`Pl011::receive`] would take now.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.state.lock().room()
+    }
+
+    /// Characters from the line. Takes as many as fit and gives their number; if that is not all, the room callback is
+    /// called when there is room again.
+    pub fn receive(&self, bytes: &[u8]) -> usize {
+        let now = self.clock.now_ns();
+        self.with(|s| {
+            let n = bytes.len().min(s.room());
+            for &b in &bytes[..n] {
+                s.push_rx(b, now);
+            }
+            s.wanted = n < bytes.len();
+            n
+        })
+    }
+
+    /// The back end takes characters again.
+    pub fn transmit_ready(&self) {
+        let now = self.clock.now_ns();
+        self.with(|s| s.drain(&*self.backend, now, false));
+    }
+
+    /// Changes the state, then brings the interrupt line, the timer and who waits for room up to date.
+    fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        let mut s = self.state.lock();
+        let before = s.timeout;
+        let result = f(&mut s);
+        // Under the lock, so that two threads cannot set the line in the wrong order.
+        self.irq.set(s.ris & s.imsc != 0);
+        let timeout = s.timeout.filter(|_| s.timeout != before);
+        let tell = s.wanted && s.room() > 0;
+        s.wanted &= !tell;
+        drop(s);
+        if let Some(at) = timeout {
+            self.timer.set(at);
+        }
+        if tell && let Some(callback) = &*self.room.lock() {
+            callback();
+        }
+        result
+    }
+
+    /// The line was idle for 32 bit times and characters are waiting (DDI 0183, 2.8.3).
+    fn timed_out(&self) {
+        let now = self.clock.now_ns();
+        self.with(|s| {
+            if s.timeout.is_some_and(|at| now >= at) {
+                s.timeout = None;
+                if !s.rx.is_empty() {
+                    s.ris |= int::RT;
+                }
+            }
+        });
+    }
+
+    fn read_word(&self, offset: u64) -> u32 {
+        if offset == DR {
+            return self.with(State::pop_rx);
+        }
+        let s = self.state.lock();
+        match offset {
+            RSR => s.rsr,
+            FR => s.flags(),
+            ILPR => s.ilpr,
+            IBRD => s.ibrd,
+            FBRD => s.fbrd,
+            LCR_H => s.lcr_h,
+            CR => s.cr,
+            IFLS => s.ifls,
+            IMSC => s.imsc,
+            RIS => s.ris,
+            MIS => s.ris & s.imsc,
+            DMACR => s.dmacr,
+            _ => 0,
+        }
+    }
+
+    fn write_word(&self, offset: u64, value: u32) {
+        let now = self.clock.now_ns();
+        let lost = self.with(|s| {
+            match offset {
+                DR if s.tx.len() >= s.depth() => return true,
+                DR => {
+                    s.tx.push_back(value as u8);
+                    s.drain(&*self.backend, now, true);
+                }
+                RSR => {
+                    s.rsr = 0;
+                    s.ris &= !int::OE;
+                }
+                ILPR => s.ilpr = value & 0xff,
+                IBRD => s.ibrd = value & 0xffff,
+                FBRD => s.fbrd = value & 0x3f,
+                LCR_H => {
+                    // Switching the FIFOs empties them.
+                    if (s.lcr_h ^ value) & FEN != 0 {
+                        s.rx.clear();
+                        s.tx.clear();
+                        s.timeout = None;
+                    }
+                    s.lcr_h = value & 0xff;
+                }
+                CR => {
+                    s.cr = value & 0xff87;
+                    s.update_modem();
+                    s.drain(&*self.backend, now, false);
+                }
+                IFLS => s.ifls = value & 0x3f,
+                IMSC => s.imsc = value & int::ALL,
+                ICR => s.ris &= !value,
+                DMACR => s.dmacr = value & 7,
+                _ => {}
+            }
+            false
+        });
+        if lost {
+            self.bank.anomaly(DR, "character written to a full FIFO");
+        }
+    }
+}
+
+impl MmioDevice for Pl011 {
+    fn name(&self) -> &str {
+        self.bank.name()
+    }
+    fn read(&self, offset: u64, size: Size, _: Requester) -> Result<u64, BusFault> {
+        Ok(self.bank.read(offset, size, |o| self.read_word(o)))
+    }
+    fn write(&self, offset: u64, size: Size, value: u64, _: Requester) -> Result<(), BusFault> {
+        self.bank.write(offset, size, value, |o, v| self.write_word(o, v));
+        Ok(())
+    }
+}
+
+impl Component for Pl011 {
+    fn name(&self) -> &str {
+        self.bank.name()
+    }
+    fn reset(&self) {
+        // Somebody who waits for room must hear of it.
+        self.with(|s| *s = State { wanted: s.wanted, ..State::new() });
+    }
+    fn save(&self) -> Saved {
+        Saved::new(self.bank.name(), 1, &*self.state.lock())
+    }
+    fn restore(&self, saved: &Saved) -> Result<(), RestoreError> {
+        let mut state: State = saved.get(1)?;
+        state.rx.truncate(DEPTH);
+        state.tx.truncate(DEPTH);
+        let waits = self.state.lock().wanted;
+        state.wanted |= waits;
+        self.with(|s| *s = state);
+        if let Some(at) = self.state.lock().timeout {
+            self.timer.set(at);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use emu_core::clock::Mode;
+    use emu_core::irq::IrqSink;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    #[derive(Default)]
+    struct Wire {
+        out: Mutex<Vec<u8>>,
+        full: AtomicBool,
+        level: AtomicBool,
+    }
+    impl IrqSink for Wire {
+        fn set_level(&self, _: u32, level: bool) {
+            self.level.store(level, Ordering::SeqCst);
+        }
+    }
+    struct End(Arc<Wire>);
+    impl CharBackend for End {
+        fn transmit(&self, byte: u8) -> bool {
+            let takes = !self.0.full.load(Ordering::SeqCst);
+            if takes {
+                self.0.out.lock().push(byte);
+            }
+            takes
+        }
+    }
+
+    fn uart() -> (Arc<Pl011>, Arc<Wire>, Arc<Clock>) {
+        let clock = Clock::new(Mode::Counted);
+        let wire = Arc::new(Wire::default());
+        let irq = IrqLine::new(wire.clone(), 0);
+        (Pl011::new("pl011", &clock, irq, Box::new(End(wire.clone())), &Arc::default()), wire, clock)
+    }
+    fn rd(u: &Pl011, o: u64) -> u32 {
+        MmioDevice::read(u, o, Size::B4, Requester::Cpu(0)).unwrap() as u32
+    }
+    fn wr(u: &Pl011, o: u64, v: u32) {
+        MmioDevice::write(u, o, Size::B4, v.into(), Requester::Cpu(0)).unwrap();
+    }
+    /// As a driver starts the port: 115,200 baud, 8n1, FIFOs on.
+    fn start(u: &Pl011) {
+        wr(u, CR, 0);
+        wr(u, IBRD, 13);
+        wr(u, FBRD, 1);
+        wr(u, LCR_H, 0x70);
+        wr(u, ICR, 0x7ff);
+        wr(u, CR, 0x301);
+    }
+
+    #[test]
+    fn reset_values_and_identification() {
+        let (u, ..) = uart();
+        assert_eq!((rd(&u, FR), rd(&u, CR), rd(&u, IFLS)), (0x90, 0x300, 0x12));
+        let id: Vec<u32> = (0..8).map(|i| rd(&u, 0xfe0 + i * 4)).collect();
+        assert_eq!(id, [0x11, 0x10, 0x14, 0, 0x0d, 0xf0, 0x05, 0xb1]);
+        assert_eq!(rd(&u, 0x100), 0);
+    }
+
+    #[test]
+    fn transmits_and_interrupts() {
+        let (u, wire, _) = uart();
+        start(&u);
+        wr(&u, DR, b'A'.into());
+        MmioDevice::write(&*u, DR, Size::B1, b'B'.into(), Requester::Cpu(0)).unwrap();
+        assert_eq!(*wire.out.lock(), b"AB");
+        assert_eq!(rd(&u, RIS), int::TX);
+        assert!(!wire.level.load(Ordering::SeqCst));
+        wr(&u, IMSC, int::TX);
+        assert!(wire.level.load(Ordering::SeqCst));
+        assert_eq!(rd(&u, MIS), int::TX);
+        wr(&u, ICR, int::TX);
+        assert!(!wire.level.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn a_slow_back_end_fills_the_fifo() {
+        let (u, wire, _) = uart();
+        start(&u);
+        wire.full.store(true, Ordering::SeqCst);
+        for i in 0..17 {
+            wr(&u, DR, i);
+        }
+        assert_eq!(rd(&u, FR) & (fr::TXFF | fr::BUSY | fr::TXFE), fr::TXFF | fr::BUSY);
+        assert_eq!(rd(&u, RIS) & int::TX, 0);
+        wire.full.store(false, Ordering::SeqCst);
+        u.transmit_ready();
+        assert_eq!(wire.out.lock().len(), 16, "the seventeenth was lost");
+        assert_eq!(rd(&u, RIS) & int::TX, int::TX);
+        assert_eq!(rd(&u, FR), 0x90);
+    }
+
+    #[test]
+    fn receive_trigger_and_back_pressure() {
+        let (u, wire, _) = uart();
+        start(&u);
+        wr(&u, IMSC, int::RX);
+        let told = Arc::new(AtomicUsize::new(0));
+        let t = told.clone();
+        u.set_room_callback(Box::new(move || {
+            t.fetch_add(1, Ordering::SeqCst);
+        }));
+        assert_eq!(u.receive(&[1; 7]), 7);
+        assert!(!wire.level.load(Ordering::SeqCst));
+        assert_eq!(u.receive(&[2; 20]), 9);
+        assert!(wire.level.load(Ordering::SeqCst));
+        assert_eq!((u.room(), rd(&u, FR) & fr::RXFF), (0, fr::RXFF));
+        assert_eq!(told.load(Ordering::SeqCst), 0);
+        assert_eq!(rd(&u, DR), 1);
+        assert_eq!((told.load(Ordering::SeqCst), u.room()), (1, 1));
+        for _ in 0..15 {
+            rd(&u, DR);
+        }
+        assert!(!wire.level.load(Ordering::SeqCst));
+        assert_eq!((rd(&u, FR) & fr::RXFE, told.load(Ordering::SeqCst)), (fr::RXFE, 1));
+    }
+
+    #[test]
+    fn receive_timeout() {
+        let (u, wire, clock) = uart();
+        start(&u);
+        wr(&u, IMSC, int::RT);
+        u.receive(b"x");
+        clock.advance(200_000);
+        u.receive(b"y");
+        clock.advance(200_000);
+        assert_eq!(rd(&u, RIS) & int::RT, 0, "the second character starts the time again");
+        clock.advance(100_000);
+        assert_eq!(rd(&u, MIS), int::RT);
+        assert!(wire.level.load(Ordering::SeqCst));
+        assert_eq!((rd(&u, DR), rd(&u, DR)), (b'x'.into(), b'y'.into()));
+        assert!(!wire.level.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn one_character_without_fifos() {
+        let (u, ..) = uart();
+        assert_eq!(u.receive(b"ab"), 1);
+        assert_eq!(rd(&u, RIS) & int::RX, int::RX);
+        assert_eq!(rd(&u, FR) & fr::RXFF, fr::RXFF);
+    }
+
+    #[test]
+    fn loopback() {
+        let (u, wire, _) = uart();
+        start(&u);
+        wr(&u, CR, 0x301 | cr::LBE | cr::RTS);
+        wr(&u, DR, 0x55);
+        assert_eq!((rd(&u, DR), wire.out.lock().len()), (0x55, 0));
+        assert_eq!(rd(&u, FR) & fr::CTS, fr::CTS);
+        assert_eq!(rd(&u, RIS) & int::MODEM, 2);
+        for i in 0..17 {
+            wr(&u, DR, i);
+        }
+        assert_eq!(rd(&u, RIS) & int::OE, int::OE);
+    }
+
+    #[test]
+    fn save_and_restore() {
+        let (u, ..) = uart();
+        start(&u);
+        wr(&u, IMSC, int::RT);
+        u.receive(b"hello");
+        let saved = u.save();
+        let (v, wire, clock) = uart();
+        v.restore(&saved).unwrap();
+        assert_eq!(v.save(), saved);
+        clock.advance(1_000_000);
+        assert!(wire.level.load(Ordering::SeqCst), "the timeout still strikes");
+        v.reset();
+        assert_eq!((rd(&v, FR), rd(&v, IMSC)), (0x90, 0));
+        assert!(!wire.level.load(Ordering::SeqCst));
+    }
+}

@@ -1,0 +1,362 @@
+//! The block device (virtio 1.2, 5.2).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use emu_core::dma::DmaFault;
+use emu_core::metrics::{Counters, Metric};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::device::copy_config;
+use super::{Chain, DeviceKind, GuestMemory, Placement, QueueFault, VirtioDevice};
+use crate::block::{BlockBackend, SECTOR};
+
+/// Feature bits (virtio 1.2, 5.2.3).
+const SEG_MAX: u64 = 1 << 2;
+const RO: u64 = 1 << 5;
+const BLK_SIZE: u64 = 1 << 6;
+const FLUSH: u64 = 1 << 9;
+const TOPOLOGY: u64 = 1 << 10;
+const CONFIG_WCE: u64 = 1 << 11;
+const DISCARD: u64 = 1 << 13;
+const WRITE_ZEROES: u64 = 1 << 14;
+
+/// Request types.
+const T_IN: u32 = 0;
+const T_OUT: u32 = 1;
+const T_FLUSH: u32 = 4;
+const T_GET_ID: u32 = 8;
+const T_DISCARD: u32 = 11;
+const T_WRITE_ZEROES: u32 = 13;
+
+/// Offset of the `writeback` field in the configuration space.
+const WRITEBACK: u64 = 32;
+/// Bytes of the header before the data.
+const HEADER: u64 = 16;
+/// Bytes of a serial number.
+const SERIAL: usize = 20;
+/// Bytes that are copied at a time.
+const PIECE: usize = 256 << 10;
+/// Ranges in one discard or write-zeroes request.
+const MAX_RANGES: u32 = 32;
+/// Sectors in one discarded range.
+const MAX_DISCARD: u32 = 0x3f_ffff;
+/// Sectors in one zeroed range; a backend may have to write them all.
+const MAX_ZEROES: u32 = 0x8000;
+
+/// What a board may choose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BlkOptions {
+    /// Size of the queue, a power of two from 4 to 1024.
+    pub queue_size: u16,
+    /// Logical block size in bytes: 512 or 4096.
+    pub block_size: u32,
+    /// log2 of logical blocks per physical block; given to the driver if not 0.
+    pub physical_block_exp: u8,
+    /// Offer DISCARD and WRITE_ZEROES.
+    pub discard: bool,
+}
+
+impl Default for BlkOptions {
+    fn default() -> Self {
+        Self { queue_size: 256, block_size: 512, physical_block_exp: 0, discard: true }
+    }
+}
+
+/// How a request failed.
+enum Failure {
+    /// Status IOERR.
+    Io,
+    /// Status UNSUPP.
+    Unsupported,
+    /// No status: the request stalls, or the ring is broken.
+    Fault(QueueFault),
+}
+
+impl From<QueueFault> for Failure {
+    fn from(fault: QueueFault) -> Self {
+        match fault {
+            // The data cannot be reached: this request fails, and the queue goes on.
+            QueueFault::Dma(DmaFault::Abort) => Self::Io,
+            _ => Self::Fault(fault),
+        }
+    }
+}
+
+/// A disk.
+pub struct Blk {
+    backend: Arc<dyn BlockBackend>,
+    serial: [u8; SERIAL],
+    options: BlkOptions,
+    queues: [u16; 1],
+    counters: Arc<Counters>,
+    features: AtomicU64,
+    writeback: AtomicBool,
+    buffer: Mutex<Vec<u8>>,
+}
+
+impl Blk {
+    /// A disk on `backend`; a serial number is cut at 20 bytes.
+    #[must_use]
+    pub fn new(
+        backend: Arc<dyn BlockBackend>,
+        serial: &str,
+        options: BlkOptions,
+        counters: &Arc<Counters>,
+    ) -> Arc<Self> {
+        let mut id = [0; SERIAL];
+        let n = serial.len().min(SERIAL);
+        id[..n].copy_from_slice(&serial.as_bytes()[..n]);
+        Arc::new(Self {
+            backend,
+            serial: id,
+            options,
+            queues: [options.queue_size],
+            counters: counters.clone(),
+            features: AtomicU64::new(0),
+            writeback: AtomicBool::new(true),
+            buffer: Mutex::new(Vec::new()),
+        })
+    }
+
+    fn config(&self) -> [u8; 60] {
+        let mut c = [0; 60];
+        let mut put = |at: usize, bytes: &[u8]| c[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, &(self.backend.len() / SECTOR).to_le_bytes());
+        put(12, &u32::from(self.options.queue_size.saturating_sub(2)).to_le_bytes());
+        put(20, &self.options.block_size.to_le_bytes());
+        put(24, &[self.options.physical_block_exp, 0]);
+        put(26, &1_u16.to_le_bytes());
+        put(WRITEBACK as usize, &[self.writeback.load(Ordering::Relaxed).into()]);
+        put(34, &1_u16.to_le_bytes());
+        put(36, &MAX_DISCARD.to_le_bytes());
+        put(40, &MAX_RANGES.to_le_bytes());
+        put(44, &(self.options.block_size / SECTOR as u32).to_le_bytes());
+        put(48, &MAX_ZEROES.to_le_bytes());
+        put(52, &MAX_RANGES.to_le_bytes());
+        put(56, &[1]);
+        c
+    }
+
+    /// The byte range of `len` bytes from `sector` on, if the disk has it.
+    fn range(&self, sector: u64, len: u64) -> Result<u64, Failure> {
+        let offset = sector.checked_mul(SECTOR).ok_or(Failure::Io)?;
+        let end = offset.checked_add(len).ok_or(Failure::Io)?;
+        if len.is_multiple_of(SECTOR) && end <= self.backend.len() { Ok(offset) } else { Err(Failure::Io) }
+    }
+
+    fn report(&self, what: &str, result: std::io::Result<()>) -> Result<(), Failure> {
+        result.map_err(|e| {
+            tracing::warn!("cannot {what} '{}': {e}", self.backend.name());
+            Failure::Io
+        })
+    }
+
+    /// Runs `f` over pieces of `len` bytes: offset of the piece, and the buffer for it.
+    fn pieces(
+        &self,
+        len: u64,
+        mut f: impl FnMut(u64, &mut [u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut buffer = self.buffer.lock();
+        buffer.resize(PIECE, 0);
+        let mut done = 0;
+        while done < len {
+            let n = (len - done).min(PIECE as u64);
+            f(done, &mut buffer[..n as usize])?;
+            done += n;
+        }
+        Ok(())
+    }
+
+    fn read(&self, chain: &Chain, memory: &GuestMemory<'_>, sector: u64, len: u64) -> Result<(), Failure> {
+        let offset = self.range(sector, len)?;
+        self.pieces(len, |at, buf| {
+            self.report("read", self.backend.read_at(offset + at, buf))?;
+            Ok(chain.write(memory, at, buf)?)
+        })?;
+        self.counters.add(Metric::BlockBytesRead, len);
+        Ok(())
+    }
+
+    fn write(&self, chain: &Chain, memory: &GuestMemory<'_>, sector: u64, len: u64) -> Result<(), Failure> {
+        self.writable()?;
+        let offset = self.range(sector, len)?;
+        self.pieces(len, |at, buf| {
+            chain.read(memory, HEADER + at, buf)?;
+            self.report("write", self.backend.write_at(offset + at, buf))
+        })?;
+        self.counters.add(Metric::BlockBytesWritten, len);
+        self.write_through()
+    }
+
+    fn writable(&self) -> Result<(), Failure> {
+        if self.backend.read_only() { Err(Failure::Io) } else { Ok(()) }
+    }
+
+    fn flush(&self) -> Result<(), Failure> {
+        self.report("flush", self.backend.flush())
+    }
+
+    /// Without a write-back cache, what is written is stable when the request completes (virtio 1.2, 5.2.6.2).
+    fn write_through(&self) -> Result<(), Failure> {
+        let features = self.features.load(Ordering::Relaxed);
+        let cached = if features & CONFIG_WCE != 0 {
+            self.writeback.load(Ordering::Relaxed)
+        } else {
+            features & FLUSH != 0
+        };
+        if cached { Ok(()) } else { self.flush() }
+    }
+
+    /// Discards or zeroes the ranges that the request lists.
+    fn ranges(
+        &self,
+        chain: &Chain,
+        memory: &GuestMemory<'_>,
+        len: u64,
+        discard: bool,
+    ) -> Result<(), Failure> {
+        if self.features.load(Ordering::Relaxed) & if discard { DISCARD } else { WRITE_ZEROES } == 0 {
+            return Err(Failure::Unsupported);
+        }
+        self.writable()?;
+        if len == 0 || !len.is_multiple_of(16) || len / 16 > MAX_RANGES.into() {
+            return Err(Failure::Io);
+        }
+        for at in (0..len).step_by(16) {
+            let mut raw = [0; 16];
+            chain.read(memory, HEADER + at, &mut raw)?;
+            let (sector, [sectors, flags]) = parse(&raw);
+            // Only "unmap" exists, and a discard may not carry it.
+            if flags & !1 != 0 || discard && flags != 0 {
+                return Err(Failure::Unsupported);
+            }
+            if sectors > if discard { MAX_DISCARD } else { MAX_ZEROES } {
+                return Err(Failure::Io);
+            }
+            let bytes = u64::from(sectors) * SECTOR;
+            let offset = self.range(sector, bytes)?;
+            if discard {
+                self.report("discard a part of", self.backend.discard(offset, bytes))?;
+            } else {
+                self.report("zero a part of", self.backend.write_zeroes(offset, bytes, flags & 1 != 0))?;
+            }
+        }
+        self.write_through()
+    }
+
+    /// Executes a request with `input` bytes of room for its data; gives how many it has filled.
+    fn execute(&self, chain: &Chain, memory: &GuestMemory<'_>, input: u64) -> Result<u64, Failure> {
+        let mut raw = [0; 16];
+        chain.read(memory, 0, &mut raw).map_err(Failure::Fault)?;
+        let kind = u32::from_le_bytes([raw[0], raw[1], raw[2], raw[3]]);
+        let sector =
+            u64::from_le_bytes([raw[8], raw[9], raw[10], raw[11], raw[12], raw[13], raw[14], raw[15]]);
+        let output = chain.readable_len() - HEADER;
+        match kind {
+            T_IN => self.read(chain, memory, sector, input).map(|()| input),
+            T_OUT => self.write(chain, memory, sector, output).map(|()| 0),
+            T_FLUSH => self.flush().map(|()| 0),
+            T_GET_ID => {
+                let n = input.min(SERIAL as u64);
+                chain.write(memory, 0, &self.serial[..n as usize])?;
+                Ok(n)
+            }
+            T_DISCARD | T_WRITE_ZEROES => self.ranges(chain, memory, output, kind == T_DISCARD).map(|()| 0),
+            _ => Err(Failure::Unsupported),
+        }
+    }
+}
+
+/// A range of a discard request: sector, then number of sectors and flags.
+fn parse(raw: &[u8; 16]) -> (u64, [u32; 2]) {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *raw;
+    let sector = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    (sector, [u32::from_le_bytes([i, j, k, l]), u32::from_le_bytes([m, n, o, p])])
+}
+
+impl VirtioDevice for Blk {
+    fn kind(&self) -> DeviceKind {
+        DeviceKind { id: 2, pci_class: 0x01_0000 }
+    }
+
+    fn features(&self) -> u64 {
+        let option = |on, bits| if on { bits } else { 0 };
+        SEG_MAX
+            | BLK_SIZE
+            | FLUSH
+            | CONFIG_WCE
+            | option(self.backend.read_only(), RO)
+            | option(self.options.physical_block_exp != 0, TOPOLOGY)
+            | option(self.options.discard && !self.backend.read_only(), DISCARD | WRITE_ZEROES)
+    }
+
+    fn queue_sizes(&self) -> &[u16] {
+        &self.queues
+    }
+
+    fn config_read(&self, offset: u64, out: &mut [u8]) {
+        copy_config(&self.config(), offset, out);
+    }
+
+    fn config_write(&self, offset: u64, bytes: &[u8]) {
+        if let (WRITEBACK, [value]) = (offset, bytes) {
+            self.writeback.store(value & 1 != 0, Ordering::Relaxed);
+        }
+    }
+
+    fn placement(&self) -> Placement {
+        Placement::Worker
+    }
+
+    fn activate(&self, features: u64) {
+        self.features.store(features, Ordering::Relaxed);
+    }
+
+    fn process(&self, _: u16, chain: &Chain, memory: &GuestMemory<'_>) -> Result<u32, QueueFault> {
+        let Some(input) = chain.writable_len().checked_sub(1) else {
+            return Err(QueueFault::Malformed("a block request without a status byte"));
+        };
+        if chain.readable_len() < HEADER {
+            return Err(QueueFault::Malformed("a block request without a header"));
+        }
+        let (status, written) = match self.execute(chain, memory, input) {
+            Ok(n) => (0, n),
+            Err(Failure::Io) => (1, 0),
+            Err(Failure::Unsupported) => (2, 0),
+            Err(Failure::Fault(fault)) => return Err(fault),
+        };
+        chain.write(memory, input, &[status])?;
+        Ok(written as u32 + 1)
+    }
+
+    fn reset(&self) {
+        self.features.store(0, Ordering::Relaxed);
+        self.writeback.store(true, Ordering::Relaxed);
+    }
+
+    fn halt(&self) {
+        if let Err(e) = self.backend.flush() {
+            tracing::error!("cannot flush '{}': {e}", self.backend.name());
+        }
+    }
+
+    fn save(&self) -> Value {
+        json!({ "writeback": self.writeback.load(Ordering::Relaxed), "sectors": self.backend.len() / SECTOR })
+    }
+
+    fn restore(&self, state: &Value) -> Result<(), String> {
+        let writeback = state["writeback"].as_bool().ok_or("it has no cache mode")?;
+        let sectors = state["sectors"].as_u64().ok_or("it has no disk size")?;
+        if sectors != self.backend.len() / SECTOR {
+            return Err(format!(
+                "its disk has {sectors} sectors, '{}' has another size",
+                self.backend.name()
+            ));
+        }
+        self.writeback.store(writeback, Ordering::Relaxed);
+        Ok(())
+    }
+}

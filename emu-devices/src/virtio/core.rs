@@ -1,0 +1,592 @@
+//! What all virtio devices share, whatever their transport.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use emu_core::dma::{DmaClient, DmaFault, DmaPort, StallTag};
+use emu_core::metrics::{Counters, Metric};
+use parking_lot::{Mutex, MutexGuard};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::worker::Worker;
+use super::{GuestMemory, Placement, Queue, QueueConfig, QueueFault, VirtioDevice, feature, status};
+
+/// Requests that one notification may cause on the notifying thread. A driver that refills its queue faster than the
+/// device empties it for so long is not sane, and must not hold the vCPU for ever.
+const INLINE_BUDGET: u32 = 1 << 16;
+
+/// What a board may choose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct VirtioOptions {
+    /// Offer and demand VIRTIO_F_ACCESS_PLATFORM: for devices behind an SMMU.
+    pub iommu_platform: bool,
+    /// Offer VIRTIO_F_EVENT_IDX.
+    pub event_idx: bool,
+    /// Offer VIRTIO_F_INDIRECT_DESC.
+    pub indirect_desc: bool,
+    /// Offer VIRTIO_F_RING_RESET.
+    pub ring_reset: bool,
+    /// Execute all requests on the notifying thread, so that a run in instruction-counted time is repeatable.
+    pub deterministic: bool,
+}
+
+impl Default for VirtioOptions {
+    fn default() -> Self {
+        Self {
+            iommu_platform: false,
+            event_idx: true,
+            indirect_desc: true,
+            ring_reset: false,
+            deterministic: false,
+        }
+    }
+}
+
+/// How a transport tells the driver something.
+pub(super) trait Signals: Send + Sync {
+    /// Used buffers are in queue `queue`.
+    fn queue(&self, queue: u16);
+    /// The configuration, or the status, has changed.
+    fn config(&self);
+}
+
+/// What the driver has written to the registers, and not yet to queues.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Regs {
+    pub(super) status: u8,
+    pub(super) device_feature_select: u32,
+    pub(super) driver_feature_select: u32,
+    driver_features: u64,
+    pub(super) queue_select: u16,
+    pub(super) generation: u8,
+    queues: Vec<QueueConfig>,
+}
+
+/// The queues, owned by whoever executes requests.
+struct Live {
+    active: bool,
+    paused: bool,
+    queues: Vec<Queue>,
+}
+
+/// A request that waits until software has served a translation fault.
+struct Stall {
+    tag: StallTag,
+    queue: u16,
+    addr: u64,
+    /// What became of it: to be tried again, or to be aborted.
+    answer: Option<bool>,
+}
+
+#[derive(Default)]
+struct Stalls {
+    waiting: Vec<Stall>,
+    /// How often anything was resumed.
+    resumes: u64,
+}
+
+/// The saved form of a [`VirtioCore`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct CoreState {
+    regs: Regs,
+    active: bool,
+    queues: Vec<Queue>,
+    device: Value,
+}
+
+/// A virtio device without its registers.
+pub struct VirtioCore {
+    name: String,
+    device: Arc<dyn VirtioDevice>,
+    port: Arc<dyn DmaPort>,
+    options: VirtioOptions,
+    placement: Placement,
+    signals: Arc<dyn Signals>,
+    counters: Arc<Counters>,
+    live: Mutex<Live>,
+    regs: Mutex<Regs>,
+    stalls: Mutex<Stalls>,
+    /// Queues that have been notified and not looked at, one bit each.
+    pending: AtomicU64,
+    worker: Worker,
+}
+
+/// A device's means to ask for attention.
+#[derive(Clone, Default)]
+pub struct DeviceHandle(Weak<VirtioCore>);
+
+impl DeviceHandle {
+    /// `queue` can be served (again).
+    pub fn kick(&self, queue: u16) {
+        if let Some(core) = self.0.upgrade() {
+            core.attend(queue);
+        }
+    }
+
+    /// The device's configuration space has changed.
+    pub fn config_changed(&self) {
+        if let Some(core) = self.0.upgrade() {
+            core.config_changed();
+        }
+    }
+}
+
+impl VirtioCore {
+    pub(super) fn new(
+        name: &str,
+        device: Arc<dyn VirtioDevice>,
+        port: Arc<dyn DmaPort>,
+        options: VirtioOptions,
+        signals: Arc<dyn Signals>,
+        counters: Arc<Counters>,
+    ) -> Arc<Self> {
+        let queues = device.queue_sizes().len();
+        debug_assert!(queues <= 64 && device.queue_sizes().iter().all(|s| s.is_power_of_two() && *s <= 1024));
+        let placement = if options.deterministic { Placement::Inline } else { device.placement() };
+        let core = Arc::new(Self {
+            name: name.to_owned(),
+            port,
+            options,
+            placement,
+            signals,
+            counters,
+            live: Mutex::new(Live { active: false, paused: false, queues: vec![Queue::default(); queues] }),
+            regs: Mutex::new(reset_regs(&*device)),
+            stalls: Mutex::default(),
+            pending: AtomicU64::new(0),
+            worker: Worker::default(),
+            device,
+        });
+        core.device.attach(DeviceHandle(Arc::downgrade(&core)));
+        core
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn device(&self) -> &dyn VirtioDevice {
+        &*self.device
+    }
+
+    /// The registers, for those accesses that only look or select.
+    pub(super) fn regs(&self) -> MutexGuard<'_, Regs> {
+        self.regs.lock()
+    }
+
+    /// An access that no sane driver makes.
+    pub(super) fn anomaly(&self, what: &str) {
+        tracing::debug!(device = self.name, "{what}");
+        self.counters.add(Metric::Anomalies, 1);
+    }
+
+    // Features and status.
+
+    fn offered(&self) -> u64 {
+        let o = &self.options;
+        let option = |on, bit| if on { bit } else { 0 };
+        self.device.features()
+            | feature::VERSION_1
+            | option(o.iommu_platform, feature::ACCESS_PLATFORM)
+            | option(o.event_idx, feature::EVENT_IDX)
+            | option(o.indirect_desc, feature::INDIRECT_DESC)
+            | option(o.ring_reset, feature::RING_RESET)
+    }
+
+    /// The 32 feature bits of the device that are selected.
+    pub(super) fn device_features(&self) -> u32 {
+        half(self.offered(), self.regs().device_feature_select)
+    }
+
+    /// The 32 feature bits of the driver that are selected.
+    pub(super) fn driver_features(&self) -> u32 {
+        let regs = self.regs();
+        half(regs.driver_features, regs.driver_feature_select)
+    }
+
+    /// The driver accepts features among the 32 bits that are selected.
+    pub(super) fn set_driver_features(&self, value: u32) {
+        let mut regs = self.regs();
+        let shift = match regs.driver_feature_select {
+            0 => 0,
+            1 => 32,
+            _ => return,
+        };
+        if regs.status & status::FEATURES_OK == 0 {
+            regs.driver_features = regs.driver_features & !(0xffff_ffff << shift) | u64::from(value) << shift;
+        }
+    }
+
+    fn acceptable(&self, accepted: u64) -> bool {
+        let demanded = feature::VERSION_1 | self.offered() & feature::ACCESS_PLATFORM;
+        accepted & !self.offered() == 0 && accepted & demanded == demanded
+    }
+
+    /// The driver writes the status; zero resets the device, and has reset it when this returns.
+    pub(super) fn set_status(&self, value: u8) {
+        if value == 0 {
+            return self.reset();
+        }
+        let mut live = self.live.lock();
+        let mut regs = self.regs();
+        let mut new = value & !regs.status;
+        if new & status::FEATURES_OK != 0 && !self.acceptable(regs.driver_features) {
+            self.anomaly("the driver's features are not acceptable");
+            new &= !status::FEATURES_OK;
+        }
+        regs.status |= new & !status::NEEDS_RESET;
+        if new & status::DRIVER_OK != 0 && regs.status & status::FEATURES_OK != 0 {
+            let features = regs.driver_features;
+            live.queues.iter_mut().for_each(|q| q.set_features(features));
+            live.active = true;
+            drop(regs);
+            self.device.activate(features);
+            self.pending.store(u64::MAX, Ordering::Release);
+        }
+        drop(live);
+        self.run_pending();
+    }
+
+    /// To the state after power-on. Waits for the request that is being executed.
+    pub(super) fn reset(&self) {
+        let mut live = self.live.lock();
+        let mut regs = self.regs();
+        live.active = false;
+        live.queues.fill(Queue::default());
+        *regs = reset_regs(&*self.device);
+        self.stalls.lock().waiting.clear();
+        self.pending.store(0, Ordering::Release);
+        drop(regs);
+        self.device.reset();
+    }
+
+    fn needs_reset(&self, live: &mut Live, why: QueueFault) {
+        tracing::warn!(device = self.name, "the driver must reset the device: {why}");
+        self.counters.add(Metric::Anomalies, 1);
+        live.active = false;
+        let mut regs = self.regs();
+        regs.status |= status::NEEDS_RESET;
+        let tell = regs.status & status::DRIVER_OK != 0;
+        drop(regs);
+        if tell {
+            self.signals.config();
+        }
+    }
+
+    fn config_changed(&self) {
+        let mut regs = self.regs();
+        regs.generation = regs.generation.wrapping_add(1);
+        let tell = regs.status & status::DRIVER_OK != 0;
+        drop(regs);
+        if tell {
+            self.signals.config();
+        }
+    }
+
+    // Queues.
+
+    /// Number of queues.
+    pub(super) fn queue_count(&self) -> u16 {
+        self.device.queue_sizes().len() as u16
+    }
+
+    /// The largest size of the selected queue, 0 if there is none.
+    pub(super) fn queue_max(&self) -> u16 {
+        let selected = usize::from(self.regs().queue_select);
+        self.device.queue_sizes().get(selected).copied().unwrap_or(0)
+    }
+
+    /// The selected queue's configuration.
+    pub(super) fn queue(&self) -> QueueConfig {
+        let regs = self.regs();
+        regs.queues.get(usize::from(regs.queue_select)).copied().unwrap_or_default()
+    }
+
+    /// Changes the selected queue's configuration, which it takes only while it is disabled.
+    pub(super) fn set_queue(&self, change: impl FnOnce(&mut QueueConfig)) {
+        let mut regs = self.regs();
+        let selected = usize::from(regs.queue_select);
+        match regs.queues.get_mut(selected) {
+            Some(q) if !q.enabled => change(q),
+            _ => self.anomaly("a queue that is enabled or does not exist is configured"),
+        }
+    }
+
+    /// The driver sets the selected queue's size.
+    pub(super) fn set_queue_size(&self, size: u32) {
+        let max = u32::from(self.queue_max());
+        if size.is_power_of_two() && size <= max {
+            self.set_queue(|q| q.size = size as u16);
+        } else {
+            self.anomaly("an impossible queue size");
+        }
+    }
+
+    /// Enables the selected queue, or disables and resets it.
+    pub(super) fn enable_queue(&self, enable: bool) {
+        let mut live = self.live.lock();
+        let mut regs = self.regs();
+        let selected = usize::from(regs.queue_select);
+        let features = regs.driver_features;
+        let (Some(config), Some(queue)) = (regs.queues.get_mut(selected), live.queues.get_mut(selected))
+        else {
+            return self.anomaly("a queue that does not exist is enabled");
+        };
+        if config.enabled != enable {
+            config.enabled = enable;
+            *queue = if enable { Queue::new(*config, features) } else { Queue::default() };
+            self.stalls.lock().waiting.retain(|s| usize::from(s.queue) != selected);
+        }
+        drop(regs);
+        drop(live);
+        self.run_pending();
+    }
+
+    /// Resets the selected queue alone (VIRTIO_F_RING_RESET; virtio 1.2, 2.6.1).
+    pub(super) fn reset_queue(&self) {
+        let (selected, negotiated) = {
+            let regs = self.regs();
+            (usize::from(regs.queue_select), regs.driver_features & feature::RING_RESET != 0)
+        };
+        if !negotiated {
+            return self.anomaly("a queue is reset without the feature for it");
+        }
+        self.enable_queue(false);
+        if let (Some(max), Some(q)) =
+            (self.device.queue_sizes().get(selected), self.regs().queues.get_mut(selected))
+        {
+            *q = QueueConfig { size: *max, ..QueueConfig::default() };
+        }
+    }
+
+    /// The driver notifies the device of new buffers in `queue`.
+    pub(super) fn notify(&self, queue: u32) {
+        self.counters.add(Metric::VirtioNotifies, 1);
+        match u16::try_from(queue) {
+            Ok(q) if q < self.queue_count() => self.attend(q),
+            _ => self.anomaly("a notification for a queue that does not exist"),
+        }
+    }
+
+    /// Sees to it that `queue` is looked at.
+    fn attend(&self, queue: u16) {
+        self.pending.fetch_or(1_u64.wrapping_shl(queue.into()), Ordering::AcqRel);
+        self.run_pending();
+    }
+
+    /// Has pending queues looked at, here or by the worker.
+    fn run_pending(&self) {
+        if self.pending.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        match self.placement {
+            Placement::Worker => self.worker.wake(),
+            Placement::Inline => self.run_inline(),
+        }
+    }
+
+    /// Takes the set of pending queues.
+    fn take_pending(&self) -> impl Iterator<Item = u16> + use<> {
+        let mask = self.pending.swap(0, Ordering::AcqRel);
+        (0..64).filter(move |q| mask & 1 << q != 0)
+    }
+
+    fn run_inline(&self) {
+        while self.pending.load(Ordering::Acquire) != 0 {
+            // Whoever holds the lock, which may be this thread further up, looks at `pending` after giving it back.
+            let Some(mut live) = self.live.try_lock() else { return };
+            if live.paused {
+                return;
+            }
+            let mut budget = INLINE_BUDGET;
+            for queue in self.take_pending() {
+                while self.step(&mut live, queue) {
+                    budget -= 1;
+                    if budget == 0 {
+                        self.needs_reset(&mut live, QueueFault::Malformed("the queue never becomes empty"));
+                        break;
+                    }
+                }
+                if budget == 0 {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// The worker's round: every pending queue until it is empty, with the lock given back between two requests.
+    fn run_worker(&self, interrupted: &dyn Fn() -> bool) {
+        for queue in self.take_pending() {
+            loop {
+                if interrupted() {
+                    self.pending.fetch_or(1 << queue, Ordering::AcqRel);
+                    break;
+                }
+                let mut live = self.live.lock();
+                let executed = self.step(&mut live, queue);
+                // A reset that waits goes first, rather than after all that the driver has queued.
+                MutexGuard::unlock_fair(live);
+                if !executed {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Executes one request of `queue`; false if there was none to execute.
+    fn step(&self, live: &mut Live, queue: u16) -> bool {
+        if !live.active || live.paused {
+            return false;
+        }
+        let Some(q) = live.queues.get_mut(usize::from(queue)).filter(|q| q.enabled()) else { return false };
+        let Some((abort_at, resumes)) = self.unpark(queue) else { return false };
+        let memory = GuestMemory::new(&*self.port, abort_at);
+        match self.execute(q, queue, &memory) {
+            Ok(executed) => executed,
+            Err(fault) => match (fault, memory.stalled()) {
+                (QueueFault::Dma(DmaFault::Stalled(_)), Some((tag, addr))) => {
+                    self.park(queue, tag, addr, resumes)
+                }
+                _ => {
+                    self.needs_reset(live, fault);
+                    false
+                }
+            },
+        }
+    }
+
+    fn execute(&self, q: &mut Queue, queue: u16, memory: &GuestMemory<'_>) -> Result<bool, QueueFault> {
+        if !q.has_completed() {
+            if !self.device.ready(queue) {
+                return Ok(false);
+            }
+            let Some(chain) = q.peek(memory)? else { return Ok(false) };
+            let written = self.device.process(queue, &chain, memory)?;
+            q.complete(chain.head, written);
+        }
+        q.publish(memory)?;
+        self.counters.add(Metric::VirtioRequests, 1);
+        if q.wants_signal(memory) {
+            self.signals.queue(queue);
+        }
+        Ok(true)
+    }
+
+    // Stalls.
+
+    /// `None` while the request at the head of `queue` is parked; else the address at which it is to be aborted, if
+    /// that was the answer, and the number of resumptions so far.
+    fn unpark(&self, queue: u16) -> Option<(Option<u64>, u64)> {
+        let mut stalls = self.stalls.lock();
+        let mut abort_at = None;
+        if let Some(at) = stalls.waiting.iter().position(|s| s.queue == queue) {
+            let retry = stalls.waiting[at].answer?;
+            let stall = stalls.waiting.swap_remove(at);
+            abort_at = (!retry).then_some(stall.addr);
+        }
+        Some((abort_at, stalls.resumes))
+    }
+
+    /// Parks the request at the head of `queue`. True if something was resumed meanwhile: perhaps it was this one,
+    /// which must then be tried again.
+    fn park(&self, queue: u16, tag: StallTag, addr: u64, resumes: u64) -> bool {
+        let mut stalls = self.stalls.lock();
+        if stalls.resumes != resumes {
+            return true;
+        }
+        stalls.waiting.push(Stall { tag, queue, addr, answer: None });
+        false
+    }
+
+    // Life.
+
+    pub(super) fn start(self: &Arc<Self>) {
+        if self.placement == Placement::Worker {
+            let core = self.clone();
+            if let Err(e) = self.worker.start(&self.name, move |interrupted| core.run_worker(interrupted)) {
+                // Requests are then never executed; the guest sees a disk that does not answer.
+                tracing::error!(device = self.name, "cannot start the device's thread: {e}");
+            }
+        }
+        self.run_pending();
+    }
+
+    pub(super) fn pause(&self) {
+        self.worker.pause();
+        self.live.lock().paused = true;
+    }
+
+    pub(super) fn unpause(&self) {
+        self.live.lock().paused = false;
+        self.worker.resume();
+        self.run_pending();
+    }
+
+    pub(super) fn halt(&self) {
+        self.worker.stop();
+        self.device.halt();
+    }
+
+    pub(super) fn save(&self) -> CoreState {
+        let live = self.live.lock();
+        let regs = self.regs().clone();
+        CoreState { regs, active: live.active, queues: live.queues.clone(), device: self.device.save() }
+    }
+
+    pub(super) fn restore(&self, state: &CoreState) -> Result<(), String> {
+        let mut live = self.live.lock();
+        if state.queues.len() != live.queues.len() || state.regs.queues.len() != live.queues.len() {
+            return Err("it has another number of queues".to_owned());
+        }
+        self.device.restore(&state.device)?;
+        live.queues.clone_from(&state.queues);
+        live.active = state.active;
+        *self.regs() = state.regs.clone();
+        if state.active {
+            self.device.activate(state.regs.driver_features);
+        }
+        self.stalls.lock().waiting.clear();
+        // Looking at an empty queue does no harm, so what was notified or parked need not be in the state.
+        self.pending.store(u64::MAX, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl DmaClient for VirtioCore {
+    fn resume(&self, tag: StallTag, retry: bool) {
+        let queue = {
+            let mut stalls = self.stalls.lock();
+            stalls.resumes += 1;
+            let Some(stall) = stalls.waiting.iter_mut().find(|s| s.tag == tag) else { return };
+            stall.answer = Some(retry);
+            stall.queue
+        };
+        self.attend(queue);
+    }
+}
+
+fn reset_regs(device: &dyn VirtioDevice) -> Regs {
+    let disabled = |size: &u16| QueueConfig { size: *size, ..QueueConfig::default() };
+    Regs { queues: device.queue_sizes().iter().map(disabled).collect(), ..Regs::default() }
+}
+
+/// The 32 bits of `features` that a select register names.
+fn half(features: u64, select: u32) -> u32 {
+    match select {
+        0 => features as u32,
+        1 => (features >> 32) as u32,
+        _ => 0,
+    }
+}
+
+/// A client that does not keep its device alive.
+pub(super) struct WeakClient(pub(super) Weak<dyn DmaClient>);
+
+impl DmaClient for WeakClient {
+    fn resume(&self, tag: StallTag, retry: bool) {
+        if let Some(client) = self.0.upgrade() {
+            client.resume(tag, retry);
+        }
+    }
+}

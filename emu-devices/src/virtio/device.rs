@@ -1,0 +1,86 @@
+//! What a device type has to provide.
+
+use emu_core::dma::DmaFault;
+use serde_json::Value;
+use thiserror::Error;
+
+use super::{Chain, DeviceHandle, GuestMemory};
+
+/// Which device it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DeviceKind {
+    /// Virtio device ID (virtio 1.2, 5).
+    pub id: u16,
+    /// PCI class code.
+    pub pci_class: u32,
+}
+
+/// Where a device's requests are executed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Placement {
+    /// On the thread that notifies: for requests that never wait for the host.
+    Inline,
+    /// On a thread of the device's own.
+    Worker,
+}
+
+/// Why a request could not be completed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum QueueFault {
+    /// Memory did not answer.
+    #[error(transparent)]
+    Dma(#[from] DmaFault),
+    /// The driver broke the rules; the text says which.
+    #[error("{0}")]
+    Malformed(&'static str),
+}
+
+/// A device type. The methods that execute requests are called by one thread at a time, all others by any.
+pub trait VirtioDevice: Send + Sync {
+    /// Which device it is.
+    fn kind(&self) -> DeviceKind;
+    /// The feature bits of the device type that it offers.
+    fn features(&self) -> u64;
+    /// The largest size of each queue: powers of two up to 1024.
+    fn queue_sizes(&self) -> &[u16];
+    /// Reads the device's configuration space; what does not exist reads as zero.
+    fn config_read(&self, offset: u64, out: &mut [u8]);
+    /// Writes the device's configuration space.
+    fn config_write(&self, _offset: u64, _bytes: &[u8]) {}
+    /// Where its requests are executed.
+    fn placement(&self) -> Placement {
+        Placement::Inline
+    }
+    /// Gives the device the means to ask for attention; called once, before anything else.
+    fn attach(&self, _handle: DeviceHandle) {}
+    /// The driver is ready and has accepted these features.
+    fn activate(&self, _features: u64) {}
+    /// False if `queue` cannot be served now; the device asks for attention through its handle when it can.
+    fn ready(&self, _queue: u16) -> bool {
+        true
+    }
+    /// Executes one request and gives the number of bytes it has written. After a [`DmaFault::Stalled`] the same
+    /// request is executed again from its beginning.
+    fn process(&self, queue: u16, chain: &Chain, memory: &GuestMemory<'_>) -> Result<u32, QueueFault>;
+    /// To the state after power-on.
+    fn reset(&self);
+    /// The end: host resources are flushed.
+    fn halt(&self) {}
+    /// The device's own guest-visible state.
+    fn save(&self) -> Value {
+        Value::Null
+    }
+    /// Takes what [`VirtioDevice::save`] gave; the error says what is wrong.
+    fn restore(&self, _state: &Value) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Copies a part of a configuration space that is kept as bytes; zeros behind its end.
+pub(super) fn copy_config(bytes: &[u8], offset: u64, out: &mut [u8]) {
+    out.fill(0);
+    if let Some(rest) = usize::try_from(offset).ok().and_then(|o| bytes.get(o..)) {
+        let n = rest.len().min(out.len());
+        out[..n].copy_from_slice(&rest[..n]);
+    }
+}

@@ -1,0 +1,69 @@
+//! Virtio 1.2: split virtqueues, the MMIO and PCI transports, and the devices behind them.
+//!
+//! A [`VirtioDevice`] executes one request at a time; [`VirtioCore`] does everything that all devices share: feature
+//! negotiation, queues, the worker thread, reset, stalls, save and restore. [`VirtioMmio`] and [`VirtioPci`] are two
+//! register layouts over it.
+//!
+//! # Invariants
+//! - Rings and buffers are reached only through the device's DMA port.
+//! - A request leaves the available ring only when its used element is written: between requests a queue's state is
+//!   two indices, so a snapshot needs nothing else, and a request whose DMA stalls is simply executed again.
+//! - Whatever the driver puts into a ring, the work for it is bounded; nonsense stops the device with
+//!   DEVICE_NEEDS_RESET and is counted as an anomaly.
+//! - Locks are taken in the order `live`, `regs`, `stalls`; register accesses that only look at `regs` never wait for
+//!   disk I/O.
+
+mod blk;
+mod chain;
+mod console;
+mod core;
+mod device;
+mod memory;
+mod mmio;
+mod pci;
+mod queue;
+mod rng;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use blk::{Blk, BlkOptions};
+pub use chain::{Chain, Segment};
+pub use console::{Console, ConsoleBackend};
+pub use core::{DeviceHandle, VirtioCore, VirtioOptions};
+pub use device::{DeviceKind, Placement, QueueFault, VirtioDevice};
+pub use memory::GuestMemory;
+pub use mmio::{MMIO_SIZE, VirtioMmio};
+pub use pci::VirtioPci;
+pub use queue::{Queue, QueueConfig};
+pub use rng::{EntropySource, Rng, SeededEntropy};
+
+/// Bits of the device status field (virtio 1.2, 2.1).
+pub mod status {
+    /// The guest has noticed the device.
+    pub const ACKNOWLEDGE: u8 = 1;
+    /// The guest has a driver for it.
+    pub const DRIVER: u8 = 2;
+    /// The driver is ready.
+    pub const DRIVER_OK: u8 = 4;
+    /// Feature negotiation is complete.
+    pub const FEATURES_OK: u8 = 8;
+    /// The device has met an error from which only a reset recovers.
+    pub const NEEDS_RESET: u8 = 64;
+    /// The driver has given up.
+    pub const FAILED: u8 = 128;
+}
+
+/// Feature bits that do not belong to a device type (virtio 1.2, 6).
+pub mod feature {
+    /// Descriptors may refer to tables of descriptors.
+    pub const INDIRECT_DESC: u64 = 1 << 28;
+    /// `used_event` and `avail_event` tell when to notify.
+    pub const EVENT_IDX: u64 = 1 << 29;
+    /// Not a legacy device.
+    pub const VERSION_1: u64 = 1 << 32;
+    /// Addresses are what the platform's IOMMU translates.
+    pub const ACCESS_PLATFORM: u64 = 1 << 33;
+    /// A single queue can be reset.
+    pub const RING_RESET: u64 = 1 << 40;
+}

@@ -1,0 +1,444 @@
+//! The PCI transport, modern only (virtio 1.2, 4.1).
+
+use std::sync::{Arc, Weak};
+
+use emu_core::addr::Size;
+use emu_core::dma::{DmaClient, DmaPort, StallTag};
+use emu_core::lifecycle::{Component, RestoreError, Saved};
+use emu_core::metrics::Counters;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::core::{CoreState, Signals, WeakClient};
+use super::{VirtioCore, VirtioDevice, VirtioOptions};
+use crate::pci::{
+    BarKind, Capability, ConfigEffect, FunctionBuilder, FunctionCore, FunctionState, Identity, MsixLayout,
+    PciFunction,
+};
+
+/// Version of the saved state.
+const VERSION: u32 = 1;
+/// Vendor and subsystem vendor ID of virtio.
+const VENDOR: u16 = 0x1af4;
+/// Device ID of device type 0.
+const DEVICE_BASE: u16 = 0x1040;
+/// The vector number that stands for none.
+const NO_VECTOR: u16 = 0xffff;
+/// The BAR of the virtio structures, and the one of MSI-X.
+const BAR: u8 = 4;
+const MSIX_BAR: u8 = 1;
+/// Bytes of each structure's page in the BAR.
+const PAGE: u32 = 0x1000;
+/// Queue *n* is notified at *n* times this.
+const NOTIFY_MULTIPLIER: u32 = 4;
+/// ISR: a used buffer.
+const ISR_QUEUE: u8 = 1;
+/// ISR: a configuration change.
+const ISR_CONFIG: u8 = 2;
+
+/// The virtio structures in BAR 4: type of their capability, page, bytes.
+const STRUCTURES: [(u8, u32, u32); 4] =
+    [(COMMON, 0, PAGE), (ISR, PAGE, PAGE), (DEVICE, 2 * PAGE, PAGE), (NOTIFY, 3 * PAGE, PAGE)];
+const COMMON: u8 = 1;
+const NOTIFY: u8 = 2;
+const ISR: u8 = 3;
+const DEVICE: u8 = 4;
+const PCI_CFG: u8 = 5;
+
+/// Offsets in the PCI configuration access capability.
+const CFG_BAR: u16 = 4;
+const CFG_OFFSET: u16 = 8;
+const CFG_LENGTH: u16 = 12;
+const CFG_DATA: u16 = 16;
+
+/// Fields of the common configuration structure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Field {
+    DeviceFeatureSelect,
+    DeviceFeature,
+    DriverFeatureSelect,
+    DriverFeature,
+    ConfigVector,
+    NumQueues,
+    Status,
+    Generation,
+    QueueSelect,
+    QueueSize,
+    QueueVector,
+    QueueEnable,
+    QueueNotifyOff,
+    QueueDesc,
+    QueueDriver,
+    QueueDevice,
+    QueueNotifyData,
+    QueueReset,
+}
+
+/// The common configuration structure (virtio 1.2, 4.1.4.3): offset, bytes, field.
+const COMMON_FIELDS: &[(u64, u64, Field)] = &[
+    (0, 4, Field::DeviceFeatureSelect),
+    (4, 4, Field::DeviceFeature),
+    (8, 4, Field::DriverFeatureSelect),
+    (12, 4, Field::DriverFeature),
+    (16, 2, Field::ConfigVector),
+    (18, 2, Field::NumQueues),
+    (20, 1, Field::Status),
+    (21, 1, Field::Generation),
+    (22, 2, Field::QueueSelect),
+    (24, 2, Field::QueueSize),
+    (26, 2, Field::QueueVector),
+    (28, 2, Field::QueueEnable),
+    (30, 2, Field::QueueNotifyOff),
+    (32, 8, Field::QueueDesc),
+    (40, 8, Field::QueueDriver),
+    (48, 8, Field::QueueDevice),
+    (56, 2, Field::QueueNotifyData),
+    (58, 2, Field::QueueReset),
+];
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Vectors {
+    isr: u8,
+    config: u16,
+    queues: Vec<u16>,
+}
+
+/// The PCI side: configuration space and interrupts.
+struct Side {
+    function: FunctionCore,
+    vectors: Mutex<Vectors>,
+}
+
+impl Side {
+    fn signal(&self, isr: u8, vector: impl FnOnce(&Vectors) -> u16) {
+        if self.function.msix().is_some_and(crate::pci::Msix::enabled) {
+            let vector = vector(&self.vectors.lock());
+            self.function.raise_msix(vector);
+        } else {
+            let mut v = self.vectors.lock();
+            v.isr |= isr;
+            self.function.set_intx(true);
+        }
+    }
+
+    fn reset_vectors(&self) {
+        let mut v = self.vectors.lock();
+        v.isr = 0;
+        v.config = NO_VECTOR;
+        v.queues.fill(NO_VECTOR);
+        self.function.set_intx(false);
+    }
+
+    /// A vector that does not exist cannot be chosen.
+    fn checked(&self, vector: u16) -> u16 {
+        let n = self.function.msix().map_or(0, |m| m.layout().vectors);
+        if vector < n { vector } else { NO_VECTOR }
+    }
+}
+
+impl Signals for Side {
+    fn queue(&self, queue: u16) {
+        self.signal(ISR_QUEUE, |v| v.queues.get(usize::from(queue)).copied().unwrap_or(NO_VECTOR));
+    }
+    fn config(&self) {
+        self.signal(ISR_CONFIG, |v| v.config);
+    }
+}
+
+/// Resumes messages and requests of one function.
+struct Client {
+    side: Arc<Side>,
+    core: Arc<VirtioCore>,
+}
+
+impl DmaClient for Client {
+    fn resume(&self, tag: StallTag, retry: bool) {
+        let message =
+            self.side.function.msix().is_some_and(|m| m.resume(tag, retry, self.side.function.port()));
+        if !message {
+            self.core.resume(tag, retry);
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    core: CoreState,
+    function: FunctionState,
+    vectors: Vectors,
+}
+
+/// A virtio device as a PCI function: MSI-X in BAR 1, the virtio structures in BAR 4.
+pub struct VirtioPci {
+    side: Arc<Side>,
+    core: Arc<VirtioCore>,
+    /// The function's port knows its client weakly; this keeps it.
+    _client: Arc<dyn DmaClient>,
+    /// Offset of the PCI configuration access capability.
+    cfg_access: u16,
+}
+
+impl VirtioPci {
+    /// The function for `device`, to be given to [`crate::pci::PciHost::add`].
+    #[must_use]
+    pub fn new(
+        name: &str,
+        device: Arc<dyn VirtioDevice>,
+        options: VirtioOptions,
+        counters: &Arc<Counters>,
+    ) -> Arc<Self> {
+        let queues = device.queue_sizes().len();
+        let (function, cfg_access) = build_function(&*device, counters);
+        let vectors = Vectors { isr: 0, config: NO_VECTOR, queues: vec![NO_VECTOR; queues] };
+        let side = Arc::new(Side { function, vectors: Mutex::new(vectors) });
+        let port: Arc<dyn DmaPort> = side.function.port().clone();
+        let core = VirtioCore::new(name, device, port, options, side.clone(), counters.clone());
+        let client: Arc<dyn DmaClient> = Arc::new(Client { side: side.clone(), core: core.clone() });
+        let weak: Weak<dyn DmaClient> = Arc::downgrade(&client);
+        side.function.port().set_client(Arc::new(WeakClient(weak)));
+        Arc::new(Self { side, core, _client: client, cfg_access })
+    }
+
+    fn common_read(&self, field: Field) -> u64 {
+        let core = &*self.core;
+        match field {
+            Field::DeviceFeatureSelect => core.regs().device_feature_select.into(),
+            Field::DeviceFeature => core.device_features().into(),
+            Field::DriverFeatureSelect => core.regs().driver_feature_select.into(),
+            Field::DriverFeature => core.driver_features().into(),
+            Field::ConfigVector => self.side.vectors.lock().config.into(),
+            Field::NumQueues => core.queue_count().into(),
+            Field::Status => core.regs().status.into(),
+            Field::Generation => core.regs().generation.into(),
+            Field::QueueSelect => core.regs().queue_select.into(),
+            Field::QueueSize => core.queue().size.into(),
+            Field::QueueVector => {
+                let selected = usize::from(core.regs().queue_select);
+                self.side.vectors.lock().queues.get(selected).copied().unwrap_or(NO_VECTOR).into()
+            }
+            Field::QueueEnable => core.queue().enabled.into(),
+            // Also the number that QueueNotifyData would have: queues are notified by their own number.
+            Field::QueueNotifyOff | Field::QueueNotifyData => core.regs().queue_select.into(),
+            Field::QueueDesc => core.queue().desc,
+            Field::QueueDriver => core.queue().avail,
+            Field::QueueDevice => core.queue().used,
+            // A queue's reset is complete when the write to the field returns.
+            Field::QueueReset => 0,
+        }
+    }
+
+    fn common_write(&self, field: Field, v: u64) {
+        let core = &*self.core;
+        match field {
+            Field::DeviceFeatureSelect => core.regs().device_feature_select = v as u32,
+            Field::DriverFeatureSelect => core.regs().driver_feature_select = v as u32,
+            Field::DriverFeature => core.set_driver_features(v as u32),
+            Field::ConfigVector => self.side.vectors.lock().config = self.side.checked(v as u16),
+            Field::Status => {
+                core.set_status(v as u8);
+                if v as u8 == 0 {
+                    self.side.reset_vectors();
+                }
+            }
+            Field::QueueSelect => core.regs().queue_select = v as u16,
+            Field::QueueSize => core.set_queue_size(v as u32),
+            Field::QueueVector => {
+                let selected = usize::from(core.regs().queue_select);
+                let vector = self.side.checked(v as u16);
+                if let Some(slot) = self.side.vectors.lock().queues.get_mut(selected) {
+                    *slot = vector;
+                }
+            }
+            // The driver does not disable a queue this way (virtio 1.2, 4.1.4.3.2).
+            Field::QueueEnable if v == 1 => core.enable_queue(true),
+            Field::QueueDesc => core.set_queue(|q| q.desc = v),
+            Field::QueueDriver => core.set_queue(|q| q.avail = v),
+            Field::QueueDevice => core.set_queue(|q| q.used = v),
+            Field::QueueReset if v == 1 => core.reset_queue(),
+            _ => core.anomaly("a write to a field of the common configuration that does not take it"),
+        }
+    }
+
+    /// The field that holds `offset`.
+    fn field(offset: u64) -> Option<(u64, u64, Field)> {
+        COMMON_FIELDS.iter().find(|(at, bytes, _)| (*at..at + bytes).contains(&offset)).copied()
+    }
+
+    fn structure_read(&self, offset: u64, size: Size) -> u64 {
+        let at = offset % u64::from(PAGE);
+        match STRUCTURES.iter().find(|s| u64::from(s.1) == offset - at).map(|s| s.0) {
+            Some(COMMON) => match Self::field(at) {
+                Some((start, _, field)) => self.common_read(field) >> (8 * (at - start)) & size.mask(),
+                None => 0,
+            },
+            Some(ISR) if at == 0 => {
+                let mut v = self.side.vectors.lock();
+                // Reading acknowledges (virtio 1.2, 4.1.4.5).
+                let isr = std::mem::take(&mut v.isr);
+                self.side.function.set_intx(false);
+                isr.into()
+            }
+            Some(DEVICE) => {
+                let mut bytes = [0; 8];
+                self.core.device().config_read(at, &mut bytes[..size.bytes() as usize]);
+                u64::from_le_bytes(bytes)
+            }
+            _ => 0,
+        }
+    }
+
+    fn structure_write(&self, offset: u64, size: Size, value: u64) {
+        let at = offset % u64::from(PAGE);
+        match STRUCTURES.iter().find(|s| u64::from(s.1) == offset - at).map(|s| s.0) {
+            Some(COMMON) => self.common_access(at, size, value),
+            Some(DEVICE) => {
+                self.core.device().config_write(at, &value.to_le_bytes()[..size.bytes() as usize]);
+            }
+            Some(NOTIFY) if at.is_multiple_of(u64::from(NOTIFY_MULTIPLIER)) => {
+                self.core.notify((at / u64::from(NOTIFY_MULTIPLIER)) as u32);
+            }
+            _ => self.core.anomaly("a write to a place where virtio-pci has nothing to write"),
+        }
+    }
+
+    /// A write to the common configuration: whole fields, or halves of 64-bit ones.
+    fn common_access(&self, at: u64, size: Size, value: u64) {
+        match Self::field(at) {
+            Some((start, bytes, field)) if start == at && bytes == size.bytes() => {
+                self.common_write(field, value)
+            }
+            Some((start, 8, field)) if size == Size::B4 && at.is_multiple_of(4) => {
+                let shift = 8 * (at - start);
+                let kept = self.common_read(field) & !(0xffff_ffff << shift);
+                self.common_write(field, kept | value << shift);
+            }
+            _ => self.core.anomaly("a write to a part of a field of the common configuration"),
+        }
+    }
+
+    /// What the PCI configuration access capability points to, if it makes sense (virtio 1.2, 4.1.4.9).
+    fn window(&self) -> Option<(u64, Size)> {
+        let get = |at, size| self.side.function.config_read(self.cfg_access + at, size);
+        let (bar, offset) = (get(CFG_BAR, Size::B1), u64::from(get(CFG_OFFSET, Size::B4)));
+        let size = Size::from_bytes(get(CFG_LENGTH, Size::B4).into()).filter(|s| *s != Size::B8)?;
+        let inside = offset + size.bytes() <= u64::from(4 * PAGE) && offset % size.bytes() == 0;
+        (bar == u32::from(BAR) && inside).then_some((offset, size))
+    }
+
+    fn is_window(&self, offset: u16) -> bool {
+        offset == self.cfg_access + CFG_DATA
+    }
+}
+
+fn build_function(device: &dyn VirtioDevice, counters: &Arc<Counters>) -> (FunctionCore, u16) {
+    let kind = device.kind();
+    let identity = Identity {
+        vendor: VENDOR,
+        device: DEVICE_BASE + kind.id,
+        class: kind.pci_class,
+        revision: 1,
+        subsystem_vendor: VENDOR,
+        subsystem: 0x1100,
+    };
+    let vectors = device.queue_sizes().len() as u16 + 1;
+    let mut at = 0;
+    let mut builder = FunctionBuilder::new(identity)
+        .bar(MSIX_BAR, BarKind::Memory32, 0x1000)
+        .bar(BAR, BarKind::Memory64 { prefetchable: true }, u64::from(4 * PAGE))
+        .intx_pin(1)
+        .express()
+        .msix(MsixLayout { vectors, bar: MSIX_BAR, table_offset: 0, pba_offset: 0x800 });
+    for (structure, offset, length) in STRUCTURES {
+        let mut body = vendor_body(structure, BAR, offset, length);
+        if structure == NOTIFY {
+            body.extend_from_slice(&NOTIFY_MULTIPLIER.to_le_bytes());
+        }
+        builder = builder.capability(Capability::Vendor { body: &body, rw: &[] }, &mut at);
+    }
+    let mut body = vendor_body(PCI_CFG, 0, 0, 0);
+    body.extend_from_slice(&[0; 4]);
+    // BAR, offset, length and data are the driver's to write.
+    let rw = [0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+    builder = builder.capability(Capability::Vendor { body: &body, rw: &rw }, &mut at);
+    (builder.build(counters), at)
+}
+
+/// A `virtio_pci_cap` behind its length byte.
+fn vendor_body(structure: u8, bar: u8, offset: u32, length: u32) -> Vec<u8> {
+    let mut body = vec![structure, bar, 0, 0, 0];
+    body.extend_from_slice(&offset.to_le_bytes());
+    body.extend_from_slice(&length.to_le_bytes());
+    body
+}
+
+impl PciFunction for VirtioPci {
+    fn core(&self) -> &FunctionCore {
+        &self.side.function
+    }
+    fn config_read(&self, offset: u16, size: Size) -> u32 {
+        match self.window().filter(|_| self.is_window(offset)) {
+            Some((at, length)) => self.structure_read(at, length) as u32 & size.mask() as u32,
+            None => self.side.function.config_read(offset, size),
+        }
+    }
+    fn config_write(&self, offset: u16, size: Size, value: u32) -> ConfigEffect {
+        let effect = self.side.function.config_write(offset, size, value);
+        if let Some((at, length)) = self.window().filter(|_| self.is_window(offset)) {
+            self.structure_write(at, length, u64::from(value) & length.mask());
+        }
+        effect
+    }
+    fn bar_read(&self, bar: u8, offset: u64, size: Size) -> u64 {
+        if bar == BAR { self.structure_read(offset, size) } else { 0 }
+    }
+    fn bar_write(&self, bar: u8, offset: u64, size: Size, value: u64) {
+        if bar == BAR {
+            self.structure_write(offset, size, value);
+        }
+    }
+}
+
+impl Component for VirtioPci {
+    fn name(&self) -> &str {
+        self.core.name()
+    }
+    fn reset(&self) {
+        self.core.reset();
+        self.side.reset_vectors();
+        self.side.function.reset();
+    }
+    fn start(&self) {
+        self.core.start();
+    }
+    fn pause(&self) {
+        self.core.pause();
+    }
+    fn resume(&self) {
+        self.core.unpause();
+    }
+    fn halt(&self) {
+        self.core.halt();
+    }
+    fn save(&self) -> Saved {
+        let vectors = self.side.vectors.lock().clone();
+        let state = State { core: self.core.save(), function: self.side.function.save(), vectors };
+        Saved::new(self.name(), VERSION, &state)
+    }
+    fn restore(&self, saved: &Saved) -> Result<(), RestoreError> {
+        let state: State = saved.get(VERSION)?;
+        let form = |why: String| RestoreError::Form { name: self.name().to_owned(), why };
+        if state.vectors.queues.len() != self.side.vectors.lock().queues.len() {
+            return Err(form("it has another number of queues".to_owned()));
+        }
+        self.core.restore(&state.core).map_err(form)?;
+        *self.side.vectors.lock() = state.vectors;
+        self.side.function.restore(&state.function);
+        Ok(())
+    }
+}
+
+impl Drop for VirtioPci {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}

@@ -1,0 +1,263 @@
+//! Split virtqueues, the device's side (virtio 1.2, 2.7).
+
+use serde::{Deserialize, Serialize};
+
+use super::{Chain, GuestMemory, QueueFault, Segment, feature};
+
+/// The longest chain that is followed, indirect or not.
+const MAX_CHAIN: u16 = 1024;
+/// Bytes of a descriptor.
+const DESCRIPTOR: u64 = 16;
+
+/// Descriptor flag: `next` is valid.
+const NEXT: u16 = 1;
+/// Descriptor flag: the device writes the buffer.
+const WRITE: u16 = 2;
+/// Descriptor flag: the buffer is a table of descriptors.
+const INDIRECT: u16 = 4;
+/// Flag of the available ring: the driver wants no interrupts.
+const NO_INTERRUPT: u16 = 1;
+
+/// Where the driver has put a queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct QueueConfig {
+    /// Number of descriptors, a power of two.
+    pub size: u16,
+    /// The driver has enabled the queue.
+    pub enabled: bool,
+    /// Address of the descriptor table.
+    pub desc: u64,
+    /// Address of the available ring ("driver area").
+    pub avail: u64,
+    /// Address of the used ring ("device area").
+    pub used: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Descriptor {
+    addr: u64,
+    len: u32,
+    flags: u16,
+    next: u16,
+}
+
+impl Descriptor {
+    fn parse(b: &[u8; 16]) -> Self {
+        let [a0, a1, a2, a3, a4, a5, a6, a7, l0, l1, l2, l3, f0, f1, n0, n1] = *b;
+        Self {
+            addr: u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, a7]),
+            len: u32::from_le_bytes([l0, l1, l2, l3]),
+            flags: u16::from_le_bytes([f0, f1]),
+            next: u16::from_le_bytes([n0, n1]),
+        }
+    }
+}
+
+/// A virtqueue in use.
+///
+/// [`Queue::peek`] gives the oldest request and leaves it in the ring; [`Queue::complete`] and [`Queue::publish`] take
+/// it out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Queue {
+    config: QueueConfig,
+    event_idx: bool,
+    indirect: bool,
+    next_avail: u16,
+    next_used: u16,
+    /// `next_used` when the driver was last considered for an interrupt.
+    signalled: u16,
+    /// A request that is executed but not in the used ring yet: head and bytes written.
+    done: Option<(u16, u32)>,
+}
+
+impl Queue {
+    /// A queue at its beginning, with the negotiated `features`.
+    #[must_use]
+    pub fn new(config: QueueConfig, features: u64) -> Self {
+        let has = |f| features & f != 0;
+        Self {
+            config,
+            event_idx: has(feature::EVENT_IDX),
+            indirect: has(feature::INDIRECT_DESC),
+            ..Self::default()
+        }
+    }
+
+    /// Takes the features, which may be negotiated after the queue was set up.
+    pub(super) fn set_features(&mut self, features: u64) {
+        self.event_idx = features & feature::EVENT_IDX != 0;
+        self.indirect = features & feature::INDIRECT_DESC != 0;
+    }
+
+    /// True if the driver has enabled the queue.
+    #[must_use]
+    pub fn enabled(&self) -> bool {
+        self.config.enabled
+    }
+
+    fn slot(&self, index: u16) -> u64 {
+        u64::from(index & self.config.size.wrapping_sub(1))
+    }
+
+    /// How many requests wait. When there is none, the driver is asked to notify for the next one.
+    fn waiting(&self, memory: &GuestMemory<'_>) -> Result<u16, QueueFault> {
+        let index = self.config.avail.wrapping_add(2);
+        let mut waiting = memory.read_u16(index)?.wrapping_sub(self.next_avail);
+        if waiting == 0 && self.event_idx {
+            let avail_event = self.config.used.wrapping_add(4 + 8 * u64::from(self.config.size));
+            memory.write_u16(avail_event, self.next_avail)?;
+            // The driver publishes and then looks at avail_event; we write avail_event and then look again.
+            memory.fence();
+            waiting = memory.read_u16(index)?.wrapping_sub(self.next_avail);
+        }
+        if waiting > self.config.size {
+            return Err(QueueFault::Malformed("the available index is too far ahead"));
+        }
+        Ok(waiting)
+    }
+
+    /// The oldest request that waits.
+    pub fn peek(&self, memory: &GuestMemory<'_>) -> Result<Option<Chain>, QueueFault> {
+        if self.waiting(memory)? == 0 {
+            return Ok(None);
+        }
+        // What the driver wrote before it moved the index is read after the index.
+        memory.fence();
+        let entry = self.config.avail.wrapping_add(4 + 2 * self.slot(self.next_avail));
+        let head = memory.read_u16(entry)?;
+        if head >= self.config.size {
+            return Err(QueueFault::Malformed("the available ring names a descriptor that does not exist"));
+        }
+        self.follow(memory, head).map(Some)
+    }
+
+    fn descriptor(&self, memory: &GuestMemory<'_>, index: u16) -> Result<Descriptor, QueueFault> {
+        let mut bytes = [0; 16];
+        memory.read(self.config.desc.wrapping_add(DESCRIPTOR * u64::from(index)), &mut bytes)?;
+        Ok(Descriptor::parse(&bytes))
+    }
+
+    fn follow(&self, memory: &GuestMemory<'_>, head: u16) -> Result<Chain, QueueFault> {
+        let mut chain = Chain { head, ..Chain::default() };
+        let mut total = 0;
+        let mut index = head;
+        // A chain that is longer than the queue has a loop.
+        for _ in 0..self.config.size {
+            let d = self.descriptor(memory, index)?;
+            if d.flags & INDIRECT != 0 {
+                if !self.indirect || d.flags & NEXT != 0 {
+                    return Err(QueueFault::Malformed("an indirect descriptor is not allowed here"));
+                }
+                return follow_table(memory, &d, chain, total);
+            }
+            append(&mut chain, &mut total, &d)?;
+            if d.flags & NEXT == 0 {
+                return Ok(chain);
+            }
+            index = d.next;
+            if index >= self.config.size {
+                return Err(QueueFault::Malformed("a chain leads to a descriptor that does not exist"));
+            }
+        }
+        Err(QueueFault::Malformed("a chain of descriptors has a loop"))
+    }
+
+    /// The request `head` is executed and has written `len` bytes; [`Queue::publish`] tells the driver.
+    pub fn complete(&mut self, head: u16, len: u32) {
+        self.done = Some((head, len));
+    }
+
+    /// True if a completed request is not yet in the used ring.
+    #[must_use]
+    pub fn has_completed(&self) -> bool {
+        self.done.is_some()
+    }
+
+    /// Puts the completed request, if there is one, into the used ring.
+    pub fn publish(&mut self, memory: &GuestMemory<'_>) -> Result<(), QueueFault> {
+        let Some((head, len)) = self.done else { return Ok(()) };
+        let mut element = [0; 8];
+        element[..4].copy_from_slice(&u32::from(head).to_le_bytes());
+        element[4..].copy_from_slice(&len.to_le_bytes());
+        memory.write(self.config.used.wrapping_add(4 + 8 * self.slot(self.next_used)), &element)?;
+        // The element, and all that the request has written, is seen before the index.
+        memory.fence();
+        memory.write_u16(self.config.used.wrapping_add(2), self.next_used.wrapping_add(1))?;
+        self.next_used = self.next_used.wrapping_add(1);
+        self.next_avail = self.next_avail.wrapping_add(1);
+        self.done = None;
+        Ok(())
+    }
+
+    /// Whether the driver wants an interrupt for what was published since the last call. If its wish cannot be read it
+    /// gets one: a spurious interrupt does no harm.
+    pub fn wants_signal(&mut self, memory: &GuestMemory<'_>) -> bool {
+        // The driver enables interrupts and then looks at the used index; we wrote the index and look now.
+        memory.fence();
+        let old = std::mem::replace(&mut self.signalled, self.next_used);
+        if self.event_idx {
+            let used_event = self.config.avail.wrapping_add(4 + 2 * u64::from(self.config.size));
+            memory.read_u16(used_event).map_or(true, |event| {
+                self.next_used.wrapping_sub(event).wrapping_sub(1) < self.next_used.wrapping_sub(old)
+            })
+        } else {
+            memory.read_u16(self.config.avail).map_or(true, |flags| flags & NO_INTERRUPT == 0)
+        }
+    }
+}
+
+/// Follows a chain in an indirect table (virtio 1.2, 2.7.5.3).
+fn follow_table(
+    memory: &GuestMemory<'_>,
+    table: &Descriptor,
+    mut chain: Chain,
+    mut total: u64,
+) -> Result<Chain, QueueFault> {
+    let len = u64::from(table.len);
+    let count = len / DESCRIPTOR;
+    if count == 0 || len % DESCRIPTOR != 0 || count > u64::from(MAX_CHAIN) {
+        return Err(QueueFault::Malformed("an indirect table has an impossible length"));
+    }
+    let mut bytes = vec![0; len as usize];
+    memory.read(table.addr, &mut bytes)?;
+    let (descriptors, _) = bytes.as_chunks::<16>();
+    let mut index = 0;
+    for _ in 0..count {
+        let Some(raw) = descriptors.get(index) else {
+            return Err(QueueFault::Malformed("an indirect chain leaves its table"));
+        };
+        let d = Descriptor::parse(raw);
+        if d.flags & INDIRECT != 0 {
+            return Err(QueueFault::Malformed("an indirect table inside an indirect table"));
+        }
+        append(&mut chain, &mut total, &d)?;
+        if d.flags & NEXT == 0 {
+            return Ok(chain);
+        }
+        index = usize::from(d.next);
+    }
+    Err(QueueFault::Malformed("a chain of descriptors has a loop"))
+}
+
+/// Adds a buffer to the chain, after checking it.
+fn append(chain: &mut Chain, total: &mut u64, d: &Descriptor) -> Result<(), QueueFault> {
+    if d.len == 0 {
+        return Err(QueueFault::Malformed("a descriptor has no bytes"));
+    }
+    *total += u64::from(d.len);
+    if *total > u64::from(u32::MAX) {
+        return Err(QueueFault::Malformed("a request of 2^32 bytes or more"));
+    }
+    if d.addr.checked_add(u64::from(d.len)).is_none() {
+        return Err(QueueFault::Malformed("a buffer wraps around the address space"));
+    }
+    let segment = Segment { addr: d.addr, len: d.len };
+    if d.flags & WRITE != 0 {
+        chain.writable.push(segment);
+    } else if chain.writable.is_empty() {
+        chain.readable.push(segment);
+    } else {
+        return Err(QueueFault::Malformed("a readable buffer behind a writable one"));
+    }
+    Ok(())
+}

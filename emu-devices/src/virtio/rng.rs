@@ -1,0 +1,102 @@
+//! The entropy device (virtio 1.2, 5.4).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+
+use super::{Chain, DeviceKind, GuestMemory, QueueFault, VirtioDevice};
+
+/// Bytes that one request gets at most; the driver asks again for more.
+const LIMIT: u64 = 4096;
+
+/// Where random bytes come from. The host's generator is the board's to give.
+pub trait EntropySource: Send + Sync {
+    /// Fills `out`; does not wait.
+    fn fill(&self, out: &mut [u8]);
+    /// The state, for a source that is to go on where it was.
+    fn save(&self) -> Value {
+        Value::Null
+    }
+    /// Takes what [`EntropySource::save`] gave.
+    fn restore(&self, _state: &Value) {}
+}
+
+/// The same bytes for the same seed (SplitMix64): for repeatable runs, not for secrets.
+pub struct SeededEntropy(AtomicU64);
+
+impl SeededEntropy {
+    /// A source that is determined by `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(AtomicU64::new(seed))
+    }
+
+    fn next(&self) -> u64 {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut z = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+}
+
+impl EntropySource for SeededEntropy {
+    fn fill(&self, out: &mut [u8]) {
+        for piece in out.chunks_mut(8) {
+            piece.copy_from_slice(&self.next().to_le_bytes()[..piece.len()]);
+        }
+    }
+    fn save(&self) -> Value {
+        self.0.load(Ordering::Relaxed).into()
+    }
+    fn restore(&self, state: &Value) {
+        if let Some(seed) = state.as_u64() {
+            self.0.store(seed, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A source of randomness for the guest.
+pub struct Rng(Arc<dyn EntropySource>);
+
+impl Rng {
+    /// A device that hands out the bytes of `source`.
+    #[must_use]
+    pub fn new(source: Arc<dyn EntropySource>) -> Arc<Self> {
+        Arc::new(Self(source))
+    }
+}
+
+impl VirtioDevice for Rng {
+    fn kind(&self) -> DeviceKind {
+        DeviceKind { id: 4, pci_class: 0x00_ff00 }
+    }
+    fn features(&self) -> u64 {
+        0
+    }
+    fn queue_sizes(&self) -> &[u16] {
+        &[8]
+    }
+    fn config_read(&self, _: u64, out: &mut [u8]) {
+        out.fill(0);
+    }
+    fn process(&self, _: u16, chain: &Chain, memory: &GuestMemory<'_>) -> Result<u32, QueueFault> {
+        let n = chain.writable_len().min(LIMIT);
+        if n == 0 {
+            return Err(QueueFault::Malformed("a request for randomness with no room for it"));
+        }
+        let mut bytes = vec![0; n as usize];
+        self.0.fill(&mut bytes);
+        chain.write(memory, 0, &bytes)?;
+        Ok(n as u32)
+    }
+    fn reset(&self) {}
+    fn save(&self) -> Value {
+        self.0.save()
+    }
+    fn restore(&self, state: &Value) -> Result<(), String> {
+        self.0.restore(state);
+        Ok(())
+    }
+}

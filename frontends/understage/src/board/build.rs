@@ -1,0 +1,332 @@
+//! Putting the `virt` board together from a [`MachineConfig`] and a [`Plan`].
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use emu_core::Pa;
+use emu_core::bus::{Backing, Bus, MmioDevice};
+use emu_core::clock::{Clock, Mode};
+use emu_core::dma::{DirectPort, DmaPort, WriteObserver};
+use emu_core::irq::IrqLine;
+use emu_core::lifecycle::Component;
+use emu_core::metrics::Counters;
+use emu_core::ram::GuestRam;
+use emu_cpu::cpu::{Cpu, CpuConfig};
+use emu_cpu::doorbell::Doorbell;
+use emu_cpu::interp::vcpu::Vcpu;
+use emu_cpu::mem::shared::Shared;
+use emu_cpu::mem::{Mem, mmu_features};
+use emu_cpu::model::Model;
+use emu_devices::block::{self, Format, OpenOptions};
+use emu_devices::flash::{CfiFlash, FileStore, FlashStore};
+use emu_devices::fwcfg::FwCfg;
+use emu_devices::gic::{GicConfig, Gicv3};
+use emu_devices::gpio::Pl061;
+use emu_devices::pci::PciHost;
+use emu_devices::rtc::Pl031;
+use emu_devices::uart::Pl011;
+use emu_devices::virtio::{Blk, BlkOptions, Console, Rng, VirtioDevice, VirtioMmio, VirtioOptions, VirtioPci};
+
+use super::chars::{self, HostEntropy};
+use super::map::{self, Range};
+use super::power::Power;
+use super::slots::{self, Place};
+use crate::config::{CharBackend, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, MachineConfig};
+use crate::error::{UserError, reason};
+use crate::load::plan::Plan;
+use crate::terminal::{OnQuit, Port};
+use crate::user_error;
+
+/// SPIs of the board.
+const SPIS: u32 = 256;
+
+/// A machine that is put together, and not yet started.
+pub struct Board {
+    /// RAM, from [`map::RAM_BASE`] on.
+    pub ram: &'static GuestRam,
+    /// The bus.
+    pub bus: Arc<Bus>,
+    /// The clock.
+    pub clock: Arc<Clock>,
+    /// Power states.
+    pub power: Arc<Power>,
+    /// What vCPUs share.
+    pub shared: Arc<Shared>,
+    /// Everything but the CPUs, in the order in which it is started.
+    pub components: Vec<Arc<dyn Component>>,
+    /// The CPUs.
+    pub vcpus: Vec<Vcpu>,
+    /// What devices count.
+    pub counters: Arc<Counters>,
+    /// What each CPU counts.
+    pub cpu_counters: Vec<Arc<Counters>>,
+}
+
+/// What construction needs at many places.
+struct Builder<'a> {
+    config: &'a MachineConfig,
+    bus: Arc<Bus>,
+    clock: Arc<Clock>,
+    shared: Arc<Shared>,
+    counters: Arc<Counters>,
+    gic: Arc<Gicv3>,
+    on_quit: OnQuit,
+    components: Vec<Arc<dyn Component>>,
+}
+
+/// The model of `emu-cpu` that goes by this name.
+#[must_use]
+pub fn model(cpu: CpuModel) -> Model {
+    match cpu {
+        CpuModel::CortexA72 => Model::cortex_a72(),
+        CpuModel::NeoverseN1 => Model::neoverse_n1(),
+        CpuModel::Max => Model::max(),
+    }
+}
+
+impl Board {
+    /// Builds the machine. Opens its files and its terminal; nothing runs yet.
+    pub fn new(config: &MachineConfig, plan: &Plan, on_quit: &dyn Fn(Arc<Power>) -> OnQuit) -> Result<Self, UserError> {
+        let cpus = config.topology.cpus();
+        let ram = GuestRam::new(config.memory).map_err(|e| user_error!("{e}"))?;
+        let bus = Arc::new(Bus::new());
+        let clock = Clock::new(Mode::RealTime);
+        let shared = Arc::new(Shared::new(cpus as usize, &[(Pa(map::RAM_BASE), config.memory)]));
+        let counters = Arc::new(Counters::default());
+        let power = Power::new(cpus as usize);
+        map_backing(&bus, Range { base: map::RAM_BASE, size: config.memory }, Backing::Ram(ram, 0))?;
+        let gic = build_gic(config, &bus, &shared, &counters)?;
+        let mut b = Builder {
+            config,
+            bus: bus.clone(),
+            clock: clock.clone(),
+            shared: shared.clone(),
+            counters: counters.clone(),
+            on_quit: on_quit(power.clone()),
+            components: vec![gic.clone()],
+            gic,
+        };
+        b.interrupt_controller()?;
+        b.flash(plan)?;
+        b.platform_devices(plan)?;
+        b.virtio_and_pci()?;
+        let (vcpus, cpu_counters) = b.cpus(&power)?;
+        let components = b.components;
+        Ok(Self { ram, bus, clock, power, shared, components, vcpus, counters, cpu_counters })
+    }
+}
+
+fn map_backing(bus: &Bus, range: Range, backing: Backing) -> Result<(), UserError> {
+    bus.map(Pa(range.base), range.size, backing).map_err(|e| user_error!("the board does not fit together: {e}"))
+}
+
+fn build_gic(
+    config: &MachineConfig,
+    bus: &Arc<Bus>,
+    shared: &Arc<Shared>,
+    counters: &Arc<Counters>,
+) -> Result<Arc<Gicv3>, UserError> {
+    let affinities: Vec<u64> = (0..config.topology.cpus()).map(map::mpidr).collect();
+    Gicv3::new(GicConfig {
+        cpus: &affinities,
+        spis: SPIS,
+        its: config.virt.its,
+        awake_at_reset: false,
+        bus: bus.clone(),
+        observer: Some(shared.clone()),
+        counters: counters.clone(),
+    })
+    .map_err(|e| user_error!("{e}"))
+}
+
+impl Builder<'_> {
+    fn map(&self, range: Range, device: Arc<dyn MmioDevice>) -> Result<(), UserError> {
+        map_backing(&self.bus, range, Backing::Mmio(device))
+    }
+
+    fn line(&self, spi: u32) -> IrqLine {
+        IrqLine::new(self.gic.spi_sink(), spi)
+    }
+
+    /// A way to memory for a master with no SMMU in front. Platform devices have no requester ID; theirs is 0.
+    fn port(&self, stream_id: u32) -> Arc<dyn DmaPort> {
+        let observer: Arc<dyn WriteObserver> = self.shared.clone();
+        Arc::new(DirectPort::new(self.bus.clone(), stream_id, Some(observer)))
+    }
+
+    fn interrupt_controller(&mut self) -> Result<(), UserError> {
+        let cpus = self.gic.cpus();
+        self.map(map::GICD, self.gic.distributor())?;
+        if let Some(frames) = self.gic.redistributors(0, cpus) {
+            let size = emu_devices::gic::REDISTRIBUTOR_STRIDE * cpus as u64;
+            self.map(Range { base: map::GICR.base, size }, frames)?;
+        }
+        if let Some(its) = self.gic.its() {
+            self.map(map::ITS, its)?;
+        }
+        Ok(())
+    }
+
+    fn flash(&mut self, plan: &Plan) -> Result<(), UserError> {
+        let banks = [(map::FLASH0, "flash0"), (map::FLASH1, "flash1")];
+        for (i, (range, name)) in banks.into_iter().enumerate() {
+            let image = plan.flash[i].as_deref().unwrap_or_default();
+            let store = match &self.config.flash[i] {
+                Some(f) if !f.readonly && !f.snapshot => Some(open_store(f, image, range.size)?),
+                _ => None,
+            };
+            let flash = CfiFlash::new(name, range.size, image, store, &self.counters).map_err(|e| user_error!("{e}"))?;
+            flash
+                .attach(&self.bus, Pa(range.base))
+                .map_err(|e| user_error!("the board does not fit together: {e}"))?;
+            self.components.push(flash);
+        }
+        Ok(())
+    }
+
+    fn platform_devices(&mut self, plan: &Plan) -> Result<(), UserError> {
+        let port = Arc::new(Port::open(&self.config.serial, self.on_quit.clone())?);
+        let uart = Pl011::new(
+            "pl011@9000000",
+            &self.clock,
+            self.line(map::UART_SPI),
+            Box::new(chars::UartOutput(port.clone())),
+            &self.counters,
+        );
+        chars::feed_uart(&port, &uart);
+        self.map(map::UART, uart.clone())?;
+        // The board's real-time clock starts at the host's time, and goes on with the machine's own.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let rtc = Pl031::new("pl031@9010000", &self.clock, now, self.line(map::RTC_SPI), &self.counters);
+        self.map(map::RTC, rtc.clone())?;
+        let gpio = Pl061::new("pl061@9030000", self.line(map::GPIO_SPI), [const { None }; 8], &self.counters);
+        self.map(map::GPIO, gpio.clone())?;
+        let fw_cfg = FwCfg::new("fw_cfg@9020000", self.port(0), &self.counters);
+        for item in &plan.fw_cfg {
+            fw_cfg.set_key(item.key, item.bytes.clone()).map_err(|e| user_error!("{e}"))?;
+        }
+        self.map(map::FW_CFG, fw_cfg.clone())?;
+        self.components.extend([uart as Arc<dyn Component>, rtc, gpio, fw_cfg]);
+        Ok(())
+    }
+
+    fn virtio_and_pci(&mut self) -> Result<(), UserError> {
+        let (bus, shared) = (self.bus.clone(), self.shared.clone());
+        let ports = move |requester: u16| -> Arc<dyn DmaPort> {
+            let observer: Arc<dyn WriteObserver> = shared.clone();
+            Arc::new(DirectPort::new(bus.clone(), requester.into(), Some(observer)))
+        };
+        let intx = [0, 1, 2, 3].map(|pin| self.line(map::PCIE_SPI + pin));
+        let pci = PciHost::new(intx, Box::new(ports), &self.counters);
+        self.map(map::ecam(self.config.virt), pci.ecam())?;
+        self.map(map::PCIE_MMIO, pci.memory_window("pcie-mmio", map::PCIE_MMIO.base))?;
+        self.map(map::PCIE_PIO, pci.io_window())?;
+        if self.config.virt.highmem_mmio {
+            self.map(map::PCIE_MMIO_HIGH, pci.memory_window("pcie-mmio-high", map::PCIE_MMIO_HIGH.base))?;
+        }
+        let places = slots::assign(&self.config.devices)?;
+        let mut transports: Vec<Option<&Device>> = vec![None; map::VIRTIO_MMIO_COUNT as usize];
+        for (device, place) in self.config.devices.iter().zip(places) {
+            match place {
+                Place::Pci(slot) => {
+                    let (made, options) = self.virtio_device(device)?;
+                    let name = format!("virtio-pci@{slot:x}");
+                    let function = VirtioPci::new(&name, made, options, &self.counters);
+                    pci.add(Some(slot), function).map_err(|e| user_error!("{e}"))?;
+                }
+                Place::Mmio(n) => transports[n as usize] = Some(device),
+            }
+        }
+        for (n, device) in transports.into_iter().enumerate() {
+            self.virtio_mmio(n as u32, device)?;
+        }
+        self.components.push(pci);
+        Ok(())
+    }
+
+    fn virtio_mmio(&mut self, n: u32, device: Option<&Device>) -> Result<(), UserError> {
+        let base = map::VIRTIO_MMIO.base + u64::from(n) * map::VIRTIO_MMIO_STRIDE;
+        let (made, options) = match device {
+            Some(d) => {
+                let (made, options) = self.virtio_device(d)?;
+                (Some(made), options)
+            }
+            None => (None, VirtioOptions::default()),
+        };
+        let line = self.line(map::VIRTIO_MMIO_SPI + n);
+        let slot = VirtioMmio::new(&format!("virtio-mmio@{base:x}"), made, line, self.port(0), options, &self.counters);
+        self.map(Range { base, size: map::VIRTIO_MMIO_STRIDE }, slot.clone())?;
+        self.components.push(slot);
+        Ok(())
+    }
+
+    fn virtio_device(&self, device: &Device) -> Result<(Arc<dyn VirtioDevice>, VirtioOptions), UserError> {
+        let options = VirtioOptions { iommu_platform: device.access_platform, ..VirtioOptions::default() };
+        let made: Arc<dyn VirtioDevice> = match &device.kind {
+            DeviceKind::Block(disk) => {
+                Blk::new(open_disk(disk)?, &disk.serial, BlkOptions::default(), &self.counters)
+            }
+            DeviceKind::Entropy => Rng::new(Arc::new(HostEntropy::open()?)),
+            DeviceKind::Console(backend) => self.console(backend)?,
+        };
+        Ok((made, options))
+    }
+
+    fn console(&self, backend: &CharBackend) -> Result<Arc<Console>, UserError> {
+        let port = Arc::new(Port::open(backend, self.on_quit.clone())?);
+        let console = Console::new(Arc::new(chars::ConsoleOutput(port.clone())));
+        chars::feed_console(&port, &console);
+        Ok(console)
+    }
+
+    fn cpus(&self, power: &Arc<Power>) -> Result<(Vec<Vcpu>, Vec<Arc<Counters>>), UserError> {
+        let model = Arc::new(model(self.config.cpu));
+        let (mut vcpus, mut counters) = (Vec::new(), Vec::new());
+        for index in 0..self.gic.cpus() {
+            let doorbell = Arc::new(Doorbell::default());
+            power.set_doorbell(index, doorbell.clone());
+            self.gic.set_kick(index, doorbell.clone());
+            let port = self.gic.port(index).ok_or_else(|| user_error!("the GIC has no port for CPU {index}"))?;
+            let own: Arc<Counters> = Arc::default();
+            counters.push(own.clone());
+            let mut cpu = Cpu::new(CpuConfig {
+                model: model.clone(),
+                el2: self.config.virt.virtualization,
+                index,
+                counters: own,
+                doorbell,
+                clock: self.clock.clone(),
+                port,
+                machine: power.clone(),
+            });
+            cpu.mem = Mem::new(mmu_features(&model), self.bus.clone(), self.shared.clone(), index);
+            vcpus.push(Vcpu::new(cpu));
+        }
+        Ok((vcpus, counters))
+    }
+}
+
+fn open_disk(disk: &Disk) -> Result<Arc<dyn block::BlockBackend>, UserError> {
+    let format = match disk.format {
+        Some(DiskFormat::Raw) => Some(Format::Raw),
+        Some(DiskFormat::Qcow2) => Some(Format::Qcow2),
+        None => None,
+    };
+    let options = OpenOptions { format, read_only: disk.readonly, snapshot: disk.snapshot };
+    block::open(Path::new(&disk.file.value), options).map_err(|e| user_error!("{e} (given with {})", disk.file.option))
+}
+
+/// Where a flash bank's changes go. A file that is smaller than the bank keeps its size: only what is in the file is kept.
+fn open_store(flash: &Flash, image: &[u8], size: u64) -> Result<Box<dyn FlashStore>, UserError> {
+    if image.len() as u64 != size {
+        return Err(user_error!(
+            "{} has {} bytes, and a flash that the guest can write has {size}: pad it, or make it read-only or a snapshot",
+            flash.file.describe(),
+            image.len()
+        ));
+    }
+    let file = std::fs::File::options().read(true).write(true).open(&flash.file.value);
+    let file = file.map_err(|e| user_error!("cannot open {}: {}", flash.file.describe(), reason(&e)))?;
+    Ok(Box::new(FileStore::new(file)))
+}

@@ -1,0 +1,99 @@
+//! Between a device's characters and the host's: UART and console on one side, [`Port`] on the other.
+
+use std::fs::File;
+use std::io::Read;
+use std::sync::{Arc, Weak};
+
+use emu_devices::uart::{CharBackend, Pl011};
+use emu_devices::virtio::{Console, ConsoleBackend, EntropySource};
+use parking_lot::Mutex;
+
+use crate::error::{UserError, reason};
+use crate::terminal::{InputQueue, Port};
+use crate::user_error;
+
+/// What the UART sends.
+pub(super) struct UartOutput(pub(super) Arc<Port>);
+
+impl CharBackend for UartOutput {
+    fn transmit(&self, byte: u8) -> bool {
+        self.0.write(&[byte]);
+        true
+    }
+}
+
+/// What the console prints.
+pub(super) struct ConsoleOutput(pub(super) Arc<Port>);
+
+impl ConsoleBackend for ConsoleOutput {
+    fn write(&self, bytes: &[u8]) {
+        self.0.write(bytes);
+    }
+}
+
+/// Carries bytes from a queue to a device that takes as many as it has room for.
+struct Feeder {
+    queue: Arc<InputQueue>,
+    /// Bytes that were taken from the queue and not yet by the device.
+    waiting: Mutex<Vec<u8>>,
+    give: Box<dyn Fn(&[u8]) -> usize + Send + Sync>,
+}
+
+impl Feeder {
+    /// Goes on until the queue is empty or the device is full.
+    fn pump(&self) {
+        let mut waiting = self.waiting.lock();
+        loop {
+            if waiting.is_empty() {
+                let mut some = [0; 64];
+                let n = self.queue.take(&mut some);
+                waiting.extend_from_slice(&some[..n]);
+            }
+            if waiting.is_empty() {
+                return;
+            }
+            let taken = (self.give)(&waiting);
+            waiting.drain(..taken.min(waiting.len()));
+            if !waiting.is_empty() {
+                return;
+            }
+        }
+    }
+}
+
+/// Connects the port's input to the UART's receiver.
+pub(super) fn feed_uart(port: &Arc<Port>, uart: &Arc<Pl011>) {
+    let weak: Weak<Pl011> = Arc::downgrade(uart);
+    let give = move |bytes: &[u8]| weak.upgrade().map_or(0, |u| u.receive(bytes));
+    let feeder = Arc::new(Feeder { queue: port.input().clone(), waiting: Mutex::default(), give: Box::new(give) });
+    let again = feeder.clone();
+    uart.set_room_callback(Box::new(move || again.pump()));
+    port.input().set_notify(Arc::new(move || feeder.pump()));
+}
+
+/// Connects the port's input to the console. (The console keeps 64 KiB for a guest that does not listen yet; what does
+/// not fit is offered again with the next key.)
+pub(super) fn feed_console(port: &Arc<Port>, console: &Arc<Console>) {
+    let weak = Arc::downgrade(console);
+    let give = move |bytes: &[u8]| weak.upgrade().map_or(0, |c| c.input(bytes));
+    let feeder = Feeder { queue: port.input().clone(), waiting: Mutex::default(), give: Box::new(give) };
+    port.input().set_notify(Arc::new(move || feeder.pump()));
+}
+
+/// The host's random numbers.
+pub(super) struct HostEntropy(Mutex<File>);
+
+impl HostEntropy {
+    pub(super) fn open() -> Result<Self, UserError> {
+        let file = File::open("/dev/urandom").map_err(|e| user_error!("cannot open '/dev/urandom': {}", reason(&e)))?;
+        Ok(Self(Mutex::new(file)))
+    }
+}
+
+impl EntropySource for HostEntropy {
+    fn fill(&self, out: &mut [u8]) {
+        if let Err(e) = self.0.lock().read_exact(out) {
+            tracing::warn!("the host gives no random numbers: {e}");
+        }
+    }
+}

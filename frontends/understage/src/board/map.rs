@@ -1,0 +1,134 @@
+//! The `virt` memory map and interrupt numbers, as data. They are QEMU's, so that what was built for that board runs
+//! unmodified. The devicetree and the board read the same constants.
+
+use crate::config::Virt;
+
+/// A range of physical addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Range {
+    /// First address.
+    pub base: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+const fn range(base: u64, size: u64) -> Range {
+    Range { base, size }
+}
+
+impl Range {
+    /// The address just after the range.
+    #[must_use]
+    pub const fn end(self) -> u64 {
+        self.base + self.size
+    }
+    /// True if the ranges have an address in common.
+    #[must_use]
+    pub const fn overlaps(self, other: Self) -> bool {
+        self.base < other.end() && other.base < self.end()
+    }
+}
+
+/// Flash bank 0: firmware.
+pub const FLASH0: Range = range(0, 64 << 20);
+/// Flash bank 1: the firmware's variables.
+pub const FLASH1: Range = range(64 << 20, 64 << 20);
+/// GICv3 distributor.
+pub const GICD: Range = range(0x0800_0000, 0x1_0000);
+/// GICv3 interrupt translation service.
+pub const ITS: Range = range(0x0808_0000, 0x2_0000);
+/// GICv3 redistributors, 128 KiB for each CPU.
+pub const GICR: Range = range(0x080a_0000, 0xf6_0000);
+/// PL011 UART.
+pub const UART: Range = range(0x0900_0000, 0x1000);
+/// PL031 real-time clock.
+pub const RTC: Range = range(0x0901_0000, 0x1000);
+/// fw_cfg by MMIO.
+pub const FW_CFG: Range = range(0x0902_0000, 0x18);
+/// PL061 GPIO: the power button.
+pub const GPIO: Range = range(0x0903_0000, 0x1000);
+/// virtio-mmio transports, one after the other.
+pub const VIRTIO_MMIO: Range = range(0x0a00_0000, 0x200 * VIRTIO_MMIO_COUNT as u64);
+/// Bytes of one virtio-mmio transport.
+pub const VIRTIO_MMIO_STRIDE: u64 = 0x200;
+/// Number of virtio-mmio transports.
+pub const VIRTIO_MMIO_COUNT: u32 = 32;
+/// For devices that are plugged into the board without PCI; empty.
+pub const PLATFORM_BUS: Range = range(0x0c00_0000, 0x200_0000);
+/// PCIe memory window below 4 GiB.
+pub const PCIE_MMIO: Range = range(0x1000_0000, 0x2eff_0000);
+/// PCIe I/O ports.
+pub const PCIE_PIO: Range = range(0x3eff_0000, 0x1_0000);
+/// PCIe configuration space, the small one: 16 buses.
+pub const PCIE_ECAM_LOW: Range = range(0x3f00_0000, 0x100_0000);
+/// PCIe configuration space, the large one: 256 buses.
+pub const PCIE_ECAM_HIGH: Range = range(0x40_1000_0000, 0x1000_0000);
+/// PCIe memory window above 4 GiB.
+pub const PCIE_MMIO_HIGH: Range = range(0x80_0000_0000, 0x80_0000_0000);
+/// Where RAM begins.
+pub const RAM_BASE: u64 = 0x4000_0000;
+
+/// Number of the first SPI as an INTID.
+pub const SPI_BASE: u32 = 32;
+/// PL011, as SPI.
+pub const UART_SPI: u32 = 1;
+/// PL031, as SPI.
+pub const RTC_SPI: u32 = 2;
+/// PCIe INTA, as SPI; INTB to INTD follow.
+pub const PCIE_SPI: u32 = 3;
+/// PL061, as SPI.
+pub const GPIO_SPI: u32 = 7;
+/// First virtio-mmio transport, as SPI; the others follow.
+pub const VIRTIO_MMIO_SPI: u32 = 16;
+/// Pin of the PL061 with the power button.
+pub const POWER_BUTTON_PIN: u32 = 3;
+
+/// The PCIe configuration space of a board with these options.
+#[must_use]
+pub const fn ecam(virt: Virt) -> Range {
+    if virt.highmem_ecam { PCIE_ECAM_HIGH } else { PCIE_ECAM_LOW }
+}
+
+/// MPIDR_EL1 affinity of a CPU (Arm ARM, D24.2.125): 16 CPUs share Aff1, as a GICv3 target list can name them.
+#[must_use]
+pub const fn mpidr(cpu: u32) -> u64 {
+    ((cpu as u64 / 16) << 8) | (cpu as u64 % 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_overlaps() {
+        let ram = range(RAM_BASE, crate::config::MAX_MEMORY);
+        let all = [
+            FLASH0,
+            FLASH1,
+            GICD,
+            ITS,
+            GICR,
+            UART,
+            RTC,
+            FW_CFG,
+            GPIO,
+            VIRTIO_MMIO,
+            PLATFORM_BUS,
+            PCIE_MMIO,
+            PCIE_PIO,
+            PCIE_ECAM_LOW,
+            ram,
+            PCIE_ECAM_HIGH,
+            PCIE_MMIO_HIGH,
+        ];
+        for pair in all.windows(2) {
+            assert!(pair[0].end() <= pair[1].base, "{pair:x?}");
+        }
+    }
+
+    #[test]
+    fn there_is_a_redistributor_for_each_cpu() {
+        assert!(u64::from(crate::config::MAX_CPUS) * 0x2_0000 <= GICR.size);
+        assert_eq!(mpidr(7), 7);
+    }
+}

@@ -1,0 +1,4 @@
+//! The `virt` board.
+
+pub mod map;
+pub mod slots;

@@ -1,0 +1,252 @@
+//! Power: which CPUs are on, and whether the machine runs at all. The other side of PSCI.
+
+use std::sync::{Arc, OnceLock};
+
+use emu_cpu::cpu::Entry;
+use emu_cpu::doorbell::{Doorbell, reason};
+use emu_cpu::psci::{AffinityState, Machine, PsciError};
+use parking_lot::{Condvar, Mutex};
+
+use crate::board::map;
+
+/// Why the machine stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    /// The guest asked for power-off (PSCI SYSTEM_OFF).
+    Off,
+    /// The guest asked for a reset (PSCI SYSTEM_RESET).
+    Reset,
+    /// The user ended it, with this exit status.
+    Quit(u8),
+}
+
+/// What a CPU's thread does next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Work {
+    /// Reset to this entry, then run.
+    Start(Entry),
+    /// Go on from where it was.
+    Resume,
+    /// The thread ends.
+    End,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Core {
+    Off,
+    Starting(Entry),
+    On,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Run {
+    /// CPUs that are on execute.
+    Running,
+    /// No CPU executes; the threads wait.
+    Held,
+    /// The threads end.
+    Ending,
+}
+
+struct State {
+    cores: Vec<Core>,
+    run: Run,
+    stop: Option<Stop>,
+    /// Threads that execute guest code now.
+    executing: usize,
+}
+
+/// See the module's head.
+pub struct Power {
+    state: Mutex<State>,
+    changed: Condvar,
+    bells: Vec<OnceLock<Arc<Doorbell>>>,
+}
+
+impl Power {
+    /// A machine of `cpus` CPUs that are all off, and held.
+    #[must_use]
+    pub fn new(cpus: usize) -> Arc<Self> {
+        let state = State { cores: vec![Core::Off; cpus], run: Run::Held, stop: None, executing: 0 };
+        let bells = (0..cpus).map(|_| OnceLock::new()).collect();
+        Arc::new(Self { state: Mutex::new(state), changed: Condvar::new(), bells })
+    }
+
+    /// Says how to get the attention of a CPU.
+    pub fn set_doorbell(&self, cpu: usize, bell: Arc<Doorbell>) {
+        if let Some(slot) = self.bells.get(cpu) {
+            // The first one stays: a CPU has one doorbell for its life.
+            let _ = slot.set(bell);
+        }
+    }
+
+    fn ring_all(&self) {
+        self.bells.iter().filter_map(OnceLock::get).for_each(|b| b.ring(reason::CONTROL));
+    }
+
+    /// Power on, or after a reset: the first CPU starts at `entry`, the others are off.
+    pub fn start(&self, entry: Entry) {
+        let mut s = self.state.lock();
+        s.cores.fill(Core::Off);
+        if let Some(first) = s.cores.first_mut() {
+            *first = Core::Starting(entry);
+        }
+        s.stop = None;
+        s.run = Run::Running;
+        self.changed.notify_all();
+    }
+
+    /// Waits until there is something to do for the thread of `cpu`. From a `Start` or `Resume` on the thread counts as
+    /// executing, until it asks again.
+    pub fn next_work(&self, cpu: usize, was_executing: bool) -> Work {
+        let mut s = self.state.lock();
+        if was_executing {
+            s.executing -= 1;
+            self.changed.notify_all();
+        }
+        loop {
+            match (s.run, s.cores[cpu]) {
+                (Run::Ending, _) => return Work::End,
+                (Run::Running, Core::Starting(entry)) => {
+                    s.cores[cpu] = Core::On;
+                    s.executing += 1;
+                    return Work::Start(entry);
+                }
+                (Run::Running, Core::On) => {
+                    s.executing += 1;
+                    return Work::Resume;
+                }
+                _ => self.changed.wait(&mut s),
+            }
+        }
+    }
+
+    fn request(&self, stop: Stop) {
+        let mut s = self.state.lock();
+        // The first request counts, but the user's word is the last.
+        if s.stop.is_none() || matches!(stop, Stop::Quit(_)) {
+            s.stop = Some(stop);
+        }
+        if s.run == Run::Running {
+            s.run = Run::Held;
+        }
+        self.changed.notify_all();
+        drop(s);
+        self.ring_all();
+    }
+
+    /// The user ends the machine.
+    pub fn quit(&self, status: u8) {
+        self.request(Stop::Quit(status));
+    }
+
+    /// Waits until somebody stops the machine and no CPU executes any more.
+    pub fn wait_for_stop(&self) -> Stop {
+        let mut s = self.state.lock();
+        loop {
+            match s.stop {
+                Some(stop) if s.executing == 0 => return stop,
+                _ => self.changed.wait(&mut s),
+            }
+        }
+    }
+
+    /// Lets the threads end.
+    pub fn end(&self) {
+        self.state.lock().run = Run::Ending;
+        self.changed.notify_all();
+        self.ring_all();
+    }
+
+    /// The index of the CPU with this affinity.
+    fn find(&self, mpidr: u64) -> Option<usize> {
+        (0..self.bells.len()).find(|i| map::mpidr(*i as u32) == mpidr)
+    }
+}
+
+impl Machine for Power {
+    fn cpu_on(&self, mpidr: u64, entry: u64, context_id: u64) -> Result<(), PsciError> {
+        let cpu = self.find(mpidr).ok_or(PsciError::InvalidParameters)?;
+        let mut s = self.state.lock();
+        match s.cores[cpu] {
+            Core::On => Err(PsciError::AlreadyOn),
+            Core::Starting(_) => Err(PsciError::OnPending),
+            Core::Off => {
+                s.cores[cpu] = Core::Starting(Entry { pc: entry, x0: context_id });
+                self.changed.notify_all();
+                Ok(())
+            }
+        }
+    }
+
+    fn cpu_off(&self, index: usize) {
+        if let Some(core) = self.state.lock().cores.get_mut(index) {
+            *core = Core::Off;
+        }
+        if let Some(bell) = self.bells.get(index).and_then(OnceLock::get) {
+            bell.ring(reason::CONTROL);
+        }
+    }
+
+    fn affinity_info(&self, mpidr: u64, level: u32) -> Result<AffinityState, PsciError> {
+        // PSCI counts affinity levels from the CPU upwards: at level n the lower n bytes do not matter.
+        let shift = 8 * level.min(3);
+        let of = |cpu: usize| map::mpidr(cpu as u32) >> shift == mpidr >> shift;
+        let s = self.state.lock();
+        let mut cores = s.cores.iter().enumerate().filter(|(i, _)| of(*i)).map(|(_, c)| *c).peekable();
+        if cores.peek().is_none() {
+            return Err(PsciError::InvalidParameters);
+        }
+        Ok(cores.fold(AffinityState::Off, |state, core| match (state, core) {
+            (AffinityState::On, _) | (_, Core::On) => AffinityState::On,
+            (AffinityState::OnPending, _) | (_, Core::Starting(_)) => AffinityState::OnPending,
+            _ => AffinityState::Off,
+        }))
+    }
+
+    fn system_off(&self) {
+        self.request(Stop::Off);
+    }
+
+    fn system_reset(&self) {
+        self.request(Stop::Reset);
+    }
+
+    fn send_event(&self) {
+        self.bells.iter().filter_map(OnceLock::get).for_each(|b| b.send_event());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_cpu_is_turned_on_once() {
+        let power = Power::new(2);
+        power.start(Entry { pc: 0x4000_0000, x0: 1 });
+        assert_eq!(power.next_work(0, false), Work::Start(Entry { pc: 0x4000_0000, x0: 1 }));
+        assert_eq!(power.affinity_info(1, 0), Ok(AffinityState::Off));
+        assert_eq!(power.cpu_on(1, 0x5000, 7), Ok(()));
+        assert_eq!(power.cpu_on(1, 0x5000, 7), Err(PsciError::OnPending));
+        assert_eq!(power.affinity_info(1, 0), Ok(AffinityState::OnPending));
+        assert_eq!(power.next_work(1, false), Work::Start(Entry { pc: 0x5000, x0: 7 }));
+        assert_eq!(power.cpu_on(1, 0x5000, 7), Err(PsciError::AlreadyOn));
+        assert_eq!(power.cpu_on(2, 0, 0), Err(PsciError::InvalidParameters));
+        assert_eq!(power.affinity_info(0, 1), Ok(AffinityState::On));
+    }
+
+    #[test]
+    fn stopping_waits_for_those_that_execute() {
+        let power = Power::new(1);
+        power.start(Entry::default());
+        power.next_work(0, false);
+        power.system_off();
+        power.system_reset();
+        let other = power.clone();
+        let t = std::thread::spawn(move || other.next_work(0, true));
+        assert_eq!(power.wait_for_stop(), Stop::Off, "the first request counts");
+        power.end();
+        assert_eq!(t.join().unwrap(), Work::End);
+    }
+}

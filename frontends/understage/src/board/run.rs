@@ -1,0 +1,78 @@
+//! Running a board: one thread for each CPU, and the loop that waits for the end.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use emu_core::lifecycle::Component;
+use emu_cpu::cpu::Entry;
+use emu_cpu::interp::vcpu::Vcpu;
+
+use super::build::Board;
+use super::power::{Power, Stop, Work};
+use crate::error::{UserError, reason};
+use crate::load::plan::{Boot, Plan};
+use crate::user_error;
+
+/// A CPU's thread. X1 to X3 are what the first CPU gets beside PC and X0.
+fn cpu_thread(mut vcpu: Vcpu, power: &Power, boot: Boot) -> Vcpu {
+    let index = vcpu.cpu.index;
+    let mut executing = false;
+    loop {
+        match power.next_work(index, executing) {
+            Work::End => return vcpu,
+            Work::Resume => {}
+            Work::Start(entry) => {
+                vcpu.cpu.reset(entry);
+                vcpu.reset_caches();
+                if index == 0 {
+                    vcpu.cpu.regs.x[1..4].copy_from_slice(&[boot.x1, boot.x2, boot.x3]);
+                }
+            }
+        }
+        executing = true;
+        vcpu.run();
+    }
+}
+
+fn spawn(vcpu: Vcpu, power: Arc<Power>, boot: Boot) -> Result<JoinHandle<Vcpu>, UserError> {
+    let name = format!("cpu{}", vcpu.cpu.index);
+    std::thread::Builder::new()
+        .name(name)
+        .spawn(move || cpu_thread(vcpu, &power, boot))
+        .map_err(|e| user_error!("cannot start a thread for a CPU: {}", reason(&e)))
+}
+
+/// Starts the machine and waits until it ends; gives the reason. With `no_reboot` a reset is an end, too.
+pub fn run(board: &mut Board, plan: &Plan, no_reboot: bool) -> Result<Stop, UserError> {
+    let boot = plan.boot.ok_or_else(|| user_error!("there is nothing to run: give a kernel or firmware"))?;
+    let power = board.power.clone();
+    let vcpus = std::mem::take(&mut board.vcpus);
+    let threads: Vec<_> = vcpus.into_iter().map(|v| spawn(v, power.clone(), boot)).collect::<Result<_, _>>()?;
+    plan.fill(board.ram)?;
+    board.components.iter().for_each(|c| c.start());
+    let stop = loop {
+        power.start(Entry { pc: boot.entry_pc, x0: boot.x0 });
+        match power.wait_for_stop() {
+            Stop::Reset if !no_reboot => reset(&board.components, board, plan)?,
+            stop => break stop,
+        }
+    };
+    power.end();
+    for thread in threads {
+        match thread.join() {
+            Ok(vcpu) => board.vcpus.push(vcpu),
+            Err(_) => return Err(user_error!("a CPU's thread ended by a defect of this program")),
+        }
+    }
+    board.components.iter().rev().for_each(|c| c.halt());
+    Ok(stop)
+}
+
+/// Everything to the state after power-on; RAM gets what was loaded again, the rest of it keeps its contents.
+fn reset(components: &[Arc<dyn Component>], board: &Board, plan: &Plan) -> Result<(), UserError> {
+    components.iter().rev().for_each(|c| c.pause());
+    components.iter().for_each(|c| c.reset());
+    plan.fill(board.ram)?;
+    components.iter().for_each(|c| c.resume());
+    Ok(())
+}

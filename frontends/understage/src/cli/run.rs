@@ -1,0 +1,315 @@
+//! The options of `understage run`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::{
+    self, Accel, Blob, CharBackend, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, Given, HostFile,
+    Kernel, MachineConfig, Topology, Virt, VirtioBus,
+};
+use crate::error::UserError;
+use crate::keyval::{Parts, on_off};
+use crate::number::{parse_size, parse_u64};
+use crate::user_error;
+
+const EXAMPLES: &str = "\
+Examples:
+  A Linux kernel at EL2 with a shell in its initial RAM disk ('cargo xtask guests' fetches both):
+    understage run --kernel .guests/Image --initrd .guests/shell.cpio
+
+  The same with four CPUs that have VHE, and a disk whose changes are forgotten at the end:
+    understage run --kernel Image --initrd shell.cpio --cpu neoverse-n1 --smp 4 --disk disk.img,snapshot
+
+  Firmware in flash, booting from a disk:
+    understage run --firmware u-boot.bin --disk disk.qcow2,format=qcow2
+
+  A bare-metal program, and a blob beside it:
+    understage run --load program.elf --load table.bin@0x48000000
+
+  The machine's devicetree, without running anything:
+    understage run --smp 2 --dump-dtb virt.dtb
+
+In the terminal, Ctrl-A x ends the machine and Ctrl-A h lists the other keys.";
+
+/// The options of `understage run`.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct RunArgs {
+    /// Board
+    #[arg(long, value_name = "BOARD", default_value = "virt", value_parser = ["virt"], help_heading = "Machine")]
+    machine: String,
+    /// Give the CPUs EL2, so that a hypervisor can run
+    #[arg(long, value_name = "on|off", default_value = "on", value_parser = on_off,
+          action = clap::ArgAction::Set, help_heading = "Machine")]
+    virtualization: bool,
+    /// Version of the interrupt controller
+    #[arg(long, value_name = "VERSION", default_value = "3", value_parser = ["3"], help_heading = "Machine")]
+    gic_version: String,
+    /// Give the interrupt controller an ITS, so that PCIe functions can send MSIs
+    #[arg(long, value_name = "on|off", default_value = "on", value_parser = on_off,
+          action = clap::ArgAction::Set, help_heading = "Machine")]
+    its: bool,
+    /// Processor: cortex-a72 (Armv8.0), neoverse-n1 (Armv8.2, VHE) or max (all that is implemented)
+    #[arg(long, value_name = "MODEL", default_value = "max", value_parser = CpuModel::from_name,
+          help_heading = "Machine")]
+    cpu: CpuModel,
+    /// Number of CPUs, 1 to 8
+    #[arg(long, value_name = "CPUS", default_value = "1", value_parser = cpus, help_heading = "Machine")]
+    smp: u32,
+    /// RAM, with a unit: 512M, 2G
+    #[arg(long, value_name = "SIZE", default_value = "2G", value_parser = memory, help_heading = "Machine")]
+    memory: u64,
+
+    /// Kernel: an arm64 Image (plain, gzip or EFI zboot) or an ELF file
+    #[arg(long, value_name = "FILE", help_heading = "What runs")]
+    kernel: Option<PathBuf>,
+    /// Initial RAM disk of the kernel
+    #[arg(long, value_name = "FILE", help_heading = "What runs")]
+    initrd: Option<PathBuf>,
+    /// Command line of the kernel
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help_heading = "What runs")]
+    append: Option<String>,
+    /// Devicetree in place of the board's own; /chosen and /memory are brought up to date in it
+    #[arg(long, value_name = "FILE", help_heading = "What runs")]
+    dtb: Option<PathBuf>,
+    /// Firmware in flash bank 0, where the CPU then starts; the file is not changed
+    #[arg(long, value_name = "FILE", help_heading = "What runs")]
+    firmware: Option<PathBuf>,
+    /// Contents of flash bank 1 (variables of the firmware); written back unless readonly or snapshot
+    #[arg(long, value_name = "FILE[,readonly][,snapshot]", help_heading = "What runs")]
+    flash1: Option<String>,
+    /// Put a file into RAM: raw bytes at an address, or an ELF file, which is run if nothing else is (repeatable)
+    #[arg(long, value_name = "FILE[@ADDRESS]", help_heading = "What runs")]
+    load: Vec<String>,
+    /// Address at which CPU 0 starts
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_u64, help_heading = "What runs")]
+    entry: Option<u64>,
+
+    /// Add a virtio disk (repeatable): FILE[,format=raw|qcow2][,snapshot][,readonly][,bus=pci|mmio][,serial=TEXT]; a
+    /// comma in the file's name is written twice
+    #[arg(long, value_name = "FILE[,...]", help_heading = "Devices")]
+    disk: Vec<String>,
+    /// Where the serial port goes: stdio, null or file:PATH
+    #[arg(long, value_name = "WHERE", default_value = "stdio", help_heading = "Devices")]
+    serial: String,
+    /// Add a virtio console that goes to stdio, null or file:PATH
+    #[arg(long, value_name = "WHERE", help_heading = "Devices")]
+    virtio_console: Option<String>,
+    /// Add a virtio source of entropy
+    #[arg(long, help_heading = "Devices")]
+    rng: bool,
+
+    /// Write the devicetree to a file and do not run
+    #[arg(long, value_name = "FILE", help_heading = "Running")]
+    dump_dtb: Option<PathBuf>,
+    /// How instructions are executed
+    #[arg(long, value_name = "HOW", default_value = "interp", value_parser = ["interp"], help_heading = "Running")]
+    accel: String,
+    /// End when the guest asks for a reset
+    #[arg(long, help_heading = "Running")]
+    no_reboot: bool,
+    /// At the end, print a table of what the machine counted
+    #[arg(long, help_heading = "Running")]
+    stats: bool,
+    /// Log to standard error what FILTER selects, as 'info' or 'emu_devices=debug'
+    #[arg(long, value_name = "FILTER", help_heading = "Running")]
+    log: Option<String>,
+}
+
+fn cpus(text: &str) -> Result<u32, UserError> {
+    config::check_cpus(parse_u64(text)?.try_into().unwrap_or(u32::MAX))
+}
+
+fn memory(text: &str) -> Result<u64, UserError> {
+    config::check_memory(parse_size(text, None)?)
+}
+
+impl RunArgs {
+    /// The machine that the options describe.
+    pub fn into_config(self) -> Result<MachineConfig, UserError> {
+        let mut devices = Vec::new();
+        for text in &self.disk {
+            devices.push(disk(text)?);
+        }
+        let pci = |kind| Device { kind, bus: VirtioBus::Pci { slot: None }, access_platform: true };
+        if let Some(text) = &self.virtio_console {
+            devices.push(pci(DeviceKind::Console(backend("--virtio-console", text)?)));
+        }
+        if self.rng {
+            devices.push(pci(DeviceKind::Entropy));
+        }
+        let alone = self.kernel.is_none() && self.firmware.is_none() && self.entry.is_none();
+        let firmware = self.firmware.map(|f| Flash {
+            file: HostFile::new("--firmware", f),
+            readonly: false,
+            snapshot: true,
+        });
+        let config = MachineConfig {
+            virt: Virt {
+                virtualization: self.virtualization,
+                its: self.its,
+                highmem_ecam: true,
+                highmem_mmio: true,
+            },
+            cpu: self.cpu,
+            topology: Topology::flat(self.smp),
+            memory: self.memory,
+            kernel: self.kernel.map(|k| Kernel { file: HostFile::new("--kernel", k), raw_allowed: false }),
+            initrd: self.initrd.map(|f| HostFile::new("--initrd", f)),
+            append: self.append.map(|t| Given::new("--append", t)),
+            dtb: self.dtb.map(|f| HostFile::new("--dtb", f)),
+            flash: [firmware, self.flash1.as_deref().map(flash1).transpose()?],
+            blobs: self.load.iter().map(|text| blob(text, alone)).collect::<Result<_, _>>()?,
+            entry: self.entry,
+            devices,
+            serial: backend("--serial", &self.serial)?,
+            dump_dtb: self.dump_dtb.map(|f| HostFile::new("--dump-dtb", f)),
+            accel: Accel::Interp,
+            no_reboot: self.no_reboot,
+            stats: self.stats,
+            log: self.log,
+        };
+        config.check()?;
+        Ok(config)
+    }
+}
+
+/// A file name that opens an option with parts.
+fn leading_file(parts: &mut Parts) -> Result<HostFile, UserError> {
+    let option = parts.option();
+    let path = parts.take_first("file")?.ok_or_else(|| user_error!("{option} needs a file"))?;
+    Ok(HostFile::new(option, path))
+}
+
+fn disk(text: &str) -> Result<Device, UserError> {
+    let mut parts = Parts::split("--disk", text);
+    let file = leading_file(&mut parts)?;
+    let bus = match parts.take("bus")?.as_deref() {
+        None | Some("pci") => VirtioBus::Pci { slot: None },
+        Some("mmio") => VirtioBus::Mmio,
+        Some(other) => return Err(user_error!("there is no bus '{other}' for --disk (there are pci, mmio)")),
+    };
+    let disk = Disk {
+        file,
+        format: parts.take_with("format", DiskFormat::from_name)?,
+        readonly: parts.take_switch("readonly")?.unwrap_or(false),
+        snapshot: parts.take_switch("snapshot")?.unwrap_or(false),
+        serial: parts.take_with("serial", config::disk_serial)?.unwrap_or_default(),
+    };
+    parts.finish("a disk")?;
+    Ok(Device { kind: DeviceKind::Block(disk), bus, access_platform: true })
+}
+
+fn flash1(text: &str) -> Result<Flash, UserError> {
+    let mut parts = Parts::split("--flash1", text);
+    let flash = Flash {
+        file: leading_file(&mut parts)?,
+        readonly: parts.take_switch("readonly")?.unwrap_or(false),
+        snapshot: parts.take_switch("snapshot")?.unwrap_or(false),
+    };
+    parts.finish("a flash bank")?;
+    Ok(flash)
+}
+
+/// `FILE@ADDRESS` is raw; a file without an address is ELF, and runs if `alone`.
+fn blob(text: &str, alone: bool) -> Result<Blob, UserError> {
+    match text.rsplit_once('@') {
+        Some((path, address)) => {
+            let address = parse_u64(address).map_err(|e| user_error!("--load {text}: {e}"))?;
+            Ok(Blob::Raw { file: HostFile::new("--load", path), address })
+        }
+        None => Ok(Blob::Elf { file: HostFile::new("--load", text), run: alone }),
+    }
+}
+
+fn backend(option: &'static str, text: &str) -> Result<CharBackend, UserError> {
+    match text {
+        "stdio" => Ok(CharBackend::Stdio { escapes: true }),
+        "null" => Ok(CharBackend::Null),
+        _ => match text.strip_prefix("file:") {
+            Some(path) if !path.is_empty() => Ok(CharBackend::File(HostFile::new(option, path))),
+            _ => Err(user_error!("'{text}' given with {option} is none of stdio, null, file:PATH")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Request, parse};
+    use std::ffi::OsString;
+
+    fn run(line: &str) -> Result<MachineConfig, String> {
+        let args: Vec<OsString> =
+            ["understage", "run"].into_iter().chain(line.split(' ')).map(Into::into).collect();
+        match parse(&args) {
+            Ok(Request::Run(c)) => Ok(*c),
+            Ok(other) => panic!("{other:?}"),
+            Err(e) => Err(e.to_string()),
+        }
+    }
+
+    #[test]
+    fn a_full_machine() {
+        let c = run("--machine virt --virtualization off --gic-version 3 --cpu cortex-a72 --smp 4 --memory 512M \
+                     --kernel Image --initrd i.cpio --append console=ttyAMA0 --dtb a.dtb --flash1 vars,snapshot \
+                     --disk a,,b.img,format=raw,snapshot,bus=mmio,serial=S1 --disk c.qcow2,format=qcow2,readonly \
+                     --virtio-console file:log --rng --serial null --no-reboot --stats --log info \
+                     --load x.bin@0x48000000")
+        .unwrap();
+        assert!(!c.virt.virtualization && c.no_reboot && c.stats);
+        assert_eq!((c.cpu, c.topology.cpus(), c.memory), (CpuModel::CortexA72, 4, 512 << 20));
+        let first = Disk {
+            file: HostFile::new("", "a,b.img"),
+            format: Some(DiskFormat::Raw),
+            readonly: false,
+            snapshot: true,
+            serial: "S1".into(),
+        };
+        assert_eq!(c.devices[0].kind, DeviceKind::Block(first));
+        assert_eq!(c.devices[0].bus, VirtioBus::Mmio);
+        assert_eq!(c.devices.len(), 4);
+        assert_eq!(c.devices[2].kind, DeviceKind::Console(CharBackend::File(HostFile::new("", "log"))));
+        assert_eq!(c.devices[3].kind, DeviceKind::Entropy);
+        assert_eq!(c.blobs, [Blob::Raw { file: HostFile::new("", "x.bin"), address: 0x4800_0000 }]);
+        assert!(c.flash[1].as_ref().unwrap().snapshot);
+    }
+
+    #[test]
+    fn an_elf_runs_when_it_is_alone() {
+        let elf = |run| Blob::Elf { file: HostFile::new("", "p.elf"), run };
+        assert_eq!(run("--load p.elf").unwrap().blobs, [elf(true)]);
+        assert_eq!(run("--load p.elf --kernel k").unwrap().blobs, [elf(false)]);
+        assert_eq!(run("--load p.elf --entry 0x40000000").unwrap().blobs, [elf(false)]);
+    }
+
+    #[test]
+    fn refusals() {
+        let cases = [
+            (
+                "--cpu cortex-a53",
+                "there is no CPU model 'cortex-a53' (there are cortex-a72, neoverse-n1, max)",
+            ),
+            ("--smp 9", "a machine has 1 to 8 CPUs, not 9"),
+            ("--smp 0", "a machine has 1 to 8 CPUs, not 0"),
+            ("--memory 1000G", "more than the 255 GiB"),
+            ("--gic-version 2", "invalid value '2' for '--gic-version <VERSION>'"),
+            ("--accel kvm", "invalid value 'kvm' for '--accel <HOW>'"),
+            ("--kernel k --disk a,bus=usb", "there is no bus 'usb' for --disk (there are pci, mmio)"),
+            ("--kernel k --disk a,cache=none", "'cache=none' is not supported for a disk in --disk"),
+            ("--kernel k --disk format=raw", "--disk needs a file"),
+            ("--kernel k --disk a,serial=123456789012345678901", "longer than 20 bytes"),
+            ("--kernel k --serial tcp:1", "'tcp:1' given with --serial is none of stdio, null, file:PATH"),
+            ("--load a@b", "--load a@b: 'b' is not a number"),
+            ("--virtualization maybe", "'maybe' is neither 'on' nor 'off'"),
+            ("--append x", "--append needs a kernel"),
+            ("--load a.elf --load b.elf", "only one of the loaded ELF files can be run"),
+        ];
+        for (line, expected) in cases {
+            let e = run(line).unwrap_err();
+            assert!(e.contains(expected), "{line}: {e}");
+            assert!(!e.contains('\n'));
+        }
+    }
+}

@@ -1,0 +1,451 @@
+//! What machine to build, as plain data. Both command lines produce a [`MachineConfig`]; the loaders, the devicetree
+//! and the board read it and nothing else.
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use crate::error::UserError;
+use crate::number::show_size;
+use crate::user_error;
+
+/// A value and the option that gave it, which is only for messages: two are equal if their values are.
+#[derive(Clone, Debug)]
+pub struct Given<T> {
+    /// The value.
+    pub value: T,
+    /// The option's name, as `--disk`.
+    pub option: &'static str,
+}
+
+impl<T> Given<T> {
+    /// `value`, given with `option`.
+    pub fn new(option: &'static str, value: impl Into<T>) -> Self {
+        Self { value: value.into(), option }
+    }
+}
+
+impl<T: PartialEq> PartialEq for Given<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl<T: Eq> Eq for Given<T> {}
+
+impl<T> Deref for Given<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// A file of the host.
+pub type HostFile = Given<PathBuf>;
+
+impl HostFile {
+    /// How messages call the file: `'x.img' given with --disk`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        format!("'{}' given with {}", self.value.display(), self.option)
+    }
+    /// The path as messages show it.
+    #[must_use]
+    pub fn shown(&self) -> impl std::fmt::Display + '_ {
+        Path::display(&self.value)
+    }
+}
+
+/// The processor models.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CpuModel {
+    /// Armv8.0-A with the cryptographic extension; no VHE.
+    CortexA72,
+    /// Armv8.2-A and parts of later versions; VHE.
+    NeoverseN1,
+    /// Everything that is implemented.
+    Max,
+}
+
+impl CpuModel {
+    /// All models with their names on the command line.
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("cortex-a72", Self::CortexA72), ("neoverse-n1", Self::NeoverseN1), ("max", Self::Max)];
+
+    /// The model called `name`.
+    pub fn from_name(name: &str) -> Result<Self, UserError> {
+        let known = Self::NAMES.iter().find(|(n, _)| *n == name);
+        known.map(|(_, model)| *model).ok_or_else(|| {
+            let names: Vec<_> = Self::NAMES.iter().map(|(n, _)| *n).collect();
+            user_error!("there is no CPU model '{name}' (there are {})", names.join(", "))
+        })
+    }
+}
+
+/// How the CPUs are grouped; only the devicetree's `cpu-map` shows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Topology {
+    /// Sockets in the machine.
+    pub sockets: u32,
+    /// Clusters in a socket.
+    pub clusters: u32,
+    /// Cores in a cluster.
+    pub cores: u32,
+}
+
+impl Topology {
+    /// One socket with one cluster of `cores`.
+    #[must_use]
+    pub const fn flat(cores: u32) -> Self {
+        Self { sockets: 1, clusters: 1, cores }
+    }
+    /// CPUs in the machine.
+    #[must_use]
+    pub const fn cpus(self) -> u32 {
+        self.sockets.saturating_mul(self.clusters).saturating_mul(self.cores)
+    }
+}
+
+/// The options of the `virt` board.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Virt {
+    /// The CPUs have EL2.
+    pub virtualization: bool,
+    /// The GIC has an ITS, and PCIe functions have MSI-X.
+    pub its: bool,
+    /// The PCIe configuration space is the large one above 4 GiB.
+    pub highmem_ecam: bool,
+    /// There is a PCIe memory window above 4 GiB.
+    pub highmem_mmio: bool,
+}
+
+/// Format of a disk image.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DiskFormat {
+    /// The bytes of the disk.
+    Raw,
+    /// QEMU's copy-on-write format.
+    Qcow2,
+}
+
+impl DiskFormat {
+    /// The format called `name`.
+    pub fn from_name(name: &str) -> Result<Self, UserError> {
+        match name {
+            "raw" => Ok(Self::Raw),
+            "qcow2" => Ok(Self::Qcow2),
+            _ => Err(user_error!("there is no disk format '{name}' (there are raw, qcow2)")),
+        }
+    }
+}
+
+/// A disk's contents.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Disk {
+    /// The image.
+    pub file: HostFile,
+    /// Its format. Without one it is raw, and a file that looks like another format is refused.
+    pub format: Option<DiskFormat>,
+    /// The guest cannot write.
+    pub readonly: bool,
+    /// The guest's writes are kept in memory and lost at the end.
+    pub snapshot: bool,
+    /// What the device answers to VIRTIO_BLK_T_GET_ID; at most 20 bytes.
+    pub serial: String,
+}
+
+/// Where the bytes of a character device go and come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CharBackend {
+    /// The terminal, or whatever standard input and output are.
+    Stdio {
+        /// Ctrl-A is the escape key, and Ctrl-C goes to the guest; otherwise Ctrl-C ends the machine.
+        escapes: bool,
+    },
+    /// Output is dropped; there is no input.
+    Null,
+    /// Output goes to a file, which is emptied first; there is no input.
+    File(HostFile),
+}
+
+impl CharBackend {
+    /// True for the backend that there can only be one of.
+    #[must_use]
+    pub fn is_stdio(&self) -> bool {
+        matches!(self, Self::Stdio { .. })
+    }
+}
+
+/// The transport of a virtio device.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum VirtioBus {
+    /// A function of the PCIe root bus, in this slot or in the first free one.
+    Pci {
+        /// Device number, 1 to 31.
+        slot: Option<u8>,
+    },
+    /// One of the board's virtio-mmio transports.
+    Mmio,
+}
+
+/// What a virtio device does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DeviceKind {
+    /// virtio-blk.
+    Block(Disk),
+    /// virtio-rng.
+    Entropy,
+    /// virtio-console with one port.
+    Console(CharBackend),
+}
+
+/// One virtio device.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Device {
+    /// What it does.
+    pub kind: DeviceKind,
+    /// Where it is.
+    pub bus: VirtioBus,
+    /// It offers VIRTIO_F_ACCESS_PLATFORM: its addresses are what the platform's IOMMU translates.
+    pub access_platform: bool,
+}
+
+/// The contents of a flash bank.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Flash {
+    /// The image.
+    pub file: HostFile,
+    /// The guest cannot program the flash.
+    pub readonly: bool,
+    /// What the guest programs is lost at the end; otherwise it is written to the file.
+    pub snapshot: bool,
+}
+
+/// Something put into RAM before the machine starts, beside the kernel.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Blob {
+    /// The bytes of a file, at this address.
+    Raw {
+        /// The file.
+        file: HostFile,
+        /// Physical address.
+        address: u64,
+    },
+    /// The segments of an ELF file, at their physical addresses.
+    Elf {
+        /// The file.
+        file: HostFile,
+        /// Execution starts at its entry point.
+        run: bool,
+    },
+    /// A value in memory.
+    Data {
+        /// The bytes.
+        bytes: Vec<u8>,
+        /// Physical address.
+        address: u64,
+    },
+}
+
+/// The kernel that the machine boots.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kernel {
+    /// The file: an arm64 `Image` (also compressed) or an ELF file.
+    pub file: HostFile,
+    /// A file of no known format is taken as code to be put 512 KiB into RAM, rather than refused.
+    pub raw_allowed: bool,
+}
+
+/// How instructions are executed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Accel {
+    /// The interpreter.
+    Interp,
+}
+
+/// A machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MachineConfig {
+    /// Board options.
+    pub virt: Virt,
+    /// Processor model.
+    pub cpu: CpuModel,
+    /// Processors.
+    pub topology: Topology,
+    /// RAM in bytes.
+    pub memory: u64,
+    /// Kernel.
+    pub kernel: Option<Kernel>,
+    /// Initial RAM disk.
+    pub initrd: Option<HostFile>,
+    /// Kernel command line.
+    pub append: Option<Given<String>>,
+    /// Devicetree in place of the board's own.
+    pub dtb: Option<HostFile>,
+    /// Flash banks 0 and 1. With bank 0 the CPU starts at its first byte.
+    pub flash: [Option<Flash>; 2],
+    /// More to load.
+    pub blobs: Vec<Blob>,
+    /// Where CPU 0 starts, whatever was loaded.
+    pub entry: Option<u64>,
+    /// Virtio devices in the order in which they get their places.
+    pub devices: Vec<Device>,
+    /// The PL011's other end.
+    pub serial: CharBackend,
+    /// Write the devicetree to this file instead of running.
+    pub dump_dtb: Option<HostFile>,
+    /// Executor.
+    pub accel: Accel,
+    /// A reset by the guest ends the machine.
+    pub no_reboot: bool,
+    /// Print what the machine counted when it ends.
+    pub stats: bool,
+    /// Filter of the log on standard error.
+    pub log: Option<String>,
+}
+
+/// The most CPUs that a machine has.
+pub const MAX_CPUS: u32 = 8;
+/// The most RAM: it ends below the first region above 4 GiB of the board's map.
+pub const MAX_MEMORY: u64 = 255 << 30;
+/// RAM is a multiple of this.
+pub const MEMORY_GRANULE: u64 = 1 << 20;
+
+impl Default for MachineConfig {
+    fn default() -> Self {
+        Self {
+            virt: Virt { virtualization: true, its: true, highmem_ecam: true, highmem_mmio: true },
+            cpu: CpuModel::Max,
+            topology: Topology::flat(1),
+            memory: 2 << 30,
+            kernel: None,
+            initrd: None,
+            append: None,
+            dtb: None,
+            flash: [None, None],
+            blobs: Vec::new(),
+            entry: None,
+            devices: Vec::new(),
+            serial: CharBackend::Stdio { escapes: true },
+            dump_dtb: None,
+            accel: Accel::Interp,
+            no_reboot: false,
+            stats: false,
+            log: None,
+        }
+    }
+}
+
+/// Whether `bytes` can be the RAM of a machine.
+pub fn check_memory(bytes: u64) -> Result<u64, UserError> {
+    if bytes == 0 || bytes % MEMORY_GRANULE != 0 {
+        return Err(user_error!("{} of RAM is not a whole number of MiB", show_size(bytes)));
+    }
+    if bytes > MAX_MEMORY {
+        return Err(user_error!(
+            "{} of RAM is more than the {} that the board takes",
+            show_size(bytes),
+            show_size(MAX_MEMORY)
+        ));
+    }
+    Ok(bytes)
+}
+
+/// A disk's serial number: what virtio-blk can answer (virtio 1.2, 5.2.6, VIRTIO_BLK_T_GET_ID).
+pub fn disk_serial(text: &str) -> Result<String, UserError> {
+    match text.len() {
+        0..=20 => Ok(text.to_owned()),
+        _ => Err(user_error!("the serial number '{text}' is longer than 20 bytes")),
+    }
+}
+
+/// Whether a machine can have `n` CPUs.
+pub fn check_cpus(n: u32) -> Result<u32, UserError> {
+    match n {
+        1..=MAX_CPUS => Ok(n),
+        _ => Err(user_error!("a machine has 1 to {MAX_CPUS} CPUs, not {n}")),
+    }
+}
+
+impl MachineConfig {
+    /// The rules that concern several options at once. Both command lines end with this.
+    pub fn check(&self) -> Result<(), UserError> {
+        if self.kernel.is_none() {
+            let orphan = self.initrd.as_ref().map(|f| f.option).or(self.append.as_ref().map(|a| a.option));
+            if let Some(option) = orphan {
+                return Err(user_error!("{option} needs a kernel to hand it to"));
+            }
+        }
+        let consoles = self.devices.iter().filter_map(|d| match &d.kind {
+            DeviceKind::Console(c) => Some(c),
+            _ => None,
+        });
+        if consoles.chain([&self.serial]).filter(|c| c.is_stdio()).count() > 1 {
+            return Err(user_error!("only one of the serial port and the virtio consoles can be on stdio"));
+        }
+        let runs = self.kernel.is_some()
+            || self.flash[0].is_some()
+            || self.entry.is_some()
+            || self.blobs.iter().any(|b| matches!(b, Blob::Elf { run: true, .. }));
+        let programs = self.blobs.iter().filter(|b| matches!(b, Blob::Elf { run: true, .. }));
+        if programs.count() > 1 && self.entry.is_none() {
+            return Err(user_error!(
+                "only one of the loaded ELF files can be run: say where to start with an entry point"
+            ));
+        }
+        if !runs && self.dump_dtb.is_none() {
+            return Err(user_error!("there is nothing to run: give a kernel, firmware, or an entry point"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kernel() -> Option<Kernel> {
+        Some(Kernel { file: HostFile::new("--kernel", "Image"), raw_allowed: false })
+    }
+
+    fn refusal(config: MachineConfig) -> String {
+        config.check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn rules_across_options() {
+        let none = MachineConfig::default();
+        assert_eq!(
+            refusal(none.clone()),
+            "there is nothing to run: give a kernel, firmware, or an entry point"
+        );
+        let initrd = Some(HostFile::new("--initrd", "i"));
+        assert_eq!(
+            refusal(MachineConfig { initrd, ..none.clone() }),
+            "--initrd needs a kernel to hand it to"
+        );
+        let stdio = CharBackend::Stdio { escapes: true };
+        let bus = VirtioBus::Pci { slot: None };
+        let devices = vec![Device { kind: DeviceKind::Console(stdio), bus, access_platform: true }];
+        assert_eq!(
+            refusal(MachineConfig { kernel: kernel(), devices, ..none.clone() }),
+            "only one of the serial port and the virtio consoles can be on stdio"
+        );
+        assert_eq!(MachineConfig { kernel: kernel(), ..none.clone() }.check(), Ok(()));
+        let dump_dtb = Some(HostFile::new("--dump-dtb", "x"));
+        assert_eq!(MachineConfig { dump_dtb, ..none }.check(), Ok(()));
+    }
+
+    #[test]
+    fn limits() {
+        assert!(check_memory(2 << 30).is_ok());
+        assert_eq!(check_memory(4096).unwrap_err().to_string(), "4 KiB of RAM is not a whole number of MiB");
+        assert!(check_memory(256 << 30).unwrap_err().to_string().contains("255 GiB"));
+        assert_eq!(check_cpus(9).unwrap_err().to_string(), "a machine has 1 to 8 CPUs, not 9");
+    }
+
+    #[test]
+    fn the_option_is_only_for_messages() {
+        assert_eq!(HostFile::new("--disk", "a"), HostFile::new("-drive", "a"));
+        assert_eq!(HostFile::new("--disk", "a").describe(), "'a' given with --disk");
+    }
+}

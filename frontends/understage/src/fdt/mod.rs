@@ -1,0 +1,16 @@
+//! Devicetrees (Devicetree Specification 0.4): a tree that can be built, read from a blob, changed and written.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`tree`] | nodes and properties, and writing them (with vm-fdt) |
+//! | [`read`] | reading a blob, which is not trusted |
+//! | [`virt`] | the devicetree of the `virt` board |
+//! | [`boot`] | what a loader puts into any devicetree: `/chosen` and `/memory` |
+
+pub mod boot;
+pub mod read;
+pub mod tree;
+pub mod virt;
+
+pub use boot::{BootInfo, Seeds};
+pub use tree::{Node, Tree};

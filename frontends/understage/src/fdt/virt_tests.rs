@@ -1,0 +1,152 @@
+use super::*;
+use crate::fdt::read;
+use crate::fdt::{BootInfo, Seeds};
+
+fn config() -> MachineConfig {
+    MachineConfig { topology: Topology::flat(2), memory: 4 << 30, ..MachineConfig::default() }
+}
+
+/// The tree as a guest would see it: written, and read back.
+fn tree(config: &MachineConfig) -> Node {
+    let mut tree = build(config, CpuTraits::of(config.cpu));
+    let memory = Range { base: map::RAM_BASE, size: config.memory };
+    let seeds = Seeds { rng: [1; 32], kaslr: 2 };
+    BootInfo { memory, bootargs: None, initrd: None, seeds }.apply(&mut tree).unwrap();
+    read::read(&tree.to_blob().unwrap()).unwrap().root
+}
+
+fn cells(root: &Node, path: &str, name: &str) -> Vec<u32> {
+    let node = root.find(path).unwrap_or_else(|| panic!("no node {path}"));
+    node.get_cells(name).unwrap_or_else(|| panic!("no {name} in {path}"))
+}
+
+/// Node, property and cells, as the board that we follow has them.
+const FACTS: &[(&str, &str, &[u32])] = &[
+    ("memory@40000000", "reg", &[0, 0x4000_0000, 1, 0]),
+    ("psci", "cpu_on", &[0xc400_0003]),
+    ("psci", "cpu_off", &[0x8400_0002]),
+    ("platform-bus@c000000", "ranges", &[0, 0, 0x0c00_0000, 0x0200_0000]),
+    ("fw-cfg@9020000", "reg", &[0, 0x0902_0000, 0, 0x18]),
+    ("virtio_mmio@a000000", "interrupts", &[0, 0x10, 1]),
+    ("virtio_mmio@a000000", "reg", &[0, 0x0a00_0000, 0, 0x200]),
+    ("virtio_mmio@a003e00", "interrupts", &[0, 0x2f, 1]),
+    ("pl061@9030000", "interrupts", &[0, 7, 4]),
+    ("pl061@9030000", "reg", &[0, 0x0903_0000, 0, 0x1000]),
+    ("pl031@9010000", "interrupts", &[0, 2, 4]),
+    ("pl031@9010000", "reg", &[0, 0x0901_0000, 0, 0x1000]),
+    ("pl011@9000000", "interrupts", &[0, 1, 4]),
+    ("pl011@9000000", "reg", &[0, 0x0900_0000, 0, 0x1000]),
+    ("pcie@10000000", "reg", &[0x40, 0x1000_0000, 0, 0x1000_0000]),
+    ("pcie@10000000", "bus-range", &[0, 0xff]),
+    ("pcie@10000000", "interrupt-map-mask", &[0x1800, 0, 0, 7]),
+    (
+        "pcie@10000000",
+        "ranges",
+        &[
+            0x0100_0000,
+            0,
+            0,
+            0,
+            0x3eff_0000,
+            0,
+            0x1_0000,
+            0x0200_0000,
+            0,
+            0x1000_0000,
+            0,
+            0x1000_0000,
+            0,
+            0x2eff_0000,
+            0x0300_0000,
+            0x80,
+            0,
+            0x80,
+            0,
+            0x80,
+            0,
+        ],
+    ),
+    ("pmu", "interrupts", &[1, 7, 4]),
+    ("intc@8000000", "interrupts", &[1, 9, 4]),
+    ("intc@8000000", "reg", &[0, 0x0800_0000, 0, 0x1_0000, 0, 0x080a_0000, 0, 0xf6_0000]),
+    ("intc@8000000/its@8080000", "reg", &[0, 0x0808_0000, 0, 0x2_0000]),
+    ("flash@0", "reg", &[0, 0, 0, 0x0400_0000, 0, 0x0400_0000, 0, 0x0400_0000]),
+    ("cpus/cpu@1", "reg", &[1]),
+    ("timer", "interrupts", &[1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4, 1, 12, 4]),
+    ("apb-pclk", "clock-frequency", &[24_000_000]),
+    ("gpio-keys/poweroff", "linux,code", &[0x74]),
+];
+
+#[test]
+fn addresses_and_interrupts() {
+    let root = tree(&config());
+    for (path, name, expected) in FACTS {
+        assert_eq!(cells(&root, path, name), *expected, "{path} {name}");
+    }
+    let chosen = root.find("chosen").unwrap();
+    assert_eq!(chosen.get_str("stdout-path"), Some("/pl011@9000000"));
+    assert_eq!(root.find("aliases").unwrap().get_str("serial0"), Some("/pl011@9000000"));
+    assert!(chosen.get("rng-seed").is_some() && chosen.get("kaslr-seed").is_some());
+    let transports = root.children.iter().filter(|n| n.name.starts_with("virtio_mmio@"));
+    assert_eq!(transports.count(), 32);
+}
+
+#[test]
+fn handles_lead_where_they_should() {
+    let root = tree(&config());
+    let handle = |path: &str| cells(&root, path, "phandle")[0];
+    let gic = handle("intc@8000000");
+    assert_eq!(cells(&root, "", "interrupt-parent"), [gic]);
+    assert_eq!(cells(&root, "pcie@10000000", "msi-map")[1], handle("intc@8000000/its@8080000"));
+    assert_eq!(cells(&root, "pl011@9000000", "clocks"), [handle("apb-pclk"); 2]);
+    assert_eq!(cells(&root, "gpio-keys/poweroff", "gpios"), [handle("pl061@9030000"), 3, 0]);
+    assert_eq!(cells(&root, "cpus/cpu-map/socket0/cluster0/core1", "cpu"), [handle("cpus/cpu@1")]);
+    // Device 1, INTB is SPI 5.
+    let rows = cells(&root, "pcie@10000000", "interrupt-map");
+    assert_eq!(rows.len(), 160);
+    assert_eq!(rows[50..60], [0x800, 0, 0, 2, gic, 0, 0, 0, 5, 4]);
+}
+
+#[test]
+fn options_show() {
+    let root = tree(&config());
+    assert_eq!(root.find("psci").unwrap().get_str("method"), Some("smc"));
+    let mut without = config();
+    without.virt.virtualization = false;
+    without.virt.its = false;
+    without.virt.highmem_ecam = false;
+    without.virt.highmem_mmio = false;
+    without.cpu = CpuModel::CortexA72;
+    without.topology = Topology { sockets: 2, clusters: 1, cores: 2 };
+    let root = tree(&without);
+    assert_eq!(root.find("psci").unwrap().get_str("method"), Some("hvc"));
+    assert!(root.find("intc@8000000/its@8080000").is_none());
+    assert!(root.find("intc@8000000").unwrap().get("interrupts").is_none());
+    let pcie = root.find("pcie@10000000").unwrap();
+    assert!(pcie.get("msi-map").is_none());
+    assert_eq!(pcie.get_cells("reg").unwrap(), [0, 0x3f00_0000, 0, 0x100_0000]);
+    assert_eq!(pcie.get_cells("bus-range").unwrap(), [0, 15]);
+    assert_eq!(pcie.get_cells("ranges").unwrap().len(), 14);
+    assert_eq!(cells(&root, "timer", "interrupts").len(), 12);
+    assert_eq!(root.find("cpus/cpu@0").unwrap().get_str("compatible"), Some("arm,cortex-a72"));
+    let last = cells(&root, "cpus/cpu-map/socket1/cluster0/core1", "cpu");
+    assert_eq!(last, cells(&root, "cpus/cpu@3", "phandle"));
+    let no_pmu = build(&config(), CpuTraits { pmu: false, ..CpuTraits::of(CpuModel::Max) });
+    assert!(no_pmu.root.find("pmu").is_none());
+}
+
+/// If there is a devicetree compiler on this host, it has nothing to say about the tree.
+#[test]
+fn dtc_has_no_complaint() {
+    use std::process::Command;
+    if Command::new("dtc").arg("--version").output().is_err() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("virt.dtb");
+    std::fs::write(&path, build(&config(), CpuTraits::of(CpuModel::Max)).to_blob().unwrap()).unwrap();
+    let out =
+        Command::new("dtc").args(["-I", "dtb", "-O", "dts", "-o", "/dev/null"]).arg(&path).output().unwrap();
+    let errors = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success() && !errors.contains("ERROR"), "{errors}");
+}

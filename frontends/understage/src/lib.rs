@@ -1,0 +1,82 @@
+//! Understage: a full-system AArch64 machine that runs unmodified hypervisors and their guests.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`cli`], [`qemu`] | the two spellings of the command line; both give a [`config::MachineConfig`] |
+//! | [`config`] | what machine to build, as plain data |
+//! | [`load`] | from files to what is in RAM and flash at the start |
+//! | [`fdt`] | devicetrees: the board's own, and changing a given one |
+//! | [`board`] | the memory map, and who is plugged in where |
+//! | [`terminal`] | the user's terminal and the other ends of serial ports |
+
+#![forbid(unsafe_code)]
+
+pub mod board;
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod fdt;
+pub mod keyval;
+pub mod load;
+pub mod number;
+pub mod qemu;
+pub mod terminal;
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::ExitCode;
+
+use config::MachineConfig;
+use error::{STATUS_USAGE, UserError};
+
+/// The name under which the program takes QEMU's options.
+const QEMU_NAME: &str = "qemu-system-aarch64";
+
+/// The whole program; `args` includes its name.
+#[must_use]
+pub fn main(args: Vec<OsString>) -> ExitCode {
+    match dispatch(&args) {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("understage: {e}");
+            ExitCode::from(STATUS_USAGE)
+        }
+    }
+}
+
+fn dispatch(args: &[OsString]) -> Result<ExitCode, UserError> {
+    let called = args.first().and_then(|a| Path::new(a).file_name());
+    if called == Some(OsStr::new(QEMU_NAME)) {
+        return qemu_spelling(&args[1..]);
+    }
+    match cli::parse(args)? {
+        cli::Request::Run(config) => run(&config),
+        cli::Request::Qemu(options) => qemu_spelling(&options),
+        cli::Request::Tour => Err(user_error!("the tour is not in this build")),
+        cli::Request::Print(text) => print(&text),
+    }
+}
+
+fn qemu_spelling(options: &[OsString]) -> Result<ExitCode, UserError> {
+    match qemu::parse(options)? {
+        qemu::Request::Run(config) => run(&config),
+        qemu::Request::Print(text) => print(&text),
+    }
+}
+
+fn print(text: &str) -> Result<ExitCode, UserError> {
+    print!("{text}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds the machine and runs it to its end.
+fn run(config: &MachineConfig) -> Result<ExitCode, UserError> {
+    let seeds = fdt::Seeds::from_host()
+        .map_err(|e| user_error!("cannot get random numbers from /dev/urandom: {}", error::reason(&e)))?;
+    let plan = load::plan(config, fdt::virt::CpuTraits::of(config.cpu), seeds)?;
+    if let Some(file) = &config.dump_dtb {
+        load::plan::dump(&plan.dtb, file)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(user_error!("this build has no processor: it can only write devicetrees (--dump-dtb)"))
+}

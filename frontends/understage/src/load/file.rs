@@ -1,0 +1,91 @@
+//! Reading files of the host.
+
+use std::fs::File;
+use std::io::Read;
+
+use crate::config::{Disk, DiskFormat, HostFile};
+use crate::error::{UserError, reason};
+use crate::number::show_size;
+use crate::user_error;
+
+/// Opens a file for reading; a directory is refused here rather than at the first read.
+pub fn open(file: &HostFile) -> Result<File, UserError> {
+    let handle = File::open(&file.value)
+        .map_err(|e| user_error!("cannot open {}: {}", file.describe(), reason(&e)))?;
+    match handle.metadata() {
+        Ok(m) if m.is_dir() => Err(user_error!("cannot open {}: it is a directory", file.describe())),
+        _ => Ok(handle),
+    }
+}
+
+/// Reads a file of at most `limit` bytes; `place` says what the limit is the size of.
+pub fn read(file: &HostFile, limit: u64, place: &str) -> Result<Vec<u8>, UserError> {
+    let mut bytes = Vec::new();
+    let read = open(file)?.take(limit.saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(|e| user_error!("cannot read {}: {}", file.describe(), reason(&e)))?;
+    if bytes.len() as u64 > limit {
+        return Err(user_error!("{} is larger than {place} ({})", file.describe(), show_size(limit)));
+    }
+    Ok(bytes)
+}
+
+/// The first bytes of a file, up to `N`.
+pub fn head<const N: usize>(file: &HostFile) -> Result<Vec<u8>, UserError> {
+    let mut bytes = Vec::new();
+    let read = open(file)?.take(N as u64).read_to_end(&mut bytes);
+    read.map_err(|e| user_error!("cannot read {}: {}", file.describe(), reason(&e)))?;
+    Ok(bytes)
+}
+
+/// The format of a disk image: what the user said, or raw. A guest can write any bytes to a raw disk, so an image is
+/// never taken for another format because of its contents; one that looks like it is refused.
+pub fn disk_format(disk: &Disk) -> Result<DiskFormat, UserError> {
+    if let Some(format) = disk.format {
+        return Ok(format);
+    }
+    if head::<4>(&disk.file)? == *b"QFI\xfb" {
+        return Err(user_error!(
+            "{} looks like qcow2: say format=qcow2, or format=raw if it is not",
+            disk.file.describe()
+        ));
+    }
+    Ok(DiskFormat::Raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn disk(path: &Path) -> Disk {
+        let file = HostFile::new("--disk", path);
+        Disk { file, format: None, readonly: false, snapshot: false, serial: String::new() }
+    }
+
+    #[test]
+    fn errors_name_file_and_option() {
+        let dir = tempfile::tempdir().unwrap();
+        let e = read(&HostFile::new("--disk", "/no/x.img"), 1, "it").unwrap_err();
+        assert_eq!(e.to_string(), "cannot open '/no/x.img' given with --disk: No such file or directory");
+        let e = open(&HostFile::new("--disk", dir.path())).unwrap_err();
+        assert!(e.to_string().ends_with("it is a directory"));
+        let path = dir.path().join("f");
+        std::fs::write(&path, [0; 5]).unwrap();
+        let file = HostFile::new("--firmware", path.clone());
+        assert_eq!(read(&file, 5, "flash").unwrap(), [0; 5]);
+        let e = read(&file, 4, "a flash bank").unwrap_err().to_string();
+        assert!(e.ends_with("is larger than a flash bank (4 bytes)"), "{e}");
+    }
+
+    #[test]
+    fn formats_are_not_guessed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("d");
+        std::fs::write(&path, b"QFI\xfb....").unwrap();
+        assert!(disk_format(&disk(&path)).unwrap_err().to_string().contains("say format=qcow2"));
+        let named = Disk { format: Some(DiskFormat::Qcow2), ..disk(&path) };
+        assert_eq!(disk_format(&named), Ok(DiskFormat::Qcow2));
+        std::fs::write(&path, b"MBR").unwrap();
+        assert_eq!(disk_format(&disk(&path)), Ok(DiskFormat::Raw));
+    }
+}

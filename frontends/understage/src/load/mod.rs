@@ -1,0 +1,22 @@
+//! Loading: from files to what is in RAM and flash when the machine starts, and where CPU 0 begins.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`file`] | reading files of the host |
+//! | [`image`] | arm64 `Image`, plain and compressed |
+//! | [`elf`] | ELF programs |
+//! | [`layout`] | who gets which part of RAM |
+//! | [`plan`] | all of it together |
+//!
+//! # Invariant
+//! A [`Plan`] is plain data and complete before anything is built: a user's mistake is found while nothing has run and
+//! nothing has been written.
+
+pub mod elf;
+pub mod file;
+pub mod image;
+pub mod layout;
+pub mod plan;
+
+pub use elf::is_elf;
+pub use plan::{Boot, FwCfgItem, Plan, Segment, plan};

@@ -1,0 +1,291 @@
+//! What is in RAM and flash when the machine starts.
+//!
+//! The addresses are those that QEMU's `virt` uses, because images exist that were linked for them: a kernel 2 MiB
+//! into RAM or where its header says, the initial RAM disk 128 MiB (or half of a smaller RAM) into it, and the devicetree
+//! behind that. Where something else is in the way, they move.
+
+use emu_core::ram::GuestRam;
+
+use super::layout::Layout;
+use super::{elf, file, image};
+use crate::board::map::{self, Range};
+use crate::config::{Blob, Flash, HostFile, Kernel, MachineConfig};
+use crate::error::{UserError, reason};
+use crate::fdt::virt::CpuTraits;
+use crate::fdt::{self, BootInfo, Seeds, Tree};
+use crate::number::show_size;
+use crate::user_error;
+
+const MIB: u64 = 1 << 20;
+
+/// Bytes that go to a place in RAM.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Segment {
+    /// Physical address.
+    pub address: u64,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// Bytes in memory, at least `bytes.len()`: the rest is zero, or the program's business.
+    pub size: u64,
+    /// What it is, for messages.
+    pub what: String,
+}
+
+/// The state in which CPU 0 starts; all that is not named here has its reset value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Boot {
+    /// Address of the first instruction.
+    pub entry_pc: u64,
+    /// X0: for a kernel, the devicetree's address.
+    pub x0: u64,
+    /// X1, 0 for a kernel.
+    pub x1: u64,
+    /// X2, 0 for a kernel.
+    pub x2: u64,
+    /// X3, 0 for a kernel.
+    pub x3: u64,
+    /// Exception level: the highest that there is.
+    pub el: u8,
+}
+
+/// An item of fw_cfg, by its selector.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FwCfgItem {
+    /// Selector.
+    pub key: u16,
+    /// Contents.
+    pub bytes: Vec<u8>,
+}
+
+/// Selectors of fw_cfg for what firmware hands to a kernel (QEMU, docs/specs/fw_cfg.rst and its register list).
+pub mod fw_cfg_key {
+    /// Number of CPUs, 16 bits.
+    pub const NB_CPUS: u16 = 0x05;
+    /// Size of the kernel, 32 bits.
+    pub const KERNEL_SIZE: u16 = 0x08;
+    /// Size of the initial RAM disk, 32 bits.
+    pub const INITRD_SIZE: u16 = 0x0b;
+    /// The kernel.
+    pub const KERNEL_DATA: u16 = 0x11;
+    /// The initial RAM disk.
+    pub const INITRD_DATA: u16 = 0x12;
+    /// Size of the command line with its NUL, 32 bits.
+    pub const CMDLINE_SIZE: u16 = 0x14;
+    /// The command line with its NUL.
+    pub const CMDLINE_DATA: u16 = 0x15;
+}
+
+/// Everything that loading decides.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// What goes into RAM at every reset, the devicetree among it.
+    pub segments: Vec<Segment>,
+    /// What the flash banks contain: at most a bank's size.
+    pub flash: [Option<Vec<u8>>; 2],
+    /// What fw_cfg has beside what every board has.
+    pub fw_cfg: Vec<FwCfgItem>,
+    /// The devicetree.
+    pub dtb: Vec<u8>,
+    /// Where CPU 0 starts; `None` if there is nothing to run, which only a dump of the devicetree allows.
+    pub boot: Option<Boot>,
+}
+
+impl Plan {
+    /// Puts the segments into the board's RAM.
+    pub fn fill(&self, ram: &GuestRam) -> Result<(), UserError> {
+        for s in &self.segments {
+            let offset = s.address.checked_sub(map::RAM_BASE);
+            let written = offset.and_then(|o| ram.write(o, &s.bytes));
+            written.ok_or_else(|| user_error!("{} at {:#x} is outside of RAM", s.what, s.address))?;
+        }
+        Ok(())
+    }
+}
+
+/// The kernel as it will be in memory.
+struct LoadedKernel {
+    segments: Vec<Segment>,
+    entry: u64,
+}
+
+/// Reads all files and decides where everything goes.
+pub fn plan(config: &MachineConfig, cpu: CpuTraits, seeds: Seeds) -> Result<Plan, UserError> {
+    let ram = Range { base: map::RAM_BASE, size: config.memory };
+    let mut layout = Layout::new(ram);
+    let mut segments = Vec::new();
+    let mut blob_entry = None;
+    for blob in &config.blobs {
+        let (loaded, entry) = load_blob(blob, ram)?;
+        segments.extend(loaded);
+        blob_entry = blob_entry.or(entry);
+    }
+    let flash = [read_flash(config.flash[0].as_ref())?, read_flash(config.flash[1].as_ref())?];
+    let has_firmware = flash[0].is_some();
+
+    let mut fw_cfg = vec![FwCfgItem {
+        key: fw_cfg_key::NB_CPUS,
+        bytes: (config.topology.cpus() as u16).to_le_bytes().to_vec(),
+    }];
+    let mut kernel_entry = None;
+    let mut initrd_bytes = None;
+    if has_firmware {
+        fw_cfg.extend(kernel_by_fw_cfg(config, ram)?);
+    } else {
+        if let Some(kernel) = &config.kernel {
+            let kernel = load_kernel(kernel, ram)?;
+            kernel_entry = Some(kernel.entry);
+            segments.extend(kernel.segments);
+        }
+        initrd_bytes = config.initrd.as_ref().map(|f| read_for_ram(f, ram)).transpose()?;
+    }
+    for s in &segments {
+        layout.take(&s.what, s.address, s.size)?;
+    }
+
+    // Everything with a fixed place has it now; the rest goes around.
+    let preferred = ram.base + (ram.size / 2).min(128 * MIB);
+    let mut initrd = None;
+    if let Some((bytes, file)) = initrd_bytes.zip(config.initrd.as_ref()) {
+        let what = format!("the initial RAM disk {}", file.describe());
+        let range = layout.place(&what, bytes.len() as u64, preferred, 4096)?;
+        initrd = Some(range);
+        segments.push(Segment { address: range.base, size: range.size, bytes, what });
+    }
+    let dtb = devicetree(
+        config,
+        cpu,
+        BootInfo { memory: ram, bootargs: config.append.as_ref().map(|a| a.value.clone()), initrd, seeds },
+    )?;
+    let near = match (kernel_entry, initrd) {
+        (None, _) => ram.base,
+        (_, Some(initrd)) => initrd.end().next_multiple_of(2 * MIB),
+        (_, None) => preferred,
+    };
+    let what = "the devicetree".to_owned();
+    let dtb_range = layout.place(&what, dtb.len() as u64, near, dtb_alignment(dtb.len())?)?;
+    segments.push(Segment { address: dtb_range.base, size: dtb_range.size, bytes: dtb.clone(), what });
+
+    let entry = config.entry.or(blob_entry).or(has_firmware.then_some(map::FLASH0.base)).or(kernel_entry);
+    let el = if config.virt.virtualization { 2 } else { 1 };
+    let boot = entry.map(|entry_pc| Boot {
+        entry_pc,
+        // Firmware finds the devicetree at the start of RAM, and is given nothing.
+        x0: if has_firmware { 0 } else { dtb_range.base },
+        x1: 0,
+        x2: 0,
+        x3: 0,
+        el,
+    });
+    Ok(Plan { segments, flash, fw_cfg, dtb, boot })
+}
+
+/// A devicetree must not cross a 2 MiB boundary (booting.rst): it is aligned to a power of two that holds it.
+fn dtb_alignment(len: usize) -> Result<u64, UserError> {
+    match (len as u64).next_power_of_two() {
+        align if align <= 2 * MIB => Ok(align.max(64 << 10)),
+        _ => Err(user_error!(
+            "the devicetree has {}, more than the 2 MiB that a kernel takes",
+            show_size(len as u64)
+        )),
+    }
+}
+
+fn read_for_ram(file: &HostFile, ram: Range) -> Result<Vec<u8>, UserError> {
+    file::read(file, ram.size, "the RAM")
+}
+
+fn read_flash(flash: Option<&Flash>) -> Result<Option<Vec<u8>>, UserError> {
+    flash.map(|f| file::read(&f.file, map::FLASH0.size, "a flash bank")).transpose()
+}
+
+fn load_blob(blob: &Blob, ram: Range) -> Result<(Vec<Segment>, Option<u64>), UserError> {
+    let one = |bytes: Vec<u8>, address: u64, what: String| {
+        (vec![Segment { address, size: bytes.len() as u64, bytes, what }], None)
+    };
+    Ok(match blob {
+        Blob::Raw { file, address } => one(read_for_ram(file, ram)?, *address, file.describe()),
+        Blob::Data { bytes, address } => one(bytes.clone(), *address, "the data of a loader".into()),
+        Blob::Elf { file, run } => {
+            // Symbols and debugging information may make the file larger than RAM.
+            let program = elf::parse(&file::read(file, 4 << 30, "what can be loaded")?, file)?;
+            (program.segments, run.then_some(program.entry))
+        }
+    })
+}
+
+fn load_kernel(kernel: &Kernel, ram: Range) -> Result<LoadedKernel, UserError> {
+    let bytes = file::read(&kernel.file, 4 << 30, "what can be loaded")?;
+    if elf::has_magic(&bytes) {
+        let program = elf::parse(&bytes, &kernel.file)?;
+        return Ok(LoadedKernel { segments: program.segments, entry: program.entry });
+    }
+    let bytes = image::decompress(bytes, &kernel.file, ram.size)?;
+    let what = format!("the kernel {}", kernel.file.describe());
+    let (address, size) = match image::header(&bytes) {
+        Some(h) => (image_address(h.text_offset, ram), h.image_size),
+        None if kernel.raw_allowed && !bytes.is_empty() => {
+            (Some(ram.base + image::LEGACY_TEXT_OFFSET), bytes.len() as u64)
+        }
+        None => {
+            return Err(user_error!(
+                "{what} is neither an arm64 Image nor an ELF file (raw code is loaded with --load and --entry)"
+            ));
+        }
+    };
+    let address =
+        address.ok_or_else(|| user_error!("the header of {what} asks for a place beyond all memory"))?;
+    Ok(LoadedKernel { segments: vec![Segment { address, bytes, size, what }], entry: address })
+}
+
+/// `text_offset` from a 2 MiB boundary; the first one is left free for a kernel that would start right at it.
+fn image_address(text_offset: u64, ram: Range) -> Option<u64> {
+    let base = if text_offset < 4096 { ram.base + 2 * MIB } else { ram.base };
+    base.checked_add(text_offset)
+}
+
+/// With firmware, the kernel is not in RAM: the firmware fetches it.
+fn kernel_by_fw_cfg(config: &MachineConfig, ram: Range) -> Result<Vec<FwCfgItem>, UserError> {
+    let mut items = Vec::new();
+    let mut blob = |size_key: u16, data_key: u16, bytes: Vec<u8>| {
+        items.push(FwCfgItem { key: size_key, bytes: (bytes.len() as u32).to_le_bytes().to_vec() });
+        items.push(FwCfgItem { key: data_key, bytes });
+    };
+    let limit = ram.size.min(u32::MAX.into());
+    if let Some(kernel) = &config.kernel {
+        let bytes = file::read(&kernel.file, limit, "the RAM")?;
+        let bytes = image::decompress(bytes, &kernel.file, limit)?;
+        blob(fw_cfg_key::KERNEL_SIZE, fw_cfg_key::KERNEL_DATA, bytes);
+    }
+    if let Some(initrd) = &config.initrd {
+        blob(fw_cfg_key::INITRD_SIZE, fw_cfg_key::INITRD_DATA, file::read(initrd, limit, "the RAM")?);
+    }
+    if let Some(append) = &config.append {
+        let text = append.bytes().chain([0]).collect();
+        blob(fw_cfg_key::CMDLINE_SIZE, fw_cfg_key::CMDLINE_DATA, text);
+    }
+    Ok(items)
+}
+
+fn devicetree(config: &MachineConfig, cpu: CpuTraits, info: BootInfo) -> Result<Vec<u8>, UserError> {
+    let (mut tree, name): (Tree, String) = match &config.dtb {
+        Some(f) => {
+            let bytes = file::read(f, 2 * MIB, "the 2 MiB that a kernel takes")?;
+            let tree = fdt::read::read(&bytes);
+            let name = format!("the devicetree {}", f.describe());
+            (tree.map_err(|e| user_error!("{name} cannot be used: {e}"))?, name)
+        }
+        None => (fdt::virt::build(config, cpu), "the board's devicetree".into()),
+    };
+    info.apply(&mut tree).map_err(|e| user_error!("{name} cannot be used: {e}"))?;
+    tree.to_blob().map_err(|e| user_error!("{name} cannot be written: {e}"))
+}
+
+/// Writes the devicetree to a file.
+pub fn dump(dtb: &[u8], file: &HostFile) -> Result<(), UserError> {
+    std::fs::write(&file.value, dtb)
+        .map_err(|e| user_error!("cannot write {}: {}", file.describe(), reason(&e)))
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

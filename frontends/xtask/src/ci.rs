@@ -1,0 +1,27 @@
+//! What must hold before a change lands.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use crate::process::{Failure, show};
+
+/// The checks, in the order in which they are likely to fail fast: a title and cargo's arguments.
+const CHECKS: &[(&str, &[&str])] = &[
+    ("formatting", &["fmt", "--all", "--check"]),
+    ("lints", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+    ("tests", &["test", "--workspace", "--locked"]),
+    ("documentation", &["doc", "--workspace", "--no-deps", "--locked"]),
+];
+
+/// Runs all checks; stops at the first that fails.
+pub(crate) fn run(workspace: &Path) -> Result<(), Failure> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    for (title, args) in CHECKS {
+        eprintln!("== {title}: cargo {}", args.join(" "));
+        let begun = Instant::now();
+        show(Command::new(&cargo).args(*args).current_dir(workspace).env("RUSTDOCFLAGS", "-D warnings"))?;
+        eprintln!("== {title}: passed in {:.0} s", begun.elapsed().as_secs_f32());
+    }
+    Ok(())
+}
