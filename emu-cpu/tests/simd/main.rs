@@ -90,7 +90,12 @@ fn agrees_with_the_recording() {
             cases += 1;
         }
     }
-    assert!(wrong.is_empty(), "{} of {cases} cases differ:\n{}", wrong.len(), wrong[..wrong.len().min(60)].join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {cases} cases differ:\n{}",
+        wrong.len(),
+        wrong[..wrong.len().min(60)].join("\n")
+    );
     let missing: Vec<_> = table_simd::ROWS.iter().map(|r| r.name).filter(|n| !seen.contains(n)).collect();
     assert!(missing.is_empty(), "rows without a recorded case: {missing:?}");
 }
