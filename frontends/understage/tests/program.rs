@@ -15,7 +15,12 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn a_mistake_is_one_sentence_and_status_2() {
-    let cases: [(&[&str], &str); 4] = [
+    let cases: [(&[&str], &str); 5] = [
+        (
+            &["run", "--kernel", "k", "--log", "emu_core=loud"],
+            "understage: 'emu_core=loud' is not a filter for the log: error parsing level filter: \
+             expected one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5\n",
+        ),
         (
             &["run", "--kernel", "/no/Image"],
             "understage: cannot open '/no/Image' given with --kernel: No such file or directory\n",

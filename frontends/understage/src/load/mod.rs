@@ -6,7 +6,7 @@
 //! | [`image`] | arm64 `Image`, plain and compressed |
 //! | [`elf`] | ELF programs |
 //! | [`layout`] | who gets which part of RAM |
-//! | [`plan`] | all of it together |
+//! | [`mod@plan`] | all of it together |
 //!
 //! # Invariant
 //! A [`Plan`] is plain data and complete before anything is built: a user's mistake is found while nothing has run and

@@ -71,8 +71,11 @@ impl Archive {
 mod tests {
     use super::*;
 
-    /// Reads an archive back: (name, mode, contents, rdev).
-    fn read(mut bytes: &[u8]) -> Vec<(String, u32, Vec<u8>, (u32, u32))> {
+    /// Name, mode, contents, device number.
+    type Entry = (String, u32, Vec<u8>, (u32, u32));
+
+    /// Reads an archive back.
+    fn read(mut bytes: &[u8]) -> Vec<Entry> {
         let mut all = Vec::new();
         let total = bytes.len();
         loop {
