@@ -2,7 +2,7 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | [`file`] | reading files of the host |
+//! | [`mod@file`] | reading files of the host |
 //! | [`image`] | arm64 `Image`, plain and compressed |
 //! | [`elf`] | ELF programs |
 //! | [`layout`] | who gets which part of RAM |
