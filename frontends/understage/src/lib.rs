@@ -75,8 +75,20 @@ fn print(text: &str) -> Result<ExitCode, UserError> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Logs to standard error what `filter` selects.
+fn start_log(filter: &str) -> Result<(), UserError> {
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .parse(filter)
+        .map_err(|e| user_error!("'{filter}' is not a filter for the log: {e}"))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    Ok(())
+}
+
 /// Builds the machine and runs it to its end.
 fn run(config: &MachineConfig) -> Result<ExitCode, UserError> {
+    if let Some(filter) = &config.log {
+        start_log(filter)?;
+    }
     let seeds = fdt::Seeds::from_host()
         .map_err(|e| user_error!("cannot get random numbers from /dev/urandom: {}", error::reason(&e)))?;
     let plan = load::plan(config, fdt::virt::CpuTraits::of(config.cpu), seeds)?;
