@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use emu_core::Pa;
 use emu_core::bus::{Backing, Bus, MmioDevice};
 use emu_core::clock::{Clock, Mode};
-use emu_core::dma::{DirectPort, DmaPort, WriteObserver};
+use emu_core::dma::{DmaPort, WriteObserver};
 use emu_core::irq::IrqLine;
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
@@ -28,6 +28,8 @@ use emu_devices::pci::PciHost;
 use emu_devices::rtc::pl031::Pl031;
 use emu_devices::uart::pl011::Pl011;
 use emu_devices::virtio::{Blk, BlkOptions, Console, Rng, VirtioDevice, VirtioMmio, VirtioOptions, VirtioPci};
+
+use emu_smmu::GlobalBypass;
 
 use super::chars::{self, HostEntropy};
 use super::map::{self, Range};
@@ -72,6 +74,7 @@ struct Builder<'a> {
     shared: Arc<Shared>,
     counters: Arc<Counters>,
     gic: Arc<Gicv3>,
+    smmu: Arc<GlobalBypass>,
     on_quit: OnQuit,
     components: Vec<Arc<dyn Component>>,
 }
@@ -104,6 +107,7 @@ impl Board {
             clock: clock.clone(),
             shared: shared.clone(),
             counters: counters.clone(),
+            smmu: GlobalBypass::new(bus.clone(), Some(shared.clone() as Arc<dyn WriteObserver>)),
             on_quit: on_quit(power.clone()),
             components: vec![gic.clone()],
             gic,
@@ -150,10 +154,9 @@ impl Builder<'_> {
         IrqLine::new(self.gic.spi_sink(), spi)
     }
 
-    /// A way to memory for a master with no SMMU in front. Platform devices have no requester ID; theirs is 0.
+    /// A master's way to memory. Platform devices have no requester ID; theirs is 0.
     fn port(&self, stream_id: u32) -> Arc<dyn DmaPort> {
-        let observer: Arc<dyn WriteObserver> = self.shared.clone();
-        Arc::new(DirectPort::new(self.bus.clone(), stream_id, Some(observer)))
+        self.smmu.port(stream_id)
     }
 
     fn interrupt_controller(&mut self) -> Result<(), UserError> {
@@ -213,11 +216,8 @@ impl Builder<'_> {
     }
 
     fn virtio_and_pci(&mut self) -> Result<(), UserError> {
-        let (bus, shared) = (self.bus.clone(), self.shared.clone());
-        let ports = move |requester: u32| -> Arc<dyn DmaPort> {
-            let observer: Arc<dyn WriteObserver> = shared.clone();
-            Arc::new(DirectPort::new(bus.clone(), requester, Some(observer)))
-        };
+        let smmu = self.smmu.clone();
+        let ports = move |requester: u32| smmu.port(requester);
         let intx = [0, 1, 2, 3].map(|pin| self.line(map::PCIE_SPI + pin));
         let pci = PciHost::new(intx, Box::new(ports), &self.counters);
         self.map(map::ecam(self.config.virt), pci.ecam())?;
