@@ -20,7 +20,7 @@ use crate::regs::{Pstate, Regs, SP};
 use crate::sysreg::{Reg, SysState};
 use crate::timer::Timers;
 
-/// List registers of the virtual CPU interface, as GIC-600 systems have them.
+/// List registers of the virtual CPU interface.
 const LIST_REGISTERS: usize = 4;
 
 /// What a PE is made of.

@@ -85,7 +85,7 @@ pub fn data_iss(abort: &Abort, word: u32) -> u32 {
         iss |= S1PTW;
     }
     if abort.maintenance {
-        // "For a cache maintenance or address translation instruction, WnR is 1."
+        // Maintenance and address translation instructions report WnR = 1.
         iss |= CM | WNR;
     } else if abort.write {
         iss |= WNR;
@@ -112,9 +112,8 @@ const fn isv(size: u32, sse: bool, rt: u32, sf: bool, ordered: bool) -> u32 {
 /// The instruction syndrome (ISV, SAS, SSE, SRT, SF, AR) of a load or store of one general-purpose register without
 /// writeback: `None` for any other instruction, which reports ISV = 0.
 ///
-/// Covered are (Arm ARM, "ISS encoding for an exception from a Data Abort", ISV) "AArch64 loads and stores of a single
-/// general-purpose register (including the register specified with 0b11111, including those with Acquire/Release
-/// semantics, but excluding Load Exclusive or Store Exclusive and excluding those with writeback)".
+/// Acquire and release forms count; exclusives, atomics, pairs and SIMD&FP registers do not (Arm ARM, ESR_ELx, ISS
+/// encoding for an exception from a Data Abort, ISV).
 #[must_use]
 pub const fn transfer(word: u32) -> Option<u32> {
     let size = word >> 30;

@@ -218,7 +218,7 @@ fn offer(b: &mut Bench, group: Group) {
     b.port.offer(Some(group));
 }
 
-/// Routing and masking of physical interrupts (Arm ARM, tables D1-13 and D1-14).
+/// Routing and masking of physical interrupts.
 #[test]
 fn physical_interrupts() {
     for (group, mask, route, vector) in [(Group::G1, 2, hcr::IMO, 0x80), (Group::G0, 1, hcr::FMO, 0x100)] {

@@ -85,7 +85,13 @@ fn run(program: &[u32]) -> (Vcpu, &'static GuestRam) {
             break;
         }
     }
-    assert_eq!(v.cpu.sys[Reg::ESR_EL2] & 0xffff, 0x123, "ESR {:#x}, ELR {:#x}", v.cpu.sys[Reg::ESR_EL2], v.cpu.sys[Reg::ELR_EL2]);
+    assert_eq!(
+        v.cpu.sys[Reg::ESR_EL2] & 0xffff,
+        0x123,
+        "ESR {:#x}, ELR {:#x}",
+        v.cpu.sys[Reg::ESR_EL2],
+        v.cpu.sys[Reg::ELR_EL2]
+    );
     (v, ram)
 }
 
@@ -101,7 +107,14 @@ fn a_loop_that_sums() {
 fn swapped_registers_do_not_clobber_each_other() {
     // mov x1, #1; mov x2, #2; then three EORs that swap them; then mov x3, x1; mov x1, x2; mov x2, x3
     let program = [
-        0xd280_0021, 0xd280_0042, 0xca02_0021, 0xca02_0022, 0xca02_0021, 0xaa01_03e3, 0xaa02_03e1, 0xaa03_03e2,
+        0xd280_0021,
+        0xd280_0042,
+        0xca02_0021,
+        0xca02_0022,
+        0xca02_0021,
+        0xaa01_03e3,
+        0xaa02_03e1,
+        0xaa03_03e2,
     ];
     let (v, _) = run(&program);
     assert_eq!(v.cpu.regs.x[1..4], [1, 2, 2]);
@@ -121,7 +134,14 @@ fn code_that_writes_code() {
     // The program overwrites the instruction after an ISB in its own page: mov w5, #1 becomes mov w5, #2.
     // mov x0, #RAM; ldr w1, [x0, #32]; str w1, [x0, #24]; isb; b +4; nop; (24) mov w5, #1; b +8; (32) mov w5, #2
     let program = [
-        0xd2a8_0000, 0xb940_2001, 0xb900_1801, 0xd503_3fdf, 0x1400_0001, 0xd503_201f, 0x5280_0025, 0x1400_0002,
+        0xd2a8_0000,
+        0xb940_2001,
+        0xb900_1801,
+        0xd503_3fdf,
+        0x1400_0001,
+        0xd503_201f,
+        0x5280_0025,
+        0x1400_0002,
         0x5280_0045,
     ];
     let (v, _) = run(&program);

@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn cortex_a72() {
         let id = ids(&Model::cortex_a72());
-        // As the Cortex-A72 TRM has them, but for AArch32 at EL0 and EL1 and for the PMU, which are not there.
+        // Hardware differs where this program does: AArch32 at every level, PMUVer, BigEnd and SNSMem.
         assert_eq!(id(ID_AA64PFR0_EL1), 0x0100_0111);
         assert_eq!(id(ID_AA64DFR0_EL1), 0x1030_5006);
         assert_eq!(id(ID_AA64ISAR0_EL1), 0x0001_1120);
@@ -216,6 +216,7 @@ mod tests {
     #[test]
     fn neoverse_n1() {
         let id = ids(&Model::neoverse_n1());
+        // As for the Cortex-A72; beyond it, hardware has HPDS2 (HPDS = 2) and IESB.
         assert_eq!(id(ID_AA64PFR0_EL1), 0x1100_0000_1111_0111);
         assert_eq!(id(ID_AA64PFR1_EL1), 0x20);
         assert_eq!(id(ID_AA64ISAR0_EL1), 0x0000_1000_1021_1120);

@@ -195,7 +195,6 @@ const NEOVERSE_N1: FeatureSet = V8_0.union(FeatureSet::of(&[
 ]));
 
 const MAX: FeatureSet = NEOVERSE_N1.union(FeatureSet::of(&[
-    Feat::Lse2,
     Feat::Sha512,
     Feat::Sha3,
     Feat::Sm3,

@@ -128,9 +128,7 @@ impl Cpu {
         }
     }
 
-    /// CPU_SUSPEND. Standby is a WFI. A powerdown request may end as a standby does if a wake-up was pending; ours
-    /// always ends so: it returns to the caller when an interrupt comes (DEN 0022, 5.4.4: "the call must return with
-    /// SUCCESS if a wake-up event is pending").
+    /// CPU_SUSPEND: standby is a WFI, and ends with SUCCESS when an interrupt comes. Powerdown states are refused.
     fn suspend(&mut self, power_state: u32) -> i64 {
         // Original format: StateID 15:0, StateType 16, PowerLevel 25:24; the others are zero.
         if power_state & 0xfcfe_0000 != 0 {

@@ -104,22 +104,6 @@ pub enum LaneOp {
     RorImm,
 }
 
-/// `f::<L, Q>` for the lane type of `e`.
-macro_rules! by_shape {
-    ($e:expr, $q:expr, $f:ident) => {
-        match ($e, $q) {
-            (Elem::B, false) => $f::<u8, false>,
-            (Elem::B, true) => $f::<u8, true>,
-            (Elem::H, false) => $f::<u16, false>,
-            (Elem::H, true) => $f::<u16, true>,
-            (Elem::S, false) => $f::<u32, false>,
-            (Elem::S, true) => $f::<u32, true>,
-            (Elem::D, false) => $f::<u64, false>,
-            (Elem::D, true) => $f::<u64, true>,
-        }
-    };
-}
-
 /// [`pick`] of an operation with one truth value as its parameter.
 macro_rules! signed {
     ($s:expr, $f:ident, $e:expr, $q:expr) => {

@@ -4,6 +4,22 @@
 //! own. The variants are few and regular: what AdvSIMD has as one instruction (a long multiply-accumulate, a narrowing
 //! shift, a pairwise maximum) is often a chain of two or three of them.
 
+/// `f::<L, Q>` for the lane type of `e`.
+macro_rules! by_shape {
+    ($e:expr, $q:expr, $f:ident) => {
+        match ($e, $q) {
+            (Elem::B, false) => $f::<u8, false>,
+            (Elem::B, true) => $f::<u8, true>,
+            (Elem::H, false) => $f::<u16, false>,
+            (Elem::H, true) => $f::<u16, true>,
+            (Elem::S, false) => $f::<u32, false>,
+            (Elem::S, true) => $f::<u32, true>,
+            (Elem::D, false) => $f::<u64, false>,
+            (Elem::D, true) => $f::<u64, true>,
+        }
+    };
+}
+
 mod crypto;
 mod lane;
 mod lanewise;

@@ -49,22 +49,6 @@ impl PermuteOp {
     }
 }
 
-/// `f::<L, Q>` for the lane type of `e`.
-macro_rules! by_shape {
-    ($e:expr, $q:expr, $f:ident) => {
-        match ($e, $q) {
-            (Elem::B, false) => $f::<u8, false>,
-            (Elem::B, true) => $f::<u8, true>,
-            (Elem::H, false) => $f::<u16, false>,
-            (Elem::H, true) => $f::<u16, true>,
-            (Elem::S, false) => $f::<u32, false>,
-            (Elem::S, true) => $f::<u32, true>,
-            (Elem::D, false) => $f::<u64, false>,
-            (Elem::D, true) => $f::<u64, true>,
-        }
-    };
-}
-
 /// Lanes in use.
 #[inline(always)]
 const fn count<L: Lane, const Q: bool>() -> usize {
@@ -120,7 +104,7 @@ pub(super) fn reverse(e: Elem, q: bool) -> VecFn {
 
 pub(super) fn dup(e: Elem, q: bool) -> VecFn {
     fn f<L: Lane, const Q: bool>(_: &mut FpEnv, imm: u32, a: u128, _: u128, _: u128) -> u128 {
-        let x = (a >> (imm * L::BITS & 127)) as u64;
+        let x = (a >> ((imm * L::BITS) & 127)) as u64;
         build::<L>(count::<L, Q>(), |_| L::from_u64(x))
     }
     by_shape!(e, q, f)

@@ -31,8 +31,7 @@ pub use trap::Trap;
 
 use crate::features::{Feat, FeatureSet};
 
-/// The value of HCR_EL2 that the PE acts on (Arm ARM, HCR_EL2: "behaves as 0 [1] for all purposes other than a direct
-/// read").
+/// The value of HCR_EL2 that the PE acts on, which is not always the one that it reads back (Arm ARM, HCR_EL2).
 #[must_use]
 pub fn effective_hcr(stored: u64, el2: bool, features: FeatureSet) -> u64 {
     /// What a host ({E2H, TGE} = {1, 1}) keeps.

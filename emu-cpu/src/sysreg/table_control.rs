@@ -260,7 +260,7 @@ const fn moved_to(name: &'static str, op1: u32, crn: u32, crm: u32, op2: u32, el
     Moved { name, el1: SysEnc::new(3, op1, crn, crm, op2), el2, el12: SysEnc::new(3, 5, crn, crm, op2) }
 }
 
-/// FEAT_VHE's renaming (Arm ARM, D8.14.3 and table D8-71).
+/// FEAT_VHE's renaming.
 pub(super) const MOVED: &[Moved] = &[
     moved("SCTLR_EL12", 0, 1, 0, 0),
     moved_to("CPACR_EL12", 0, 1, 0, 2, SysEnc::new(3, 4, 1, 1, 2)),

@@ -90,9 +90,60 @@ fn agrees_with_the_recording() {
             cases += 1;
         }
     }
-    assert!(wrong.is_empty(), "{} of {cases} cases differ:\n{}", wrong.len(), wrong[..wrong.len().min(60)].join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {cases} cases differ:\n{}",
+        wrong.len(),
+        wrong[..wrong.len().min(60)].join("\n")
+    );
     let missing: Vec<_> = table_simd::ROWS.iter().map(|r| r.name).filter(|n| !seen.contains(n)).collect();
     assert!(missing.is_empty(), "rows without a recorded case: {missing:?}");
+}
+
+/// What the recording cannot have: SP as the base, and its check.
+#[test]
+fn structures_on_the_stack() {
+    use emu_cpu::ir::{MemSize, Op};
+    let word = 0x4cdf_7be0; // LD1 {V0.4S}, [SP], #16
+    let mut m = inputs::initial(word, 0);
+    m.x[31] = machine::MEM_ADDR + 16;
+    m.step(word).unwrap();
+    assert_eq!(m.v[0].to_le_bytes(), m.mem[16..32]);
+    assert_eq!(m.x[31], machine::MEM_ADDR + 32);
+    let block = machine::translate(word).unwrap();
+    let acc = block.insts.iter().find_map(|i| match i.op {
+        Op::Load { acc, .. } => Some((acc.sp_base, acc.elem_align)),
+        _ => None,
+    });
+    assert_eq!(acc, Some((true, Some(MemSize::B4))));
+}
+
+/// Field values that no encoding has; many more are in the recording.
+#[test]
+fn reserved_values_are_undefined() {
+    for (word, why) in [
+        (0x0ee2_8420, "ADD of one doubleword in a vector"),
+        (0x4ee2_9c20, "MUL of doublewords"),
+        (0x5e62_8420, "scalar ADD of halfwords"),
+        (0x4e22_b420, "SQDMULH of bytes"),
+        (0x0eb1_b820, "ADDV of two words"),
+        (0x4e60_5820, "CNT of halfwords"),
+        (0x4e60_1820, "REV16 of halfwords"),
+        (0x2e02_4020, "EXT of 64 bits from byte 8"),
+        (0x4e00_0420, "DUP without an element size"),
+        (0x0e08_0420, "DUP of doublewords into 64 bits"),
+        (0x0f40_0420, "SSHR of one doubleword in a vector"),
+        (0x0f40_8420, "SHRN to doublewords"),
+        (0x0fc2_8020, "MUL by a doubleword"),
+        (0x0e62_e020, "PMULL of halfwords"),
+        (0x0e42_9420, "SDOT of halfwords"),
+        (0x0c40_8c20, "LD2 of one doubleword"),
+        (0x0d40_4420, "LD1 of a halfword at an odd byte"),
+        (0x0d40_9420, "LD1 of a doubleword with S set"),
+        (0x0d40_d020, "LD1R with S set"),
+    ] {
+        assert!(machine::translate(word).is_err(), "{why}: {word:08x}");
+    }
 }
 
 /// Prints the instructions to record, with the number of operand sets for each.

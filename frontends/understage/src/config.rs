@@ -337,7 +337,7 @@ impl Default for MachineConfig {
 
 /// Whether `bytes` can be the RAM of a machine.
 pub fn check_memory(bytes: u64) -> Result<u64, UserError> {
-    if bytes == 0 || bytes % MEMORY_GRANULE != 0 {
+    if bytes == 0 || !bytes.is_multiple_of(MEMORY_GRANULE) {
         return Err(user_error!("{} of RAM is not a whole number of MiB", show_size(bytes)));
     }
     if bytes > MAX_MEMORY {

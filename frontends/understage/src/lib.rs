@@ -33,7 +33,6 @@ use board::power::{Power, Stop};
 use config::MachineConfig;
 use error::{STATUS_USAGE, UserError};
 use terminal::{OnQuit, Quit};
-use tracing_subscriber::EnvFilter;
 
 /// The name under which the program takes QEMU's options.
 const QEMU_NAME: &str = "qemu-system-aarch64";
@@ -75,8 +74,18 @@ fn print(text: &str) -> Result<ExitCode, UserError> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Logs to standard error what `filter` selects.
+fn start_log(filter: &str) -> Result<(), UserError> {
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .parse(filter)
+        .map_err(|e| user_error!("'{filter}' is not a filter for the log: {e}"))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    Ok(())
+}
+
 /// Builds the machine and runs it to its end.
 fn run(config: &MachineConfig) -> Result<ExitCode, UserError> {
+    start_log(config.log.as_deref().unwrap_or("warn"))?;
     let seeds = fdt::Seeds::from_host()
         .map_err(|e| user_error!("cannot get random numbers from /dev/urandom: {}", error::reason(&e)))?;
     let plan = load::plan(config, fdt::virt::CpuTraits::of(config.cpu), seeds)?;
@@ -89,7 +98,6 @@ fn run(config: &MachineConfig) -> Result<ExitCode, UserError> {
 
 /// Runs a machine until the guest or the user ends it; gives the exit status.
 fn execute(config: &MachineConfig, plan: &load::plan::Plan) -> Result<ExitCode, UserError> {
-    start_log(config.log.as_deref())?;
     let on_quit = |power: Arc<Power>| -> OnQuit { Arc::new(move |why: Quit| power.quit(why.status())) };
     let mut board = Board::new(config, plan, &on_quit)?;
     terminal::signals::watch(on_quit(board.power.clone()))
@@ -103,12 +111,4 @@ fn execute(config: &MachineConfig, plan: &load::plan::Plan) -> Result<ExitCode, 
         Stop::Quit(status) => ExitCode::from(status),
         Stop::Off | Stop::Reset => ExitCode::SUCCESS,
     })
-}
-
-/// Starts the log on standard error: warnings, or what `filter` says.
-fn start_log(filter: Option<&str>) -> Result<(), UserError> {
-    let filter = EnvFilter::try_new(filter.unwrap_or("warn")).map_err(|e| user_error!("--log does not parse: {e}"))?;
-    // A second start in one process (tests) keeps the first log.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
-    Ok(())
 }

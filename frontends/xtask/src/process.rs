@@ -13,7 +13,9 @@ fn program(command: &Command) -> String {
 /// How to get a program that is missing.
 fn hint(name: &str) -> &'static str {
     match name {
-        "apt-get" | "apt-cache" | "apt-config" => " (guests are fetched with apt: this needs Debian or a relative of it)",
+        "apt-get" | "apt-cache" | "apt-config" => {
+            " (guests are fetched with apt: this needs Debian or a relative of it)"
+        }
         "dpkg-deb" => " (it is in Debian's package dpkg)",
         "xz" => " (it is in Debian's package xz-utils)",
         _ => "",

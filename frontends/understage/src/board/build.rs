@@ -214,9 +214,9 @@ impl Builder<'_> {
 
     fn virtio_and_pci(&mut self) -> Result<(), UserError> {
         let (bus, shared) = (self.bus.clone(), self.shared.clone());
-        let ports = move |requester: u16| -> Arc<dyn DmaPort> {
+        let ports = move |requester: u32| -> Arc<dyn DmaPort> {
             let observer: Arc<dyn WriteObserver> = shared.clone();
-            Arc::new(DirectPort::new(bus.clone(), requester.into(), Some(observer)))
+            Arc::new(DirectPort::new(bus.clone(), requester, Some(observer)))
         };
         let intx = [0, 1, 2, 3].map(|pin| self.line(map::PCIE_SPI + pin));
         let pci = PciHost::new(intx, Box::new(ports), &self.counters);

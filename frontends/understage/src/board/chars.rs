@@ -52,8 +52,8 @@ impl Feeder {
             if waiting.is_empty() {
                 return;
             }
-            let taken = (self.give)(&waiting);
-            waiting.drain(..taken.min(waiting.len()));
+            let taken = (self.give)(&waiting).min(waiting.len());
+            waiting.drain(..taken);
             if !waiting.is_empty() {
                 return;
             }

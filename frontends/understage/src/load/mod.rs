@@ -2,11 +2,11 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | [`file`] | reading files of the host |
+//! | [`mod@file`] | reading files of the host |
 //! | [`image`] | arm64 `Image`, plain and compressed |
 //! | [`elf`] | ELF programs |
 //! | [`layout`] | who gets which part of RAM |
-//! | [`plan`] | all of it together |
+//! | [`mod@plan`] | all of it together |
 //!
 //! # Invariant
 //! A [`Plan`] is plain data and complete before anything is built: a user's mistake is found while nothing has run and

@@ -27,7 +27,14 @@ impl Apt {
             ));
         }
         let say = |e: std::io::Error| format!("cannot prepare '{}': {e}", dir.display());
-        for sub in ["state/lists/partial", "cache/archives/partial", "etc/sources.list.d", "etc/apt.conf.d", "log"] {
+        for sub in [
+            "state/lists/partial",
+            "cache/archives/partial",
+            "etc/sources.list.d",
+            "etc/apt.conf.d",
+            "etc/preferences.d",
+            "log",
+        ] {
             fs::create_dir_all(dir.join(sub)).map_err(say)?;
         }
         fs::write(dir.join("state/status"), "").map_err(say)?;
@@ -47,7 +54,8 @@ impl Apt {
     /// Fetches the package lists and checks their signatures.
     pub(crate) fn update(&self) -> Result<(), Failure> {
         let done = output(self.command("apt-get").args(["-q", "update", "--error-on=any"]));
-        done.map(drop).map_err(|e| format!("{e}\nthe package lists cannot be fetched: is this machine offline?"))
+        done.map(drop)
+            .map_err(|e| format!("{e}\nthe package lists cannot be fetched: is this machine offline?"))
     }
 
     /// The package that `package` depends on whose name starts with `prefix`: how a meta-package names the real one.
@@ -65,8 +73,9 @@ impl Apt {
             let wanted = output(self.command("apt-get").args(["download", "--print-uris", package]))?;
             let name = file_name(&String::from_utf8_lossy(&wanted))
                 .ok_or_else(|| format!("apt does not say where the package {package} is"))?;
-            output(self.command("apt-get").args(["-q", "download", package]).current_dir(dir))
-                .map_err(|e| format!("{e}\nthe package {package} cannot be fetched: is this machine offline?"))?;
+            output(self.command("apt-get").args(["-q", "download", package]).current_dir(dir)).map_err(
+                |e| format!("{e}\nthe package {package} cannot be fetched: is this machine offline?"),
+            )?;
             files.push(dir.join(name));
         }
         Ok(files)
@@ -168,7 +177,8 @@ mod tests {
 
     #[test]
     fn names_of_packages() {
-        let said = "'http://m/pool/b/busybox-static_1.37_arm64.deb' busybox-static_1%3a1.37_arm64.deb 9 SHA256:ab\n";
+        let said =
+            "'http://m/pool/b/busybox-static_1.37_arm64.deb' busybox-static_1%3a1.37_arm64.deb 9 SHA256:ab\n";
         assert_eq!(file_name(said).as_deref(), Some("busybox-static_1%3a1.37_arm64.deb"));
         assert_eq!(file_name("'http://m/x' ../../x.deb 9 h"), None);
         assert_eq!(file_name("E: nothing"), None);

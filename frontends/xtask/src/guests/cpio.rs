@@ -50,8 +50,7 @@ impl Archive {
         let links = if mode & 0o170_000 == kind::DIRECTORY { 2 } else { 1 };
         // Inode, mode, uid, gid, links, mtime, size, device (major, minor), rdev (major, minor), name's size, checksum.
         let size = bytes.len() as u32;
-        let fields =
-            [self.entries, mode, 0, 0, links, 0, size, 0, 0, major, minor, name.len() as u32 + 1, 0];
+        let fields = [self.entries, mode, 0, 0, links, 0, size, 0, 0, major, minor, name.len() as u32 + 1, 0];
         self.out.extend(b"070701");
         for field in fields {
             self.out.extend(format!("{field:08x}").bytes());
@@ -72,8 +71,11 @@ impl Archive {
 mod tests {
     use super::*;
 
-    /// Reads an archive back: (name, mode, contents, rdev).
-    fn read(mut bytes: &[u8]) -> Vec<(String, u32, Vec<u8>, (u32, u32))> {
+    /// Name, mode, contents, device number.
+    type Entry = (String, u32, Vec<u8>, (u32, u32));
+
+    /// Reads an archive back.
+    fn read(mut bytes: &[u8]) -> Vec<Entry> {
         let mut all = Vec::new();
         let total = bytes.len();
         loop {

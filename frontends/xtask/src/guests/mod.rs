@@ -79,7 +79,8 @@ fn fetch(dir: &Path) -> Result<(String, Vec<PathBuf>), Failure> {
 
 fn is_current(dir: &Path) -> bool {
     let made_now = |text: String| text.lines().next() == Some(RECIPE);
-    PRODUCTS.iter().all(|p| dir.join(p).is_file()) && fs::read_to_string(dir.join(MANIFEST)).is_ok_and(made_now)
+    PRODUCTS.iter().all(|p| dir.join(p).is_file())
+        && fs::read_to_string(dir.join(MANIFEST)).is_ok_and(made_now)
 }
 
 /// The initial RAM disk: modules are loaded in the order of their list.

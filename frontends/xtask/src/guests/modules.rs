@@ -93,7 +93,8 @@ mod tests {
     fn dependencies_come_first_and_once() {
         let dir = std::env::temp_dir().join(format!("xtask-modules-{}", std::process::id()));
         fs::create_dir_all(dir.join("kernel/drivers")).unwrap();
-        let module = |name: &str, info: &[u8]| fs::write(dir.join("kernel/drivers").join(name), info).unwrap();
+        let module =
+            |name: &str, info: &[u8]| fs::write(dir.join("kernel/drivers").join(name), info).unwrap();
         module("top.ko", b"\x7fELF\0license=GPL\0depends=mid-a,base\0name=top\0");
         module("mid-a.ko", b"\0depends=base\0");
         module("base.ko", b"\0depends=\0");

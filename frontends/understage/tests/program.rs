@@ -1,0 +1,78 @@
+//! The program as a user meets it: exit statuses, messages, the names it goes by.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_understage");
+
+fn run(program: impl AsRef<Path>, args: &[&str]) -> Output {
+    Command::new(program.as_ref()).args(args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_mistake_is_one_sentence_and_status_2() {
+    let cases: [(&[&str], &str); 5] = [
+        (
+            &["run", "--kernel", "k", "--log", "emu_core=loud"],
+            "understage: 'emu_core=loud' is not a filter for the log: error parsing level filter: \
+             expected one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5\n",
+        ),
+        (
+            &["run", "--kernel", "/no/Image"],
+            "understage: cannot open '/no/Image' given with --kernel: No such file or directory\n",
+        ),
+        (
+            &["run", "--cpu", "z80"],
+            "understage: invalid value 'z80' for '--cpu <MODEL>': there is no CPU model 'z80' (there are cortex-a72, \
+             neoverse-n1, max)\n",
+        ),
+        (
+            &["qemu", "-M", "virt,iommu=smmuv3", "-cpu", "max"],
+            "understage: 'iommu=smmuv3' in -M is not supported: there is no system MMU yet\n",
+        ),
+        (
+            &["qemu", "-M", "virt", "-cpu", "max", "-device", "nvme"],
+            "understage: '-device nvme' is not supported: there is no such device here\n",
+        ),
+    ];
+    for (args, expected) in cases {
+        let out = run(PROGRAM, args);
+        assert_eq!(text(&out.stderr), expected);
+        assert_eq!((out.status.code(), text(&out.stdout)), (Some(2), String::new()));
+    }
+}
+
+#[test]
+fn a_devicetree_is_dumped_under_both_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let ours = dir.path().join("a.dtb");
+    let out = run(PROGRAM, &["run", "--smp", "2", "--dump-dtb", ours.to_str().unwrap()]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+
+    let link = dir.path().join("qemu-system-aarch64");
+    std::os::unix::fs::symlink(PROGRAM, &link).unwrap();
+    let theirs = dir.path().join("b.dtb");
+    let machine = format!("virt,virtualization=on,dumpdtb={}", theirs.display());
+    let out = run(&link, &["-M", &machine, "-cpu", "max", "-smp", "2", "-m", "2G", "-display", "none"]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+
+    let read = |path: &Path| understage::fdt::read::read(&std::fs::read(path).unwrap()).unwrap();
+    let (mut a, mut b) = (read(&ours), read(&theirs));
+    for tree in [&mut a, &mut b] {
+        // Fresh in every run.
+        tree.root.child_mut("chosen").properties.retain(|p| !p.name.ends_with("-seed"));
+    }
+    assert_eq!(a, b);
+}
+
+#[test]
+fn help_teaches() {
+    for args in [&["--help"][..], &["run", "--help"], &["qemu", "-h"]] {
+        let out = run(PROGRAM, args);
+        assert!(out.status.success() && text(&out.stdout).contains("Example"), "{args:?}");
+    }
+}
