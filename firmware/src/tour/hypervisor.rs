@@ -9,9 +9,9 @@ use super::layout::{
 };
 use super::stage2::{ONE_VTTBR, TWO_VTTBR};
 use super::sysreg::{
-    CNTFRQ_EL0, CNTHCTL_EL2, CNTHP_CTL_EL2, CNTHP_TVAL_EL2, CPTR_EL2, CURRENT_EL, HCR_EL2, HSTR_EL2, ICH_LR0_EL2,
-    ICH_VTR_EL2, ID_AA64MMFR0_EL1, ID_AA64MMFR1_EL1, MDCR_EL2, MIDR_EL1, MPIDR_EL1, VBAR_EL2, VMPIDR_EL2,
-    VPIDR_EL2,
+    CNTFRQ_EL0, CNTHCTL_EL2, CNTHP_CTL_EL2, CNTHP_TVAL_EL2, CPTR_EL2, CURRENT_EL, HCR_EL2, HSTR_EL2,
+    ICH_LR0_EL2, ICH_VTR_EL2, ID_AA64MMFR0_EL1, ID_AA64MMFR1_EL1, MDCR_EL2, MIDR_EL1, MPIDR_EL1, VBAR_EL2,
+    VMPIDR_EL2, VPIDR_EL2,
 };
 use super::vcpu::{GPRS, OFF, REPORT, SLICE_OVER, STEP, system};
 use super::vectors::class;
@@ -134,7 +134,12 @@ fn second_stage(a: &mut Asm) {
     asm!(a ; bl ->stage2_init);
     say(a, &format!("   guest one: IPA {ONE_IPA:#x} is PA {ONE_PA:#x}, 2 MiB; no device at all (VMID 1)\n"));
     say(a, &format!("   guest two: IPA {TWO_PA:#x} is PA {TWO_PA:#x}, 2 MiB (VMID 2)\n"));
-    say(a, &format!("      and IPA {VIRTIO_IPA:#x} is PA {VIRTIO_PAGE:#x}, one page: the registers of virtio devices\n"));
+    say(
+        a,
+        &format!(
+            "      and IPA {VIRTIO_IPA:#x} is PA {VIRTIO_PAGE:#x}, one page: the registers of virtio devices\n"
+        ),
+    );
     say(a, "      no SMMU yet: the device sees physical addresses, so this guest is mapped 1:1\n");
     make_guest(a, ONE_CONTEXT, ONE_VTTBR, ONE_IPA, ONE_PA);
     asm!(a
@@ -231,7 +236,12 @@ fn guest_two(a: &mut Asm) {
     say(a, "   its accesses to the disk's registers go through stage 2 and do not come here;\n");
     say(a, "   it has no UART: it prints a line with one hypercall\n");
     run(a, TWO_CONTEXT, STEP);
-    say(a, &format!("   interrupt {VIRTIO_INTID} of the disk will go the way of 27: SPI, EL2, list register, guest\n"));
+    say(
+        a,
+        &format!(
+            "   interrupt {VIRTIO_INTID} of the disk will go the way of 27: SPI, EL2, list register, guest\n"
+        ),
+    );
     measure(a, TWO_CONTEXT, VIRTIO);
     say(a, "   per sector: one notification to the disk, DMA, one interrupt\n");
     run(a, TWO_CONTEXT, STEP);
@@ -273,7 +283,12 @@ fn time_slices(a: &mut Asm) {
             say(a, &format!("   slice {slice}: guest {name} ran, and its counter has moved on\n"));
         }
     }
-    say(a, &format!("   an interrupt that only exists in a list register ({STOP_INTID}, no HW) asks each to stop:\n"));
+    say(
+        a,
+        &format!(
+            "   an interrupt that only exists in a list register ({STOP_INTID}, no HW) asks each to stop:\n"
+        ),
+    );
     for (name, context, _) in guests {
         asm!(a
             ;; load(a, 0, context)
@@ -281,7 +296,12 @@ fn time_slices(a: &mut Asm) {
             ; str x1, [x0, system(ICH_LR0_EL2)]
         );
         run(a, context, OFF);
-        say(a, &format!("   guest {name} called PSCI SYSTEM_OFF by SMC; HCR_EL2.TSC brought it here: only it is off\n"));
+        say(
+            a,
+            &format!(
+                "   guest {name} called PSCI SYSTEM_OFF by SMC; HCR_EL2.TSC brought it here: only it is off\n"
+            ),
+        );
     }
 }
 

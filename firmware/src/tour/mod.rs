@@ -96,8 +96,12 @@ const EMULATED: Phase = Phase {
     bytes: SECTORS * SECTOR,
 };
 /// Guest one calls.
-const HYPERCALLS: Phase =
-    Phase { name: "guest one makes 64 hypercalls that do nothing", operations: CALLS, unit: "call", bytes: 0 };
+const HYPERCALLS: Phase = Phase {
+    name: "guest one makes 64 hypercalls that do nothing",
+    operations: CALLS,
+    unit: "call",
+    bytes: 0,
+};
 /// Guest one waits for its timer.
 const TIMER: Phase =
     Phase { name: "guest one waits for 8 timer interrupts", operations: TICKS, unit: "tick", bytes: 0 };

@@ -14,9 +14,30 @@ use super::sysreg::{
 /// System registers of a guest. EL2 does not use any of them, so they are moved only when the guest changes. The
 /// virtual timer's control comes last: it must not fire with somebody else's value.
 const SWITCHED: [u32; 24] = [
-    SCTLR_EL1, CPACR_EL1, TTBR0_EL1, TTBR1_EL1, TCR_EL1, MAIR_EL1, VBAR_EL1, SPSR_EL1, ELR_EL1, ESR_EL1, FAR_EL1,
-    PAR_EL1, TPIDR_EL1, SP_EL1, VTTBR_EL2, ICH_VMCR_EL2, ICH_AP1R0_EL2, ICH_LR0_EL2, ICH_LR1_EL2, ICH_LR2_EL2,
-    ICH_LR3_EL2, CNTVOFF_EL2, CNTV_CVAL_EL0, CNTV_CTL_EL0,
+    SCTLR_EL1,
+    CPACR_EL1,
+    TTBR0_EL1,
+    TTBR1_EL1,
+    TCR_EL1,
+    MAIR_EL1,
+    VBAR_EL1,
+    SPSR_EL1,
+    ELR_EL1,
+    ESR_EL1,
+    FAR_EL1,
+    PAR_EL1,
+    TPIDR_EL1,
+    SP_EL1,
+    VTTBR_EL2,
+    ICH_VMCR_EL2,
+    ICH_AP1R0_EL2,
+    ICH_LR0_EL2,
+    ICH_LR1_EL2,
+    ICH_LR2_EL2,
+    ICH_LR3_EL2,
+    CNTVOFF_EL2,
+    CNTV_CVAL_EL0,
+    CNTV_CTL_EL0,
 ];
 
 /// Offsets in a context. X0 to X30 come first.

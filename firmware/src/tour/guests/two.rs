@@ -152,8 +152,7 @@ fn set_up_queue(a: &mut Asm) {
         ; mov w1, QUEUE_SIZE as u32
         ; str w1, [x20, reg::QUEUE_NUM]
     );
-    let areas =
-        [(reg::QUEUE_DESC, DESCRIPTORS), (reg::QUEUE_DRIVER, AVAILABLE), (reg::QUEUE_DEVICE, USED)];
+    let areas = [(reg::QUEUE_DESC, DESCRIPTORS), (reg::QUEUE_DRIVER, AVAILABLE), (reg::QUEUE_DEVICE, USED)];
     for (register, address) in areas {
         asm!(a
             ;; load(a, 1, address)
