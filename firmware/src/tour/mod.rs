@@ -63,6 +63,8 @@ pub const MEMORY: u64 = 64 << 20;
 pub struct Phase {
     /// What is done.
     pub name: &'static str,
+    /// The same in two words.
+    pub title: &'static str,
     /// How often.
     pub operations: u64,
     /// What is counted as one operation.
@@ -91,6 +93,7 @@ const TICKS: u64 = 8;
 /// Guest one reads the disk.
 const EMULATED: Phase = Phase {
     name: "guest one reads 32 sectors, word by word, from the emulated disk",
+    title: "emulated disk",
     operations: SECTORS,
     unit: "sector",
     bytes: SECTORS * SECTOR,
@@ -98,16 +101,23 @@ const EMULATED: Phase = Phase {
 /// Guest one calls.
 const HYPERCALLS: Phase = Phase {
     name: "guest one makes 64 hypercalls that do nothing",
+    title: "hypercall",
     operations: CALLS,
     unit: "call",
     bytes: 0,
 };
 /// Guest one waits for its timer.
-const TIMER: Phase =
-    Phase { name: "guest one waits for 8 timer interrupts", operations: TICKS, unit: "tick", bytes: 0 };
+const TIMER: Phase = Phase {
+    name: "guest one waits for 8 timer interrupts",
+    title: "virtual timer",
+    operations: TICKS,
+    unit: "tick",
+    bytes: 0,
+};
 /// Guest two reads the disk.
 const VIRTIO: Phase = Phase {
     name: "guest two reads 32 sectors from the virtio disk",
+    title: "virtio disk",
     operations: SECTORS,
     unit: "sector",
     bytes: SECTORS * SECTOR,
