@@ -11,7 +11,7 @@
 use dynasmrt::{DynasmApi, DynasmLabelApi};
 
 use super::asm::{Asm, asm, load, say, set};
-use super::layout::{EXIT_COUNTS, EXIT_IRQ, HYP_TIMER_INTID, VIRTIO_INTID, VIRTUAL_TIMER_INTID};
+use super::layout::{EXIT_COUNTS, HYP_TIMER_INTID, PASSED_ON, VIRTIO_INTID, VIRTUAL_TIMER_INTID};
 use super::sysreg::{
     CNTHP_CTL_EL2, ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_IGRPEN1_EL1, ICC_PMR_EL1,
     ICC_SRE_EL2, ICH_ELRSR_EL2, ICH_HCR_EL2, ICH_LR, MPIDR_EL1,
@@ -125,14 +125,14 @@ fn take_interrupt(a: &mut Asm) {
         ; mov x0, CONTINUE
         ; cmp w1, SPECIAL
         ; b.hs >out
-        ;; load(a, 2, EXIT_COUNTS + 8 * EXIT_IRQ)
-        ; ldr x3, [x2]
-        ; add x3, x3, #1
-        ; str x3, [x2]
         // Priority drop. The interrupt stays active, and so cannot come again for now.
         ; msr ICC_EOIR1_EL1, x1
         ; cmp w1, HYP_TIMER_INTID
         ; b.eq >slice
+        ;; load(a, 2, EXIT_COUNTS + 8 * PASSED_ON)
+        ; ldr x3, [x2]
+        ; add x3, x3, #1
+        ; str x3, [x2]
         // A virtual interrupt in the first list register that is empty. There is always one: three sources, four
         // list registers.
         ;; load(a, 2, LR_PENDING | LR_HW)

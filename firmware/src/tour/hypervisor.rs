@@ -4,7 +4,7 @@ use dynasmrt::{DynasmApi, DynasmLabelApi};
 
 use super::asm::{Asm, asm, load, say, set, set_to_x1};
 use super::layout::{
-    EXIT_COUNTS, EXIT_IRQ, HYP_DATA, HYP_DATA_END, HYP_STACK, ONE_CONTEXT, ONE_IPA, ONE_PA, STOP_INTID,
+    EXIT_COUNTS, HYP_DATA, HYP_DATA_END, HYP_STACK, ONE_CONTEXT, ONE_IPA, ONE_PA, PASSED_ON, STOP_INTID,
     TWO_CONTEXT, TWO_PA, VIRTIO_INTID, VIRTIO_IPA, VIRTIO_OFFSET, VIRTIO_PAGE, VIRTUAL_TIMER_INTID,
 };
 use super::stage2::{ONE_VTTBR, TWO_VTTBR};
@@ -311,7 +311,7 @@ fn end(a: &mut Asm) {
         (u64::from(class::DATA_ABORT), "stage-2 aborts (emulated accesses)"),
         (u64::from(class::HVC), "hypercalls"),
         (u64::from(class::SMC), "SMC trapped"),
-        (EXIT_IRQ, "physical interrupts"),
+        (PASSED_ON, "interrupts passed on to guests"),
     ];
     for (index, what) in counts {
         asm!(a

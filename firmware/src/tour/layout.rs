@@ -21,10 +21,10 @@ pub(super) const TWO_DEVICE_L3: u64 = HYP_DATA + 0x6000;
 /// Contexts of the guests: what is of a guest while it does not run.
 pub(super) const ONE_CONTEXT: u64 = HYP_DATA + 0x7000;
 pub(super) const TWO_CONTEXT: u64 = HYP_DATA + 0x8000;
-/// How often a guest came to EL2: 64 counters by exception class, and one for interrupts.
+/// How often a guest came to EL2: 64 counters by exception class, and one for interrupts that went on to it.
 pub(super) const EXIT_COUNTS: u64 = HYP_DATA + 0x9000;
 /// Index of the counter of interrupts.
-pub(super) const EXIT_IRQ: u64 = 64;
+pub(super) const PASSED_ON: u64 = 64;
 /// State of the emulated devices, see `mmio`.
 pub(super) const MMIO_STATE: u64 = HYP_DATA + 0xa000;
 /// The stack of EL2 grows down from here.
