@@ -31,12 +31,15 @@ impl ConsoleBackend for ConsoleOutput {
     }
 }
 
+/// Offers bytes to a device; gives how many it took.
+type Give = dyn Fn(&[u8]) -> usize + Send + Sync;
+
 /// Carries bytes from a queue to a device that takes as many as it has room for.
 struct Feeder {
     queue: Arc<InputQueue>,
     /// Bytes that were taken from the queue and not yet by the device.
     waiting: Mutex<Vec<u8>>,
-    give: Box<dyn Fn(&[u8]) -> usize + Send + Sync>,
+    give: Box<Give>,
 }
 
 impl Feeder {
