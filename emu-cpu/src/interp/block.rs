@@ -29,3 +29,12 @@ pub struct Code {
     /// Up to two known continuations.
     pub exits: [Exit; 2],
 }
+
+impl Code {
+    /// The guest instruction of the operation before the last `rest` ones.
+    #[cold]
+    pub(super) fn insn_before(&self, rest: usize) -> u16 {
+        let at = self.uops.len().saturating_sub(rest + 1);
+        self.insn_of.get(at).copied().unwrap_or(0)
+    }
+}

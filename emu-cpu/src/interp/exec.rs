@@ -97,7 +97,7 @@ fn crc32(acc: u32, data: u64, size: MemSize, castagnoli: bool) -> u32 {
 
 /// Runs `code`, which starts at address `pc`.
 pub fn run(code: &Code, pc: u64, f: &mut Frame, cpu: &mut Cpu) -> End {
-    let mut at = 0;
+    let mut rest = code.uops.iter();
     macro_rules! x {
         ($s:expr) => {
             f.x[$s as usize]
@@ -117,7 +117,7 @@ pub fn run(code: &Code, pc: u64, f: &mut Frame, cpu: &mut Cpu) -> End {
         ($e:expr) => {
             match $e {
                 Ok(value) => value,
-                Err(e) => return End::Fault(e, code.insn_of[at]),
+                Err(e) => return End::Fault(e, code.insn_before(rest.len())),
             }
         };
     }
@@ -126,8 +126,9 @@ pub fn run(code: &Code, pc: u64, f: &mut Frame, cpu: &mut Cpu) -> End {
             x!($a).wrapping_add($off as i64 as u64)
         };
     }
-    while let Some(&uop) = code.uops.get(at) {
-        match uop {
+    // The operation is matched in place: each arm loads only the operands that it has.
+    while let Some(uop) = rest.next() {
+        match *uop {
             Uop::Mov { d, a } => x!(d) = x!(a),
             Uop::Const { d, imm } => x!(d) = imm,
             Uop::PcRel { d, rel } => x!(d) = pc.wrapping_add(rel as u64),
@@ -302,7 +303,7 @@ pub fn run(code: &Code, pc: u64, f: &mut Frame, cpu: &mut Cpu) -> End {
 
             Uop::CheckSp => {
                 if f.x[SP] & 15 != 0 && mem::sp_check_enabled(cpu) {
-                    return End::Fault(Exception::SpAlignment, code.insn_of[at]);
+                    return End::Fault(Exception::SpAlignment, code.insn_before(rest.len()));
                 }
             }
             Uop::Ld8 { d, a, off } => x!(d) = ok!(access::load::<1>(cpu, addr!(a, off))),
@@ -318,12 +319,31 @@ pub fn run(code: &Code, pc: u64, f: &mut Frame, cpu: &mut Cpu) -> End {
             Uop::Ld8s64 { d, a, off } => x!(d) = ok!(access::load::<1>(cpu, addr!(a, off))) as i8 as u64,
             Uop::Ld16s64 { d, a, off } => x!(d) = ok!(access::load::<2>(cpu, addr!(a, off))) as i16 as u64,
             Uop::Ld32s64 { d, a, off } => x!(d) = ok!(access::load::<4>(cpu, addr!(a, off))) as i32 as u64,
-            Uop::LdV { d, a, size, off } => v!(d) = ok!(access::load_vector(cpu, addr!(a, off), size)),
+            Uop::LdV { d, a, size, elem, off } => {
+                v!(d) = ok!(access::load_vector(cpu, addr!(a, off), size, elem));
+            }
+            Uop::LdWords { d, a, off } => {
+                x!(d) = ok!(access::load_vector(cpu, addr!(a, off), MemSize::B8, MemSize::B4)) as u64;
+            }
+            Uop::LdPair { d, e, a, off } => {
+                let pair = ok!(access::load_vector(cpu, addr!(a, off), MemSize::B16, MemSize::B8));
+                x!(d) = pair as u64;
+                x!(e) = (pair >> 64) as u64;
+            }
             Uop::St8 { a, b, off } => ok!(access::store::<1>(cpu, addr!(a, off), x!(b))),
             Uop::St16 { a, b, off } => ok!(access::store::<2>(cpu, addr!(a, off), x!(b))),
             Uop::St32 { a, b, off } => ok!(access::store::<4>(cpu, addr!(a, off), x!(b))),
             Uop::St64 { a, b, off } => ok!(access::store::<8>(cpu, addr!(a, off), x!(b))),
-            Uop::StV { a, b, size, off } => ok!(access::store_vector(cpu, addr!(a, off), size, v!(b))),
+            Uop::StV { a, b, size, elem, off } => {
+                ok!(access::store_vector(cpu, addr!(a, off), size, elem, v!(b)));
+            }
+            Uop::StWords { a, b, off } => {
+                ok!(access::store_vector(cpu, addr!(a, off), MemSize::B8, MemSize::B4, u128::from(x!(b))));
+            }
+            Uop::StPair { a, b, c, off } => {
+                let pair = u128::from(x!(c)) << 64 | u128::from(x!(b));
+                ok!(access::store_vector(cpu, addr!(a, off), MemSize::B16, MemSize::B8, pair));
+            }
             Uop::LdAcc { d, a, vector, access } => {
                 let how = &code.accesses[access as usize];
                 let value = ok!(access::load_with(cpu, x!(a), how.size, how.acc));
@@ -399,7 +419,6 @@ pub fn run(code: &Code, pc: u64, f: &mut Frame, cpu: &mut Cpu) -> End {
             Uop::Exception(e) => return End::Exception(e),
             Uop::Leave { kind } => return End::Leave(kind),
         }
-        at += 1;
     }
     // Every block ends in one of the operations above; predecoding appends it.
     cpu.counters.bump(Metric::Anomalies);

@@ -1,6 +1,6 @@
 //! What a block's values are used for: the facts that placement ([`super::predecode`]) needs.
 
-use crate::ir::{Acc, BinOp, Block, Op, Order, Term, Ty, Val};
+use crate::ir::{Acc, BinOp, Block, MemSize, Op, Order, Term, Ty, Val};
 
 /// Uses of one value.
 #[derive(Clone, Copy, Default)]
@@ -38,7 +38,7 @@ pub(super) fn constant(block: &Block, v: Val) -> Option<u64> {
 
 /// True for accesses that the interpreter's fast loads and stores make.
 pub(super) fn is_plain(acc: &Acc) -> bool {
-    acc.order == Order::Plain && !acc.unpriv && acc.elem_align.is_none()
+    acc.order == Order::Plain && !acc.unpriv
 }
 
 impl Liveness {
@@ -87,6 +87,9 @@ impl Liveness {
                 Op::IsZero(..) | Op::NonZero(..) | Op::NotI1(_) => by_if,
                 Op::Bit(..) => {
                     by_if || matches!(user_op, Some(Op::NotI1(_))) && self.only_branch(block, users, user)
+                }
+                Op::VFromPair(..) => {
+                    matches!(user_op, Some(Op::Store { size: MemSize::B16, acc, .. }) if is_plain(acc) && acc.elem_align == Some(MemSize::B8))
                 }
                 Op::Bin(BinOp::Shl, Ty::I64, _, n) => {
                     constant(block, n).is_some() && matches!(user_op, Some(Op::Bin(BinOp::Add, Ty::I64, ..)))

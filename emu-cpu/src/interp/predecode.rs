@@ -311,6 +311,10 @@ impl Predecoder<'_> {
     }
 
     fn op(&mut self, i: usize) -> Result<(), TooBig> {
+        // The second result of a load of a pair is placed by the load.
+        if self.places[i] != Place::None {
+            return Ok(());
+        }
         let op = self.block.insts[i].op;
         match op {
             Op::Const(_, c) => self.places[i] = Place::Const(c),
@@ -815,9 +819,16 @@ impl Predecoder<'_> {
             self.emit(Uop::LdAcc { d, a, vector: ty == Ty::V128, access });
             return Ok(());
         }
+        let elem = acc.elem_align.unwrap_or(size);
+        if let Some([low, high]) = self.lanes_of(i, size, elem) {
+            let (d, e) = (self.dest(low)?, self.dest(high)?);
+            self.emit(Uop::LdPair { d, e, a, off });
+            return Ok(());
+        }
         let d = self.dest(i)?;
         self.emit(match (ty, size, signed) {
-            (Ty::V128, ..) => Uop::LdV { d, a, size, off },
+            (Ty::V128, ..) => Uop::LdV { d, a, size, elem, off },
+            (_, MemSize::B8, _) if elem != size => Uop::LdWords { d, a, off },
             (_, MemSize::B1, false) => Uop::Ld8 { d, a, off },
             (_, MemSize::B2, false) => Uop::Ld16 { d, a, off },
             (Ty::I32, MemSize::B4, _) | (_, MemSize::B4, false) => Uop::Ld32 { d, a, off },
@@ -831,9 +842,32 @@ impl Predecoder<'_> {
         Ok(())
     }
 
+    /// The two lane reads that are all that is done with load `i`, if it loads a pair of doublewords.
+    fn lanes_of(&self, i: usize, size: MemSize, elem: MemSize) -> Option<[usize; 2]> {
+        if size != MemSize::B16 || elem != MemSize::B8 || self.live.uses[i].count != 2 {
+            return None;
+        }
+        let me = Val(i as u16);
+        let find = |lane: u8| {
+            let rest = self.block.insts.iter().enumerate().skip(i + 1).take(4);
+            rest.filter(|(n, x)| self.live.live[*n] && matches!(x.op, Op::VLane(3, l, v) if l == lane && v == me))
+                .map(|(n, _)| n)
+                .next()
+        };
+        Some([find(0)?, find(1)?])
+    }
+
     fn store(&mut self, size: MemSize, acc: Acc, addr: Val, val: Val) -> Result<(), TooBig> {
         let vector = self.block.ty(val) == Ty::V128;
         let (a, off) = self.address(addr, &acc)?;
+        let elem = acc.elem_align.unwrap_or(size);
+        if let Op::VFromPair(low, high) = self.block.insts[val.0 as usize].op
+            && self.live.uses[val.0 as usize].deferred
+        {
+            let (b, c) = (self.any(low)?, self.any(high)?);
+            self.emit(Uop::StPair { a, b, c, off });
+            return Ok(());
+        }
         let b = if size == MemSize::B8 && !vector { self.clean(val)? } else { self.any(val)? };
         if !is_plain(&acc) {
             let access = self.access(size, acc, 0);
@@ -841,7 +875,8 @@ impl Predecoder<'_> {
             return Ok(());
         }
         self.emit(match (vector, size) {
-            (true, _) => Uop::StV { a, b, size, off },
+            (true, _) => Uop::StV { a, b, size, elem, off },
+            (_, MemSize::B8) if elem != size => Uop::StWords { a, b, off },
             (_, MemSize::B1) => Uop::St8 { a, b, off },
             (_, MemSize::B2) => Uop::St16 { a, b, off },
             (_, MemSize::B4) => Uop::St32 { a, b, off },

@@ -66,30 +66,46 @@ impl Cond {
     }
 
     /// True if flags `nzcv` (bits 31:28) satisfy the condition.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn holds(self, nzcv: u32) -> bool {
+        HOLDS[self as usize] >> (nzcv >> 28) & 1 != 0
+    }
+
+    /// The definition (Arm ARM, ConditionHolds).
+    const fn evaluate(self, nzcv: u32) -> bool {
         let (n, z, c, v) =
             (nzcv >> 31 & 1 != 0, nzcv >> 30 & 1 != 0, nzcv >> 29 & 1 != 0, nzcv >> 28 & 1 != 0);
-        match self {
-            Self::Eq => z,
-            Self::Ne => !z,
-            Self::Cs => c,
-            Self::Cc => !c,
-            Self::Mi => n,
-            Self::Pl => !n,
-            Self::Vs => v,
-            Self::Vc => !v,
-            Self::Hi => c && !z,
-            Self::Ls => !c || z,
-            Self::Ge => n == v,
-            Self::Lt => n != v,
-            Self::Gt => n == v && !z,
-            Self::Le => n != v || z,
-            Self::Al | Self::Nv => true,
-        }
+        let base = match self as u32 >> 1 {
+            0 => z,
+            1 => c,
+            2 => n,
+            3 => v,
+            4 => c && !z,
+            5 => n == v,
+            6 => n == v && !z,
+            _ => return true,
+        };
+        base != (self as u32 & 1 != 0)
     }
 }
+
+/// For each condition, one bit for each value of N, Z, C, V.
+const HOLDS: [u16; 16] = {
+    let mut table = [0; 16];
+    let mut cond = 0;
+    while cond < 16 {
+        let mut nzcv = 0;
+        while nzcv < 16 {
+            if Cond::from_bits(cond).evaluate(nzcv << 28) {
+                table[cond as usize] |= 1 << nzcv;
+            }
+            nzcv += 1;
+        }
+        cond += 1;
+    }
+    table
+};
 
 /// Operations on two integers of one type.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -38,38 +38,73 @@ pub fn store<const N: u64>(cpu: &mut Cpu, va: u64, value: u64) -> Result<(), Exc
     }
 }
 
-/// Loads a vector register's worth, zero-extended.
+/// Loads `size` bytes that are made of elements of `elem`, zero-extended: a vector register's worth, or a pair.
 #[inline]
-pub fn load_vector(cpu: &mut Cpu, va: u64, size: MemSize) -> Result<u128, Exception> {
-    Ok(match size {
-        MemSize::B16 => match cpu.mem.fast.read::<16>(va) {
-            Some(p) => u128::from(p.high().load_u64()) << 64 | u128::from(p.load_u64()),
-            None => load_slow(cpu, va, 16, false)?,
-        },
-        MemSize::B8 => u128::from(load::<8>(cpu, va)?),
-        MemSize::B4 => u128::from(load::<4>(cpu, va)?),
-        MemSize::B2 => u128::from(load::<2>(cpu, va)?),
-        MemSize::B1 => u128::from(load::<1>(cpu, va)?),
-    })
+pub fn load_vector(cpu: &mut Cpu, va: u64, size: MemSize, elem: MemSize) -> Result<u128, Exception> {
+    let fast = match size {
+        MemSize::B16 => {
+            let p = cpu.mem.fast.read::<16>(va);
+            p.map(|p| u128::from(p.high().load_u64()) << 64 | u128::from(p.load_u64()))
+        }
+        MemSize::B8 => cpu.mem.fast.read::<8>(va).map(|p| u128::from(p.load_u64())),
+        MemSize::B4 => cpu.mem.fast.read::<4>(va).map(|p| u128::from(p.load_u32())),
+        MemSize::B2 => cpu.mem.fast.read::<2>(va).map(|p| u128::from(p.load_u16())),
+        MemSize::B1 => cpu.mem.fast.read::<1>(va).map(|p| u128::from(p.load_u8())),
+    };
+    match fast {
+        Some(value) => Ok(value),
+        None => load_elements(cpu, va, size.bytes(), elem.bytes()),
+    }
 }
 
-/// Stores the low bytes of a vector register.
+/// Stores the low `size` bytes, which are made of elements of `elem`.
 #[inline]
-pub fn store_vector(cpu: &mut Cpu, va: u64, size: MemSize, value: u128) -> Result<(), Exception> {
-    match size {
-        MemSize::B16 => match cpu.mem.fast.write::<16>(va) {
-            Some(p) => {
-                p.store_u64(value as u64);
-                p.high().store_u64((value >> 64) as u64);
-                Ok(())
-            }
-            None => store_slow(cpu, va, 16, value, false),
-        },
-        MemSize::B8 => store::<8>(cpu, va, value as u64),
-        MemSize::B4 => store::<4>(cpu, va, value as u64),
-        MemSize::B2 => store::<2>(cpu, va, value as u64),
-        MemSize::B1 => store::<1>(cpu, va, value as u64),
+pub fn store_vector(
+    cpu: &mut Cpu,
+    va: u64,
+    size: MemSize,
+    elem: MemSize,
+    value: u128,
+) -> Result<(), Exception> {
+    let fast = match size {
+        MemSize::B16 => cpu.mem.fast.write::<16>(va),
+        MemSize::B8 => cpu.mem.fast.write::<8>(va),
+        MemSize::B4 => cpu.mem.fast.write::<4>(va),
+        MemSize::B2 => cpu.mem.fast.write::<2>(va),
+        MemSize::B1 => cpu.mem.fast.write::<1>(va),
+    };
+    match fast {
+        Some(p) => {
+            store_host(p, size.bytes(), value);
+            Ok(())
+        }
+        None => store_elements(cpu, va, size.bytes(), elem.bytes(), value),
     }
+}
+
+/// The whole access at once if it is aligned, else element by element: each is checked for its own alignment.
+#[cold]
+fn load_elements(cpu: &mut Cpu, va: u64, bytes: u64, elem: u64) -> Result<u128, Exception> {
+    if va & (bytes - 1) == 0 || elem >= bytes {
+        return load_slow(cpu, va, bytes, false);
+    }
+    let mut value = 0;
+    for at in (0..bytes).step_by(elem as usize) {
+        value |= load_slow(cpu, va.wrapping_add(at), elem, false)? << (8 * at);
+    }
+    Ok(value)
+}
+
+/// As [`load_elements`]. What was stored before a fault stays stored.
+#[cold]
+fn store_elements(cpu: &mut Cpu, va: u64, bytes: u64, elem: u64, value: u128) -> Result<(), Exception> {
+    if va & (bytes - 1) == 0 || elem >= bytes {
+        return store_slow(cpu, va, bytes, value, false);
+    }
+    for at in (0..bytes).step_by(elem as usize) {
+        store_slow(cpu, va.wrapping_add(at), elem, value >> (8 * at), false)?;
+    }
+    Ok(())
 }
 
 /// SCTLR_ELx.A: every unaligned access is a fault.
@@ -210,9 +245,8 @@ pub fn load_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result<u128
     if acc.order != Order::Plain {
         check_ordered(va, bytes, false)?;
     }
-    check_elements(cpu, va, acc, false)?;
     let value =
-        if acc.unpriv { load_slow(cpu, va, bytes, true)? } else { load_elements(cpu, va, size, acc)? };
+        if acc.unpriv { load_slow(cpu, va, bytes, true)? } else { load_vector(cpu, va, size, size)? };
     if acc.order != Order::Plain {
         fence(Ordering::Acquire);
     }
@@ -226,52 +260,15 @@ pub fn store_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, value: u128) 
         check_ordered(va, bytes, true)?;
         fence(Ordering::Release);
     }
-    check_elements(cpu, va, acc, true)?;
     if acc.unpriv {
         store_slow(cpu, va, bytes, value, true)?;
     } else {
-        store_elements(cpu, va, size, acc, value)?;
+        store_vector(cpu, va, size, size, value)?;
     }
     if acc.order != Order::Plain {
         fence(Ordering::SeqCst);
     }
     Ok(())
-}
-
-/// With SCTLR_ELx.A, the elements of a structure access are checked for the element's alignment.
-fn check_elements(cpu: &Cpu, va: u64, acc: Acc, write: bool) -> Result<(), Exception> {
-    match acc.elem_align {
-        Some(e) if va & (e.bytes() - 1) != 0 && alignment_checked(cpu) => Err(alignment_fault(va, write)),
-        _ => Ok(()),
-    }
-}
-
-/// The whole access at once if it is aligned or alignment is not checked, else element by element.
-fn load_elements(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result<u128, Exception> {
-    let bytes = size.bytes();
-    match acc.elem_align {
-        Some(e) if e < size && va & (bytes - 1) != 0 => {
-            let mut value = 0;
-            for at in (0..bytes).step_by(e.bytes() as usize) {
-                value |= load_vector(cpu, va.wrapping_add(at), e)? << (8 * at);
-            }
-            Ok(value)
-        }
-        _ => load_vector(cpu, va, size),
-    }
-}
-
-fn store_elements(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, value: u128) -> Result<(), Exception> {
-    let bytes = size.bytes();
-    match acc.elem_align {
-        Some(e) if e < size && va & (bytes - 1) != 0 => {
-            for at in (0..bytes).step_by(e.bytes() as usize) {
-                store_vector(cpu, va.wrapping_add(at), e, value >> (8 * at))?;
-            }
-            Ok(())
-        }
-        _ => store_vector(cpu, va, size, value),
-    }
 }
 
 /// Host memory for an atomic access. Memory that has no atomics (registers) is an unsupported atomic fault.
@@ -312,7 +309,7 @@ pub fn load_exclusive(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result
         let p = atomic_target(cpu, va, bytes, Access::Read)?;
         atomic128::load(p)
     } else {
-        load_vector(cpu, va, size)?
+        load_vector(cpu, va, size, size)?
     };
     if acc.order != Order::Plain {
         fence(Ordering::Acquire);

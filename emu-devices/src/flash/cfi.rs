@@ -92,9 +92,8 @@ impl CfiFlash {
         if found > size || store.is_some() && found != size {
             return Err(FlashError::Image { found, expected: size });
         }
-        let array = GuestRam::new(size)?;
+        let array = GuestRam::filled(size, 0xff)?;
         array.write(0, image);
-        fill(array, found, size);
         let chip = Chip::new(size / 2);
         Ok(Arc::new_cyclic(|this| Self {
             name: name.to_owned(),
