@@ -110,8 +110,6 @@ impl Granule {
             Self::K64 => 1,
         }
     }
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::K4, Self::K16, Self::K64];
 }
 
 /// A set of tables for one stage.

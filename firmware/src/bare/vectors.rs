@@ -54,7 +54,7 @@ fn handle(p: &mut Program, bank: &Bank) {
         ; b.hs =>give_up
         ; add x22, x21, 1
         ; str x22, [x28, COUNT_AT as u32]
-        ; add x22, x28, LOG as u32
+        ; add x22, x28, (LOG >> 12) as u32, lsl 12
         ; add x22, x22, x21, lsl LOG_ENTRY.trailing_zeros()
         ; stp x19, x20, [x22]
     );

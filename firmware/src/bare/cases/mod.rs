@@ -111,11 +111,17 @@ macro_rules! bare_cases {
             }
             stage1 {
                 translation_faults V80 "D8.15";
+                translation_faults_16k V82 "D8.15";
                 access_flag_faults V80 "D8.5, D8.15";
+                access_flag_faults_16k V82 "D8.5, D8.15";
                 permission_faults V80 "D8.4, D8.15";
+                permission_faults_16k V82 "D8.4, D8.15";
                 address_size_faults V80 "D8.15";
+                address_size_faults_16k V82 "D8.15";
                 blocks_and_pages V80 "D8.3";
+                blocks_and_pages_16k V82 "D8.3";
                 contiguous_hint V80 "D8.7.1";
+                contiguous_hint_16k V82 "D8.7.1";
                 access_permissions V80 "D8.4.1";
                 execute_never V80 "D8.4.3";
                 wxn V80 "D8.4.3, SCTLR_EL1.WXN";
@@ -132,12 +138,16 @@ macro_rules! bare_cases {
             }
             stage2 {
                 translation_faults V80 "D8.15, HPFAR_EL2";
+                translation_faults_16k V82 "D8.15, HPFAR_EL2";
                 access_flag_faults V80 "D8.5, D8.15";
+                access_flag_faults_16k V82 "D8.5, D8.15";
                 permissions V80 "D8.4.2";
+                permissions_16k V82 "D8.4.2";
                 instruction_aborts V80 "D8.4.3";
                 valid_syndromes V80 "ESR_EL2, ISS of a data abort";
                 no_syndromes V80 "ESR_EL2, ISS of a data abort";
                 both_addresses V80 "FAR_EL2, HPFAR_EL2";
+                both_addresses_16k V82 "FAR_EL2, HPFAR_EL2";
                 faults_on_walks V80 "ESR_EL2.S1PTW, HPFAR_EL2";
                 cache_maintenance V80 "D8.15.4, ESR_EL2.CM";
                 vmids V80 "D8.16.3";

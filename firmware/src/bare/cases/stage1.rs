@@ -39,17 +39,17 @@ fn store(p: &mut Program, address: u64, taken: Taken) {
     p.faulting(taken.far(address), |p| a64!(p ; str x0, [x1]));
 }
 
-/// For each granule: tables, then `body`, which emits code for EL2.
-fn each_granule(p: &mut Program, body: impl Fn(&mut Program, Tables)) {
-    for granule in Granule::ALL {
+/// For each of the granules: tables, then `body`, which emits code for EL2.
+fn each_granule(p: &mut Program, granules: &[Granule], body: impl Fn(&mut Program, Tables)) {
+    for &granule in granules {
         let t = p.stage1(granule);
         body(p, t);
     }
 }
 
 /// An invalid descriptor at each level, and an address beyond TCR_EL1.T0SZ (level 0).
-pub(super) fn translation_faults(p: &mut Program) {
-    each_granule(p, |p, t| {
+fn translation_faults_of(p: &mut Program, granules: &[Granule]) {
+    each_granule(p, granules, |p, t| {
         let first = t.granule.first_level();
         for level in first..=3 {
             // Bit 0 clear: the others do not matter.
@@ -82,8 +82,8 @@ fn leaf(level: u32, attributes: u64) -> u64 {
 }
 
 /// Blocks and pages without the access flag.
-pub(super) fn access_flag_faults(p: &mut Program) {
-    each_granule(p, |p, t| {
+fn access_flag_faults_of(p: &mut Program, granules: &[Granule]) {
+    each_granule(p, granules, |p, t| {
         for level in leaves(t.granule) {
             p.put(t, va(level), level, leaf(level, desc::SH));
         }
@@ -97,8 +97,8 @@ pub(super) fn access_flag_faults(p: &mut Program) {
 }
 
 /// Writes to read-only blocks and pages; reads of what only EL1 may read from EL0.
-pub(super) fn permission_faults(p: &mut Program) {
-    each_granule(p, |p, t| {
+fn permission_faults_of(p: &mut Program, granules: &[Granule]) {
+    each_granule(p, granules, |p, t| {
         for level in leaves(t.granule) {
             p.put(t, va(level), level, leaf(level, desc::EL1_RW | desc::RO));
         }
@@ -117,8 +117,8 @@ pub(super) fn permission_faults(p: &mut Program) {
 }
 
 /// An output address beyond TCR_EL1.IPS, in a leaf and in a table descriptor.
-pub(super) fn address_size_faults(p: &mut Program) {
-    each_granule(p, |p, t| {
+fn address_size_faults_of(p: &mut Program, granules: &[Granule]) {
+    each_granule(p, granules, |p, t| {
         p.page(t, VA, 1 << 41, desc::EL1_RW);
         p.put(t, va(2), 2, 1 << 41 | desc::PAGE);
         p.use_stage1(t);
@@ -130,8 +130,8 @@ pub(super) fn address_size_faults(p: &mut Program) {
 }
 
 /// Blocks and pages of all levels and granules lead to the same word.
-pub(super) fn blocks_and_pages(p: &mut Program) {
-    each_granule(p, |p, t| {
+fn blocks_and_pages_of(p: &mut Program, granules: &[Granule]) {
+    each_granule(p, granules, |p, t| {
         let frame = p.frame(0x1_0000);
         p.poke(frame + 0x128, frame ^ 0x1234_5678_9abc_def0);
         for level in leaves(t.granule) {
@@ -152,8 +152,13 @@ pub(super) fn blocks_and_pages(p: &mut Program) {
 }
 
 /// Entries with the contiguous hint map what they say, each its own part.
-pub(super) fn contiguous_hint(p: &mut Program) {
-    for (granule, entries) in [(Granule::K4, 16), (Granule::K16, 128), (Granule::K64, 32)] {
+fn contiguous_hint_of(p: &mut Program, granules: &[Granule]) {
+    for &granule in granules {
+        let entries = match granule {
+            Granule::K4 => 16,
+            Granule::K16 => 128,
+            Granule::K64 => 32,
+        };
         let t = p.stage1(granule);
         let size = granule.size();
         // The output address of the first one is aligned to the whole.
@@ -328,21 +333,21 @@ pub(super) fn top_byte_ignore(p: &mut Program) {
 /// TTBR1_EL1 for the upper half, with its own granule.
 pub(super) fn two_ranges(p: &mut Program) {
     let low = p.stage1(Granule::K4);
-    let high = p.stage1(Granule::K16);
-    let frame = p.frame(0x4000);
+    let high = p.stage1(Granule::K64);
+    let frame = p.frame(0x1_0000);
     p.poke(frame, 0x4849_4748);
     let at = 0xffff_ff80_0000_0000 | VA;
     p.page(high, at, frame, desc::EL1_RW);
     p.use_stage1(low);
     p.set(r::TTBR1_EL1, high.root);
-    // T1SZ, TG1 = 16 KiB (1), walks of both halves allowed.
-    p.set_now(r::TCR_EL1, low.tcr() & !(1 << 23) | TSZ << 16 | 0x3500 << 16 | 1 << 30);
+    // T1SZ, TG1 = 64 KiB (3), walks of both halves allowed.
+    p.set_now(r::TCR_EL1, low.tcr() & !(1 << 23) | TSZ << 16 | 0x3500 << 16 | 3 << 30);
     p.flush();
     p.enter(Level::El1h, |p| {
         p.mov(1, at);
         a64!(p ; ldr x0, [x1]);
         p.expect("the word", 0, 0x4849_4748);
-        load(p, at + 0x4000, Taken::same(1).class(DABT_SAME, TRANSLATION + 3));
+        load(p, at + 0x1_0000, Taken::same(1).class(DABT_SAME, TRANSLATION + 3));
         load(p, 0x0000_ff80_0000_0000 | VA, Taken::same(1).class(DABT_SAME, TRANSLATION));
     });
 }
@@ -494,4 +499,25 @@ fn el2_accesses(p: &mut Program) {
         p.expect_taken(Taken::same(2).class(IABT_SAME, PERMISSION + 3).elr(VA + 0x1000).far(VA + 0x1000));
         a64!(p ; blr x1);
     });
+}
+
+/// Each case of granules twice: for those that every model has, and for 16 KiB, which Cortex-A72 does not have.
+macro_rules! by_granule {
+    ($($name:ident $name_16k:ident $body:ident;)*) => {
+        $(pub(super) fn $name(p: &mut Program) {
+            $body(p, &[Granule::K4, Granule::K64]);
+        }
+        pub(super) fn $name_16k(p: &mut Program) {
+            $body(p, &[Granule::K16]);
+        })*
+    };
+}
+
+by_granule! {
+    translation_faults translation_faults_16k translation_faults_of;
+    access_flag_faults access_flag_faults_16k access_flag_faults_of;
+    permission_faults permission_faults_16k permission_faults_of;
+    address_size_faults address_size_faults_16k address_size_faults_of;
+    blocks_and_pages blocks_and_pages_16k blocks_and_pages_of;
+    contiguous_hint contiguous_hint_16k contiguous_hint_of;
 }

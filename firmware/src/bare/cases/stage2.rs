@@ -22,8 +22,8 @@ const fn valid(size: u64, sign: bool, register: u64, wide: bool, ordered: bool) 
     1 << 24 | size << 22 | (sign as u64) << 21 | register << 16 | (wide as u64) << 15 | (ordered as u64) << 14
 }
 
-fn each_granule(p: &mut Program, body: impl Fn(&mut Program, Tables)) {
-    for granule in Granule::ALL {
+fn each_granule(p: &mut Program, granules: &[Granule], body: impl Fn(&mut Program, Tables)) {
+    for &granule in granules {
         let t = p.stage2(granule);
         body(p, t);
     }
@@ -52,8 +52,8 @@ fn both(p: &mut Program, at: u64, status: u64, with_ipa: bool) {
 }
 
 /// An invalid descriptor at each level of each granule; HPFAR_EL2 holds the page of the IPA.
-pub(super) fn translation_faults(p: &mut Program) {
-    each_granule(p, |p, t| {
+fn translation_faults_of(p: &mut Program, granules: &[Granule]) {
+    each_granule(p, granules, |p, t| {
         let first = t.granule.first_level();
         for level in first..=3 {
             p.put(t, ipa(level), level, desc::S2_RW | 2);
@@ -68,8 +68,8 @@ pub(super) fn translation_faults(p: &mut Program) {
 }
 
 /// Leaves without the access flag, at each level of each granule.
-pub(super) fn access_flag_faults(p: &mut Program) {
-    each_granule(p, |p, t| {
+fn access_flag_faults_of(p: &mut Program, granules: &[Granule]) {
+    each_granule(p, granules, |p, t| {
         for level in leaves(t.granule) {
             let kind = if level == 3 { desc::PAGE } else { desc::BLOCK };
             p.put(t, ipa(level), level, 0x4000_0000 | desc::S2_RW & !desc::AF | kind);
@@ -84,8 +84,8 @@ pub(super) fn access_flag_faults(p: &mut Program) {
 }
 
 /// S2AP: none, read-only, write-only.
-pub(super) fn permissions(p: &mut Program) {
-    each_granule(p, |p, t| {
+fn permissions_of(p: &mut Program, granules: &[Granule]) {
+    each_granule(p, granules, |p, t| {
         let frame = p.frame(0x1_0000);
         let size = t.granule.size();
         let base = desc::AF | desc::SH | desc::S2_NORMAL;
@@ -196,8 +196,8 @@ pub(super) fn no_syndromes(p: &mut Program) {
 }
 
 /// With stage 1 on FAR_EL2 holds the VA and HPFAR_EL2 the IPA.
-pub(super) fn both_addresses(p: &mut Program) {
-    each_granule(p, |p, t| {
+fn both_addresses_of(p: &mut Program, granules: &[Granule]) {
+    each_granule(p, granules, |p, t| {
         let s1 = p.stage1(t.granule);
         p.page(s1, FAR_OFF, NOWHERE, desc::EL1_RW);
         p.use_stage1(s1);
@@ -358,4 +358,23 @@ pub(super) fn hardware_update(p: &mut Program) {
     a64!(p ; ldp x0, x2, [x1]);
     p.expect("written", 0, frame | base | desc::S2_W | desc::AF | desc::PAGE);
     p.expect("only read", 2, frame | base | desc::AF | desc::PAGE);
+}
+
+/// Each case of granules twice: for those that every model has, and for 16 KiB, which Cortex-A72 does not have.
+macro_rules! by_granule {
+    ($($name:ident $name_16k:ident $body:ident;)*) => {
+        $(pub(super) fn $name(p: &mut Program) {
+            $body(p, &[Granule::K4, Granule::K64]);
+        }
+        pub(super) fn $name_16k(p: &mut Program) {
+            $body(p, &[Granule::K16]);
+        })*
+    };
+}
+
+by_granule! {
+    translation_faults translation_faults_16k translation_faults_of;
+    access_flag_faults access_flag_faults_16k access_flag_faults_of;
+    permissions permissions_16k permissions_of;
+    both_addresses both_addresses_16k both_addresses_of;
 }

@@ -141,9 +141,9 @@ pub(super) fn ntwi(p: &mut Program) {
 
 /// An access that is undefined at EL0 is not one that EL2 traps.
 pub(super) fn undefined_before_trapped(p: &mut Program) {
-    p.set_now(r::HCR_EL2, RW | 1 << 30 | 1 << 18);
+    p.set_now(r::HCR_EL2, RW | 1 << 21 | 1 << 25);
     p.enter(Level::El0, |p| {
-        p.faulting(Taken::lower(1).class(0, 0), |p| p.mrs(0, r::TTBR0_EL1));
+        p.faulting(Taken::lower(1).class(0, 0), |p| p.mrs(0, r::ACTLR_EL1));
         p.faulting(Taken::lower(1).class(0, 0), |p| p.msr(r::TLBI_VMALLE1, 31));
     });
     p.set_now(r::HCR_EL2, RW);
