@@ -30,7 +30,7 @@ const RW: u64 = 1 << 31;
 /// Rounds of time slices; in each, both guests run once.
 const ROUNDS: u32 = 3;
 /// A time slice is this fraction of a second.
-const SLICES_PER_SECOND: u64 = 500;
+const SLICES_PER_SECOND: u64 = 100;
 
 pub(super) fn emit(a: &mut Asm) {
     start(a);
@@ -259,7 +259,7 @@ fn guest_two(a: &mut Asm) {
 
 fn time_slices(a: &mut Asm) {
     heading(a, "8. One CPU for both: a timer of EL2 ends each time slice");
-    say(a, "   CNTHP_TVAL_EL2 is set to 2 ms; interrupt 26 then brings us back, whatever the guest does\n");
+    say(a, "   CNTHP_TVAL_EL2 is set to 10 ms; interrupt 26 then brings us back, whatever the guest does\n");
     let guests = [("one", ONE_CONTEXT, ONE_PA), ("two", TWO_CONTEXT, TWO_PA)];
     for round in 0..ROUNDS {
         for (i, (name, context, pa)) in guests.into_iter().enumerate() {

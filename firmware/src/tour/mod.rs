@@ -6,18 +6,18 @@
 //!
 //! | module | what it shows |
 //! |---|---|
-//! | [`hypervisor`] | the story: the steps in their order, as they are printed |
-//! | [`console`] | text on a PL011 |
-//! | [`stage1`] | EL2's own MMU |
-//! | [`stage2`] | the guests' second translation, which they do not see |
-//! | [`gic`] | physical interrupts, and virtual ones through list registers |
-//! | [`vcpu`] | a guest's context, entering and leaving it: the world switch |
-//! | [`vectors`] | why a guest came to EL2, and who handles it |
-//! | [`mmio`] | devices that do not exist: stage-2 aborts, decoded and emulated |
-//! | [`hypercall`] | what guests ask for with HVC, and SMC that is trapped |
-//! | [`psci`] | the machine's power |
-//! | [`guests`] | the guests: one with emulated devices, one with a virtio disk of its own |
-//! | [`layout`], [`sysreg`], [`asm`] | addresses, names of registers, help for assembling |
+//! | `hypervisor` | the story: the steps in their order, as they are printed |
+//! | `console` | text on a PL011 |
+//! | `stage1` | EL2's own MMU |
+//! | `stage2` | the guests' second translation, which they do not see |
+//! | `gic` | physical interrupts, and virtual ones through list registers |
+//! | `vcpu` | a guest's context, entering and leaving it: the world switch |
+//! | `vectors` | why a guest came to EL2, and who handles it |
+//! | `mmio` | devices that do not exist: stage-2 aborts, decoded and emulated |
+//! | `hypercall` | what guests ask for with HVC, and SMC that is trapped |
+//! | `psci` | the machine's power |
+//! | `guests` | the guests: one with emulated devices, one with a virtio disk of its own |
+//! | `layout`, `sysreg`, `asm` | addresses, names of registers, help for assembling |
 //!
 //! # Measuring
 //! The program has no secret channel to the emulator, and prints only text. What is measured is framed by that text: a
