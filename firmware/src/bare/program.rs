@@ -307,6 +307,12 @@ impl Program {
         a64!(self ; msr daifclr, 3 ; again: ; sub x27, x27, 1 ; cbnz x27, <again ; msr daifset, 3);
     }
 
+    /// Does nothing, until an interrupt that lands elsewhere ends it; gives up after a while.
+    pub fn linger(&mut self) {
+        self.mov(27, PATIENCE);
+        a64!(self ; again: ; sub x27, x27, 1 ; cbnz x27, <again);
+    }
+
     /// Repeats `question`, which leaves its answer in `X[rt]`, until that is not 0; gives up after a while.
     pub fn until(&mut self, rt: u8, question: impl FnOnce(&mut Self)) {
         let (again, out) = (self.label(), self.label());
