@@ -124,7 +124,7 @@ fn converse(child: &mut Child, memory: &str) -> Result<(), String> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    writeln!(monitor, "pmemsave {:#x} {:#x} {memory}\nquit", layout::RESULTS, layout::RESULTS_SIZE)
+    writeln!(monitor, "pmemsave {:#x} {:#x} \"{memory}\"\nquit", layout::RESULTS, layout::RESULTS_SIZE)
         .map_err(lost)?;
     answers.for_each(drop);
     Ok(())
