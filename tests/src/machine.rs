@@ -37,7 +37,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { instructions: 50_000_000, time: Duration::from_secs(10) }
+        Self { instructions: 1_000_000_000, time: Duration::from_secs(60) }
     }
 }
 

@@ -10,6 +10,11 @@
 //! Each PE has a result block (see [`report`]): values that the program stored, in the order in which they are expected,
 //! and a record of every exception that was taken to a vector of the suite. A program ends with PSCI SYSTEM_OFF after it
 //! has marked its block as complete; one that did not end well has no mark.
+//!
+//! # Another opinion
+//! `bare peer MODEL -- QEMU` tries the expectations on another emulator. Where that differs, the specification decides, and
+//! the case says so: `traps::twe_looks_at_the_event_register`, `waits::events`, `stage2::cache_maintenance`,
+//! `alignment::exclusives_and_ordered`, `alignment::stack_pointer`, `memory::atomic_faults`.
 
 #[macro_use]
 mod program;

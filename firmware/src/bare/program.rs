@@ -32,8 +32,9 @@ macro_rules! a64 {
 pub(super) const SYSTEM_OFF: u64 = 0x8400_0008;
 /// PSCI CPU_ON, 64-bit (DEN 0022, 5.6).
 const CPU_ON: u64 = 0xc400_0003;
-/// Rounds that a loop which waits for something makes before it gives up.
-const PATIENCE: u64 = 400_000;
+/// Rounds that a loop which waits for something makes before it gives up: about a second, for the thread of another PE
+/// may have to wait for a busy host.
+const PATIENCE: u64 = 40_000_000;
 /// Rounds in which an interrupt that must not come would have come.
 const SHORT_WHILE: u64 = 3000;
 
@@ -305,6 +306,12 @@ impl Program {
     fn open(&mut self, rounds: u64) {
         self.mov(27, rounds);
         a64!(self ; msr daifclr, 3 ; again: ; sub x27, x27, 1 ; cbnz x27, <again ; msr daifset, 3);
+    }
+
+    /// Does nothing, until an interrupt that lands elsewhere ends it; gives up after a while.
+    pub fn linger(&mut self) {
+        self.mov(27, PATIENCE);
+        a64!(self ; again: ; sub x27, x27, 1 ; cbnz x27, <again);
     }
 
     /// Repeats `question`, which leaves its answer in `X[rt]`, until that is not 0; gives up after a while.

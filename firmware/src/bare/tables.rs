@@ -46,6 +46,8 @@ pub mod desc {
 
 /// Attribute 0: normal write-back; 1: Device-nGnRnE; 2: normal non-cacheable.
 pub const MAIR: u64 = 0x44_00_ff;
+/// SCTLR_ELx.M, C and I. Without C normal memory would be non-cacheable.
+pub const SCTLR_ON: u64 = 1 << 12 | 1 << 2 | 1;
 /// Bits of an input address.
 pub const INPUT_BITS: u32 = 39;
 /// TxSZ for [`INPUT_BITS`].
@@ -223,7 +225,7 @@ impl Program {
         self.set(r::MAIR_EL1, MAIR);
         self.set(r::TCR_EL1, t.tcr() | tcr);
         self.set(r::TTBR0_EL1, t.root);
-        self.set(r::SCTLR_EL1, SCTLR_EL1 | 1 | sctlr);
+        self.set(r::SCTLR_EL1, SCTLR_EL1 | SCTLR_ON | sctlr);
         a64!(self ; isb);
         self.flush();
     }

@@ -10,8 +10,8 @@ use understage_tests::bare::{models, run};
 const USAGE: &str = "usage:
   bare list                          the cases, with the sections of the specification
   bare run CASE...                   run cases on every model, and say what differs
-  bare dump CASE FILE                write a case as a raw image, to be loaded at 0x40080000 and entered there at EL2
-  bare check CASE FILE               compare 64 KiB of memory from 0x40200000, after a run elsewhere
+  bare dump CASE FILE                write a case as a raw image, to be loaded at 0x40200000 and entered there at EL2
+  bare check CASE FILE               compare 64 KiB of memory from 0x40400000, after a run elsewhere
   bare peer MODEL CASE... -- QEMU... run cases on another emulator that takes QEMU's options and monitor commands,
                                      with the CPU model of this name; without cases, all of them";
 
@@ -124,7 +124,7 @@ fn converse(child: &mut Child, memory: &str) -> Result<(), String> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    writeln!(monitor, "pmemsave {:#x} {:#x} {memory}\nquit", layout::RESULTS, layout::RESULTS_SIZE)
+    writeln!(monitor, "pmemsave {:#x} {:#x} \"{memory}\"\nquit", layout::RESULTS, layout::RESULTS_SIZE)
         .map_err(lost)?;
     answers.for_each(drop);
     Ok(())

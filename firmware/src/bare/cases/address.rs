@@ -84,6 +84,6 @@ pub(super) fn both_stages(p: &mut Program) {
 
 /// Without translation an address is its own.
 pub(super) fn off(p: &mut Program) {
-    at(p, "EL2", r::AT_S1E2R, 0x4008_0123, 0xffff_ffff_f001, 0x4008_0000);
-    at(p, "EL1&0", r::AT_S12E1R, 0x4008_1123, 0xffff_ffff_f001, 0x4008_1000);
+    at(p, "EL2", r::AT_S1E2R, 0x4020_0123, 0xffff_ffff_f001, 0x4020_0000);
+    at(p, "EL1&0", r::AT_S12E1R, 0x4020_1123, 0xffff_ffff_f001, 0x4020_1000);
 }

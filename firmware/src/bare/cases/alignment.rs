@@ -77,7 +77,7 @@ pub(super) fn device(p: &mut Program) {
 }
 
 /// Exclusives, ordered accesses and atomics must be aligned; with FEAT_LSE2 they may be anywhere in 16 bytes, so these
-/// cross that boundary.
+/// cross that boundary. A load-exclusive is a read (WnR 0, ESR_ELx); a peer may report a write.
 pub(super) fn exclusives_and_ordered(p: &mut Program) {
     mapped(p, 0);
     p.enter(Level::El1h, |p| {
@@ -90,7 +90,8 @@ pub(super) fn exclusives_and_ordered(p: &mut Program) {
     });
 }
 
-/// SCTLR_ELx.SA: the stack pointer is aligned to 16 when it is a base.
+/// SCTLR_ELx.SA: the stack pointer is aligned to 16 when it is a base. A peer may not check it; the specification
+/// (AArch64.CheckSPAlignment) does.
 pub(super) fn stack_pointer(p: &mut Program) {
     p.set_now(r::SCTLR_EL2, 0x30c5_0838);
     let frame = p.frame(0x1000);

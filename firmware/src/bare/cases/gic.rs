@@ -218,13 +218,11 @@ pub(super) fn routing(p: &mut Program) {
     p.start_gic();
     p.enter(Level::El1h, |p| {
         p.catching_at(2, |p| {
-            p.set(r::TPIDR_EL1, 0);
             p.expect_taken(Taken::to(2, from::LOWER | kind::IRQ).spsr(Level::El1h.masked()));
             // SGI generation by EL1 traps with IMO; the pending bit is what makes it come.
             let pending = p.gicr(gicr::ISPENDR0);
             p.poke32(pending, 1 << 8);
-            p.mov(17, 100_000);
-            a64!(p ; again: ; sub x17, x17, 1 ; cbnz x17, <again);
+            p.linger();
         });
     });
     p.acknowledge("INTID", 8);

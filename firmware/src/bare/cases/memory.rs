@@ -96,7 +96,8 @@ pub(super) fn lse(p: &mut Program) {
     });
 }
 
-/// An atomic that cannot write faults as a write, but as a read where nothing is mapped for either (D8.15).
+/// An atomic that cannot write faults as a write, but as a read where a read would have faulted as well (ESR_ELx.WnR of a
+/// data abort). A peer may report a write for both.
 pub(super) fn atomic_faults(p: &mut Program) {
     with_page(p, desc::EL1_RW | desc::RO, |p| {
         let taken = Taken::same(1).class(0x25, 1 << 6 | 15).far(VA);

@@ -4,7 +4,7 @@ use crate::bare::layout::RAM;
 use crate::bare::program::{Level, Program};
 use crate::bare::registers as r;
 use crate::bare::report::Taken;
-use crate::bare::tables::{Granule, MAIR, TSZ, Tables, desc};
+use crate::bare::tables::{Granule, MAIR, SCTLR_ON, TSZ, Tables, desc};
 
 /// Data abort from a lower level and from the same one; instruction aborts likewise.
 const DABT_LOWER: u64 = 0x24;
@@ -286,6 +286,7 @@ pub(super) fn pan(p: &mut Program) {
         a64!(p ; str x1, [x1] ; msr pan, 1);
         load(p, VA, Taken::same(1).class(DABT_SAME, PERMISSION + 3));
         store(p, VA + 8, Taken::same(1).class(DABT_SAME, WRITE | PERMISSION + 3));
+        p.mov(1, VA);
         a64!(p ; ldtr x0, [x1] ; sttr x0, [x1] ; msr pan, 0 ; ldr x0, [x1]);
         p.expect("the word", 0, VA);
     });
@@ -463,7 +464,7 @@ pub(super) fn el2_regime(p: &mut Program) {
     p.set_now(r::TTBR0_EL2, t.root);
     p.msr(r::TLBI_ALLE2, 31);
     a64!(p ; dsb sy ; isb);
-    p.set_now(r::SCTLR_EL2, 0x30c5_0831);
+    p.set_now(r::SCTLR_EL2, 0x30c5_0830 | SCTLR_ON);
     el2_accesses(p);
     p.set_now(r::SCTLR_EL2, 0x30c5_0830);
 }
@@ -480,7 +481,7 @@ pub(super) fn el2_host_regime(p: &mut Program) {
     p.set_now(r::TTBR0_EL2, t.root);
     p.msr(r::TLBI_ALLE2, 31);
     a64!(p ; dsb sy ; isb);
-    p.set_now(r::SCTLR_EL2, 0x30d5_0981);
+    p.set_now(r::SCTLR_EL2, 0x30d5_0980 | SCTLR_ON);
     el2_accesses(p);
     p.enter(Level::El0, |p| load(p, VA, Taken::lower(2).class(DABT_LOWER, PERMISSION + 3)));
     p.set_now(r::SCTLR_EL2, 0x30c5_0830);

@@ -78,14 +78,22 @@ pub(super) fn virtual_priorities(p: &mut Program) {
     p.expect_reg("VPMR", r::ICH_VMCR_EL2, 0xff << 24, 0xf0 << 24);
 }
 
-/// Runs EL1 with IRQs open; the maintenance interrupt lands at EL2.
-fn expect_maintenance(p: &mut Program, misr: u64) {
+/// At EL1: emits `cause`, behind which the maintenance interrupt is taken to EL2, with this in ICH_MISR_EL2.
+fn expect_maintenance(p: &mut Program, misr: u64, cause: impl FnOnce(&mut Program)) {
+    p.catching_at(2, |p| {
+        p.expect_taken(Taken::to(2, from::LOWER | kind::IRQ));
+        cause(p);
+        p.linger();
+    });
     p.expect_reg("MISR", r::ICH_MISR_EL2, 0xff, misr);
-    p.expect_taken(Taken::to(2, from::SPX | kind::IRQ));
-    p.take_interrupt();
     p.acknowledge("INTID", MAINTENANCE);
+}
+
+/// At EL2: the maintenance interrupt is over.
+fn end_maintenance(p: &mut Program) {
     p.set_now(r::ICH_HCR_EL2, 0);
     p.end_of_interrupt(MAINTENANCE);
+    p.open_for_a_while();
 }
 
 /// ICH_HCR_EL2.UIE: none or one of the list registers is in use.
@@ -97,11 +105,10 @@ pub(super) fn maintenance_underflow(p: &mut Program) {
     p.expect_reg("MISR with two", r::ICH_MISR_EL2, 0xff, 0);
     p.open_for_a_while();
     p.enter(Level::El1h, |p| {
-        p.mrs(0, r::ICC_IAR1_EL1);
-        p.expect("INTID", 0, 40);
-        p.set_now(r::ICC_EOIR1_EL1, 40);
+        p.acknowledge("virtual INTID", 40);
+        expect_maintenance(p, 1 << 1, |p| p.end_of_interrupt(40));
     });
-    expect_maintenance(p, 1 << 1);
+    end_maintenance(p);
     p.set_now(r::ICH_LR1_EL2, 0);
 }
 
@@ -111,8 +118,11 @@ pub(super) fn maintenance_none_pending(p: &mut Program) {
     p.set_now(r::ICH_LR0_EL2, ListRegister::pending(40).0);
     p.start_virtual_interface(1 << 3);
     p.expect_reg("MISR", r::ICH_MISR_EL2, 0xff, 0);
-    p.enter(Level::El1h, |p| p.acknowledge("INTID", 40));
-    expect_maintenance(p, 1 << 3);
+    p.enter(Level::El1h, |p| {
+        expect_maintenance(p, 1 << 3, |p| p.mrs(1, r::ICC_IAR1_EL1));
+        p.expect("virtual INTID", 1, 40);
+    });
+    end_maintenance(p);
     p.set_now(r::ICH_LR0_EL2, 0);
 }
 
@@ -122,11 +132,11 @@ pub(super) fn maintenance_eoi(p: &mut Program) {
     p.set_now(r::ICH_LR1_EL2, ListRegister::pending(40).eoi().0);
     p.start_virtual_interface(0);
     p.enter(Level::El1h, |p| {
-        p.acknowledge("INTID", 40);
-        p.end_of_interrupt(40);
+        p.acknowledge("virtual INTID", 40);
+        expect_maintenance(p, 1, |p| p.end_of_interrupt(40));
     });
     p.expect_reg("EISR", r::ICH_EISR_EL2, 15, 2);
-    expect_maintenance(p, 1);
+    end_maintenance(p);
     p.set_now(r::ICH_LR1_EL2, 0);
     p.expect_reg("EISR afterwards", r::ICH_EISR_EL2, 15, 0);
 }
@@ -136,12 +146,12 @@ pub(super) fn maintenance_not_present(p: &mut Program) {
     p.start_gic();
     p.set_now(r::ICH_LR0_EL2, ListRegister::pending(40).0);
     p.start_virtual_interface(1 << 2);
-    p.enter(Level::El1h, |p| p.acknowledge("INTID", 40));
+    p.enter(Level::El1h, |p| p.acknowledge("virtual INTID", 40));
     // The hypervisor takes it out of its list register.
     p.set_now(r::ICH_LR0_EL2, 0);
-    p.enter(Level::El1h, |p| p.end_of_interrupt(40));
+    p.enter(Level::El1h, |p| expect_maintenance(p, 1 << 2, |p| p.end_of_interrupt(40)));
     p.expect_reg("EOIcount", r::ICH_HCR_EL2, 0x1f << 27, 1 << 27);
-    expect_maintenance(p, 1 << 2);
+    end_maintenance(p);
 }
 
 /// ICH_LR.HW: the guest's end of interrupt deactivates the physical interrupt.

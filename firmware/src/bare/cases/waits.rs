@@ -32,8 +32,9 @@ pub(super) fn wfi_until_timer(p: &mut Program) {
     });
 }
 
-/// SEVL and SEV set this PE's event register, so that the next WFE does not wait. Interrupts are masked; a WFE that did
-/// wait would never end on a machine whose WFE sleeps.
+/// SEVL, SEV and exception returns set this PE's event register, so that the next WFE does not wait. Interrupts are masked; a WFE that did
+/// wait would never end on a machine whose WFE sleeps. A peer may sleep in the WFE behind an ERET; D1.6.1 has exception returns
+/// among the events.
 pub(super) fn events(p: &mut Program) {
     a64!(p ; sevl ; wfe ; sev ; wfe ; sev ; sevl ; wfe);
     p.enter(Level::El1h, |p| a64!(p ; wfe));
