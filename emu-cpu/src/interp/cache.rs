@@ -69,8 +69,10 @@ impl Default for Cache {
     }
 }
 
-fn slot(pc: u64) -> usize {
-    ((pc >> 2) ^ (pc >> 15)) as usize % JUMPS
+/// The place of an address under a serial: contexts that run the same addresses (processes, a kernel with PAN set and
+/// clear) do not push each other out.
+fn slot(pc: u64, serial: u64) -> usize {
+    ((pc >> 2) ^ (pc >> 15) ^ serial.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize % JUMPS
 }
 
 impl Cache {
@@ -111,7 +113,7 @@ impl Cache {
     #[inline]
     pub fn find(&mut self, cpu: &mut Cpu, pc: u64, mode: Mode) -> Result<u32, Exception> {
         let serial = cpu.mem.serial();
-        let jump = &self.jumps[slot(pc)];
+        let jump = &self.jumps[slot(pc, serial)];
         if jump.pc == pc && jump.serial == serial && jump.mode == mode {
             return Ok(jump.block);
         }
@@ -126,7 +128,8 @@ impl Cache {
             Some(&b) => b,
             None => self.insert(cpu, key, fetched),
         };
-        self.jumps[slot(pc)] = Jump { pc, serial: cpu.mem.serial(), mode, block };
+        let serial = cpu.mem.serial();
+        self.jumps[slot(pc, serial)] = Jump { pc, serial, mode, block };
         Ok(block)
     }
 
