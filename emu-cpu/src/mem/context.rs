@@ -48,6 +48,12 @@ impl Context {
     pub(super) const fn pan(&self) -> bool {
         self.key.pan
     }
+    /// The same tables, seen by EL0.
+    pub(super) fn unprivileged(mut self) -> Self {
+        self.key.privileged = false;
+        self.key.pan = false;
+        self
+    }
     pub(super) const fn tlb_context(&self) -> TlbContext {
         TlbContext { regime: self.key.regime, vmid: self.vmid, asid: self.asid, stage1: self.stage1.enabled }
     }
