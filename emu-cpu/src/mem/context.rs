@@ -126,6 +126,12 @@ fn has_stage2(cpu: &Cpu, regime: Regime) -> bool {
     cpu.el2 && regime == Regime::El10
 }
 
+/// VTTBR_EL2.VMID as it counts: what TLBI names in EL1&0.
+pub(super) fn current_vmid(cpu: &Cpu) -> u16 {
+    let regs = key_for(cpu, Regime::El10, true, false).s2;
+    if cpu.el2 { Stage2::from_regs(&cpu.mem.features, &regs).vmid } else { 0 }
+}
+
 /// The context of `regime`, for accesses with these attributes.
 pub(super) fn context_for(cpu: &Cpu, regime: Regime, privileged: bool, pan: bool) -> Context {
     let key = key_for(cpu, regime, privileged, pan);
