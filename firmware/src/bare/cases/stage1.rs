@@ -62,7 +62,7 @@ fn translation_faults_of(p: &mut Program, granules: &[Granule]) {
                 store(
                     p,
                     va(level) + 16,
-                    Taken::same(1).class(DABT_SAME, WRITE | TRANSLATION + u64::from(level)),
+                    Taken::same(1).class(DABT_SAME, WRITE | (TRANSLATION + u64::from(level))),
                 );
             }
             load(p, 1 << 39, Taken::same(1).class(DABT_SAME, TRANSLATION));
@@ -105,7 +105,7 @@ fn permission_faults_of(p: &mut Program, granules: &[Granule]) {
         p.use_stage1(t);
         p.enter(Level::El1h, |p| {
             for level in leaves(t.granule) {
-                store(p, va(level), Taken::same(1).class(DABT_SAME, WRITE | PERMISSION + u64::from(level)));
+                store(p, va(level), Taken::same(1).class(DABT_SAME, WRITE | (PERMISSION + u64::from(level))));
             }
         });
         p.enter(Level::El0, |p| {
@@ -137,7 +137,7 @@ fn blocks_and_pages_of(p: &mut Program, granules: &[Granule]) {
         for level in leaves(t.granule) {
             let size = 1 << t.granule.shift(level);
             let kind = if level == 3 { desc::PAGE } else { desc::BLOCK };
-            p.put(t, va(level), level, frame / size * size | desc::EL1_RW | kind);
+            p.put(t, va(level), level, (frame / size * size) | desc::EL1_RW | kind);
         }
         p.use_stage1(t);
         p.enter(Level::El1h, |p| {
@@ -285,7 +285,7 @@ pub(super) fn pan(p: &mut Program) {
         p.mov(1, VA);
         a64!(p ; str x1, [x1] ; msr pan, 1);
         load(p, VA, Taken::same(1).class(DABT_SAME, PERMISSION + 3));
-        store(p, VA + 8, Taken::same(1).class(DABT_SAME, WRITE | PERMISSION + 3));
+        store(p, VA + 8, Taken::same(1).class(DABT_SAME, WRITE | (PERMISSION + 3)));
         p.mov(1, VA);
         a64!(p ; ldtr x0, [x1] ; sttr x0, [x1] ; msr pan, 0 ; ldr x0, [x1]);
         p.expect("the word", 0, VA);
@@ -303,7 +303,7 @@ pub(super) fn unprivileged_loads(p: &mut Program) {
         p.mov(1, VA);
         p.faulting(Taken::same(1).class(DABT_SAME, PERMISSION + 3).far(VA), |p| a64!(p ; ldtr x0, [x1]));
         p.faulting(
-            Taken::same(1).class(DABT_SAME, WRITE | PERMISSION + 3).far(VA),
+            Taken::same(1).class(DABT_SAME, WRITE | (PERMISSION + 3)).far(VA),
             |p| a64!(p ; sttr x0, [x1]),
         );
         p.mov(1, VA + 0x1000);
@@ -385,7 +385,7 @@ pub(super) fn hardware_dirty_state(p: &mut Program) {
         p.expect("the word", 0, VA);
         p.mov(1, VA + 0x1000);
         a64!(p ; ldr x0, [x1]);
-        store(p, VA + 0x2000, Taken::same(1).class(DABT_SAME, WRITE | PERMISSION + 3));
+        store(p, VA + 0x2000, Taken::same(1).class(DABT_SAME, WRITE | (PERMISSION + 3)));
     });
     p.mov(1, slot);
     a64!(p ; ldp x0, x2, [x1]);
@@ -493,7 +493,7 @@ fn el2_accesses(p: &mut Program) {
     p.mov(1, VA);
     a64!(p ; ldr w0, [x1] ; blr x1);
     p.expect("the word", 0, RET);
-    store(p, VA + 0x1000, Taken::same(2).class(DABT_SAME, WRITE | PERMISSION + 3));
+    store(p, VA + 0x1000, Taken::same(2).class(DABT_SAME, WRITE | (PERMISSION + 3)));
     load(p, VA + 0x2000, Taken::same(2).class(DABT_SAME, TRANSLATION + 3));
     p.catching(|p| {
         p.mov(1, VA + 0x1000);

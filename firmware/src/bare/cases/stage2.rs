@@ -98,7 +98,7 @@ fn permissions_of(p: &mut Program, granules: &[Granule]) {
             let shape = valid(3, false, 3, true, false);
             let denied = |p: &mut Program, at: u64, write: u64| {
                 p.mov(1, at);
-                let taken = Taken::lower(2).class(DABT_LOWER, shape | write | PERMISSION + 3).far(at);
+                let taken = Taken::lower(2).class(DABT_LOWER, shape | write | (PERMISSION + 3)).far(at);
                 p.faulting(
                     taken,
                     |p| if write == 0 { a64!(p ; ldr x3, [x1]) } else { a64!(p ; str x3, [x1]) },
@@ -203,7 +203,8 @@ fn both_addresses_of(p: &mut Program, granules: &[Granule]) {
         p.use_stage1(s1);
         p.use_stage2(t);
         let level = if t.granule == Granule::K64 { 3 } else { 2 };
-        let taken = Taken::lower(2).class(DABT_LOWER, valid(3, false, 3, true, false) | TRANSLATION + level);
+        let taken =
+            Taken::lower(2).class(DABT_LOWER, valid(3, false, 3, true, false) | (TRANSLATION + level));
         p.enter(Level::El1h, |p| {
             p.mov(1, FAR_OFF + 0x128);
             p.faulting(taken.far(FAR_OFF + 0x128).ipa(NOWHERE), |p| a64!(p ; ldr x3, [x1]));
@@ -222,11 +223,11 @@ pub(super) fn faults_on_walks(p: &mut Program) {
     let at = FAR_OFF + 0x7010;
     p.enter(Level::El1h, |p| {
         p.mov(1, at);
-        let taken = Taken::lower(2).class(DABT_LOWER, S1PTW | TRANSLATION + 3).far(at).ipa(slot);
+        let taken = Taken::lower(2).class(DABT_LOWER, S1PTW | (TRANSLATION + 3)).far(at).ipa(slot);
         p.faulting(taken, |p| a64!(p ; ldr x3, [x1]));
         p.catching_at(2, |p| {
             p.expect_taken(
-                Taken::lower(2).class(IABT_LOWER, S1PTW | TRANSLATION + 3).elr(at).far(at).ipa(slot),
+                Taken::lower(2).class(IABT_LOWER, S1PTW | (TRANSLATION + 3)).elr(at).far(at).ipa(slot),
             );
             a64!(p ; blr x1);
         });
@@ -237,7 +238,7 @@ pub(super) fn faults_on_walks(p: &mut Program) {
     p.flush();
     p.enter(Level::El1h, |p| {
         p.mov(1, at);
-        let taken = Taken::lower(2).class(DABT_LOWER, S1PTW | PERMISSION + 3).far(at).ipa(slot);
+        let taken = Taken::lower(2).class(DABT_LOWER, S1PTW | (PERMISSION + 3)).far(at).ipa(slot);
         p.faulting(taken, |p| a64!(p ; ldr x3, [x1]));
     });
 }
@@ -250,7 +251,7 @@ pub(super) fn cache_maintenance(p: &mut Program) {
     p.enter(Level::El1h, |p| {
         p.mov(1, NOWHERE);
         let taken =
-            Taken::lower(2).class(DABT_LOWER, CACHE | WRITE | TRANSLATION + 2).far(NOWHERE).ipa(NOWHERE);
+            Taken::lower(2).class(DABT_LOWER, CACHE | WRITE | (TRANSLATION + 2)).far(NOWHERE).ipa(NOWHERE);
         p.faulting(taken, |p| p.msr(r::DC_CIVAC, 1));
     });
 }
@@ -311,7 +312,7 @@ pub(super) fn invalidation(p: &mut Program) {
             }
             a64!(p ; dsb sy ; isb);
             if descriptor == 0 {
-                let status = valid(3, false, 0, true, false) | TRANSLATION + 3;
+                let status = valid(3, false, 0, true, false) | (TRANSLATION + 3);
                 p.enter(Level::El1h, |p| {
                     p.mov(1, FAR_OFF);
                     p.faulting(
@@ -333,7 +334,7 @@ pub(super) fn stage1_comes_first(p: &mut Program) {
     p.use_stage2(t);
     p.enter(Level::El1h, |p| {
         p.mov(1, FAR_OFF);
-        let taken = Taken::same(1).class(0x25, WRITE | PERMISSION + 3).far(FAR_OFF);
+        let taken = Taken::same(1).class(0x25, WRITE | (PERMISSION + 3)).far(FAR_OFF);
         p.faulting(taken, |p| a64!(p ; str x3, [x1]));
     });
 }
