@@ -16,6 +16,11 @@
 //! the case says so: `traps::twe_looks_at_the_event_register`, `waits::events`, `stage2::cache_maintenance`,
 //! `alignment::exclusives_and_ordered`, `alignment::stack_pointer`, `memory::atomic_faults`.
 
+#![allow(
+    clippy::useless_conversion,
+    reason = "the assembler macro converts register numbers that are bytes already"
+)]
+
 #[macro_use]
 mod program;
 mod cases;

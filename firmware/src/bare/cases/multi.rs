@@ -28,7 +28,7 @@ pub(super) fn cpu_on(p: &mut Program) {
     p.mov(1, 1);
     p.mov(2, IMAGE + CODE_SIZE);
     a64!(p ; smc 0);
-    p.expect("ALREADY_ON", 0, (-4_i64) as u64 & 0xffff_ffff_ffff_ffff);
+    p.expect("ALREADY_ON", 0, (-4_i64) as u64);
     p.mov(0, 0xc400_0003);
     p.mov(1, 77);
     a64!(p ; smc 0);
