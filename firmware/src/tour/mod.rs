@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(image.entry, image.base);
         assert_eq!(image.base % 4096, 0);
         assert!(image.bytes.len() as u64 <= layout::HYP_DATA - layout::IMAGE, "{:#x}", image.bytes.len());
-        assert!(layout::TWO_PA + layout::GUEST_RAM <= 0x4000_0000 + MEMORY);
+        const { assert!(layout::TWO_PA + layout::GUEST_RAM <= 0x4000_0000 + MEMORY) };
     }
 
     #[test]
