@@ -42,7 +42,7 @@ pub(crate) fn make(rows: &[Row], n: usize) -> Program {
         bases: START.map(|s| s as i64),
         straight: n % 4 == 1,
     };
-    if n % 2 == 0 {
+    if n.is_multiple_of(2) {
         m.instruction(n / 2 % rows.len());
         let more = m.r.below(3);
         (0..more).for_each(|_| m.any());
@@ -251,7 +251,7 @@ impl Maker<'_> {
             word = self.transferred(row, word, &[10]);
         }
         word = Self::with(word, 5, base.reg);
-        word = word & !((1 << width) - 1 << lsb) | (imm as u32 & ((1 << width) - 1)) << lsb;
+        word = word & !(((1 << width) - 1) << lsb) | (imm as u32 & ((1 << width) - 1)) << lsb;
         let (rt, rt2) = (field(word, 0), field(word, 10));
         let load = word >> 22 & 1 != 0 || !pair && word >> 23 & 1 != 0;
         // CONSTRAINED UNPREDICTABLE: the base among the transferred registers, a pair of the same register.
