@@ -33,6 +33,10 @@ impl Doorbell {
     pub fn is_rung(&self) -> bool {
         self.pending.load(Ordering::Relaxed) != 0
     }
+    /// Host address of the word of reasons, 0 if there is none; for host code.
+    pub(crate) fn word_address(&self) -> u64 {
+        self.pending.as_ptr().expose_provenance() as u64
+    }
     /// True if one of these reasons is there.
     #[must_use]
     pub fn is_rung_for(&self, reasons: u32) -> bool {

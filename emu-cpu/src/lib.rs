@@ -8,6 +8,7 @@
 //! | [`ir`] | the IR: operations, blocks, builder, verifier, printer |
 //! | [`fp`], [`simd`] | exact functions behind the FP and vector operations of the IR |
 //! | [`interp`] | predecoded IR blocks and the loop that runs them |
+//! | [`jit`] | the translator of blocks to host code, and the glue around that code |
 //! | [`mem`] | loads and stores: fast TLB, the walk, MMIO, exclusive monitor |
 //! | [`sysreg`] | the table of system registers, their access rules and effects |
 //! | [`exception`] | exception entry and return, syndromes, routing, interrupts |
@@ -26,6 +27,7 @@ pub mod fp;
 pub mod gic;
 pub mod interp;
 pub mod ir;
+pub mod jit;
 pub mod lower;
 pub mod mem;
 pub mod model;

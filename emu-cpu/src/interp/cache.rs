@@ -13,6 +13,7 @@ use super::block::Code;
 use super::predecode::predecode;
 use crate::cpu::Cpu;
 use crate::exception::Exception;
+use crate::jit::NativeBlock;
 use crate::lower::{Mode, translate};
 use crate::mem::{self, Fetched};
 
@@ -32,7 +33,21 @@ pub struct Cached {
     pub page: u64,
     /// Generation of the page that the block was made from.
     pub generation: u32,
+    /// Times that the interpreter will run it before it is compiled.
+    pub cold: u8,
+    /// It has host code, which is up to date.
+    pub is_native: bool,
+    /// Its host code, maybe that of an earlier generation.
+    pub native: Option<NativeBlock>,
     key: Key,
+}
+
+impl Cached {
+    /// Offset of the first instruction in its page.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.key.pa & 0xfff
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,6 +90,8 @@ pub struct Cache {
     index: HashMap<Key, u32, BuildHasherDefault<Mix>>,
     jumps: Box<[Jump]>,
     uops: usize,
+    /// [`Cached::cold`] of new blocks.
+    cold: u8,
     /// Grows when everything is dropped: block numbers of an earlier epoch mean nothing.
     epoch: u64,
 }
@@ -86,6 +103,7 @@ impl Default for Cache {
             index: HashMap::default(),
             jumps: vec![Jump::default(); JUMPS].into(),
             uops: 0,
+            cold: 1,
             epoch: 0,
         }
     }
@@ -104,6 +122,12 @@ impl Cache {
         self.blocks.get(block as usize)
     }
 
+    /// A block by its number.
+    #[inline]
+    pub fn get_mut(&mut self, block: u32) -> Option<&mut Cached> {
+        self.blocks.get_mut(block as usize)
+    }
+
     /// The current epoch of block numbers.
     #[inline]
     pub fn epoch(&self) -> u64 {
@@ -120,6 +144,11 @@ impl Cache {
             exit.serial = serial;
             exit.block = to;
         }
+    }
+
+    /// Sets how often a new block is interpreted before it is compiled: `n` - 1 times.
+    pub fn set_cold(&mut self, n: u8) {
+        self.cold = n.max(1);
     }
 
     /// Drops everything.
@@ -159,7 +188,7 @@ impl Cache {
         if self.uops >= MAX_UOPS {
             self.clear();
         }
-        let cached = make(cpu, key, fetched);
+        let cached = make(cpu, key, fetched, self.cold);
         self.uops += cached.code.uops.len();
         let block = self.blocks.len() as u32;
         self.blocks.push(cached);
@@ -172,9 +201,10 @@ impl Cache {
     pub fn renew(&mut self, cpu: &mut Cpu, block: u32, pc: u64) -> Result<(), Exception> {
         let fetched = mem::fetch(cpu, pc)?;
         if let Some(old) = self.blocks.get_mut(block as usize) {
-            let key = old.key;
+            let (key, native) = (old.key, old.native);
             self.uops -= old.code.uops.len();
-            *old = make(cpu, key, fetched);
+            *old = make(cpu, key, fetched, self.cold);
+            old.native = native;
             self.uops += old.code.uops.len();
         }
         Ok(())
@@ -182,7 +212,7 @@ impl Cache {
 }
 
 /// Translates the block of `key`, whose page is `fetched`.
-fn make(cpu: &mut Cpu, key: Key, fetched: Fetched) -> Cached {
+fn make(cpu: &mut Cpu, key: Key, fetched: Fetched, cold: u8) -> Cached {
     cpu.counters.bump(Metric::Translated);
     // The page is marked before it is read, so that a write after the reading is seen.
     let generation = cpu.mem.mark_code(fetched.page);
@@ -200,7 +230,7 @@ fn make(cpu: &mut Cpu, key: Key, fetched: Fetched) -> Cached {
             Err(_) => max_insns = (max_insns / 2).max(1),
         }
     };
-    Cached { code, page: fetched.page, generation, key }
+    Cached { code, page: fetched.page, generation, key, cold, is_native: false, native: None }
 }
 
 /// Translates the one instruction at `pc`, outside the cache (software step).

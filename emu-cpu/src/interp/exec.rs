@@ -24,23 +24,25 @@ pub enum End {
     Leave(LeaveKind),
     /// The instruction with this index raised an exception.
     Fault(Exception, u16),
+    /// Not: only one operation was asked for.
+    Next,
 }
 
 const SIGN: u64 = 1 << 63;
 
 /// N and Z of a 64-bit result.
 #[inline(always)]
-fn nz64(r: u64) -> u64 {
+pub(crate) fn nz64(r: u64) -> u64 {
     (r >> 63) << 31 | u64::from(r == 0) << 30
 }
 /// N and Z of a 32-bit result.
 #[inline(always)]
-fn nz32(r: u32) -> u64 {
+pub(crate) fn nz32(r: u32) -> u64 {
     u64::from(r >> 31) << 31 | u64::from(r == 0) << 30
 }
 /// Flags of a + b + carry.
 #[inline(always)]
-fn add_flags64(a: u64, b: u64, carry: bool) -> u64 {
+pub(crate) fn add_flags64(a: u64, b: u64, carry: bool) -> u64 {
     let (s, c1) = a.overflowing_add(b);
     let (r, c2) = s.overflowing_add(u64::from(carry));
     let v = (a ^ r) & (b ^ r) & SIGN != 0;
@@ -48,7 +50,7 @@ fn add_flags64(a: u64, b: u64, carry: bool) -> u64 {
 }
 /// Flags of a + b + carry.
 #[inline(always)]
-fn add_flags32(a: u32, b: u32, carry: bool) -> u64 {
+pub(crate) fn add_flags32(a: u32, b: u32, carry: bool) -> u64 {
     let (s, c1) = a.overflowing_add(b);
     let (r, c2) = s.overflowing_add(u32::from(carry));
     let v = ((a ^ r) & (b ^ r)) >> 31 != 0;
@@ -56,14 +58,14 @@ fn add_flags32(a: u32, b: u32, carry: bool) -> u64 {
 }
 /// Flags of a - b.
 #[inline(always)]
-fn sub_flags64(a: u64, b: u64) -> u64 {
+pub(crate) fn sub_flags64(a: u64, b: u64) -> u64 {
     let r = a.wrapping_sub(b);
     let v = (a ^ b) & (a ^ r) & SIGN != 0;
     nz64(r) | u64::from(a >= b) << 29 | u64::from(v) << 28
 }
 /// Flags of a - b.
 #[inline(always)]
-fn sub_flags32(a: u32, b: u32) -> u64 {
+pub(crate) fn sub_flags32(a: u32, b: u32) -> u64 {
     let r = a.wrapping_sub(b);
     let v = ((a ^ b) & (a ^ r)) >> 31 != 0;
     nz32(r) | u64::from(a >= b) << 29 | u64::from(v) << 28
@@ -97,7 +99,17 @@ fn crc32(acc: u32, data: u64, size: MemSize, castagnoli: bool) -> u32 {
 
 /// Runs `code`, which starts at address `pc`.
 pub fn run(code: &Code, pc: u64, f: &mut Frame, cpu: &mut Cpu) -> End {
-    let mut rest = code.uops.iter();
+    execute::<false>(code, 0, pc, f, cpu)
+}
+
+/// Runs operation `n` of `code`, which starts at address `pc`. It ends in [`End::Next`] unless it ends the block.
+pub fn run_one(code: &Code, n: usize, pc: u64, f: &mut Frame, cpu: &mut Cpu) -> End {
+    execute::<true>(code, n, pc, f, cpu)
+}
+
+#[inline(always)]
+fn execute<const ONE: bool>(code: &Code, first: usize, pc: u64, f: &mut Frame, cpu: &mut Cpu) -> End {
+    let mut rest = code.uops.get(first..).unwrap_or_default().iter();
     macro_rules! x {
         ($s:expr) => {
             f.x[$s as usize]
@@ -418,6 +430,9 @@ pub fn run(code: &Code, pc: u64, f: &mut Frame, cpu: &mut Cpu) -> End {
             Uop::Indirect { a } => return End::Indirect(x!(a)),
             Uop::Exception(e) => return End::Exception(e),
             Uop::Leave { kind } => return End::Leave(kind),
+        }
+        if ONE {
+            return End::Next;
         }
     }
     // Every block ends in one of the operations above; predecoding appends it.

@@ -8,6 +8,7 @@ pub mod cache;
 pub mod exec;
 mod liveness;
 pub mod predecode;
+mod run;
 pub mod uop;
 pub mod vcpu;
 

@@ -7,7 +7,7 @@
 
 use super::block::{Code, Exit};
 use super::liveness::{Liveness, constant, is_plain};
-use super::uop::{Access, Call, FIRST_TEMP, NZCV, Uop, ZERO};
+use super::uop::{Access, Call, Exact, FIRST_TEMP, NZCV, Uop, ZERO};
 use crate::ir::{Acc, BinOp, Block, MemSize, Op, Term, Ty, UnOp, Val};
 
 /// The block needs more temporaries than there are slots: translate fewer instructions at a time.
@@ -736,11 +736,11 @@ impl Predecoder<'_> {
                 Uop::VLow { d, a, bytes }
             }
             Op::Vec { op, imm, args } => {
-                self.code.calls.push(Call { f: op.func(), imm });
+                self.code.calls.push(Call { op: Exact::Vec(op), f: op.func(), imm });
                 return self.call(i, args);
             }
             Op::Fp { op, imm, args } => {
-                self.code.calls.push(Call { f: op.func(), imm });
+                self.code.calls.push(Call { op: Exact::Fp(op), f: op.func(), imm });
                 return self.call(i, args);
             }
             _ => return Ok(()),

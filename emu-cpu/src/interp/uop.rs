@@ -4,7 +4,9 @@
 //! the rest are temporaries of the block. An index is a `u8` and a file has 256 slots, so no access is out of bounds.
 //! 32-bit operations ignore the high halves of their operands and give a zero high half.
 
-use crate::fp::VecFn;
+use crate::fp::{FpOp, VecFn};
+use crate::jit::state::JitState;
+use crate::simd::VecOp;
 use crate::ir::{Acc, AtomicOp, BarrierKind, Cond, ExcOp, LeaveKind, MemSize, PstateField, SysEnc};
 
 /// Slot of PSTATE.NZCV, in bits 31:28.
@@ -21,11 +23,13 @@ pub struct Frame {
     pub x: [u64; 256],
     /// Vector slots: V0..V31, then temporaries.
     pub v: [u128; 256],
+    /// What host code keeps.
+    pub jit: JitState,
 }
 
 impl Default for Frame {
     fn default() -> Self {
-        Self { x: [0; 256], v: [0; 256] }
+        Self { x: [0; 256], v: [0; 256], jit: JitState::default() }
     }
 }
 
@@ -40,9 +44,20 @@ pub struct Access {
     pub signed: u8,
 }
 
+/// Which operation of the IR a call stands for.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Exact {
+    /// Floating point.
+    Fp(FpOp),
+    /// Integer vector.
+    Vec(VecOp),
+}
+
 /// A call of an exact function; index into [`super::block::Code::calls`].
 #[derive(Clone, Copy)]
 pub struct Call {
+    /// What it computes.
+    pub op: Exact,
     /// The function.
     pub f: VecFn,
     /// Its immediate.

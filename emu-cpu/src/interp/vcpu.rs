@@ -8,11 +8,13 @@ use emu_core::metrics::Metric;
 use super::block::Code;
 use super::cache::{self, Cache};
 use super::exec::{self, End};
+use super::run::{Blocks, Came};
 use super::uop::Frame;
 use crate::cpu::Cpu;
 use crate::doorbell::reason;
 use crate::exception::{Exception, StepState, WaitKind};
 use crate::ir::LeaveKind;
+use crate::jit::Native;
 use crate::mem::{self, context};
 use crate::regs::SP;
 
@@ -31,6 +33,7 @@ pub struct Vcpu {
     pub cpu: Cpu,
     frame: Box<Frame>,
     cache: Cache,
+    native: Option<Native>,
 }
 
 impl Vcpu {
@@ -39,7 +42,15 @@ impl Vcpu {
     pub fn new(cpu: Cpu) -> Self {
         let shared = cpu.mem.shared.clone();
         shared.set_doorbell(cpu.mem.index, cpu.doorbell.clone());
-        Self { cpu, frame: Box::default(), cache: Cache::default() }
+        Self { cpu, frame: Box::default(), cache: Cache::default(), native: None }
+    }
+
+    /// Compiles blocks when they run for the `nth` time, with room for `bytes` of host code. False if this host cannot.
+    pub fn use_jit(&mut self, bytes: usize, nth: u8) -> bool {
+        self.cache.clear();
+        self.cache.set_cold(nth);
+        self.native = Native::new(bytes);
+        self.native.is_some()
     }
 
     /// Runs until somebody rings [`reason::CONTROL`]. The registers of [`Vcpu::cpu`] are up to date before and after.
@@ -105,61 +116,58 @@ impl Vcpu {
 
     /// Runs blocks until something must be looked at.
     fn run_blocks(&mut self) {
-        let Self { cpu, frame, cache } = self;
+        let Self { cpu, frame, cache, native } = self;
         let mode = cpu.mode();
-        let mut pc = cpu.regs.pc;
-        // The exit through which the next block is reached, to be linked to it.
-        let mut link = None;
-        'next: loop {
-            if cpu.doorbell.is_rung() {
-                cpu.regs.pc = pc;
-                exec::to_regs(frame, cpu);
+        let native = native.as_mut().filter(|_| !cpu.mem.fast.checks_alignment());
+        let mut blocks = Blocks { cpu, frame, cache, native, mode, came: Came::Anywhere };
+        let mut pc = blocks.cpu.regs.pc;
+        let leave = 'next: loop {
+            if blocks.cpu.doorbell.is_rung() {
+                blocks.cpu.regs.pc = pc;
+                exec::to_regs(blocks.frame, blocks.cpu);
                 return;
             }
             if pc & 3 != 0 {
-                return Self::raise(frame, cpu, Exception::PcAlignment(pc), pc, 0);
+                return Self::raise(blocks.frame, blocks.cpu, Exception::PcAlignment(pc), pc, 0);
             }
-            let mut index = match cache.find(cpu, pc, mode) {
+            let mut index = match blocks.find(pc) {
                 Ok(b) => b,
-                Err(e) => return Self::raise(frame, cpu, e, pc, 0),
+                Err(e) => return Self::raise(blocks.frame, blocks.cpu, e, pc, 0),
             };
-            let serial = cpu.mem.serial();
-            if let Some((epoch, from, n)) = link.take() {
-                cache.link(epoch, from, n, serial, index);
-            }
             loop {
-                let Some(block) = cache.get(index) else { continue 'next };
-                if block.generation != cpu.mem.shared.code.generation(block.page) {
-                    match cache.renew(cpu, index, pc) {
+                let Some(block) = blocks.cache.get(index) else { continue 'next };
+                if block.generation != blocks.cpu.mem.shared.code.generation(block.page) {
+                    match blocks.cache.renew(blocks.cpu, index, pc) {
                         Ok(()) => continue,
-                        Err(e) => return Self::raise(frame, cpu, e, pc, 0),
+                        Err(e) => return Self::raise(blocks.frame, blocks.cpu, e, pc, 0),
                     }
                 }
-                let code = &block.code;
-                cpu.counters.bump_by(Metric::Instructions, code.words.len() as u64);
-                cpu.counters.bump(Metric::Blocks);
-                match exec::run(code, pc, frame, cpu) {
+                let end = blocks.run(&mut index, &mut pc);
+                let Some(end) = end else { continue 'next };
+                let Some(block) = blocks.cache.get(index) else { continue 'next };
+                match end {
                     End::Exit(n) => {
-                        let exit = &code.exits[n & 1];
+                        let exit = &block.code.exits[n & 1];
                         pc = pc.wrapping_add(exit.rel as u64);
-                        if exit.serial == cpu.mem.serial() && !cpu.doorbell.is_rung() {
+                        let serial = blocks.cpu.mem.serial();
+                        blocks.came = Came::ByExit { serial, epoch: blocks.cache.epoch(), from: index, n: n & 1 };
+                        if exit.serial == serial && !blocks.cpu.doorbell.is_rung() {
                             index = exit.block;
+                            blocks.link_native(pc, index);
                             continue;
                         }
-                        link = (serial == cpu.mem.serial()).then_some((cache.epoch(), index, n & 1));
                         continue 'next;
                     }
                     End::Indirect(target) => {
-                        pc = cpu.branch_address(target);
+                        blocks.came = Came::ByTarget(target);
+                        pc = blocks.cpu.branch_address(target);
                         continue 'next;
                     }
-                    end => {
-                        let leave = Self::finish(frame, cpu, code, pc, end);
-                        return self.leave(leave);
-                    }
+                    end => break 'next Self::finish(blocks.frame, blocks.cpu, &block.code, pc, end),
                 }
             }
-        }
+        };
+        self.leave(leave);
     }
 
     /// The end of a block that leaves the fast loop. Gives what the machine must do before it goes on.
@@ -183,6 +191,7 @@ impl Vcpu {
                 return Some(kind);
             }
             End::Exit(n) => cpu.regs.pc = pc.wrapping_add(code.exits[n & 1].rel as u64),
+            End::Next => cpu.regs.pc = pc,
             End::Indirect(target) => cpu.regs.pc = cpu.branch_address(target),
         }
         None
@@ -319,6 +328,9 @@ impl Vcpu {
     /// Forgets everything that was made from guest memory: reset.
     pub fn reset_caches(&mut self) {
         self.cache.clear();
+        if let Some(native) = &mut self.native {
+            native.clear(&mut self.frame.jit);
+        }
         self.cpu.mem.reset();
         mem::clear_exclusive(&mut self.cpu);
     }

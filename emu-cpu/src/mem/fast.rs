@@ -16,7 +16,7 @@ use emu_mmu::TlbiScope;
 use super::context::{Context, Key};
 
 /// Entries in a bank.
-const ENTRIES: usize = 1024;
+pub(crate) const ENTRIES: usize = 1024;
 /// Entries for unprivileged accesses in a bank.
 const USER_ENTRIES: usize = 64;
 /// Entries for instruction pages in a bank.
@@ -36,7 +36,9 @@ const UNTAGGED: u64 = 0x00ff_ffff_ffff_f000;
 /// How many bits that leaves of an address.
 const UNTAGGED_BITS: u8 = 56;
 
+/// Host code reads the fields, and counts on the size.
 #[derive(Clone, Copy)]
+#[repr(C, align(32))]
 struct Entry {
     read: u64,
     write: u64,
@@ -366,6 +368,17 @@ impl FastTlb {
         if (13..64).contains(&bits) {
             self.current.blocks.add(va, bits);
         }
+    }
+
+    /// Host address of the current entries: [`ENTRIES`] of 32 bytes, each the read tag, the write tag, and what to add
+    /// to an address in the page. It is good until the next [`FastTlb::select`].
+    pub(crate) fn entries(&self) -> u64 {
+        self.current.entries.as_ptr().expose_provenance() as u64
+    }
+
+    /// Alignment of all accesses is checked (SCTLR_ELx.A), which host code does not do.
+    pub(crate) fn checks_alignment(&self) -> bool {
+        self.align != 0
     }
 
     /// The instruction page of `va`.

@@ -38,6 +38,12 @@ impl CodeMap {
         self.word(page).map_or(0, |w| w.load(Ordering::Acquire) >> 1)
     }
 
+    /// For host code: the host address of the page's word, and its value as long as code of this generation is good.
+    /// `None` for pages that are not RAM, whose code is always good.
+    pub(crate) fn validity(&self, page: u64, generation: u32) -> Option<(u64, u32)> {
+        self.word(page).map(|w| (w.as_ptr().expose_provenance() as u64, generation << 1 | 1))
+    }
+
     /// True if code was made from the page and it has not been written since.
     #[must_use]
     pub fn has_code(&self, page: u64) -> bool {

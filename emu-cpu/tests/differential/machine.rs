@@ -64,7 +64,8 @@ pub(crate) struct Ours {
 }
 
 impl Ours {
-    pub(crate) fn new() -> Self {
+    /// An interpreter, or with every block as host code.
+    pub(crate) fn new(jit: bool) -> Self {
         let ram = GuestRam::new(RAM_SIZE).unwrap();
         let bus = Arc::new(Bus::new());
         bus.map(Pa(RAM), RAM_SIZE, Backing::Ram(ram, 0)).unwrap();
@@ -84,7 +85,9 @@ impl Ours {
         cpu.mem = mem;
         // Block descriptor: AF, inner shareable, AttrIndx 0.
         ram.store_u64(TABLE - RAM + 8, 0x4000_0000 | 1 << 10 | 3 << 8 | 1).unwrap();
-        Self { vcpu: Vcpu::new(cpu), ram }
+        let mut vcpu = Vcpu::new(cpu);
+        assert!(!jit || vcpu.use_jit(1 << 20, 1), "this host has a code generator");
+        Self { vcpu, ram }
     }
 
     /// Puts a program in place of the last.

@@ -56,12 +56,23 @@ fn listing(p: &Program) -> String {
 
 #[test]
 fn recorded() {
+    replay(false);
+}
+
+#[test]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn recorded_as_host_code() {
+    replay(true);
+}
+
+/// Replays the recording, as host code or not.
+fn replay(jit: bool) {
     let rows = rows::read();
     let mut bytes = Vec::new();
     GzDecoder::new(File::open(data("differential.bin.gz")).unwrap()).read_to_end(&mut bytes).unwrap();
     let records = bytes.chunks_exact(4 + 8 * SETS);
     assert!(records.len() >= RECORDED);
-    let mut ours = Ours::new();
+    let mut ours = Ours::new(jit);
     let mut wrong = Vec::new();
     let mut seen = HashSet::new();
     for (n, record) in records.enumerate() {
@@ -92,7 +103,7 @@ fn recorded() {
 fn live() {
     let rows = rows::read();
     let (first, count) = (number("DIFF_FROM", 0), number("DIFF_PROGRAMS", 20_000));
-    let mut ours = Ours::new();
+    let mut ours = Ours::new(number("DIFF_JIT", 0) != 0);
     let (mut runs, mut instructions, mut wrong, mut faulted) = (0, 0, 0, 0);
     let (mut last, mut shown) = (usize::MAX, 0);
     let programs = (first..first + count).map(|n| (n, program::make(&rows, n)));

@@ -325,7 +325,11 @@ impl Builder<'_> {
                 machine: power.clone(),
             });
             cpu.mem = Mem::new(mmu_features(&model), self.bus.clone(), self.shared.clone(), index);
-            vcpus.push(Vcpu::new(cpu));
+            let mut vcpu = Vcpu::new(cpu);
+            if std::env::var_os("UNDERSTAGE_INTERP").is_none() {
+                vcpu.use_jit(64 << 20, 12);
+            }
+            vcpus.push(vcpu);
         }
         Ok((vcpus, counters))
     }

@@ -1,0 +1,64 @@
+//! The same interface on hosts that there is no code generator for: there is never any host code.
+
+use super::state::JitState;
+use crate::cpu::Cpu;
+use crate::interp::block::Code;
+use crate::interp::cache::Cache;
+use crate::interp::uop::Frame;
+use crate::lower::Mode;
+
+/// There is none.
+#[derive(Clone, Copy, Debug)]
+pub enum NativeBlock {}
+
+/// See the other version.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "see the other version")]
+pub enum Left {
+    Exit(usize),
+    Indirect,
+    End,
+    Event,
+    Fault,
+}
+
+/// There is none.
+pub enum Native {}
+
+#[allow(missing_docs, reason = "see the other version")]
+impl Native {
+    #[must_use]
+    pub fn new(_: usize) -> Option<Self> {
+        None
+    }
+    #[must_use]
+    pub fn used(&self) -> usize {
+        match *self {}
+    }
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        match *self {}
+    }
+    pub fn clear(&mut self, _: &mut JitState) {
+        match *self {}
+    }
+    pub fn compile(&mut self, _: &Code, _: u32, _: u32, _: Option<(u64, u32)>) -> Option<NativeBlock> {
+        match *self {}
+    }
+    pub fn link(&mut self, _: &NativeBlock, _: usize, _: &NativeBlock, _: u64, _: u64) {
+        match *self {}
+    }
+    pub fn remember(_: &mut JitState, _: u64, _: u64, to: &NativeBlock) {
+        match *to {}
+    }
+    pub fn replace(&mut self, _: &NativeBlock, _: &NativeBlock) {
+        match *self {}
+    }
+    pub fn enter(&mut self, _: &NativeBlock, _: &mut Frame, _: &mut Cpu, _: &Cache) -> (Left, u32) {
+        match *self {}
+    }
+    #[must_use]
+    pub fn key(_: u64, _: Mode) -> u64 {
+        0
+    }
+}

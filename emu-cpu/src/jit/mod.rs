@@ -1,0 +1,39 @@
+//! Tier 1: predecoded blocks as host code.
+//!
+//! One forward pass over the operations of a [`Code`](crate::interp::block::Code) makes host code that does exactly what
+//! [`crate::interp::exec`] does with them. Interpreter and host code share one [`Frame`](crate::interp::uop::Frame), so
+//! that they can take turns at every block.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | `state` | what host code keeps in the frame beside registers |
+//! | `arena` | memory for code: one mapping to write, one to execute |
+//! | `runtime` | the functions that host code calls |
+//! | `native` | the compiled blocks of one vCPU: making, entering, linking, dropping them |
+//! | `x64` | the code generator for x86-64 |
+//!
+//! # Invariants
+//! - Host code is position-independent in the guest: a block knows its offset in its page, and the page's address is in
+//!   the frame. Direct branches inside a page are host jumps; others first compare what they were linked under.
+//! - Control enters a block at its *checked* entry (pending requests, generation of its page) from everywhere but from
+//!   further up in the same page, so that no path between two checks is longer than a page.
+//! - The registers in the frame are up to date whenever a function of `runtime` runs.
+
+pub mod state;
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod arena;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub mod native;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod runtime;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod x64;
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub use native::{Left, Native, NativeBlock};
+
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+pub use absent::{Left, Native, NativeBlock};
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+mod absent;

@@ -1,0 +1,130 @@
+//! What host code keeps in the frame beside the registers.
+
+use crate::exception::Exception;
+
+/// Entries of the table of indirect branches.
+pub const TARGETS: usize = 4096;
+
+/// Where an indirect branch to an address leads.
+#[derive(Clone, Copy)]
+#[repr(C, align(32))]
+pub struct Target {
+    /// The address; odd if there is none.
+    pub pc: u64,
+    /// The [`JitState::key`] under which it was found.
+    pub key: u64,
+    /// Checked entry of the block there.
+    pub entry: u64,
+}
+
+impl Target {
+    /// No address.
+    pub const NONE: Self = Self { pc: 1, key: 0, entry: 0 };
+
+    /// The entry for an address.
+    #[must_use]
+    pub const fn index(pc: u64) -> usize {
+        (pc >> 2) as usize % TARGETS
+    }
+}
+
+/// How flags that were not computed yet are found from [`JitState::flag_a`] and [`JitState::flag_b`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+#[allow(missing_docs, reason = "operation and width")]
+pub enum Lazy {
+    /// They are in their slot.
+    None,
+    Sub64,
+    Sub32,
+    Add64,
+    Add32,
+    /// N and Z of `flag_a`.
+    Logic64,
+    Logic32,
+}
+
+impl Lazy {
+    /// From its number.
+    #[must_use]
+    pub const fn from_number(n: u32) -> Self {
+        match n {
+            1 => Self::Sub64,
+            2 => Self::Sub32,
+            3 => Self::Add64,
+            4 => Self::Add32,
+            5 => Self::Logic64,
+            6 => Self::Logic32,
+            _ => Self::None,
+        }
+    }
+}
+
+/// See the module's head. Host addresses are plain numbers: they are written before each entry of host code.
+#[repr(C)]
+pub struct JitState {
+    /// Address of the current page of code.
+    pub page: u64,
+    /// What cross-page links and [`Target`]s depend on: the context's serial, and the mode.
+    pub key: u64,
+    /// Host address of the word of pending reasons ([`crate::doorbell::Doorbell`]).
+    pub doorbell: u64,
+    /// Host address of the fast TLB's current entries.
+    pub tlb: u64,
+    /// Host address of the [`crate::cpu::Cpu`].
+    pub cpu: u64,
+    /// Host address of the [`crate::interp::cache::Cache`].
+    pub cache: u64,
+    /// Instructions executed and not yet counted.
+    pub count: u64,
+    /// The target of an indirect branch that left host code.
+    pub target: u64,
+    /// Results of a function of the runtime that has two.
+    pub out: [u64; 2],
+    /// Flags that are not in their slot yet: how to find them, as [`Lazy`].
+    pub flag_kind: u32,
+    /// Not 0: the last call of the runtime ended in an exception.
+    pub faulted: u32,
+    /// First operand of the flags.
+    pub flag_a: u64,
+    /// Second operand of the flags.
+    pub flag_b: u64,
+    /// The block and its instruction that called the runtime.
+    pub at_block: u32,
+    /// See `at_block`.
+    pub at_insn: u32,
+    /// MXCSR of host code, with the flags of FPSR that it has collected.
+    pub mxcsr: u32,
+    /// MXCSR of the host.
+    pub host_mxcsr: u32,
+    /// The exception of the last call that ended in one.
+    pub fault: Option<Exception>,
+    /// Where indirect branches lead.
+    pub targets: [Target; TARGETS],
+}
+
+impl Default for JitState {
+    fn default() -> Self {
+        Self {
+            page: 0,
+            key: 0,
+            doorbell: 0,
+            tlb: 0,
+            cpu: 0,
+            cache: 0,
+            count: 0,
+            target: 0,
+            out: [0; 2],
+            flag_kind: 0,
+            faulted: 0,
+            flag_a: 0,
+            flag_b: 0,
+            at_block: 0,
+            at_insn: 0,
+            mxcsr: 0x1f80,
+            host_mxcsr: 0x1f80,
+            fault: None,
+            targets: [Target::NONE; TARGETS],
+        }
+    }
+}

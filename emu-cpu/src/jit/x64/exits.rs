@@ -1,0 +1,210 @@
+//! The ends of blocks.
+
+use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
+
+use super::{Emitter, RAX, e, pinned, st, x};
+use crate::interp::uop::Uop;
+use crate::ir::Cond;
+use crate::jit::state::{JitState, TARGETS, Target};
+
+/// Why host code was left: the low bits of what it returns; the rest is the number of the block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub(in crate::jit) enum Kind {
+    /// At exit 0.
+    Exit0,
+    /// At exit 1.
+    Exit1,
+    /// By an indirect branch, to [`JitState::target`].
+    Indirect,
+    /// The block ends in an exception or hands over to the machine.
+    End,
+    /// Before the block: a request is pending, or its code has changed.
+    Event,
+    /// [`JitState::fault`] in the middle of the block.
+    Fault,
+}
+
+/// Bits of the kind in the returned value.
+pub(in crate::jit) const KIND_BITS: u32 = 3;
+
+impl Kind {
+    /// From the returned value.
+    pub(in crate::jit) fn from_word(word: u64) -> Self {
+        match word & 7 {
+            0 => Self::Exit0,
+            1 => Self::Exit1,
+            2 => Self::Indirect,
+            3 => Self::End,
+            5 => Self::Fault,
+            _ => Self::Event,
+        }
+    }
+}
+
+/// What to change so that an exit leads to another block. Addresses are the host's.
+#[derive(Clone, Copy, Default, Debug)]
+pub(in crate::jit) enum Site {
+    /// The block has no such exit.
+    #[default]
+    None,
+    /// To the same page.
+    Page {
+        /// The displacement of the jump.
+        jump: u64,
+        /// It leads to the start of this block, or to one further up.
+        backward: bool,
+    },
+    /// To another page, if page and key are those of the record.
+    Cross {
+        /// The displacement of the jump.
+        jump: u64,
+        /// Page and key, 16 bytes.
+        record: u64,
+    },
+}
+
+/// A page that no code is in.
+const NO_PAGE: u64 = 1;
+
+impl Emitter<'_> {
+    /// Ends of blocks; false if it is something else.
+    pub(super) fn end(&mut self, uop: Uop) -> bool {
+        match uop {
+            Uop::Goto => self.exit(0),
+            Uop::IfCond { cond: Cond::Al | Cond::Nv, .. } => self.exit(0),
+            Uop::IfCond { f, cond } => {
+                let cc = self.condition(f, cond);
+                self.branch(cc);
+            }
+            Uop::IfI1 { a } | Uop::IfNonZero64 { a } => self.branch_on(a, true, 5),
+            Uop::IfZero64 { a } => self.branch_on(a, true, 4),
+            Uop::IfNonZero32 { a } => self.branch_on(a, false, 5),
+            Uop::IfZero32 { a } => self.branch_on(a, false, 4),
+            Uop::IfBit { a, n, set } => {
+                let (n, r) = (n & 63, pinned(a));
+                match (r, n < 31) {
+                    (Some(r), true) => e!(self; test Rd(r), 1 << n),
+                    (Some(r), false) => e!(self; bt Rq(r), n as i8),
+                    (None, true) => e!(self; test DWORD [r15 + x(a)], 1 << n),
+                    (None, false) => e!(self; bt QWORD [r15 + x(a)], n as i8),
+                }
+                let cc = if n < 31 { 5 } else { 2 };
+                self.branch(if set { cc } else { cc ^ 1 });
+            }
+            Uop::Indirect { a } => self.indirect(a),
+            Uop::Exception(_) | Uop::Leave { .. } => self.leave(Kind::End),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Returns from host code.
+    pub(super) fn leave(&mut self, kind: Kind) {
+        let word = self.input.block << KIND_BITS | kind as u32;
+        e!(self; mov eax, word as i32 ; jmp extern self.thunks.exit as usize);
+    }
+
+    fn branch_on(&mut self, a: u8, wide: bool, cc: u8) {
+        let r = self.read(a, RAX);
+        if wide {
+            e!(self; test Rq(r), Rq(r));
+        } else {
+            e!(self; test Rd(r), Rd(r));
+        }
+        self.branch(cc);
+    }
+
+    /// To exit 0 if the condition holds, else to exit 1.
+    fn branch(&mut self, cc: u8) {
+        let taken = self.ops.new_dynamic_label();
+        self.jump_if(cc, taken);
+        let jump = self.here() - 4;
+        self.exit(1);
+        if self.target(0).is_some() {
+            self.sites[0] = Site::Page { jump, backward: self.is_backward(0) };
+            e!(self; =>taken);
+            self.leave(Kind::Exit0);
+        } else {
+            e!(self; =>taken);
+            self.exit(0);
+        }
+    }
+
+    fn here(&self) -> u64 {
+        self.input.at + self.ops.offset().0 as u64
+    }
+
+    /// Offset in the page of the target of exit `n`, if it is in the same page.
+    fn target(&self, n: usize) -> Option<u32> {
+        let to = i64::from(self.input.offset).wrapping_add(self.input.code.exits[n].rel);
+        (0..4096).contains(&to).then_some(to as u32)
+    }
+
+    fn is_backward(&self, n: usize) -> bool {
+        self.target(n).is_none_or(|to| to <= self.input.offset)
+    }
+
+    /// Leads to exit `n`.
+    fn exit(&mut self, n: usize) {
+        let kind = if n == 0 { Kind::Exit0 } else { Kind::Exit1 };
+        let out = self.ops.new_dynamic_label();
+        if self.target(n).is_some() {
+            e!(self; jmp =>out);
+            self.sites[n] = Site::Page { jump: self.here() - 4, backward: self.is_backward(n) };
+        } else {
+            self.cross(n, out);
+        }
+        e!(self; =>out);
+        self.leave(kind);
+    }
+
+    /// To another page: the link is good for one page under one key.
+    fn cross(&mut self, n: usize, out: DynamicLabel) {
+        let to = i64::from(self.input.offset).wrapping_add(self.input.code.exits[n].rel);
+        let Ok(pages) = i32::try_from(to >> 12 << 12) else { return };
+        let (page, key, over) =
+            (self.ops.new_dynamic_label(), self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+        e!(self
+            ; mov rax, [r15 + st!(page)]
+            ; cmp rax, [=>page]
+            ; jne =>out
+            ; mov rcx, [r15 + st!(key)]
+            ; cmp rcx, [=>key]
+            ; jne =>out
+            ; add rax, pages
+            ; mov [r15 + st!(page)], rax
+            ; jmp =>over
+        );
+        let jump = self.here() - 4;
+        e!(self; .align 8 ; =>page);
+        let record = self.here();
+        e!(self; .u64 NO_PAGE ; =>key ; .u64 0 ; =>over);
+        self.sites[n] = Site::Cross { jump, record };
+    }
+
+    /// To an address in a register.
+    fn indirect(&mut self, a: u8) {
+        const INDEX: i32 = ((TARGETS - 1) << 5) as i32;
+        const PC: usize = std::mem::offset_of!(Target, pc);
+        const KEY: usize = std::mem::offset_of!(Target, key);
+        const ENTRY: usize = std::mem::offset_of!(Target, entry);
+        let miss = self.ops.new_dynamic_label();
+        self.load(RAX, a);
+        e!(self
+            ; lea ecx, [rax * 8]
+            ; and ecx, INDEX
+            ; cmp rax, [r15 + rcx + (st!(targets) + PC as i32)]
+            ; jne =>miss
+            ; mov rdx, [r15 + st!(key)]
+            ; cmp rdx, [r15 + rcx + (st!(targets) + KEY as i32)]
+            ; jne =>miss
+            ; and rax, -4096
+            ; mov [r15 + st!(page)], rax
+            ; jmp QWORD [r15 + rcx + (st!(targets) + ENTRY as i32)]
+            ; =>miss
+            ; mov [r15 + st!(target)], rax
+        );
+        self.leave(Kind::Indirect);
+    }
+}

@@ -1,0 +1,190 @@
+//! Code that all blocks share: entering, leaving, calling the runtime.
+
+use dynasmrt::x64::X64Relocation;
+use dynasmrt::{DynasmApi, DynasmLabelApi, VecAssembler};
+
+use super::{BIAS, Kind, PINNED, TEMP, e, st, x};
+use crate::interp::uop::{FIRST_TEMP, NZCV};
+use crate::jit::runtime;
+use crate::jit::state::{JitState, Lazy};
+
+/// Host addresses.
+pub(in crate::jit) struct Thunks {
+    /// `extern "sysv64" fn(frame + BIAS, entry of a block) -> why it was left`.
+    pub enter: u64,
+    /// Leaves, with the reason in eax.
+    pub exit: u64,
+    /// Puts the flags into their slot; changes rax and rdx.
+    pub settle: u64,
+    /// Runs operation edx of block eax in the interpreter.
+    pub operation: u64,
+    /// Loads by size: address in rax, value to rax.
+    pub load: [u64; 4],
+    /// Stores by size: address in rax, value in rdx.
+    pub store: [u64; 4],
+    /// As `load`.
+    pub load_words: u64,
+    /// As `store`.
+    pub store_words: u64,
+    /// As `load`, values to `out`.
+    pub load_pair: u64,
+    /// As `store`, second value in rcx.
+    pub store_pair: u64,
+    /// How in edx.
+    pub load_vector: u64,
+    /// How in edx.
+    pub store_vector: u64,
+}
+
+struct Builder {
+    ops: VecAssembler<X64Relocation>,
+    at: u64,
+    /// Leaves; registers are in the frame already.
+    exit_saved: u64,
+}
+
+/// Makes the code, which will run at `at`.
+pub(in crate::jit) fn build(at: u64) -> Option<(Vec<u8>, Thunks)> {
+    let mut b = Builder { ops: VecAssembler::new(at as usize), at, exit_saved: 0 };
+    let enter = b.enter();
+    let exit = b.exit();
+    let settle = b.settle();
+    let thunks = Thunks {
+        enter,
+        exit,
+        settle,
+        operation: b.call(runtime::operation as *const () as usize),
+        load: [
+            b.call(runtime::load::<1> as *const () as usize),
+            b.call(runtime::load::<2> as *const () as usize),
+            b.call(runtime::load::<4> as *const () as usize),
+            b.call(runtime::load::<8> as *const () as usize),
+        ],
+        store: [
+            b.call(runtime::store::<1> as *const () as usize),
+            b.call(runtime::store::<2> as *const () as usize),
+            b.call(runtime::store::<4> as *const () as usize),
+            b.call(runtime::store::<8> as *const () as usize),
+        ],
+        load_words: b.call(runtime::load_words as *const () as usize),
+        store_words: b.call(runtime::store_words as *const () as usize),
+        load_pair: b.call(runtime::load_pair as *const () as usize),
+        store_pair: b.call(runtime::store_pair as *const () as usize),
+        load_vector: b.call(runtime::load_vector as *const () as usize),
+        store_vector: b.call(runtime::store_vector as *const () as usize),
+    };
+    Some((b.ops.finalize().ok()?, thunks))
+}
+
+impl Builder {
+    fn here(&self) -> u64 {
+        self.at + self.ops.offset().0 as u64
+    }
+
+    /// Registers to the frame.
+    fn save(&mut self) {
+        for (slot, r) in PINNED {
+            e!(self; mov [r15 + x(slot)], Rq(r));
+        }
+        e!(self; mov [r15 + x(FIRST_TEMP)], Rq(TEMP) ; mov [r15 + st!(count)], r13);
+    }
+
+    /// Registers from the frame.
+    fn restore(&mut self) {
+        for (slot, r) in PINNED {
+            e!(self; mov Rq(r), [r15 + x(slot)]);
+        }
+        e!(self; mov Rq(TEMP), [r15 + x(FIRST_TEMP)] ; mov r13, [r15 + st!(count)]);
+    }
+
+    fn enter(&mut self) -> u64 {
+        let at = self.here();
+        // Seven words and the return address: the stack is aligned to 16 in host code.
+        e!(self
+            ; push rbx ; push rbp ; push r12 ; push r13 ; push r14 ; push r15 ; sub rsp, 8
+            ; mov r15, rdi
+            ; mov rax, rsi
+            ; stmxcsr [r15 + st!(host_mxcsr)]
+            ; ldmxcsr [r15 + st!(mxcsr)]
+            ; mov r14, [r15 + st!(tlb)]
+        );
+        self.restore();
+        e!(self; jmp rax);
+        at
+    }
+
+    fn exit(&mut self) -> u64 {
+        let at = self.here();
+        self.save();
+        self.exit_saved = self.here();
+        e!(self
+            ; stmxcsr [r15 + st!(mxcsr)]
+            ; ldmxcsr [r15 + st!(host_mxcsr)]
+            ; add rsp, 8 ; pop r15 ; pop r14 ; pop r13 ; pop r12 ; pop rbp ; pop rbx
+            ; ret
+        );
+        at
+    }
+
+    /// A call of a function of the runtime: arguments rax, rdx, rcx after the frame; the result stays in rax.
+    fn call(&mut self, function: usize) -> u64 {
+        let at = self.here();
+        self.save();
+        e!(self
+            ; stmxcsr [r15 + st!(mxcsr)]
+            ; ldmxcsr [r15 + st!(host_mxcsr)]
+            ; lea rdi, [r15 - BIAS]
+            ; mov rsi, rax
+            ; mov rax, QWORD function as i64
+            ; sub rsp, 8
+            ; call rax
+            ; add rsp, 8
+            ; cmp DWORD [r15 + st!(faulted)], 0
+            ; jne >faulted
+            ; ldmxcsr [r15 + st!(mxcsr)]
+        );
+        self.restore();
+        e!(self
+            ; ret
+            ; faulted:
+            ; mov DWORD [r15 + st!(faulted)], 0
+            ; add rsp, 8
+            ; mov eax, [r15 + st!(at_block)]
+            ; shl eax, super::exits::KIND_BITS as i8
+            ; or eax, Kind::Fault as i32
+            ; ldmxcsr [r15 + st!(mxcsr)]
+            ; jmp extern self.exit_saved as usize
+        );
+        at
+    }
+
+    /// See [`Lazy`].
+    fn settle(&mut self) -> u64 {
+        let at = self.here();
+        e!(self
+            ; mov eax, [r15 + st!(flag_kind)]
+            ; mov rdx, [r15 + st!(flag_a)]
+            ; cmp eax, Lazy::Sub64 as i32 ; je >sub64
+            ; cmp eax, Lazy::Sub32 as i32 ; je >sub32
+            ; cmp eax, Lazy::Logic32 as i32 ; je >logic32
+            ; cmp eax, Lazy::Logic64 as i32 ; je >logic64
+            ; cmp eax, Lazy::Add64 as i32 ; je >add64
+            ; cmp eax, Lazy::Add32 as i32 ; je >add32
+            ; ret
+            ; logic64: ; test rdx, rdx ; jmp >gather
+            ; logic32: ; test edx, edx ; jmp >gather
+            ; add64: ; add rdx, [r15 + st!(flag_b)] ; jmp >gather
+            ; add32: ; add edx, [r15 + st!(flag_b)] ; jmp >gather
+            ; sub64: ; cmp rdx, [r15 + st!(flag_b)] ; jmp >borrow
+            ; sub32: ; cmp edx, [r15 + st!(flag_b)]
+            ; borrow: ; cmc
+            // AH has SF, ZF and CF as bits 7, 6 and 0. The product brings them and OF (bit 0) to the top.
+            ; gather: ; lahf ; seto al ; and eax, 0xc101 ; imul eax, eax, 0x1021_0000
+            ; and eax, 0xf000_0000u32 as i32
+            ; mov [r15 + x(NZCV)], rax
+            ; mov DWORD [r15 + st!(flag_kind)], 0
+            ; ret
+        );
+        at
+    }
+}
