@@ -84,7 +84,6 @@ impl Blocks<'_> {
     }
 
     /// Counts a run of a block that is not compiled; compiles it when it was run often enough. True if it was compiled.
-    #[cold]
     fn warm(&mut self, index: u32) -> bool {
         let (Some(native), Some(block)) = (&mut self.native, self.cache.get_mut(index)) else { return false };
         block.cold = block.cold.saturating_sub(1);
@@ -97,7 +96,8 @@ impl Blocks<'_> {
             return false;
         }
         let valid = self.cpu.mem.shared.code.validity(block.page, block.generation);
-        let Some(made) = native.compile(&block.code, index, block.offset() as u32, valid) else {
+        let place = (&*self.cpu, self.mode);
+        let Some(made) = native.compile(&block.code, index, block.offset() as u32, valid, place) else {
             // It stays with the interpreter.
             block.cold = u8::MAX;
             return false;

@@ -42,7 +42,14 @@ impl Native {
     pub fn clear(&mut self, _: &mut JitState) {
         match *self {}
     }
-    pub fn compile(&mut self, _: &Code, _: u32, _: u32, _: Option<(u64, u32)>) -> Option<NativeBlock> {
+    pub fn compile(
+        &mut self,
+        _: &Code,
+        _: u32,
+        _: u32,
+        _: Option<(u64, u32)>,
+        _: (&Cpu, Mode),
+    ) -> Option<NativeBlock> {
         match *self {}
     }
     pub fn link(&mut self, _: &NativeBlock, _: usize, _: &NativeBlock, _: u64, _: u64) {

@@ -90,9 +90,10 @@ impl Native {
         block: u32,
         offset: u32,
         valid: Option<(u64, u32)>,
+        (cpu, mode): (&Cpu, Mode),
     ) -> Option<NativeBlock> {
         let at = self.arena.next();
-        let output = x64::compile(Input { code, block, offset, valid, at }, &self.thunks, self.host)?;
+        let output = x64::compile(Input { code, block, offset, valid, at, cpu, mode }, &self.thunks, self.host)?;
         self.arena
             .push(&output.bytes)
             .then_some(NativeBlock { entry: at, fast: at + output.fast as u64, sites: output.sites })

@@ -122,6 +122,22 @@ impl Cpu {
         }
     }
 
+    /// Where host code finds a register that is only stored, and that no setting makes inaccessible or another one at
+    /// Exception level `el`: its offset in [`Cpu`], and whether it cannot be named while SP_EL0 is the stack pointer.
+    pub(crate) fn direct_register(&self, enc: SysEnc, el: u8) -> Option<(usize, bool)> {
+        let entry = find(enc).filter(|e| self.has(e.row) && !e.row.only_e2h)?;
+        let needs_sp_sel = matches!(entry.row.traps, [trap::Trap::NeedsSpSel]);
+        let same = entry.host.is_none() || el == 1;
+        let free = entry.row.perm[usize::from(el.min(2))].allows(true)
+            && (entry.row.traps.is_empty() || needs_sp_sel);
+        match entry.row.cell {
+            Cell::Slot { reg, .. } if same && free => {
+                Some((std::mem::offset_of!(Self, sys) + 8 * reg as usize, needs_sp_sel))
+            }
+            _ => None,
+        }
+    }
+
     /// The stored registers after a reset.
     pub(crate) fn reset_registers(&mut self) {
         for row in rows() {

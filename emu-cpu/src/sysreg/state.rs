@@ -62,8 +62,9 @@ impl Reg {
     }
 }
 
-/// The values of all stored registers.
+/// The values of all stored registers: one word each, in the order of [`Reg`]: host code reads them.
 #[derive(Clone, PartialEq, Debug)]
+#[repr(transparent)]
 pub struct SysState([u64; Reg::ALL.len()]);
 
 impl Default for SysState {

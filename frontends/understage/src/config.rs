@@ -262,7 +262,21 @@ pub struct Kernel {
 pub enum Accel {
     /// The interpreter.
     Interp,
+    /// What runs often is translated to host code.
+    Jit {
+        /// Bytes of host code that are kept, for all CPUs together.
+        cache: u64,
+    },
 }
+
+impl Default for Accel {
+    fn default() -> Self {
+        Self::Jit { cache: 128 << 20 }
+    }
+}
+
+/// The least and the most host code that is kept for a CPU: a single block needs some, and jumps reach 2 GiB.
+pub const CODE_CACHE: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 30;
 
 /// A machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -329,7 +343,7 @@ impl Default for MachineConfig {
             devices: Vec::new(),
             serial: CharBackend::Stdio { escapes: true },
             dump_dtb: None,
-            accel: Accel::Interp,
+            accel: Accel::default(),
             no_reboot: false,
             stats: false,
             log: None,

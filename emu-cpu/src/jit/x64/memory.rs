@@ -15,8 +15,8 @@ use crate::mem::fast::ENTRIES;
 /// Selects the entry of an address shifted right by 7: entries have 32 bytes.
 const INDEX: i32 = ((ENTRIES - 1) << 5) as i32;
 /// Offsets in an entry.
-const READ: i32 = 0;
-const WRITE: i32 = 8;
+pub(super) const READ: i32 = 0;
+pub(super) const WRITE: i32 = 8;
 const ADDEND: i32 = 16;
 
 /// What is done with a loaded value.
@@ -105,7 +105,7 @@ impl Emitter<'_> {
         self.put_off(start, call)
     }
 
-    fn look_up(&mut self, bytes: i32, tag: i32, slow: DynamicLabel) {
+    pub(super) fn look_up(&mut self, bytes: i32, tag: i32, slow: DynamicLabel) {
         e!(self; mov ecx, eax ; shr ecx, 7 ; and ecx, INDEX);
         if bytes == 1 {
             e!(self; mov rdx, rax);
@@ -121,13 +121,13 @@ impl Emitter<'_> {
         );
     }
 
-    fn put_off(&mut self, start: DynamicLabel, call: Call) -> DynamicLabel {
+    pub(super) fn put_off(&mut self, start: DynamicLabel, call: Call) -> DynamicLabel {
         let back = self.ops.new_dynamic_label();
         self.slow.push(Slow { start, back, insn: self.insn, call });
         back
     }
 
-    fn resume(&mut self, back: DynamicLabel) {
+    pub(super) fn resume(&mut self, back: DynamicLabel) {
         e!(self; =>back);
     }
 
@@ -226,13 +226,18 @@ impl Emitter<'_> {
     }
 
     /// As `find`, for an access that must be aligned.
-    fn find_aligned(&mut self, a: u8, size: MemSize, tag: i32) -> DynamicLabel {
+    pub(super) fn find_aligned(&mut self, a: u8, size: MemSize, tag: i32) -> DynamicLabel {
         self.address(a, 0);
         let start = self.ops.new_dynamic_label();
         if size != MemSize::B1 {
             e!(self; test al, size.bytes() as i8 - 1 ; jne =>start);
         }
         self.look_up(size.bytes() as i32, tag, start);
+        self.or_interpret(start)
+    }
+
+    /// From `start` the current operation is left to the interpreter. Gives the label where that goes on.
+    pub(super) fn or_interpret(&mut self, start: DynamicLabel) -> DynamicLabel {
         let call = Call::Operation { n: self.number, kind: self.flags.kind_number() };
         self.put_off(start, call)
     }

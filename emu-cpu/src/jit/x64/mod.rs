@@ -12,12 +12,14 @@
 //! All other slots are operands in memory. Flags are not computed where they are set: their operands are kept
 //! ([`flags`]), and a condition that follows becomes the host's comparison and conditional jump.
 
+mod atomic;
 mod exits;
 mod flags;
 mod host;
 mod int;
 mod int_bits;
 mod memory;
+mod system;
 mod thunks;
 mod vector;
 
@@ -28,9 +30,11 @@ pub(super) use exits::{KIND_BITS, Kind, Site};
 pub(super) use host::HostFeatures;
 pub(super) use thunks::{Thunks, build as build_thunks};
 
+use crate::cpu::Cpu;
 use crate::interp::block::Code;
 use crate::interp::uop::{FIRST_TEMP, Frame, NZCV, Uop};
 use crate::jit::state::JitState;
+use crate::lower::Mode;
 
 /// Emits instructions. (The macro of the assembler, with the parts that are always the same.)
 macro_rules! e {
@@ -103,6 +107,10 @@ pub(super) struct Input<'a> {
     pub valid: Option<(u64, u32)>,
     /// Host address at which the code will run.
     pub at: u64,
+    /// The CPU that it will run on, for what never changes of it.
+    pub cpu: &'a Cpu,
+    /// What the block was translated for.
+    pub mode: Mode,
 }
 
 /// A compiled block.
@@ -192,6 +200,8 @@ impl Emitter<'_> {
             || self.bits(uop)
             || self.flag_operation(uop)
             || self.memory(uop)
+            || self.atomic(uop)
+            || self.system(uop)
             || self.vector(uop)
             || self.end(uop);
         if !done {

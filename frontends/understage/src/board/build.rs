@@ -37,7 +37,7 @@ use super::chars::{self, HostEntropy};
 use super::map::{self, Range};
 use super::power::Power;
 use super::slots::{self, Place};
-use crate::config::{CharBackend, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, MachineConfig};
+use crate::config::{Accel, CODE_CACHE, CharBackend, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, MachineConfig};
 use crate::error::{UserError, reason};
 use crate::load::plan::Plan;
 use crate::terminal::{OnQuit, Port};
@@ -326,14 +326,21 @@ impl Builder<'_> {
             });
             cpu.mem = Mem::new(mmu_features(&model), self.bus.clone(), self.shared.clone(), index);
             let mut vcpu = Vcpu::new(cpu);
-            if std::env::var_os("UNDERSTAGE_INTERP").is_none() {
-                vcpu.use_jit(64 << 20, 12);
+            if let Accel::Jit { cache } = self.config.accel {
+                let (least, most) = (*CODE_CACHE.start(), *CODE_CACHE.end());
+                let bytes = (cache / self.gic.cpus().max(1) as u64).clamp(least, most);
+                if !vcpu.use_jit(bytes as usize, COMPILED_AT) {
+                    tracing::info!("instructions are interpreted: there is no translator for this host");
+                }
             }
             vcpus.push(vcpu);
         }
         Ok((vcpus, counters))
     }
 }
+
+/// A block is compiled when it runs for this many times: what runs once is not worth it.
+const COMPILED_AT: u8 = 12;
 
 fn open_disk(disk: &Disk) -> Result<Arc<dyn block::BlockBackend>, UserError> {
     let format = match disk.format {

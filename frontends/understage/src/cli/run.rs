@@ -103,9 +103,12 @@ pub struct RunArgs {
     /// Write the devicetree to a file and do not run
     #[arg(long, value_name = "FILE", help_heading = "Running")]
     dump_dtb: Option<PathBuf>,
-    /// How instructions are executed
-    #[arg(long, value_name = "HOW", default_value = "interp", value_parser = ["interp"], help_heading = "Running")]
+    /// How instructions are executed: jit (what runs often is translated to host code) or interp
+    #[arg(long, value_name = "HOW", default_value = "jit", value_parser = ["jit", "interp"], help_heading = "Running")]
     accel: String,
+    /// Host code that is kept, for all CPUs together
+    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = memory, help_heading = "Running")]
+    code_cache: u64,
     /// End when the guest asks for a reset
     #[arg(long, help_heading = "Running")]
     no_reboot: bool,
@@ -165,7 +168,10 @@ impl RunArgs {
             devices,
             serial: backend("--serial", &self.serial)?,
             dump_dtb: self.dump_dtb.map(|f| HostFile::new("--dump-dtb", f)),
-            accel: Accel::Interp,
+            accel: match self.accel.as_str() {
+                "interp" => Accel::Interp,
+                _ => Accel::Jit { cache: self.code_cache },
+            },
             no_reboot: self.no_reboot,
             stats: self.stats,
             log: self.log,

@@ -1,7 +1,7 @@
 //! `-M`, `-cpu`, `-smp`, `-m`, `-accel`.
 
 use super::Reader;
-use crate::config::{CpuModel, HostFile, Topology, check_cpus, check_memory};
+use crate::config::{Accel, CpuModel, HostFile, Topology, check_cpus, check_memory};
 use crate::error::UserError;
 use crate::keyval::{Parts, on_off};
 use crate::number::{parse_size, parse_u64};
@@ -134,11 +134,19 @@ pub(super) fn memory(r: &mut Reader, option: &'static str, text: &str) -> Result
     parts.finish("the RAM")
 }
 
-/// `-accel`.
-pub(super) fn accel(_: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
+/// `-accel`: `tcg` is whatever executes instructions here, `interp` the interpreter.
+pub(super) fn accel(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
     let mut parts = Parts::split(option, text);
     match parts.take_first("accel")?.as_deref() {
-        Some("tcg") => parts.finish("the accelerator"),
+        Some("tcg") => {
+            let size = parts.take_with("tb-size", |mib| parse_size(mib, Some(1 << 20)))?;
+            r.config.accel = size.map_or_else(Accel::default, |cache| Accel::Jit { cache });
+            parts.finish("the accelerator")
+        }
+        Some("interp") => {
+            r.config.accel = Accel::Interp;
+            parts.finish("the interpreter")
+        }
         other => Err(user_error!(
             "'{option} {}' is not supported: instructions are executed in software only",
             other.unwrap_or(text)

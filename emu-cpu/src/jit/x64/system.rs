@@ -1,0 +1,98 @@
+//! Barriers, the stack pointer check, and the system registers that are read all the time.
+
+use dynasmrt::{DynasmApi, DynasmLabelApi};
+
+use super::memory::WRITE;
+use super::{Emitter, RAX, e, pinned, st, x};
+use crate::cpu::Cpu;
+use crate::interp::uop::Uop;
+use crate::ir::{BarrierKind, PstateField, SysEnc};
+use crate::jit::state::JitState;
+use crate::mem::maintenance::ZVA_BYTES;
+use crate::regs::{Pstate, SP};
+use crate::sysreg::hcr;
+
+const DAIF: SysEnc = SysEnc::new(3, 3, 4, 2, 1);
+const DC_ZVA: SysEnc = SysEnc::new(1, 3, 7, 4, 1);
+/// Offsets in [`Cpu`].
+const CPU_DAIF: i32 = (std::mem::offset_of!(Cpu, pstate) + std::mem::offset_of!(Pstate, daif)) as i32;
+const CPU_SP_SEL: i32 = (std::mem::offset_of!(Cpu, pstate) + std::mem::offset_of!(Pstate, sp_sel)) as i32;
+const CPU_HCR: i32 = std::mem::offset_of!(Cpu, hcr) as i32;
+
+impl Emitter<'_> {
+    /// System operations; false if it is something else, or one that has no code in line.
+    pub(super) fn system(&mut self, uop: Uop) -> bool {
+        match uop {
+            Uop::CheckSp => {
+                let start = self.ops.new_dynamic_label();
+                match pinned(SP as u8) {
+                    Some(sp) => e!(self; test Rb(sp), 15),
+                    None => e!(self; test BYTE [r15 + x(SP as u8)], 15),
+                }
+                e!(self; jne =>start);
+                let back = self.or_interpret(start);
+                self.resume(back);
+                true
+            }
+            // The host orders loads before loads and stores before stores by itself.
+            Uop::Barrier(BarrierKind::DmbLoad | BarrierKind::DmbStore | BarrierKind::Speculation) => true,
+            Uop::Barrier(BarrierKind::DmbFull) => {
+                e!(self; lock or DWORD [rsp], 0);
+                true
+            }
+            Uop::Mrs { d, enc: DAIF, .. } if self.input.mode.el > 0 => {
+                e!(self; mov rax, [r15 + st!(cpu)] ; movzx eax, BYTE [rax + CPU_DAIF] ; shl eax, 6);
+                self.store(d, RAX);
+                true
+            }
+            Uop::Mrs { d, enc, .. } => self.read_register(d, enc),
+            Uop::MsrImm { field: PstateField::DaifSet, imm } if self.input.mode.el > 0 => {
+                e!(self; mov rax, [r15 + st!(cpu)] ; or BYTE [rax + CPU_DAIF], (imm & 15) as i8);
+                true
+            }
+            Uop::Sys { a, enc: DC_ZVA, .. } if self.input.mode.el > 0 => {
+                self.zero_block(a);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn read_register(&mut self, d: u8, enc: SysEnc) -> bool {
+        let Some((offset, needs_sp_sel)) = self.input.cpu.direct_register(enc, self.input.mode.el) else {
+            return false;
+        };
+        e!(self; mov rax, [r15 + st!(cpu)]);
+        let back = needs_sp_sel.then(|| {
+            let start = self.ops.new_dynamic_label();
+            e!(self; cmp BYTE [rax + CPU_SP_SEL], 0 ; je =>start);
+            self.or_interpret(start)
+        });
+        let r = self.result(d, RAX);
+        e!(self; mov Rq(r), [rax + offset as i32]);
+        self.store(d, r);
+        if let Some(back) = back {
+            self.resume(back);
+        }
+        true
+    }
+
+    /// DC ZVA, unless HCR_EL2.TDZ traps it.
+    fn zero_block(&mut self, a: u8) {
+        let start = self.ops.new_dynamic_label();
+        self.load(RAX, a);
+        e!(self
+            ; mov rdx, [r15 + st!(cpu)]
+            ; test DWORD [rdx + CPU_HCR], hcr::TDZ as i32
+            ; jne =>start
+            ; and rax, -(ZVA_BYTES as i32)
+        );
+        self.look_up(1, WRITE, start);
+        e!(self; pxor xmm0, xmm0);
+        for at in (0..ZVA_BYTES as i32).step_by(16) {
+            e!(self; movups [rax + rcx + at], xmm0);
+        }
+        let back = self.or_interpret(start);
+        self.resume(back);
+    }
+}
