@@ -15,9 +15,11 @@ use crate::gic::CpuInterface;
 use crate::lower::Mode;
 use crate::mem::Mem;
 use crate::model::{IdRegs, Model};
+use crate::pmu::Pmu;
 use crate::psci::Machine;
+use crate::random::Random;
 use crate::regs::{Pstate, Regs, SP};
-use crate::sysreg::{Reg, SysState};
+use crate::sysreg::{Reg, SysState, sctlr};
 use crate::timer::Timers;
 
 /// List registers of the virtual CPU interface.
@@ -84,6 +86,10 @@ pub struct Cpu {
     pub gic: CpuInterface,
     /// The generic timers.
     pub timers: Timers,
+    /// What the performance monitors keep.
+    pub pmu: Pmu,
+    /// RNDR.
+    pub random: Random,
     /// The redistributor.
     pub port: Arc<dyn GicPort>,
     /// The machine.
@@ -116,6 +122,8 @@ impl Cpu {
             ids: IdRegs::new(&model, el2),
             gic: CpuInterface::new(port.clone(), LIST_REGISTERS),
             timers: Timers::new(&clock, doorbell.clone()),
+            pmu: Pmu::new(&clock, doorbell.clone()),
+            random: Random::new(&clock, index),
             model,
             el2,
             index,
@@ -141,7 +149,9 @@ impl Cpu {
     #[inline]
     #[must_use]
     pub fn mode(&self) -> Mode {
-        Mode { el: self.pstate.el, fp_enabled: self.fp_enabled }
+        let btype = self.pstate.btype;
+        let strict = btype == 3 && crate::mem::context::sctlr(self) & sctlr::bt(self.pstate.el) != 0;
+        Mode { el: self.pstate.el, fp_enabled: self.fp_enabled, guarded: false, btype, strict }
     }
 
     /// SIMD&FP registers may be used at the current Exception level.
@@ -163,6 +173,7 @@ impl Cpu {
         self.mem.reset();
         // Lets go of wires that were up.
         self.update_timers();
+        self.restart_pmu();
         self.serror = None;
         self.standby = false;
         self.entry = entry;
@@ -187,6 +198,7 @@ impl Cpu {
 
     /// Changes Exception level and stack pointer selection.
     pub fn set_level(&mut self, el: u8, sp_sel: bool) {
+        self.sync_pmu();
         let old = self.sp_slot();
         self.sys[old] = self.regs.x[SP];
         self.pstate.el = el;

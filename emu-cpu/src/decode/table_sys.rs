@@ -30,6 +30,7 @@ pub const ROWS: &[Row] = &[
     row("SEVL_HI_hints", "11010101_00000011_00100000_10111111", Base, system::send_event),
     row("SEV_HI_hints", "11010101_00000011_00100000_10011111", Base, system::send_event),
     row("ESB_HI_hints", "11010101_00000011_00100010_00011111", Base, system::esb),
+    row("BTI_HB_hints", "11010101_00000011_00100100_xx011111", Base, system::nop),
     row("CSDB_HI_hints", "11010101_00000011_00100010_10011111", Base, system::speculation),
     row("DGH_HI_hints", "11010101_00000011_00100000_11011111", Base, system::nop),
     // systeminstrswithreg

@@ -108,6 +108,11 @@ impl Cpu {
             // Without halting debug an HLT is UNDEFINED.
             ExcOp::Hlt(_) => self.raise_plain(ec::UNKNOWN, pc),
             ExcOp::FpAccess => self.raise_fp(pc),
+            ExcOp::BranchTarget => {
+                self.counters.bump(Metric::OtherTraps);
+                let (target, iss) = (self.default_target(), u32::from(self.pstate.btype & 3));
+                self.take(Taken { target, ec: ec::BRANCH_TARGET, iss, far: None, ret: pc });
+            }
             ExcOp::Svc(imm) => {
                 self.counters.bump(Metric::Svc);
                 let target = self.default_target();

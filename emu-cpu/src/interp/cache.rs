@@ -33,6 +33,14 @@ pub struct Cached {
     key: Key,
 }
 
+impl Cached {
+    /// What the block was made for.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.key.mode
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     pa: u64,
@@ -69,8 +77,8 @@ impl Default for Cache {
     }
 }
 
-fn slot(pc: u64) -> usize {
-    ((pc >> 2) ^ (pc >> 15)) as usize % JUMPS
+fn slot(pc: u64, mode: Mode) -> usize {
+    ((pc >> 2) ^ (pc >> 15) ^ u64::from(mode.btype) << 7) as usize % JUMPS
 }
 
 impl Cache {
@@ -111,7 +119,7 @@ impl Cache {
     #[inline]
     pub fn find(&mut self, cpu: &mut Cpu, pc: u64, mode: Mode) -> Result<u32, Exception> {
         let serial = cpu.mem.serial();
-        let jump = &self.jumps[slot(pc)];
+        let jump = &self.jumps[slot(pc, mode)];
         if jump.pc == pc && jump.serial == serial && jump.mode == mode {
             return Ok(jump.block);
         }
@@ -121,12 +129,13 @@ impl Cache {
     #[cold]
     fn find_slow(&mut self, cpu: &mut Cpu, pc: u64, mode: Mode) -> Result<u32, Exception> {
         let fetched = mem::fetch(cpu, pc)?;
-        let key = Key { pa: fetched.page << 12 | pc & 0xfff, mode };
+        let key =
+            Key { pa: fetched.page << 12 | pc & 0xfff, mode: Mode { guarded: fetched.guarded, ..mode } };
         let block = match self.index.get(&key) {
             Some(&b) => b,
             None => self.insert(cpu, key, fetched),
         };
-        self.jumps[slot(pc)] = Jump { pc, serial: cpu.mem.serial(), mode, block };
+        self.jumps[slot(pc, mode)] = Jump { pc, serial: cpu.mem.serial(), mode, block };
         Ok(block)
     }
 
@@ -182,6 +191,7 @@ fn make(cpu: &mut Cpu, key: Key, fetched: Fetched) -> Cached {
 pub fn single(cpu: &mut Cpu, pc: u64, mode: Mode) -> Result<Code, Exception> {
     let fetched = mem::fetch(cpu, pc)?;
     let at = pc & 0xfff;
+    let mode = Mode { guarded: fetched.guarded, ..mode };
     let block = translate(|rel| (rel == 0).then(|| fetched.host.word(at)), cpu.features, mode, 1);
     Ok(predecode(&block).unwrap_or_default())
 }

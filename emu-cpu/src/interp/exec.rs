@@ -18,6 +18,8 @@ pub enum End {
     Exit(usize),
     /// At an address.
     Indirect(u64),
+    /// At an address, with PSTATE.BTYPE.
+    Landing(u64, u8),
     /// The last instruction asks for an exception.
     Exception(ExcOp),
     /// Hands over to the machine, after the last instruction.
@@ -401,6 +403,7 @@ pub fn run(code: &Code, pc: u64, f: &mut Frame, cpu: &mut Cpu) -> End {
                 take_back(f, cpu);
             }
             Uop::Sys { a, rt, enc } => ok!(cpu.sys_insn(enc, rt, x!(a))),
+            Uop::Pac { d, a, b, op } => x!(d) = ok!(cpu.authenticate(op, x!(a), x!(b))),
             Uop::MsrImm { field, imm } => {
                 lend(f, cpu);
                 ok!(cpu.msr_imm(field, imm));
@@ -416,6 +419,7 @@ pub fn run(code: &Code, pc: u64, f: &mut Frame, cpu: &mut Cpu) -> End {
             Uop::IfZero32 { a } => return End::Exit(usize::from(w!(a) != 0)),
             Uop::IfBit { a, n, set } => return End::Exit(usize::from((x!(a) >> (n & 63) & 1 != 0) != set)),
             Uop::Indirect { a } => return End::Indirect(x!(a)),
+            Uop::IndirectTyped { a, btype } => return End::Landing(x!(a), btype),
             Uop::Exception(e) => return End::Exception(e),
             Uop::Leave { kind } => return End::Leave(kind),
         }

@@ -384,6 +384,11 @@ impl Predecoder<'_> {
                 let a = self.clean(val)?;
                 self.emit(Uop::Sys { a, rt, enc });
             }
+            Op::Pac { op, ptr, modifier } => {
+                let (a, b) = (self.clean(ptr)?, self.clean(modifier)?);
+                let d = self.dest(i)?;
+                self.emit(Uop::Pac { d, a, b, op });
+            }
             Op::MsrImm { field, imm } => {
                 self.sp_checked = false;
                 self.emit(Uop::MsrImm { field, imm });
@@ -850,9 +855,11 @@ impl Predecoder<'_> {
         let me = Val(i as u16);
         let find = |lane: u8| {
             let rest = self.block.insts.iter().enumerate().skip(i + 1).take(4);
-            rest.filter(|(n, x)| self.live.live[*n] && matches!(x.op, Op::VLane(3, l, v) if l == lane && v == me))
-                .map(|(n, _)| n)
-                .next()
+            rest.filter(|(n, x)| {
+                self.live.live[*n] && matches!(x.op, Op::VLane(3, l, v) if l == lane && v == me)
+            })
+            .map(|(n, _)| n)
+            .next()
         };
         Some([find(0)?, find(1)?])
     }
@@ -897,9 +904,9 @@ impl Predecoder<'_> {
                 let uop = self.branch(cond)?;
                 self.emit(uop);
             }
-            Term::Indirect { target, .. } => {
+            Term::Indirect { target, btype, .. } => {
                 let a = self.any(target)?;
-                self.emit(Uop::Indirect { a });
+                self.emit(if btype == 0 { Uop::Indirect { a } } else { Uop::IndirectTyped { a, btype } });
             }
             Term::Exception(e) => self.emit(Uop::Exception(e)),
             Term::Leave { kind, next } => {

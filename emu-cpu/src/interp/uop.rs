@@ -5,7 +5,7 @@
 //! 32-bit operations ignore the high halves of their operands and give a zero high half.
 
 use crate::fp::VecFn;
-use crate::ir::{Acc, AtomicOp, BarrierKind, Cond, ExcOp, LeaveKind, MemSize, PstateField, SysEnc};
+use crate::ir::{Acc, AtomicOp, BarrierKind, Cond, ExcOp, LeaveKind, MemSize, PacOp, PstateField, SysEnc};
 
 /// Slot of PSTATE.NZCV, in bits 31:28.
 pub const NZCV: u8 = 32;
@@ -214,6 +214,7 @@ pub enum Uop {
     Mrs { d: u8, rt: u8, enc: SysEnc },
     Msr { a: u8, rt: u8, enc: SysEnc },
     Sys { a: u8, rt: u8, enc: SysEnc },
+    Pac { d: u8, a: u8, b: u8, op: PacOp },
     MsrImm { field: PstateField, imm: u8 },
     SendEvent { all: bool },
 
@@ -228,6 +229,7 @@ pub enum Uop {
     IfNonZero32 { a: u8 },
     IfBit { a: u8, n: u8, set: bool },
     Indirect { a: u8 },
+    IndirectTyped { a: u8, btype: u8 },
     Exception(ExcOp),
     Leave { kind: LeaveKind },
 }

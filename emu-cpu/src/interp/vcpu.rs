@@ -12,7 +12,7 @@ use super::uop::Frame;
 use crate::cpu::Cpu;
 use crate::doorbell::reason;
 use crate::exception::{Exception, StepState, WaitKind};
-use crate::ir::LeaveKind;
+use crate::ir::{ExcOp, LeaveKind};
 use crate::mem::{self, context};
 use crate::regs::SP;
 
@@ -56,9 +56,12 @@ impl Vcpu {
             }
             if reasons & reason::INTERRUPT != 0 {
                 self.cpu.update_timers();
+                self.cpu.update_pmu();
             }
             self.turn();
         }
+        // The counters are registers: a snapshot finds them up to date.
+        self.cpu.sync_pmu();
         shared.set_parked(index, true);
         self.cpu.regs.v.copy_from_slice(&self.frame.v[..32]);
     }
@@ -72,6 +75,7 @@ impl Vcpu {
             }
             self.cpu.mem.serve_requests();
             self.cpu.update_timers();
+            self.cpu.update_pmu();
             self.turn();
         }
         self.cpu.regs.v.copy_from_slice(&self.frame.v[..32]);
@@ -106,7 +110,7 @@ impl Vcpu {
     /// Runs blocks until something must be looked at.
     fn run_blocks(&mut self) {
         let Self { cpu, frame, cache } = self;
-        let mode = cpu.mode();
+        let mut mode = cpu.mode();
         let mut pc = cpu.regs.pc;
         // The exit through which the next block is reached, to be linked to it.
         let mut link = None;
@@ -123,6 +127,11 @@ impl Vcpu {
                 Ok(b) => b,
                 Err(e) => return Self::raise(frame, cpu, e, pc, 0),
             };
+            if mode.btype != 0 {
+                // The first instruction resets it; should it not complete, [`Self::finish`] takes that back.
+                cpu.pstate.btype = 0;
+                mode = cpu.mode();
+            }
             let serial = cpu.mem.serial();
             if let Some((epoch, from, n)) = link.take() {
                 cache.link(epoch, from, n, serial, index);
@@ -153,8 +162,15 @@ impl Vcpu {
                         pc = cpu.branch_address(target);
                         continue 'next;
                     }
+                    End::Landing(target, btype) => {
+                        pc = cpu.branch_address(target);
+                        cpu.pstate.btype = btype;
+                        mode = cpu.mode();
+                        continue 'next;
+                    }
                     end => {
-                        let leave = Self::finish(frame, cpu, code, pc, end);
+                        let btype = block.mode().btype;
+                        let leave = Self::finish(frame, cpu, code, (pc, btype), end);
                         return self.leave(leave);
                     }
                 }
@@ -162,20 +178,37 @@ impl Vcpu {
         }
     }
 
-    /// The end of a block that leaves the fast loop. Gives what the machine must do before it goes on.
-    fn finish(frame: &Frame, cpu: &mut Cpu, code: &Code, pc: u64, end: End) -> Option<LeaveKind> {
+    /// The end of a block that leaves the fast loop; it started at `pc` with PSTATE.BTYPE `btype`. Gives what the machine
+    /// must do before it goes on.
+    fn finish(
+        frame: &Frame,
+        cpu: &mut Cpu,
+        code: &Code,
+        (pc, btype): (u64, u8),
+        end: End,
+    ) -> Option<LeaveKind> {
         exec::to_regs(frame, cpu);
         let last = code.words.len().saturating_sub(1);
         let at = |insn: usize| (pc.wrapping_add(4 * insn as u64), code.words.get(insn).copied().unwrap_or(0));
         match end {
             End::Exception(e) => {
                 let (pc, word) = at(last);
+                if !matches!(e, ExcOp::Svc(_) | ExcOp::Hvc(_) | ExcOp::Smc(_)) {
+                    // It has not been executed.
+                    cpu.counters.bump_by(Metric::Instructions, 1u64.wrapping_neg());
+                    if last == 0 {
+                        cpu.pstate.btype = btype;
+                    }
+                }
                 cpu.raise(Exception::Insn(e), pc, word);
             }
             End::Fault(e, insn) => {
-                let undone = last - (insn as usize).min(last);
+                let undone = last - (insn as usize).min(last) + 1;
                 cpu.counters.bump_by(Metric::Instructions, (undone as u64).wrapping_neg());
                 let (pc, word) = at(insn as usize);
+                if insn == 0 {
+                    cpu.pstate.btype = btype;
+                }
                 cpu.raise(e, pc, word);
             }
             End::Leave(kind) => {
@@ -184,6 +217,10 @@ impl Vcpu {
             }
             End::Exit(n) => cpu.regs.pc = pc.wrapping_add(code.exits[n & 1].rel as u64),
             End::Indirect(target) => cpu.regs.pc = cpu.branch_address(target),
+            End::Landing(target, btype) => {
+                cpu.regs.pc = cpu.branch_address(target);
+                cpu.pstate.btype = btype;
+            }
         }
         None
     }
@@ -202,6 +239,13 @@ impl Vcpu {
                 // The instruction itself is the one before where execution would go on.
                 self.cpu.regs.pc = self.cpu.regs.pc.wrapping_sub(4);
                 self.cpu.eret();
+            }
+            Some(LeaveKind::EretA(key)) => {
+                let pc = self.cpu.regs.pc.wrapping_sub(4);
+                self.cpu.regs.pc = pc;
+                if let Err(e) = self.cpu.eret_authenticated(key != 0) {
+                    self.cpu.raise(e, pc, 0);
+                }
             }
             Some(LeaveKind::Wfi(r)) => self.wfi(r),
             Some(LeaveKind::Wfe(r)) => self.wfe(r),
@@ -271,6 +315,7 @@ impl Vcpu {
             }
         }
         shared.set_parked(cpu.mem.index, false);
+        cpu.pmu.slept(cpu.clock.now_ns() - start);
         cpu.mem.serve_requests();
     }
 
@@ -289,6 +334,7 @@ impl Vcpu {
             longest = longest.min(Duration::from_nanos(limit));
         }
         let shared = cpu.mem.shared.clone();
+        let start = cpu.clock.now_ns();
         cpu.counters.bump(Metric::WfiSleeps);
         if cpu.clock.mode() == ClockMode::Counted {
             cpu.clock.advance(longest.as_nanos() as u64);
@@ -297,6 +343,7 @@ impl Vcpu {
             cpu.doorbell.sleep(true, Some(longest));
             shared.set_parked(cpu.mem.index, false);
         }
+        cpu.pmu.slept(cpu.clock.now_ns() - start);
         cpu.doorbell.take_event();
         cpu.mem.serve_requests();
     }
@@ -311,8 +358,9 @@ impl Vcpu {
         };
         cpu.counters.bump(Metric::Instructions);
         cpu.pstate.ss = false;
+        cpu.pstate.btype = 0;
         let end = exec::run(&code, pc, frame, cpu);
-        let leave = Self::finish(frame, cpu, &code, pc, end);
+        let leave = Self::finish(frame, cpu, &code, (pc, mode.btype), end);
         self.leave(leave);
     }
 

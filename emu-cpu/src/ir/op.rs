@@ -308,6 +308,23 @@ pub enum PstateField {
     Tco,
 }
 
+/// Pointer authentication (FEAT_PAuth): the instructions, but for those that combine one of these with another.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs, reason = "the architecture's names")]
+pub enum PacOp {
+    PacIa,
+    PacIb,
+    PacDa,
+    PacDb,
+    AutIa,
+    AutIb,
+    AutDa,
+    AutDb,
+    XpacI,
+    XpacD,
+    PacGa,
+}
+
 /// An operation.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Op {
@@ -561,6 +578,15 @@ pub enum Op {
         /// CRm.
         imm: u8,
     },
+    /// Pointer authentication: I64.
+    Pac {
+        /// What.
+        op: PacOp,
+        /// I64.
+        ptr: Val,
+        /// I64; not used by XPACI and XPACD.
+        modifier: Val,
+    },
     /// SEV (true) or SEVL (false).
     SendEvent {
         /// To all PEs.
@@ -589,7 +615,8 @@ impl Op {
             | Self::NzcvFromFlags(_)
             | Self::VLane(..)
             | Self::Rmw { .. }
-            | Self::Mrs { .. } => Ty::I64,
+            | Self::Mrs { .. }
+            | Self::Pac { .. } => Ty::I64,
             Self::GetV(_)
             | Self::VFromInt(_)
             | Self::VFromPair(..)
@@ -676,7 +703,8 @@ impl Op {
             | Self::VSetLane(_, _, a, b)
             | Self::Store { addr: a, val: b, .. }
             | Self::StoreEx { addr: a, val: b, .. }
-            | Self::Rmw { addr: a, val: b, .. } => [a, b, N],
+            | Self::Rmw { addr: a, val: b, .. }
+            | Self::Pac { ptr: a, modifier: b, .. } => [a, b, N],
             Self::AddCarry(_, a, b, c)
             | Self::FlagsAdc(_, a, b, c)
             | Self::Select(_, a, b, c)
@@ -699,6 +727,7 @@ impl Op {
                 | Self::Mrs { .. }
                 | Self::Msr { .. }
                 | Self::Sys { .. }
+                | Self::Pac { .. }
                 | Self::MsrImm { .. }
         )
     }

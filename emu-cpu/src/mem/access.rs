@@ -245,8 +245,7 @@ pub fn load_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result<u128
     if acc.order != Order::Plain {
         check_ordered(va, bytes, false)?;
     }
-    let value =
-        if acc.unpriv { load_slow(cpu, va, bytes, true)? } else { load_vector(cpu, va, size, size)? };
+    let value = if acc.unpriv { load_slow(cpu, va, bytes, true)? } else { load_vector(cpu, va, size, size)? };
     if acc.order != Order::Plain {
         fence(Ordering::Acquire);
     }

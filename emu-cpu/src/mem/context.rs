@@ -1,6 +1,6 @@
 //! The translation context: which tables, with which controls, for whom.
 
-use emu_mmu::{Features, Regime, Stage1, Stage1Regs, Stage2, Stage2Regs, TlbContext};
+use emu_mmu::{Features, Half, Regime, Stage1, Stage1Regs, Stage2, Stage2Regs, TlbContext};
 
 use crate::cpu::Cpu;
 use crate::sysreg::{Reg, hcr};
@@ -47,6 +47,10 @@ impl Context {
     /// PSTATE.PAN is set.
     pub(super) const fn pan(&self) -> bool {
         self.key.pan
+    }
+    /// What stage 1 says about the half of the address space that `va` is in.
+    pub(crate) const fn stage1_half(&self, va: u64) -> &Half {
+        self.stage1.half(va)
     }
     pub(super) const fn tlb_context(&self) -> TlbContext {
         TlbContext { regime: self.key.regime, vmid: self.vmid, asid: self.asid, stage1: self.stage1.enabled }

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Rel
 
 use emu_mmu::TlbiScope;
 
+use super::Fetched;
 use super::context::{Context, Key};
 
 /// Entries in a bank.
@@ -48,6 +49,8 @@ pub struct FetchEntry {
     pub page: u64,
     /// Its memory.
     pub host: HostPage,
+    /// It is a guarded page (FEAT_BTI).
+    pub guarded: bool,
 }
 
 /// The host address of a page of guest RAM. Guest RAM is never unmapped, so the address stays good.
@@ -319,11 +322,12 @@ impl FastTlb {
     }
 
     /// Keeps an instruction page.
-    pub(super) fn fill_fetch(&mut self, va: u64, page: u64, host: HostPage, large: bool) {
+    pub(super) fn fill_fetch(&mut self, va: u64, fetched: Fetched, large: bool) {
+        let Fetched { page, host, guarded } = fetched;
         let n = code_page(va);
         self.current.code_pages[n / 64] |= 1 << (n % 64);
         self.current.fetch[(va >> 12) as usize % FETCH_ENTRIES] =
-            Some(FetchEntry { va: va & PAGE_MASK, page, host });
+            Some(FetchEntry { va: va & PAGE_MASK, page, host, guarded });
         if large {
             self.note_large(va & PAGE_MASK);
         }
@@ -352,7 +356,7 @@ impl FastTlb {
     }
 
     /// The context of the current bank.
-    pub(super) fn context(&self) -> Context {
+    pub(crate) fn context(&self) -> Context {
         self.current.context.unwrap_or_default()
     }
 

@@ -55,6 +55,7 @@ pub const FIELDS: &[Field] = &[
     field(ID_AA64PFR1_EL1, 4, "SSBS", &[(1, F::Ssbs), (2, F::Ssbs2)]),
     // Debug: v8, with VHE, v8.2.
     field(ID_AA64DFR0_EL1, 0, "DebugVer", &[(6, F::Base), (7, F::Vhe), (8, F::Ras)]),
+    field(ID_AA64DFR0_EL1, 8, "PMUVer", &[(1, F::Pmuv3), (4, F::Pmuv3p1), (5, F::Pmuv3p4), (6, F::Pmuv3p5)]),
     field(ID_AA64ISAR0_EL1, 4, "AES", &[(1, F::Aes), (2, F::Pmull)]),
     field(ID_AA64ISAR0_EL1, 8, "SHA1", &[(1, F::Sha1)]),
     field(ID_AA64ISAR0_EL1, 12, "SHA2", &[(1, F::Sha256), (2, F::Sha512)]),
@@ -70,12 +71,18 @@ pub const FIELDS: &[Field] = &[
     field(ID_AA64ISAR0_EL1, 56, "TLB", &[(1, F::TlbiOs), (2, F::TlbiRange)]),
     field(ID_AA64ISAR0_EL1, 60, "RNDR", &[(1, F::Rng)]),
     field(ID_AA64ISAR1_EL1, 0, "DPB", &[(1, F::Dpb), (2, F::Dpb2)]),
+    // 5: FEAT_FPACCOMBINE.
+    field(ID_AA64ISAR1_EL1, 4, "APA", &[(5, F::PAuthQarma5)]),
+    field(ID_AA64ISAR1_EL1, 8, "API", &[(5, F::PAuthImpdef)]),
+    field(ID_AA64ISAR1_EL1, 24, "GPA", &[(1, F::PAuthQarma5)]),
+    field(ID_AA64ISAR1_EL1, 28, "GPI", &[(1, F::PAuthImpdef)]),
     field(ID_AA64ISAR1_EL1, 12, "JSCVT", &[(1, F::Jscvt)]),
     field(ID_AA64ISAR1_EL1, 16, "FCMA", &[(1, F::Fcma)]),
     field(ID_AA64ISAR1_EL1, 20, "LRCPC", &[(1, F::Lrcpc), (2, F::Lrcpc2)]),
     field(ID_AA64ISAR1_EL1, 32, "FRINTTS", &[(1, F::FrintTs)]),
     field(ID_AA64ISAR1_EL1, 36, "SB", &[(1, F::Sb)]),
     field(ID_AA64ISAR1_EL1, 44, "BF16", &[(1, F::Bf16)]),
+    field(ID_AA64ISAR1_EL1, 48, "DGH", &[(1, F::Dgh)]),
     field(ID_AA64ISAR1_EL1, 52, "I8MM", &[(1, F::I8mm)]),
     field(ID_AA64ISAR2_EL1, 0, "WFxT", &[(2, F::Wfxt)]),
     field(ID_AA64ISAR2_EL1, 16, "MOPS", &[(1, F::Mops)]),
@@ -205,9 +212,9 @@ mod tests {
     #[test]
     fn cortex_a72() {
         let id = ids(&Model::cortex_a72());
-        // Hardware differs where this program does: AArch32 at every level, PMUVer, BigEnd and SNSMem.
+        // Hardware differs where this program does: AArch32 at every level, BigEnd and SNSMem.
         assert_eq!(id(ID_AA64PFR0_EL1), 0x0100_0111);
-        assert_eq!(id(ID_AA64DFR0_EL1), 0x1030_5006);
+        assert_eq!(id(ID_AA64DFR0_EL1), 0x1030_5106);
         assert_eq!(id(ID_AA64ISAR0_EL1), 0x0001_1120);
         assert_eq!(id(ID_AA64MMFR0_EL1), 0x0000_0024, "44 bits, 16-bit ASIDs, 4K and 64K granules");
         assert_eq!(id(ID_AA64MMFR1_EL1), 0);

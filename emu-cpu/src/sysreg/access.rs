@@ -133,6 +133,10 @@ impl Cpu {
         self.sys[Reg::CNTFRQ_EL0] = self.model.frequency();
         self.sys[Reg::VPIDR_EL2] = u64::from(self.model.midr);
         self.sys[Reg::VMPIDR_EL2] = self.mpidr;
+        if self.features.has(Feat::Pmuv3) {
+            // HPMN: all counters are EL1's.
+            self.sys[Reg::MDCR_EL2] = crate::pmu::EVENT_COUNTERS as u64;
+        }
         // The OS lock is set after a cold reset.
         self.sys[Reg::OSLAR_EL1] = 1;
     }

@@ -16,6 +16,7 @@ mod table_debug;
 mod table_id;
 mod table_impdef;
 mod table_insn;
+mod table_pmu;
 mod table_pstate;
 mod table_timer;
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 use super::row::{Cell, Perm, Row, reg};
 use super::table_control::{MOVED, Moved};
 use super::{
-    table_control, table_debug, table_id, table_impdef, table_insn, table_pstate, table_timer, trap::Trap,
+    table_control, table_debug, table_id, table_impdef, table_insn, table_pmu, table_pstate, table_timer,
+    trap::Trap,
 };
 use crate::features::Feat;
 use crate::gic;
@@ -22,6 +23,13 @@ const WRITTEN: &[&[Row]] = &[
     table_timer::HYP_PHYSICAL,
     table_timer::HYP_VIRTUAL,
     table_debug::ROWS,
+    table_pmu::ROWS,
+    table_pmu::COUNTERS[0],
+    table_pmu::COUNTERS[1],
+    table_pmu::COUNTERS[2],
+    table_pmu::COUNTERS[3],
+    table_pmu::COUNTERS[4],
+    table_pmu::COUNTERS[5],
     table_impdef::ROWS,
     table_insn::ROWS,
 ];
