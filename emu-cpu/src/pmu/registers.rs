@@ -49,7 +49,10 @@ pub(crate) fn write_pmcr(cpu: &mut Cpu, v: u64) {
 
 /// A register with a bit for each counter.
 pub(crate) fn read_bits(cpu: &mut Cpu, reg: Reg) -> u64 {
-    cpu.sync_pmu();
+    // Overflows only: a read of anything else does not end its block, where instructions are counted ahead.
+    if reg == Reg::PMOVSSET_EL0 {
+        cpu.sync_pmu();
+    }
     cpu.sys[reg] & visible(cpu)
 }
 
