@@ -10,6 +10,7 @@ use super::fast::HostPtr;
 use super::maintenance::ZVA_BYTES;
 use super::translate::{
     How, Target, UNSUPPORTED_ATOMIC, alignment_fault, data, mmio_read, mmio_write, plain_abort,
+    unprivileged_acts,
 };
 use crate::cpu::Cpu;
 use crate::exception::Exception;
@@ -115,6 +116,12 @@ fn alignment_checked(cpu: &Cpu) -> bool {
 #[cold]
 #[inline(never)]
 fn load_slow(cpu: &mut Cpu, va: u64, bytes: u64, unprivileged: bool) -> Result<u128, Exception> {
+    if unprivileged
+        && unprivileged_acts(cpu)
+        && let Some(p) = cpu.mem.fast.user(va, bytes, false)
+    {
+        return Ok(load_host(p, bytes));
+    }
     let unaligned = va & (bytes - 1) != 0;
     if unaligned && alignment_checked(cpu) {
         return Err(alignment_fault(va, false));
@@ -182,6 +189,13 @@ fn store_host(p: HostPtr, bytes: u64, value: u128) {
 #[cold]
 #[inline(never)]
 fn store_slow(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, unprivileged: bool) -> Result<(), Exception> {
+    if unprivileged
+        && unprivileged_acts(cpu)
+        && let Some(p) = cpu.mem.fast.user(va, bytes, true)
+    {
+        store_host(p, bytes, value);
+        return Ok(());
+    }
     let unaligned = va & (bytes - 1) != 0;
     if unaligned && alignment_checked(cpu) {
         return Err(alignment_fault(va, true));

@@ -47,7 +47,8 @@ pub fn run(board: &mut Board, plan: &Plan, no_reboot: bool) -> Result<Stop, User
     let boot = plan.boot.ok_or_else(|| user_error!("there is nothing to run: give a kernel or firmware"))?;
     let power = board.power.clone();
     let vcpus = std::mem::take(&mut board.vcpus);
-    let threads: Vec<_> = vcpus.into_iter().map(|v| spawn(v, power.clone(), boot)).collect::<Result<_, _>>()?;
+    let threads: Vec<_> =
+        vcpus.into_iter().map(|v| spawn(v, power.clone(), boot)).collect::<Result<_, _>>()?;
     plan.fill(board.ram)?;
     board.components.iter().for_each(|c| c.start());
     let stop = loop {
