@@ -105,6 +105,8 @@ pub struct Cpu {
     pub context_changed: bool,
     /// The answer of [`Cpu::fp_enabled`], found again by [`Cpu::refresh`].
     pub(crate) fp_enabled: bool,
+    /// The instructions of FEAT_MOPS may be executed, found again by [`Cpu::refresh`].
+    mops_enabled: bool,
     /// The effective value of HCR_EL2, found again by [`Cpu::refresh`].
     pub(crate) hcr: u64,
 }
@@ -139,6 +141,7 @@ impl Cpu {
             entry: Entry::default(),
             context_changed: true,
             fp_enabled: false,
+            mops_enabled: false,
             hcr: 0,
         };
         cpu.reset(Entry::default());
@@ -151,7 +154,14 @@ impl Cpu {
     pub fn mode(&self) -> Mode {
         let btype = self.pstate.btype;
         let strict = btype == 3 && crate::mem::context::sctlr(self) & sctlr::bt(self.pstate.el) != 0;
-        Mode { el: self.pstate.el, fp_enabled: self.fp_enabled, guarded: false, btype, strict }
+        Mode {
+            el: self.pstate.el,
+            fp_enabled: self.fp_enabled,
+            mops: self.mops_enabled,
+            guarded: false,
+            btype,
+            strict,
+        }
     }
 
     /// SIMD&FP registers may be used at the current Exception level.
@@ -184,6 +194,7 @@ impl Cpu {
     pub fn refresh(&mut self) {
         self.hcr = crate::sysreg::effective_hcr(self.sys[Reg::HCR_EL2], self.el2, self.features);
         self.fp_enabled = self.fp_trap().is_none();
+        self.mops_enabled = self.mops_allowed();
         self.context_changed = true;
     }
 

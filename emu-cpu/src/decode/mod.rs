@@ -8,6 +8,7 @@ mod find;
 pub mod table_fp;
 pub mod table_int;
 pub mod table_ldst;
+pub mod table_mops;
 pub mod table_pauth;
 pub mod table_simd;
 pub mod table_sys;
@@ -25,6 +26,7 @@ pub const TABLES: &[&[Row]] = &[
     table_fp::ROWS,
     table_simd::ROWS,
     table_pauth::ROWS,
+    table_mops::ROWS,
 ];
 
 /// One encoding.

@@ -59,6 +59,11 @@ pub enum Exception {
         /// ESR_ELx.ISS, 25 bits.
         iss: u32,
     },
+    /// A sequence of FEAT_MOPS that does not fit together.
+    MemoryCopy {
+        /// ESR_ELx.ISS.
+        iss: u32,
+    },
     /// Instruction abort.
     Fetch(Abort),
     /// Data abort.

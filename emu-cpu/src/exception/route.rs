@@ -27,6 +27,10 @@ impl Cpu {
         match e {
             Exception::Insn(op) => self.raise_insn(op, pc),
             Exception::Trap { target, ec, iss } => self.raise_trap(target, ec, iss, pc),
+            Exception::MemoryCopy { iss } => {
+                self.counters.bump(Metric::OtherTraps);
+                self.take(Taken { target: self.mops_target(), ec: ec::MEMORY_COPY, iss, far: None, ret: pc });
+            }
             Exception::Fetch(a) => {
                 let target = self.abort_target(&a);
                 let ec = ec::FETCH_LOWER + u8::from(target == self.pstate.el);

@@ -34,6 +34,8 @@ pub mod ec {
     pub const DATA_LOWER: u8 = 0x24;
     /// SP alignment fault.
     pub const SP_ALIGNMENT: u8 = 0x26;
+    /// Memory copy or set instructions in a wrong sequence (FEAT_MOPS).
+    pub const MEMORY_COPY: u8 = 0x27;
     /// SError.
     pub const SERROR: u8 = 0x2f;
     /// Breakpoint from a lower Exception level; from the same level it is one more.

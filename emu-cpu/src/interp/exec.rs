@@ -8,7 +8,7 @@ use crate::cpu::Cpu;
 use crate::exception::Exception;
 use crate::fp::FpEnv;
 use crate::ir::{ExcOp, LeaveKind, MemSize};
-use crate::mem::{self, access};
+use crate::mem::{self, access, mops};
 use crate::regs::SP;
 
 /// How a block ended.
@@ -404,6 +404,10 @@ pub fn run(code: &Code, pc: u64, f: &mut Frame, cpu: &mut Cpu) -> End {
             }
             Uop::Sys { a, rt, enc } => ok!(cpu.sys_insn(enc, rt, x!(a))),
             Uop::Pac { d, a, b, op } => x!(d) = ok!(cpu.authenticate(op, x!(a), x!(b))),
+            Uop::MopsCheck { a, b, insn } => ok!(mops::check(x!(a), x!(b), insn)),
+            Uop::MopsMove { d, a, b, c, insn } => {
+                x!(d) = ok!(mops::proceed(cpu, x!(a), x!(b), x!(c), insn));
+            }
             Uop::MsrImm { field, imm } => {
                 lend(f, cpu);
                 ok!(cpu.msr_imm(field, imm));

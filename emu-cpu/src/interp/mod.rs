@@ -13,3 +13,5 @@ pub mod vcpu;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_mops;

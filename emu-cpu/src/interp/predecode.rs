@@ -389,6 +389,15 @@ impl Predecoder<'_> {
                 let d = self.dest(i)?;
                 self.emit(Uop::Pac { d, a, b, op });
             }
+            Op::MopsCheck { size, nzcv, insn } => {
+                let (a, b) = (self.clean(size)?, self.clean(nzcv)?);
+                self.emit(Uop::MopsCheck { a, b, insn });
+            }
+            Op::MopsMove { to, from, size, insn } => {
+                let (a, b, c) = (self.clean(to)?, self.clean(from)?, self.clean(size)?);
+                let d = self.dest(i)?;
+                self.emit(Uop::MopsMove { d, a, b, c, insn });
+            }
             Op::MsrImm { field, imm } => {
                 self.sp_checked = false;
                 self.emit(Uop::MsrImm { field, imm });

@@ -47,12 +47,12 @@ impl GicPort for Nothing {
     fn set_group_enables(&self, _: bool, _: bool) {}
 }
 
-const RAM: u64 = 0x4000_0000;
+pub(super) const RAM: u64 = 0x4000_0000;
 /// The end of a test program: HVC #0x123.
 const END: u32 = 0xd400_0002 | 0x123 << 5;
 
 /// A PE at EL2 with 64 KiB of RAM that holds `program` at its start.
-fn vcpu(program: &[u32]) -> (Vcpu, &'static GuestRam) {
+pub(super) fn vcpu(program: &[u32]) -> (Vcpu, &'static GuestRam) {
     let ram = GuestRam::new(0x10000).unwrap();
     for (i, word) in program.iter().chain([&END]).enumerate() {
         ram.store_u32(4 * i as u64, *word).unwrap();

@@ -6,6 +6,7 @@
 
 use crate::fp::VecFn;
 use crate::ir::{Acc, AtomicOp, BarrierKind, Cond, ExcOp, LeaveKind, MemSize, PacOp, PstateField, SysEnc};
+use crate::mem::mops::MopsInsn;
 
 /// Slot of PSTATE.NZCV, in bits 31:28.
 pub const NZCV: u8 = 32;
@@ -215,6 +216,8 @@ pub enum Uop {
     Msr { a: u8, rt: u8, enc: SysEnc },
     Sys { a: u8, rt: u8, enc: SysEnc },
     Pac { d: u8, a: u8, b: u8, op: PacOp },
+    MopsCheck { a: u8, b: u8, insn: MopsInsn },
+    MopsMove { d: u8, a: u8, b: u8, c: u8, insn: MopsInsn },
     MsrImm { field: PstateField, imm: u8 },
     SendEvent { all: bool },
 

@@ -1,6 +1,7 @@
 //! Operations and their types.
 
 use crate::fp::FpOp;
+use crate::mem::mops::MopsInsn;
 use crate::simd::VecOp;
 
 /// A value: the number of the operation that makes it.
@@ -587,6 +588,26 @@ pub enum Op {
         /// I64; not used by XPACI and XPACD.
         modifier: Val,
     },
+    /// FEAT_MOPS: raises the exception of a main or epilogue instruction that does not continue what went before.
+    MopsCheck {
+        /// Xn: I64.
+        size: Val,
+        /// The flags, as MRS reads them: I64.
+        nzcv: Val,
+        /// Which.
+        insn: MopsInsn,
+    },
+    /// FEAT_MOPS: a main instruction moves some bytes; the new Xn: I64. Unless that is zero it has to come again.
+    MopsMove {
+        /// Xd: I64.
+        to: Val,
+        /// Xs: I64.
+        from: Val,
+        /// Xn: I64.
+        size: Val,
+        /// Which.
+        insn: MopsInsn,
+    },
     /// SEV (true) or SEVL (false).
     SendEvent {
         /// To all PEs.
@@ -616,7 +637,8 @@ impl Op {
             | Self::VLane(..)
             | Self::Rmw { .. }
             | Self::Mrs { .. }
-            | Self::Pac { .. } => Ty::I64,
+            | Self::Pac { .. }
+            | Self::MopsMove { .. } => Ty::I64,
             Self::GetV(_)
             | Self::VFromInt(_)
             | Self::VFromPair(..)
@@ -650,6 +672,7 @@ impl Op {
             | Self::Msr { .. }
             | Self::Sys { .. }
             | Self::MsrImm { .. }
+            | Self::MopsCheck { .. }
             | Self::SendEvent { .. } => Ty::None,
         }
     }
@@ -704,11 +727,13 @@ impl Op {
             | Self::Store { addr: a, val: b, .. }
             | Self::StoreEx { addr: a, val: b, .. }
             | Self::Rmw { addr: a, val: b, .. }
-            | Self::Pac { ptr: a, modifier: b, .. } => [a, b, N],
+            | Self::Pac { ptr: a, modifier: b, .. }
+            | Self::MopsCheck { size: a, nzcv: b, .. } => [a, b, N],
             Self::AddCarry(_, a, b, c)
             | Self::FlagsAdc(_, a, b, c)
             | Self::Select(_, a, b, c)
-            | Self::Cas { addr: a, expected: b, new: c, .. } => [a, b, c],
+            | Self::Cas { addr: a, expected: b, new: c, .. }
+            | Self::MopsMove { to: a, from: b, size: c, .. } => [a, b, c],
             Self::Vec { args, .. } | Self::Fp { args, .. } => args,
         }
     }
@@ -728,6 +753,8 @@ impl Op {
                 | Self::Msr { .. }
                 | Self::Sys { .. }
                 | Self::Pac { .. }
+                | Self::MopsCheck { .. }
+                | Self::MopsMove { .. }
                 | Self::MsrImm { .. }
         )
     }

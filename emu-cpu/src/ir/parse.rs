@@ -9,6 +9,7 @@ use super::op::{
     Acc, AtomicOp, BarrierKind, BinOp, Cond, MemSize, Op, Order, PacOp, PstateField, SysEnc, Ty, UnOp, Val,
 };
 use super::print::name;
+use crate::mem::mops::MopsInsn;
 
 /// Text that is not a block.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -226,6 +227,9 @@ impl<'a> Text<'a> {
     fn byte(&self, n: usize) -> Option<u8> {
         u8::try_from(self.num(n)?).ok()
     }
+    fn mops(&self, n: usize) -> Option<MopsInsn> {
+        u32::try_from(self.num(n)?).ok().map(MopsInsn)
+    }
     fn suffix<T: Copy + Debug>(&self, n: usize, all: &[T]) -> Option<T> {
         named(all, self.suffixes.get(n)?)
     }
@@ -338,6 +342,8 @@ impl<'a> Text<'a> {
             "msr" => Op::Msr { enc: enc()?, rt: self.byte(1)?, val: v(2)? },
             "sys" => Op::Sys { enc: enc()?, rt: self.byte(1)?, val: v(2)? },
             "pac" => Op::Pac { op: self.suffix(0, PAC_OPS)?, ptr: v(0)?, modifier: v(1)? },
+            "mops_check" => Op::MopsCheck { size: v(0)?, nzcv: v(1)?, insn: self.mops(2)? },
+            "mops_move" => Op::MopsMove { to: v(0)?, from: v(1)?, size: v(2)?, insn: self.mops(3)? },
             "msr_imm" => Op::MsrImm { field: self.suffix(0, FIELDS)?, imm: self.byte(0)? },
             "sev" => Op::SendEvent { all: true },
             "sevl" => Op::SendEvent { all: false },

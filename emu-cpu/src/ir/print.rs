@@ -156,6 +156,10 @@ impl Op {
             Self::Msr { enc, rt, val } => write!(f, "msr {enc:?}, {rt}, {val}"),
             Self::Sys { enc, rt, val } => write!(f, "sys {enc:?}, {rt}, {val}"),
             Self::Pac { op, ptr, modifier } => write!(f, "pac.{} {ptr}, {modifier}", name(op)),
+            Self::MopsCheck { size, nzcv, insn } => write!(f, "mops_check {size}, {nzcv}, {:#x}", insn.0),
+            Self::MopsMove { to, from, size, insn } => {
+                write!(f, "mops_move {to}, {from}, {size}, {:#x}", insn.0)
+            }
             Self::MsrImm { field, imm } => write!(f, "msr_imm.{} {imm}", name(field)),
             Self::SendEvent { all } => f.write_str(if all { "sev" } else { "sevl" }),
             // The other groups are printed by the functions that lead here.

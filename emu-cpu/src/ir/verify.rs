@@ -117,6 +117,7 @@ fn wants(op: &Op) -> [Want; 3] {
         Op::VFromPair(..) => [I64; 3],
         Op::VSetLane(..) => [V, Int, Any],
         Op::Msr { .. } | Op::Sys { .. } | Op::Pac { .. } => [I64; 3],
+        Op::MopsCheck { .. } | Op::MopsMove { .. } => [I64; 3],
         _ => [I64, Any, Any],
     }
 }

@@ -20,6 +20,7 @@ pub(crate) mod fp_vector;
 mod landing;
 pub(crate) mod ldst;
 pub(crate) mod logical;
+pub(crate) mod mops;
 mod operand;
 pub(crate) mod pair;
 pub(crate) mod pauth;
@@ -70,6 +71,8 @@ pub struct Mode {
     pub guarded: bool,
     /// PSTATE.BTYPE before the first instruction.
     pub btype: u8,
+    /// The instructions of FEAT_MOPS are not UNDEFINED (HCRX_EL2.MSCEn, SCTLR_ELx.MSCEn).
+    pub mops: bool,
     /// `btype` is 0b11 and SCTLR_ELx.BT0 or BT1 says that PACIASP and PACIBSP do not expect that.
     pub strict: bool,
 }

@@ -248,6 +248,16 @@ fn store_crossing(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, how: How) -> 
     Ok(())
 }
 
+/// A byte of whatever is at `va`.
+pub(super) fn byte_of(cpu: &mut Cpu, va: u64, unprivileged: bool) -> Result<u8, Exception> {
+    load_slow(cpu, va, 1, unprivileged).map(|v| v as u8)
+}
+
+/// Stores a byte to whatever is at `va`.
+pub(super) fn put_byte(cpu: &mut Cpu, va: u64, byte: u8, unprivileged: bool) -> Result<(), Exception> {
+    store_slow(cpu, va, 1, u128::from(byte), unprivileged)
+}
+
 /// Ordered, exclusive and atomic accesses must be aligned (no model has FEAT_LSE2).
 fn check_ordered(va: u64, bytes: u64, write: bool) -> Result<(), Exception> {
     if va & (bytes - 1) == 0 { Ok(()) } else { Err(alignment_fault(va, write)) }

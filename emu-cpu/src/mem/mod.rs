@@ -16,6 +16,7 @@ pub mod context;
 pub mod fast;
 pub mod maintenance;
 mod model_features;
+pub mod mops;
 pub mod shared;
 mod translate;
 

@@ -250,4 +250,6 @@ const MAX: FeatureSet = NEOVERSE_N1.union(FeatureSet::of(&[
     Feat::Rng,
     Feat::PAuth,
     Feat::PAuthImpdef,
+    Feat::Hcx,
+    Feat::Mops,
 ]));

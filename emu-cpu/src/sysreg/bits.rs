@@ -53,6 +53,15 @@ pub mod hcr {
     pub const TTLBOS: u64 = 1 << 55;
 }
 
+/// HCRX_EL2.
+#[allow(missing_docs, reason = "the architecture's names")]
+pub mod hcrx {
+    pub const FNXS: u64 = 1 << 3;
+    pub const FGTNXS: u64 = 1 << 4;
+    pub const MCE2: u64 = 1 << 10;
+    pub const MSCEN: u64 = 1 << 11;
+}
+
 /// SCTLR_EL1 and SCTLR_EL2.
 #[allow(missing_docs, reason = "the architecture's names")]
 pub mod sctlr {
@@ -77,6 +86,7 @@ pub mod sctlr {
     pub const E0E: u64 = 1 << 24;
     pub const EE: u64 = 1 << 25;
     pub const UCI: u64 = 1 << 26;
+    pub const MSCEN: u64 = 1 << 33;
     pub const ENDB: u64 = 1 << 13;
     pub const ENDA: u64 = 1 << 27;
     pub const ENIB: u64 = 1 << 30;

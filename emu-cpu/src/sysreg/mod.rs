@@ -23,7 +23,7 @@ mod table_timer;
 mod tests;
 mod trap;
 
-pub use bits::{cptr, hcr, mdcr, sctlr};
+pub use bits::{cptr, hcr, hcrx, mdcr, sctlr};
 pub use insn::{AtOp, DcOp, IcOp, Reach, SysInsn, TlbiOp};
 pub use row::{Cell, Perm, ReadFn, Row, WriteFn};
 pub use state::{Reg, SysState};

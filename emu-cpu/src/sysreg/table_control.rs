@@ -5,7 +5,7 @@ use super::row::{ALL, LOW32, Perm, Row, reg};
 use super::special as f;
 use super::state::Reg;
 use super::trap::Trap;
-use super::{cptr, hcr, sctlr};
+use super::{cptr, hcr, hcrx, sctlr};
 use crate::features::Feat as F;
 use crate::ir::SysEnc;
 
@@ -43,6 +43,7 @@ const SCTLR_EL1: &[(F, u64)] = &[
     (F::Pan, sctlr::SPAN),
     (F::Ssbs, sctlr::DSSBS),
     (F::Pan3, sctlr::EPAN),
+    (F::Mops, sctlr::MSCEN),
     (F::Bti, sctlr::BT0 | sctlr::BT1),
     (F::PAuth, sctlr::ENIA | sctlr::ENIB | sctlr::ENDA | sctlr::ENDB),
 ];
@@ -66,6 +67,7 @@ const SCTLR_EL2: &[(F, u64)] = &[
             | sctlr::UCI,
     ),
     (F::Pan3, sctlr::EPAN),
+    (F::Mops, sctlr::MSCEN),
     (F::Bti, sctlr::BT0 | sctlr::BT1),
     (F::PAuth, sctlr::ENIA | sctlr::ENIB | sctlr::ENDA | sctlr::ENDB),
 ];
@@ -90,6 +92,9 @@ const HCR: &[(F, u64)] = &[
     (F::Evt, hcr::TID4 | hcr::TICAB | hcr::TOCU | hcr::TTLBIS | hcr::TTLBOS),
     (F::Csv2, hcr::ENSCXT),
 ];
+
+/// HCRX_EL2, where a field exists only with what it controls.
+const HCRX: &[(F, u64)] = &[(F::Mops, hcrx::MSCEN | hcrx::MCE2)];
 
 const TCR_EL1: &[(F, u64)] = &[
     // T0SZ to TG0; T1SZ to TG1; IPS; AS, TBI0, TBI1.
@@ -204,6 +209,7 @@ pub(super) const ROWS: &[Row] = &[
     reg("SCTLR_EL2", 3, 4, 1, 0, 0).el2(RW).slot_res1(Reg::SCTLR_EL2, SCTLR_EL2, SCTLR_EL2_ONES).context(),
     reg("ACTLR_EL2", 3, 4, 1, 0, 1).el2(RW),
     reg("HCR_EL2", 3, 4, 1, 1, 0).el2(RW).slot_res1(Reg::HCR_EL2, HCR, hcr::RW).nv2(0x78).context(),
+    reg("HCRX_EL2", 3, 4, 1, 2, 2).el2(RW).needs(F::Hcx).slot(Reg::HCRX_EL2, HCRX).nv2(0xa0).context(),
     reg("MDCR_EL2", 3, 4, 1, 1, 1).el2(RW).read(|cpu| cpu.sys[Reg::MDCR_EL2]).write(f::write_mdcr).context(),
     reg("CPTR_EL2", 3, 4, 1, 1, 2).el2(RW).read(f::read_cptr).write(f::write_cptr).context(),
     // Both have meaning for AArch32 or for what an implementation defines only.
