@@ -107,6 +107,8 @@ pub struct Cpu {
     pub(crate) fp_enabled: bool,
     /// The instructions of FEAT_MOPS may be executed, found again by [`Cpu::refresh`].
     mops_enabled: bool,
+    /// What CNTPOFF_EL2 takes from EL1's physical timer, found again by [`Cpu::refresh`].
+    pub(crate) physical_offset: u64,
     /// The effective value of HCR_EL2, found again by [`Cpu::refresh`].
     pub(crate) hcr: u64,
 }
@@ -142,6 +144,7 @@ impl Cpu {
             context_changed: true,
             fp_enabled: false,
             mops_enabled: false,
+            physical_offset: 0,
             hcr: 0,
         };
         cpu.reset(Entry::default());
@@ -195,6 +198,7 @@ impl Cpu {
         self.hcr = crate::sysreg::effective_hcr(self.sys[Reg::HCR_EL2], self.el2, self.features);
         self.fp_enabled = self.fp_trap().is_none();
         self.mops_enabled = self.mops_allowed();
+        self.refresh_physical_offset();
         self.context_changed = true;
     }
 

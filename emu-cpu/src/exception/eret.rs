@@ -12,12 +12,15 @@ use crate::sysreg::{Reg, hcr};
 
 impl Cpu {
     /// ERET at EL1 or EL2.
-    pub fn eret(&mut self) {
+    pub fn eret(&mut self) -> Result<(), Exception> {
+        self.check_eret(None)?;
         self.eret_to(self.elr());
+        Ok(())
     }
 
     /// ERETAA, ERETAB: ELR_ELx authenticated with SP as the modifier.
     pub fn eret_authenticated(&mut self, key_b: bool) -> Result<(), Exception> {
+        self.check_eret(Some(key_b))?;
         let op = if key_b { PacOp::AutIb } else { PacOp::AutIa };
         let ret = self.authenticate(op, self.elr(), self.regs.x[SP])?;
         self.eret_to(ret);

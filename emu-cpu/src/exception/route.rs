@@ -119,6 +119,10 @@ impl Cpu {
             }
             ExcOp::Svc(imm) => {
                 self.counters.bump(Metric::Svc);
+                if self.svc_is_trapped() {
+                    let iss = u32::from(imm);
+                    return self.take(Taken { target: 2, ec: ec::SVC, iss, far: None, ret: pc });
+                }
                 let target = self.default_target();
                 self.take(Taken { target, ec: ec::SVC, iss: u32::from(imm), far: None, ret: next });
             }

@@ -24,6 +24,8 @@ pub mod ec {
     pub const SMC: u8 = 0x17;
     /// MSR, MRS or system instruction.
     pub const SYSREG: u8 = 0x18;
+    /// ERET, ERETAA, ERETAB trapped by HFGITR_EL2.ERET.
+    pub const ERET: u8 = 0x1a;
     /// Pointer authentication failure (FEAT_FPAC).
     pub const PAC_FAIL: u8 = 0x1c;
     /// Instruction abort from a lower Exception level; from the same level it is one more.

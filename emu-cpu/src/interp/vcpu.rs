@@ -235,20 +235,19 @@ impl Vcpu {
             None | Some(LeaveKind::Context) => {}
             Some(LeaveKind::Yield) => std::thread::yield_now(),
             Some(LeaveKind::Esb) => self.cpu.error_barrier(),
-            Some(LeaveKind::Eret) => {
-                // The instruction itself is the one before where execution would go on.
-                self.cpu.regs.pc = self.cpu.regs.pc.wrapping_sub(4);
-                self.cpu.eret();
-            }
-            Some(LeaveKind::EretA(key)) => {
-                let pc = self.cpu.regs.pc.wrapping_sub(4);
-                self.cpu.regs.pc = pc;
-                if let Err(e) = self.cpu.eret_authenticated(key != 0) {
-                    self.cpu.raise(e, pc, 0);
-                }
-            }
+            Some(LeaveKind::Eret) => self.exception_return(Cpu::eret),
+            Some(LeaveKind::EretA(key)) => self.exception_return(|cpu| cpu.eret_authenticated(key != 0)),
             Some(LeaveKind::Wfi(r)) => self.wfi(r),
             Some(LeaveKind::Wfe(r)) => self.wfe(r),
+        }
+    }
+
+    fn exception_return(&mut self, eret: impl FnOnce(&mut Cpu) -> Result<(), Exception>) {
+        // The instruction itself is the one before where execution would go on.
+        let pc = self.cpu.regs.pc.wrapping_sub(4);
+        self.cpu.regs.pc = pc;
+        if let Err(e) = eret(&mut self.cpu) {
+            self.cpu.raise(e, pc, 0);
         }
     }
 

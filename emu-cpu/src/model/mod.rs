@@ -252,4 +252,11 @@ const MAX: FeatureSet = NEOVERSE_N1.union(FeatureSet::of(&[
     Feat::PAuthImpdef,
     Feat::Hcx,
     Feat::Mops,
+    Feat::Fgt,
+    Feat::Ecv,
+    Feat::EcvPoff,
+    Feat::Xs,
+    Feat::Specres,
+    Feat::Specres2,
+    Feat::Tidcp1,
 ]));

@@ -72,6 +72,7 @@ pub mod sctlr {
     pub const SA0: u64 = 1 << 4;
     pub const NAA: u64 = 1 << 6;
     pub const UMA: u64 = 1 << 9;
+    pub const ENRCTX: u64 = 1 << 10;
     pub const EOS: u64 = 1 << 11;
     pub const I: u64 = 1 << 12;
     pub const DZE: u64 = 1 << 14;
@@ -98,6 +99,7 @@ pub mod sctlr {
     pub const BT1: u64 = 1 << 36;
     pub const DSSBS: u64 = 1 << 44;
     pub const EPAN: u64 = 1 << 57;
+    pub const TIDCP: u64 = 1 << 63;
 
     /// The one of BT0 and BT1 that is about code at EL`el`.
     #[must_use]
@@ -130,4 +132,5 @@ pub mod mdcr {
     pub const HPMD: u64 = 1 << 17;
     pub const HCCD: u64 = 1 << 23;
     pub const HLP: u64 = 1 << 26;
+    pub const TDCC: u64 = 1 << 27;
 }

@@ -106,6 +106,7 @@ pub(super) fn read_oslsr(cpu: &mut Cpu) -> u64 {
 pub(super) fn write_mdcr(cpu: &mut Cpu, v: u64) {
     const BITS: &[(Feat, u64)] = &[
         (Feat::Base, mdcr::TDE | mdcr::TDA | mdcr::TDOSA | mdcr::TDRA),
+        (Feat::Fgt, mdcr::TDCC),
         (Feat::Pmuv3, mdcr::TPM | mdcr::TPMCR | mdcr::HPME | 31),
         (Feat::Pmuv3p1, mdcr::HPMD),
         (Feat::Pmuv3p5, mdcr::HCCD | mdcr::HLP),

@@ -44,6 +44,8 @@ const SCTLR_EL1: &[(F, u64)] = &[
     (F::Ssbs, sctlr::DSSBS),
     (F::Pan3, sctlr::EPAN),
     (F::Mops, sctlr::MSCEN),
+    (F::Specres, sctlr::ENRCTX),
+    (F::Tidcp1, sctlr::TIDCP),
     (F::Bti, sctlr::BT0 | sctlr::BT1),
     (F::PAuth, sctlr::ENIA | sctlr::ENIB | sctlr::ENDA | sctlr::ENDB),
 ];
@@ -68,6 +70,8 @@ const SCTLR_EL2: &[(F, u64)] = &[
     ),
     (F::Pan3, sctlr::EPAN),
     (F::Mops, sctlr::MSCEN),
+    (F::Specres, sctlr::ENRCTX),
+    (F::Tidcp1, sctlr::TIDCP),
     (F::Bti, sctlr::BT0 | sctlr::BT1),
     (F::PAuth, sctlr::ENIA | sctlr::ENIB | sctlr::ENDA | sctlr::ENDB),
 ];
@@ -94,7 +98,7 @@ const HCR: &[(F, u64)] = &[
 ];
 
 /// HCRX_EL2, where a field exists only with what it controls.
-const HCRX: &[(F, u64)] = &[(F::Mops, hcrx::MSCEN | hcrx::MCE2)];
+const HCRX: &[(F, u64)] = &[(F::Mops, hcrx::MSCEN | hcrx::MCE2), (F::Xs, hcrx::FNXS | hcrx::FGTNXS)];
 
 const TCR_EL1: &[(F, u64)] = &[
     // T0SZ to TG0; T1SZ to TG1; IPS; AS, TBI0, TBI1.
@@ -154,6 +158,11 @@ const fn key(name: &'static str, crm: u32, op2: u32, slot: Reg) -> Row {
     reg(name, 3, 0, 2, crm, op2).el1(RW).needs(F::PAuth).traps(&[Trap::HcrClear(hcr::APK)]).slot(slot, ALL)
 }
 
+/// A register of fine-grained traps, whose bits are those that there is something to trap for.
+const fn fine(name: &'static str, crn: u32, op2: u32, slot: Reg) -> Row {
+    reg(name, 3, 4, crn, 1, op2).el2(RW).needs(F::Fgt).trap_bits(slot)
+}
+
 pub(super) const ROWS: &[Row] = &[
     // EL1.
     reg("SCTLR_EL1", 3, 0, 1, 0, 0)
@@ -210,6 +219,11 @@ pub(super) const ROWS: &[Row] = &[
     reg("ACTLR_EL2", 3, 4, 1, 0, 1).el2(RW),
     reg("HCR_EL2", 3, 4, 1, 1, 0).el2(RW).slot_res1(Reg::HCR_EL2, HCR, hcr::RW).nv2(0x78).context(),
     reg("HCRX_EL2", 3, 4, 1, 2, 2).el2(RW).needs(F::Hcx).slot(Reg::HCRX_EL2, HCRX).nv2(0xa0).context(),
+    fine("HFGRTR_EL2", 1, 4, Reg::HFGRTR_EL2).nv2(0x1b8),
+    fine("HFGWTR_EL2", 1, 5, Reg::HFGWTR_EL2).nv2(0x1c0),
+    fine("HFGITR_EL2", 1, 6, Reg::HFGITR_EL2).nv2(0x1c8),
+    fine("HDFGRTR_EL2", 3, 4, Reg::HDFGRTR_EL2).nv2(0x1d0),
+    fine("HDFGWTR_EL2", 3, 5, Reg::HDFGWTR_EL2).nv2(0x1d8),
     reg("MDCR_EL2", 3, 4, 1, 1, 1).el2(RW).read(|cpu| cpu.sys[Reg::MDCR_EL2]).write(f::write_mdcr).context(),
     reg("CPTR_EL2", 3, 4, 1, 1, 2).el2(RW).read(f::read_cptr).write(f::write_cptr).context(),
     // Both have meaning for AArch32 or for what an implementation defines only.

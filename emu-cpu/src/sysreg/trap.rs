@@ -71,6 +71,9 @@ mod cnt {
     /// CNTHCTL_EL2 with E2H: EL1PCTEN, EL1PTEN.
     pub(super) const EL1PCTEN_E2H: u64 = 1 << 10;
     pub(super) const EL1PTEN_E2H: u64 = 1 << 11;
+    /// In both layouts (FEAT_ECV).
+    pub(super) const EL1TVT: u64 = 1 << 13;
+    pub(super) const EL1TVCT: u64 = 1 << 14;
 }
 
 /// PMUSERENR_EL0.
@@ -116,12 +119,14 @@ impl Trap {
             Self::PhysicalCounter => {
                 el0_counter(cpu, cnt::EL0PCTEN).or_else(|| el1_counter(cpu, cnt::EL1PCTEN, cnt::EL1PCTEN_E2H))
             }
-            Self::VirtualCounter => el0_counter(cpu, cnt::EL0VCTEN),
+            Self::VirtualCounter => {
+                el0_counter(cpu, cnt::EL0VCTEN).or_else(|| virtual_trap(cpu, cnt::EL1TVCT))
+            }
             Self::Frequency => el0_counter(cpu, cnt::EL0PCTEN | cnt::EL0VCTEN),
             Self::PhysicalTimer => {
                 el0_counter(cpu, cnt::EL0PTEN).or_else(|| el1_counter(cpu, cnt::EL1PCEN, cnt::EL1PTEN_E2H))
             }
-            Self::VirtualTimer => el0_counter(cpu, cnt::EL0VTEN),
+            Self::VirtualTimer => el0_counter(cpu, cnt::EL0VTEN).or_else(|| virtual_trap(cpu, cnt::EL1TVT)),
         }
     }
 
@@ -180,4 +185,10 @@ fn el1_counter(cpu: &Cpu, enable: u64, enable_e2h: u64) -> Option<u8> {
     let below = cpu.el2 && (cpu.pstate.el == 1 || cpu.pstate.el == 0 && !el0_in_host(cpu));
     let bit = if cpu.hcr() & hcr::E2H != 0 { enable_e2h } else { enable };
     (below && cpu.sys[Reg::CNTHCTL_EL2] & bit == 0).then_some(2)
+}
+
+/// Access from EL1, and from EL0 unless in a host, to what is virtual: trapped by a bit of CNTHCTL_EL2 (FEAT_ECV).
+fn virtual_trap(cpu: &Cpu, bit: u64) -> Option<u8> {
+    let below = cpu.el2 && (cpu.pstate.el == 1 || cpu.pstate.el == 0 && !el0_in_host(cpu));
+    (below && cpu.sys[Reg::CNTHCTL_EL2] & bit != 0).then_some(2)
 }
