@@ -14,4 +14,6 @@ pub mod vcpu;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_lse2;
+#[cfg(test)]
 mod tests_mops;

@@ -227,9 +227,14 @@ fn the_pmu_counts_to_the_instruction() {
 
 /// A PE at EL2 whose memory, mapped one to one by a block of 1 GiB, is guarded.
 fn guarded(program: &[u32]) -> Vcpu {
+    mapped(program, 1 << 50).0
+}
+
+/// A PE at EL2 whose memory is mapped one to one by a block of 1 GiB, with more bits in its descriptor.
+pub(super) fn mapped(program: &[u32], more: u64) -> (Vcpu, &'static GuestRam) {
     let (mut v, ram) = vcpu(program);
-    // Level 1, entry 1: GP, AF, AP[1], a block.
-    ram.store_u64(0x8008, RAM | 1 << 50 | 1 << 10 | 1 << 6 | 1).unwrap();
+    // Level 1, entry 1: AF, AP[1], a block.
+    ram.store_u64(0x8008, RAM | more | 1 << 10 | 1 << 6 | 1).unwrap();
     let sys = &mut v.cpu.sys;
     sys[Reg::TTBR0_EL2] = RAM + 0x8000;
     sys[Reg::MAIR_EL2] = 0xff;
@@ -237,7 +242,7 @@ fn guarded(program: &[u32]) -> Vcpu {
     sys[Reg::TCR_EL2] = 25 | 2 << 16;
     sys[Reg::SCTLR_EL2] |= 1;
     v.cpu.refresh();
-    v
+    (v, ram)
 }
 
 #[test]

@@ -9,6 +9,8 @@
 //! hypervisor exchanges two boxes. A bank has a few entries of its own for unprivileged accesses (LDTR, STTR): a kernel
 //! copies from and to its users with nothing else.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::asm;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use emu_mmu::TlbiScope;
@@ -178,32 +180,24 @@ pub struct HostPtr(*mut u8);
 
 macro_rules! word {
     ($load:ident, $store:ident, $ty:ty, $atomic:ty) => {
-        /// Loads a little-endian value; atomic if aligned.
+        /// Loads a little-endian value; atomic if aligned, or as FEAT_LSE2 asks ([`super::wide`]).
         #[inline(always)]
         pub fn $load(self) -> $ty {
             if self.0 as usize % size_of::<$ty>() == 0 {
                 // SAFETY: points to guest RAM that holds the whole value, aligned; guest RAM is accessed by atomics.
                 <$ty>::from_le(unsafe { <$atomic>::from_ptr(self.0.cast()) }.load(Relaxed))
             } else {
-                let mut bytes = [0; size_of::<$ty>()];
-                for (i, b) in bytes.iter_mut().enumerate() {
-                    // SAFETY: inside the value, which is inside guest RAM.
-                    *b = unsafe { AtomicU8::from_ptr(self.0.add(i)) }.load(Relaxed);
-                }
-                <$ty>::from_le_bytes(bytes)
+                self.unaligned_load(size_of::<$ty>()) as $ty
             }
         }
-        /// Stores a little-endian value; atomic if aligned.
+        /// Stores a little-endian value; atomic if aligned, or as FEAT_LSE2 asks.
         #[inline(always)]
         pub fn $store(self, value: $ty) {
             if self.0 as usize % size_of::<$ty>() == 0 {
                 // SAFETY: points to guest RAM that holds the whole value, aligned; guest RAM is accessed by atomics.
                 unsafe { <$atomic>::from_ptr(self.0.cast()) }.store(value.to_le(), Relaxed);
             } else {
-                for (i, b) in value.to_le_bytes().into_iter().enumerate() {
-                    // SAFETY: inside the value, which is inside guest RAM.
-                    unsafe { AtomicU8::from_ptr(self.0.add(i)) }.store(b, Relaxed);
-                }
+                self.unaligned_store(size_of::<$ty>(), value as u64);
             }
         }
     };
@@ -219,6 +213,60 @@ impl HostPtr {
     /// The address, for atomic operations on it.
     pub(super) fn raw(self) -> *mut u8 {
         self.0
+    }
+
+    /// Loads `bytes` (2, 4 or 8), zero-extended: one access of the host, which atomics of Rust cannot make unaligned.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn unaligned_load(self, bytes: usize) -> u64 {
+        let value: u64;
+        // SAFETY: the value is inside guest RAM and is only read; writing 32 bits of a register clears the rest.
+        unsafe {
+            match bytes {
+                2 => {
+                    asm!("movzx {:e}, word ptr [{}]", out(reg) value, in(reg) self.0, options(nostack, preserves_flags, readonly))
+                }
+                4 => {
+                    asm!("mov {:e}, dword ptr [{}]", out(reg) value, in(reg) self.0, options(nostack, preserves_flags, readonly))
+                }
+                _ => {
+                    asm!("mov {}, qword ptr [{}]", out(reg) value, in(reg) self.0, options(nostack, preserves_flags, readonly))
+                }
+            }
+        }
+        value
+    }
+
+    /// Stores the low `bytes` (2, 4 or 8).
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn unaligned_store(self, bytes: usize, value: u64) {
+        // SAFETY: the value is inside guest RAM.
+        unsafe {
+            match bytes {
+                2 => {
+                    asm!("mov word ptr [{}], {:x}", in(reg) self.0, in(reg) value, options(nostack, preserves_flags))
+                }
+                4 => {
+                    asm!("mov dword ptr [{}], {:e}", in(reg) self.0, in(reg) value, options(nostack, preserves_flags))
+                }
+                _ => {
+                    asm!("mov qword ptr [{}], {}", in(reg) self.0, in(reg) value, options(nostack, preserves_flags))
+                }
+            }
+        }
+    }
+
+    /// Loads `bytes`, zero-extended, one by one.
+    #[cfg(not(target_arch = "x86_64"))]
+    fn unaligned_load(self, bytes: usize) -> u64 {
+        (0..bytes).fold(0, |value, i| value | u64::from(self.offset(i as i64).load_u8()) << (8 * i))
+    }
+
+    /// Stores the low `bytes`, one by one.
+    #[cfg(not(target_arch = "x86_64"))]
+    fn unaligned_store(self, bytes: usize, value: u64) {
+        (0..bytes).for_each(|i| self.offset(i as i64).store_u8((value >> (8 * i)) as u8));
     }
 
     word!(load_u16, store_u16, u16, AtomicU16);

@@ -19,6 +19,7 @@ mod model_features;
 pub mod mops;
 pub mod shared;
 mod translate;
+pub mod wide;
 
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};

@@ -137,6 +137,7 @@ fn side(cpu: &mut Cpu, va: u64, access: Access, unprivileged: bool) -> Result<Si
 
 /// Goes on with a main instruction: `to` is Xd, `from` Xs (the value, for SET), `size` Xn. Gives the new Xn; unless that
 /// is zero the instruction is to be executed again, for it stopped in front of a fault, or to let interrupts in.
+#[inline(never)]
 pub fn proceed(cpu: &mut Cpu, to: u64, from: u64, size: u64, insn: MopsInsn) -> Result<u64, Exception> {
     let mut left = size;
     let mut budget = BUDGET;
