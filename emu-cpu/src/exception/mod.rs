@@ -19,6 +19,8 @@ mod route;
 pub mod syndrome;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_serror;
 
 pub use debug::StepState;
 pub use interrupt::WaitKind;

@@ -8,7 +8,7 @@ use crate::model::Model;
 use crate::sysreg::{Reg, hcr, mdcr, sctlr};
 use crate::test_pe::{Bench, bench, max};
 
-fn at(c: &mut Cpu, el: u8, sp_sel: bool, hcr_el2: u64) {
+pub(super) fn at(c: &mut Cpu, el: u8, sp_sel: bool, hcr_el2: u64) {
     c.sys[Reg::HCR_EL2] = hcr_el2;
     c.sys[Reg::VBAR_EL1] = 0x1_0000;
     c.sys[Reg::VBAR_EL2] = 0x2_0000;
@@ -282,28 +282,6 @@ fn virtual_interrupts() {
             assert_eq!(got, taken.map(|v| v + vector), "EL{el} {hcr_el2:#x} {masked}");
         }
     }
-}
-
-#[test]
-fn serrors() {
-    let mut b = max();
-    let c = &mut b.cpu;
-    at(c, 1, true, hcr::AMO | hcr::VSE);
-    c.sys[Reg::VSESR_EL2] = 0x12;
-    c.pstate.daif = 0;
-    assert!(c.poll_interrupts());
-    assert_eq!((c.sys[Reg::ESR_EL1], c.sys[Reg::HCR_EL2] & hcr::VSE), (0xbe00_0012, 0), "taken once");
-    // ESB defers a masked one.
-    at(c, 1, true, 0);
-    c.pstate.daif = 4;
-    c.serror = Some(0x11);
-    assert!(!c.poll_interrupts() && c.wakes_wfi());
-    c.error_barrier();
-    assert_eq!((c.sys[Reg::DISR_EL1], c.serror), (0x8000_0011, None));
-    c.serror = Some(0x11);
-    c.pstate.daif = 0;
-    assert!(c.poll_interrupts());
-    assert_eq!((c.regs.pc, c.sys[Reg::ESR_EL1]), (0x1_0380, 0xbe00_0011));
 }
 
 #[test]

@@ -275,3 +275,115 @@ fn el1_comes_first() {
     // UNDEFINED comes before all traps.
     assert_eq!(c.mrs(enc("SCTLR_EL1"), 0), Err(UNDEFINED));
 }
+
+/// Virtual memory controls.
+const VM: &[&str] = &[
+    "SCTLR_EL1",
+    "TTBR0_EL1",
+    "TTBR1_EL1",
+    "TCR_EL1",
+    "ESR_EL1",
+    "FAR_EL1",
+    "AFSR0_EL1",
+    "AFSR1_EL1",
+    "MAIR_EL1",
+    "AMAIR_EL1",
+    "CONTEXTIDR_EL1",
+];
+
+/// Tries everything in the table from EL1 and asks whether exactly what `expected` names was trapped to EL2.
+fn try_all(c: &mut Cpu, what: &str, set: impl Fn(&mut Cpu) -> u64, expected: impl Fn(&str, bool) -> bool) {
+    for row in rows().iter().filter(|row| row.model.is_none()) {
+        for read in [true, false] {
+            if !row.perm[1].allows(read) || matches!(row.cell, Cell::Insn(_)) && read {
+                continue;
+            }
+            at(c, 2, 0);
+            open_everything(c);
+            c.msr(enc("ICC_SRE_EL2"), 0, 0xf).unwrap();
+            c.msr(enc("ICH_HCR_EL2"), 0, 0).unwrap();
+            c.sys[Reg::CPTR_EL2] = 0;
+            // The CPU interface says which of its registers can be read and written.
+            at(c, 1, NO_TRAPS);
+            let allowed = if read { c.mrs(row.enc, 3).map(|_| ()) } else { c.msr(row.enc, 3, 0) };
+            if matches!(row.cell, Cell::Gic(_)) && allowed == Err(UNDEFINED) {
+                continue;
+            }
+            at(c, 2, 0);
+            open_everything(c);
+            let h = set(c);
+            at(c, 1, h);
+            let trapped = access(c, row, read);
+            let how = if read { "read" } else { "write" };
+            assert_eq!(trapped, expected(row.name, read).then_some(2), "{} {how} by {what}", row.name);
+        }
+    }
+}
+
+/// HCR_EL2, CPTR_EL2 and ICH_HCR_EL2: the complete lists of what their bits trap.
+#[test]
+fn every_trap_of_el1() {
+    fn is_tlbi(name: &str) -> bool {
+        name.starts_with("TLBI ")
+    }
+    fn shared(name: &str, domain: &str) -> bool {
+        is_tlbi(name) && name.trim_end_matches("NXS").ends_with(domain)
+    }
+    type Expected = fn(&str, bool) -> bool;
+    let hcr_bits: [(&str, u64, Expected); 18] = [
+        ("nothing", 0, |_, _| false),
+        ("TVM", hcr::TVM, |n, read| !read && VM.contains(&n)),
+        ("TRVM", hcr::TRVM, |n, read| read && VM.contains(&n)),
+        ("TACR", hcr::TACR, |n, _| n == "ACTLR_EL1"),
+        ("TID1", hcr::TID1, |n, _| matches!(n, "AIDR_EL1" | "REVIDR_EL1")),
+        ("TID2", hcr::TID2, |n, _| matches!(n, "CTR_EL0" | "CCSIDR_EL1" | "CLIDR_EL1" | "CSSELR_EL1")),
+        ("TID3", hcr::TID3, |n, _| n.starts_with("ID_") || n.starts_with("MVFR")),
+        ("TID4", hcr::TID4, |n, _| matches!(n, "CCSIDR_EL1" | "CLIDR_EL1" | "CSSELR_EL1")),
+        ("TSW", hcr::TSW, |n, _| matches!(n, "DC ISW" | "DC CSW" | "DC CISW")),
+        ("TPCP", hcr::TPCP, |n, _| matches!(n, "DC IVAC" | "DC CIVAC" | "DC CVAC" | "DC CVAP" | "DC CVADP")),
+        ("TPU", hcr::TPU, |n, _| n.starts_with("IC ") || n == "DC CVAU"),
+        ("TOCU", hcr::TOCU, |n, _| matches!(n, "IC IALLU" | "IC IVAU" | "DC CVAU")),
+        ("TICAB", hcr::TICAB, |n, _| n == "IC IALLUIS"),
+        ("TDZ", hcr::TDZ, |n, _| n == "DC ZVA"),
+        ("TTLB", hcr::TTLB, |n, _| is_tlbi(n)),
+        ("TTLBIS", hcr::TTLBIS, |n, _| shared(n, "IS")),
+        ("TTLBOS", hcr::TTLBOS, |n, _| shared(n, "OS")),
+        ("TLOR, TERR", hcr::TLOR | hcr::TERR, |n, _| {
+            n.starts_with("LOR") || n.starts_with("ERR") || n.starts_with("ERX")
+        }),
+    ];
+    let mut b = max();
+    let c = &mut b.cpu;
+    for (what, bits, expected) in hcr_bits {
+        try_all(c, what, |_| NO_TRAPS | bits, expected);
+    }
+    try_all(c, "EnSCXT", |_| NO_TRAPS & !hcr::ENSCXT, |n, _| n.starts_with("SCXTNUM_EL"));
+    try_all(c, "APK", |_| NO_TRAPS & !hcr::APK, |n, _| n.starts_with("AP") && n.contains("Key"));
+    let tcpac = |c: &mut Cpu| {
+        c.sys[Reg::CPTR_EL2] = cptr::TCPAC;
+        NO_TRAPS
+    };
+    try_all(c, "TCPAC", tcpac, |n, _| n == "CPACR_EL1");
+    let common = |n: &str| {
+        matches!(n, "ICC_PMR_EL1" | "ICC_CTLR_EL1" | "ICC_RPR_EL1" | "ICC_DIR_EL1")
+            || n.starts_with("ICC_SGI")
+            || n.starts_with("ICC_ASGI")
+    };
+    let group = |n: &str, g: char| {
+        let of = |prefix: &str| n.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(g));
+        ["ICC_AP", "ICC_BPR", "ICC_EOIR", "ICC_HPPIR", "ICC_IAR", "ICC_IGRPEN"].into_iter().any(of)
+    };
+    for bit in [10, 11, 12, 14] {
+        let set = |c: &mut Cpu| {
+            c.msr(enc("ICH_HCR_EL2"), 0, 1 << bit).unwrap();
+            NO_TRAPS
+        };
+        let expected = |n: &str, _| match bit {
+            10 => common(n),
+            11 => group(n, '0'),
+            12 => group(n, '1'),
+            _ => n == "ICC_DIR_EL1",
+        };
+        try_all(c, &format!("ICH_HCR_EL2 bit {bit}"), set, expected);
+    }
+}

@@ -42,7 +42,7 @@ impl CpuTraits {
             CpuModel::CortexA72 => Self { compatible: "arm,cortex-a72", pmu: true, vhe: false },
             CpuModel::NeoverseN1 => Self { compatible: "arm,neoverse-n1", pmu: true, vhe: true },
             // The binding keeps this name for software models.
-            CpuModel::Max => Self { compatible: "arm,armv8", pmu: true, vhe: true },
+            CpuModel::Max | CpuModel::MaxQarma5 => Self { compatible: "arm,armv8", pmu: true, vhe: true },
         }
     }
 }
