@@ -35,14 +35,6 @@ pub struct Cached {
     key: Key,
 }
 
-impl Cached {
-    /// What the block was made for.
-    #[must_use]
-    pub fn mode(&self) -> Mode {
-        self.key.mode
-    }
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     pa: u64,
@@ -153,16 +145,19 @@ impl Cache {
     }
 
     #[cold]
-    fn find_slow(&mut self, cpu: &mut Cpu, pc: u64, mode: Mode) -> Result<u32, Exception> {
+    fn find_slow(&mut self, cpu: &mut Cpu, pc: u64, asked: Mode) -> Result<u32, Exception> {
         let fetched = mem::fetch(cpu, pc)?;
-        let key =
-            Key { pa: fetched.page << 12 | pc & 0xfff, mode: Mode { guarded: fetched.guarded, ..mode } };
+        let guarded = fetched.guarded;
+        // Only in a guarded page does it matter how one comes to a block.
+        let mode =
+            if guarded { Mode { guarded, ..asked } } else { Mode { btype: 0, strict: false, ..asked } };
+        let key = Key { pa: fetched.page << 12 | pc & 0xfff, mode };
         let block = match self.index.get(&key) {
             Some(&b) => b,
             None => self.insert(cpu, key, fetched),
         };
         let serial = cpu.mem.serial();
-        self.jumps[slot(pc, serial, mode)] = Jump { pc, serial, mode, block };
+        self.jumps[slot(pc, serial, asked)] = Jump { pc, serial, mode: asked, block };
         Ok(block)
     }
 

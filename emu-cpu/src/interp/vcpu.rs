@@ -127,7 +127,9 @@ impl Vcpu {
                 Ok(b) => b,
                 Err(e) => return Self::raise(frame, cpu, e, pc, 0),
             };
-            if mode.btype != 0 {
+            // PSTATE.BTYPE at the first instruction of the block that runs.
+            let mut landed = mode.btype;
+            if landed != 0 {
                 // The first instruction resets it; should it not complete, [`Self::finish`] takes that back.
                 cpu.pstate.btype = 0;
                 mode = cpu.mode();
@@ -153,6 +155,7 @@ impl Vcpu {
                         pc = pc.wrapping_add(exit.rel as u64);
                         if exit.serial == cpu.mem.serial() && !cpu.doorbell.is_rung() {
                             index = exit.block;
+                            landed = 0;
                             continue;
                         }
                         link = (serial == cpu.mem.serial()).then_some((cache.epoch(), index, n & 1));
@@ -169,8 +172,7 @@ impl Vcpu {
                         continue 'next;
                     }
                     end => {
-                        let btype = block.mode().btype;
-                        let leave = Self::finish(frame, cpu, code, (pc, btype), end);
+                        let leave = Self::finish(frame, cpu, code, (pc, landed), end);
                         return self.leave(leave);
                     }
                 }
