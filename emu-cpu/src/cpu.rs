@@ -11,13 +11,16 @@ use emu_core::metrics::Counters;
 
 use crate::doorbell::Doorbell;
 use crate::features::FeatureSet;
+use crate::fp::fpcr;
 use crate::gic::CpuInterface;
 use crate::lower::Mode;
 use crate::mem::Mem;
 use crate::model::{IdRegs, Model};
+use crate::pmu::Pmu;
 use crate::psci::Machine;
+use crate::random::Random;
 use crate::regs::{Pstate, Regs, SP};
-use crate::sysreg::{Reg, SysState};
+use crate::sysreg::{Reg, SysState, sctlr};
 use crate::timer::Timers;
 
 /// List registers of the virtual CPU interface.
@@ -84,6 +87,10 @@ pub struct Cpu {
     pub gic: CpuInterface,
     /// The generic timers.
     pub timers: Timers,
+    /// What the performance monitors keep.
+    pub pmu: Pmu,
+    /// RNDR.
+    pub random: Random,
     /// The redistributor.
     pub port: Arc<dyn GicPort>,
     /// The machine.
@@ -99,6 +106,10 @@ pub struct Cpu {
     pub context_changed: bool,
     /// The answer of [`Cpu::fp_enabled`], found again by [`Cpu::refresh`].
     pub(crate) fp_enabled: bool,
+    /// The instructions of FEAT_MOPS may be executed, found again by [`Cpu::refresh`].
+    mops_enabled: bool,
+    /// What CNTPOFF_EL2 takes from EL1's physical timer, found again by [`Cpu::refresh`].
+    pub(crate) physical_offset: u64,
     /// The effective value of HCR_EL2, found again by [`Cpu::refresh`].
     pub(crate) hcr: u64,
 }
@@ -116,6 +127,8 @@ impl Cpu {
             ids: IdRegs::new(&model, el2),
             gic: CpuInterface::new(port.clone(), LIST_REGISTERS),
             timers: Timers::new(&clock, doorbell.clone()),
+            pmu: Pmu::new(&clock, doorbell.clone()),
+            random: Random::new(&clock, index),
             model,
             el2,
             index,
@@ -131,6 +144,8 @@ impl Cpu {
             entry: Entry::default(),
             context_changed: true,
             fp_enabled: false,
+            mops_enabled: false,
+            physical_offset: 0,
             hcr: 0,
         };
         cpu.reset(Entry::default());
@@ -141,7 +156,17 @@ impl Cpu {
     #[inline]
     #[must_use]
     pub fn mode(&self) -> Mode {
-        Mode { el: self.pstate.el, fp_enabled: self.fp_enabled }
+        let btype = self.pstate.btype;
+        let strict = btype == 3 && crate::mem::context::sctlr(self) & sctlr::bt(self.pstate.el) != 0;
+        Mode {
+            el: self.pstate.el,
+            fp_enabled: self.fp_enabled,
+            mops: self.mops_enabled,
+            fp_plain: self.regs.fpcr & fpcr::NOT_PLAIN == 0,
+            guarded: false,
+            btype,
+            strict,
+        }
     }
 
     /// SIMD&FP registers may be used at the current Exception level.
@@ -163,6 +188,7 @@ impl Cpu {
         self.mem.reset();
         // Lets go of wires that were up.
         self.update_timers();
+        self.restart_pmu();
         self.serror = None;
         self.standby = false;
         self.entry = entry;
@@ -173,6 +199,8 @@ impl Cpu {
     pub fn refresh(&mut self) {
         self.hcr = crate::sysreg::effective_hcr(self.sys[Reg::HCR_EL2], self.el2, self.features);
         self.fp_enabled = self.fp_trap().is_none();
+        self.mops_enabled = self.mops_allowed();
+        self.refresh_physical_offset();
         self.context_changed = true;
     }
 
@@ -187,6 +215,7 @@ impl Cpu {
 
     /// Changes Exception level and stack pointer selection.
     pub fn set_level(&mut self, el: u8, sp_sel: bool) {
+        self.sync_pmu();
         let old = self.sp_slot();
         self.sys[old] = self.regs.x[SP];
         self.pstate.el = el;

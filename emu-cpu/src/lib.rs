@@ -13,9 +13,12 @@
 //! | [`sysreg`] | the table of system registers, their access rules and effects |
 //! | [`exception`] | exception entry and return, syndromes, routing, interrupts |
 //! | [`timer`] | the generic timer |
+//! | `pauth` | pointer authentication |
+//! | [`pmu`] | the performance monitors |
 //! | [`gic`] | the GIC CPU interface and virtual CPU interface |
 //! | [`psci`] | PSCI and SMCCC calls, served in place of firmware |
 //! | [`model`] | CPU models: ID registers and features |
+//! | [`random`] | random numbers |
 //! | [`cpu`] | one PE: all of the above together |
 
 pub mod cpu;
@@ -31,7 +34,10 @@ pub mod jit;
 pub mod lower;
 pub mod mem;
 pub mod model;
+mod pauth;
+pub mod pmu;
 pub mod psci;
+pub mod random;
 pub mod regs;
 mod saved;
 pub mod simd;

@@ -28,6 +28,8 @@ struct State {
     sys: SysState,
     gic: CpuInterfaceState,
     timer_levels: [bool; 4],
+    pmu_level: bool,
+    random: u64,
     serror: Option<u32>,
     standby: bool,
     event: bool,
@@ -62,6 +64,8 @@ impl Cpu {
             sys: self.sys.clone(),
             gic: self.gic.save(),
             timer_levels: self.timers.levels(),
+            pmu_level: self.pmu.level(),
+            random: self.random.state(),
             serror: self.serror,
             standby: self.standby,
             event,
@@ -108,9 +112,12 @@ impl Cpu {
             self.doorbell.send_event();
         }
         self.timers.restore(state.timer_levels);
+        self.pmu.restore(state.pmu_level);
+        self.random.restore(state.random);
         self.mem.reset();
         self.refresh();
         self.update_timers();
+        self.restart_pmu();
         Ok(())
     }
 }

@@ -179,7 +179,8 @@ fn lower(row: &Row, word: u32) -> Option<Block> {
     let mut b = Builder::new();
     b.begin_insn(word);
     let features = FeatureSet::of(Feat::ALL);
-    let mut l = Lower { b: &mut b, word, rel: 0, features, mode: Mode { el: 0, fp_enabled: true } };
+    let mut l =
+        Lower { b: &mut b, word, rel: 0, features, mode: Mode { fp_enabled: true, ..Mode::default() } };
     match (row.lower)(&mut l) {
         Ok(Flow::Next) => {
             let block = b.finish(Term::Goto { rel: 4, link: Link::Jump });

@@ -8,7 +8,7 @@ use emu_cpu::lower::{Mode, translate};
 const GOLDEN: &str = include_str!("golden/base.ir");
 
 fn lower(words: &[u32]) -> Block {
-    let mode = Mode { el: 1, fp_enabled: true };
+    let mode = Mode { el: 1, fp_enabled: true, ..Mode::default() };
     translate(|rel| words.get(rel as usize / 4).copied(), FeatureSet::of(Feat::ALL), mode, 64)
 }
 

@@ -221,6 +221,15 @@ impl Half {
         self.txsz < min || self.txsz > features.max_txsz(self.granule)
     }
 
+    /// The number of address bits that a pointer of the half has, whatever walks say to it: TxSZ, limited to what the
+    /// implementation has (pseudocode function CalculateBottomPACBit).
+    #[must_use]
+    pub fn address_bits(&self, features: &Features) -> u32 {
+        let wide = self.ds || features.lva && matches!(self.granule, Granule::K64);
+        let min = if wide { 12 } else { 16 };
+        64 - u32::from(self.txsz.clamp(min, features.max_txsz(self.granule)))
+    }
+
     /// Address bits that the half resolves.
     pub(crate) const fn input_bits(&self) -> u32 {
         64 - self.txsz as u32

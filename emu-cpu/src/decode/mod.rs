@@ -8,6 +8,8 @@ mod find;
 pub mod table_fp;
 pub mod table_int;
 pub mod table_ldst;
+pub mod table_mops;
+pub mod table_pauth;
 pub mod table_simd;
 pub mod table_sys;
 
@@ -17,8 +19,15 @@ use crate::lower::LowerFn;
 pub use find::find;
 
 /// All rows, class by class.
-pub const TABLES: &[&[Row]] =
-    &[table_int::ROWS, table_ldst::ROWS, table_sys::ROWS, table_fp::ROWS, table_simd::ROWS];
+pub const TABLES: &[&[Row]] = &[
+    table_int::ROWS,
+    table_ldst::ROWS,
+    table_sys::ROWS,
+    table_fp::ROWS,
+    table_simd::ROWS,
+    table_pauth::ROWS,
+    table_mops::ROWS,
+];
 
 /// One encoding.
 #[derive(Clone, Copy)]

@@ -1,7 +1,7 @@
 //! System, hint, barrier and exception-generating encodings.
 
 use super::{Row, row};
-use crate::features::Feat::{Base, Sb, Wfxt};
+use crate::features::Feat::{Base, Sb, Wfxt, Xs};
 use crate::lower::{branch, system};
 
 /// The rows.
@@ -30,6 +30,7 @@ pub const ROWS: &[Row] = &[
     row("SEVL_HI_hints", "11010101_00000011_00100000_10111111", Base, system::send_event),
     row("SEV_HI_hints", "11010101_00000011_00100000_10011111", Base, system::send_event),
     row("ESB_HI_hints", "11010101_00000011_00100010_00011111", Base, system::esb),
+    row("BTI_HB_hints", "11010101_00000011_00100100_xx011111", Base, system::nop),
     row("CSDB_HI_hints", "11010101_00000011_00100010_10011111", Base, system::speculation),
     row("DGH_HI_hints", "11010101_00000011_00100000_11011111", Base, system::nop),
     // systeminstrswithreg
@@ -39,6 +40,7 @@ pub const ROWS: &[Row] = &[
     row("CLREX_BN_barriers", "11010101_00000011_0011xxxx_01011111", Base, system::clrex),
     row("DMB_BO_barriers", "11010101_00000011_0011xxxx_10111111", Base, system::dmb),
     row("DSB_BO_barriers", "11010101_00000011_0011xxxx_10011111", Base, system::dsb),
+    row("DSB_BOn_barriers", "11010101_00000011_0011xx10_00111111", Xs, system::dsb),
     row("ISB_BI_barriers", "11010101_00000011_0011xxxx_11011111", Base, system::isb),
     row("SB_only_barriers", "11010101_00000011_0011xxxx_11111111", Sb, system::speculation),
     // pstate

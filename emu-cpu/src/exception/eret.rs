@@ -2,19 +2,37 @@
 
 use emu_core::metrics::Metric;
 
+use super::Exception;
 use super::entry::spsr;
 use crate::cpu::Cpu;
 use crate::features::Feat;
+use crate::ir::PacOp;
+use crate::regs::SP;
 use crate::sysreg::{Reg, hcr};
 
 impl Cpu {
     /// ERET at EL1 or EL2.
-    pub fn eret(&mut self) {
-        let (saved, ret) = if self.pstate.el == 2 {
-            (self.sys[Reg::SPSR_EL2], self.sys[Reg::ELR_EL2])
-        } else {
-            (self.sys[Reg::SPSR_EL1], self.sys[Reg::ELR_EL1])
-        };
+    pub fn eret(&mut self) -> Result<(), Exception> {
+        self.check_eret(None)?;
+        self.eret_to(self.elr());
+        Ok(())
+    }
+
+    /// ERETAA, ERETAB: ELR_ELx authenticated with SP as the modifier.
+    pub fn eret_authenticated(&mut self, key_b: bool) -> Result<(), Exception> {
+        self.check_eret(Some(key_b))?;
+        let op = if key_b { PacOp::AutIb } else { PacOp::AutIa };
+        let ret = self.authenticate(op, self.elr(), self.regs.x[SP])?;
+        self.eret_to(ret);
+        Ok(())
+    }
+
+    fn elr(&self) -> u64 {
+        self.sys[if self.pstate.el == 2 { Reg::ELR_EL2 } else { Reg::ELR_EL1 }]
+    }
+
+    fn eret_to(&mut self, ret: u64) {
+        let saved = self.sys[if self.pstate.el == 2 { Reg::SPSR_EL2 } else { Reg::SPSR_EL1 }];
         self.counters.bump(Metric::ExceptionReturns);
         let legal = self.return_is_legal(saved);
         let step = self.step_bit_on_return(saved, legal);
@@ -63,10 +81,13 @@ impl Cpu {
         // TCR_ELx with two ranges: TBI0 37, TBI1 38, TBID0 51, TBID1 52; TCR_EL2 with one: TBI 20, TBID 29. The TBID
         // bits belong to FEAT_PAuth and are RES0 without it.
         if el2_regime && self.hcr & hcr::E2H == 0 {
-            return if self.sys[Reg::TCR_EL2] >> 20 & 1 != 0 { va & (u64::MAX >> 8) } else { va };
+            let tcr = self.sys[Reg::TCR_EL2];
+            let ignored = tcr >> 20 & 1 != 0 && tcr >> 29 & 1 == 0;
+            return if ignored { va & (u64::MAX >> 8) } else { va };
         }
         let tcr = self.sys[if el2_regime { Reg::TCR_EL2 } else { Reg::TCR_EL1 }];
-        if tcr >> if upper { 38 } else { 37 } & 1 == 0 {
+        let (tbi, tbid) = if upper { (38, 52) } else { (37, 51) };
+        if tcr >> tbi & 1 == 0 || tcr >> tbid & 1 != 0 {
             va
         } else if upper {
             va | 0xff << 56

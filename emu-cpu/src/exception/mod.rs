@@ -19,6 +19,8 @@ mod route;
 pub mod syndrome;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_serror;
 
 pub use debug::StepState;
 pub use interrupt::WaitKind;
@@ -57,6 +59,11 @@ pub enum Exception {
         /// ESR_ELx.EC.
         ec: u8,
         /// ESR_ELx.ISS, 25 bits.
+        iss: u32,
+    },
+    /// A sequence of FEAT_MOPS that does not fit together.
+    MemoryCopy {
+        /// ESR_ELx.ISS.
         iss: u32,
     },
     /// Instruction abort.

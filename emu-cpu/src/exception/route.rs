@@ -27,6 +27,10 @@ impl Cpu {
         match e {
             Exception::Insn(op) => self.raise_insn(op, pc),
             Exception::Trap { target, ec, iss } => self.raise_trap(target, ec, iss, pc),
+            Exception::MemoryCopy { iss } => {
+                self.counters.bump(Metric::OtherTraps);
+                self.take(Taken { target: self.mops_target(), ec: ec::MEMORY_COPY, iss, far: None, ret: pc });
+            }
             Exception::Fetch(a) => {
                 let target = self.abort_target(&a);
                 let ec = ec::FETCH_LOWER + u8::from(target == self.pstate.el);
@@ -108,8 +112,17 @@ impl Cpu {
             // Without halting debug an HLT is UNDEFINED.
             ExcOp::Hlt(_) => self.raise_plain(ec::UNKNOWN, pc),
             ExcOp::FpAccess => self.raise_fp(pc),
+            ExcOp::BranchTarget => {
+                self.counters.bump(Metric::OtherTraps);
+                let (target, iss) = (self.default_target(), u32::from(self.pstate.btype & 3));
+                self.take(Taken { target, ec: ec::BRANCH_TARGET, iss, far: None, ret: pc });
+            }
             ExcOp::Svc(imm) => {
                 self.counters.bump(Metric::Svc);
+                if self.svc_is_trapped() {
+                    let iss = u32::from(imm);
+                    return self.take(Taken { target: 2, ec: ec::SVC, iss, far: None, ret: pc });
+                }
                 let target = self.default_target();
                 self.take(Taken { target, ec: ec::SVC, iss: u32::from(imm), far: None, ret: next });
             }

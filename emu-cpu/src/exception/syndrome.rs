@@ -10,6 +10,10 @@ pub mod ec {
     pub const WFX: u8 = 0x01;
     /// SIMD&FP access trapped by CPACR_EL1.FPEN or CPTR_EL2.
     pub const FP: u8 = 0x07;
+    /// Pointer authentication trapped by HCR_EL2.API.
+    pub const PAC_TRAP: u8 = 0x09;
+    /// Branch target exception (FEAT_BTI).
+    pub const BRANCH_TARGET: u8 = 0x0d;
     /// Illegal execution state.
     pub const ILLEGAL: u8 = 0x0e;
     /// SVC.
@@ -20,6 +24,10 @@ pub mod ec {
     pub const SMC: u8 = 0x17;
     /// MSR, MRS or system instruction.
     pub const SYSREG: u8 = 0x18;
+    /// ERET, ERETAA, ERETAB trapped by HFGITR_EL2.ERET.
+    pub const ERET: u8 = 0x1a;
+    /// Pointer authentication failure (FEAT_FPAC).
+    pub const PAC_FAIL: u8 = 0x1c;
     /// Instruction abort from a lower Exception level; from the same level it is one more.
     pub const FETCH_LOWER: u8 = 0x20;
     /// PC alignment fault.
@@ -28,6 +36,8 @@ pub mod ec {
     pub const DATA_LOWER: u8 = 0x24;
     /// SP alignment fault.
     pub const SP_ALIGNMENT: u8 = 0x26;
+    /// Memory copy or set instructions in a wrong sequence (FEAT_MOPS).
+    pub const MEMORY_COPY: u8 = 0x27;
     /// SError.
     pub const SERROR: u8 = 0x2f;
     /// Breakpoint from a lower Exception level; from the same level it is one more.

@@ -44,6 +44,8 @@ pub mod fpcr {
     pub const RMODE_SHIFT: u32 = 22;
     /// Denormal half-precision operands and results are flushed to zero.
     pub const FZ16: u32 = 1 << 19;
+    /// All that makes single or double precision differ from IEEE 754 with its default rounding.
+    pub const NOT_PLAIN: u32 = DN | FZ | RMODE;
 }
 
 /// Cumulative exception bits of FPSR (Arm ARM, C5.2.10).

@@ -111,8 +111,10 @@ impl Default for Cache {
 
 /// The place of an address under a serial: contexts that run the same addresses (processes, a kernel with PAN set and
 /// clear) do not push each other out.
-fn slot(pc: u64, serial: u64) -> usize {
-    ((pc >> 2) ^ (pc >> 15) ^ serial.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize % JUMPS
+fn slot(pc: u64, serial: u64, mode: Mode) -> usize {
+    ((pc >> 2) ^ (pc >> 15) ^ serial.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40 ^ u64::from(mode.btype) << 7)
+        as usize
+        % JUMPS
 }
 
 impl Cache {
@@ -164,7 +166,7 @@ impl Cache {
     #[inline]
     pub fn find(&mut self, cpu: &mut Cpu, pc: u64, mode: Mode) -> Result<u32, Exception> {
         let serial = cpu.mem.serial();
-        let jump = &self.jumps[slot(pc, serial)];
+        let jump = &self.jumps[slot(pc, serial, mode)];
         if jump.pc == pc && jump.serial == serial && jump.mode == mode {
             return Ok(jump.block);
         }
@@ -172,15 +174,19 @@ impl Cache {
     }
 
     #[cold]
-    fn find_slow(&mut self, cpu: &mut Cpu, pc: u64, mode: Mode) -> Result<u32, Exception> {
+    fn find_slow(&mut self, cpu: &mut Cpu, pc: u64, asked: Mode) -> Result<u32, Exception> {
         let fetched = mem::fetch(cpu, pc)?;
+        let guarded = fetched.guarded;
+        // Only in a guarded page does it matter how one comes to a block.
+        let mode =
+            if guarded { Mode { guarded, ..asked } } else { Mode { btype: 0, strict: false, ..asked } };
         let key = Key { pa: fetched.page << 12 | pc & 0xfff, mode };
         let block = match self.index.get(&key) {
             Some(&b) => b,
             None => self.insert(cpu, key, fetched),
         };
         let serial = cpu.mem.serial();
-        self.jumps[slot(pc, serial)] = Jump { pc, serial, mode, block };
+        self.jumps[slot(pc, serial, asked)] = Jump { pc, serial, mode: asked, block };
         Ok(block)
     }
 
@@ -237,6 +243,7 @@ fn make(cpu: &mut Cpu, key: Key, fetched: Fetched, cold: u8) -> Cached {
 pub fn single(cpu: &mut Cpu, pc: u64, mode: Mode) -> Result<Code, Exception> {
     let fetched = mem::fetch(cpu, pc)?;
     let at = pc & 0xfff;
+    let mode = Mode { guarded: fetched.guarded, ..mode };
     let block = translate(|rel| (rel == 0).then(|| fetched.host.word(at)), cpu.features, mode, 1);
     Ok(predecode(&block).unwrap_or_default())
 }

@@ -8,7 +8,7 @@ use crate::cpu::Cpu;
 use crate::exception::Exception;
 use crate::fp::FpEnv;
 use crate::ir::{ExcOp, LeaveKind, MemSize};
-use crate::mem::{self, access};
+use crate::mem::{self, access, mops};
 use crate::regs::SP;
 
 /// How a block ended.
@@ -18,6 +18,8 @@ pub enum End {
     Exit(usize),
     /// At an address.
     Indirect(u64),
+    /// At an address, with PSTATE.BTYPE.
+    Landing(u64, u8),
     /// The last instruction asks for an exception.
     Exception(ExcOp),
     /// Hands over to the machine, after the last instruction.
@@ -413,6 +415,11 @@ fn execute<const ONE: bool>(code: &Code, first: usize, pc: u64, f: &mut Frame, c
                 take_back(f, cpu);
             }
             Uop::Sys { a, rt, enc } => ok!(cpu.sys_insn(enc, rt, x!(a))),
+            Uop::Pac { d, a, b, op } => x!(d) = ok!(cpu.authenticate(op, x!(a), x!(b))),
+            Uop::MopsCheck { a, b, insn } => ok!(mops::check(x!(a), x!(b), insn)),
+            Uop::MopsMove { d, a, b, c, insn } => {
+                x!(d) = ok!(mops::proceed(cpu, x!(a), x!(b), x!(c), insn));
+            }
             Uop::MsrImm { field, imm } => {
                 lend(f, cpu);
                 ok!(cpu.msr_imm(field, imm));
@@ -428,6 +435,7 @@ fn execute<const ONE: bool>(code: &Code, first: usize, pc: u64, f: &mut Frame, c
             Uop::IfZero32 { a } => return End::Exit(usize::from(w!(a) != 0)),
             Uop::IfBit { a, n, set } => return End::Exit(usize::from((x!(a) >> (n & 63) & 1 != 0) != set)),
             Uop::Indirect { a } => return End::Indirect(x!(a)),
+            Uop::IndirectTyped { a, btype } => return End::Landing(x!(a), btype),
             Uop::Exception(e) => return End::Exception(e),
             Uop::Leave { kind } => return End::Leave(kind),
         }

@@ -14,3 +14,7 @@ pub mod vcpu;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_lse2;
+#[cfg(test)]
+mod tests_mops;

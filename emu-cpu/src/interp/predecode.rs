@@ -384,6 +384,20 @@ impl Predecoder<'_> {
                 let a = self.clean(val)?;
                 self.emit(Uop::Sys { a, rt, enc });
             }
+            Op::Pac { op, ptr, modifier } => {
+                let (a, b) = (self.clean(ptr)?, self.clean(modifier)?);
+                let d = self.dest(i)?;
+                self.emit(Uop::Pac { d, a, b, op });
+            }
+            Op::MopsCheck { size, nzcv, insn } => {
+                let (a, b) = (self.clean(size)?, self.clean(nzcv)?);
+                self.emit(Uop::MopsCheck { a, b, insn });
+            }
+            Op::MopsMove { to, from, size, insn } => {
+                let (a, b, c) = (self.clean(to)?, self.clean(from)?, self.clean(size)?);
+                let d = self.dest(i)?;
+                self.emit(Uop::MopsMove { d, a, b, c, insn });
+            }
             Op::MsrImm { field, imm } => {
                 self.sp_checked = false;
                 self.emit(Uop::MsrImm { field, imm });
@@ -899,9 +913,9 @@ impl Predecoder<'_> {
                 let uop = self.branch(cond)?;
                 self.emit(uop);
             }
-            Term::Indirect { target, .. } => {
+            Term::Indirect { target, btype, .. } => {
                 let a = self.any(target)?;
-                self.emit(Uop::Indirect { a });
+                self.emit(if btype == 0 { Uop::Indirect { a } } else { Uop::IndirectTyped { a, btype } });
             }
             Term::Exception(e) => self.emit(Uop::Exception(e)),
             Term::Leave { kind, next } => {

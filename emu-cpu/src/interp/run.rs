@@ -21,36 +21,65 @@ pub(super) enum Came {
     ByTarget(u64),
 }
 
+/// Where a vCPU is.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// Address of the block that runs, or is looked for.
+    pub pc: u64,
+    /// Its number.
+    pub index: u32,
+    /// PSTATE.BTYPE at its first instruction.
+    pub landed: u8,
+}
+
 /// A vCPU in its fast loop.
 pub(super) struct Blocks<'a> {
     pub cpu: &'a mut Cpu,
     pub frame: &'a mut Frame,
     pub cache: &'a mut Cache,
     pub native: Option<&'a mut Native>,
+    /// With PSTATE.BTYPE of the block that is looked for.
     pub mode: Mode,
     pub came: Came,
 }
 
 impl Blocks<'_> {
-    /// The block at `pc`, remembered where control came from.
+    /// Finds the block at an address, and remembers where control came from.
     #[inline]
-    pub(super) fn find(&mut self, pc: u64) -> Result<u32, Exception> {
-        let index = self.cache.find(self.cpu, pc, self.mode)?;
+    pub(super) fn find(&mut self, at: &mut Place) -> Result<(), Exception> {
+        at.index = self.cache.find(self.cpu, at.pc, self.mode)?;
         if let Came::ByExit { serial, epoch, from, n } = self.came
             && serial == self.cpu.mem.serial()
         {
-            self.cache.link(epoch, from, n, serial, index);
+            self.cache.link(epoch, from, n, serial, at.index);
         }
-        self.link_native(pc, index);
-        Ok(index)
+        self.link_native(at);
+        at.landed = self.mode.btype;
+        if at.landed != 0 {
+            // The first instruction resets it; should it not complete, that is taken back.
+            self.cpu.pstate.btype = 0;
+            self.mode = self.cpu.mode();
+        }
+        Ok(())
     }
 
-    /// Where host code led to `pc` and its block `index` has host code, too, the way is made direct.
+    /// An indirect branch, from wherever the vCPU is.
     #[inline]
-    pub(super) fn link_native(&mut self, pc: u64, index: u32) {
+    pub(super) fn branch(&mut self, at: &mut Place, target: u64, btype: u8) {
+        self.came = Came::ByTarget(target);
+        at.pc = self.cpu.branch_address(target);
+        if btype != 0 {
+            self.cpu.pstate.btype = btype;
+            self.mode = self.cpu.mode();
+        }
+    }
+
+    /// Where host code led to a block that has host code, too, the way is made direct.
+    #[inline]
+    pub(super) fn link_native(&mut self, at: &Place) {
         let came = std::mem::replace(&mut self.came, Came::Anywhere);
         if let Some(native) = &mut self.native
-            && let Some(to) = self.cache.get(index).filter(|b| b.is_native).and_then(|b| b.native)
+            && let Some(to) = self.cache.get(at.index).filter(|b| b.is_native).and_then(|b| b.native)
         {
             let serial = self.cpu.mem.serial();
             let key = Native::key(serial, self.mode);
@@ -59,28 +88,30 @@ impl Blocks<'_> {
                     if let Some(from) = self.cache.get(from).filter(|b| b.is_native)
                         && let Some(host) = from.native
                     {
-                        let start = pc.wrapping_sub(from.code.exits[n & 1].rel as u64);
+                        let start = at.pc.wrapping_sub(from.code.exits[n & 1].rel as u64);
                         native.link(&host, n, &to, start & !0xfff, key);
                     }
                 }
-                Came::ByTarget(target) if target == pc => Native::remember(&mut self.frame.jit, pc, key, &to),
+                Came::ByTarget(target) if target == at.pc => {
+                    Native::remember(&mut self.frame.jit, target, key, &to);
+                }
                 _ => {}
             }
         }
     }
 
-    /// Runs block `index`, which stands at `pc`, and maybe more; gives the end of the last one, whose number and address
-    /// are then in `index` and `pc`. `None`: nothing was left to do but going on at `pc`.
+    /// Runs the block, and maybe more; gives the end of the last one, which is then the place. `None`: nothing was left
+    /// to do but going on at its address.
     #[inline]
-    pub(super) fn run(&mut self, index: &mut u32, pc: &mut u64) -> Option<End> {
-        let block = self.cache.get(*index)?;
-        if self.native.is_some() && (block.is_native || self.warm(*index)) {
-            return self.run_native(index, pc);
+    pub(super) fn run(&mut self, at: &mut Place) -> Option<End> {
+        let block = self.cache.get(at.index)?;
+        if self.native.is_some() && (block.is_native || self.warm(at.index)) {
+            return self.run_native(at);
         }
-        let code = &self.cache.get(*index)?.code;
+        let code = &self.cache.get(at.index)?.code;
         self.cpu.counters.bump_by(Metric::Instructions, code.words.len() as u64);
         self.cpu.counters.bump(Metric::Blocks);
-        Some(exec::run(code, *pc, self.frame, self.cpu))
+        Some(exec::run(code, at.pc, self.frame, self.cpu))
     }
 
     /// Counts a run of a block that is not compiled; compiles it when it was run often enough. True if it was compiled.
@@ -110,21 +141,37 @@ impl Blocks<'_> {
     }
 
     #[inline]
-    fn run_native(&mut self, index: &mut u32, pc: &mut u64) -> Option<End> {
+    fn run_native(&mut self, at: &mut Place) -> Option<End> {
         let native = self.native.as_mut()?;
-        let entry = self.cache.get(*index)?.native?;
-        self.frame.jit.page = *pc & !0xfff;
+        let entry = self.cache.get(at.index)?.native?;
+        self.frame.jit.page = at.pc & !0xfff;
         self.frame.jit.key = Native::key(self.cpu.mem.serial(), self.mode);
+        // The block counts itself when it starts: this is what it would find if an indirect branch had led to it.
+        self.frame.jit.landed_at = self.frame.jit.count;
+        self.frame.jit.landed = u32::from(at.landed);
         self.cpu.counters.bump(Metric::Blocks);
         let (left, last) = native.enter(&entry, self.frame, self.cpu, self.cache);
         let block = self.cache.get(last)?;
-        *index = last;
-        *pc = self.frame.jit.page + block.offset();
+        let jit = &mut self.frame.jit;
+        at.index = last;
+        at.pc = jit.page.wrapping_add(block.offset());
+        // Only the block that was landed in has started at this count.
+        let length = if left == Left::Event { 0 } else { block.code.words.len() as u64 };
+        at.landed = if jit.count.wrapping_sub(length) == jit.landed_at { jit.landed as u8 } else { 0 };
         Some(match left {
             Left::Exit(n) => End::Exit(n),
-            Left::Indirect => End::Indirect(self.frame.jit.target),
-            Left::Event => return None,
-            Left::Fault => End::Fault(self.frame.jit.fault.take()?, self.frame.jit.at_insn as u16),
+            Left::Fault => End::Fault(jit.fault.take()?, jit.at_insn as u16),
+            Left::Event => {
+                if at.landed != 0 {
+                    self.cpu.pstate.btype = at.landed;
+                    self.mode = self.cpu.mode();
+                }
+                return None;
+            }
+            Left::Indirect => match *block.code.uops.last()? {
+                Uop::IndirectTyped { btype, .. } => End::Landing(jit.target, btype),
+                _ => End::Indirect(jit.target),
+            },
             Left::End => match *block.code.uops.last()? {
                 Uop::Exception(e) => End::Exception(e),
                 Uop::Leave { kind } => End::Leave(kind),

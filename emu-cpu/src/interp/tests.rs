@@ -47,12 +47,12 @@ impl GicPort for Nothing {
     fn set_group_enables(&self, _: bool, _: bool) {}
 }
 
-const RAM: u64 = 0x4000_0000;
+pub(super) const RAM: u64 = 0x4000_0000;
 /// The end of a test program: HVC #0x123.
 const END: u32 = 0xd400_0002 | 0x123 << 5;
 
 /// A PE at EL2 with 64 KiB of RAM that holds `program` at its start.
-fn vcpu(program: &[u32]) -> (Vcpu, &'static GuestRam) {
+pub(super) fn vcpu(program: &[u32]) -> (Vcpu, &'static GuestRam) {
     let ram = GuestRam::new(0x10000).unwrap();
     for (i, word) in program.iter().chain([&END]).enumerate() {
         ram.store_u32(4 * i as u64, *word).unwrap();
@@ -201,4 +201,82 @@ fn mips() {
     v.run_turns(1);
     let n = v.cpu.counters.get(Metric::Instructions);
     println!("{:.0} MIPS", n as f64 / start.elapsed().as_secs_f64() / 1e6);
+}
+
+#[test]
+fn the_pmu_counts_to_the_instruction() {
+    // Counter 0 counts INST_RETIRED at EL2: PMEVTYPER0_EL0 = NSH | 8, PMCNTENSET_EL0 = 1, PMCR_EL0 = 1.
+    // movz x0, #8; movk x0, #0x800, lsl #16; msr pmevtyper0_el0, x0; mov x0, #1; msr pmcntenset_el0, x0;
+    // msr pmcr_el0, x0; mrs x1, pmevcntr0_el0; nop; nop; mrs x2, pmevcntr0_el0; nop
+    let program = [
+        0xd280_0100,
+        0xf2a1_0000,
+        0xd51b_ec00,
+        0xd280_0020,
+        0xd51b_9c20,
+        0xd51b_9c00,
+        0xd53b_e801,
+        0xd503_201f,
+        0xd503_201f,
+        0xd53b_e802,
+        0xd503_201f,
+    ];
+    let (v, _) = run(&program);
+    assert_eq!(v.cpu.regs.x[1..3], [1, 4]);
+}
+
+/// A PE at EL2 whose memory, mapped one to one by a block of 1 GiB, is guarded.
+fn guarded(program: &[u32]) -> Vcpu {
+    mapped(program, 1 << 50).0
+}
+
+/// A PE at EL2 whose memory is mapped one to one by a block of 1 GiB, with more bits in its descriptor.
+pub(super) fn mapped(program: &[u32], more: u64) -> (Vcpu, &'static GuestRam) {
+    let (mut v, ram) = vcpu(program);
+    // Level 1, entry 1: AF, AP[1], a block.
+    ram.store_u64(0x8008, RAM | more | 1 << 10 | 1 << 6 | 1).unwrap();
+    let sys = &mut v.cpu.sys;
+    sys[Reg::TTBR0_EL2] = RAM + 0x8000;
+    sys[Reg::MAIR_EL2] = 0xff;
+    // T0SZ = 25, 4 KiB granule, PS = 40 bits.
+    sys[Reg::TCR_EL2] = 25 | 2 << 16;
+    sys[Reg::SCTLR_EL2] |= 1;
+    v.cpu.refresh();
+    (v, ram)
+}
+
+#[test]
+fn indirect_branches_need_landing_pads() {
+    // adr x0, +12 (or x16); br x0 (or blr x0); nop; landing; hvc
+    let (adr_x0, adr_x16) = (0x1000_0060, 0x1000_0070);
+    let (br_x0, br_x16, blr_x0) = (0xd61f_0000, 0xd61f_0200, 0xd63f_0000);
+    let (bti_c, bti_j, nop) = (0xd503_245f, 0xd503_249f, 0xd503_201f);
+    for (adr, branch, landing, btype) in [
+        (adr_x0, br_x0, bti_j, None),
+        (adr_x0, br_x0, bti_c, Some(3)),
+        (adr_x0, br_x0, nop, Some(3)),
+        (adr_x16, br_x16, bti_c, None),
+        (adr_x16, br_x16, nop, Some(1)),
+        (adr_x0, blr_x0, bti_c, None),
+        (adr_x0, blr_x0, bti_j, Some(2)),
+    ] {
+        let mut v = guarded(&[adr, branch, nop, landing]);
+        v.run_turns(1);
+        let (esr, spsr) = (v.cpu.sys[Reg::ESR_EL2], v.cpu.sys[Reg::SPSR_EL2]);
+        let expected = btype.map_or(0x5a00_0123, |btype| 0x3600_0000 | btype);
+        assert_eq!(esr, expected, "{branch:08x} to {landing:08x}");
+        assert_eq!(spsr >> 10 & 3, btype.unwrap_or(0), "SPSR_EL2.BTYPE");
+        assert_eq!(v.cpu.sys[Reg::ELR_EL2], RAM + if btype.is_some() { 12 } else { 20 });
+    }
+    // Where nothing is guarded, one lands anywhere.
+    let (v, _) = run(&[adr_x0, br_x0, nop, nop]);
+    assert_eq!(v.cpu.pstate.btype, 0);
+}
+
+#[test]
+fn random_numbers_set_the_flags() {
+    // cmp xzr, xzr; mrs x0, rndr; mrs x1, rndrrs; cset x2, eq
+    let (v, _) = run(&[0xeb1f_03ff, 0xd53b_2400, 0xd53b_2421, 0x9a9f_17e2]);
+    assert_ne!(v.cpu.regs.x[0], v.cpu.regs.x[1]);
+    assert_eq!(v.cpu.regs.x[2], 0);
 }

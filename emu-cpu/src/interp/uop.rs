@@ -5,9 +5,10 @@
 //! 32-bit operations ignore the high halves of their operands and give a zero high half.
 
 use crate::fp::{FpOp, VecFn};
+use crate::ir::{Acc, AtomicOp, BarrierKind, Cond, ExcOp, LeaveKind, MemSize, PacOp, PstateField, SysEnc};
 use crate::jit::state::JitState;
+use crate::mem::mops::MopsInsn;
 use crate::simd::VecOp;
-use crate::ir::{Acc, AtomicOp, BarrierKind, Cond, ExcOp, LeaveKind, MemSize, PstateField, SysEnc};
 
 /// Slot of PSTATE.NZCV, in bits 31:28.
 pub const NZCV: u8 = 32;
@@ -229,6 +230,9 @@ pub enum Uop {
     Mrs { d: u8, rt: u8, enc: SysEnc },
     Msr { a: u8, rt: u8, enc: SysEnc },
     Sys { a: u8, rt: u8, enc: SysEnc },
+    Pac { d: u8, a: u8, b: u8, op: PacOp },
+    MopsCheck { a: u8, b: u8, insn: MopsInsn },
+    MopsMove { d: u8, a: u8, b: u8, c: u8, insn: MopsInsn },
     MsrImm { field: PstateField, imm: u8 },
     SendEvent { all: bool },
 
@@ -243,6 +247,7 @@ pub enum Uop {
     IfNonZero32 { a: u8 },
     IfBit { a: u8, n: u8, set: bool },
     Indirect { a: u8 },
+    IndirectTyped { a: u8, btype: u8 },
     Exception(ExcOp),
     Leave { kind: LeaveKind },
 }

@@ -8,12 +8,12 @@ use emu_core::metrics::Metric;
 use super::block::Code;
 use super::cache::{self, Cache};
 use super::exec::{self, End};
-use super::run::{Blocks, Came};
+use super::run::{Blocks, Came, Place};
 use super::uop::Frame;
 use crate::cpu::Cpu;
 use crate::doorbell::reason;
 use crate::exception::{Exception, StepState, WaitKind};
-use crate::ir::LeaveKind;
+use crate::ir::{ExcOp, LeaveKind};
 use crate::jit::Native;
 use crate::mem::{self, context};
 use crate::regs::SP;
@@ -67,9 +67,12 @@ impl Vcpu {
             }
             if reasons & reason::INTERRUPT != 0 {
                 self.cpu.update_timers();
+                self.cpu.update_pmu();
             }
             self.turn();
         }
+        // The counters are registers: a snapshot finds them up to date.
+        self.cpu.sync_pmu();
         shared.set_parked(index, true);
         self.cpu.regs.v.copy_from_slice(&self.frame.v[..32]);
     }
@@ -83,6 +86,7 @@ impl Vcpu {
             }
             self.cpu.mem.serve_requests();
             self.cpu.update_timers();
+            self.cpu.update_pmu();
             self.turn();
         }
         self.cpu.regs.v.copy_from_slice(&self.frame.v[..32]);
@@ -119,9 +123,10 @@ impl Vcpu {
         let Self { cpu, frame, cache, native } = self;
         let mode = cpu.mode();
         let native = native.as_mut().filter(|_| !cpu.mem.fast.checks_alignment());
+        let mut at = Place { pc: cpu.regs.pc, index: 0, landed: 0 };
         let mut blocks = Blocks { cpu, frame, cache, native, mode, came: Came::Anywhere };
-        let mut pc = blocks.cpu.regs.pc;
         let leave = 'next: loop {
+            let pc = at.pc;
             if blocks.cpu.doorbell.is_rung() {
                 blocks.cpu.regs.pc = pc;
                 exec::to_regs(blocks.frame, blocks.cpu);
@@ -130,60 +135,75 @@ impl Vcpu {
             if pc & 3 != 0 {
                 return Self::raise(blocks.frame, blocks.cpu, Exception::PcAlignment(pc), pc, 0);
             }
-            let mut index = match blocks.find(pc) {
-                Ok(b) => b,
-                Err(e) => return Self::raise(blocks.frame, blocks.cpu, e, pc, 0),
-            };
+            if let Err(e) = blocks.find(&mut at) {
+                return Self::raise(blocks.frame, blocks.cpu, e, pc, 0);
+            }
             loop {
-                let Some(block) = blocks.cache.get(index) else { continue 'next };
+                let Some(block) = blocks.cache.get(at.index) else { continue 'next };
                 if block.generation != blocks.cpu.mem.shared.code.generation(block.page) {
-                    match blocks.cache.renew(blocks.cpu, index, pc) {
+                    match blocks.cache.renew(blocks.cpu, at.index, at.pc) {
                         Ok(()) => continue,
-                        Err(e) => return Self::raise(blocks.frame, blocks.cpu, e, pc, 0),
+                        Err(e) => return Self::raise(blocks.frame, blocks.cpu, e, at.pc, 0),
                     }
                 }
-                let end = blocks.run(&mut index, &mut pc);
-                let Some(end) = end else { continue 'next };
-                let Some(block) = blocks.cache.get(index) else { continue 'next };
+                let Some(end) = blocks.run(&mut at) else { continue 'next };
+                let Some(block) = blocks.cache.get(at.index) else { continue 'next };
                 match end {
                     End::Exit(n) => {
                         let exit = &block.code.exits[n & 1];
-                        pc = pc.wrapping_add(exit.rel as u64);
-                        let serial = blocks.cpu.mem.serial();
-                        blocks.came = Came::ByExit { serial, epoch: blocks.cache.epoch(), from: index, n: n & 1 };
+                        let (serial, epoch) = (blocks.cpu.mem.serial(), blocks.cache.epoch());
+                        blocks.came = Came::ByExit { serial, epoch, from: at.index, n: n & 1 };
+                        at.pc = at.pc.wrapping_add(exit.rel as u64);
                         if exit.serial == serial && !blocks.cpu.doorbell.is_rung() {
-                            index = exit.block;
-                            blocks.link_native(pc, index);
+                            (at.index, at.landed) = (exit.block, 0);
+                            blocks.link_native(&at);
                             continue;
                         }
-                        continue 'next;
                     }
-                    End::Indirect(target) => {
-                        blocks.came = Came::ByTarget(target);
-                        pc = blocks.cpu.branch_address(target);
-                        continue 'next;
+                    End::Indirect(target) => blocks.branch(&mut at, target, 0),
+                    End::Landing(target, btype) => blocks.branch(&mut at, target, btype),
+                    end => {
+                        let start = (at.pc, at.landed);
+                        break 'next Self::finish(blocks.frame, blocks.cpu, &block.code, start, end);
                     }
-                    end => break 'next Self::finish(blocks.frame, blocks.cpu, &block.code, pc, end),
                 }
+                continue 'next;
             }
         };
         self.leave(leave);
     }
 
-    /// The end of a block that leaves the fast loop. Gives what the machine must do before it goes on.
-    fn finish(frame: &Frame, cpu: &mut Cpu, code: &Code, pc: u64, end: End) -> Option<LeaveKind> {
+    /// The end of a block that leaves the fast loop; it started at `pc` with PSTATE.BTYPE `btype`. Gives what the machine
+    /// must do before it goes on.
+    fn finish(
+        frame: &Frame,
+        cpu: &mut Cpu,
+        code: &Code,
+        (pc, btype): (u64, u8),
+        end: End,
+    ) -> Option<LeaveKind> {
         exec::to_regs(frame, cpu);
         let last = code.words.len().saturating_sub(1);
         let at = |insn: usize| (pc.wrapping_add(4 * insn as u64), code.words.get(insn).copied().unwrap_or(0));
         match end {
             End::Exception(e) => {
                 let (pc, word) = at(last);
+                if !matches!(e, ExcOp::Svc(_) | ExcOp::Hvc(_) | ExcOp::Smc(_)) {
+                    // It has not been executed.
+                    cpu.counters.bump_by(Metric::Instructions, 1u64.wrapping_neg());
+                    if last == 0 {
+                        cpu.pstate.btype = btype;
+                    }
+                }
                 cpu.raise(Exception::Insn(e), pc, word);
             }
             End::Fault(e, insn) => {
-                let undone = last - (insn as usize).min(last);
+                let undone = last - (insn as usize).min(last) + 1;
                 cpu.counters.bump_by(Metric::Instructions, (undone as u64).wrapping_neg());
                 let (pc, word) = at(insn as usize);
+                if insn == 0 {
+                    cpu.pstate.btype = btype;
+                }
                 cpu.raise(e, pc, word);
             }
             End::Leave(kind) => {
@@ -193,6 +213,10 @@ impl Vcpu {
             End::Exit(n) => cpu.regs.pc = pc.wrapping_add(code.exits[n & 1].rel as u64),
             End::Next => cpu.regs.pc = pc,
             End::Indirect(target) => cpu.regs.pc = cpu.branch_address(target),
+            End::Landing(target, btype) => {
+                cpu.regs.pc = cpu.branch_address(target);
+                cpu.pstate.btype = btype;
+            }
         }
         None
     }
@@ -207,13 +231,19 @@ impl Vcpu {
             None | Some(LeaveKind::Context) => {}
             Some(LeaveKind::Yield) => std::thread::yield_now(),
             Some(LeaveKind::Esb) => self.cpu.error_barrier(),
-            Some(LeaveKind::Eret) => {
-                // The instruction itself is the one before where execution would go on.
-                self.cpu.regs.pc = self.cpu.regs.pc.wrapping_sub(4);
-                self.cpu.eret();
-            }
+            Some(LeaveKind::Eret) => self.exception_return(Cpu::eret),
+            Some(LeaveKind::EretA(key)) => self.exception_return(|cpu| cpu.eret_authenticated(key != 0)),
             Some(LeaveKind::Wfi(r)) => self.wfi(r),
             Some(LeaveKind::Wfe(r)) => self.wfe(r),
+        }
+    }
+
+    fn exception_return(&mut self, eret: impl FnOnce(&mut Cpu) -> Result<(), Exception>) {
+        // The instruction itself is the one before where execution would go on.
+        let pc = self.cpu.regs.pc.wrapping_sub(4);
+        self.cpu.regs.pc = pc;
+        if let Err(e) = eret(&mut self.cpu) {
+            self.cpu.raise(e, pc, 0);
         }
     }
 
@@ -280,6 +310,7 @@ impl Vcpu {
             }
         }
         shared.set_parked(cpu.mem.index, false);
+        cpu.pmu.slept(cpu.clock.now_ns() - start);
         cpu.mem.serve_requests();
     }
 
@@ -298,6 +329,7 @@ impl Vcpu {
             longest = longest.min(Duration::from_nanos(limit));
         }
         let shared = cpu.mem.shared.clone();
+        let start = cpu.clock.now_ns();
         cpu.counters.bump(Metric::WfiSleeps);
         if cpu.clock.mode() == ClockMode::Counted {
             cpu.clock.advance(longest.as_nanos() as u64);
@@ -306,6 +338,7 @@ impl Vcpu {
             cpu.doorbell.sleep(true, Some(longest));
             shared.set_parked(cpu.mem.index, false);
         }
+        cpu.pmu.slept(cpu.clock.now_ns() - start);
         cpu.doorbell.take_event();
         cpu.mem.serve_requests();
     }
@@ -320,8 +353,9 @@ impl Vcpu {
         };
         cpu.counters.bump(Metric::Instructions);
         cpu.pstate.ss = false;
+        cpu.pstate.btype = 0;
         let end = exec::run(&code, pc, frame, cpu);
-        let leave = Self::finish(frame, cpu, &code, pc, end);
+        let leave = Self::finish(frame, cpu, &code, (pc, mode.btype), end);
         self.leave(leave);
     }
 

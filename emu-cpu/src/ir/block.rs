@@ -38,6 +38,8 @@ pub enum ExcOp {
     Undefined,
     /// FP or SIMD register access while a trap of it is set: which one is found out when it is taken.
     FpAccess,
+    /// An indirect branch led to an instruction in a guarded page that does not expect it.
+    BranchTarget,
     /// SVC with its immediate.
     Svc(u16),
     /// HVC.
@@ -63,8 +65,10 @@ pub enum LeaveKind {
     Yield,
     /// ESB with FEAT_RAS: a pending SError interrupt is taken, or recorded in DISR_EL1 if it is masked.
     Esb,
-    /// ERET (also the authenticated forms, whose check was made before).
+    /// ERET.
     Eret,
+    /// ERETAA (0) or ERETAB (1).
+    EretA(u8),
 }
 
 /// The end of a block. Relative addresses count from the block's first instruction.
@@ -92,6 +96,8 @@ pub enum Term {
         target: Val,
         /// Jump, call or return.
         link: Link,
+        /// PSTATE.BTYPE at the target (FEAT_BTI).
+        btype: u8,
     },
     /// The last instruction raises an exception.
     Exception(ExcOp),

@@ -23,7 +23,7 @@ mod verify;
 pub use block::{Block, ExcOp, InsnInfo, Inst, LeaveKind, Link, Term};
 pub use builder::Builder;
 pub use op::{
-    Acc, AtomicOp, BarrierKind, BinOp, Cond, MemSize, Op, Order, PstateField, SysEnc, Ty, UnOp, Val,
+    Acc, AtomicOp, BarrierKind, BinOp, Cond, MemSize, Op, Order, PacOp, PstateField, SysEnc, Ty, UnOp, Val,
 };
 pub use parse::{ParseError, parse};
 pub use verify::{VerifyError, verify};

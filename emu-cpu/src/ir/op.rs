@@ -1,6 +1,7 @@
 //! Operations and their types.
 
 use crate::fp::FpOp;
+use crate::mem::mops::MopsInsn;
 use crate::simd::VecOp;
 
 /// A value: the number of the operation that makes it.
@@ -308,6 +309,23 @@ pub enum PstateField {
     Tco,
 }
 
+/// Pointer authentication (FEAT_PAuth): the instructions, but for those that combine one of these with another.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs, reason = "the architecture's names")]
+pub enum PacOp {
+    PacIa,
+    PacIb,
+    PacDa,
+    PacDb,
+    AutIa,
+    AutIb,
+    AutDa,
+    AutDb,
+    XpacI,
+    XpacD,
+    PacGa,
+}
+
 /// An operation.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Op {
@@ -561,6 +579,35 @@ pub enum Op {
         /// CRm.
         imm: u8,
     },
+    /// Pointer authentication: I64.
+    Pac {
+        /// What.
+        op: PacOp,
+        /// I64.
+        ptr: Val,
+        /// I64; not used by XPACI and XPACD.
+        modifier: Val,
+    },
+    /// FEAT_MOPS: raises the exception of a main or epilogue instruction that does not continue what went before.
+    MopsCheck {
+        /// Xn: I64.
+        size: Val,
+        /// The flags, as MRS reads them: I64.
+        nzcv: Val,
+        /// Which.
+        insn: MopsInsn,
+    },
+    /// FEAT_MOPS: a main instruction moves some bytes; the new Xn: I64. Unless that is zero it has to come again.
+    MopsMove {
+        /// Xd: I64.
+        to: Val,
+        /// Xs: I64.
+        from: Val,
+        /// Xn: I64.
+        size: Val,
+        /// Which.
+        insn: MopsInsn,
+    },
     /// SEV (true) or SEVL (false).
     SendEvent {
         /// To all PEs.
@@ -589,7 +636,9 @@ impl Op {
             | Self::NzcvFromFlags(_)
             | Self::VLane(..)
             | Self::Rmw { .. }
-            | Self::Mrs { .. } => Ty::I64,
+            | Self::Mrs { .. }
+            | Self::Pac { .. }
+            | Self::MopsMove { .. } => Ty::I64,
             Self::GetV(_)
             | Self::VFromInt(_)
             | Self::VFromPair(..)
@@ -623,6 +672,7 @@ impl Op {
             | Self::Msr { .. }
             | Self::Sys { .. }
             | Self::MsrImm { .. }
+            | Self::MopsCheck { .. }
             | Self::SendEvent { .. } => Ty::None,
         }
     }
@@ -676,11 +726,14 @@ impl Op {
             | Self::VSetLane(_, _, a, b)
             | Self::Store { addr: a, val: b, .. }
             | Self::StoreEx { addr: a, val: b, .. }
-            | Self::Rmw { addr: a, val: b, .. } => [a, b, N],
+            | Self::Rmw { addr: a, val: b, .. }
+            | Self::Pac { ptr: a, modifier: b, .. }
+            | Self::MopsCheck { size: a, nzcv: b, .. } => [a, b, N],
             Self::AddCarry(_, a, b, c)
             | Self::FlagsAdc(_, a, b, c)
             | Self::Select(_, a, b, c)
-            | Self::Cas { addr: a, expected: b, new: c, .. } => [a, b, c],
+            | Self::Cas { addr: a, expected: b, new: c, .. }
+            | Self::MopsMove { to: a, from: b, size: c, .. } => [a, b, c],
             Self::Vec { args, .. } | Self::Fp { args, .. } => args,
         }
     }
@@ -699,6 +752,9 @@ impl Op {
                 | Self::Mrs { .. }
                 | Self::Msr { .. }
                 | Self::Sys { .. }
+                | Self::Pac { .. }
+                | Self::MopsCheck { .. }
+                | Self::MopsMove { .. }
                 | Self::MsrImm { .. }
         )
     }

@@ -6,9 +6,10 @@ use thiserror::Error;
 
 use super::block::{Block, ExcOp, InsnInfo, Inst, LeaveKind, Link, Term};
 use super::op::{
-    Acc, AtomicOp, BarrierKind, BinOp, Cond, MemSize, Op, Order, PstateField, SysEnc, Ty, UnOp, Val,
+    Acc, AtomicOp, BarrierKind, BinOp, Cond, MemSize, Op, Order, PacOp, PstateField, SysEnc, Ty, UnOp, Val,
 };
 use super::print::name;
+use crate::mem::mops::MopsInsn;
 
 /// Text that is not a block.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -136,6 +137,10 @@ const BARRIERS: &[BarrierKind] = {
     use BarrierKind::*;
     &[DmbFull, DmbLoad, DmbStore, Dsb, Speculation]
 };
+const PAC_OPS: &[PacOp] = {
+    use PacOp::*;
+    &[PacIa, PacIb, PacDa, PacDb, AutIa, AutIb, AutDa, AutDb, XpacI, XpacD, PacGa]
+};
 const FIELDS: &[PstateField] = {
     use PstateField::*;
     &[SpSel, DaifSet, DaifClr, Pan, Uao, Dit, Ssbs, Tco]
@@ -159,6 +164,7 @@ fn parse_term(line: &str) -> Option<Term> {
         "exception" => Term::Exception(match with_number(first)? {
             ("undefined", _) => ExcOp::Undefined,
             ("fpaccess", _) => ExcOp::FpAccess,
+            ("branchtarget", _) => ExcOp::BranchTarget,
             ("svc", n) => ExcOp::Svc(n),
             ("hvc", n) => ExcOp::Hvc(n),
             ("smc", n) => ExcOp::Smc(n),
@@ -174,6 +180,7 @@ fn parse_term(line: &str) -> Option<Term> {
                 ("yield", _) => LeaveKind::Yield,
                 ("esb", _) => LeaveKind::Esb,
                 ("eret", _) => LeaveKind::Eret,
+                ("ereta", n) => LeaveKind::EretA(n as u8),
                 _ => return None,
             };
             Term::Leave { kind, next: rel()? }
@@ -181,7 +188,10 @@ fn parse_term(line: &str) -> Option<Term> {
         _ => {
             let link = named(LINKS, head)?;
             match parse_val(first) {
-                Some(target) => Term::Indirect { target, link },
+                Some(target) => {
+                    let btype = parts.next().map_or(Some(0), |n| n.parse().ok())?;
+                    Term::Indirect { target, link, btype }
+                }
                 None => Term::Goto { rel: number(first)?, link },
             }
         }
@@ -216,6 +226,9 @@ impl<'a> Text<'a> {
     }
     fn byte(&self, n: usize) -> Option<u8> {
         u8::try_from(self.num(n)?).ok()
+    }
+    fn mops(&self, n: usize) -> Option<MopsInsn> {
+        u32::try_from(self.num(n)?).ok().map(MopsInsn)
     }
     fn suffix<T: Copy + Debug>(&self, n: usize, all: &[T]) -> Option<T> {
         named(all, self.suffixes.get(n)?)
@@ -328,6 +341,9 @@ impl<'a> Text<'a> {
             "mrs" => Op::Mrs { enc: enc()?, rt: self.byte(1)? },
             "msr" => Op::Msr { enc: enc()?, rt: self.byte(1)?, val: v(2)? },
             "sys" => Op::Sys { enc: enc()?, rt: self.byte(1)?, val: v(2)? },
+            "pac" => Op::Pac { op: self.suffix(0, PAC_OPS)?, ptr: v(0)?, modifier: v(1)? },
+            "mops_check" => Op::MopsCheck { size: v(0)?, nzcv: v(1)?, insn: self.mops(2)? },
+            "mops_move" => Op::MopsMove { to: v(0)?, from: v(1)?, size: v(2)?, insn: self.mops(3)? },
             "msr_imm" => Op::MsrImm { field: self.suffix(0, FIELDS)?, imm: self.byte(0)? },
             "sev" => Op::SendEvent { all: true },
             "sevl" => Op::SendEvent { all: false },

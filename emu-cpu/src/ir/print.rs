@@ -155,6 +155,11 @@ impl Op {
             Self::Mrs { enc, rt } => write!(f, "mrs {enc:?}, {rt}"),
             Self::Msr { enc, rt, val } => write!(f, "msr {enc:?}, {rt}, {val}"),
             Self::Sys { enc, rt, val } => write!(f, "sys {enc:?}, {rt}, {val}"),
+            Self::Pac { op, ptr, modifier } => write!(f, "pac.{} {ptr}, {modifier}", name(op)),
+            Self::MopsCheck { size, nzcv, insn } => write!(f, "mops_check {size}, {nzcv}, {:#x}", insn.0),
+            Self::MopsMove { to, from, size, insn } => {
+                write!(f, "mops_move {to}, {from}, {size}, {:#x}", insn.0)
+            }
             Self::MsrImm { field, imm } => write!(f, "msr_imm.{} {imm}", name(field)),
             Self::SendEvent { all } => f.write_str(if all { "sev" } else { "sevl" }),
             // The other groups are printed by the functions that lead here.
@@ -170,7 +175,8 @@ impl Display for Term {
             Self::If { cond, then_rel, else_rel } => {
                 write!(f, "if {cond}, {}, {}", Rel(then_rel), Rel(else_rel))
             }
-            Self::Indirect { target, link } => write!(f, "{} {target}", name(link)),
+            Self::Indirect { target, link, btype: 0 } => write!(f, "{} {target}", name(link)),
+            Self::Indirect { target, link, btype } => write!(f, "{} {target}, {btype}", name(link)),
             Self::Exception(e) => write!(f, "exception {}", name(e)),
             Self::Leave { kind, next } => write!(f, "leave {}, {}", name(kind), Rel(next)),
         }

@@ -116,7 +116,8 @@ fn wants(op: &Op) -> [Want; 3] {
         Op::Crc32 { .. } => [Same(Ty::I32), Int, Any],
         Op::VFromPair(..) => [I64; 3],
         Op::VSetLane(..) => [V, Int, Any],
-        Op::Msr { .. } | Op::Sys { .. } => [I64; 3],
+        Op::Msr { .. } | Op::Sys { .. } | Op::Pac { .. } => [I64; 3],
+        Op::MopsCheck { .. } | Op::MopsMove { .. } => [I64; 3],
         _ => [I64, Any, Any],
     }
 }

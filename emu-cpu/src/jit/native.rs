@@ -10,6 +10,10 @@ use crate::interp::cache::Cache;
 use crate::interp::uop::Frame;
 use crate::lower::Mode;
 
+/// Where parts of a key are.
+const KEY_SERIAL: u32 = 8;
+pub(super) const KEY_BTYPE: u32 = 6;
+
 /// The most code that one block makes: 48 instructions of some operations each, with their slow paths.
 const MAX_CODE: usize = 128 << 10;
 
@@ -165,6 +169,8 @@ impl Native {
     /// What links and targets found in this state depend on.
     #[must_use]
     pub fn key(serial: u64, mode: Mode) -> u64 {
-        serial << 3 | u64::from(mode.el & 3) << 1 | u64::from(mode.fp_enabled)
+        let flags = [mode.fp_enabled, mode.mops, mode.fp_plain, mode.strict];
+        let flags = flags.into_iter().fold(0, |bits, flag| bits << 1 | u64::from(flag));
+        serial << KEY_SERIAL | u64::from(mode.btype & 3) << KEY_BTYPE | flags << 2 | u64::from(mode.el & 3)
     }
 }

@@ -130,5 +130,7 @@ pub(super) fn settle(f: &mut Frame) {
 
 /// Counts the instructions that host code has executed.
 pub(super) fn count(f: &mut Frame, cpu: &Cpu) {
-    cpu.counters.bump_by(Metric::Instructions, std::mem::take(&mut f.jit.count));
+    let new = f.jit.count.wrapping_sub(f.jit.counted);
+    cpu.counters.bump_by(Metric::Instructions, new);
+    f.jit.counted = f.jit.count;
 }

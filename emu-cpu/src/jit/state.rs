@@ -75,8 +75,16 @@ pub struct JitState {
     pub cpu: u64,
     /// Host address of the [`crate::interp::cache::Cache`].
     pub cache: u64,
-    /// Instructions executed and not yet counted.
+    /// Instructions executed.
     pub count: u64,
+    /// How much of `count` is in the counters of the CPU.
+    pub counted: u64,
+    /// `count` at the last indirect branch that set PSTATE.BTYPE ...
+    pub landed_at: u64,
+    /// ... and to what: it holds as long as the target has not begun, and for its first instruction.
+    pub landed: u32,
+    /// Room to the next field.
+    pub reserved: u32,
     /// The target of an indirect branch that left host code.
     pub target: u64,
     /// Results of a function of the runtime that has two.
@@ -113,6 +121,10 @@ impl Default for JitState {
             cpu: 0,
             cache: 0,
             count: 0,
+            counted: 0,
+            landed_at: 0,
+            landed: 0,
+            reserved: 0,
             target: 0,
             out: [0; 2],
             flag_kind: 0,

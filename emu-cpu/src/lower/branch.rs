@@ -1,13 +1,13 @@
 //! Branches and exception generation (Arm ARM, C4.1.93).
 
-use super::{Flow, Lower, Lowered, Undefined};
+use super::{Flow, Lower, Lowered, Undefined, landing};
 use crate::ir::{Cond, ExcOp, LeaveKind, Link, Op, Term, Ty, Val};
 
 fn end(term: Term) -> Lowered {
     Ok(Flow::End(term))
 }
 
-fn set_link(l: &mut Lower<'_>) {
+pub(super) fn set_link(l: &mut Lower<'_>) {
     let next = l.b.push(Op::PcRel(l.next_rel()));
     l.b.set_x(30, next);
 }
@@ -68,7 +68,12 @@ pub(crate) fn register(l: &mut Lower<'_>) -> Lowered {
         }
         _ => Link::Return,
     };
-    end(Term::Indirect { target, link })
+    end(indirect(l, target, link))
+}
+
+/// The end of a block that branches to `target`, from Rn.
+pub(super) fn indirect(l: &Lower<'_>, target: Val, link: Link) -> Term {
+    Term::Indirect { target, link, btype: landing::btype(l, link, l.rn()) }
 }
 
 /// ERET: UNDEFINED at EL0.

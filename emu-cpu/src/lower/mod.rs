@@ -17,10 +17,13 @@ pub(crate) mod fp_convert;
 pub(crate) mod fp_scalar;
 pub(crate) mod fp_shape;
 pub(crate) mod fp_vector;
+mod landing;
 pub(crate) mod ldst;
 pub(crate) mod logical;
+pub(crate) mod mops;
 mod operand;
 pub(crate) mod pair;
+pub(crate) mod pauth;
 pub(crate) mod simd_copy;
 pub(crate) mod simd_mem;
 pub(crate) mod simd_misc;
@@ -64,6 +67,16 @@ pub struct Mode {
     pub el: u8,
     /// The SIMD&FP registers may be used; else each such instruction ends the block with [`crate::ir::ExcOp::FpAccess`].
     pub fp_enabled: bool,
+    /// FPCR asks for nothing but the defaults: round to nearest even, no flushing, NaNs propagated.
+    pub fp_plain: bool,
+    /// The code is in a guarded page (FEAT_BTI). Known when the code is fetched.
+    pub guarded: bool,
+    /// PSTATE.BTYPE before the first instruction.
+    pub btype: u8,
+    /// The instructions of FEAT_MOPS are not UNDEFINED (HCRX_EL2.MSCEn, SCTLR_ELx.MSCEn).
+    pub mops: bool,
+    /// `btype` is 0b11 and SCTLR_ELx.BT0 or BT1 says that PACIASP and PACIBSP do not expect that.
+    pub strict: bool,
 }
 
 /// The context of one lowering.

@@ -13,7 +13,7 @@ fn leave(l: &Lower<'_>, kind: LeaveKind) -> Lowered {
     Ok(Flow::End(Term::Leave { kind, next: l.next_rel() }))
 }
 
-/// NOP; hints that have no effect here, among them BTI and the PAuth hints of CPUs without these features.
+/// NOP; hints that have no effect here; BTI, whose effect is where a branch may lead (see `landing`).
 pub(crate) fn nop(_: &mut Lower<'_>) -> Lowered {
     Ok(Flow::Next)
 }
@@ -127,8 +127,24 @@ pub(crate) fn mrs(l: &mut Lower<'_>) -> Lowered {
     } else {
         l.b.push(Op::Mrs { enc, rt: rt as u8 })
     };
+    if is_random(enc) && l.features.has(Feat::Rng) {
+        // A number was there: NZCV is 0b0000.
+        let f = l.b.push(Op::FlagsConst(0));
+        l.b.set_flags(f);
+    }
     l.b.set_x(rt, v);
-    Ok(Flow::Next)
+    if counts_instructions(enc) { leave(l, LeaveKind::Context) } else { Ok(Flow::Next) }
+}
+
+/// RNDR, RNDRRS.
+fn is_random(enc: SysEnc) -> bool {
+    matches!(enc.parts(), (3, 3, 2, 4, 0 | 1))
+}
+
+/// Reads whose value includes the number of instructions executed, which is known at the end of a block: PMOVSCLR_EL0
+/// and PMOVSSET_EL0, PMXEVCNTR_EL0, PMEVCNTR<n>_EL0, and with them PMCCNTR_EL0.
+fn counts_instructions(enc: SysEnc) -> bool {
+    matches!(enc.parts(), (3, 3, 9, 12, 3) | (3, 3, 9, 13, 0 | 2) | (3, 3, 9, 14, 3) | (3, 3, 14, 8..=11, _))
 }
 
 /// MSR (register).

@@ -1,6 +1,6 @@
 //! From instructions to a block.
 
-use super::{Flow, Lower, Mode, Undefined};
+use super::{Flow, Lower, Mode, Undefined, landing};
 use crate::decode;
 use crate::features::FeatureSet;
 use crate::ir::{Block, Builder, ExcOp, Link, Term};
@@ -23,7 +23,11 @@ pub fn translate(
     for _ in 0..max_insns {
         let Some(word) = fetch(rel) else { break };
         b.begin_insn(word);
-        term = instruction(&mut b, word, rel, features, mode);
+        term = if rel == 0 && !landing::may_start(word, mode) {
+            Some(Term::Exception(ExcOp::BranchTarget))
+        } else {
+            instruction(&mut b, word, rel, features, mode)
+        };
         rel += 4;
         if term.is_some() {
             break;

@@ -12,9 +12,12 @@ use super::translate::{
     How, Target, UNSUPPORTED_ATOMIC, alignment_fault, data, mmio_read, mmio_write, plain_abort,
     unprivileged_acts,
 };
+use super::wide;
 use crate::cpu::Cpu;
 use crate::exception::Exception;
+use crate::features::Feat;
 use crate::ir::{Acc, AtomicOp, MemSize, Order};
+use crate::sysreg::sctlr;
 
 const PAGE_OFFSET: u64 = 4095;
 
@@ -45,7 +48,7 @@ pub fn load_vector(cpu: &mut Cpu, va: u64, size: MemSize, elem: MemSize) -> Resu
     let fast = match size {
         MemSize::B16 => {
             let p = cpu.mem.fast.read::<16>(va);
-            p.map(|p| u128::from(p.high().load_u64()) << 64 | u128::from(p.load_u64()))
+            p.map(wide::load)
         }
         MemSize::B8 => cpu.mem.fast.read::<8>(va).map(|p| u128::from(p.load_u64())),
         MemSize::B4 => cpu.mem.fast.read::<4>(va).map(|p| u128::from(p.load_u32())),
@@ -169,7 +172,7 @@ fn load_host(p: HostPtr, bytes: u64) -> u128 {
         2 => u128::from(p.load_u16()),
         4 => u128::from(p.load_u32()),
         8 => u128::from(p.load_u64()),
-        _ => u128::from(p.high().load_u64()) << 64 | u128::from(p.load_u64()),
+        _ => wide::load(p),
     }
 }
 
@@ -179,10 +182,7 @@ fn store_host(p: HostPtr, bytes: u64, value: u128) {
         2 => p.store_u16(value as u16),
         4 => p.store_u32(value as u32),
         8 => p.store_u64(value as u64),
-        _ => {
-            p.store_u64(value as u64);
-            p.high().store_u64((value >> 64) as u64);
-        }
+        _ => wide::store(p, value),
     }
 }
 
@@ -248,16 +248,45 @@ fn store_crossing(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, how: How) -> 
     Ok(())
 }
 
-/// Ordered, exclusive and atomic accesses must be aligned (no model has FEAT_LSE2).
-fn check_ordered(va: u64, bytes: u64, write: bool) -> Result<(), Exception> {
-    if va & (bytes - 1) == 0 { Ok(()) } else { Err(alignment_fault(va, write)) }
+/// A byte of whatever is at `va`.
+pub(super) fn byte_of(cpu: &mut Cpu, va: u64, unprivileged: bool) -> Result<u8, Exception> {
+    load_slow(cpu, va, 1, unprivileged).map(|v| v as u8)
+}
+
+/// Stores a byte to whatever is at `va`.
+pub(super) fn put_byte(cpu: &mut Cpu, va: u64, byte: u8, unprivileged: bool) -> Result<(), Exception> {
+    store_slow(cpu, va, 1, u128::from(byte), unprivileged)
+}
+
+/// Exclusive and atomic accesses must be aligned, or with FEAT_LSE2 lie in an aligned quantity of 16 bytes (pseudocode
+/// function AArch64.UnalignedAccessFaults).
+fn check_atomic(cpu: &Cpu, va: u64, bytes: u64, write: bool) -> Result<(), Exception> {
+    if va & (bytes - 1) == 0 || is_in_quantity(cpu, va, bytes) {
+        Ok(())
+    } else {
+        Err(alignment_fault(va, write))
+    }
+}
+
+/// So must ordered accesses, unless SCTLR_ELx.nAA takes the second condition away.
+fn check_ordered(cpu: &Cpu, va: u64, bytes: u64, write: bool) -> Result<(), Exception> {
+    let relaxed = || {
+        let control = super::context::sctlr(cpu);
+        cpu.features.has(Feat::Lse2) && control & (sctlr::NAA | sctlr::A) == sctlr::NAA
+    };
+    check_atomic(cpu, va, bytes, write).or_else(|e| if relaxed() { Ok(()) } else { Err(e) })
+}
+
+/// An unaligned access that FEAT_LSE2 makes atomic.
+fn is_in_quantity(cpu: &Cpu, va: u64, bytes: u64) -> bool {
+    cpu.features.has(Feat::Lse2) && va % 16 + bytes <= 16 && !alignment_checked(cpu)
 }
 
 /// A load that is not plain: ordered, unprivileged, or of elements.
 pub fn load_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result<u128, Exception> {
     let bytes = size.bytes();
     if acc.order != Order::Plain {
-        check_ordered(va, bytes, false)?;
+        check_ordered(cpu, va, bytes, false)?;
     }
     let value = if acc.unpriv { load_slow(cpu, va, bytes, true)? } else { load_vector(cpu, va, size, size)? };
     if acc.order != Order::Plain {
@@ -270,7 +299,7 @@ pub fn load_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result<u128
 pub fn store_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, value: u128) -> Result<(), Exception> {
     let bytes = size.bytes();
     if acc.order != Order::Plain {
-        check_ordered(va, bytes, true)?;
+        check_ordered(cpu, va, bytes, true)?;
         fence(Ordering::Release);
     }
     if acc.unpriv {
@@ -286,7 +315,7 @@ pub fn store_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, value: u128) 
 
 /// Host memory for an atomic access. Memory that has no atomics (registers) is an unsupported atomic fault.
 fn atomic_target(cpu: &mut Cpu, va: u64, bytes: u64, access: Access) -> Result<HostPtr, Exception> {
-    check_ordered(va, bytes, access != Access::Read)?;
+    check_atomic(cpu, va, bytes, access != Access::Read)?;
     let fast = match (bytes, access) {
         (_, Access::Read) => None,
         (1, _) => cpu.mem.fast.write::<1>(va),
@@ -317,10 +346,10 @@ fn atomic_target(cpu: &mut Cpu, va: u64, bytes: u64, access: Access) -> Result<H
 /// A load-exclusive: remembers what it saw.
 pub fn load_exclusive(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result<u128, Exception> {
     let bytes = size.bytes();
-    check_ordered(va, bytes, false)?;
+    check_atomic(cpu, va, bytes, false)?;
     let value = if size == MemSize::B16 {
         let p = atomic_target(cpu, va, bytes, Access::Read)?;
-        atomic128::load(p)
+        wide::load_atomic(p)
     } else {
         load_vector(cpu, va, size, size)?
     };
@@ -341,7 +370,7 @@ pub fn store_exclusive(
     value: u128,
 ) -> Result<bool, Exception> {
     let bytes = size.bytes();
-    check_ordered(va, bytes, true)?;
+    check_atomic(cpu, va, bytes, true)?;
     let monitor = cpu.mem.exclusive.take();
     let Some(seen) = monitor.filter(|m| m.va == va && m.bytes == bytes) else {
         return Ok(false);
@@ -378,6 +407,9 @@ pub fn rmw(
     operand: u64,
 ) -> Result<u64, Exception> {
     let p = atomic_target(cpu, va, size.bytes(), Access::ReadWrite)?;
+    if va & (size.bytes() - 1) != 0 {
+        return Ok(wide::update(p, size.bytes(), |old| Some(applied(op, size, old, operand))));
+    }
     macro_rules! on {
         ($atomic:ty, $u:ty, $s:ty) => {{
             // SAFETY: `atomic_target` gives an aligned address of guest RAM.
@@ -410,8 +442,31 @@ pub fn rmw(
     })
 }
 
+/// What an atomic operation makes of a value.
+fn applied(op: AtomicOp, size: MemSize, old: u64, operand: u64) -> u64 {
+    let bits = 8 * size.bytes() as u32;
+    let signed = |v: u64| (v << (64 - bits)) as i64;
+    let operand = operand & u64::MAX >> (64 - bits);
+    let pick = |first: bool| if first { old } else { operand };
+    match op {
+        AtomicOp::Swp => operand,
+        AtomicOp::Add => old.wrapping_add(operand),
+        AtomicOp::Clr => old & !operand,
+        AtomicOp::Eor => old ^ operand,
+        AtomicOp::Set => old | operand,
+        AtomicOp::Umax => old.max(operand),
+        AtomicOp::Umin => old.min(operand),
+        AtomicOp::Smax => pick(signed(old) >= signed(operand)),
+        AtomicOp::Smin => pick(signed(old) <= signed(operand)),
+    }
+}
+
 /// Atomically replaces `expected` by `new`; gives what was there.
 fn exchange_if(p: HostPtr, size: MemSize, expected: u128, new: u128) -> u128 {
+    if p.raw() as usize as u64 & (size.bytes() - 1) != 0 {
+        let (expected, new) = (expected as u64, new as u64);
+        return u128::from(wide::update(p, size.bytes(), |old| (old == expected).then_some(new)));
+    }
     macro_rules! on {
         ($atomic:ty, $u:ty) => {{
             // SAFETY: callers pass an aligned address of guest RAM (see `atomic_target`).
@@ -425,60 +480,7 @@ fn exchange_if(p: HostPtr, size: MemSize, expected: u128, new: u128) -> u128 {
         MemSize::B2 => on!(AtomicU16, u16),
         MemSize::B4 => on!(AtomicU32, u32),
         MemSize::B8 => on!(AtomicU64, u64),
-        MemSize::B16 => atomic128::compare_exchange(p, expected, new),
-    }
-}
-
-/// 16-byte atomics.
-mod atomic128 {
-    use super::HostPtr;
-
-    /// Atomically replaces `expected` by `new`; gives what was there.
-    #[cfg(target_arch = "x86_64")]
-    pub(super) fn compare_exchange(p: HostPtr, expected: u128, new: u128) -> u128 {
-        let (mut low, mut high) = (expected as u64, (expected >> 64) as u64);
-        // RBX cannot be named as an operand: it is exchanged around the instruction.
-        // SAFETY: `p` is a 16-aligned address of guest RAM that holds 16 bytes, and every x86-64-v2 host (which is what
-        // this project asks for) has the instruction.
-        unsafe {
-            std::arch::asm!(
-                "xchg rsi, rbx",
-                "lock cmpxchg16b [rdi]",
-                "mov rbx, rsi",
-                inout("rsi") new as u64 => _,
-                in("rdi") p.raw(),
-                in("rcx") (new >> 64) as u64,
-                inout("rax") low,
-                inout("rdx") high,
-                options(nostack)
-            );
-        }
-        u128::from(high) << 64 | u128::from(low)
-    }
-
-    /// Hosts without a 16-byte compare-exchange: one lock for all such accesses.
-    #[cfg(not(target_arch = "x86_64"))]
-    pub(super) fn compare_exchange(p: HostPtr, expected: u128, new: u128) -> u128 {
-        static LOCK: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
-        let _guard = LOCK.lock();
-        let seen = u128::from(p.high().load_u64()) << 64 | u128::from(p.load_u64());
-        if seen == expected {
-            p.store_u64(new as u64);
-            p.high().store_u64((new >> 64) as u64);
-        }
-        seen
-    }
-
-    /// Atomic load.
-    pub(super) fn load(p: HostPtr) -> u128 {
-        // Two equal reads around a third are one atomic read of some moment, if each half is written whole.
-        loop {
-            let read = || u128::from(p.high().load_u64()) << 64 | u128::from(p.load_u64());
-            let (a, b) = (read(), read());
-            if a == b {
-                return a;
-            }
-        }
+        MemSize::B16 => wide::compare_exchange(p, expected, new),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The translation context: which tables, with which controls, for whom.
 
-use emu_mmu::{Features, Regime, Stage1, Stage1Regs, Stage2, Stage2Regs, TlbContext};
+use emu_mmu::{Features, Half, Regime, Stage1, Stage1Regs, Stage2, Stage2Regs, TlbContext};
 
 use crate::cpu::Cpu;
 use crate::sysreg::{Reg, hcr};
@@ -24,6 +24,8 @@ pub struct Context {
     pub(super) stage2: Option<Stage2>,
     pub(super) vmid: u16,
     pub(super) asid: u16,
+    /// Where pointers have their authentication code: by half (lower, upper), for instructions and data.
+    code_fields: [[u64; 2]; 2],
 }
 
 impl Default for Context {
@@ -32,7 +34,7 @@ impl Default for Context {
         let regs = Stage1Regs::default();
         let stage1 = Stage1::from_regs(&features, Regime::El10, &regs);
         let key = Key { regime: Regime::El10, privileged: true, pan: false, regs, s2: Stage2Regs::default() };
-        Self { key, stage1, stage2: None, vmid: 0, asid: 0 }
+        Self { key, stage1, stage2: None, vmid: 0, asid: 0, code_fields: [[0; 2]; 2] }
     }
 }
 
@@ -48,6 +50,10 @@ impl Context {
     pub(super) const fn pan(&self) -> bool {
         self.key.pan
     }
+    /// The bits of a pointer to the lower or upper half that hold its authentication code (FEAT_PAuth).
+    pub(crate) const fn code_field(&self, upper: bool, data: bool) -> u64 {
+        self.code_fields[upper as usize][data as usize]
+    }
     /// The same tables, seen by EL0.
     pub(super) fn unprivileged(mut self) -> Self {
         self.key.privileged = false;
@@ -60,8 +66,19 @@ impl Context {
     fn decode(features: &Features, key: Key, with_stage2: bool) -> Self {
         let stage1 = Stage1::from_regs(features, key.regime, &key.regs);
         let stage2 = with_stage2.then(|| Stage2::from_regs(features, &key.s2));
-        Self { key, stage1, stage2, vmid: stage2.map_or(0, |s| s.vmid), asid: stage1.asid }
+        let code_fields = [0, 1 << 55].map(|half| {
+            let half = stage1.half(half);
+            [false, true].map(|data| code_field(half, features, data))
+        });
+        Self { key, stage1, stage2, vmid: stage2.map_or(0, |s| s.vmid), asid: stage1.asid, code_fields }
     }
+}
+
+/// The bits of a pointer that are neither address nor tag nor bit 55, which says what half it is of.
+fn code_field(half: &Half, features: &Features, data: bool) -> u64 {
+    let tagged = half.tbi && (data || !half.tbid);
+    let bottom = half.address_bits(features);
+    u64::MAX << bottom & !(1 << 55) & if tagged { u64::MAX >> 8 } else { u64::MAX }
 }
 
 /// The bits of HCR_EL2 that translation looks at.

@@ -9,10 +9,13 @@
 //! hypervisor exchanges two boxes. A bank has a few entries of its own for unprivileged accesses (LDTR, STTR): a kernel
 //! copies from and to its users with nothing else.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::asm;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use emu_mmu::TlbiScope;
 
+use super::Fetched;
 use super::context::{Context, Key};
 
 /// Entries in a bank.
@@ -56,6 +59,8 @@ pub struct FetchEntry {
     pub page: u64,
     /// Its memory.
     pub host: HostPage,
+    /// It is a guarded page (FEAT_BTI).
+    pub guarded: bool,
 }
 
 /// The host address of a page of guest RAM. Guest RAM is never unmapped, so the address stays good.
@@ -177,32 +182,24 @@ pub struct HostPtr(*mut u8);
 
 macro_rules! word {
     ($load:ident, $store:ident, $ty:ty, $atomic:ty) => {
-        /// Loads a little-endian value; atomic if aligned.
+        /// Loads a little-endian value; atomic if aligned, or as FEAT_LSE2 asks ([`super::wide`]).
         #[inline(always)]
         pub fn $load(self) -> $ty {
             if self.0 as usize % size_of::<$ty>() == 0 {
                 // SAFETY: points to guest RAM that holds the whole value, aligned; guest RAM is accessed by atomics.
                 <$ty>::from_le(unsafe { <$atomic>::from_ptr(self.0.cast()) }.load(Relaxed))
             } else {
-                let mut bytes = [0; size_of::<$ty>()];
-                for (i, b) in bytes.iter_mut().enumerate() {
-                    // SAFETY: inside the value, which is inside guest RAM.
-                    *b = unsafe { AtomicU8::from_ptr(self.0.add(i)) }.load(Relaxed);
-                }
-                <$ty>::from_le_bytes(bytes)
+                self.unaligned_load(size_of::<$ty>()) as $ty
             }
         }
-        /// Stores a little-endian value; atomic if aligned.
+        /// Stores a little-endian value; atomic if aligned, or as FEAT_LSE2 asks.
         #[inline(always)]
         pub fn $store(self, value: $ty) {
             if self.0 as usize % size_of::<$ty>() == 0 {
                 // SAFETY: points to guest RAM that holds the whole value, aligned; guest RAM is accessed by atomics.
                 unsafe { <$atomic>::from_ptr(self.0.cast()) }.store(value.to_le(), Relaxed);
             } else {
-                for (i, b) in value.to_le_bytes().into_iter().enumerate() {
-                    // SAFETY: inside the value, which is inside guest RAM.
-                    unsafe { AtomicU8::from_ptr(self.0.add(i)) }.store(b, Relaxed);
-                }
+                self.unaligned_store(size_of::<$ty>(), value as u64);
             }
         }
     };
@@ -218,6 +215,60 @@ impl HostPtr {
     /// The address, for atomic operations on it.
     pub(super) fn raw(self) -> *mut u8 {
         self.0
+    }
+
+    /// Loads `bytes` (2, 4 or 8), zero-extended: one access of the host, which atomics of Rust cannot make unaligned.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn unaligned_load(self, bytes: usize) -> u64 {
+        let value: u64;
+        // SAFETY: the value is inside guest RAM and is only read; writing 32 bits of a register clears the rest.
+        unsafe {
+            match bytes {
+                2 => {
+                    asm!("movzx {:e}, word ptr [{}]", out(reg) value, in(reg) self.0, options(nostack, preserves_flags, readonly))
+                }
+                4 => {
+                    asm!("mov {:e}, dword ptr [{}]", out(reg) value, in(reg) self.0, options(nostack, preserves_flags, readonly))
+                }
+                _ => {
+                    asm!("mov {}, qword ptr [{}]", out(reg) value, in(reg) self.0, options(nostack, preserves_flags, readonly))
+                }
+            }
+        }
+        value
+    }
+
+    /// Stores the low `bytes` (2, 4 or 8).
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn unaligned_store(self, bytes: usize, value: u64) {
+        // SAFETY: the value is inside guest RAM.
+        unsafe {
+            match bytes {
+                2 => {
+                    asm!("mov word ptr [{}], {:x}", in(reg) self.0, in(reg) value, options(nostack, preserves_flags))
+                }
+                4 => {
+                    asm!("mov dword ptr [{}], {:e}", in(reg) self.0, in(reg) value, options(nostack, preserves_flags))
+                }
+                _ => {
+                    asm!("mov qword ptr [{}], {}", in(reg) self.0, in(reg) value, options(nostack, preserves_flags))
+                }
+            }
+        }
+    }
+
+    /// Loads `bytes`, zero-extended, one by one.
+    #[cfg(not(target_arch = "x86_64"))]
+    fn unaligned_load(self, bytes: usize) -> u64 {
+        (0..bytes).fold(0, |value, i| value | u64::from(self.offset(i as i64).load_u8()) << (8 * i))
+    }
+
+    /// Stores the low `bytes`, one by one.
+    #[cfg(not(target_arch = "x86_64"))]
+    fn unaligned_store(self, bytes: usize, value: u64) {
+        (0..bytes).for_each(|i| self.offset(i as i64).store_u8((value >> (8 * i)) as u8));
     }
 
     word!(load_u16, store_u16, u16, AtomicU16);
@@ -242,6 +293,43 @@ impl HostPtr {
         // SAFETY: callers use this for accesses of 16 bytes, all inside guest RAM.
         Self(unsafe { self.0.add(8) })
     }
+    /// The byte `n` further on.
+    pub(super) fn offset(self, n: i64) -> Self {
+        Self(self.0.wrapping_offset(n as isize))
+    }
+
+    /// Stores `n` times the byte `value`; all of them are in guest RAM.
+    pub(super) fn fill(self, value: u8, n: u64) {
+        let words = n & !7;
+        let pattern = u64::from_ne_bytes([value; 8]);
+        for at in (0..words).step_by(8) {
+            self.offset(at.cast_signed()).store_u64(pattern);
+        }
+        for at in words..n {
+            self.offset(at.cast_signed()).store_u8(value);
+        }
+    }
+
+    /// Copies `n` bytes from `source`, from the lowest to the highest if `forward`; all of them are in guest RAM.
+    pub(super) fn copy_from(self, source: Self, n: u64, forward: bool) {
+        let words = n & !7;
+        let word = |at: u64| {
+            let at = at.cast_signed();
+            self.offset(at).store_u64(source.offset(at).load_u64());
+        };
+        let byte = |at: u64| {
+            let at = at.cast_signed();
+            self.offset(at).store_u8(source.offset(at).load_u8());
+        };
+        if forward {
+            (0..words).step_by(8).for_each(word);
+            (words..n).for_each(byte);
+        } else {
+            (words..n).rev().for_each(byte);
+            (0..words / 8).rev().for_each(|i| word(8 * i));
+        }
+    }
+
     /// Loads `N` bytes, 1 to 8, zero-extended.
     #[inline(always)]
     pub fn load<const N: u64>(self) -> u64 {
@@ -388,11 +476,12 @@ impl FastTlb {
     }
 
     /// Keeps an instruction page.
-    pub(super) fn fill_fetch(&mut self, va: u64, page: u64, host: HostPage, block_bits: u8) {
+    pub(super) fn fill_fetch(&mut self, va: u64, fetched: Fetched, block_bits: u8) {
+        let Fetched { page, host, guarded } = fetched;
         let n = code_page(va);
         self.current.code_pages[n / 64] |= 1 << (n % 64);
         self.current.fetch[(va >> 12) as usize % FETCH_ENTRIES] =
-            Some(FetchEntry { va: va & PAGE_MASK, page, host });
+            Some(FetchEntry { va: va & PAGE_MASK, page, host, guarded });
         self.note_block(va, block_bits);
     }
 
@@ -417,6 +506,12 @@ impl FastTlb {
         };
         std::mem::swap(&mut self.current, &mut next);
         self.others.push(next);
+    }
+
+    /// See [`Context::code_field`]; of the current context.
+    #[inline]
+    pub(crate) fn code_field(&self, upper: bool, data: bool) -> u64 {
+        self.current.context.as_ref().map_or(0, |c| c.code_field(upper, data))
     }
 
     /// The context of the current bank.

@@ -34,7 +34,7 @@ pub fn maintenance(cpu: &mut Cpu, insn: SysInsn, val: u64) -> Result<(), Excepti
         SysInsn::Dc(op) => data_cache(cpu, op, val),
         // Translated code follows every write (see `shared::CodeMap`): only the address is checked.
         SysInsn::Ic(IcOp::Ivau) => check_address(cpu, val, Access::CacheClean),
-        SysInsn::Ic(_) => Ok(()),
+        SysInsn::Ic(_) | SysInsn::Predict => Ok(()),
     }
 }
 

@@ -16,8 +16,10 @@ pub mod context;
 pub mod fast;
 pub mod maintenance;
 mod model_features;
+pub mod mops;
 pub mod shared;
 mod translate;
+pub mod wide;
 
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};

@@ -14,6 +14,7 @@ use super::shared::{Request as PeerRequest, Shared};
 use super::{Exclusive, Mem};
 use crate::cpu::Cpu;
 use crate::exception::{Abort, Exception};
+use crate::features::Feat;
 
 /// DFSC of a synchronous external abort, not on a walk.
 pub(super) const EXTERNAL_ABORT: u8 = 0x10;
@@ -227,12 +228,14 @@ pub struct Fetched {
     pub page: u64,
     /// Its memory.
     pub host: HostPage,
+    /// It is a guarded page, and the CPU has FEAT_BTI.
+    pub guarded: bool,
 }
 
 /// Translates the address of an instruction.
 pub fn fetch(cpu: &mut Cpu, pc: u64) -> Result<Fetched, Exception> {
     if let Some(e) = cpu.mem.fast.fetch(pc) {
-        return Ok(Fetched { page: e.page, host: e.host });
+        return Ok(Fetched { page: e.page, host: e.host, guarded: e.guarded });
     }
     let context = cpu.mem.fast.context();
     let request = Request { privileged: context.privileged(), ..Request::execute(pc) };
@@ -243,8 +246,9 @@ pub fn fetch(cpu: &mut Cpu, pc: u64) -> Result<Fetched, Exception> {
     let t = result.map_err(|f| Exception::Fetch(abort_of(&f, false)))?;
     match cpu.mem.target(Pa(t.pa.0 & !0xfff)) {
         Some(Target::Ram(p, _) | Target::Rom(p, _)) => {
-            let fetched = Fetched { page: t.pa.page_number(), host: HostPage::new(p) };
-            cpu.mem.fast.fill_fetch(pc, fetched.page, fetched.host, t.s1_bits);
+            let guarded = t.guarded && cpu.features.has(Feat::Bti);
+            let fetched = Fetched { page: t.pa.page_number(), host: HostPage::new(p), guarded };
+            cpu.mem.fast.fill_fetch(pc, fetched, t.s1_bits);
             Ok(fetched)
         }
         // Instructions cannot be fetched from registers, nor from where nothing is.

@@ -50,11 +50,12 @@ pub const FIELDS: &[Field] = &[
     field(ID_AA64PFR0_EL1, 24, "GIC", &[(1, F::Base)]),
     field(ID_AA64PFR0_EL1, 28, "RAS", &[(1, F::Ras)]),
     field(ID_AA64PFR0_EL1, 48, "DIT", &[(1, F::Dit)]),
-    field(ID_AA64PFR0_EL1, 56, "CSV2", &[(2, F::Csv2)]),
+    field(ID_AA64PFR0_EL1, 56, "CSV2", &[(3, F::Csv2)]),
     field(ID_AA64PFR1_EL1, 0, "BT", &[(1, F::Bti)]),
     field(ID_AA64PFR1_EL1, 4, "SSBS", &[(1, F::Ssbs), (2, F::Ssbs2)]),
     // Debug: v8, with VHE, v8.2.
     field(ID_AA64DFR0_EL1, 0, "DebugVer", &[(6, F::Base), (7, F::Vhe), (8, F::Ras)]),
+    field(ID_AA64DFR0_EL1, 8, "PMUVer", &[(1, F::Pmuv3), (4, F::Pmuv3p1), (5, F::Pmuv3p4), (6, F::Pmuv3p5)]),
     field(ID_AA64ISAR0_EL1, 4, "AES", &[(1, F::Aes), (2, F::Pmull)]),
     field(ID_AA64ISAR0_EL1, 8, "SHA1", &[(1, F::Sha1)]),
     field(ID_AA64ISAR0_EL1, 12, "SHA2", &[(1, F::Sha256), (2, F::Sha512)]),
@@ -70,19 +71,27 @@ pub const FIELDS: &[Field] = &[
     field(ID_AA64ISAR0_EL1, 56, "TLB", &[(1, F::TlbiOs), (2, F::TlbiRange)]),
     field(ID_AA64ISAR0_EL1, 60, "RNDR", &[(1, F::Rng)]),
     field(ID_AA64ISAR1_EL1, 0, "DPB", &[(1, F::Dpb), (2, F::Dpb2)]),
+    // 5: FEAT_FPACCOMBINE.
+    field(ID_AA64ISAR1_EL1, 4, "APA", &[(5, F::PAuthQarma5)]),
+    field(ID_AA64ISAR1_EL1, 8, "API", &[(5, F::PAuthImpdef)]),
+    field(ID_AA64ISAR1_EL1, 24, "GPA", &[(1, F::PAuthQarma5)]),
+    field(ID_AA64ISAR1_EL1, 28, "GPI", &[(1, F::PAuthImpdef)]),
     field(ID_AA64ISAR1_EL1, 12, "JSCVT", &[(1, F::Jscvt)]),
     field(ID_AA64ISAR1_EL1, 16, "FCMA", &[(1, F::Fcma)]),
     field(ID_AA64ISAR1_EL1, 20, "LRCPC", &[(1, F::Lrcpc), (2, F::Lrcpc2)]),
     field(ID_AA64ISAR1_EL1, 32, "FRINTTS", &[(1, F::FrintTs)]),
     field(ID_AA64ISAR1_EL1, 36, "SB", &[(1, F::Sb)]),
+    field(ID_AA64ISAR1_EL1, 40, "SPECRES", &[(1, F::Specres), (2, F::Specres2)]),
     field(ID_AA64ISAR1_EL1, 44, "BF16", &[(1, F::Bf16)]),
+    field(ID_AA64ISAR1_EL1, 48, "DGH", &[(1, F::Dgh)]),
     field(ID_AA64ISAR1_EL1, 52, "I8MM", &[(1, F::I8mm)]),
+    field(ID_AA64ISAR1_EL1, 56, "XS", &[(1, F::Xs)]),
     field(ID_AA64ISAR2_EL1, 0, "WFxT", &[(2, F::Wfxt)]),
     field(ID_AA64ISAR2_EL1, 16, "MOPS", &[(1, F::Mops)]),
     // 16-bit ASIDs.
     field(ID_AA64MMFR0_EL1, 4, "ASIDBits", &[(2, F::Base)]),
     field(ID_AA64MMFR0_EL1, 56, "FGT", &[(1, F::Fgt)]),
-    field(ID_AA64MMFR0_EL1, 60, "ECV", &[(1, F::Ecv)]),
+    field(ID_AA64MMFR0_EL1, 60, "ECV", &[(1, F::Ecv), (2, F::EcvPoff)]),
     field(ID_AA64MMFR1_EL1, 0, "HAFDBS", &[(2, F::Hafdbs)]),
     field(ID_AA64MMFR1_EL1, 4, "VMIDBits", &[(2, F::Vmid16)]),
     field(ID_AA64MMFR1_EL1, 8, "VH", &[(1, F::Vhe)]),
@@ -91,6 +100,7 @@ pub const FIELDS: &[Field] = &[
     field(ID_AA64MMFR1_EL1, 20, "PAN", &[(1, F::Pan), (2, F::Pan2), (3, F::Pan3)]),
     field(ID_AA64MMFR1_EL1, 28, "XNX", &[(1, F::Xnx)]),
     field(ID_AA64MMFR1_EL1, 40, "HCX", &[(1, F::Hcx)]),
+    field(ID_AA64MMFR1_EL1, 52, "TIDCP1", &[(1, F::Tidcp1)]),
     field(ID_AA64MMFR2_EL1, 0, "CnP", &[(1, F::Ttcnp)]),
     field(ID_AA64MMFR2_EL1, 4, "UAO", &[(1, F::Uao)]),
     field(ID_AA64MMFR2_EL1, 16, "VARange", &[(1, F::Lva)]),
@@ -205,9 +215,9 @@ mod tests {
     #[test]
     fn cortex_a72() {
         let id = ids(&Model::cortex_a72());
-        // Hardware differs where this program does: AArch32 at every level, PMUVer, BigEnd and SNSMem.
+        // Hardware differs where this program does: AArch32 at every level, BigEnd and SNSMem.
         assert_eq!(id(ID_AA64PFR0_EL1), 0x0100_0111);
-        assert_eq!(id(ID_AA64DFR0_EL1), 0x1030_5006);
+        assert_eq!(id(ID_AA64DFR0_EL1), 0x1030_5106);
         assert_eq!(id(ID_AA64ISAR0_EL1), 0x0001_1120);
         assert_eq!(id(ID_AA64MMFR0_EL1), 0x0000_0024, "44 bits, 16-bit ASIDs, 4K and 64K granules");
         assert_eq!(id(ID_AA64MMFR1_EL1), 0);

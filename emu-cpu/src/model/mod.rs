@@ -49,6 +49,8 @@ pub struct Model {
     pub watchpoints: u8,
     /// L1 data, L1 instruction, L2 (unified) cache; lines of 64 bytes.
     pub caches: [CacheLevel; 3],
+    /// PMCR_EL0.IDCODE.
+    pub pmu_idcode: u8,
     /// Fields of ID registers that describe the implementation rather than a feature: register, lowest bit, value.
     pub id_extra: &'static [(Id, u32, u8)],
 }
@@ -87,6 +89,7 @@ impl Model {
                 CacheLevel { sets: 256, ways: 3 },
                 CacheLevel { sets: 1024, ways: 16 },
             ],
+            pmu_idcode: 0x02,
             id_extra: &[],
         }
     }
@@ -110,6 +113,7 @@ impl Model {
                 CacheLevel { sets: 256, ways: 4 },
                 CacheLevel { sets: 2048, ways: 8 },
             ],
+            pmu_idcode: 0x0c,
             id_extra: &[SPECULATION_CSV2, SPECULATION_CSV3],
         }
     }
@@ -121,7 +125,7 @@ impl Model {
             name: "max",
             midr: 0x000f_0510,
             revidr: 0,
-            features: MAX,
+            features: if crate::mem::wide::host_is_atomic() { MAX } else { MAX.without(Feat::Lse2) },
             pa_bits: 52,
             granules: Granules { k4: true, k16: true, k64: true },
             tick_ns: 1,
@@ -133,8 +137,19 @@ impl Model {
                 CacheLevel { sets: 256, ways: 4 },
                 CacheLevel { sets: 2048, ways: 8 },
             ],
+            pmu_idcode: 0,
             id_extra: &[SPECULATION_CSV3],
         }
+    }
+
+    /// The model with the architected algorithm of pointer authentication in place of the fast one, if it has any.
+    #[must_use]
+    pub fn with_qarma5(mut self) -> Self {
+        if self.features.has(Feat::PAuth) {
+            let algorithm = FeatureSet::of(&[Feat::PAuthQarma5]);
+            self.features = self.features.without(Feat::PAuthImpdef).union(algorithm);
+        }
+        self
     }
 
     /// CNTFRQ_EL0 in Hz.
@@ -170,6 +185,7 @@ const V8_0: FeatureSet = FeatureSet::of(&[
     Feat::Sha1,
     Feat::Sha256,
     Feat::Crc32,
+    Feat::Pmuv3,
 ]);
 
 const NEOVERSE_N1: FeatureSet = V8_0.union(FeatureSet::of(&[
@@ -192,6 +208,7 @@ const NEOVERSE_N1: FeatureSet = V8_0.union(FeatureSet::of(&[
     Feat::Ras,
     Feat::Ssbs,
     Feat::Ssbs2,
+    Feat::Pmuv3p1,
 ]));
 
 const MAX: FeatureSet = NEOVERSE_N1.union(FeatureSet::of(&[
@@ -226,4 +243,21 @@ const MAX: FeatureSet = NEOVERSE_N1.union(FeatureSet::of(&[
     Feat::Lpa2,
     Feat::Csv2,
     Feat::Bbm,
+    Feat::Pmuv3p4,
+    Feat::Pmuv3p5,
+    Feat::Bti,
+    Feat::Dgh,
+    Feat::Rng,
+    Feat::PAuth,
+    Feat::PAuthImpdef,
+    Feat::Lse2,
+    Feat::Hcx,
+    Feat::Mops,
+    Feat::Fgt,
+    Feat::Ecv,
+    Feat::EcvPoff,
+    Feat::Xs,
+    Feat::Specres,
+    Feat::Specres2,
+    Feat::Tidcp1,
 ]));

@@ -1,7 +1,8 @@
 //! MRS, MSR and SYS: an encoding is looked up, the access is checked, then it is done.
 
 use super::row::{Cell, Row};
-use super::table::{Entry, find, rows};
+use super::table::{Entry, find, rows, trap_bits};
+use super::trap::Trap;
 use super::{Reg, hcr, sctlr, trap};
 use crate::cpu::Cpu;
 use crate::exception::Exception;
@@ -17,6 +18,7 @@ impl Cpu {
     pub fn mrs(&mut self, enc: SysEnc, rt: u8) -> Result<u64, Exception> {
         match self.checked(enc, rt, true)? {
             Cell::Slot { reg, .. } => Ok(self.sp_or_slot(reg)),
+            Cell::TrapBits(reg) => Ok(self.sys[reg]),
             Cell::Id(place) => Ok(self.ids.get(place)),
             Cell::Value(v) => Ok(v),
             Cell::Fn { read, .. } => Ok(read(self)),
@@ -114,6 +116,7 @@ impl Cpu {
         }
         match row.cell {
             Cell::Slot { reg, .. } => Some(self.sp_or_slot(reg)),
+            Cell::TrapBits(reg) => Some(self.sys[reg]),
             Cell::Id(place) => Some(self.ids.get(place)),
             Cell::Value(v) => Some(v),
             Cell::Fn { read, .. } => Some(read(self)),
@@ -128,7 +131,9 @@ impl Cpu {
         let entry = find(enc).filter(|e| self.has(e.row) && !e.row.only_e2h)?;
         let needs_sp_sel = matches!(entry.row.traps, [trap::Trap::NeedsSpSel]);
         let same = entry.host.is_none() || el == 1;
-        let free = entry.row.perm[usize::from(el.min(2))].allows(true)
+        let fine = entry.row.fine.is_some() && el != 2 && self.features.has(Feat::Fgt);
+        let free = !fine
+            && entry.row.perm[usize::from(el.min(2))].allows(true)
             && (entry.row.traps.is_empty() || needs_sp_sel);
         match entry.row.cell {
             Cell::Slot { reg, .. } if same && free => {
@@ -149,6 +154,10 @@ impl Cpu {
         self.sys[Reg::CNTFRQ_EL0] = self.model.frequency();
         self.sys[Reg::VPIDR_EL2] = u64::from(self.model.midr);
         self.sys[Reg::VMPIDR_EL2] = self.mpidr;
+        if self.features.has(Feat::Pmuv3) {
+            // HPMN: all counters are EL1's.
+            self.sys[Reg::MDCR_EL2] = crate::pmu::EVENT_COUNTERS as u64;
+        }
         // The OS lock is set after a cold reset.
         self.sys[Reg::OSLAR_EL1] = 1;
     }
@@ -160,12 +169,13 @@ impl Cpu {
     }
 
     fn entry_of(&self, enc: SysEnc, rt: u8, read: bool) -> Result<Entry, Exception> {
-        // HCR_EL2.TIDCP traps the implementation defined encodings, allocated or not. (At EL0 they are UNDEFINED.)
-        if self.hcr & hcr::TIDCP != 0 && self.pstate.el == 1 {
-            let (op0, _, crn, _, _) = enc.parts();
-            if matches!(op0, 1 | 3) && matches!(crn, 11 | 15) {
+        // The implementation defined encodings, allocated or not, are trapped by HCR_EL2.TIDCP at EL1, and by
+        // SCTLR_ELx.TIDCP (FEAT_TIDCP1) at EL0, where they are UNDEFINED else.
+        if let (1 | 3, _, 11 | 15, _, _) = enc.parts() {
+            if self.hcr & hcr::TIDCP != 0 && self.pstate.el == 1 {
                 return Err(trap::trap(2, enc, rt, read));
             }
+            Trap::El0Forbids(sctlr::TIDCP).check(self, enc, rt, read)?;
         }
         find(enc).filter(|e| self.has(e.row)).ok_or(UNDEFINED)
     }
@@ -195,7 +205,11 @@ impl Cpu {
             let reported = self.pstate.el == 0 && row.id_space && read && self.features.has(Feat::Idst);
             return Err(if reported { trap::trap(1, enc, rt, read) } else { UNDEFINED });
         }
-        row.traps.iter().try_for_each(|t| t.check(self, enc, rt, read))
+        row.traps.iter().try_for_each(|t| t.check(self, enc, rt, read))?;
+        match row.fine {
+            Some(fine) if fine.traps(self, enc, read) => Err(trap::trap(2, enc, rt, read)),
+            _ => Ok(()),
+        }
     }
 
     fn gic_access(&self, reg: GicReg, enc: SysEnc, rt: u8, read: bool) -> Result<gic::Env, Exception> {
@@ -207,14 +221,20 @@ impl Cpu {
         }
     }
 
+    /// Those of a register's bits whose features the CPU has.
+    fn bits_of_features(&self, bits: &[(Feat, u64)]) -> u64 {
+        let has = bits.iter().filter(|(feat, _)| self.features.has(*feat));
+        has.fold(0, |all, (_, mask)| all | mask)
+    }
+
     /// Writes what is behind a row.
     fn put(&mut self, row: &Row, val: u64) {
         match row.cell {
             Cell::Slot { reg, bits, ones } => {
-                let has = bits.iter().filter(|(feat, _)| self.features.has(*feat));
-                let writable = has.fold(0, |all, (_, mask)| all | mask);
+                let writable = self.bits_of_features(bits);
                 self.set_sp(reg, val & writable | ones & !writable);
             }
+            Cell::TrapBits(reg) => self.sys[reg] = val & self.bits_of_features(trap_bits(reg)),
             Cell::Fn { write, .. } => write(self, val),
             Cell::Id(_) | Cell::Value(_) | Cell::Gic(_) | Cell::Insn(_) => {}
         }

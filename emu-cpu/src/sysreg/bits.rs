@@ -53,6 +53,15 @@ pub mod hcr {
     pub const TTLBOS: u64 = 1 << 55;
 }
 
+/// HCRX_EL2.
+#[allow(missing_docs, reason = "the architecture's names")]
+pub mod hcrx {
+    pub const FNXS: u64 = 1 << 3;
+    pub const FGTNXS: u64 = 1 << 4;
+    pub const MCE2: u64 = 1 << 10;
+    pub const MSCEN: u64 = 1 << 11;
+}
+
 /// SCTLR_EL1 and SCTLR_EL2.
 #[allow(missing_docs, reason = "the architecture's names")]
 pub mod sctlr {
@@ -63,6 +72,7 @@ pub mod sctlr {
     pub const SA0: u64 = 1 << 4;
     pub const NAA: u64 = 1 << 6;
     pub const UMA: u64 = 1 << 9;
+    pub const ENRCTX: u64 = 1 << 10;
     pub const EOS: u64 = 1 << 11;
     pub const I: u64 = 1 << 12;
     pub const DZE: u64 = 1 << 14;
@@ -77,10 +87,25 @@ pub mod sctlr {
     pub const E0E: u64 = 1 << 24;
     pub const EE: u64 = 1 << 25;
     pub const UCI: u64 = 1 << 26;
+    pub const MSCEN: u64 = 1 << 33;
+    pub const ENDB: u64 = 1 << 13;
+    pub const ENDA: u64 = 1 << 27;
+    pub const ENIB: u64 = 1 << 30;
+    pub const ENIA: u64 = 1 << 31;
     pub const NTLSMD: u64 = 1 << 28;
     pub const LSMAOE: u64 = 1 << 29;
+    pub const BT0: u64 = 1 << 35;
+    /// BT in SCTLR_EL2 without E2H.
+    pub const BT1: u64 = 1 << 36;
     pub const DSSBS: u64 = 1 << 44;
     pub const EPAN: u64 = 1 << 57;
+    pub const TIDCP: u64 = 1 << 63;
+
+    /// The one of BT0 and BT1 that is about code at EL`el`.
+    #[must_use]
+    pub const fn bt(el: u8) -> u64 {
+        if el == 0 { BT0 } else { BT1 }
+    }
 }
 
 /// CPTR_EL2 in both layouts, and CPACR_EL1.
@@ -104,4 +129,8 @@ pub mod mdcr {
     pub const TDA: u64 = 1 << 9;
     pub const TDOSA: u64 = 1 << 10;
     pub const TDRA: u64 = 1 << 11;
+    pub const HPMD: u64 = 1 << 17;
+    pub const HCCD: u64 = 1 << 23;
+    pub const HLP: u64 = 1 << 26;
+    pub const TDCC: u64 = 1 << 27;
 }

@@ -109,4 +109,6 @@ pub enum SysInsn {
     Dc(DcOp),
     /// Instruction cache maintenance.
     Ic(IcOp),
+    /// CFP, DVP, COSP, CPP: prediction restriction.
+    Predict,
 }

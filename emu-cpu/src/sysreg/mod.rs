@@ -6,6 +6,7 @@
 
 mod access;
 mod bits;
+mod fine;
 mod insn;
 mod row;
 mod special;
@@ -16,13 +17,17 @@ mod table_debug;
 mod table_id;
 mod table_impdef;
 mod table_insn;
+mod table_pmu;
 mod table_pstate;
 mod table_timer;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_traps;
 mod trap;
 
-pub use bits::{cptr, hcr, mdcr, sctlr};
+pub use bits::{cptr, hcr, hcrx, mdcr, sctlr};
+pub use fine::{Fine, Group};
 pub use insn::{AtOp, DcOp, IcOp, Reach, SysInsn, TlbiOp};
 pub use row::{Cell, Perm, ReadFn, Row, WriteFn};
 pub use state::{Reg, SysState};

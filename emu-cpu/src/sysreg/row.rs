@@ -1,5 +1,6 @@
 //! The form of a row of the table, and the small language that rows are written in.
 
+use super::fine::Fine;
 use super::insn::SysInsn;
 use super::state::Reg;
 use super::trap::Trap;
@@ -47,6 +48,8 @@ pub enum Cell {
         /// RES1.
         ones: u64,
     },
+    /// A register of fine-grained traps: stored, its writable bits follow from the whole table.
+    TrapBits(Reg),
     /// An ID register of the model, by its place (see [`crate::model::IdRegs::get`]).
     Id(u8),
     /// Always this value; writes are ignored.
@@ -77,6 +80,8 @@ pub struct Row {
     pub perm: [Perm; 3],
     /// What traps an access, in order.
     pub traps: &'static [Trap],
+    /// The fine-grained trap, which comes after the others; the whole table says it ([`super::fine`]).
+    pub fine: Option<Fine>,
     /// What it is.
     pub cell: Cell,
     /// A write changes what translation, the CPU's mode or the choice of interrupts depends on.
@@ -112,6 +117,7 @@ pub(super) const fn reg(name: &'static str, op0: u32, op1: u32, crn: u32, crm: u
         feat: Feat::Base,
         perm: [Perm::NO; 3],
         traps: &[],
+        fine: None,
         cell: Cell::Value(0),
         context: false,
         reset: 0,
@@ -154,6 +160,10 @@ impl Row {
     }
     pub(super) const fn slot_res1(mut self, reg: Reg, bits: &'static [(Feat, u64)], ones: u64) -> Self {
         self.cell = Cell::Slot { reg, bits, ones };
+        self
+    }
+    pub(super) const fn trap_bits(mut self, reg: Reg) -> Self {
+        self.cell = Cell::TrapBits(reg);
         self
     }
     pub(super) const fn value(mut self, v: u64) -> Self {

@@ -1,7 +1,7 @@
 //! Functions behind registers that are more than storage.
 
 use super::state::Reg;
-use super::{cptr, hcr, sctlr, trap};
+use super::{cptr, hcr, mdcr, sctlr, trap};
 use crate::cpu::Cpu;
 use crate::features::Feat;
 
@@ -100,4 +100,18 @@ pub(super) fn write_oslar(cpu: &mut Cpu, v: u64) {
 /// OSLSR_EL1: OSLM = 0b10 (bits 3 and 0), the OS lock is implemented; OSLK is bit 1.
 pub(super) fn read_oslsr(cpu: &mut Cpu) -> u64 {
     8 | (cpu.sys[Reg::OSLAR_EL1] & 1) << 1
+}
+
+/// MDCR_EL2, by what each bit belongs to. HPMN is bits 4:0.
+pub(super) fn write_mdcr(cpu: &mut Cpu, v: u64) {
+    const BITS: &[(Feat, u64)] = &[
+        (Feat::Base, mdcr::TDE | mdcr::TDA | mdcr::TDOSA | mdcr::TDRA),
+        (Feat::Fgt, mdcr::TDCC),
+        (Feat::Pmuv3, mdcr::TPM | mdcr::TPMCR | mdcr::HPME | 31),
+        (Feat::Pmuv3p1, mdcr::HPMD),
+        (Feat::Pmuv3p5, mdcr::HCCD | mdcr::HLP),
+    ];
+    let has = BITS.iter().filter(|(feat, _)| cpu.features.has(*feat));
+    let writable = has.fold(0, |all, (_, mask)| all | mask);
+    crate::pmu::registers::write_mdcr(cpu, v, writable);
 }

@@ -2,10 +2,13 @@
 
 use std::sync::OnceLock;
 
+use super::fine;
 use super::row::{Cell, Perm, Row, reg};
+use super::state::Reg;
 use super::table_control::{MOVED, Moved};
 use super::{
-    table_control, table_debug, table_id, table_impdef, table_insn, table_pstate, table_timer, trap::Trap,
+    table_control, table_debug, table_id, table_impdef, table_insn, table_pmu, table_pstate, table_timer,
+    trap::Trap,
 };
 use crate::features::Feat;
 use crate::gic;
@@ -22,8 +25,17 @@ const WRITTEN: &[&[Row]] = &[
     table_timer::HYP_PHYSICAL,
     table_timer::HYP_VIRTUAL,
     table_debug::ROWS,
+    table_pmu::ROWS,
+    table_pmu::COUNTERS[0],
+    table_pmu::COUNTERS[1],
+    table_pmu::COUNTERS[2],
+    table_pmu::COUNTERS[3],
+    table_pmu::COUNTERS[4],
+    table_pmu::COUNTERS[5],
     table_impdef::ROWS,
     table_insn::ROWS,
+    table_insn::TLBI,
+    table_insn::TLBI_NXS,
 ];
 
 /// What an encoding stands for.
@@ -39,6 +51,14 @@ struct Table {
     rows: Vec<Row>,
     /// Index into `rows` of each of the 65536 encodings, and of what it means in a host; `NONE` if there is none.
     index: Vec<(u16, u16)>,
+    /// The writable bits of the registers of fine-grained traps.
+    trap_bits: [Vec<(Feat, u64)>; 5],
+}
+
+/// The writable bits of a register of fine-grained traps.
+pub(super) fn trap_bits(register: Reg) -> &'static [(Feat, u64)] {
+    let place = fine::TRAP_REGISTERS.iter().position(|r| *r == register);
+    place.map_or(&[], |i| &table().trap_bits[i])
 }
 
 const NONE: u16 = u16::MAX;
@@ -54,7 +74,7 @@ fn gic_row(r: &gic::Row) -> Row {
 fn moved_row(m: &Moved, rows: &[Row]) -> Option<Row> {
     let original = rows.iter().find(|r| r.enc == m.el1)?;
     let traps: &[Trap] = &[];
-    let row = Row { name: m.name, enc: m.el12, traps, only_e2h: true, nv2: None, ..*original };
+    let row = Row { name: m.name, enc: m.el12, traps, fine: None, only_e2h: true, nv2: None, ..*original };
     Some(
         Row { feat: if original.feat == Feat::Base { Feat::Vhe } else { original.feat }, ..row }
             .el2(Perm::RW),
@@ -66,6 +86,9 @@ fn table() -> &'static Table {
     TABLE.get_or_init(|| {
         let mut rows: Vec<Row> = WRITTEN.concat();
         rows.extend(gic::TABLE.iter().map(gic_row));
+        for row in &mut rows {
+            row.fine = fine::of(row.name.trim_end_matches("NXS"));
+        }
         let moved: Vec<Row> = MOVED.iter().filter_map(|m| moved_row(m, &rows)).collect();
         rows.extend(moved);
         let mut index = vec![(NONE, NONE); 1 << 16];
@@ -75,7 +98,8 @@ fn table() -> &'static Table {
         for m in MOVED {
             index[usize::from(m.el1.0)].1 = index[usize::from(m.el2.0)].0;
         }
-        Table { rows, index }
+        let trap_bits = fine::TRAP_REGISTERS.map(|register| fine::bits_of(register, &rows));
+        Table { rows, index, trap_bits }
     })
 }
 

@@ -5,7 +5,7 @@ use super::row::{ALL, LOW32, Perm, Row, reg};
 use super::special as f;
 use super::state::Reg;
 use super::trap::Trap;
-use super::{cptr, hcr, mdcr, sctlr};
+use super::{cptr, hcr, hcrx, sctlr};
 use crate::features::Feat as F;
 use crate::ir::SysEnc;
 
@@ -43,6 +43,11 @@ const SCTLR_EL1: &[(F, u64)] = &[
     (F::Pan, sctlr::SPAN),
     (F::Ssbs, sctlr::DSSBS),
     (F::Pan3, sctlr::EPAN),
+    (F::Mops, sctlr::MSCEN),
+    (F::Specres, sctlr::ENRCTX),
+    (F::Tidcp1, sctlr::TIDCP),
+    (F::Bti, sctlr::BT0 | sctlr::BT1),
+    (F::PAuth, sctlr::ENIA | sctlr::ENIB | sctlr::ENDA | sctlr::ENDB),
 ];
 const SCTLR_EL1_ONES: u64 =
     sctlr::LSMAOE | sctlr::NTLSMD | sctlr::SPAN | sctlr::EIS | sctlr::TSCXT | sctlr::EOS | 1 << 8 | 1 << 7;
@@ -64,6 +69,11 @@ const SCTLR_EL2: &[(F, u64)] = &[
             | sctlr::UCI,
     ),
     (F::Pan3, sctlr::EPAN),
+    (F::Mops, sctlr::MSCEN),
+    (F::Specres, sctlr::ENRCTX),
+    (F::Tidcp1, sctlr::TIDCP),
+    (F::Bti, sctlr::BT0 | sctlr::BT1),
+    (F::PAuth, sctlr::ENIA | sctlr::ENIB | sctlr::ENDA | sctlr::ENDB),
 ];
 const SCTLR_EL2_ONES: u64 = sctlr::LSMAOE
     | sctlr::NTLSMD
@@ -87,6 +97,9 @@ const HCR: &[(F, u64)] = &[
     (F::Csv2, hcr::ENSCXT),
 ];
 
+/// HCRX_EL2, where a field exists only with what it controls.
+const HCRX: &[(F, u64)] = &[(F::Mops, hcrx::MSCEN | hcrx::MCE2), (F::Xs, hcrx::FNXS | hcrx::FGTNXS)];
+
 const TCR_EL1: &[(F, u64)] = &[
     // T0SZ to TG0; T1SZ to TG1; IPS; AS, TBI0, TBI1.
     (F::Base, 0x0000_0077_ffff_ffbf),
@@ -95,6 +108,8 @@ const TCR_EL1: &[(F, u64)] = &[
     // HPD0, HPD1.
     (F::Hpds, 3 << 41),
     (F::E0pd, 3 << 55),
+    // TBID0, TBID1.
+    (F::PAuth, 3 << 51),
     // DS.
     (F::Lpa2, 1 << 59),
 ];
@@ -107,6 +122,7 @@ const TCR_EL2: &[(F, u64)] = &[
     (F::Hafdbs, 3 << 39 | 3 << 21),
     (F::Hpds, 3 << 41 | 1 << 24),
     (F::E0pd, 3 << 55),
+    (F::PAuth, 3 << 51 | 1 << 29),
     (F::Lpa2, 1 << 59 | 1 << 32),
 ];
 
@@ -122,11 +138,6 @@ const VTCR: &[(F, u64)] = &[
 
 /// CPACR_EL1.FPEN.
 const CPACR: &[(F, u64)] = &[(F::Base, 3 << cptr::FPEN_SHIFT)];
-const MDCR: &[(F, u64)] = &[
-    (F::Base, mdcr::TDE | mdcr::TDA | mdcr::TDOSA | mdcr::TDRA),
-    (F::Pmuv3, mdcr::TPM | mdcr::TPMCR | mdcr::HPME | 31),
-];
-
 /// TTBRx and VTTBR_EL2: CnP is bit 0.
 const TTBR: &[(F, u64)] = &[(F::Base, !1), (F::Ttcnp, 1)];
 const VECTORS: &[(F, u64)] = &[(F::Base, !0x7ff)];
@@ -141,6 +152,16 @@ const SPSR: &[(F, u64)] = &[
     (F::Ssbs, 1 << 12),
     (F::Bti, 3 << 10),
 ];
+
+/// Half of a key of pointer authentication.
+const fn key(name: &'static str, crm: u32, op2: u32, slot: Reg) -> Row {
+    reg(name, 3, 0, 2, crm, op2).el1(RW).needs(F::PAuth).traps(&[Trap::HcrClear(hcr::APK)]).slot(slot, ALL)
+}
+
+/// A register of fine-grained traps, whose bits are those that there is something to trap for.
+const fn fine(name: &'static str, crn: u32, op2: u32, slot: Reg) -> Row {
+    reg(name, 3, 4, crn, 1, op2).el2(RW).needs(F::Fgt).trap_bits(slot)
+}
 
 pub(super) const ROWS: &[Row] = &[
     // EL1.
@@ -178,6 +199,17 @@ pub(super) const ROWS: &[Row] = &[
         .traps(&[Trap::HcrClear(hcr::ENSCXT)])
         .slot(Reg::SCXTNUM_EL1, ALL)
         .nv2(0x188),
+    // Keys.
+    key("APIAKeyLo_EL1", 1, 0, Reg::APIAKeyLo_EL1),
+    key("APIAKeyHi_EL1", 1, 1, Reg::APIAKeyHi_EL1),
+    key("APIBKeyLo_EL1", 1, 2, Reg::APIBKeyLo_EL1),
+    key("APIBKeyHi_EL1", 1, 3, Reg::APIBKeyHi_EL1),
+    key("APDAKeyLo_EL1", 2, 0, Reg::APDAKeyLo_EL1),
+    key("APDAKeyHi_EL1", 2, 1, Reg::APDAKeyHi_EL1),
+    key("APDBKeyLo_EL1", 2, 2, Reg::APDBKeyLo_EL1),
+    key("APDBKeyHi_EL1", 2, 3, Reg::APDBKeyHi_EL1),
+    key("APGAKeyLo_EL1", 3, 0, Reg::APGAKeyLo_EL1),
+    key("APGAKeyHi_EL1", 3, 1, Reg::APGAKeyHi_EL1),
     // EL0.
     reg("TPIDR_EL0", 3, 3, 13, 0, 2).el0(RW).slot(Reg::TPIDR_EL0, ALL),
     reg("TPIDRRO_EL0", 3, 3, 13, 0, 3).perms(RO, RW, RW).slot(Reg::TPIDRRO_EL0, ALL),
@@ -186,7 +218,13 @@ pub(super) const ROWS: &[Row] = &[
     reg("SCTLR_EL2", 3, 4, 1, 0, 0).el2(RW).slot_res1(Reg::SCTLR_EL2, SCTLR_EL2, SCTLR_EL2_ONES).context(),
     reg("ACTLR_EL2", 3, 4, 1, 0, 1).el2(RW),
     reg("HCR_EL2", 3, 4, 1, 1, 0).el2(RW).slot_res1(Reg::HCR_EL2, HCR, hcr::RW).nv2(0x78).context(),
-    reg("MDCR_EL2", 3, 4, 1, 1, 1).el2(RW).slot(Reg::MDCR_EL2, MDCR).context(),
+    reg("HCRX_EL2", 3, 4, 1, 2, 2).el2(RW).needs(F::Hcx).slot(Reg::HCRX_EL2, HCRX).nv2(0xa0).context(),
+    fine("HFGRTR_EL2", 1, 4, Reg::HFGRTR_EL2).nv2(0x1b8),
+    fine("HFGWTR_EL2", 1, 5, Reg::HFGWTR_EL2).nv2(0x1c0),
+    fine("HFGITR_EL2", 1, 6, Reg::HFGITR_EL2).nv2(0x1c8),
+    fine("HDFGRTR_EL2", 3, 4, Reg::HDFGRTR_EL2).nv2(0x1d0),
+    fine("HDFGWTR_EL2", 3, 5, Reg::HDFGWTR_EL2).nv2(0x1d8),
+    reg("MDCR_EL2", 3, 4, 1, 1, 1).el2(RW).read(|cpu| cpu.sys[Reg::MDCR_EL2]).write(f::write_mdcr).context(),
     reg("CPTR_EL2", 3, 4, 1, 1, 2).el2(RW).read(f::read_cptr).write(f::write_cptr).context(),
     // Both have meaning for AArch32 or for what an implementation defines only.
     reg("HSTR_EL2", 3, 4, 1, 1, 3).el2(RW).nv2(0x80),

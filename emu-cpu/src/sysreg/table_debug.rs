@@ -16,7 +16,9 @@ const TDA: &[Trap] = &[Trap::Mdcr(mdcr::TDA)];
 const TDOSA: &[Trap] = &[Trap::Mdcr(mdcr::TDOSA)];
 const TDRA: &[Trap] = &[Trap::Mdcr(mdcr::TDRA)];
 /// The debug communications channel, from EL0.
-const DCC: &[Trap] = &[Trap::Dcc, Trap::Mdcr(mdcr::TDA)];
+const DCC: &[Trap] = &[Trap::Dcc, Trap::Mdcr(mdcr::TDA | mdcr::TDCC)];
+/// The same, from EL1.
+const DCC_EL1: &[Trap] = &[Trap::Mdcr(mdcr::TDA | mdcr::TDCC)];
 
 /// SS, TDCC, KDE, HDE, MDE.
 const MDSCR: &[(F, u64)] = &[(F::Base, 0xf001)];
@@ -34,10 +36,10 @@ const fn breakpoint(name: &'static str, n: u32, op2: u32, slot: Reg, bits: &'sta
 }
 
 pub(super) const ROWS: &[Row] = &[
-    reg("OSDTRRX_EL1", 2, 0, 0, 0, 2).el1(RW).traps(TDA).slot(Reg::OSDTRRX_EL1, LOW32),
-    reg("MDCCINT_EL1", 2, 0, 0, 2, 0).el1(RW).traps(TDA).slot(Reg::MDCCINT_EL1, &[(F::Base, 3 << 29)]),
+    reg("OSDTRRX_EL1", 2, 0, 0, 0, 2).el1(RW).traps(DCC_EL1).slot(Reg::OSDTRRX_EL1, LOW32),
+    reg("MDCCINT_EL1", 2, 0, 0, 2, 0).el1(RW).traps(DCC_EL1).slot(Reg::MDCCINT_EL1, &[(F::Base, 3 << 29)]),
     reg("MDSCR_EL1", 2, 0, 0, 2, 2).el1(RW).traps(TDA).slot(Reg::MDSCR_EL1, MDSCR).nv2(0x158).context(),
-    reg("OSDTRTX_EL1", 2, 0, 0, 3, 2).el1(RW).traps(TDA).slot(Reg::OSDTRTX_EL1, LOW32),
+    reg("OSDTRTX_EL1", 2, 0, 0, 3, 2).el1(RW).traps(DCC_EL1).slot(Reg::OSDTRTX_EL1, LOW32),
     reg("OSECCR_EL1", 2, 0, 0, 6, 2).el1(RW).traps(TDA),
     reg("MDRAR_EL1", 2, 0, 1, 0, 0).el1(RO).traps(TDRA),
     reg("OSLAR_EL1", 2, 0, 1, 0, 4).el1(WO).traps(TDOSA).write(f::write_oslar).context(),

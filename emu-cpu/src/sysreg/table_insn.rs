@@ -6,15 +6,29 @@ use super::trap::Trap;
 use super::{hcr, sctlr};
 use crate::features::Feat;
 
-const fn tlbi(name: &'static str, op1: u32, crm: u32, op2: u32, op: TlbiOp, reach: Reach) -> Row {
-    let row = reg(name, 1, op1, 8, crm, op2).insn(SysInsn::Tlbi(op, reach));
+const fn tlbi(name: &'static str, crn: u32, op1: u32, crm: u32, op2: u32, op: TlbiOp, reach: Reach) -> Row {
+    let row = reg(name, 1, op1, crn, crm, op2).insn(SysInsn::Tlbi(op, reach));
     let row = if op1 == 0 { row.el1(Perm::WO) } else { row.el2(Perm::WO) };
     let row = match reach {
         Reach::Local => row.traps(&[Trap::Hcr(hcr::TTLB)]),
         Reach::Inner => row.traps(&[Trap::Hcr(hcr::TTLB | hcr::TTLBIS)]),
         Reach::Outer => row.traps(&[Trap::Hcr(hcr::TTLB | hcr::TTLBOS)]).needs(Feat::TlbiOs),
     };
-    if op.is_range() { row.needs(Feat::TlbiRange) } else { row }
+    match crn {
+        9 => row.needs(Feat::Xs),
+        _ if op.is_range() => row.needs(Feat::TlbiRange),
+        _ => row,
+    }
+}
+
+/// The TLBI instructions, and their nXS forms with CRn = 9 (FEAT_XS). As all maintenance here is complete after a DSB,
+/// with or without nXS, these do the same.
+macro_rules! tlbi {
+    ($($name:literal, $op1:literal, $crm:literal, $op2:literal, $op:ident, $reach:ident;)*) => {
+        pub(super) const TLBI: &[Row] = &[$(tlbi($name, 8, $op1, $crm, $op2, $op, $reach),)*];
+        pub(super) const TLBI_NXS: &[Row] =
+            &[$(tlbi(concat!($name, "NXS"), 9, $op1, $crm, $op2, $op, $reach),)*];
+    };
 }
 
 const fn at(name: &'static str, op1: u32, crm: u32, op2: u32, op: AtOp) -> Row {
@@ -31,6 +45,11 @@ const fn dc(name: &'static str, op1: u32, crm: u32, op2: u32, op: DcOp) -> Row {
 const fn ic(name: &'static str, op1: u32, crm: u32, op2: u32, op: IcOp) -> Row {
     let row = reg(name, 1, op1, 7, crm, op2).insn(SysInsn::Ic(op));
     if op1 == 0 { row.el1(Perm::WO) } else { row.el0(Perm::WO) }
+}
+
+/// Restrictions of prediction by context: nothing is predicted.
+const fn predict(name: &'static str, op2: u32) -> Row {
+    reg(name, 1, 3, 7, 3, op2).insn(SysInsn::Predict).el0(Perm::WO).traps(&[Trap::El0Needs(sctlr::ENRCTX)])
 }
 
 /// Maintenance by address to a point of coherency or persistence, from EL0.
@@ -69,67 +88,74 @@ pub(super) const ROWS: &[Row] = &[
     at("AT S12E1W", 4, 8, 5, S12E1W),
     at("AT S12E0R", 4, 8, 6, S12E0R),
     at("AT S12E0W", 4, 8, 7, S12E0W),
-    tlbi("TLBI VMALLE1OS", 0, 1, 0, VmallE1, Outer),
-    tlbi("TLBI VAE1OS", 0, 1, 1, Vae1, Outer),
-    tlbi("TLBI ASIDE1OS", 0, 1, 2, Aside1, Outer),
-    tlbi("TLBI VAAE1OS", 0, 1, 3, Vaae1, Outer),
-    tlbi("TLBI VALE1OS", 0, 1, 5, Vale1, Outer),
-    tlbi("TLBI VAALE1OS", 0, 1, 7, Vaale1, Outer),
-    tlbi("TLBI RVAE1IS", 0, 2, 1, Rvae1, Inner),
-    tlbi("TLBI RVAAE1IS", 0, 2, 3, Rvaae1, Inner),
-    tlbi("TLBI RVALE1IS", 0, 2, 5, Rvale1, Inner),
-    tlbi("TLBI RVAALE1IS", 0, 2, 7, Rvaale1, Inner),
-    tlbi("TLBI VMALLE1IS", 0, 3, 0, VmallE1, Inner),
-    tlbi("TLBI VAE1IS", 0, 3, 1, Vae1, Inner),
-    tlbi("TLBI ASIDE1IS", 0, 3, 2, Aside1, Inner),
-    tlbi("TLBI VAAE1IS", 0, 3, 3, Vaae1, Inner),
-    tlbi("TLBI VALE1IS", 0, 3, 5, Vale1, Inner),
-    tlbi("TLBI VAALE1IS", 0, 3, 7, Vaale1, Inner),
-    tlbi("TLBI RVAE1OS", 0, 5, 1, Rvae1, Outer),
-    tlbi("TLBI RVAAE1OS", 0, 5, 3, Rvaae1, Outer),
-    tlbi("TLBI RVALE1OS", 0, 5, 5, Rvale1, Outer),
-    tlbi("TLBI RVAALE1OS", 0, 5, 7, Rvaale1, Outer),
-    tlbi("TLBI RVAE1", 0, 6, 1, Rvae1, Local),
-    tlbi("TLBI RVAAE1", 0, 6, 3, Rvaae1, Local),
-    tlbi("TLBI RVALE1", 0, 6, 5, Rvale1, Local),
-    tlbi("TLBI RVAALE1", 0, 6, 7, Rvaale1, Local),
-    tlbi("TLBI VMALLE1", 0, 7, 0, VmallE1, Local),
-    tlbi("TLBI VAE1", 0, 7, 1, Vae1, Local),
-    tlbi("TLBI ASIDE1", 0, 7, 2, Aside1, Local),
-    tlbi("TLBI VAAE1", 0, 7, 3, Vaae1, Local),
-    tlbi("TLBI VALE1", 0, 7, 5, Vale1, Local),
-    tlbi("TLBI VAALE1", 0, 7, 7, Vaale1, Local),
-    tlbi("TLBI IPAS2E1IS", 4, 0, 1, Ipas2e1, Inner),
-    tlbi("TLBI RIPAS2E1IS", 4, 0, 2, Ripas2e1, Inner),
-    tlbi("TLBI IPAS2LE1IS", 4, 0, 5, Ipas2le1, Inner),
-    tlbi("TLBI RIPAS2LE1IS", 4, 0, 6, Ripas2le1, Inner),
-    tlbi("TLBI ALLE2OS", 4, 1, 0, Alle2, Outer),
-    tlbi("TLBI VAE2OS", 4, 1, 1, Vae2, Outer),
-    tlbi("TLBI ALLE1OS", 4, 1, 4, Alle1, Outer),
-    tlbi("TLBI VALE2OS", 4, 1, 5, Vale2, Outer),
-    tlbi("TLBI VMALLS12E1OS", 4, 1, 6, Vmalls12e1, Outer),
-    tlbi("TLBI RVAE2IS", 4, 2, 1, Rvae2, Inner),
-    tlbi("TLBI RVALE2IS", 4, 2, 5, Rvale2, Inner),
-    tlbi("TLBI ALLE2IS", 4, 3, 0, Alle2, Inner),
-    tlbi("TLBI VAE2IS", 4, 3, 1, Vae2, Inner),
-    tlbi("TLBI ALLE1IS", 4, 3, 4, Alle1, Inner),
-    tlbi("TLBI VALE2IS", 4, 3, 5, Vale2, Inner),
-    tlbi("TLBI VMALLS12E1IS", 4, 3, 6, Vmalls12e1, Inner),
-    tlbi("TLBI IPAS2E1OS", 4, 4, 0, Ipas2e1, Outer),
-    tlbi("TLBI IPAS2E1", 4, 4, 1, Ipas2e1, Local),
-    tlbi("TLBI RIPAS2E1", 4, 4, 2, Ripas2e1, Local),
-    tlbi("TLBI RIPAS2E1OS", 4, 4, 3, Ripas2e1, Outer),
-    tlbi("TLBI IPAS2LE1OS", 4, 4, 4, Ipas2le1, Outer),
-    tlbi("TLBI IPAS2LE1", 4, 4, 5, Ipas2le1, Local),
-    tlbi("TLBI RIPAS2LE1", 4, 4, 6, Ripas2le1, Local),
-    tlbi("TLBI RIPAS2LE1OS", 4, 4, 7, Ripas2le1, Outer),
-    tlbi("TLBI RVAE2OS", 4, 5, 1, Rvae2, Outer),
-    tlbi("TLBI RVALE2OS", 4, 5, 5, Rvale2, Outer),
-    tlbi("TLBI RVAE2", 4, 6, 1, Rvae2, Local),
-    tlbi("TLBI RVALE2", 4, 6, 5, Rvale2, Local),
-    tlbi("TLBI ALLE2", 4, 7, 0, Alle2, Local),
-    tlbi("TLBI VAE2", 4, 7, 1, Vae2, Local),
-    tlbi("TLBI ALLE1", 4, 7, 4, Alle1, Local),
-    tlbi("TLBI VALE2", 4, 7, 5, Vale2, Local),
-    tlbi("TLBI VMALLS12E1", 4, 7, 6, Vmalls12e1, Local),
+    predict("CFP RCTX", 4).needs(Feat::Specres),
+    predict("DVP RCTX", 5).needs(Feat::Specres),
+    predict("COSP RCTX", 6).needs(Feat::Specres2),
+    predict("CPP RCTX", 7).needs(Feat::Specres),
 ];
+
+tlbi! {
+    "TLBI VMALLE1OS", 0, 1, 0, VmallE1, Outer;
+    "TLBI VAE1OS", 0, 1, 1, Vae1, Outer;
+    "TLBI ASIDE1OS", 0, 1, 2, Aside1, Outer;
+    "TLBI VAAE1OS", 0, 1, 3, Vaae1, Outer;
+    "TLBI VALE1OS", 0, 1, 5, Vale1, Outer;
+    "TLBI VAALE1OS", 0, 1, 7, Vaale1, Outer;
+    "TLBI RVAE1IS", 0, 2, 1, Rvae1, Inner;
+    "TLBI RVAAE1IS", 0, 2, 3, Rvaae1, Inner;
+    "TLBI RVALE1IS", 0, 2, 5, Rvale1, Inner;
+    "TLBI RVAALE1IS", 0, 2, 7, Rvaale1, Inner;
+    "TLBI VMALLE1IS", 0, 3, 0, VmallE1, Inner;
+    "TLBI VAE1IS", 0, 3, 1, Vae1, Inner;
+    "TLBI ASIDE1IS", 0, 3, 2, Aside1, Inner;
+    "TLBI VAAE1IS", 0, 3, 3, Vaae1, Inner;
+    "TLBI VALE1IS", 0, 3, 5, Vale1, Inner;
+    "TLBI VAALE1IS", 0, 3, 7, Vaale1, Inner;
+    "TLBI RVAE1OS", 0, 5, 1, Rvae1, Outer;
+    "TLBI RVAAE1OS", 0, 5, 3, Rvaae1, Outer;
+    "TLBI RVALE1OS", 0, 5, 5, Rvale1, Outer;
+    "TLBI RVAALE1OS", 0, 5, 7, Rvaale1, Outer;
+    "TLBI RVAE1", 0, 6, 1, Rvae1, Local;
+    "TLBI RVAAE1", 0, 6, 3, Rvaae1, Local;
+    "TLBI RVALE1", 0, 6, 5, Rvale1, Local;
+    "TLBI RVAALE1", 0, 6, 7, Rvaale1, Local;
+    "TLBI VMALLE1", 0, 7, 0, VmallE1, Local;
+    "TLBI VAE1", 0, 7, 1, Vae1, Local;
+    "TLBI ASIDE1", 0, 7, 2, Aside1, Local;
+    "TLBI VAAE1", 0, 7, 3, Vaae1, Local;
+    "TLBI VALE1", 0, 7, 5, Vale1, Local;
+    "TLBI VAALE1", 0, 7, 7, Vaale1, Local;
+    "TLBI IPAS2E1IS", 4, 0, 1, Ipas2e1, Inner;
+    "TLBI RIPAS2E1IS", 4, 0, 2, Ripas2e1, Inner;
+    "TLBI IPAS2LE1IS", 4, 0, 5, Ipas2le1, Inner;
+    "TLBI RIPAS2LE1IS", 4, 0, 6, Ripas2le1, Inner;
+    "TLBI ALLE2OS", 4, 1, 0, Alle2, Outer;
+    "TLBI VAE2OS", 4, 1, 1, Vae2, Outer;
+    "TLBI ALLE1OS", 4, 1, 4, Alle1, Outer;
+    "TLBI VALE2OS", 4, 1, 5, Vale2, Outer;
+    "TLBI VMALLS12E1OS", 4, 1, 6, Vmalls12e1, Outer;
+    "TLBI RVAE2IS", 4, 2, 1, Rvae2, Inner;
+    "TLBI RVALE2IS", 4, 2, 5, Rvale2, Inner;
+    "TLBI ALLE2IS", 4, 3, 0, Alle2, Inner;
+    "TLBI VAE2IS", 4, 3, 1, Vae2, Inner;
+    "TLBI ALLE1IS", 4, 3, 4, Alle1, Inner;
+    "TLBI VALE2IS", 4, 3, 5, Vale2, Inner;
+    "TLBI VMALLS12E1IS", 4, 3, 6, Vmalls12e1, Inner;
+    "TLBI IPAS2E1OS", 4, 4, 0, Ipas2e1, Outer;
+    "TLBI IPAS2E1", 4, 4, 1, Ipas2e1, Local;
+    "TLBI RIPAS2E1", 4, 4, 2, Ripas2e1, Local;
+    "TLBI RIPAS2E1OS", 4, 4, 3, Ripas2e1, Outer;
+    "TLBI IPAS2LE1OS", 4, 4, 4, Ipas2le1, Outer;
+    "TLBI IPAS2LE1", 4, 4, 5, Ipas2le1, Local;
+    "TLBI RIPAS2LE1", 4, 4, 6, Ripas2le1, Local;
+    "TLBI RIPAS2LE1OS", 4, 4, 7, Ripas2le1, Outer;
+    "TLBI RVAE2OS", 4, 5, 1, Rvae2, Outer;
+    "TLBI RVALE2OS", 4, 5, 5, Rvale2, Outer;
+    "TLBI RVAE2", 4, 6, 1, Rvae2, Local;
+    "TLBI RVALE2", 4, 6, 5, Rvale2, Local;
+    "TLBI ALLE2", 4, 7, 0, Alle2, Local;
+    "TLBI VAE2", 4, 7, 1, Vae2, Local;
+    "TLBI ALLE1", 4, 7, 4, Alle1, Local;
+    "TLBI VALE2", 4, 7, 5, Vale2, Local;
+    "TLBI VMALLS12E1", 4, 7, 6, Vmalls12e1, Local;
+}

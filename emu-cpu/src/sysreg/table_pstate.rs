@@ -56,5 +56,8 @@ pub(super) const ROWS: &[Row] = &[
         .traps(&[Trap::Fp])
         .read(|cpu| u64::from(cpu.regs.fpsr))
         .write(|cpu, v| cpu.regs.fpsr = v as u32 & f::FPSR_BITS),
+    // Never exhausted. What they do to NZCV is in the lowering of MRS.
+    reg("RNDR", 3, 3, 2, 4, 0).el0(Perm::RO).needs(F::Rng).read(|cpu| cpu.random.number()),
+    reg("RNDRRS", 3, 3, 2, 4, 1).el0(Perm::RO).needs(F::Rng).read(|cpu| cpu.random.number()),
     reg("ISR_EL1", 3, 0, 12, 1, 0).el1(Perm::RO).read(f::read_isr),
 ];

@@ -1,6 +1,6 @@
 //! Rows of the generic timer (Arm ARM, D17.10).
 
-use super::row::{LOW32, Perm, Row, reg};
+use super::row::{ALL, LOW32, Perm, Row, reg};
 use super::state::Reg;
 use super::trap::Trap;
 use crate::features::Feat as F;
@@ -8,6 +8,10 @@ use crate::timer::TimerId;
 
 const RW: Perm = Perm::RW;
 const RO: Perm = Perm::RO;
+
+/// The layout without E2H is part of that with it. ECV, EL1TVT, EL1TVCT and EVNTIS are bits 12, 13, 14 and 17.
+const CNTHCTL: &[(F, u64)] =
+    &[(F::Base, 0xff), (F::Vhe, 0xfff), (F::EcvPoff, 1 << 12), (F::Ecv, 1 << 17 | 3 << 13)];
 
 pub(super) const ROWS: &[Row] = &[
     reg("CNTFRQ_EL0", 3, 3, 14, 0, 0)
@@ -17,13 +21,28 @@ pub(super) const ROWS: &[Row] = &[
     reg("CNTPCT_EL0", 3, 3, 14, 0, 1)
         .el0(RO)
         .traps(&[Trap::PhysicalCounter])
-        .read(|cpu| cpu.physical_count()),
+        .read(|cpu| cpu.physical_counter()),
     reg("CNTVCT_EL0", 3, 3, 14, 0, 2).el0(RO).traps(&[Trap::VirtualCounter]).read(|cpu| cpu.virtual_count()),
-    reg("CNTKCTL_EL1", 3, 0, 14, 1, 0).el1(RW).slot(Reg::CNTKCTL_EL1, &[(F::Base, 0x3ff)]),
-    reg("CNTHCTL_EL2", 3, 4, 14, 1, 0)
+    // The self-synchronising views (FEAT_ECV): counters are always read in order here.
+    reg("CNTPCTSS_EL0", 3, 3, 14, 0, 5)
+        .el0(RO)
+        .needs(F::Ecv)
+        .traps(&[Trap::PhysicalCounter])
+        .read(|cpu| cpu.physical_counter()),
+    reg("CNTVCTSS_EL0", 3, 3, 14, 0, 6)
+        .el0(RO)
+        .needs(F::Ecv)
+        .traps(&[Trap::VirtualCounter])
+        .read(|cpu| cpu.virtual_count()),
+    // EVNTIS is bit 17.
+    reg("CNTKCTL_EL1", 3, 0, 14, 1, 0).el1(RW).slot(Reg::CNTKCTL_EL1, &[(F::Base, 0x3ff), (F::Ecv, 1 << 17)]),
+    reg("CNTHCTL_EL2", 3, 4, 14, 1, 0).el2(RW).slot(Reg::CNTHCTL_EL2, CNTHCTL).reset(3).context(),
+    reg("CNTPOFF_EL2", 3, 4, 14, 0, 6)
         .el2(RW)
-        .slot(Reg::CNTHCTL_EL2, &[(F::Base, 0xff), (F::Vhe, 0xfff)])
-        .reset(3),
+        .needs(F::EcvPoff)
+        .slot(Reg::CNTPOFF_EL2, ALL)
+        .nv2(0x1a8)
+        .context(),
     reg("CNTVOFF_EL2", 3, 4, 14, 0, 3)
         .el2(RW)
         .read(|cpu| cpu.sys[Reg::CNTVOFF_EL2])

@@ -4,6 +4,7 @@ use super::{Reg, cptr, hcr, mdcr};
 use crate::cpu::Cpu;
 use crate::exception::{Exception, ec, syndrome::sysreg_iss};
 use crate::ir::{ExcOp, SysEnc};
+use crate::pmu::registers as pmu;
 
 /// A reason to trap an access that is otherwise allowed. The rules of a row are asked in order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +27,18 @@ pub enum Trap {
     Fp,
     /// A bit of MDCR_EL2, for accesses below EL2. TDA, TDOSA and TDRA count as set if TDE or HCR_EL2.TGE is.
     Mdcr(u64),
+    /// PMUSERENR_EL0, for accesses from EL0: EN, or for reads or writes one of these.
+    PmuEl0 {
+        /// Bits that allow reading.
+        read: u64,
+        /// Bits that allow writing.
+        write: u64,
+    },
+    /// The registers of an event counter: below EL2 those that MDCR_EL2.HPMN keeps for EL2. (To trap is one of the
+    /// choices that the architecture gives, and the only one with FEAT_FGT.)
+    Counter(usize),
+    /// As [`Trap::Counter`], for the one that PMSELR_EL0 selects.
+    SelectedCounter,
     /// MDSCR_EL1.TDCC at EL0.
     Dcc,
     /// CNTPCT_EL0.
@@ -58,6 +71,17 @@ mod cnt {
     /// CNTHCTL_EL2 with E2H: EL1PCTEN, EL1PTEN.
     pub(super) const EL1PCTEN_E2H: u64 = 1 << 10;
     pub(super) const EL1PTEN_E2H: u64 = 1 << 11;
+    /// In both layouts (FEAT_ECV).
+    pub(super) const EL1TVT: u64 = 1 << 13;
+    pub(super) const EL1TVCT: u64 = 1 << 14;
+}
+
+/// PMUSERENR_EL0.
+pub(super) mod pmuserenr {
+    pub(in super::super) const EN: u64 = 1;
+    pub(in super::super) const SW: u64 = 1 << 1;
+    pub(in super::super) const CR: u64 = 1 << 2;
+    pub(in super::super) const ER: u64 = 1 << 3;
 }
 
 /// MDSCR_EL1.TDCC.
@@ -85,16 +109,24 @@ impl Trap {
                     && bit & (mdcr::TDA | mdcr::TDOSA | mdcr::TDRA) != 0;
                 to_el2(control & bit != 0 || all_debug)
             }
+            Self::PmuEl0 { read: reads, write: writes } => {
+                let allowing = pmuserenr::EN | if read { reads } else { writes };
+                (el == 0 && cpu.sys[Reg::PMUSERENR_EL0] & allowing == 0).then_some(1)
+            }
+            Self::Counter(n) => to_el2(pmu::is_hidden(cpu, n)),
+            Self::SelectedCounter => to_el2(pmu::is_hidden(cpu, pmu::selected(cpu))),
             Self::Dcc => (el == 0 && cpu.sys[Reg::MDSCR_EL1] & TDCC != 0).then_some(1),
             Self::PhysicalCounter => {
                 el0_counter(cpu, cnt::EL0PCTEN).or_else(|| el1_counter(cpu, cnt::EL1PCTEN, cnt::EL1PCTEN_E2H))
             }
-            Self::VirtualCounter => el0_counter(cpu, cnt::EL0VCTEN),
+            Self::VirtualCounter => {
+                el0_counter(cpu, cnt::EL0VCTEN).or_else(|| virtual_trap(cpu, cnt::EL1TVCT))
+            }
             Self::Frequency => el0_counter(cpu, cnt::EL0PCTEN | cnt::EL0VCTEN),
             Self::PhysicalTimer => {
                 el0_counter(cpu, cnt::EL0PTEN).or_else(|| el1_counter(cpu, cnt::EL1PCEN, cnt::EL1PTEN_E2H))
             }
-            Self::VirtualTimer => el0_counter(cpu, cnt::EL0VTEN),
+            Self::VirtualTimer => el0_counter(cpu, cnt::EL0VTEN).or_else(|| virtual_trap(cpu, cnt::EL1TVT)),
         }
     }
 
@@ -153,4 +185,10 @@ fn el1_counter(cpu: &Cpu, enable: u64, enable_e2h: u64) -> Option<u8> {
     let below = cpu.el2 && (cpu.pstate.el == 1 || cpu.pstate.el == 0 && !el0_in_host(cpu));
     let bit = if cpu.hcr() & hcr::E2H != 0 { enable_e2h } else { enable };
     (below && cpu.sys[Reg::CNTHCTL_EL2] & bit == 0).then_some(2)
+}
+
+/// Access from EL1, and from EL0 unless in a host, to what is virtual: trapped by a bit of CNTHCTL_EL2 (FEAT_ECV).
+fn virtual_trap(cpu: &Cpu, bit: u64) -> Option<u8> {
+    let below = cpu.el2 && (cpu.pstate.el == 1 || cpu.pstate.el == 0 && !el0_in_host(cpu));
+    (below && cpu.sys[Reg::CNTHCTL_EL2] & bit != 0).then_some(2)
 }

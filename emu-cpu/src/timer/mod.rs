@@ -93,10 +93,40 @@ impl Cpu {
         self.model.ticks(self.clock.now_ns())
     }
 
-    /// The count that a timer compares with. The offset applies to the EL1 virtual timer only; without EL2 it is 0.
+    /// CNTPCT_EL0 as read at the current Exception level: CNTPOFF_EL2 counts below EL2 (FEAT_ECV).
+    #[must_use]
+    pub fn physical_counter(&self) -> u64 {
+        let offset = if self.pstate.el < 2 { self.physical_offset } else { 0 };
+        self.physical_count().wrapping_sub(offset)
+    }
+
+    /// What CNTPOFF_EL2 takes from the count that EL1's physical timer compares with: nothing unless CNTHCTL_EL2.ECV
+    /// says so, nor while EL0 is a host's.
+    fn current_physical_offset(&self) -> u64 {
+        /// CNTHCTL_EL2.ECV.
+        const ECV: u64 = 1 << 12;
+        let host = self.hcr & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
+        if self.el2 && !host && self.sys[Reg::CNTHCTL_EL2] & ECV != 0 {
+            self.sys[Reg::CNTPOFF_EL2]
+        } else {
+            0
+        }
+    }
+
+    /// Finds the physical offset again after a change of what it depends on.
+    pub(crate) fn refresh_physical_offset(&mut self) {
+        let offset = self.current_physical_offset();
+        if offset != self.physical_offset {
+            self.physical_offset = offset;
+            self.update_timers();
+        }
+    }
+
+    /// The count that a timer compares with. The offsets apply to EL1's timers only; without EL2 they are 0.
     fn count_of(&self, id: TimerId, physical: u64) -> u64 {
         match id {
             TimerId::Virtual => physical.wrapping_sub(self.sys[Reg::CNTVOFF_EL2]),
+            TimerId::Physical => physical.wrapping_sub(self.physical_offset),
             _ => physical,
         }
     }
@@ -200,8 +230,10 @@ impl Cpu {
     #[must_use]
     pub fn event_stream_period_ns(&self) -> Option<u64> {
         let of = |control: u64| {
-            // EVNTEN is bit 2, EVNTI bits 7:4 in both: an event for each 0 to 1 (or 1 to 0) change of a counter bit.
-            (control & 4 != 0).then(|| 2u64 << (control >> 4 & 15)).and_then(|ticks| self.model.ns_of(ticks))
+            // EVNTEN is bit 2, EVNTI bits 7:4 in both: an event for each 0 to 1 (or 1 to 0) change of a counter bit,
+            // which is 8 higher with EVNTIS, bit 17 (FEAT_ECV).
+            let bit = (control >> 4 & 15) + (control >> 17 & 1) * 8;
+            (control & 4 != 0).then(|| 2u64 << bit).and_then(|ticks| self.model.ns_of(ticks))
         };
         let host = self.hcr & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
         let kernel = if host { None } else { of(self.sys[Reg::CNTKCTL_EL1]) };

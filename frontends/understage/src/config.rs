@@ -64,12 +64,18 @@ pub enum CpuModel {
     NeoverseN1,
     /// Everything that is implemented.
     Max,
+    /// The same, with the architected algorithm of pointer authentication in place of the fast one.
+    MaxQarma5,
 }
 
 impl CpuModel {
     /// All models with their names on the command line.
-    pub const NAMES: [(&'static str, Self); 3] =
-        [("cortex-a72", Self::CortexA72), ("neoverse-n1", Self::NeoverseN1), ("max", Self::Max)];
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("cortex-a72", Self::CortexA72),
+        ("neoverse-n1", Self::NeoverseN1),
+        ("max", Self::Max),
+        ("max-qarma5", Self::MaxQarma5),
+    ];
 
     /// The model called `name`.
     pub fn from_name(name: &str) -> Result<Self, UserError> {

@@ -5,6 +5,7 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 use super::{Emitter, RAX, e, pinned, st, x};
 use crate::interp::uop::Uop;
 use crate::ir::Cond;
+use crate::jit::native::KEY_BTYPE;
 use crate::jit::state::{JitState, TARGETS, Target};
 
 /// Why host code was left: the low bits of what it returns; the rest is the number of the block.
@@ -92,7 +93,8 @@ impl Emitter<'_> {
                 let cc = if n < 31 { 5 } else { 2 };
                 self.branch(if set { cc } else { cc ^ 1 });
             }
-            Uop::Indirect { a } => self.indirect(a),
+            Uop::Indirect { a } => self.indirect(a, 0),
+            Uop::IndirectTyped { a, btype } => self.indirect(a, btype),
             Uop::Exception(_) | Uop::Leave { .. } => self.leave(Kind::End),
             _ => return false,
         }
@@ -183,8 +185,8 @@ impl Emitter<'_> {
         self.sites[n] = Site::Cross { jump, record };
     }
 
-    /// To an address in a register.
-    fn indirect(&mut self, a: u8) {
+    /// To an address in a register, with PSTATE.BTYPE.
+    fn indirect(&mut self, a: u8, btype: u8) {
         const INDEX: i32 = ((TARGETS - 1) << 5) as i32;
         const PC: usize = std::mem::offset_of!(Target, pc);
         const KEY: usize = std::mem::offset_of!(Target, key);
@@ -197,8 +199,18 @@ impl Emitter<'_> {
             ; cmp rax, [r15 + rcx + (st!(targets) + PC as i32)]
             ; jne =>miss
             ; mov rdx, [r15 + st!(key)]
+        );
+        if btype != 0 {
+            e!(self; or rdx, i32::from(btype & 3) << KEY_BTYPE);
+        }
+        e!(self
             ; cmp rdx, [r15 + rcx + (st!(targets) + KEY as i32)]
             ; jne =>miss
+        );
+        if btype != 0 {
+            e!(self; mov [r15 + st!(landed_at)], r13 ; mov DWORD [r15 + st!(landed)], i32::from(btype));
+        }
+        e!(self
             ; and rax, -4096
             ; mov [r15 + st!(page)], rax
             ; jmp QWORD [r15 + rcx + (st!(targets) + ENTRY as i32)]

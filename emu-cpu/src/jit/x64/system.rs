@@ -5,6 +5,7 @@ use dynasmrt::{DynasmApi, DynasmLabelApi};
 use super::memory::WRITE;
 use super::{Emitter, RAX, e, pinned, st, x};
 use crate::cpu::Cpu;
+use crate::features::Feat;
 use crate::interp::uop::Uop;
 use crate::ir::{BarrierKind, PstateField, SysEnc};
 use crate::jit::state::JitState;
@@ -50,12 +51,18 @@ impl Emitter<'_> {
                 e!(self; mov rax, [r15 + st!(cpu)] ; or BYTE [rax + CPU_DAIF], (imm & 15) as i8);
                 true
             }
-            Uop::Sys { a, enc: DC_ZVA, .. } if self.input.mode.el > 0 => {
+            Uop::Sys { a, enc: DC_ZVA, .. } if self.is_free_of_fine_traps() => {
                 self.zero_block(a);
                 true
             }
             _ => false,
         }
+    }
+
+    /// At EL1 FEAT_FGT can trap it; EL0 asks SCTLR_ELx.
+    fn is_free_of_fine_traps(&self) -> bool {
+        let (el, cpu) = (self.input.mode.el, self.input.cpu);
+        el == 2 || el == 1 && !cpu.features.has(Feat::Fgt)
     }
 
     fn read_register(&mut self, d: u8, enc: SysEnc) -> bool {

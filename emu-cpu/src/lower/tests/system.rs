@@ -1,7 +1,7 @@
 //! Branches, exceptions, hints, barriers and system registers.
 
 use super::{EL1, Feat, FeatureSet, Mode, Next, PC, lower, run, translate};
-use crate::ir::{BarrierKind, Block, ExcOp, LeaveKind, Link, Op, PstateField, SysEnc, Term};
+use crate::ir::{BarrierKind, Block, ExcOp, LeaveKind, Link, Op, PacOp, PstateField, SysEnc, Term};
 
 fn next(word: u32, x1: u64, nzcv: u32) -> u64 {
     let (_, next) = run(&[word], |m| {
@@ -105,7 +105,9 @@ fn hints_and_waiting() {
         0xd503_2fff, /* hint #127 */
         0xd503_20df, /* dgh */
     ] {
-        assert_eq!((kind(word), lower(&[word]).insts.len()), (None, 0), "{word:08x}");
+        let block = at(EL1, &[], word);
+        let goes_on = block.term == Term::Goto { rel: 4, link: Link::Jump };
+        assert!(goes_on && block.insts.is_empty(), "{word:08x}");
     }
     let op = |word| lower(&[word]).insts[0].op;
     assert_eq!(op(0xd503_209f /* sev */), Op::SendEvent { all: true });
@@ -178,4 +180,39 @@ fn system_registers() {
     // SYSL is a read with op0 = 1.
     let sysl = lower(&[0xd52b_7422 /* sysl x2, #3, c7, c4, #1 */]).insts[0].op;
     assert_eq!(sysl, Op::Mrs { enc: SysEnc::new(1, 3, 7, 4, 1), rt: 2 });
+}
+
+#[test]
+fn pointer_authentication() {
+    let pac = |word| {
+        let block = lower(&[word]);
+        let find = |i: &crate::ir::Inst| match i.op {
+            Op::Pac { op, ptr, modifier } => {
+                Some((op, block.insts[ptr.0 as usize].op, block.insts[modifier.0 as usize].op))
+            }
+            _ => None,
+        };
+        (block.insts.iter().find_map(find).unwrap(), block.term)
+    };
+    let x = Op::GetX;
+    let zero = Op::Const(crate::ir::Ty::I64, 0);
+    let next = Term::Goto { rel: 4, link: Link::Jump };
+    assert_eq!(pac(0xd503_233f /* paciasp */), ((PacOp::PacIa, x(30), x(31)), next));
+    assert_eq!(pac(0xd503_23df /* autibz */), ((PacOp::AutIb, x(30), zero), next));
+    assert_eq!(pac(0xd503_215f /* pacib1716 */), ((PacOp::PacIb, x(17), x(16)), next));
+    assert_eq!(pac(0xdac1_0be1 /* pacda x1, sp */), ((PacOp::PacDa, x(1), x(31)), next));
+    assert_eq!(pac(0xdac1_3fe1 /* autdzb x1 */), ((PacOp::AutDb, x(1), zero), next));
+    assert_eq!(pac(0xdac1_43e1 /* xpaci x1 */), ((PacOp::XpacI, x(1), zero), next));
+    assert_eq!(pac(0x9ac3_3041 /* pacga x1, x2, x3 */).0, (PacOp::PacGa, x(2), x(3)));
+    assert_eq!(pac(0xf8a0_0441 /* ldrab x1, [x2] */).0, (PacOp::AutDb, x(2), zero));
+    let link = |word| match pac(word) {
+        (op, Term::Indirect { link, .. }) => (op, link),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(link(0xd71f_0822 /* braa x1, x2 */), ((PacOp::AutIa, x(1), x(2)), Link::Jump));
+    assert_eq!(link(0xd63f_0c3f /* blrabz x1 */), ((PacOp::AutIb, x(1), zero), Link::Call));
+    assert_eq!(link(0xd65f_0fff /* retab */), ((PacOp::AutIb, x(30), x(31)), Link::Return));
+    let eret = lower(&[0xd69f_0fff /* eretab */]).term;
+    assert_eq!(eret, Term::Leave { kind: LeaveKind::EretA(1), next: 4 });
+    assert_eq!(at(EL1, &[], 0xdac1_43e1 /* xpaci x1 */).term, UNDEFINED);
 }

@@ -90,6 +90,7 @@ pub fn model(cpu: CpuModel) -> Model {
         CpuModel::CortexA72 => Model::cortex_a72(),
         CpuModel::NeoverseN1 => Model::neoverse_n1(),
         CpuModel::Max => Model::max(),
+        CpuModel::MaxQarma5 => Model::max().with_qarma5(),
     }
 }
 

@@ -50,7 +50,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "on|off", default_value = "on", value_parser = on_off,
           action = clap::ArgAction::Set, help_heading = "Machine")]
     its: bool,
-    /// Processor: cortex-a72 (Armv8.0), neoverse-n1 (Armv8.2, VHE) or max (all that is implemented)
+    /// Processor: cortex-a72 (Armv8.0), neoverse-n1 (Armv8.2, VHE) max (all that is implemented) or
+    /// max-qarma5 (the same with the architected pointer authentication)
     #[arg(long, value_name = "MODEL", default_value = "max", value_parser = CpuModel::from_name,
           help_heading = "Machine")]
     cpu: CpuModel,
@@ -295,7 +296,7 @@ mod tests {
         let cases = [
             (
                 "--cpu cortex-a53",
-                "there is no CPU model 'cortex-a53' (there are cortex-a72, neoverse-n1, max)",
+                "there is no CPU model 'cortex-a53' (there are cortex-a72, neoverse-n1, max, max-qarma5)",
             ),
             ("--smp 9", "a machine has 1 to 8 CPUs, not 9"),
             ("--smp 0", "a machine has 1 to 8 CPUs, not 0"),

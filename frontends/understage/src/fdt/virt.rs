@@ -39,10 +39,10 @@ impl CpuTraits {
     #[must_use]
     pub fn of(model: CpuModel) -> Self {
         match model {
-            CpuModel::CortexA72 => Self { compatible: "arm,cortex-a72", pmu: false, vhe: false },
-            CpuModel::NeoverseN1 => Self { compatible: "arm,neoverse-n1", pmu: false, vhe: true },
+            CpuModel::CortexA72 => Self { compatible: "arm,cortex-a72", pmu: true, vhe: false },
+            CpuModel::NeoverseN1 => Self { compatible: "arm,neoverse-n1", pmu: true, vhe: true },
             // The binding keeps this name for software models.
-            CpuModel::Max => Self { compatible: "arm,armv8", pmu: false, vhe: true },
+            CpuModel::Max | CpuModel::MaxQarma5 => Self { compatible: "arm,armv8", pmu: true, vhe: true },
         }
     }
 }

@@ -76,6 +76,9 @@ pub(super) fn cpu(r: &mut Reader, option: &'static str, text: &str) -> Result<()
     let model = parts.take_first("model")?.ok_or_else(|| user_error!("{option} needs a model"))?;
     r.config.cpu = CpuModel::from_name(&model)?;
     r.has_cpu = true;
+    if r.config.cpu == CpuModel::Max && parts.take_switch("pauth-qarma5")? == Some(true) {
+        r.config.cpu = CpuModel::MaxQarma5;
+    }
     for absent in ["sve", "sme", "aarch64"] {
         let on = absent == "aarch64";
         if parts.take_switch(absent)?.is_some_and(|asked| asked != on) {

@@ -76,7 +76,7 @@ const OPTIONS: &[(&str, Action, &str)] = &[
         "virt[,virtualization=on|off][,gic-version=3][,its=on|off][,highmem=on|off][,dumpdtb=FILE]",
     ),
     ("-machine", Value(machine::board), "the same"),
-    ("-cpu", Value(machine::cpu), "cortex-a72, neoverse-n1 or max"),
+    ("-cpu", Value(machine::cpu), "cortex-a72, neoverse-n1 or max[,pauth-qarma5=on]"),
     ("-smp", Value(machine::smp), "[cpus=]N[,sockets=N][,clusters=N][,cores=N]: up to 8 CPUs"),
     ("-m", Value(machine::memory), "[size=]SIZE: RAM, in MiB unless it has a unit"),
     ("-accel", Value(machine::accel), "tcg: whatever executes instructions here, with tb-size=MIB of host code; interp: the interpreter"),

@@ -39,6 +39,11 @@ fn both_spellings_make_the_same_machine() {
              -device loader,file=x.bin,addr=0x48000000,force-raw=on -device loader,addr=0x48000000,cpu-num=0",
             "--cpu neoverse-n1 --memory 1G --serial null --load x.bin@0x48000000 --entry 0x48000000",
         ),
+        (
+            "-M virt -M virtualization=on -cpu max,pauth-qarma5=on -m size=1G -serial null \
+             -device loader,file=x.bin,addr=0x48000000,force-raw=on -device loader,addr=0x48000000,cpu-num=0",
+            "--cpu max-qarma5 --memory 1G --serial null --load x.bin@0x48000000 --entry 0x48000000",
+        ),
     ];
     for (theirs, ours) in pairs {
         let ours: Vec<OsString> = words(&format!("understage run {ours}"));

@@ -1,0 +1,81 @@
+use crate::cpu::Cpu;
+use crate::exception::Exception;
+use crate::ir::PacOp;
+use crate::mem::context;
+use crate::model::Model;
+use crate::sysreg::{Reg, hcr, sctlr};
+use crate::test_pe::{Bench, bench};
+
+/// EL1 with 48-bit addresses in both halves, all keys enabled.
+fn el1(model: Model, tcr: u64) -> Bench {
+    let mut b = bench(model, true);
+    b.cpu.mem.features = crate::mem::mmu_features(&b.cpu.model);
+    let c = &mut b.cpu;
+    c.sys[Reg::HCR_EL2] = hcr::API | hcr::APK;
+    c.sys[Reg::SCTLR_EL1] = sctlr::ENIA | sctlr::ENIB | sctlr::ENDA | sctlr::ENDB;
+    c.sys[Reg::TCR_EL1] = 16 | 16 << 16 | tcr;
+    for (i, reg) in [Reg::APIAKeyLo_EL1, Reg::APIAKeyHi_EL1, Reg::APDBKeyLo_EL1, Reg::APGAKeyHi_EL1]
+        .into_iter()
+        .enumerate()
+    {
+        c.sys[reg] = 0x0123_4567_89ab_cdef ^ (i as u64) << 60;
+    }
+    c.set_level(1, true);
+    context::select(c);
+    b
+}
+
+fn run(c: &mut Cpu, op: PacOp, ptr: u64) -> Result<u64, Exception> {
+    c.authenticate(op, ptr, 0x1000)
+}
+
+#[test]
+fn signed_pointers_come_back() {
+    for model in [Model::max(), Model::max().with_qarma5()] {
+        let mut b = el1(model, 0);
+        let c = &mut b.cpu;
+        for ptr in [0x0000_1234_5678_9abc, 0xffff_8000_1234_5678] {
+            let signed = run(c, PacOp::PacIa, ptr).unwrap();
+            assert_ne!(signed, ptr);
+            assert_eq!((signed ^ ptr) & 0x0080_ffff_ffff_ffff, 0, "address and bit 55 stay");
+            assert_eq!(run(c, PacOp::AutIa, signed), Ok(ptr));
+            assert_eq!(run(c, PacOp::XpacI, signed), Ok(ptr));
+            let fail = |number| Err(Exception::Trap { target: 1, ec: 0x1c, iss: number });
+            assert_eq!(run(c, PacOp::AutIa, signed ^ 1 << 60), fail(0));
+            assert_eq!(c.authenticate(PacOp::AutIa, signed, 0x1001), fail(0));
+            assert_eq!(run(c, PacOp::AutDb, signed), fail(3));
+        }
+        let code = run(c, PacOp::PacGa, 5).unwrap();
+        assert!(code != 0 && code as u32 == 0);
+    }
+}
+
+#[test]
+fn the_tag_is_not_part_of_the_code() {
+    // TBI0, TBI1; TBID0: not for instructions of the lower half.
+    let mut b = el1(Model::max(), 3 << 37 | 1 << 51);
+    let c = &mut b.cpu;
+    let ptr = 0x5a00_1234_5678_9abc;
+    let signed = run(c, PacOp::PacDb, ptr).unwrap();
+    assert_eq!(signed >> 56, 0x5a);
+    assert_eq!(run(c, PacOp::AutDb, signed), Ok(ptr));
+    assert_eq!(run(c, PacOp::XpacD, signed), Ok(ptr));
+    assert_eq!(run(c, PacOp::XpacI, signed), Ok(ptr & 0xffff_ffff_ffff), "TBID0");
+}
+
+#[test]
+fn enables_and_traps() {
+    let mut b = el1(Model::max(), 0);
+    let c = &mut b.cpu;
+    c.sys[Reg::SCTLR_EL1] &= !sctlr::ENIA;
+    assert_eq!(run(c, PacOp::PacIa, 0x1234), Ok(0x1234));
+    c.sys[Reg::HCR_EL2] = 0;
+    c.refresh();
+    let trap = Err(Exception::Trap { target: 2, ec: 9, iss: 0 });
+    assert_eq!(run(c, PacOp::PacIa, 0x1234), Ok(0x1234), "what is not enabled does not trap");
+    assert_eq!(run(c, PacOp::PacIb, 0x1234), trap);
+    assert_eq!(run(c, PacOp::PacGa, 0x1234), trap);
+    assert_eq!(run(c, PacOp::XpacI, 0x1234), Ok(0x1234));
+    let key = crate::ir::SysEnc::new(3, 0, 2, 1, 0);
+    assert!(matches!(c.mrs(key, 0), Err(Exception::Trap { target: 2, ec: 0x18, .. })), "APK");
+}
