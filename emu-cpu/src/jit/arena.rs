@@ -67,11 +67,4 @@ impl Arena {
     pub(super) fn truncate(&mut self, keep: usize) {
         self.used = keep;
     }
-
-    /// The code, as it is executed.
-    #[cfg(test)]
-    pub(super) fn bytes(&self, at: u64, len: usize) -> &[u8] {
-        let start = (at - self.execute.as_ptr() as u64) as usize;
-        &self.execute[start..start + len]
-    }
 }

@@ -7,6 +7,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | `state` | what host code keeps in the frame beside registers |
+//! | `constants` | vectors that code uses as operands |
 //! | `arena` | memory for code: one mapping to write, one to execute |
 //! | `runtime` | the functions that host code calls |
 //! | `native` | the compiled blocks of one vCPU: making, entering, linking, dropping them |
@@ -19,6 +20,7 @@
 //!   further up in the same page, so that no path between two checks is longer than a page.
 //! - The registers in the frame are up to date whenever a function of `runtime` runs.
 
+pub mod constants;
 pub mod state;
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]

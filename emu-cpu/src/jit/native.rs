@@ -154,6 +154,7 @@ impl Native {
         };
         runtime::settle(frame);
         runtime::count(frame, cpu);
+        runtime::collect(frame, cpu);
         debug_assert_eq!(frame.jit.flag_kind, Lazy::None as u32);
         let left = match Kind::from_word(word) {
             Kind::Exit0 => Left::Exit(0),

@@ -10,7 +10,8 @@ use crate::cpu::Cpu;
 use crate::exception::Exception;
 use crate::interp::cache::Cache;
 use crate::interp::exec::{self, End};
-use crate::interp::uop::{Frame, NZCV};
+use crate::fp::{FpEnv, fpsr};
+use crate::interp::uop::{Frame, NZCV, Uop};
 use crate::ir::MemSize;
 use crate::mem::access;
 
@@ -104,6 +105,7 @@ pub(super) extern "sysv64" fn operation(f: *mut Frame, block: u32, n: u32) {
     settle(frame);
     let cpu = cpu(f);
     count(frame, cpu);
+    collect(frame, cpu);
     // SAFETY: `Native::enter` put the cache's address there and does not touch the cache until host code returns;
     // nothing that an operation does changes the cache.
     let cache = unsafe { &*std::ptr::with_exposed_provenance::<Cache>(frame.jit.cache as usize) };
@@ -111,6 +113,34 @@ pub(super) extern "sysv64" fn operation(f: *mut Frame, block: u32, n: u32) {
     if let End::Fault(e, _) = exec::run_one(code, n as usize, 0, frame, cpu) {
         fault(f, e);
     }
+}
+
+/// Computes operation `n` of block `block`, a call of an exact function.
+pub(super) extern "sysv64" fn exact(f: *mut Frame, block: u32, n: u32) {
+    let frame = frame(f);
+    let cpu = cpu(f);
+    collect(frame, cpu);
+    // SAFETY: as in `operation`.
+    let cache = unsafe { &*std::ptr::with_exposed_provenance::<Cache>(frame.jit.cache as usize) };
+    if let Some(code) = cache.get(block).map(|b| &b.code)
+        && let Some(&Uop::Call { d, a, b, c, call }) = code.uops.get(n as usize)
+        && let Some(call) = code.calls.get(call as usize)
+    {
+        let mut env = FpEnv { fpcr: cpu.regs.fpcr, fpsr: cpu.regs.fpsr };
+        let [a, b, c] = [a, b, c].map(|slot| frame.v[slot as usize]);
+        frame.v[d as usize] = (call.f)(&mut env, call.imm, a, b, c);
+        cpu.regs.fpsr = env.fpsr;
+    }
+}
+
+/// Moves the flags that MXCSR has collected to FPSR. Of what host code keeps only IXC can have been raised.
+pub(super) fn collect(f: &mut Frame, cpu: &mut Cpu) {
+    const FLAGS: u32 = 0x3f;
+    const PE: u32 = 1 << 5;
+    if f.jit.mxcsr & PE != 0 {
+        cpu.regs.fpsr |= fpsr::IXC;
+    }
+    f.jit.mxcsr &= !FLAGS;
 }
 
 /// Puts flags that were not computed yet into their slot.

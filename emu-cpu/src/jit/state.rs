@@ -1,5 +1,6 @@
 //! What host code keeps in the frame beside the registers.
 
+use super::constants::Constants;
 use crate::exception::Exception;
 
 /// Entries of the table of indirect branches.
@@ -63,6 +64,8 @@ impl Lazy {
 /// See the module's head. Host addresses are plain numbers: they are written before each entry of host code.
 #[repr(C)]
 pub struct JitState {
+    /// Operands.
+    pub constants: Constants,
     /// Address of the current page of code.
     pub page: u64,
     /// What cross-page links and [`Target`]s depend on: the context's serial, and the mode.
@@ -114,6 +117,7 @@ pub struct JitState {
 impl Default for JitState {
     fn default() -> Self {
         Self {
+            constants: Constants::ALL,
             page: 0,
             key: 0,
             doorbell: 0,

@@ -98,6 +98,25 @@ fn replay(jit: bool) {
     assert!(missing.is_empty(), "rows that no program has: {missing:?}");
 }
 
+/// Where interpreter and host code differ: shows programs `DIFF_FROM` and up, `DIFF_PROGRAMS` of them.
+#[test]
+#[ignore = "shows one difference; `recorded_as_host_code` finds them"]
+fn engines() {
+    let rows = rows::read();
+    let first = number("DIFF_FROM", 0);
+    let (mut interp, mut jit) = (Ours::new(false), Ours::new(true));
+    for n in first..first + number("DIFF_PROGRAMS", 1) {
+        let p = program::make(&rows, n);
+        interp.load(&p.words);
+        jit.load(&p.words);
+        for set in 0..SETS {
+            let (a, b) = (interp.run(&State::initial(n as u64, set)), jit.run(&State::initial(n as u64, set)));
+            let same = a.faulted == b.faulted && a.state == b.state;
+            assert!(same, "program {n} from state {set}:\n{}{}", listing(&p), b.state.difference(&a.state));
+        }
+    }
+}
+
 #[test]
 #[ignore = "needs another implementation"]
 fn live() {

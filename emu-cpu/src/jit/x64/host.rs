@@ -7,14 +7,10 @@ pub(in crate::jit) struct HostFeatures {
     pub bmi2: bool,
     /// LZCNT.
     pub lzcnt: bool,
-    /// AVX2.
-    pub avx2: bool,
     /// FMA3.
     pub fma: bool,
     /// AES-NI.
     pub aes: bool,
-    /// PCLMULQDQ.
-    pub pclmul: bool,
 }
 
 impl HostFeatures {
@@ -23,10 +19,8 @@ impl HostFeatures {
         Self {
             bmi2: is_x86_feature_detected!("bmi2") && is_x86_feature_detected!("bmi1"),
             lzcnt: is_x86_feature_detected!("lzcnt"),
-            avx2: is_x86_feature_detected!("avx2"),
             fma: is_x86_feature_detected!("fma"),
             aes: is_x86_feature_detected!("aes"),
-            pclmul: is_x86_feature_detected!("pclmulqdq"),
         }
     }
 

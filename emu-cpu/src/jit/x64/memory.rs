@@ -40,6 +40,8 @@ pub(super) enum Call {
     StoreVector { how: u32 },
     /// The interpreter's version of operation `n`; flags were kept in this way before it.
     Operation { n: usize, kind: i32 },
+    /// The exact function of operation `n`.
+    Exact { n: usize },
 }
 
 impl Emitter<'_> {
@@ -333,6 +335,7 @@ impl Emitter<'_> {
                 e!(self; mov edx, how as i32);
                 self.call_thunk(self.thunks.store_vector);
             }
+            Call::Exact { n } => self.call_exact(n),
             Call::Operation { n, kind } => {
                 e!(self; mov eax, self.input.block as i32 ; mov edx, n as i32);
                 self.call_thunk(self.thunks.operation);
@@ -350,6 +353,12 @@ impl Emitter<'_> {
             Some(p) => e!(self; mov Rq(p), Rq(r)),
             None => e!(self; mov [r15 + x(slot)], Rq(r)),
         }
+    }
+
+    /// Computes operation `n` by its exact function.
+    pub(super) fn call_exact(&mut self, n: usize) {
+        e!(self; mov eax, self.input.block as i32 ; mov edx, n as i32);
+        self.call_thunk(self.thunks.exact);
     }
 
     fn call_thunk(&mut self, thunk: u64) {

@@ -15,10 +15,12 @@
 mod atomic;
 mod exits;
 mod flags;
+mod fp;
 mod host;
 mod int;
 mod int_bits;
 mod memory;
+mod simd;
 mod system;
 mod thunks;
 mod vector;
@@ -94,6 +96,19 @@ macro_rules! st {
     };
 }
 use st;
+
+/// Displacement of a constant.
+macro_rules! c {
+    ($name:ident) => {
+        const {
+            crate::jit::x64::field(
+                std::mem::offset_of!(crate::jit::state::JitState, constants)
+                    + std::mem::offset_of!(crate::jit::constants::Constants, $name),
+            )
+        }
+    };
+}
+use c;
 
 /// A block that is to be compiled.
 pub(super) struct Input<'a> {
@@ -203,6 +218,7 @@ impl Emitter<'_> {
             || self.atomic(uop)
             || self.system(uop)
             || self.vector(uop)
+            || self.exact(uop)
             || self.end(uop);
         if !done {
             self.call_operation();

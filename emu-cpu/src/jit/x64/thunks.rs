@@ -18,6 +18,8 @@ pub(in crate::jit) struct Thunks {
     pub settle: u64,
     /// Runs operation edx of block eax in the interpreter.
     pub operation: u64,
+    /// Computes operation edx of block eax by its exact function.
+    pub exact: u64,
     /// Loads by size: address in rax, value to rax.
     pub load: [u64; 4],
     /// Stores by size: address in rax, value in rdx.
@@ -54,6 +56,7 @@ pub(in crate::jit) fn build(at: u64) -> Option<(Vec<u8>, Thunks)> {
         exit,
         settle,
         operation: b.call(runtime::operation as *const () as usize),
+        exact: b.call(runtime::exact as *const () as usize),
         load: [
             b.call(runtime::load::<1> as *const () as usize),
             b.call(runtime::load::<2> as *const () as usize),
