@@ -1,10 +1,11 @@
 //! The interpreter: predecoded IR blocks, and the loop that runs them.
 //!
 //! [`predecode`] turns an IR block into [`uop`]s, [`exec`] runs one block, [`cache`] finds and keeps blocks, [`vcpu`] is
-//! the thread's loop around them.
+//! the thread's loop around them, [`debug`] the one that stops at breakpoints.
 
 pub mod block;
 pub mod cache;
+pub mod debug;
 pub mod exec;
 mod liveness;
 pub mod predecode;

@@ -6,7 +6,8 @@ use emu_core::clock::Mode as ClockMode;
 use emu_core::metrics::Metric;
 
 use super::block::Code;
-use super::cache::{self, Cache};
+use super::cache::Cache;
+use super::debug::{Debug, DebugStop};
 use super::exec::{self, End};
 use super::uop::Frame;
 use crate::cpu::Cpu;
@@ -29,8 +30,9 @@ pub type Trace = Box<dyn FnMut(&Cpu, u64) + Send>;
 pub struct Vcpu {
     /// The architectural state.
     pub cpu: Cpu,
-    frame: Box<Frame>,
-    cache: Cache,
+    pub(super) frame: Box<Frame>,
+    pub(super) cache: Cache,
+    pub(super) debug: Debug,
 }
 
 impl Vcpu {
@@ -39,10 +41,11 @@ impl Vcpu {
     pub fn new(cpu: Cpu) -> Self {
         let shared = cpu.mem.shared.clone();
         shared.set_doorbell(cpu.mem.index, cpu.doorbell.clone());
-        Self { cpu, frame: Box::default(), cache: Cache::default() }
+        Self { cpu, frame: Box::default(), cache: Cache::default(), debug: Debug::default() }
     }
 
-    /// Runs until somebody rings [`reason::CONTROL`]. The registers of [`Vcpu::cpu`] are up to date before and after.
+    /// Runs until somebody rings [`reason::CONTROL`], or there is something to tell the debugger
+    /// ([`Vcpu::take_debug_stop`]). The registers of [`Vcpu::cpu`] are up to date before and after.
     pub fn run(&mut self) {
         let (shared, index) = (self.cpu.mem.shared.clone(), self.cpu.mem.index);
         self.frame.v[..32].copy_from_slice(&self.cpu.regs.v);
@@ -57,7 +60,13 @@ impl Vcpu {
             if reasons & reason::INTERRUPT != 0 {
                 self.cpu.update_timers();
             }
-            self.turn();
+            match self.debug.step {
+                None => self.turn(),
+                Some(interrupts) => self.debug_step(interrupts),
+            }
+            if self.debug.stop.is_some() {
+                break;
+            }
         }
         shared.set_parked(index, true);
         self.cpu.regs.v.copy_from_slice(&self.frame.v[..32]);
@@ -93,19 +102,18 @@ impl Vcpu {
         context::select(cpu);
         cpu.context_changed = false;
         exec::from_regs(&mut self.frame, cpu);
-        match cpu.step_state() {
+        let (state, pc) = (cpu.step_state(), cpu.regs.pc);
+        match state {
+            StepState::Inactive if self.has_breakpoints() => self.run_watchfully(),
             StepState::Inactive => self.run_blocks(),
             StepState::NotPending => self.step(),
-            StepState::Pending => {
-                let pc = cpu.regs.pc;
-                cpu.raise(Exception::SoftwareStep { exclusive: None }, pc, 0);
-            }
+            StepState::Pending => self.cpu.raise(Exception::SoftwareStep { exclusive: None }, pc, 0),
         }
     }
 
     /// Runs blocks until something must be looked at.
     fn run_blocks(&mut self) {
-        let Self { cpu, frame, cache } = self;
+        let Self { cpu, frame, cache, debug } = self;
         let mode = cpu.mode();
         let mut pc = cpu.regs.pc;
         // The exit through which the next block is reached, to be linked to it.
@@ -154,7 +162,7 @@ impl Vcpu {
                         continue 'next;
                     }
                     end => {
-                        let leave = Self::finish(frame, cpu, code, pc, end);
+                        let leave = Self::finish(frame, cpu, debug, code, pc, end);
                         return self.leave(leave);
                     }
                 }
@@ -163,7 +171,14 @@ impl Vcpu {
     }
 
     /// The end of a block that leaves the fast loop. Gives what the machine must do before it goes on.
-    fn finish(frame: &Frame, cpu: &mut Cpu, code: &Code, pc: u64, end: End) -> Option<LeaveKind> {
+    pub(super) fn finish(
+        frame: &Frame,
+        cpu: &mut Cpu,
+        debug: &mut Debug,
+        code: &Code,
+        pc: u64,
+        end: End,
+    ) -> Option<LeaveKind> {
         exec::to_regs(frame, cpu);
         let last = code.words.len().saturating_sub(1);
         let at = |insn: usize| (pc.wrapping_add(4 * insn as u64), code.words.get(insn).copied().unwrap_or(0));
@@ -176,7 +191,14 @@ impl Vcpu {
                 let undone = last - (insn as usize).min(last);
                 cpu.counters.bump_by(Metric::Instructions, (undone as u64).wrapping_neg());
                 let (pc, word) = at(insn as usize);
-                cpu.raise(e, pc, word);
+                match cpu.mem.watch.hit.take() {
+                    // The debugger's watchpoint: the instruction was given up, and is yet to be executed.
+                    Some(hit) => {
+                        cpu.regs.pc = pc;
+                        debug.stop = Some(DebugStop::Watchpoint(hit));
+                    }
+                    None => cpu.raise(e, pc, word),
+                }
             }
             End::Leave(kind) => {
                 cpu.regs.pc = pc.wrapping_add(code.exits[0].rel as u64);
@@ -188,12 +210,12 @@ impl Vcpu {
         None
     }
 
-    fn raise(frame: &Frame, cpu: &mut Cpu, e: Exception, pc: u64, word: u32) {
+    pub(super) fn raise(frame: &Frame, cpu: &mut Cpu, e: Exception, pc: u64, word: u32) {
         exec::to_regs(frame, cpu);
         cpu.raise(e, pc, word);
     }
 
-    fn leave(&mut self, kind: Option<LeaveKind>) {
+    pub(super) fn leave(&mut self, kind: Option<LeaveKind>) {
         match kind {
             None | Some(LeaveKind::Context) => {}
             Some(LeaveKind::Yield) => std::thread::yield_now(),
@@ -242,6 +264,9 @@ impl Vcpu {
 
     /// Sleeps until an interrupt is pending, the timeout is over, or the machine wants the thread.
     fn wait_for_interrupt(&mut self, timeout: Option<u64>) {
+        if self.debug.step.is_some() {
+            return;
+        }
         let cpu = &mut self.cpu;
         let shared = cpu.mem.shared.clone();
         let start = cpu.clock.now_ns();
@@ -283,6 +308,9 @@ impl Vcpu {
         if self.trapped(kind, r) {
             return;
         }
+        if self.debug.step.is_some() {
+            return;
+        }
         let cpu = &mut self.cpu;
         let mut longest = if cpu.mem.monitor_is_open() { MONITOR_WAIT } else { EVENT_WAIT };
         for limit in [timeout, cpu.event_stream_period_ns()].into_iter().flatten() {
@@ -303,17 +331,9 @@ impl Vcpu {
 
     /// Executes one instruction under software step (Arm ARM, D2.12).
     fn step(&mut self) {
-        let Self { cpu, frame, .. } = self;
-        let (pc, mode) = (cpu.regs.pc, cpu.mode());
-        let code = match cache::single(cpu, pc, mode) {
-            Ok(code) => code,
-            Err(e) => return Self::raise(frame, cpu, e, pc, 0),
-        };
-        cpu.counters.bump(Metric::Instructions);
-        cpu.pstate.ss = false;
-        let end = exec::run(&code, pc, frame, cpu);
-        let leave = Self::finish(frame, cpu, &code, pc, end);
-        self.leave(leave);
+        if !self.stops_before(self.cpu.regs.pc) {
+            self.single();
+        }
     }
 
     /// Forgets everything that was made from guest memory: reset.
