@@ -28,6 +28,7 @@ use emu_devices::pci::PciHost;
 use emu_devices::rtc::pl031::Pl031;
 use emu_devices::uart::pl011::Pl011;
 use emu_devices::virtio::{Blk, BlkOptions, Console, Rng, VirtioDevice, VirtioMmio, VirtioOptions, VirtioPci};
+use parking_lot::Mutex;
 
 use super::chars::{self, HostEntropy};
 use super::map::{self, Range};
@@ -41,6 +42,9 @@ use crate::user_error;
 
 /// SPIs of the board.
 const SPIS: u32 = 256;
+
+/// A CPU, and who uses it now: its thread while it executes, else the debugger.
+pub type SharedVcpu = Arc<Mutex<Vcpu>>;
 
 /// A machine that is put together, and not yet started.
 pub struct Board {
@@ -57,7 +61,7 @@ pub struct Board {
     /// Everything but the CPUs, in the order in which it is started.
     pub components: Vec<Arc<dyn Component>>,
     /// The CPUs.
-    pub vcpus: Vec<Vcpu>,
+    pub vcpus: Vec<SharedVcpu>,
     /// What devices count.
     pub counters: Arc<Counters>,
     /// What each CPU counts.
@@ -281,7 +285,7 @@ impl Builder<'_> {
         Ok(console)
     }
 
-    fn cpus(&self, power: &Arc<Power>) -> Result<(Vec<Vcpu>, Vec<Arc<Counters>>), UserError> {
+    fn cpus(&self, power: &Arc<Power>) -> Result<(Vec<SharedVcpu>, Vec<Arc<Counters>>), UserError> {
         let model = Arc::new(model(self.config.cpu));
         let (mut vcpus, mut counters) = (Vec::new(), Vec::new());
         for index in 0..self.gic.cpus() {
@@ -302,7 +306,7 @@ impl Builder<'_> {
                 machine: power.clone(),
             });
             cpu.mem = Mem::new(mmu_features(&model), self.bus.clone(), self.shared.clone(), index);
-            vcpus.push(Vcpu::new(cpu));
+            vcpus.push(Arc::new(Mutex::new(Vcpu::new(cpu))));
         }
         Ok((vcpus, counters))
     }
