@@ -1,8 +1,8 @@
 //! From an address to what stands behind it: tagged TLB, walk, bus.
 
+use emu_core::Pa;
 use emu_core::bus::{Backing, BusView, Requester};
 use emu_core::metrics::Metric;
-use emu_core::Pa;
 use emu_mmu::{
     Access, ExternalAbort, Fault, FaultKind, Permissions, Request, Stage, TableMemory, Translation,
     UpdateError, translate_and_commit,

@@ -383,7 +383,9 @@ impl MachineConfig {
             }
         }
         if let (Some(option), None) = (self.gdb_wait, &self.gdb) {
-            return Err(user_error!("{option} needs a debugger that lets the machine go: say where it connects"));
+            return Err(user_error!(
+                "{option} needs a debugger that lets the machine go: say where it connects"
+            ));
         }
         let consoles = self.devices.iter().filter_map(|d| match &d.kind {
             DeviceKind::Console(c) => Some(c),

@@ -70,7 +70,10 @@ impl Machine {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("understage: a debugger can connect to ").unwrap_or_else(|| panic!("{line}"));
+        let address = line
+            .trim()
+            .strip_prefix("understage: a debugger can connect to ")
+            .unwrap_or_else(|| panic!("{line}"));
         Self { address: address.to_owned(), child, _dir: dir }
     }
 
@@ -137,7 +140,8 @@ impl Client {
 
     fn number(&mut self, body: &str) -> u64 {
         let text = self.ask(body);
-        let word = u64::from_str_radix(text.get(..16).unwrap_or_else(|| panic!("{body}: {text}")), 16).unwrap();
+        let word =
+            u64::from_str_radix(text.get(..16).unwrap_or_else(|| panic!("{body}: {text}")), 16).unwrap();
         word.swap_bytes()
     }
 
@@ -210,7 +214,10 @@ fn stops_and_registers() {
     assert_eq!((c.pc(), c.number_of("HCR_EL2")), (EL1, hcr));
     assert_eq!(c.ask("p21"), "c5030000", "PSTATE: EL1h, masked");
     let shown = c.monitor("interrupts");
-    assert!(shown.contains("ICH_LR0_EL2 0x50a0000000000061: pending, virtual INTID 97, priority 0xa0, group 1"), "{shown}");
+    assert!(
+        shown.contains("ICH_LR0_EL2 0x50a0000000000061: pending, virtual INTID 97, priority 0xa0, group 1"),
+        "{shown}"
+    );
     assert!(c.monitor("walk 0x40080000").contains("is at physical address 0x40080000"));
     assert!(c.monitor("regs hcr_el2").contains("HCR_EL2 0x0000000080000000"));
     assert!(c.monitor("nonsense").contains("there is no command 'nonsense'"));
@@ -276,12 +283,15 @@ fn memory_and_watchpoints() {
 fn the_address_is_taken_or_is_none() {
     let machine = Machine::start(&[]);
     let run = |address: &str| {
-        let out = Command::new(PROGRAM).args(["run", "--entry", "0x40000000", "--serial", "null", "--gdb", address]).output();
+        let out = Command::new(PROGRAM)
+            .args(["run", "--entry", "0x40000000", "--serial", "null", "--gdb", address])
+            .output();
         let out = out.unwrap();
         (out.status.code(), String::from_utf8(out.stderr).unwrap())
     };
     let port = machine.address.rsplit(':').next().unwrap();
-    let taken = format!("understage: cannot listen at '127.0.0.1:{port}' given with --gdb: Address already in use\n");
+    let taken =
+        format!("understage: cannot listen at '127.0.0.1:{port}' given with --gdb: Address already in use\n");
     assert_eq!(run(&machine.address), (Some(2), taken));
     let (status, message) = run("nowhere");
     assert_eq!(status, Some(2));
@@ -297,7 +307,9 @@ fn gdb(address: &str, commands: &[&str]) -> Option<String> {
         gdb.args(["-ex", c]);
     });
     match gdb.stdin(Stdio::null()).output() {
-        Ok(out) => Some(String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)),
+        Ok(out) => {
+            Some(String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr))
+        }
         Err(e) => {
             println!("skipped: gdb-multiarch cannot be run: {e}");
             None
@@ -359,8 +371,7 @@ fn a_booting_kernel() {
     let mut line = String::new();
     BufReader::new(machine.stderr.take().unwrap()).read_line(&mut line).unwrap();
     let address = line.trim().rsplit(' ').next().unwrap().to_owned();
-    let where_it_is =
-        "printf \"EL%d HCR_EL2 %#lx LR0 %#lx\\n\", ($cpsr >> 2) & 3, $HCR_EL2, $ICH_LR0_EL2";
+    let where_it_is = "printf \"EL%d HCR_EL2 %#lx LR0 %#lx\\n\", ($cpsr >> 2) & 3, $HCR_EL2, $ICH_LR0_EL2";
     let first = ["hbreak *($pc + 4)", "continue", where_it_is, "stepi", "delete", "detach"];
     let second = [
         // The vector of interrupts that EL1 takes from itself; its code saves registers below the stack pointer.

@@ -48,7 +48,8 @@ mod tests {
 
     #[test]
     fn addresses() {
-        let read = |text| address("--gdb", text).map(|a| (a.value.host, a.value.port)).map_err(|e| e.to_string());
+        let read =
+            |text| address("--gdb", text).map(|a| (a.value.host, a.value.port)).map_err(|e| e.to_string());
         assert_eq!(read("127.0.0.1:1234"), Ok(("127.0.0.1".into(), 1234)));
         assert_eq!(read("[::1]:0"), Ok(("::1".into(), 0)));
         assert_eq!(read(":1234"), Ok(("localhost".into(), 1234)));

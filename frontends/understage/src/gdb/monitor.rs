@@ -128,8 +128,12 @@ fn interrupts(debuggee: &mut Debuggee, _: &[&str]) -> String {
         if !cpu.el2 {
             return Ok(());
         }
-        writeln!(out, "ICH_HCR_EL2 {:#x}, maintenance {:#x}", cpu.gic.look(R::ICH_HCR_EL2, false),
-            cpu.gic.look(R::ICH_MISR_EL2, false))?;
+        writeln!(
+            out,
+            "ICH_HCR_EL2 {:#x}, maintenance {:#x}",
+            cpu.gic.look(R::ICH_HCR_EL2, false),
+            cpu.gic.look(R::ICH_MISR_EL2, false)
+        )?;
         // ICH_VTR_EL2.ListRegs, bits 4:0, is their number less one.
         let last = (cpu.gic.look(R::ICH_VTR_EL2, false) & 31) as u8;
         (0..=last).try_for_each(|n| list_register(out, n, cpu.gic.look(R::ICH_LR_EL2(n), false)))
@@ -141,7 +145,13 @@ fn list_register(out: &mut String, n: u8, lr: u64) -> std::fmt::Result {
     let state = ["invalid", "pending", "active", "active and pending"][(lr >> 62) as usize & 3];
     write!(out, "ICH_LR{n}_EL2 {lr:#018x}: {state}")?;
     if lr >> 62 != 0 {
-        write!(out, ", virtual INTID {}, priority {:#x}, group {}", lr & 0xffff_ffff, lr >> 48 & 0xff, lr >> 60 & 1)?;
+        write!(
+            out,
+            ", virtual INTID {}, priority {:#x}, group {}",
+            lr & 0xffff_ffff,
+            lr >> 48 & 0xff,
+            lr >> 60 & 1
+        )?;
         if lr >> 61 & 1 != 0 {
             write!(out, ", hardware INTID {}", lr >> 32 & 0x1fff)?;
         }

@@ -61,7 +61,9 @@ impl Server {
         let listener = TcpListener::bind((host.as_str(), *port)).map_err(|e| {
             user_error!("cannot listen at '{host}:{port}' given with {}: {}", address.option, reason(&e))
         })?;
-        if *port == 0 && let Ok(chosen) = listener.local_addr() {
+        if *port == 0
+            && let Ok(chosen) = listener.local_addr()
+        {
             eprintln!("understage: a debugger can connect to {chosen}");
         }
         let present = Arc::<Present>::default();
@@ -131,7 +133,7 @@ fn session(
         return Ok(());
     };
     let reading = std::thread::Builder::new().name("gdb-input".into()).spawn(move || listen(reader, &sender));
-    let result = if reading.is_ok() { converse(stream, &mut own, events, debuggee) } else { Ok(()) };
+    let result = if reading.is_ok() { converse(stream, &mut own, events, debuggee) } else { Ok(None) };
     let _ = own.shutdown(Shutdown::Both);
     match result {
         Ok(Some(DisconnectReason::Kill)) => debuggee.power.quit(0),
@@ -231,14 +233,17 @@ fn ended(debuggee: &Debuggee) -> MultiThreadStopReason<u64> {
 /// to tell it then but to close the connection.
 fn news<'a>(machine: Machine<'a>, debuggee: &mut Debuggee) -> Result<Option<Machine<'a>>, Failure> {
     let news = debuggee.power.news();
-    let reason = match (&machine, news) {
-        (GdbStubStateMachine::Running(_), Some(News::Stopped(cpu, stop))) => {
-            if debuggee.power.wait_held() { debuggee.reason(cpu, stop) } else { ended(debuggee) }
-        }
-        (GdbStubStateMachine::Running(_), Some(News::Ended(status))) => MultiThreadStopReason::Exited(status),
-        (_, Some(News::Ended(_))) => return Ok(None),
-        _ => return Ok(Some(machine)),
-    };
+    let reason =
+        match (&machine, news) {
+            (GdbStubStateMachine::Running(_), Some(News::Stopped(cpu, stop))) => {
+                if debuggee.power.wait_held() { debuggee.reason(cpu, stop) } else { ended(debuggee) }
+            }
+            (GdbStubStateMachine::Running(_), Some(News::Ended(status))) => {
+                MultiThreadStopReason::Exited(status)
+            }
+            (_, Some(News::Ended(_))) => return Ok(None),
+            _ => return Ok(Some(machine)),
+        };
     debuggee.running = false;
     match machine {
         GdbStubStateMachine::Running(m) => m.report_stop(debuggee, reason).map(Some),

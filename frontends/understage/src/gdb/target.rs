@@ -124,8 +124,12 @@ impl Debuggee {
         self.power.release(|cpu| self.actions.get(cpu).is_some_and(|a| *a != Action::Stay));
     }
 
-    /// The debugger goes: nothing stops the machine any more.
+    /// The debugger goes: nothing stops the machine any more. It may be running still.
     pub(super) fn detach(&mut self) {
+        self.power.hold();
+        if !self.power.wait_held() {
+            return;
+        }
         self.breakpoints.clear();
         self.watchpoints.clear();
         self.actions.fill(Action::Default);

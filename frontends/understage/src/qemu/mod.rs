@@ -195,7 +195,8 @@ fn set<T>(slot: &mut Option<T>, option: &str, value: T) -> Result<(), UserError>
 
 fn gdb(r: &mut Reader, option: &'static str, device: &str) -> Result<(), UserError> {
     let address = device.strip_prefix("tcp:").filter(|a| !a.contains(','));
-    let address = address.ok_or_else(|| user_error!("'{device}' given with {option} is not tcp:HOST:PORT"))?;
+    let address =
+        address.ok_or_else(|| user_error!("'{device}' given with {option} is not tcp:HOST:PORT"))?;
     set(&mut r.config.gdb, option, crate::gdb::address(option, address)?)
 }
 
