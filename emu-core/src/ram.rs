@@ -252,7 +252,11 @@ mod tests {
         let ram = GuestRam::filled((1 << 20) + 8192, 0xff).unwrap();
         assert_eq!(ram.load_u64((1 << 20) + 8184), Some(u64::MAX));
         ram.store_u8(0, 1).unwrap();
-        assert_eq!((ram.load_u8(0), ram.load_u8(1 << 20)), (Some(1), Some(0xff)), "the shared file stays as it is");
+        assert_eq!(
+            (ram.load_u8(0), ram.load_u8(1 << 20)),
+            (Some(1), Some(0xff)),
+            "the shared file stays as it is"
+        );
     }
 
     #[test]

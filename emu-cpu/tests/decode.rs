@@ -67,13 +67,18 @@ fn the_list_is_whole() {
     assert_eq!(list.iter().map(|e| e.name).collect::<HashSet<_>>().len(), 4431);
 }
 
-/// A row has the name of an encoding that it contains, and its pattern is exactly the encodings that it stands for.
+/// A row has the name of an encoding that it contains, and its pattern is exactly the encodings that it stands for; or it
+/// is a part of the encoding that it has the name of.
 #[test]
 fn rows_are_unions_of_encodings() {
     let list = encodings();
     let by_name: HashMap<_, _> = list.iter().map(|e| (e.name, e.cube)).collect();
     for row in rows() {
         let named = by_name.get(row.name).unwrap_or_else(|| panic!("{}: no such encoding", row.name));
+        // A row may also be a part of its encoding: the fixed-point conversions are split by immh.
+        if named.contains(cube(row)) {
+            continue;
+        }
         assert!(cube(row).contains(*named), "{}: the pattern does not contain the encoding's", row.name);
         let parts: Vec<Cube> = list.iter().map(|e| e.cube).filter(|c| cube(row).contains(*c)).collect();
         assert!(cube(row).is_covered_by(&parts), "{}: the pattern has words that no encoding has", row.name);
@@ -117,7 +122,8 @@ fn find_gives_the_most_specific_row() {
 /// True if the table executes words of the encoding by a row that stands for it, rather than by a more general one.
 fn implemented(e: &Encoding, by_name: &HashMap<&str, Cube>) -> bool {
     let best = rows().filter(|r| cube(r).contains(e.cube)).max_by_key(|r| r.mask.count_ones());
-    best.is_some_and(|r| r.name == e.name || !by_name[r.name].contains(e.cube))
+    let in_parts = rows().any(|r| r.name == e.name && e.cube.contains(cube(r)));
+    in_parts || best.is_some_and(|r| r.name == e.name || !by_name[r.name].contains(e.cube))
 }
 
 /// Every encoding is implemented or in the list of those that are not. With `BLESS=1` in the environment, entries of the

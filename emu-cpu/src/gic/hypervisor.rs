@@ -38,7 +38,7 @@ pub(super) mod hcr {
     pub(crate) const WRITABLE: u64 = EOICOUNT | TDIR | TALL1 | TALL0 | TC | 0xff;
 }
 
-/// ICH_LR<n>_EL2.
+/// `ICH_LR<n>_EL2`.
 pub(super) mod lr {
     /// State: active.
     pub(crate) const ACTIVE: u64 = 1 << 63;

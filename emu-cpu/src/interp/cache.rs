@@ -5,6 +5,7 @@
 //! direct-mapped table by virtual address, which a change of the context's serial empties at once.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use emu_core::metrics::Metric;
 
@@ -15,8 +16,9 @@ use crate::exception::Exception;
 use crate::lower::{Mode, translate};
 use crate::mem::{self, Fetched};
 
-/// Entries of the table by virtual address.
-const JUMPS: usize = 8192;
+/// Entries of the table by virtual address. A host kernel under KVM, its processes and a guest are some ten thousand
+/// addresses in use at once.
+const JUMPS: usize = 32768;
 /// Guest instructions in a block, at most.
 const MAX_INSNS: usize = 48;
 /// Words of predecoded operations that a cache holds before it starts again from nothing (16 bytes each).
@@ -39,6 +41,26 @@ struct Key {
     mode: Mode,
 }
 
+/// A hash of a few integers. Guests choose addresses, but all that collisions cost them is their own speed.
+#[derive(Clone, Copy, Default)]
+struct Mix(u64);
+
+impl Hasher for Mix {
+    fn finish(&self) -> u64 {
+        // The map takes its bucket from the low bits and its tag from the high ones.
+        self.0 ^ self.0 >> 32
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|b| self.write_u64(u64::from(*b)));
+    }
+    fn write_u8(&mut self, n: u8) {
+        self.write_u64(u64::from(n));
+    }
+    fn write_u64(&mut self, n: u64) {
+        self.0 = (self.0.rotate_left(5) ^ n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
 #[derive(Clone, Copy, Default)]
 struct Jump {
     pc: u64,
@@ -50,7 +72,7 @@ struct Jump {
 /// The blocks of one vCPU.
 pub struct Cache {
     blocks: Vec<Cached>,
-    index: HashMap<Key, u32>,
+    index: HashMap<Key, u32, BuildHasherDefault<Mix>>,
     jumps: Box<[Jump]>,
     uops: usize,
     /// Grows when everything is dropped: block numbers of an earlier epoch mean nothing.
@@ -61,7 +83,7 @@ impl Default for Cache {
     fn default() -> Self {
         Self {
             blocks: Vec::new(),
-            index: HashMap::new(),
+            index: HashMap::default(),
             jumps: vec![Jump::default(); JUMPS].into(),
             uops: 0,
             epoch: 0,
@@ -69,8 +91,10 @@ impl Default for Cache {
     }
 }
 
-fn slot(pc: u64) -> usize {
-    ((pc >> 2) ^ (pc >> 15)) as usize % JUMPS
+/// The place of an address under a serial: contexts that run the same addresses (processes, a kernel with PAN set and
+/// clear) do not push each other out.
+fn slot(pc: u64, serial: u64) -> usize {
+    ((pc >> 2) ^ (pc >> 15) ^ serial.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize % JUMPS
 }
 
 impl Cache {
@@ -111,7 +135,7 @@ impl Cache {
     #[inline]
     pub fn find(&mut self, cpu: &mut Cpu, pc: u64, mode: Mode) -> Result<u32, Exception> {
         let serial = cpu.mem.serial();
-        let jump = &self.jumps[slot(pc)];
+        let jump = &self.jumps[slot(pc, serial)];
         if jump.pc == pc && jump.serial == serial && jump.mode == mode {
             return Ok(jump.block);
         }
@@ -126,7 +150,8 @@ impl Cache {
             Some(&b) => b,
             None => self.insert(cpu, key, fetched),
         };
-        self.jumps[slot(pc)] = Jump { pc, serial: cpu.mem.serial(), mode, block };
+        let serial = cpu.mem.serial();
+        self.jumps[slot(pc, serial)] = Jump { pc, serial, mode, block };
         Ok(block)
     }
 

@@ -153,9 +153,9 @@ pub fn run(code: &Code, pc: u64, f: &mut Frame, cpu: &mut Cpu) -> End {
             Uop::Mul64 { d, a, b } => x!(d) = x!(a).wrapping_mul(x!(b)),
             Uop::Mul32 { d, a, b } => x!(d) = u64::from(w!(a).wrapping_mul(w!(b))),
             Uop::SMulH { d, a, b } => {
-                x!(d) = (i128::from(x!(a) as i64) * i128::from(x!(b) as i64) >> 64) as u64;
+                x!(d) = ((i128::from(x!(a) as i64) * i128::from(x!(b) as i64)) >> 64) as u64;
             }
-            Uop::UMulH { d, a, b } => x!(d) = (u128::from(x!(a)) * u128::from(x!(b)) >> 64) as u64,
+            Uop::UMulH { d, a, b } => x!(d) = ((u128::from(x!(a)) * u128::from(x!(b))) >> 64) as u64,
             Uop::SDiv64 { d, a, b } => {
                 let (n, m) = (x!(a) as i64, x!(b) as i64);
                 x!(d) = if m == 0 { 0 } else { n.wrapping_div(m) as u64 };
@@ -283,12 +283,12 @@ pub fn run(code: &Code, pc: u64, f: &mut Frame, cpu: &mut Cpu) -> End {
             Uop::VFromPair { d, a, b } => v!(d) = u128::from(x!(b)) << 64 | u128::from(x!(a)),
             Uop::VLane { d, a, esize, lane } => {
                 let bits = 8u32 << (esize & 3);
-                let shift = bits * u32::from(lane) & 127;
+                let shift = (bits * u32::from(lane)) & 127;
                 x!(d) = (v!(a) >> shift) as u64 & (u64::MAX >> (64 - bits));
             }
             Uop::VSetLane { d, a, b, esize, lane } => {
                 let bits = 8u32 << (esize & 3);
-                let shift = bits * u32::from(lane) & 127;
+                let shift = (bits * u32::from(lane)) & 127;
                 let mask = u128::from(u64::MAX >> (64 - bits)) << shift;
                 v!(d) = v!(a) & !mask | u128::from(x!(b)) << shift & mask;
             }

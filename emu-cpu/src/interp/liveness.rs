@@ -126,7 +126,8 @@ impl Liveness {
             let used = self.uses[i].last.is_some();
             let live = match op {
                 Op::SetFlags(_) => !std::mem::replace(&mut flags_hidden, true),
-                _ => used || op.can_fault() || op.ty() == Ty::None,
+                // An FP operation sets flags of FPSR, whoever uses its result.
+                _ => used || op.can_fault() || op.ty() == Ty::None || matches!(op, Op::Fp { .. }),
             };
             self.live[i] = live;
             if !live {

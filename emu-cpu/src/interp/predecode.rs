@@ -850,9 +850,11 @@ impl Predecoder<'_> {
         let me = Val(i as u16);
         let find = |lane: u8| {
             let rest = self.block.insts.iter().enumerate().skip(i + 1).take(4);
-            rest.filter(|(n, x)| self.live.live[*n] && matches!(x.op, Op::VLane(3, l, v) if l == lane && v == me))
-                .map(|(n, _)| n)
-                .next()
+            rest.filter(|(n, x)| {
+                self.live.live[*n] && matches!(x.op, Op::VLane(3, l, v) if l == lane && v == me)
+            })
+            .map(|(n, _)| n)
+            .next()
         };
         Some([find(0)?, find(1)?])
     }

@@ -165,6 +165,19 @@ fn vectors() {
 }
 
 #[test]
+fn unused_fp_results_set_their_flags() {
+    // fcvtzs wzr, s0: inexact; fcmp s1, s1 before cmp x0, x0: invalid operation.
+    let (mut v, _) = vcpu(&[0x1e38_001f, 0x1e21_2020, 0xeb00_001f]);
+    v.cpu.sys[Reg::CPTR_EL2] = 0;
+    v.cpu.refresh();
+    v.cpu.regs.v[0] = u128::from(1.5f32.to_bits());
+    v.cpu.regs.v[1] = 0x7f80_0001;
+    v.run_turns(1);
+    assert_eq!(v.cpu.regs.fpsr, 0x11);
+    assert_eq!(v.cpu.regs.nzcv >> 28, 0b0110);
+}
+
+#[test]
 fn a_fault_leaves_the_registers_as_they_were() {
     // mov x0, #0x8000; ldr x1, [x0], #8: nothing is at that address.
     let (mut v, _) = vcpu(&[0xd290_0000, 0xf840_8401]);

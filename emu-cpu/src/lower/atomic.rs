@@ -1,4 +1,4 @@
-//! Atomics of FEAT_LSE: CAS, CASP, SWP, LD<op> and (with Rt = 31) ST<op> (Arm ARM, C4.1.95).
+//! Atomics of FEAT_LSE: CAS, CASP, SWP, `LD<op>` and (with Rt = 31) `ST<op>` (Arm ARM, C4.1.95).
 
 use super::{Flow, Lower, Lowered, Undefined};
 use crate::ir::{AtomicOp, MemSize, Op, Order, Ty};

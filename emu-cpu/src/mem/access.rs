@@ -10,6 +10,7 @@ use super::fast::HostPtr;
 use super::maintenance::ZVA_BYTES;
 use super::translate::{
     How, Target, UNSUPPORTED_ATOMIC, alignment_fault, data, mmio_read, mmio_write, plain_abort,
+    unprivileged_acts,
 };
 use crate::cpu::Cpu;
 use crate::exception::Exception;
@@ -115,6 +116,12 @@ fn alignment_checked(cpu: &Cpu) -> bool {
 #[cold]
 #[inline(never)]
 fn load_slow(cpu: &mut Cpu, va: u64, bytes: u64, unprivileged: bool) -> Result<u128, Exception> {
+    if unprivileged
+        && unprivileged_acts(cpu)
+        && let Some(p) = cpu.mem.fast.user(va, bytes, false)
+    {
+        return Ok(load_host(p, bytes));
+    }
     let unaligned = va & (bytes - 1) != 0;
     if unaligned && alignment_checked(cpu) {
         return Err(alignment_fault(va, false));
@@ -190,6 +197,13 @@ fn store_host(p: HostPtr, bytes: u64, value: u128) {
 #[cold]
 #[inline(never)]
 fn store_slow(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, unprivileged: bool) -> Result<(), Exception> {
+    if unprivileged
+        && unprivileged_acts(cpu)
+        && let Some(p) = cpu.mem.fast.user(va, bytes, true)
+    {
+        store_host(p, bytes, value);
+        return Ok(());
+    }
     let unaligned = va & (bytes - 1) != 0;
     if unaligned && alignment_checked(cpu) {
         return Err(alignment_fault(va, true));
@@ -252,8 +266,7 @@ pub fn load_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result<u128
     if acc.order != Order::Plain {
         check_ordered(va, bytes, false)?;
     }
-    let value =
-        if acc.unpriv { load_slow(cpu, va, bytes, true)? } else { load_vector(cpu, va, size, size)? };
+    let value = if acc.unpriv { load_slow(cpu, va, bytes, true)? } else { load_vector(cpu, va, size, size)? };
     if acc.order != Order::Plain {
         fence(Ordering::Acquire);
     }

@@ -49,6 +49,12 @@ impl Context {
     pub(super) const fn pan(&self) -> bool {
         self.key.pan
     }
+    /// The same tables, seen by EL0.
+    pub(super) fn unprivileged(mut self) -> Self {
+        self.key.privileged = false;
+        self.key.pan = false;
+        self
+    }
     pub(super) const fn tlb_context(&self) -> TlbContext {
         TlbContext { regime: self.key.regime, vmid: self.vmid, asid: self.asid, stage1: self.stage1.enabled }
     }
@@ -119,6 +125,12 @@ fn key_for(cpu: &Cpu, regime: Regime, privileged: bool, pan: bool) -> Key {
 
 fn has_stage2(cpu: &Cpu, regime: Regime) -> bool {
     cpu.el2 && regime == Regime::El10
+}
+
+/// VTTBR_EL2.VMID as it counts: what TLBI names in EL1&0.
+pub(super) fn current_vmid(cpu: &Cpu) -> u16 {
+    let regs = key_for(cpu, Regime::El10, true, false).s2;
+    if cpu.el2 { Stage2::from_regs(&cpu.mem.features, &regs).vmid } else { 0 }
 }
 
 /// The context of `regime`, for accesses with these attributes.

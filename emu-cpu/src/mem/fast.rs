@@ -6,7 +6,8 @@
 //! Device type, which the comparison never matches: such accesses take the slow path, where alignment is checked.
 //!
 //! Banks belong to contexts (translation registers, privilege, PAN), so that a switch between user, kernel and
-//! hypervisor exchanges two boxes.
+//! hypervisor exchanges two boxes. A bank has a few entries of its own for unprivileged accesses (LDTR, STTR): a kernel
+//! copies from and to its users with nothing else.
 
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -16,10 +17,13 @@ use super::context::{Context, Key};
 
 /// Entries in a bank.
 const ENTRIES: usize = 1024;
+/// Entries for unprivileged accesses in a bank.
+const USER_ENTRIES: usize = 64;
 /// Entries for instruction pages in a bank.
 const FETCH_ENTRIES: usize = 64;
-/// Banks kept.
-const BANKS: usize = 12;
+/// Banks kept. A process has three under a kernel (its own, and the kernel's with PAN set and clear), a guest has its
+/// own under each of its processes, and a hypervisor at EL2 with VHE some more.
+const BANKS: usize = 32;
 /// Pages of a range invalidation that are dropped one by one; a longer range drops the bank.
 const MAX_PAGES: u64 = 64;
 
@@ -29,6 +33,8 @@ const PAGE_MASK: u64 = !(PAGE - 1);
 const NO_TAG: u64 = 2;
 /// The bits of an address that a TLBI compares: not the tag byte.
 const UNTAGGED: u64 = 0x00ff_ffff_ffff_f000;
+/// How many bits that leaves of an address.
+const UNTAGGED_BITS: u8 = 56;
 
 #[derive(Clone, Copy)]
 struct Entry {
@@ -73,15 +79,53 @@ impl HostPage {
     }
 }
 
+/// Which blocks (or contiguous runs) of stage 1 pages were taken from, as a filter that may say yes too often. Every
+/// page of a block goes when a TLBI names any address in it, and the pages of a bank do not know their block.
+#[derive(Clone, Copy, Default)]
+struct BlockFilter {
+    /// Bit n: there are blocks of 2^n bytes.
+    sizes: u64,
+    bits: [u64; 16],
+}
+
+impl BlockFilter {
+    /// Blocks that a range is looked up for one by one; a longer range counts as a hit.
+    const MAX_BLOCKS: u64 = 64;
+
+    fn slot(block: u64, bits: u8) -> usize {
+        ((block ^ u64::from(bits) << 58).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as usize
+    }
+
+    fn add(&mut self, va: u64, bits: u8) {
+        let bits = bits.min(UNTAGGED_BITS);
+        let slot = Self::slot((va & UNTAGGED) >> bits, bits);
+        self.sizes |= 1 << bits;
+        self.bits[slot / 64] |= 1 << (slot % 64);
+    }
+
+    fn may_touch(&self, start: u64, end: u64) -> bool {
+        let (start, end) = (start & UNTAGGED, end & UNTAGGED);
+        (0..=UNTAGGED_BITS).filter(|bits| self.sizes >> bits & 1 != 0).any(|bits| {
+            let (first, last) = (start >> bits, end >> bits);
+            let has = |block| {
+                let slot = Self::slot(block, bits);
+                self.bits[slot / 64] >> (slot % 64) & 1 != 0
+            };
+            last.wrapping_sub(first) >= Self::MAX_BLOCKS || (first..=last).any(has)
+        })
+    }
+}
+
 struct Bank {
     context: Option<Context>,
     entries: Box<[Entry; ENTRIES]>,
+    user: Box<[Entry; USER_ENTRIES]>,
     fetch: Box<[Option<FetchEntry>; FETCH_ENTRIES]>,
     serial: u64,
     /// Instruction pages used under this serial, as a filter by page number: a TLBI of one of them ends the serial.
     code_pages: [u64; 64],
-    /// The lowest and highest address of pages that came from blocks larger than 4 KiB.
-    large: Option<(u64, u64)>,
+    /// The stage 1 blocks larger than 4 KiB that pages of this bank came from.
+    blocks: BlockFilter,
     last_used: u64,
 }
 
@@ -93,10 +137,11 @@ impl Bank {
                 .into_boxed_slice()
                 .try_into()
                 .unwrap_or_else(|_| Box::new([EMPTY; ENTRIES])),
+            user: Box::new([EMPTY; USER_ENTRIES]),
             fetch: Box::new([None; FETCH_ENTRIES]),
             serial: 0,
             code_pages: [0; 64],
-            large: None,
+            blocks: BlockFilter::default(),
             last_used: 0,
         }
     }
@@ -107,9 +152,10 @@ impl Bank {
 
     fn clear(&mut self) {
         self.entries.fill(EMPTY);
+        self.user.fill(EMPTY);
         self.fetch.fill(None);
         self.code_pages = [0; 64];
-        self.large = None;
+        self.blocks = BlockFilter::default();
     }
 }
 
@@ -225,8 +271,8 @@ pub struct Allowed {
     pub write: bool,
     /// Device memory: only the slow path may use the entry.
     pub device: bool,
-    /// The translation covers more than this 4 KiB page.
-    pub large: bool,
+    /// log2 of the stage 1 block that the page is part of.
+    pub block_bits: u8,
 }
 
 impl FastTlb {
@@ -289,27 +335,37 @@ impl FastTlb {
         hit.then(|| HostPtr(e.addend.wrapping_add(va as usize) as *mut u8))
     }
 
-    /// Keeps a page: `va` anywhere in it, `host` the start of its memory.
-    pub(super) fn fill(&mut self, va: u64, host: *mut u8, allowed: Allowed) {
-        let page = va & PAGE_MASK;
-        let tag = page | u64::from(allowed.device);
-        let e = &mut self.current.entries[Self::index(va)];
-        let addend = (host as usize).wrapping_sub(page as usize);
-        let same = e.addend == addend && (e.read & !1 == page || e.write & !1 == page);
-        if !same {
-            *e = Entry { addend, ..EMPTY };
-        }
-        e.read = if allowed.read { tag } else { NO_TAG };
-        e.write = if allowed.write { tag } else { NO_TAG };
-        if allowed.large {
-            self.note_large(page);
-        }
+    /// Host memory for an unprivileged access of `bytes` (a power of two up to 16) that needs nothing more.
+    pub(super) fn user(&self, va: u64, bytes: u64, write: bool) -> Option<HostPtr> {
+        let e = &self.current.user[Self::user_index(va)];
+        let last = va.wrapping_add(bytes - 1);
+        let probe = last & PAGE_MASK | va & self.align & (bytes - 1);
+        (probe == if write { e.write } else { e.read })
+            .then(|| HostPtr(e.addend.wrapping_add(va as usize) as *mut u8))
     }
 
-    fn note_large(&mut self, page: u64) {
-        let page = page & UNTAGGED;
-        let (lo, hi) = self.current.large.unwrap_or((page, page));
-        self.current.large = Some((lo.min(page), hi.max(page)));
+    #[inline(always)]
+    fn user_index(va: u64) -> usize {
+        (va >> 12) as usize % USER_ENTRIES
+    }
+
+    /// Keeps a page: `va` anywhere in it, `host` the start of its memory.
+    pub(super) fn fill(&mut self, va: u64, host: *mut u8, allowed: Allowed) {
+        keep(&mut self.current.entries[Self::index(va)], va, host, allowed);
+        self.note_block(va, allowed.block_bits);
+    }
+
+    /// As [`FastTlb::fill`], for unprivileged accesses under the current context.
+    pub(super) fn fill_user(&mut self, va: u64, host: *mut u8, allowed: Allowed) {
+        keep(&mut self.current.user[Self::user_index(va)], va, host, allowed);
+        self.note_block(va, allowed.block_bits);
+    }
+
+    fn note_block(&mut self, va: u64, bits: u8) {
+        // With stage 1 off there is no block that a TLBI by address could name.
+        if (13..64).contains(&bits) {
+            self.current.blocks.add(va, bits);
+        }
     }
 
     /// The instruction page of `va`.
@@ -319,14 +375,12 @@ impl FastTlb {
     }
 
     /// Keeps an instruction page.
-    pub(super) fn fill_fetch(&mut self, va: u64, page: u64, host: HostPage, large: bool) {
+    pub(super) fn fill_fetch(&mut self, va: u64, page: u64, host: HostPage, block_bits: u8) {
         let n = code_page(va);
         self.current.code_pages[n / 64] |= 1 << (n % 64);
         self.current.fetch[(va >> 12) as usize % FETCH_ENTRIES] =
             Some(FetchEntry { va: va & PAGE_MASK, page, host });
-        if large {
-            self.note_large(va & PAGE_MASK);
-        }
+        self.note_block(va, block_bits);
     }
 
     /// Makes the bank of the context with `key` the current one; `decode` makes the context if there is none yet.
@@ -336,9 +390,10 @@ impl FastTlb {
         }
         self.clock += 1;
         self.current.last_used = self.clock;
-        let found = self.others.iter().position(|b| b.is_for(key));
+        // The last ones used are at the end.
+        let found = self.others.iter().rposition(|b| b.is_for(key));
         let mut next = match found {
-            Some(i) => self.others.swap_remove(i),
+            Some(i) => self.others.remove(i),
             None => {
                 let mut bank = if self.others.len() + 1 < BANKS { Bank::new() } else { self.oldest() };
                 bank.clear();
@@ -394,7 +449,7 @@ impl FastTlb {
     pub(super) fn revoke(&mut self, host: *mut u8) -> bool {
         let mut found = false;
         for bank in self.others.iter_mut().chain([&mut self.current]) {
-            for e in bank.entries.iter_mut() {
+            for e in bank.entries.iter_mut().chain(bank.user.iter_mut()) {
                 if e.write != NO_TAG && e.addend.wrapping_add((e.write & PAGE_MASK) as usize) == host as usize
                 {
                     e.write = NO_TAG;
@@ -404,6 +459,17 @@ impl FastTlb {
         }
         found
     }
+}
+
+/// Keeps a page in the entry that it belongs into.
+fn keep(e: &mut Entry, va: u64, host: *mut u8, allowed: Allowed) {
+    let page = va & PAGE_MASK;
+    let tag = page | u64::from(allowed.device);
+    *e = Entry {
+        addend: (host as usize).wrapping_sub(page as usize),
+        read: if allowed.read { tag } else { NO_TAG },
+        write: if allowed.write { tag } else { NO_TAG },
+    };
 }
 
 /// The filter bit of an instruction page.
@@ -454,17 +520,92 @@ fn hits(c: &Context, scope: &TlbiScope) -> bool {
 fn drop_from(bank: &mut Bank, scope: &TlbiScope) -> bool {
     let TlbiScope::Va { start, end, .. } = *scope else { return true };
     let pages = (end >> 12).wrapping_sub(start >> 12).wrapping_add(1);
-    let (lo, hi) = (start & UNTAGGED, end & UNTAGGED);
-    if pages > MAX_PAGES || pages == 0 || bank.large.is_some_and(|(l, h)| l <= hi && lo <= h) {
+    if pages > MAX_PAGES || pages == 0 || bank.blocks.may_touch(start, end) {
         return true;
     }
     for n in 0..pages {
         let va = (start & PAGE_MASK).wrapping_add(n * PAGE);
-        let e = &mut bank.entries[FastTlb::index(va)];
         let same = |tag: u64| tag != NO_TAG && (tag ^ va) & UNTAGGED == 0;
-        if same(e.read) || same(e.write) {
-            *e = EMPTY;
+        for e in [&mut bank.entries[FastTlb::index(va)], &mut bank.user[FastTlb::user_index(va)]] {
+            if same(e.read) || same(e.write) {
+                *e = EMPTY;
+            }
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use emu_mmu::Regime;
+
+    use super::*;
+
+    const ALL: Allowed = Allowed { read: true, write: true, device: false, block_bits: 12 };
+
+    fn tlb() -> FastTlb {
+        let mut tlb = FastTlb::new();
+        tlb.select(&Context::default().key, Context::default);
+        tlb
+    }
+
+    fn page(tlb: &mut FastTlb, va: u64) {
+        tlb.invalidate(&TlbiScope::Va {
+            regime: Regime::El10,
+            vmid: 0,
+            asid: None,
+            start: va,
+            end: va | (PAGE - 1),
+        });
+    }
+
+    /// Never dereferenced.
+    fn host(n: usize) -> *mut u8 {
+        std::ptr::without_provenance_mut(n << 12)
+    }
+
+    #[test]
+    fn an_address_drops_every_page_of_its_block_and_no_other() {
+        let mut tlb = tlb();
+        // Pages of a 2 MiB block of stage 1, of a 1 GiB one, and one of its own.
+        tlb.fill(0x20_0000, host(1), Allowed { block_bits: 21, ..ALL });
+        tlb.fill(0x4000_0000, host(2), Allowed { block_bits: 30, ..ALL });
+        tlb.fill(0x60_1000, host(3), ALL);
+        let serial = tlb.serial();
+        page(&mut tlb, 0x60_0000);
+        page(&mut tlb, 0x1f_f000);
+        page(&mut tlb, 0x8000_0000);
+        for va in [0x20_0000, 0x4000_0000, 0x60_1000] {
+            assert!(tlb.read::<8>(va).is_some(), "{va:#x}");
+        }
+        assert_eq!(tlb.serial(), serial, "no code is found anew");
+        page(&mut tlb, 0x60_1000);
+        assert!(tlb.read::<8>(0x60_1000).is_none() && tlb.read::<8>(0x20_0000).is_some());
+        page(&mut tlb, 0x3f_f000);
+        assert!(tlb.read::<8>(0x20_0000).is_none(), "another page of the block");
+        tlb.fill(0x4000_0000, host(2), Allowed { block_bits: 30, ..ALL });
+        page(&mut tlb, 0x7fff_f000);
+        assert!(tlb.read::<8>(0x4000_0000).is_none());
+    }
+
+    #[test]
+    fn unprivileged_entries_are_their_own() {
+        let mut tlb = tlb();
+        tlb.fill_user(0x5000, host(5), ALL);
+        assert!(tlb.read::<8>(0x5000).is_none() && tlb.write::<8>(0x5000).is_none());
+        assert!(tlb.user(0x5ff8, 8, false).is_some() && tlb.user(0x5000, 1, true).is_some());
+        assert!(tlb.user(0x5ff9, 8, false).is_none(), "crosses into the next page");
+        tlb.set_alignment_check(true);
+        assert!(tlb.user(0x5001, 2, false).is_none() && tlb.user(0x5001, 1, false).is_some());
+        tlb.set_alignment_check(false);
+        assert!(tlb.revoke(host(5)));
+        assert!(tlb.user(0x5000, 8, true).is_none() && tlb.user(0x5000, 8, false).is_some());
+        page(&mut tlb, 0x5000);
+        assert!(tlb.user(0x5000, 8, false).is_none());
+        tlb.fill_user(0x5000, host(5), Allowed { device: true, ..ALL });
+        assert!(tlb.user(0x5000, 8, false).is_none(), "Device memory takes the slow path");
+        tlb.flush_all();
+        tlb.fill_user(0x5000, host(5), Allowed { write: false, ..ALL });
+        assert!(tlb.user(0x5000, 8, true).is_none() && tlb.user(0x5000, 8, false).is_some());
+    }
 }

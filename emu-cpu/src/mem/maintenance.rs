@@ -4,7 +4,7 @@ use emu_mmu::{Access, Fault, Regime, Request, TlbiContext, TlbiScope, at};
 
 use super::Mem;
 use super::access;
-use super::context::{context_for, regime_of};
+use super::context::{context_for, current_vmid, regime_of};
 use super::shared::Request as PeerRequest;
 use super::translate::abort_of;
 use crate::cpu::Cpu;
@@ -59,23 +59,35 @@ fn tlbi(cpu: &mut Cpu, op: TlbiOp, reach: Reach, val: u64) {
     let h = cpu.hcr();
     let e2h = h & hcr::E2H != 0;
     let host = cpu.pstate.el == 2 && e2h && h & hcr::TGE != 0;
-    let guest = context_for(cpu, Regime::El10, true, false);
     let regime = match op {
         TlbiOp::Alle2 | TlbiOp::Vae2 | TlbiOp::Vale2 | TlbiOp::Rvae2 | TlbiOp::Rvale2 if e2h => Regime::El20,
         TlbiOp::Alle2 | TlbiOp::Vae2 | TlbiOp::Vale2 | TlbiOp::Rvae2 | TlbiOp::Rvale2 => Regime::El2,
         _ if host => Regime::El20,
         _ => Regime::El10,
     };
-    let own = context_for(cpu, regime, true, false);
-    let by_ipa = matches!(op, TlbiOp::Ipas2e1 | TlbiOp::Ipas2le1 | TlbiOp::Ripas2e1 | TlbiOp::Ripas2le1);
-    let ds = if by_ipa { guest.stage2.is_some_and(|s| s.ds) } else { own.stage1.halves[0].ds };
     let asid16 = cpu.mem.features.asid16 && regime != Regime::El2 && tcr_as(cpu, regime);
-    let context = TlbiContext { vmid: guest.vmid, host, e2h, asid16, ds };
+    let context = TlbiContext { vmid: current_vmid(cpu), host, e2h, asid16, ds: range_ds(cpu, op, regime) };
     let Some(scope) = kind.scope(val, &context) else { return };
     cpu.mem.invalidate(&scope);
     // HCR_EL2.FB makes EL1's local maintenance reach the Inner Shareable domain.
     if reach != Reach::Local || cpu.pstate.el == 1 && h & hcr::FB != 0 {
         cpu.mem.broadcast(PeerRequest::Tlbi(scope));
+    }
+}
+
+/// How a range operation counts its base (TCR_ELx.DS, VTCR_EL2.DS); the others do not ask.
+fn range_ds(cpu: &Cpu, op: TlbiOp, regime: Regime) -> bool {
+    match op {
+        TlbiOp::Ripas2e1 | TlbiOp::Ripas2le1 => {
+            context_for(cpu, Regime::El10, true, false).stage2.is_some_and(|s| s.ds)
+        }
+        TlbiOp::Rvae1
+        | TlbiOp::Rvale1
+        | TlbiOp::Rvaae1
+        | TlbiOp::Rvaale1
+        | TlbiOp::Rvae2
+        | TlbiOp::Rvale2 => context_for(cpu, regime, true, false).stage1.halves[0].ds,
+        _ => false,
     }
 }
 

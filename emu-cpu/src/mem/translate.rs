@@ -8,7 +8,7 @@ use emu_mmu::{
     UpdateError, translate_and_commit,
 };
 
-use super::context::{Context, context_for, regime_of};
+use super::context::Context;
 use super::fast::{Allowed, HostPage};
 use super::shared::{Request as PeerRequest, Shared};
 use super::{Exclusive, Mem, watch};
@@ -158,7 +158,8 @@ impl Mem {
 
 /// Translates a data access and finds what it reaches; keeps the page in the fast TLB if that may be.
 pub(super) fn data(cpu: &mut Cpu, va: u64, how: How) -> Result<Target, Exception> {
-    let context = access_context(cpu, how.unprivileged);
+    let unprivileged = how.unprivileged && unprivileged_acts(cpu);
+    let context = access_context(cpu, unprivileged);
     let request = Request {
         va,
         access: how.access,
@@ -186,24 +187,24 @@ pub(super) fn data(cpu: &mut Cpu, va: u64, how: How) -> Result<Target, Exception
             return Ok(target);
         }
     }
-    if !how.unprivileged {
-        keep(cpu, va, &context, &t, &target);
-    }
+    keep(cpu, va, unprivileged, &context, &t, &target);
     Ok(target)
 }
 
-/// The context of an access: the current one, or EL0's for an unprivileged one (PSTATE.UAO and the Exception level
-/// decide whether it is).
+/// True if LDTR and STTR act as at EL0 here: at EL1, and at EL2 in a host, unless PSTATE.UAO makes them plain.
+pub(super) fn unprivileged_acts(cpu: &Cpu) -> bool {
+    use crate::sysreg::hcr;
+    let host = cpu.hcr() & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
+    !cpu.pstate.uao && (cpu.pstate.el == 1 || cpu.pstate.el == 2 && host)
+}
+
+/// The context of an access: the current one, or that of the EL0 below for an unprivileged one.
 fn access_context(cpu: &Cpu, unprivileged: bool) -> Context {
-    let current = cpu.mem.fast.context();
-    let el = cpu.pstate.el;
-    let host = cpu.hcr() & crate::sysreg::hcr::E2H != 0 && cpu.hcr() & crate::sysreg::hcr::TGE != 0;
-    let acts = unprivileged && !cpu.pstate.uao && (el == 1 || el == 2 && host);
-    if acts { context_for(cpu, regime_of(cpu, el), false, false) } else { current }
+    if unprivileged { cpu.mem.fast.context().unprivileged() } else { cpu.mem.fast.context() }
 }
 
 /// Puts the page into the fast TLB with what it may be used for.
-fn keep(cpu: &mut Cpu, va: u64, context: &Context, t: &Translation, target: &Target) {
+fn keep(cpu: &mut Cpu, va: u64, unprivileged: bool, context: &Context, t: &Translation, target: &Target) {
     let (host, ram) = match *target {
         Target::Ram(p, _) => (p, true),
         Target::Rom(p, _) => (p, false),
@@ -222,8 +223,12 @@ fn keep(cpu: &mut Cpu, va: u64, context: &Context, t: &Translation, target: &Tar
         && !cpu.mem.shared.code.has_code(t.pa.page_number());
     let page_start = host.wrapping_sub((t.pa.0 & 0xfff) as usize);
     let allowed =
-        Allowed { read: may_read, write: may_write, device: t.attrs.is_device(), large: t.bits() > 12 };
-    cpu.mem.fast.fill(va, page_start, allowed);
+        Allowed { read: may_read, write: may_write, device: t.attrs.is_device(), block_bits: t.s1_bits };
+    if unprivileged {
+        cpu.mem.fast.fill_user(va, page_start, allowed);
+    } else {
+        cpu.mem.fast.fill(va, page_start, allowed);
+    }
 }
 
 /// A page that instructions come from.
@@ -250,7 +255,7 @@ pub fn fetch(cpu: &mut Cpu, pc: u64) -> Result<Fetched, Exception> {
     match cpu.mem.target(Pa(t.pa.0 & !0xfff)) {
         Some(Target::Ram(p, _) | Target::Rom(p, _)) => {
             let fetched = Fetched { page: t.pa.page_number(), host: HostPage::new(p) };
-            cpu.mem.fast.fill_fetch(pc, fetched.page, fetched.host, t.bits() > 12);
+            cpu.mem.fast.fill_fetch(pc, fetched.page, fetched.host, t.s1_bits);
             Ok(fetched)
         }
         // Instructions cannot be fetched from registers, nor from where nothing is.

@@ -209,7 +209,7 @@ pub enum VecOp {
         /// 128 bits.
         q: bool,
     },
-    /// Part imm of a[0], b[0], c[0], a[1], ... (ST3).
+    /// Part imm of `a[0], b[0], c[0], a[1], ...` (ST3).
     Interleave3 {
         /// Element.
         e: Elem,

@@ -193,6 +193,8 @@ pub enum VirtioBus {
 pub enum DeviceKind {
     /// virtio-blk.
     Block(Disk),
+    /// virtio-blk with these contents in memory, which are gone at the end.
+    MemoryBlock(Vec<u8>),
     /// virtio-rng.
     Entropy,
     /// virtio-console with one port.

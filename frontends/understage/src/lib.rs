@@ -9,6 +9,7 @@
 //! | [`gdb`] | the stub that debuggers connect to |
 //! | [`board`] | the memory map, and who is plugged in where |
 //! | [`terminal`] | the user's terminal and the other ends of serial ports |
+//! | [`tour`] | the built-in hypervisor, run and measured |
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +24,7 @@ pub mod load;
 pub mod number;
 pub mod qemu;
 pub mod terminal;
+pub mod tour;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -59,7 +61,7 @@ fn dispatch(args: &[OsString]) -> Result<ExitCode, UserError> {
     match cli::parse(args)? {
         cli::Request::Run(config) => run(&config),
         cli::Request::Qemu(options) => qemu_spelling(&options),
-        cli::Request::Tour => Err(user_error!("the tour is not in this build")),
+        cli::Request::Tour => tour::run(),
         cli::Request::Print(text) => print(&text),
     }
 }

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use emu_core::Pa;
 use emu_core::bus::{Backing, Bus, MmioDevice};
 use emu_core::clock::{Clock, Mode};
-use emu_core::dma::{DirectPort, DmaPort, WriteObserver};
+use emu_core::dma::{DmaPort, WriteObserver};
 use emu_core::irq::IrqLine;
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
@@ -18,16 +18,19 @@ use emu_cpu::interp::vcpu::Vcpu;
 use emu_cpu::mem::shared::Shared;
 use emu_cpu::mem::{Mem, mmu_features};
 use emu_cpu::model::Model;
-use emu_devices::block::{self, Format, OpenOptions};
-use emu_devices::flash::cfi::CfiFlash;
+use emu_devices::block::{self, Format, MemoryDisk, OpenOptions};
 use emu_devices::flash::FlashStore;
+use emu_devices::flash::cfi::CfiFlash;
 use emu_devices::fwcfg::FwCfg;
 use emu_devices::gic::{GicConfig, Gicv3};
 use emu_devices::gpio::pl061::Pl061;
 use emu_devices::pci::PciHost;
 use emu_devices::rtc::pl031::Pl031;
 use emu_devices::uart::pl011::Pl011;
-use emu_devices::virtio::{Blk, BlkOptions, Console, Rng, VirtioDevice, VirtioMmio, VirtioOptions, VirtioPci};
+use emu_devices::virtio::{
+    Blk, BlkOptions, Console, Rng, VirtioDevice, VirtioMmio, VirtioOptions, VirtioPci,
+};
+use emu_smmu::GlobalBypass;
 use parking_lot::Mutex;
 
 use super::chars::{self, HostEntropy};
@@ -62,6 +65,8 @@ pub struct Board {
     pub components: Vec<Arc<dyn Component>>,
     /// The CPUs.
     pub vcpus: Vec<SharedVcpu>,
+    /// The PL011's other end.
+    pub serial: Arc<Port>,
     /// What devices count.
     pub counters: Arc<Counters>,
     /// What each CPU counts.
@@ -76,6 +81,7 @@ struct Builder<'a> {
     shared: Arc<Shared>,
     counters: Arc<Counters>,
     gic: Arc<Gicv3>,
+    smmu: Arc<GlobalBypass>,
     on_quit: OnQuit,
     components: Vec<Arc<dyn Component>>,
 }
@@ -92,7 +98,11 @@ pub fn model(cpu: CpuModel) -> Model {
 
 impl Board {
     /// Builds the machine. Opens its files and its terminal; nothing runs yet.
-    pub fn new(config: &MachineConfig, plan: &Plan, on_quit: &dyn Fn(Arc<Power>) -> OnQuit) -> Result<Self, UserError> {
+    pub fn new(
+        config: &MachineConfig,
+        plan: &Plan,
+        on_quit: &dyn Fn(Arc<Power>) -> OnQuit,
+    ) -> Result<Self, UserError> {
         let cpus = config.topology.cpus();
         let ram = GuestRam::new(config.memory).map_err(|e| user_error!("{e}"))?;
         let bus = Arc::new(Bus::new());
@@ -108,22 +118,24 @@ impl Board {
             clock: clock.clone(),
             shared: shared.clone(),
             counters: counters.clone(),
+            smmu: GlobalBypass::new(bus.clone(), Some(shared.clone() as Arc<dyn WriteObserver>)),
             on_quit: on_quit(power.clone()),
             components: vec![gic.clone()],
             gic,
         };
         b.interrupt_controller()?;
         b.flash(plan)?;
-        b.platform_devices(plan)?;
+        let serial = b.platform_devices(plan)?;
         b.virtio_and_pci()?;
         let (vcpus, cpu_counters) = b.cpus(&power)?;
         let components = b.components;
-        Ok(Self { ram, bus, clock, power, shared, components, vcpus, counters, cpu_counters })
+        Ok(Self { ram, bus, clock, power, shared, components, vcpus, serial, counters, cpu_counters })
     }
 }
 
 fn map_backing(bus: &Bus, range: Range, backing: Backing) -> Result<(), UserError> {
-    bus.map(Pa(range.base), range.size, backing).map_err(|e| user_error!("the board does not fit together: {e}"))
+    bus.map(Pa(range.base), range.size, backing)
+        .map_err(|e| user_error!("the board does not fit together: {e}"))
 }
 
 fn build_gic(
@@ -154,10 +166,9 @@ impl Builder<'_> {
         IrqLine::new(self.gic.spi_sink(), spi)
     }
 
-    /// A way to memory for a master with no SMMU in front. Platform devices have no requester ID; theirs is 0.
+    /// A master's way to memory. Platform devices have no requester ID; theirs is 0.
     fn port(&self, stream_id: u32) -> Arc<dyn DmaPort> {
-        let observer: Arc<dyn WriteObserver> = self.shared.clone();
-        Arc::new(DirectPort::new(self.bus.clone(), stream_id, Some(observer)))
+        self.smmu.port(stream_id)
     }
 
     fn interrupt_controller(&mut self) -> Result<(), UserError> {
@@ -181,7 +192,8 @@ impl Builder<'_> {
                 Some(f) if !f.readonly && !f.snapshot => Some(open_store(f, image, range.size)?),
                 _ => None,
             };
-            let flash = CfiFlash::new(name, range.size, image, store, &self.counters).map_err(|e| user_error!("{e}"))?;
+            let flash = CfiFlash::new(name, range.size, image, store, &self.counters)
+                .map_err(|e| user_error!("{e}"))?;
             flash
                 .attach(&self.bus, Pa(range.base))
                 .map_err(|e| user_error!("the board does not fit together: {e}"))?;
@@ -190,7 +202,8 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn platform_devices(&mut self, plan: &Plan) -> Result<(), UserError> {
+    /// Gives the PL011's other end.
+    fn platform_devices(&mut self, plan: &Plan) -> Result<Arc<Port>, UserError> {
         let port = Arc::new(Port::open(&self.config.serial, self.on_quit.clone())?);
         let uart = Pl011::new(
             "pl011@9000000",
@@ -213,15 +226,12 @@ impl Builder<'_> {
         }
         self.map(map::FW_CFG, fw_cfg.clone())?;
         self.components.extend([uart as Arc<dyn Component>, rtc, gpio, fw_cfg]);
-        Ok(())
+        Ok(port)
     }
 
     fn virtio_and_pci(&mut self) -> Result<(), UserError> {
-        let (bus, shared) = (self.bus.clone(), self.shared.clone());
-        let ports = move |requester: u32| -> Arc<dyn DmaPort> {
-            let observer: Arc<dyn WriteObserver> = shared.clone();
-            Arc::new(DirectPort::new(bus.clone(), requester, Some(observer)))
-        };
+        let smmu = self.smmu.clone();
+        let ports = move |requester: u32| smmu.port(requester);
         let intx = [0, 1, 2, 3].map(|pin| self.line(map::PCIE_SPI + pin));
         let pci = PciHost::new(intx, Box::new(ports), &self.counters);
         self.map(map::ecam(self.config.virt), pci.ecam())?;
@@ -260,7 +270,14 @@ impl Builder<'_> {
             None => (None, VirtioOptions::default()),
         };
         let line = self.line(map::VIRTIO_MMIO_SPI + n);
-        let slot = VirtioMmio::new(&format!("virtio-mmio@{base:x}"), made, line, self.port(0), options, &self.counters);
+        let slot = VirtioMmio::new(
+            &format!("virtio-mmio@{base:x}"),
+            made,
+            line,
+            self.port(0),
+            options,
+            &self.counters,
+        );
         self.map(Range { base, size: map::VIRTIO_MMIO_STRIDE }, slot.clone())?;
         self.components.push(slot);
         Ok(())
@@ -271,6 +288,10 @@ impl Builder<'_> {
         let made: Arc<dyn VirtioDevice> = match &device.kind {
             DeviceKind::Block(disk) => {
                 Blk::new(open_disk(disk)?, &disk.serial, BlkOptions::default(), &self.counters)
+            }
+            DeviceKind::MemoryBlock(contents) => {
+                let disk = Arc::new(MemoryDisk::new("memory", contents.clone()));
+                Blk::new(disk, "", BlkOptions::default(), &self.counters)
             }
             DeviceKind::Entropy => Rng::new(Arc::new(HostEntropy::open()?)),
             DeviceKind::Console(backend) => self.console(backend)?,
@@ -292,7 +313,8 @@ impl Builder<'_> {
             let doorbell = Arc::new(Doorbell::default());
             power.set_doorbell(index, doorbell.clone());
             self.gic.set_kick(index, doorbell.clone());
-            let port = self.gic.port(index).ok_or_else(|| user_error!("the GIC has no port for CPU {index}"))?;
+            let port =
+                self.gic.port(index).ok_or_else(|| user_error!("the GIC has no port for CPU {index}"))?;
             let own: Arc<Counters> = Arc::default();
             counters.push(own.clone());
             let mut cpu = Cpu::new(CpuConfig {
@@ -319,7 +341,8 @@ fn open_disk(disk: &Disk) -> Result<Arc<dyn block::BlockBackend>, UserError> {
         None => None,
     };
     let options = OpenOptions { format, read_only: disk.readonly, snapshot: disk.snapshot };
-    block::open(Path::new(&disk.file.value), options).map_err(|e| user_error!("{e} (given with {})", disk.file.option))
+    block::open(Path::new(&disk.file.value), options)
+        .map_err(|e| user_error!("{e} (given with {})", disk.file.option))
 }
 
 /// Where a flash bank's changes go. A file that is smaller than the bank keeps its size: only what is in the file is kept.

@@ -31,12 +31,15 @@ impl ConsoleBackend for ConsoleOutput {
     }
 }
 
+/// Offers bytes to a device; gives how many it took.
+type Give = dyn Fn(&[u8]) -> usize + Send + Sync;
+
 /// Carries bytes from a queue to a device that takes as many as it has room for.
 struct Feeder {
     queue: Arc<InputQueue>,
     /// Bytes that were taken from the queue and not yet by the device.
     waiting: Mutex<Vec<u8>>,
-    give: Box<dyn Fn(&[u8]) -> usize + Send + Sync>,
+    give: Box<Give>,
 }
 
 impl Feeder {
@@ -65,7 +68,8 @@ impl Feeder {
 pub(super) fn feed_uart(port: &Arc<Port>, uart: &Arc<Pl011>) {
     let weak: Weak<Pl011> = Arc::downgrade(uart);
     let give = move |bytes: &[u8]| weak.upgrade().map_or(0, |u| u.receive(bytes));
-    let feeder = Arc::new(Feeder { queue: port.input().clone(), waiting: Mutex::default(), give: Box::new(give) });
+    let feeder =
+        Arc::new(Feeder { queue: port.input().clone(), waiting: Mutex::default(), give: Box::new(give) });
     let again = feeder.clone();
     uart.set_room_callback(Box::new(move || again.pump()));
     port.input().set_notify(Arc::new(move || feeder.pump()));
@@ -85,7 +89,8 @@ pub(super) struct HostEntropy(Mutex<File>);
 
 impl HostEntropy {
     pub(super) fn open() -> Result<Self, UserError> {
-        let file = File::open("/dev/urandom").map_err(|e| user_error!("cannot open '/dev/urandom': {}", reason(&e)))?;
+        let file = File::open("/dev/urandom")
+            .map_err(|e| user_error!("cannot open '/dev/urandom': {}", reason(&e)))?;
         Ok(Self(Mutex::new(file)))
     }
 }

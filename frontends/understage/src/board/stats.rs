@@ -1,11 +1,14 @@
 //! What the machine counted, as a table.
 
+use std::sync::Arc;
+
 use emu_core::metrics::{Counters, Metric};
 
 use super::build::Board;
 
 /// Digits in groups of three.
-fn grouped(n: u64) -> String {
+#[must_use]
+pub fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
@@ -17,17 +20,47 @@ fn grouped(n: u64) -> String {
     out
 }
 
+/// Everything that a machine counted up to some moment, summed over its CPUs and devices.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Snapshot([u64; Metric::ALL.len()]);
+
+impl Snapshot {
+    /// The sums of `sets` now.
+    #[must_use]
+    pub fn of(sets: &[Arc<Counters>]) -> Self {
+        let mut sums = [0u64; Metric::ALL.len()];
+        for m in Metric::ALL {
+            sums[*m as usize] = sets.iter().map(|s| s.get(*m)).fold(0, u64::wrapping_add);
+        }
+        Self(sums)
+    }
+
+    /// One count.
+    #[must_use]
+    pub fn get(&self, m: Metric) -> u64 {
+        self.0[m as usize]
+    }
+
+    /// What was counted after `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i].wrapping_sub(earlier.0[i])))
+    }
+}
+
+/// All sets of counters of a board.
+#[must_use]
+pub fn sets(board: &Board) -> Vec<Arc<Counters>> {
+    board.cpu_counters.iter().chain(std::iter::once(&board.counters)).cloned().collect()
+}
+
 /// One line for each thing that was counted at all, summed over the CPUs and the devices.
 #[must_use]
 pub fn table(board: &Board) -> String {
-    let sets: Vec<&Counters> =
-        board.cpu_counters.iter().map(|c| &**c).chain(std::iter::once(&*board.counters)).collect();
+    let all = Snapshot::of(&sets(board));
     let mut out = String::new();
-    for m in Metric::ALL {
-        let sum: u64 = sets.iter().map(|s| s.get(*m)).fold(0, u64::wrapping_add);
-        if sum != 0 {
-            out.push_str(&format!("{:>20}  {}\n", grouped(sum), m.name()));
-        }
+    for m in Metric::ALL.iter().filter(|m| all.get(**m) != 0) {
+        out.push_str(&format!("{:>20}  {}\n", grouped(all.get(*m)), m.name()));
     }
     out
 }
@@ -41,5 +74,18 @@ mod tests {
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(999), "999");
         assert_eq!(grouped(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn snapshots_are_sums_and_have_differences() {
+        let sets = [Arc::new(Counters::default()), Arc::new(Counters::default())];
+        sets[0].add(Metric::Hvc, 2);
+        let before = Snapshot::of(&sets);
+        sets[0].add(Metric::Hvc, 3);
+        sets[1].add(Metric::Hvc, 4);
+        let after = Snapshot::of(&sets);
+        assert_eq!((before.get(Metric::Hvc), after.get(Metric::Hvc)), (2, 9));
+        assert_eq!(after.since(&before).get(Metric::Hvc), 7);
+        assert_eq!(after.since(&before).get(Metric::Smc), 0);
     }
 }

@@ -8,7 +8,8 @@ fn config() -> MachineConfig {
 
 /// The tree as a guest would see it: written, and read back.
 fn tree(config: &MachineConfig) -> Node {
-    let mut tree = build(config, CpuTraits::of(config.cpu));
+    // The facts are those of a board whose CPUs have a PMU.
+    let mut tree = build(config, CpuTraits { pmu: true, ..CpuTraits::of(config.cpu) });
     let memory = Range { base: map::RAM_BASE, size: config.memory };
     let seeds = Seeds { rng: [1; 32], kaslr: 2 };
     BootInfo { memory, bootargs: None, initrd: None, seeds }.apply(&mut tree).unwrap();

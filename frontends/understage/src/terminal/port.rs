@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
@@ -13,11 +13,15 @@ use crate::config::CharBackend;
 use crate::error::{UserError, reason};
 use crate::user_error;
 
+/// Sees what the guest sends.
+pub type Watcher = Box<dyn Fn(&[u8]) + Send + Sync>;
+
 /// Where bytes go, and where they come from.
 pub struct Port {
     output: Mutex<Box<dyn Write + Send>>,
     input: Arc<InputQueue>,
     on_quit: OnQuit,
+    watcher: OnceLock<Watcher>,
     /// The terminal stays in raw mode as long as its port lives.
     _raw: Option<RawMode>,
 }
@@ -44,7 +48,7 @@ impl Port {
                 (Box::new(io::stdout()), raw)
             }
         };
-        Ok(Self { output: Mutex::new(output), input, on_quit, _raw: raw })
+        Ok(Self { output: Mutex::new(output), input, on_quit, watcher: OnceLock::new(), _raw: raw })
     }
 
     /// What the user types.
@@ -53,9 +57,19 @@ impl Port {
         &self.input
     }
 
+    /// From now on `watcher` sees what the guest sends, before it is put out and in the thread of the device or CPU that
+    /// sends it. There can be one.
+    pub fn watch(&self, watcher: Watcher) {
+        // The first one stays.
+        let _ = self.watcher.set(watcher);
+    }
+
     /// Puts out what the guest sends, at once. If nobody can read it any more, the machine is asked to end; a full
     /// disk only loses output, as a disconnected wire would.
     pub fn write(&self, bytes: &[u8]) {
+        if let Some(watcher) = self.watcher.get() {
+            watcher(bytes);
+        }
         let mut out = self.output.lock();
         if let Err(e) = out.write_all(bytes).and_then(|()| out.flush()) {
             match e.kind() {
@@ -177,7 +191,13 @@ mod tests {
         }
         let (on_quit, seen) = collect();
         let input = Arc::new(InputQueue::default());
-        let port = Port { output: Mutex::new(Box::new(Broken)), input, on_quit, _raw: None };
+        let port = Port {
+            output: Mutex::new(Box::new(Broken)),
+            input,
+            on_quit,
+            watcher: OnceLock::new(),
+            _raw: None,
+        };
         port.write(b"x");
         assert_eq!(*seen.lock(), [Quit::OutputClosed]);
         assert_eq!(Quit::OutputClosed.status(), 141);

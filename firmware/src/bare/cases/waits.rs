@@ -1,0 +1,43 @@
+//! WFI, WFE and the event register (Arm ARM, D1.6).
+
+use crate::bare::program::{Level, Program};
+use crate::bare::registers as r;
+use crate::bare::report::{Taken, from, kind};
+
+/// WFI ends with an interrupt that PSTATE masks; it stays pending.
+pub(super) fn wfi_with_masked_interrupt(p: &mut Program) {
+    p.start_gic();
+    p.send_sgi(3, 0);
+    a64!(p ; wfi);
+    // ISR_EL1.I: a physical IRQ is pending for EL2.
+    p.expect_reg("ISR_EL1", r::ISR_EL1, 1 << 7, 1 << 7);
+    p.acknowledge("INTID", 3);
+    p.end_of_interrupt(3);
+}
+
+/// A timer ends a WFI at EL1 whose physical interrupts go to EL2, and is taken there although EL1 masks IRQs.
+pub(super) fn wfi_until_timer(p: &mut Program) {
+    p.start_gic();
+    p.set(r::CNTP_TVAL_EL0, 20_000);
+    p.set_now(r::CNTP_CTL_EL0, 1);
+    p.enter(Level::El1h, |p| {
+        p.catching_at(2, |p| {
+            p.expect_taken(Taken::to(2, from::LOWER | kind::IRQ).spsr(Level::El1h.masked()));
+            // A WFI may end early: again, until the interrupt is taken.
+            a64!(p ; again: ; wfi ; b <again);
+        });
+        p.acknowledge("INTID", 30);
+        p.set_now(r::CNTP_CTL_EL0, 0);
+        p.end_of_interrupt(30);
+    });
+}
+
+/// SEVL, SEV and exception returns set this PE's event register, so that the next WFE does not wait. Interrupts are masked; a WFE that did
+/// wait would never end on a machine whose WFE sleeps. A peer may sleep in the WFE behind an ERET; D1.6.1 has exception returns
+/// among the events.
+pub(super) fn events(p: &mut Program) {
+    a64!(p ; sevl ; wfe ; sev ; wfe ; sev ; sevl ; wfe);
+    p.enter(Level::El1h, |p| a64!(p ; wfe));
+    p.mov(0, 1);
+    p.expect("got here", 0, 1);
+}

@@ -1,0 +1,31 @@
+//! Where things are: in physical memory, and in identity-mapped address spaces.
+
+/// Where RAM begins.
+pub const RAM: u64 = 0x4000_0000;
+/// Bytes of RAM that a program may count on.
+pub const RAM_SIZE: u64 = 16 << 20;
+/// Where an image is loaded, and entered. Some boards put a devicetree into the first MiB of RAM.
+pub const IMAGE: u64 = 0x4020_0000;
+/// Bytes at the start of the image that are code.
+pub const CODE_SIZE: u64 = 0x1_0000;
+/// The translation tables, in the image behind the code.
+pub const TABLES: u64 = IMAGE + CODE_SIZE;
+/// Where the tables must end.
+pub const TABLES_END: u64 = RESULTS;
+/// The result blocks, one for each PE.
+pub const RESULTS: u64 = 0x4040_0000;
+/// Bytes of one result block.
+pub const RESULT_SIZE: u64 = 0x4000;
+/// Bytes of the region that holds the result blocks: a page of the largest granule.
+pub const RESULTS_SIZE: u64 = 0x1_0000;
+/// Memory for data of the cases, zero at the start.
+pub const FRAMES: u64 = 0x4050_0000;
+/// GICv3 distributor.
+pub const GICD: u64 = 0x0800_0000;
+/// GICv3 redistributors, [`GICR_STRIDE`] bytes each.
+pub const GICR: u64 = 0x080a_0000;
+/// Bytes of a redistributor: RD_base frame, then SGI_base frame.
+pub const GICR_STRIDE: u64 = 0x2_0000;
+/// An address at which the board has nothing but its RAM's continuation in intermediate physical space: cases that want
+/// an unmapped IPA take it.
+pub const NOWHERE: u64 = 0x5000_0000;

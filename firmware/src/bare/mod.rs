@@ -1,0 +1,35 @@
+//! The bare-metal suite: small programs that ask one question about the architecture each, with the answer that the
+//! specification gives.
+//!
+//! A [`Case`] is a function that emits code into a [`Program`] and states what must come out. Nothing here knows the
+//! emulator: the same image runs on any board with RAM at [`layout::RAM`], a GICv3 at [`layout::GICD`] and PSCI by SMC,
+//! entered at EL2 with the MMU off. `cargo run -p understage-tests --bin bare -- list` shows what there is, and `dump`
+//! writes an image for another machine.
+//!
+//! # What a program leaves behind
+//! Each PE has a result block (see [`report`]): values that the program stored, in the order in which they are expected,
+//! and a record of every exception that was taken to a vector of the suite. A program ends with PSCI SYSTEM_OFF after it
+//! has marked its block as complete; one that did not end well has no mark.
+//!
+//! # Another opinion
+//! `bare peer MODEL -- QEMU` tries the expectations on another emulator. Where that differs, the specification decides, and
+//! the case says so: `traps::twe_looks_at_the_event_register`, `waits::events`, `stage2::cache_maintenance`,
+//! `alignment::exclusives_and_ordered`, `alignment::stack_pointer`, `memory::atomic_faults`.
+
+#![allow(
+    clippy::useless_conversion,
+    reason = "the assembler macro converts register numbers that are bytes already"
+)]
+
+#[macro_use]
+mod program;
+mod cases;
+pub mod interrupts;
+pub mod layout;
+pub mod registers;
+pub mod report;
+pub mod tables;
+mod vectors;
+
+pub use cases::{CASES, Case, Needs};
+pub use program::{Image, Level, Program};

@@ -1,0 +1,240 @@
+//! The tour: the program of [`firmware::tour`] on a small board, and what the machine counted meanwhile.
+//!
+//! # How work is measured
+//! The program on the board knows nothing of this. It prints a line before each piece of work, [`Phase::line`], and
+//! nothing during it. So this module watches the serial port: the counters are read when such a line has ended, and again
+//! at the next character. That happens in the thread of the CPU that sends the character, so what CPUs count is exact.
+//! What devices count in threads of their own may be ahead or behind by a request.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use emu_core::metrics::Metric::{self, *};
+use firmware::tour::{self, LAST_LINE, PHASES, Phase};
+use parking_lot::Mutex;
+
+use crate::board::build::Board;
+use crate::board::power::{Power, Stop};
+use crate::board::stats::{self, Snapshot, grouped};
+use crate::config::{Blob, CharBackend, CpuModel, Device, DeviceKind, MachineConfig, VirtioBus};
+use crate::error::{UserError, reason};
+use crate::fdt::Seeds;
+use crate::fdt::virt::CpuTraits;
+use crate::terminal::{self, OnQuit, Quit};
+use crate::{load, user_error};
+
+/// What the second table shows: one row for each, per operation of a phase.
+const ROWS: [(Metric, &str); 12] = [
+    (Instructions, "instructions"),
+    (ExcToEl2, "exits to EL2"),
+    (Stage2Aborts, "  stage-2 aborts"),
+    (Hvc, "  hypercalls"),
+    (WfxTraps, "  WFI trapped"),
+    (Irqs, "  physical interrupts taken"),
+    (VirtualIrqs, "virtual interrupts at EL1"),
+    (MmioReads, "device registers read"),
+    (MmioWrites, "device registers written"),
+    (DmaBytesRead, "bytes read by DMA"),
+    (DmaBytesWritten, "bytes written by DMA"),
+    (BlockBytesRead, "bytes read from the disk"),
+];
+
+/// The machine of the tour.
+fn config(image: &tour::Image) -> MachineConfig {
+    let disk = Device {
+        kind: DeviceKind::MemoryBlock(tour::disk()),
+        bus: VirtioBus::Mmio,
+        // The guest's driver knows no IOMMU, and there is none.
+        access_platform: false,
+    };
+    MachineConfig {
+        cpu: CpuModel::Max,
+        memory: tour::MEMORY,
+        blobs: vec![Blob::Data { bytes: image.bytes.clone(), address: image.base }],
+        entry: Some(image.entry),
+        devices: vec![disk],
+        serial: CharBackend::Stdio { escapes: false },
+        no_reboot: true,
+        ..MachineConfig::default()
+    }
+}
+
+/// Runs the tour and prints its tables; the status is 0 if it came to its end.
+pub fn run() -> Result<ExitCode, UserError> {
+    crate::start_log("warn")?;
+    let image = tour::image().map_err(|e| user_error!("the tour does not assemble: {e}"))?;
+    let config = config(&image);
+    let seeds = Seeds::from_host()
+        .map_err(|e| user_error!("cannot get random numbers from /dev/urandom: {}", reason(&e)))?;
+    let plan = load::plan(&config, CpuTraits::of(config.cpu), seeds)?;
+    let on_quit = |power: Arc<Power>| -> OnQuit { Arc::new(move |why: Quit| power.quit(why.status())) };
+    let board = Board::new(&config, &plan, &on_quit)?;
+    terminal::signals::watch(on_quit(board.power.clone()))
+        .map_err(|e| user_error!("cannot watch for signals: {}", reason(&e)))?;
+
+    let journal = Arc::new(Mutex::new(Journal::default()));
+    let (sets, watched) = (stats::sets(&board), journal.clone());
+    board.serial.watch(Box::new(move |bytes| watched.lock().feed(bytes, || Snapshot::of(&sets))));
+    let stop = crate::board::run::run(&board, &plan, config.no_reboot)?;
+    terminal::raw::restore();
+    match stop {
+        Stop::Quit(status) => return Ok(ExitCode::from(status)),
+        Stop::Off | Stop::Reset => {}
+    }
+    let journal = journal.lock();
+    if !journal.complete || journal.measured.len() != PHASES.len() {
+        eprintln!("understage: the tour ended before its end; its last lines say why");
+        return Ok(ExitCode::FAILURE);
+    }
+    print(&format!("{}{}", totals(&board), per_operation(&journal.measured)));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Nobody may read the tables any more; that is no failure of the tour.
+fn print(text: &str) {
+    use std::io::Write as _;
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// What the serial port said, and the counts that go with it.
+#[derive(Default)]
+struct Journal {
+    line: Vec<u8>,
+    /// The phase that goes on, and the counts at its beginning.
+    open: Option<(Phase, Snapshot)>,
+    /// The phases that are over, with what was counted in them.
+    measured: Vec<(Phase, Snapshot)>,
+    /// The last line was seen.
+    complete: bool,
+}
+
+impl Journal {
+    /// Takes what was sent; `now` reads the counters.
+    fn feed(&mut self, bytes: &[u8], now: impl Fn() -> Snapshot) {
+        for byte in bytes {
+            if let Some((phase, before)) = self.open.take() {
+                self.measured.push((phase, now().since(&before)));
+            }
+            match byte {
+                b'\n' => self.end_of_line(&now),
+                _ => self.line.push(*byte),
+            }
+        }
+    }
+
+    fn end_of_line(&mut self, now: impl Fn() -> Snapshot) {
+        let line = String::from_utf8_lossy(&self.line).into_owned();
+        self.line.clear();
+        self.complete |= line == LAST_LINE;
+        if let Some(phase) = PHASES.iter().find(|p| p.line() == line) {
+            self.open = Some((*phase, now()));
+        }
+    }
+}
+
+/// What was counted from the first instruction to the last.
+fn totals(board: &Board) -> String {
+    format!("\nWhat the machine counted in the whole tour\n\n{}", stats::table(board))
+}
+
+/// A count per operation, with one decimal place where it is not a whole number.
+fn per(count: u64, operations: u64) -> String {
+    let tenths = (u128::from(count) * 10 + u128::from(operations) / 2) / u128::from(operations.max(1));
+    let whole = grouped(u64::try_from(tenths / 10).unwrap_or(u64::MAX));
+    match (count, tenths % 10) {
+        (0, _) => "-".into(),
+        _ if tenths == 0 => "<0.1".into(),
+        _ if count.is_multiple_of(operations.max(1)) => whole,
+        (_, tenth) => format!("{whole}.{tenth}"),
+    }
+}
+
+/// What one operation of each phase cost.
+fn per_operation(measured: &[(Phase, Snapshot)]) -> String {
+    let mut out = String::from("\nWhat one operation cost\n\n");
+    let mut row = |name: &str, cells: &mut dyn Iterator<Item = String>| {
+        let _ = write!(out, "{name:<28}");
+        cells.for_each(|cell| {
+            let _ = write!(out, "{cell:>16}");
+        });
+        out.push('\n');
+    };
+    row("", &mut measured.iter().map(|(p, _)| p.title.to_owned()));
+    row("", &mut measured.iter().map(|(p, _)| format!("1 {} of {}", p.unit, p.operations)));
+    for (metric, name) in ROWS {
+        row(name, &mut measured.iter().map(|(p, counted)| per(counted.get(metric), p.operations)));
+    }
+    row("bytes that the guest got", &mut measured.iter().map(|(p, _)| per(p.bytes, p.operations)));
+    out.push_str("(with the one hypercall that ends each measurement)\n");
+    out.push_str(&conclusion(measured));
+    out
+}
+
+/// The two ways to read a sector, side by side.
+fn conclusion(measured: &[(Phase, Snapshot)]) -> String {
+    let mut out = String::new();
+    for (phase, counted) in measured.iter().filter(|(p, _)| p.bytes != 0) {
+        let _ = write!(
+            out,
+            "\n{}: {} instructions and {} exits for a {} of {} bytes.",
+            phase.title,
+            per(counted.get(Instructions), phase.operations),
+            per(counted.get(ExcToEl2), phase.operations),
+            phase.unit,
+            phase.bytes / phase.operations.max(1),
+        );
+    }
+    out + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use emu_core::metrics::Counters;
+
+    use super::*;
+
+    #[test]
+    fn a_phase_lasts_from_the_end_of_its_line_to_the_next_character() {
+        let counters = [Arc::new(Counters::default())];
+        let count = |n| counters[0].add(Hvc, n);
+        let now = || Snapshot::of(&counters);
+        let mut journal = Journal::default();
+        count(1);
+        journal.feed(b"something else\n", now);
+        journal.feed(PHASES[1].line().as_bytes(), now);
+        count(10);
+        journal.feed(b"\n", now);
+        count(100);
+        assert!(journal.measured.is_empty());
+        journal.feed(b"x", now);
+        count(1000);
+        journal.feed(b"y\n", now);
+        assert_eq!(journal.measured.len(), 1);
+        assert_eq!(journal.measured[0].0, PHASES[1]);
+        assert_eq!(journal.measured[0].1.get(Hvc), 100);
+        assert!(!journal.complete);
+        journal.feed(format!("{LAST_LINE}\n").as_bytes(), now);
+        assert!(journal.complete);
+    }
+
+    #[test]
+    fn counts_per_operation() {
+        assert_eq!(per(0, 32), "-");
+        assert_eq!(per(1, 32), "<0.1");
+        assert_eq!(per(64, 32), "2");
+        assert_eq!(per(33, 32), "1.0");
+        assert_eq!(per(4129, 32), "129.0");
+        assert_eq!(per(40_016, 32), "1,250.5");
+    }
+
+    #[test]
+    fn the_machine_is_one_that_can_be_built() {
+        let image = tour::image().unwrap();
+        let config = config(&image);
+        config.check().unwrap();
+        let plan = load::plan(&config, CpuTraits::of(config.cpu), Seeds { rng: [0; 32], kaslr: 0 }).unwrap();
+        assert_eq!(plan.boot.unwrap().entry_pc, image.entry);
+        assert_eq!(plan.boot.unwrap().el, 2);
+    }
+}

@@ -1,0 +1,63 @@
+//! The tour as a user sees it: the program without arguments.
+
+use std::process::Command;
+
+/// The number at the beginning of the first line that ends with `what`.
+fn number(text: &str, what: &str) -> u64 {
+    let line = text.lines().find(|l| l.trim_end().ends_with(what)).unwrap_or_else(|| panic!("no '{what}'"));
+    let digits: String =
+        line.trim().chars().take_while(|c| !c.is_whitespace()).filter(|c| *c != ',').collect();
+    digits.parse().unwrap()
+}
+
+/// The cells of a row of the second table.
+fn cells<'a>(text: &'a str, row: &str) -> Vec<&'a str> {
+    let (_, table) = text.split_once("What one operation cost").unwrap();
+    let line =
+        table.lines().find(|l| l.trim_start().starts_with(row)).unwrap_or_else(|| panic!("no '{row}'"));
+    line.trim_start()[row.len()..].split_whitespace().collect()
+}
+
+#[test]
+fn the_tour_comes_to_its_end_and_counts() {
+    let out = Command::new(env!("CARGO_BIN_EXE_understage")).output().unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert_eq!(out.status.code(), Some(0), "{text}\n{}", String::from_utf8_lossy(&out.stderr));
+    let milestones = [
+        "CurrentEL says EL2",
+        "VTCR_EL2 = 0x80023559",
+        "one| Hello from EL1",
+        "its VA 0x80001234 is IPA 0x40001234 by its stage 1, and PA 0x41201234 by ours",
+        "one| Greetings from sector 0",
+        "it counted 8 ticks",
+        "two| We agreed on features",
+        "two| Greetings from sector 0",
+        "both guests have the same bytes of the disk: checksum 0x1144591dd4bd9bf3",
+        "slice 6: guest two ran",
+        "guest one called PSCI SYSTEM_OFF by SMC",
+        "guest two called PSCI SYSTEM_OFF by SMC",
+        "The tour is over",
+        "What the machine counted in the whole tour",
+    ];
+    let mut rest = text.as_str();
+    for milestone in milestones {
+        let at = rest.find(milestone).unwrap_or_else(|| panic!("no '{milestone}' in its place:\n{text}"));
+        rest = &rest[at..];
+    }
+
+    // The hypervisor and the machine count independently, and agree.
+    assert_eq!(number(&text, "stage-2 aborts (emulated accesses)"), number(&text, "stage 2 aborts"));
+    assert_eq!(number(&text, " hypercalls"), number(&text, "HVC calls"));
+    assert_eq!(number(&text, "SMC trapped") + 1, number(&text, "SMC calls"));
+    // 8 ticks, 32 sectors.
+    assert_eq!(number(&text, "interrupts passed on to guests"), 8 + 32);
+
+    // Choosing a sector and reading its 128 words are 129 exits; one hypercall ends the measurement.
+    assert_eq!(cells(&text, "stage-2 aborts"), ["129", "-", "-", "-"]);
+    assert_eq!(cells(&text, "exits to EL2")[..2], ["129.0", "1.0"]);
+    assert_eq!(cells(&text, "virtual interrupts at EL1")[2..], ["1", "1"]);
+    assert_eq!(cells(&text, "bytes that the guest got"), ["512", "-", "-", "512"]);
+    let instructions: Vec<f64> =
+        cells(&text, "instructions").iter().map(|c| c.replace(',', "").parse().unwrap()).collect();
+    assert!(instructions[3] * 10.0 < instructions[0], "{instructions:?}");
+}

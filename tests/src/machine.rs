@@ -1,0 +1,242 @@
+//! A small machine: RAM, a GICv3 and CPUs, each with a thread. No devices: programs report through memory.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use emu_core::Pa;
+use emu_core::bus::{Backing, Bus};
+use emu_core::clock::{Clock, Mode};
+use emu_core::metrics::{Counters, Metric};
+use emu_core::ram::GuestRam;
+use emu_cpu::cpu::{Cpu, CpuConfig, Entry};
+use emu_cpu::doorbell::{Doorbell, reason};
+use emu_cpu::interp::vcpu::Vcpu;
+use emu_cpu::mem::shared::Shared;
+use emu_cpu::mem::{Mem, mmu_features};
+use emu_cpu::model::Model;
+use emu_cpu::psci::{AffinityState, Machine, PsciError};
+use emu_devices::gic::{GicConfig, Gicv3, REDISTRIBUTOR_STRIDE};
+use firmware::bare::layout;
+use parking_lot::{Condvar, Mutex};
+
+/// CPUs of the machine; the suite uses no more.
+pub const CPUS: usize = 2;
+/// SPIs of the GIC.
+const SPIS: u32 = 256;
+/// How often the limits are looked at.
+const ROUND: Duration = Duration::from_millis(20);
+
+/// How long a program may run.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Instructions of each CPU.
+    pub instructions: u64,
+    /// Time of the host.
+    pub time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { instructions: 1_000_000_000, time: Duration::from_secs(60) }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// PSCI SYSTEM_OFF.
+    Off,
+    /// PSCI SYSTEM_RESET.
+    Reset,
+    /// A limit was reached; the program counters of the CPUs.
+    Limit([u64; CPUS]),
+}
+
+#[derive(Clone, Copy)]
+enum Core {
+    Off,
+    Starting(Entry),
+    On,
+}
+
+struct State {
+    cores: [Core; CPUS],
+    /// The machine stops, for this reason.
+    ending: Option<Ending>,
+}
+
+/// Power states of the CPUs and of the machine.
+struct Power {
+    state: Mutex<State>,
+    changed: Condvar,
+    bells: [Arc<Doorbell>; CPUS],
+}
+
+impl Power {
+    fn end(&self, ending: Ending) {
+        self.state.lock().ending.get_or_insert(ending);
+        self.changed.notify_all();
+        self.bells.iter().for_each(|b| b.ring(reason::CONTROL));
+    }
+
+    /// Runs a CPU whenever it is on, until the machine stops.
+    fn run(&self, vcpu: &mut Vcpu) {
+        let index = vcpu.cpu.index;
+        let mut s = self.state.lock();
+        while s.ending.is_none() {
+            match s.cores[index] {
+                Core::Off => self.changed.wait(&mut s),
+                Core::Starting(entry) => {
+                    s.cores[index] = Core::On;
+                    vcpu.cpu.reset(entry);
+                    vcpu.reset_caches();
+                }
+                Core::On => {
+                    drop(s);
+                    vcpu.run();
+                    s = self.state.lock();
+                }
+            }
+        }
+    }
+}
+
+impl Machine for Power {
+    fn cpu_on(&self, mpidr: u64, entry: u64, context_id: u64) -> Result<(), PsciError> {
+        let mut s = self.state.lock();
+        let core = usize::try_from(mpidr)
+            .ok()
+            .and_then(|i| s.cores.get_mut(i))
+            .ok_or(PsciError::InvalidParameters)?;
+        match core {
+            Core::On => return Err(PsciError::AlreadyOn),
+            Core::Starting(_) => return Err(PsciError::OnPending),
+            Core::Off => *core = Core::Starting(Entry { pc: entry, x0: context_id }),
+        }
+        self.changed.notify_all();
+        Ok(())
+    }
+    fn cpu_off(&self, index: usize) {
+        self.state.lock().cores[index] = Core::Off;
+        self.bells[index].ring(reason::CONTROL);
+    }
+    fn affinity_info(&self, mpidr: u64, _level: u32) -> Result<AffinityState, PsciError> {
+        let s = self.state.lock();
+        match usize::try_from(mpidr).ok().and_then(|i| s.cores.get(i)) {
+            Some(Core::Off) => Ok(AffinityState::Off),
+            Some(Core::Starting(_)) => Ok(AffinityState::OnPending),
+            Some(Core::On) => Ok(AffinityState::On),
+            None => Err(PsciError::InvalidParameters),
+        }
+    }
+    fn system_off(&self) {
+        self.end(Ending::Off);
+    }
+    fn system_reset(&self) {
+        self.end(Ending::Reset);
+    }
+    fn send_event(&self) {
+        self.bells.iter().for_each(|b| b.send_event());
+    }
+}
+
+/// What a run leaves behind.
+pub struct Outcome {
+    /// How it ended.
+    pub ending: Ending,
+    /// RAM, from [`layout::RAM`] on.
+    pub ram: &'static GuestRam,
+}
+
+/// A machine of its own for each run.
+struct Parts {
+    ram: &'static GuestRam,
+    power: Arc<Power>,
+    vcpus: Vec<Vcpu>,
+    counters: Vec<Arc<Counters>>,
+}
+
+fn build(model: Model) -> Parts {
+    let ram = GuestRam::new(layout::RAM_SIZE).expect("the host has 16 MiB of address space");
+    let bus = Arc::new(Bus::new());
+    let map = |base: u64, size: u64, backing: Backing| {
+        bus.map(Pa(base), size, backing).expect("regions do not overlap")
+    };
+    map(layout::RAM, layout::RAM_SIZE, Backing::Ram(ram, 0));
+    let shared = Arc::new(Shared::new(CPUS, &[(Pa(layout::RAM), layout::RAM_SIZE)]));
+    let clock = Clock::new(Mode::RealTime);
+    let bells: [Arc<Doorbell>; CPUS] = Default::default();
+    let state = State { cores: [Core::Off; CPUS], ending: None };
+    let power = Arc::new(Power { state: Mutex::new(state), changed: Condvar::new(), bells: bells.clone() });
+    let gic = Gicv3::new(GicConfig {
+        cpus: &[0, 1],
+        spis: SPIS,
+        its: false,
+        awake_at_reset: false,
+        bus: bus.clone(),
+        observer: Some(shared.clone()),
+        counters: Arc::default(),
+    })
+    .expect("a GIC for two CPUs");
+    map(layout::GICD, 0x1_0000, Backing::Mmio(gic.distributor()));
+    let frames = gic.redistributors(0, CPUS).expect("one for each CPU");
+    map(layout::GICR, REDISTRIBUTOR_STRIDE * CPUS as u64, Backing::Mmio(frames));
+    let (model, mut vcpus, mut counters) = (Arc::new(model), Vec::new(), Vec::new());
+    for (index, bell) in bells.into_iter().enumerate() {
+        gic.set_kick(index, bell.clone());
+        let own: Arc<Counters> = Arc::default();
+        counters.push(own.clone());
+        let mut cpu = Cpu::new(CpuConfig {
+            model: model.clone(),
+            el2: true,
+            index,
+            counters: own,
+            doorbell: bell,
+            clock: clock.clone(),
+            port: gic.port(index).expect("one for each CPU"),
+            machine: power.clone(),
+        });
+        cpu.mem = Mem::new(mmu_features(&model), bus.clone(), shared.clone(), index);
+        vcpus.push(Vcpu::new(cpu));
+    }
+    Parts { ram, power, vcpus, counters }
+}
+
+/// Waits until the machine ends by itself, or ends it when a limit is reached.
+fn watch(power: &Power, counters: &[Arc<Counters>], limits: Limits) {
+    let deadline = Instant::now() + limits.time;
+    loop {
+        let mut s = power.state.lock();
+        if s.ending.is_none() {
+            power.changed.wait_for(&mut s, ROUND);
+        }
+        if s.ending.is_some() {
+            return;
+        }
+        drop(s);
+        let most = counters.iter().map(|c| c.get(Metric::Instructions)).max().unwrap_or(0);
+        if most > limits.instructions || Instant::now() > deadline {
+            return power.end(Ending::Limit([0; CPUS]));
+        }
+    }
+}
+
+/// Loads an image at [`layout::IMAGE`] and runs it from there, at EL2 of the first CPU.
+#[must_use]
+pub fn run(model: Model, image: &[u8], limits: Limits) -> Outcome {
+    let Parts { ram, power, mut vcpus, counters } = build(model);
+    ram.write(layout::IMAGE - layout::RAM, image).expect("the image fits into RAM");
+    power.state.lock().cores[0] = Core::Starting(Entry { pc: layout::IMAGE, x0: 0 });
+    std::thread::scope(|scope| {
+        for vcpu in &mut vcpus {
+            let power = &power;
+            scope.spawn(move || power.run(vcpu));
+        }
+        watch(&power, &counters, limits);
+    });
+    let ending = match power.state.lock().ending {
+        Some(Ending::Limit(_)) | None => Ending::Limit(std::array::from_fn(|i| vcpus[i].cpu.regs.pc)),
+        Some(ending) => ending,
+    };
+    Outcome { ending, ram }
+}
