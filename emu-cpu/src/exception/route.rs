@@ -101,6 +101,7 @@ impl Cpu {
         self.take(Taken { target, ec, iss, far, ret: pc });
     }
 
+    /// Under software step a call counts as executed (SSAdvance): its SPSR.SS is 0. What is to be executed again keeps 1.
     fn raise_insn(&mut self, op: ExcOp, pc: u64) {
         let next = pc.wrapping_add(4);
         match op {
@@ -110,6 +111,7 @@ impl Cpu {
             ExcOp::FpAccess => self.raise_fp(pc),
             ExcOp::Svc(imm) => {
                 self.counters.bump(Metric::Svc);
+                self.pstate.ss = false;
                 let target = self.default_target();
                 self.take(Taken { target, ec: ec::SVC, iss: u32::from(imm), far: None, ret: next });
             }
@@ -135,6 +137,7 @@ impl Cpu {
             self.raise_plain(ec::UNKNOWN, pc);
         } else {
             self.counters.bump(Metric::Hvc);
+            self.pstate.ss = false;
             let ret = pc.wrapping_add(4);
             self.take(Taken { target: 2, ec: ec::HVC, iss: u32::from(imm), far: None, ret });
         }

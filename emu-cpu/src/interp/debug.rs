@@ -8,6 +8,7 @@ use super::cache;
 use super::exec::{self, End};
 use super::vcpu::Vcpu;
 use crate::exception::{Exception, StepState};
+use crate::ir::LeaveKind;
 use crate::mem::{context, watch};
 use emu_core::metrics::Metric;
 
@@ -30,6 +31,9 @@ pub struct Debug {
     /// Execute one instruction, then stop. `true` in it: take interrupts that are pending.
     pub(super) step: Option<bool>,
     pub(super) stop: Option<DebugStop>,
+    /// The guest's software step: the last thing that happened was that one instruction was executed, and whether it was
+    /// a load-exclusive (ESR_ELx.ISV and EX).
+    pub(super) stepped: Option<bool>,
 }
 
 impl Debug {
@@ -38,6 +42,13 @@ impl Debug {
         let first = self.breakpoints.partition_point(|b| *b < pc);
         self.breakpoints.get(first).is_some_and(|b| b - pc < 4 * count as u64)
     }
+}
+
+/// LDXR, LDXP and their ordered and narrow forms (Arm ARM, C4.1: load/store exclusive with o2 = 0 and L = 1), but not
+/// CASP, which has their space where there are no pairs.
+fn is_load_exclusive(word: u32) -> bool {
+    let pair = word >> 21 & 1 != 0;
+    word & 0x3fc0_0000 == 0x0840_0000 && (!pair || word >> 31 != 0)
 }
 
 impl Vcpu {
@@ -94,19 +105,20 @@ impl Vcpu {
         let cpu = &mut self.cpu;
         cpu.standby = false;
         let pc = cpu.regs.pc;
+        let exclusive = self.debug.stepped.take();
+        if cpu.step_state() == StepState::Pending {
+            return cpu.raise(Exception::SoftwareStep { exclusive }, pc, 0);
+        }
         if cpu.pstate.il {
             return cpu.raise(Exception::IllegalState, pc, 0);
+        }
+        if pc & 3 != 0 {
+            return cpu.raise(Exception::PcAlignment(pc), pc, 0);
         }
         context::select(cpu);
         cpu.context_changed = false;
         exec::from_regs(&mut self.frame, cpu);
-        match cpu.step_state() {
-            StepState::Pending => cpu.raise(Exception::SoftwareStep { exclusive: None }, pc, 0),
-            _ if pc & 3 != 0 => cpu.raise(Exception::PcAlignment(pc), pc, 0),
-            _ => {
-                self.single();
-            }
-        }
+        self.single();
     }
 
     /// Stops if there is a breakpoint of the debugger at `pc`.
@@ -184,13 +196,18 @@ impl Vcpu {
             return false;
         }
         cpu.counters.bump(Metric::Instructions);
-        if cpu.step_state() == StepState::NotPending {
-            cpu.pstate.ss = false;
-        }
+        let stepping = cpu.step_state() == StepState::NotPending;
         let end = exec::run(&code, pc, frame, cpu);
         let goes_on = matches!(end, End::Exit(_) | End::Indirect(_));
         let leave = Self::finish(frame, cpu, debug, &code, pc, end);
         self.leave(leave);
+        // PSTATE.SS is cleared by an instruction that was executed. An exception has cleared it already, after SPSR.SS
+        // got its value, and an exception return gives it a new one.
+        let executed = leave != Some(LeaveKind::Eret) && self.debug.stop.is_none();
+        if stepping && executed && self.cpu.pstate.ss {
+            self.cpu.pstate.ss = false;
+            self.debug.stepped = Some(code.words.first().is_some_and(|w| is_load_exclusive(*w)));
+        }
         goes_on
     }
 }

@@ -13,4 +13,6 @@ pub mod uop;
 pub mod vcpu;
 
 #[cfg(test)]
+mod debug_tests;
+#[cfg(test)]
 mod tests;

@@ -9,12 +9,10 @@ use emu_core::irq::{GicPort, Pending, Sgi};
 use emu_core::metrics::{Counters, Metric};
 use emu_core::ram::GuestRam;
 
-use super::debug::DebugStop;
 use super::vcpu::Vcpu;
 use crate::cpu::{Cpu, CpuConfig, Entry};
 use crate::doorbell::Doorbell;
 use crate::mem::shared::Shared;
-use crate::mem::watch::{WatchHit, WatchKind, Watchpoint};
 use crate::mem::{Mem, mmu_features};
 use crate::model::Model;
 use crate::psci::{AffinityState, Machine, PsciError};
@@ -49,12 +47,12 @@ impl GicPort for Nothing {
     fn set_group_enables(&self, _: bool, _: bool) {}
 }
 
-const RAM: u64 = 0x4000_0000;
+pub(super) const RAM: u64 = 0x4000_0000;
 /// The end of a test program: HVC #0x123.
 const END: u32 = 0xd400_0002 | 0x123 << 5;
 
 /// A PE at EL2 with 64 KiB of RAM that holds `program` at its start.
-fn vcpu(program: &[u32]) -> (Vcpu, &'static GuestRam) {
+pub(super) fn vcpu(program: &[u32]) -> (Vcpu, &'static GuestRam) {
     let ram = GuestRam::new(0x10000).unwrap();
     for (i, word) in program.iter().chain([&END]).enumerate() {
         ram.store_u32(4 * i as u64, *word).unwrap();
@@ -189,74 +187,6 @@ fn a_fault_leaves_the_registers_as_they_were() {
     assert_eq!(v.cpu.sys[Reg::ELR_EL2], RAM + 4);
     // Data abort from the same level, synchronous external abort.
     assert_eq!((v.cpu.sys[Reg::ESR_EL2] >> 26, v.cpu.sys[Reg::ESR_EL2] & 0x3f), (0x25, 0x10));
-}
-
-/// Lets EL2 take debug exceptions from itself: MDCR_EL2.TDE, MDSCR_EL1.{KDE, MDE}, PSTATE.D clear, OS lock open.
-fn with_debug_exceptions(program: &[u32]) -> (Vcpu, &'static GuestRam) {
-    let (mut v, ram) = vcpu(program);
-    v.cpu.sys[Reg::MDCR_EL2] = 1 << 8;
-    v.cpu.sys[Reg::MDSCR_EL1] = 1 << 15 | 1 << 13;
-    v.cpu.sys[Reg::OSLAR_EL1] = 0;
-    v.cpu.pstate.daif = 7;
-    (v, ram)
-}
-
-/// Arm ARM, D2.8: the instruction is not executed; ESR_EL2.EC 0x31 from the same Exception level.
-#[test]
-fn a_breakpoint_of_the_guest() {
-    // mov x0, #1; mov x1, #2; mov x2, #3
-    let (mut v, _) = with_debug_exceptions(&[0xd280_0020, 0xd280_0041, 0xd280_0062]);
-    v.cpu.sys[Reg::DBGBVR0_EL1] = RAM + 4;
-    // E, PMC, BAS, HMC: also EL2.
-    v.cpu.sys[Reg::DBGBCR0_EL1] = 0x1e7 | 1 << 13;
-    v.run_turns(1);
-    assert_eq!((v.cpu.sys[Reg::ESR_EL2] >> 26, v.cpu.sys[Reg::ELR_EL2]), (0x31, RAM + 4));
-    assert_eq!(v.cpu.regs.x[..2], [1, 0]);
-}
-
-/// Arm ARM, D2.9: the store is not made; ESR_EL2.EC 0x35 from the same Exception level, WnR, FAR_EL2.
-#[test]
-fn a_watchpoint_of_the_guest() {
-    // mov x0, #0x40008000 (movz, movk); mov x1, #7; str x1, [x0, #8]; str x1, [x0]
-    let program = [0xd2a8_0000, 0xf290_0000, 0xd280_00e1, 0xf900_0401, 0xf900_0001];
-    let (mut v, ram) = with_debug_exceptions(&program);
-    v.cpu.sys[Reg::DBGWVR0_EL1] = RAM + 0x8000;
-    // E, PAC, LSC = stores, BAS = all, HMC.
-    v.cpu.sys[Reg::DBGWCR0_EL1] = 1 | 1 << 1 | 2 << 3 | 0xff << 5 | 1 << 13;
-    v.run_turns(1);
-    let s = &v.cpu.sys;
-    assert_eq!((s[Reg::ESR_EL2] >> 26, s[Reg::ESR_EL2] >> 6 & 1), (0x35, 1));
-    assert_eq!((s[Reg::ELR_EL2], s[Reg::FAR_EL2]), (RAM + 16, RAM + 0x8000));
-    assert_eq!((ram.load_u64(0x8000), ram.load_u64(0x8008)), (Some(0), Some(7)));
-}
-
-#[test]
-fn a_debugger_stops_before_instructions_and_accesses() {
-    // mov x0, #0x40008000 (movz, movk); mov x1, #7; ldr x2, [x0]; str x1, [x0]; wfi
-    let program = [0xd2a8_0000, 0xf290_0000, 0xd280_00e1, 0xf940_0002, 0xf900_0001, 0xd503_207f];
-    let (mut v, ram) = vcpu(&program);
-    let point = Watchpoint { va: RAM + 0x8004, bytes: 1, kind: WatchKind::Write };
-    let stop = |v: &mut Vcpu| {
-        v.run();
-        (v.take_debug_stop(), v.cpu.regs.pc - RAM)
-    };
-    v.step_once(false);
-    assert_eq!(stop(&mut v), (Some(DebugStop::Stepped), 4));
-    v.set_breakpoints(&[RAM + 8, RAM + 4]);
-    assert_eq!(stop(&mut v), (Some(DebugStop::Breakpoint(RAM + 4)), 4));
-    v.step_once(false);
-    assert_eq!(stop(&mut v), (Some(DebugStop::Stepped), 8));
-    v.set_breakpoints(&[]);
-    v.set_watchpoints(&[point]);
-    let hit = WatchHit { va: RAM + 0x8004, point };
-    assert_eq!(stop(&mut v), (Some(DebugStop::Watchpoint(hit)), 16), "the load is not watched");
-    assert_eq!(ram.load_u64(0x8000), Some(0));
-    v.set_watchpoints(&[]);
-    v.set_breakpoints(&[RAM + 20]);
-    assert_eq!(stop(&mut v), (Some(DebugStop::Breakpoint(RAM + 20)), 20));
-    assert_eq!(ram.load_u64(0x8000), Some(7));
-    v.step_once(false);
-    assert_eq!(stop(&mut v), (Some(DebugStop::Stepped), 24), "a step does not wait");
 }
 
 /// Not a test of anything but speed; prints millions of instructions a second. `cargo test --release -p emu-cpu mips --

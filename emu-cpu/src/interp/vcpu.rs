@@ -94,20 +94,21 @@ impl Vcpu {
             self.wait_for_interrupt(None);
             return;
         }
+        let (state, pc) = (cpu.step_state(), cpu.regs.pc);
+        let exclusive = self.debug.stepped.take();
+        if state == StepState::Pending {
+            return cpu.raise(Exception::SoftwareStep { exclusive }, pc, 0);
+        }
         if cpu.pstate.il {
-            let pc = cpu.regs.pc;
-            cpu.raise(Exception::IllegalState, pc, 0);
-            return;
+            return cpu.raise(Exception::IllegalState, pc, 0);
         }
         context::select(cpu);
         cpu.context_changed = false;
         exec::from_regs(&mut self.frame, cpu);
-        let (state, pc) = (cpu.step_state(), cpu.regs.pc);
         match state {
             StepState::Inactive if self.has_breakpoints() => self.run_watchfully(),
             StepState::Inactive => self.run_blocks(),
-            StepState::NotPending => self.step(),
-            StepState::Pending => self.cpu.raise(Exception::SoftwareStep { exclusive: None }, pc, 0),
+            _ => self.step(),
         }
     }
 
@@ -331,9 +332,14 @@ impl Vcpu {
 
     /// Executes one instruction under software step (Arm ARM, D2.12).
     fn step(&mut self) {
-        if !self.stops_before(self.cpu.regs.pc) {
-            self.single();
+        let pc = self.cpu.regs.pc;
+        if self.stops_before(pc) {
+            return;
         }
+        if pc & 3 != 0 {
+            return self.cpu.raise(Exception::PcAlignment(pc), pc, 0);
+        }
+        self.single();
     }
 
     /// Forgets everything that was made from guest memory: reset.

@@ -147,12 +147,15 @@ fn load_mmio(cpu: &mut Cpu, pa: Pa, va: u64, bytes: u64) -> Result<u128, Excepti
     Ok(u128::from(mmio_read(cpu, pa.offset(8), va.wrapping_add(8), 8)?) << 64 | u128::from(low))
 }
 
-/// Finds both pages of an access to be accessible, then asks watchpoints; gives how its bytes are accessed.
+/// Finds both pages of an access to be accessible, then asks watchpoints, if there are any; gives how its bytes are
+/// accessed.
 fn cross(cpu: &mut Cpu, va: u64, bytes: u64, how: How) -> Result<How, Exception> {
     let seen = How { bytes: 0, ..how };
     data(cpu, va, seen)?;
     data(cpu, va.wrapping_add(bytes - 1) & !PAGE_OFFSET, seen)?;
-    data(cpu, va, how)?;
+    if cpu.mem.watch.is_on() {
+        data(cpu, va, how)?;
+    }
     Ok(seen)
 }
 
@@ -353,7 +356,14 @@ pub fn store_exclusive(
     let Some(seen) = monitor.filter(|m| m.va == va && m.bytes == bytes) else {
         return Ok(false);
     };
-    let p = atomic_target(cpu, va, bytes, Access::Write)?;
+    let p = atomic_target(cpu, va, bytes, Access::Write).inspect_err(|_| {
+        // A debugger's watchpoint must not make the instruction fail when it is executed after all: the guest would go
+        // around its loop and meet the watchpoint again, for ever.
+        if cpu.mem.watch.hit.is_some() {
+            cpu.mem.exclusive = monitor;
+        }
+    });
+    let p = p?;
     if acc.order != Order::Plain {
         fence(Ordering::SeqCst);
     }

@@ -131,6 +131,18 @@ pub(super) fn check(cpu: &mut Cpu, va: u64, bytes: u64, access: Access, el: u8) 
     }
 }
 
+/// DC IVAC of a line is a store as far as the guest's watchpoints are concerned (Arm ARM, D2.10). A debugger's are not:
+/// nothing changes in memory.
+pub(super) fn check_invalidation(cpu: &Cpu, line: u64, bytes: u64) -> Result<(), Exception> {
+    if cpu.mem.watch.guest.is_empty() || !cpu.debug_events_enabled() {
+        return Ok(());
+    }
+    match cpu.watchpoint_hit(line, bytes, true, cpu.pstate.el) {
+        Some(va) => Err(Exception::Watchpoint { va, write: true, maintenance: true }),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
