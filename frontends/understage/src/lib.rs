@@ -107,7 +107,10 @@ fn execute(config: &MachineConfig, plan: &load::plan::Plan) -> Result<ExitCode, 
     terminal::signals::watch(on_quit(board.power.clone()))
         .map_err(|e| user_error!("cannot watch for signals: {}", error::reason(&e)))?;
     let debugger = match &config.gdb {
-        Some(address) => Some(gdb::server::Server::start(address, board.vcpus.clone(), board.power.clone())?),
+        Some(address) => {
+            let (vcpus, power, clock) = (board.vcpus.clone(), board.power.clone(), board.clock.clone());
+            Some(gdb::server::Server::start(address, vcpus, power, clock)?)
+        }
         None => None,
     };
     if config.gdb_wait.is_some() {

@@ -9,8 +9,8 @@
 //! | [`packets`] | the few packets of QEMU's own |
 //! | [`server`] | listening, and one session after the other |
 //!
-//! All CPUs stop together and go on together. While they are stopped the clock of the machine goes on: it is the
-//! host's.
+//! All CPUs stop together and go on together. While they are stopped the clock of the machine stands still, so that no
+//! timer of the guest runs out because somebody looks at it.
 
 pub mod description;
 pub mod monitor;

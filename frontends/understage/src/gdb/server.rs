@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use emu_core::clock::Clock;
 use gdbstub::common::Signal;
 use gdbstub::stub::state_machine::GdbStubStateMachine;
 use gdbstub::stub::{DisconnectReason, GdbStub, GdbStubError, MultiThreadStopReason};
@@ -56,6 +57,7 @@ impl Server {
         address: &Given<Address>,
         vcpus: Vec<SharedVcpu>,
         power: Arc<Power>,
+        clock: Arc<Clock>,
     ) -> Result<Self, UserError> {
         let Address { host, port } = &address.value;
         let listener = TcpListener::bind((host.as_str(), *port)).map_err(|e| {
@@ -76,7 +78,7 @@ impl Server {
         }));
         let shared = present.clone();
         let serve = move || {
-            let mut debuggee = Debuggee::new(vcpus, power);
+            let mut debuggee = Debuggee::new(vcpus, power, clock);
             for stream in listener.incoming().flatten() {
                 let (sender, events) = channel();
                 *shared.session.lock() = Some(sender.clone());
@@ -122,10 +124,9 @@ fn session(
     debuggee: &mut Debuggee,
 ) -> Result<(), Failure> {
     debuggee.power.hold();
-    if !debuggee.power.wait_held() {
+    if !debuggee.halted() {
         return Ok(());
     }
-    debuggee.running = false;
     debuggee.physical = false;
     debuggee.current = 0;
     let (Ok(reader), Ok(mut own)) = (stream.try_clone(), stream.try_clone()) else {
@@ -136,7 +137,7 @@ fn session(
     let result = if reading.is_ok() { converse(stream, &mut own, events, debuggee) } else { Ok(None) };
     let _ = own.shutdown(Shutdown::Both);
     match result {
-        Ok(Some(DisconnectReason::Kill)) => debuggee.power.quit(0),
+        Ok(Some(DisconnectReason::Kill)) => debuggee.kill(),
         Ok(Some(DisconnectReason::TargetExited(_) | DisconnectReason::TargetTerminated(_))) => {}
         // Detached, or gone without a word.
         _ => debuggee.detach(),
@@ -214,13 +215,12 @@ fn interrupted<'a>(machine: Machine<'a>, debuggee: &mut Debuggee) -> Result<Mach
         return m.interrupt_handled(debuggee, None::<MultiThreadStopReason<u64>>);
     }
     debuggee.power.hold();
-    let reason = if debuggee.power.wait_held() {
+    let reason = if debuggee.halted() {
         let tid = thread(debuggee.current);
         MultiThreadStopReason::SignalWithThread { tid, signal: Signal::SIGINT }
     } else {
         ended(debuggee)
     };
-    debuggee.running = false;
     m.interrupt_handled(debuggee, Some(reason))
 }
 
@@ -233,18 +233,18 @@ fn ended(debuggee: &Debuggee) -> MultiThreadStopReason<u64> {
 /// to tell it then but to close the connection.
 fn news<'a>(machine: Machine<'a>, debuggee: &mut Debuggee) -> Result<Option<Machine<'a>>, Failure> {
     let news = debuggee.power.news();
-    let reason =
-        match (&machine, news) {
-            (GdbStubStateMachine::Running(_), Some(News::Stopped(cpu, stop))) => {
-                if debuggee.power.wait_held() { debuggee.reason(cpu, stop) } else { ended(debuggee) }
+    let reason = match (&machine, news) {
+        (GdbStubStateMachine::Running(_), Some(News::Stopped(cpu, stop))) => {
+            if debuggee.halted() {
+                debuggee.reason(cpu, stop)
+            } else {
+                ended(debuggee)
             }
-            (GdbStubStateMachine::Running(_), Some(News::Ended(status))) => {
-                MultiThreadStopReason::Exited(status)
-            }
-            (_, Some(News::Ended(_))) => return Ok(None),
-            _ => return Ok(Some(machine)),
-        };
-    debuggee.running = false;
+        }
+        (GdbStubStateMachine::Running(_), Some(News::Ended(status))) => MultiThreadStopReason::Exited(status),
+        (_, Some(News::Ended(_))) => return Ok(None),
+        _ => return Ok(Some(machine)),
+    };
     match machine {
         GdbStubStateMachine::Running(m) => m.report_stop(debuggee, reason).map(Some),
         other => Ok(Some(other)),

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use emu_core::clock::Clock;
 use emu_cpu::interp::debug::DebugStop;
 use emu_cpu::interp::vcpu::Vcpu;
 use emu_cpu::mem::inspect;
@@ -53,6 +54,7 @@ enum Action {
 pub struct Debuggee {
     vcpus: Vec<SharedVcpu>,
     pub(super) power: Arc<Power>,
+    clock: Arc<Clock>,
     /// Addresses, each as often as it was set.
     breakpoints: Vec<u64>,
     watchpoints: Vec<Watchpoint>,
@@ -79,12 +81,13 @@ pub(super) fn thread(cpu: usize) -> Tid {
 
 impl Debuggee {
     /// Around the CPUs of a machine.
-    pub(super) fn new(vcpus: Vec<SharedVcpu>, power: Arc<Power>) -> Self {
+    pub(super) fn new(vcpus: Vec<SharedVcpu>, power: Arc<Power>, clock: Arc<Clock>) -> Self {
         let description = vcpus.first().map(|v| description::xml(&v.lock().cpu)).unwrap_or_default();
         Self {
             actions: vec![Action::Default; vcpus.len()],
             vcpus,
             power,
+            clock,
             breakpoints: Vec::new(),
             watchpoints: Vec::new(),
             description,
@@ -110,6 +113,23 @@ impl Debuggee {
         self.vcpu(index(tid)).ok_or(TargetError::Errno(INVALID))
     }
 
+    /// Waits until all CPUs, which somebody has told to stop, are still, and stops the clock; true unless the machine has
+    /// ended before.
+    pub(super) fn halted(&mut self) -> bool {
+        self.running = false;
+        let still = self.power.wait_held();
+        if still {
+            self.clock.pause();
+        }
+        still
+    }
+
+    /// Ends the machine.
+    pub(super) fn kill(&mut self) {
+        self.clock.resume();
+        self.power.quit(0);
+    }
+
     fn let_go(&mut self) {
         for (vcpu, action) in self.vcpus.iter().zip(&self.actions) {
             let mut vcpu = vcpu.lock();
@@ -121,13 +141,14 @@ impl Debuggee {
             }
         }
         self.running = true;
+        self.clock.resume();
         self.power.release(|cpu| self.actions.get(cpu).is_some_and(|a| *a != Action::Stay));
     }
 
     /// The debugger goes: nothing stops the machine any more. It may be running still.
     pub(super) fn detach(&mut self) {
         self.power.hold();
-        if !self.power.wait_held() {
+        if !self.halted() {
             return;
         }
         self.breakpoints.clear();
