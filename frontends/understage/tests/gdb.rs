@@ -350,6 +350,14 @@ fn the_machine_goes_on_without_the_debugger() {
 }
 
 #[test]
+fn killing_is_answered() {
+    let machine = Machine::start(CODE, &[]);
+    let mut c = machine.connect();
+    assert_eq!(c.ask("vKill;1"), "OK");
+    assert_eq!(machine.status(), Some(0));
+}
+
+#[test]
 fn memory_and_watchpoints() {
     let machine = Machine::start(CODE, &[]);
     let mut c = machine.connect();

@@ -90,10 +90,16 @@ impl Sorter {
     /// The bytes that answer one of our packets.
     #[must_use]
     pub fn answer(&self, text: &str) -> Vec<u8> {
-        let sum = text.bytes().fold(0u8, |a, b| a.wrapping_add(b));
-        let ack = if self.no_acks { "" } else { "+" };
-        format!("{ack}${text}#{sum:02x}").into_bytes()
+        let ack: &[u8] = if self.no_acks { b"" } else { b"+" };
+        [ack, &packet(text)].concat()
     }
+}
+
+/// A packet on the wire.
+#[must_use]
+pub fn packet(text: &str) -> Vec<u8> {
+    let sum = text.bytes().fold(0u8, |a, b| a.wrapping_add(b));
+    format!("${text}#{sum:02x}").into_bytes()
 }
 
 #[cfg(test)]
@@ -110,11 +116,6 @@ mod tests {
             }
         }
         (passed, ours)
-    }
-
-    /// A packet on the wire.
-    fn packet(body: &str) -> Vec<u8> {
-        Sorter { no_acks: true, ..Sorter::default() }.answer(body)
     }
 
     #[test]

@@ -16,7 +16,7 @@ use gdbstub::stub::{DisconnectReason, GdbStub, GdbStubError, MultiThreadStopReas
 use parking_lot::{Condvar, Mutex};
 
 use super::Address;
-use super::packets::{QemuPacket, Sorted, Sorter};
+use super::packets::{QemuPacket, Sorted, Sorter, packet};
 use super::target::{Debuggee, thread};
 use crate::board::build::SharedVcpu;
 use crate::board::power::{News, Power};
@@ -182,7 +182,12 @@ fn converse(
             }
         }
         if let GdbStubStateMachine::Disconnected(m) = machine {
-            return Ok(Some(m.get_reason()));
+            let reason = m.get_reason();
+            if matches!(reason, DisconnectReason::Kill) {
+                // gdb waits for an answer to 'vKill', and the library has none; after 'k' nobody reads it.
+                let _ = own.write_all(&packet("OK"));
+            }
+            return Ok(Some(reason));
         }
     }
     Ok(None)

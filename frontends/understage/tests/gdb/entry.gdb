@@ -7,6 +7,9 @@ set pagination off
 set confirm off
 
 printf "entry: EL%d at %#lx, the devicetree at %#lx\n", ($cpsr >> 2) & 3, $pc, $x0
+set $at = $pc
+# An arm64 Image says its size at offset 16.
+set $end = $pc + *(unsigned long *)($pc + 16)
 # The header of an arm64 Image is 'ccmp x18, #0, #0xd, pl' and a branch.
 hbreak *($pc + 4)
 continue
@@ -22,13 +25,22 @@ monitor interrupts
 set $ICH_LR0_EL2 = 0
 monitor regs HCR_EL2 VTCR_EL2 VTTBR_EL2
 
-# The stub of EL2 is left by an exception return, whose address the kernel has put in ELR_EL2 a few instructions
-# before. HCR_EL2 is written before that: stop at the first instruction at EL1.
-set $steps = 0
-while (($cpsr >> 2) & 3) == 2
-  stepi
-  set $steps = $steps + 1
+# The kernel leaves EL2 by an exception return to the address in the link register: stop wherever it says
+# 'msr elr_el2, x30', then at that address.
+set $found = 1
+while $found
+  find /1w $at, $end, 0xd51c403e
+  set $found = $numfound
+  if $found
+    set $at = $_ + 4
+    hbreak *($at - 4)
+  end
 end
-printf "EL1 after %d steps: %#lx, HCR_EL2 %#lx, SPSR_EL2 %#lx\n", $steps, $pc, $HCR_EL2, $SPSR_EL2
+continue
+printf "setting up EL2: EL%d, returns to %#lx\n", ($cpsr >> 2) & 3, $x30
+delete
+hbreak *$x30
+continue
+printf "left EL2: EL%d at %#lx, HCR_EL2 %#lx, SPSR_EL2 %#lx\n", ($cpsr >> 2) & 3, $pc, $HCR_EL2, $SPSR_EL2
 info threads
 detach

@@ -8,7 +8,7 @@ thread 1
 hbreak *($VBAR_EL1 + 0x280)
 continue
 printf "interrupt: EL%d, HCR_EL2 %#lx, ICH_LR0_EL2 %#lx, ELR_EL1 %#lx\n", ($cpsr >> 2) & 3, $HCR_EL2, $ICH_LR0_EL2, $ELR_EL1
-monitor walk $pc
+eval "monitor walk %#lx", $pc
 delete
 
 # Linux keeps the current task in SP_EL0, and a task begins with its flags, which the kernel reads and writes all the
