@@ -8,6 +8,7 @@
 //! | [`monitor`] | the commands behind `monitor` |
 //! | [`packets`] | the few packets of QEMU's own |
 //! | [`server`] | listening, and one session after the other |
+//! | [`wire`] | sending packets |
 //!
 //! All CPUs stop together and go on together. While they are stopped the clock of the machine stands still, so that no
 //! timer of the guest runs out because somebody looks at it.
@@ -18,6 +19,7 @@ pub mod packets;
 pub mod registers;
 pub mod server;
 pub mod target;
+pub mod wire;
 
 use crate::config::Given;
 use crate::error::UserError;

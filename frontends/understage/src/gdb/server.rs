@@ -18,6 +18,7 @@ use parking_lot::{Condvar, Mutex};
 use super::Address;
 use super::packets::{QemuPacket, Sorted, Sorter, packet};
 use super::target::{Debuggee, thread};
+use super::wire::Wire;
 use crate::board::build::SharedVcpu;
 use crate::board::power::{News, Power};
 use crate::config::Given;
@@ -29,7 +30,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// A packet with all core registers, or a piece of memory.
 const PACKET_BYTES: usize = 16384;
 
-type Machine<'a> = GdbStubStateMachine<'a, Debuggee, TcpStream>;
+type Machine<'a> = GdbStubStateMachine<'a, Debuggee, Wire<TcpStream>>;
 type Failure = GdbStubError<std::convert::Infallible, std::io::Error>;
 
 enum Event {
@@ -152,7 +153,7 @@ fn converse(
     events: &Receiver<Event>,
     debuggee: &mut Debuggee,
 ) -> Result<Option<DisconnectReason>, Failure> {
-    let buffer_size = GdbStub::builder(stream).packet_buffer_size(PACKET_BYTES);
+    let buffer_size = GdbStub::builder(Wire::new(stream)).packet_buffer_size(PACKET_BYTES);
     let Ok(stub) = buffer_size.build() else { return Ok(None) };
     let mut machine = stub.run_state_machine(debuggee)?;
     let mut sorter = Sorter::default();
