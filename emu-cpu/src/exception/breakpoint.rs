@@ -110,6 +110,13 @@ impl Cpu {
         })
     }
 
+    /// Some breakpoint is enabled, whatever it matches.
+    #[must_use]
+    pub fn has_breakpoints(&self) -> bool {
+        (0..usize::from(self.model.breakpoints))
+            .any(|n| Control(self.sys[Reg::DBGBCR0_EL1.plus(n)]).enabled())
+    }
+
     /// The value of breakpoint `n` matches; `pc` is `None` if it is the linked half of another.
     fn breakpoint_value(&self, n: usize, pc: Option<u64>) -> bool {
         let control = Control(self.sys[Reg::DBGBCR0_EL1.plus(n)]);
@@ -172,6 +179,16 @@ impl Cpu {
             }
             let value = self.sys[Reg::DBGWVR0_EL1.plus(n)];
             self.watched(control, value, va, bytes)
+        })
+    }
+
+    /// Some enabled watchpoint watches one of the `bytes` bytes from `va` on, for whatever kind of access.
+    #[must_use]
+    pub fn watchpoint_covers(&self, va: u64, bytes: u64) -> bool {
+        (0..usize::from(self.model.watchpoints)).any(|n| {
+            let control = Control(self.sys[Reg::DBGWCR0_EL1.plus(n)]);
+            let value = self.sys[Reg::DBGWVR0_EL1.plus(n)];
+            control.enabled() && self.watched(control, value, va, bytes).is_some()
         })
     }
 

@@ -37,10 +37,16 @@ impl Cpu {
         if el == target { self.sys[Reg::MDSCR_EL1] & KDE != 0 && daif & MASK_D == 0 } else { target > el }
     }
 
+    /// MDSCR_EL1.MDE: breakpoints and watchpoints are in use, at some Exception level.
+    #[must_use]
+    pub fn monitor_debug_enabled(&self) -> bool {
+        self.sys[Reg::MDSCR_EL1] & MDE != 0
+    }
+
     /// Breakpoints and watchpoints can match (MDSCR_EL1.MDE, not masked). Cheap.
     #[must_use]
     pub fn debug_events_enabled(&self) -> bool {
-        self.sys[Reg::MDSCR_EL1] & MDE != 0 && self.debug_enabled_from(self.pstate.el, self.pstate.daif)
+        self.monitor_debug_enabled() && self.debug_enabled_from(self.pstate.el, self.pstate.daif)
     }
 
     /// What the software step machine does with the next instruction.

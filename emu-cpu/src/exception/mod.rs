@@ -7,6 +7,7 @@
 //! | `syndrome` | the parts of ESR_ELx that are decoded from the instruction |
 //! | `interrupt` | asynchronous exceptions: masking, routing, WFI and WFE |
 //! | `eret` | exception return |
+//! | `inspect` | PSTATE as a debugger writes it |
 //! | `debug` | self-hosted debug: when it is enabled, software step |
 //! | `breakpoint` | breakpoints and watchpoints: which match |
 
@@ -14,6 +15,7 @@ mod breakpoint;
 mod debug;
 mod entry;
 mod eret;
+mod inspect;
 mod interrupt;
 mod route;
 pub mod syndrome;

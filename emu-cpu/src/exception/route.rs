@@ -105,6 +105,7 @@ impl Cpu {
         self.take(Taken { target, ec, iss, far, ret: pc });
     }
 
+    /// Under software step a call counts as executed (SSAdvance): its SPSR.SS is 0. What is to be executed again keeps 1.
     fn raise_insn(&mut self, op: ExcOp, pc: u64) {
         let next = pc.wrapping_add(4);
         match op {
@@ -123,6 +124,7 @@ impl Cpu {
                     let iss = u32::from(imm);
                     return self.take(Taken { target: 2, ec: ec::SVC, iss, far: None, ret: pc });
                 }
+                self.pstate.ss = false;
                 let target = self.default_target();
                 self.take(Taken { target, ec: ec::SVC, iss: u32::from(imm), far: None, ret: next });
             }
@@ -148,6 +150,7 @@ impl Cpu {
             self.raise_plain(ec::UNKNOWN, pc);
         } else {
             self.counters.bump(Metric::Hvc);
+            self.pstate.ss = false;
             let ret = pc.wrapping_add(4);
             self.take(Taken { target: 2, ec: ec::HVC, iss: u32::from(imm), far: None, ret });
         }

@@ -67,9 +67,13 @@ fn pstate_on_entry() {
     c.pstate.uao = true;
     c.pstate.dit = true;
     c.pstate.ss = true;
-    c.raise(svc(), 0, 0);
+    c.raise(Exception::Insn(ExcOp::Brk(0)), 0, 0);
     assert!(!c.pstate.pan && c.pstate.ssbs && !c.pstate.uao && c.pstate.dit && !c.pstate.ss);
     assert_eq!(c.sys[Reg::SPSR_EL1], 1 << 24 | 1 << 23 | 1 << 21 | 15 << 6);
+    at(c, 0, false, 0);
+    c.pstate.ss = true;
+    c.raise(svc(), 0, 0);
+    assert_eq!(c.sys[Reg::SPSR_EL1] >> 21 & 1, 0, "SSAdvance: a call has been executed");
     at(c, 0, false, 0);
     c.sys[Reg::SCTLR_EL1] = 0;
     c.raise(svc(), 0, 0);

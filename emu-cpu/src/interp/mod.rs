@@ -1,10 +1,11 @@
 //! The interpreter: predecoded IR blocks, and the loop that runs them.
 //!
 //! [`predecode`] turns an IR block into [`uop`]s, [`exec`] runs one block, [`cache`] finds and keeps blocks, [`vcpu`] is
-//! the thread's loop around them.
+//! the thread's loop around them, [`debug`] the one that stops at breakpoints.
 
 pub mod block;
 pub mod cache;
+pub mod debug;
 pub mod exec;
 mod liveness;
 pub mod predecode;
@@ -12,6 +13,8 @@ mod run;
 pub mod uop;
 pub mod vcpu;
 
+#[cfg(test)]
+mod debug_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

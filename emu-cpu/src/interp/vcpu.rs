@@ -6,7 +6,8 @@ use emu_core::clock::Mode as ClockMode;
 use emu_core::metrics::Metric;
 
 use super::block::Code;
-use super::cache::{self, Cache};
+use super::cache::Cache;
+use super::debug::{Debug, DebugStop};
 use super::exec::{self, End};
 use super::run::{Blocks, Came, Place};
 use super::uop::Frame;
@@ -31,9 +32,10 @@ pub type Trace = Box<dyn FnMut(&Cpu, u64) + Send>;
 pub struct Vcpu {
     /// The architectural state.
     pub cpu: Cpu,
-    frame: Box<Frame>,
-    cache: Cache,
+    pub(super) frame: Box<Frame>,
+    pub(super) cache: Cache,
     native: Option<Native>,
+    pub(super) debug: Debug,
 }
 
 impl Vcpu {
@@ -42,7 +44,7 @@ impl Vcpu {
     pub fn new(cpu: Cpu) -> Self {
         let shared = cpu.mem.shared.clone();
         shared.set_doorbell(cpu.mem.index, cpu.doorbell.clone());
-        Self { cpu, frame: Box::default(), cache: Cache::default(), native: None }
+        Self { cpu, frame: Box::default(), cache: Cache::default(), native: None, debug: Debug::default() }
     }
 
     /// Compiles blocks when they run for the `nth` time, with room for `bytes` of host code. False if this host cannot.
@@ -53,7 +55,8 @@ impl Vcpu {
         self.native.is_some()
     }
 
-    /// Runs until somebody rings [`reason::CONTROL`]. The registers of [`Vcpu::cpu`] are up to date before and after.
+    /// Runs until somebody rings [`reason::CONTROL`], or there is something to tell the debugger
+    /// ([`Vcpu::take_debug_stop`]). The registers of [`Vcpu::cpu`] are up to date before and after.
     pub fn run(&mut self) {
         let (shared, index) = (self.cpu.mem.shared.clone(), self.cpu.mem.index);
         self.frame.v[..32].copy_from_slice(&self.cpu.regs.v);
@@ -69,7 +72,13 @@ impl Vcpu {
                 self.cpu.update_timers();
                 self.cpu.update_pmu();
             }
-            self.turn();
+            match self.debug.step {
+                None => self.turn(),
+                Some(interrupts) => self.debug_step(interrupts),
+            }
+            if self.debug.stop.is_some() {
+                break;
+            }
         }
         // The counters are registers: a snapshot finds them up to date.
         self.cpu.sync_pmu();
@@ -100,27 +109,27 @@ impl Vcpu {
             self.wait_for_interrupt(None);
             return;
         }
+        let (state, pc) = (cpu.step_state(), cpu.regs.pc);
+        let exclusive = self.debug.stepped.take();
+        if state == StepState::Pending {
+            return cpu.raise(Exception::SoftwareStep { exclusive }, pc, 0);
+        }
         if cpu.pstate.il {
-            let pc = cpu.regs.pc;
-            cpu.raise(Exception::IllegalState, pc, 0);
-            return;
+            return cpu.raise(Exception::IllegalState, pc, 0);
         }
         context::select(cpu);
         cpu.context_changed = false;
         exec::from_regs(&mut self.frame, cpu);
-        match cpu.step_state() {
+        match state {
+            StepState::Inactive if self.has_breakpoints() => self.run_watchfully(),
             StepState::Inactive => self.run_blocks(),
-            StepState::NotPending => self.step(),
-            StepState::Pending => {
-                let pc = cpu.regs.pc;
-                cpu.raise(Exception::SoftwareStep { exclusive: None }, pc, 0);
-            }
+            _ => self.step(),
         }
     }
 
     /// Runs blocks until something must be looked at.
     fn run_blocks(&mut self) {
-        let Self { cpu, frame, cache, native } = self;
+        let Self { cpu, frame, cache, native, debug } = self;
         let mode = cpu.mode();
         let native = native.as_mut().filter(|_| !cpu.mem.fast.checks_alignment());
         let mut at = Place { pc: cpu.regs.pc, index: 0, landed: 0 };
@@ -164,7 +173,7 @@ impl Vcpu {
                     End::Landing(target, btype) => blocks.branch(&mut at, target, btype),
                     end => {
                         let start = (at.pc, at.landed);
-                        break 'next Self::finish(blocks.frame, blocks.cpu, &block.code, start, end);
+                        break 'next Self::finish(blocks.frame, blocks.cpu, debug, &block.code, start, end);
                     }
                 }
                 continue 'next;
@@ -175,9 +184,10 @@ impl Vcpu {
 
     /// The end of a block that leaves the fast loop; it started at `pc` with PSTATE.BTYPE `btype`. Gives what the machine
     /// must do before it goes on.
-    fn finish(
+    pub(super) fn finish(
         frame: &Frame,
         cpu: &mut Cpu,
+        debug: &mut Debug,
         code: &Code,
         (pc, btype): (u64, u8),
         end: End,
@@ -204,7 +214,14 @@ impl Vcpu {
                 if insn == 0 {
                     cpu.pstate.btype = btype;
                 }
-                cpu.raise(e, pc, word);
+                match cpu.mem.watch.hit.take() {
+                    // The debugger's watchpoint: the instruction was given up, and is yet to be executed.
+                    Some(hit) => {
+                        cpu.regs.pc = pc;
+                        debug.stop = Some(DebugStop::Watchpoint(hit));
+                    }
+                    None => cpu.raise(e, pc, word),
+                }
             }
             End::Leave(kind) => {
                 cpu.regs.pc = pc.wrapping_add(code.exits[0].rel as u64);
@@ -221,12 +238,12 @@ impl Vcpu {
         None
     }
 
-    fn raise(frame: &Frame, cpu: &mut Cpu, e: Exception, pc: u64, word: u32) {
+    pub(super) fn raise(frame: &Frame, cpu: &mut Cpu, e: Exception, pc: u64, word: u32) {
         exec::to_regs(frame, cpu);
         cpu.raise(e, pc, word);
     }
 
-    fn leave(&mut self, kind: Option<LeaveKind>) {
+    pub(super) fn leave(&mut self, kind: Option<LeaveKind>) {
         match kind {
             None | Some(LeaveKind::Context) => {}
             Some(LeaveKind::Yield) => std::thread::yield_now(),
@@ -281,6 +298,9 @@ impl Vcpu {
 
     /// Sleeps until an interrupt is pending, the timeout is over, or the machine wants the thread.
     fn wait_for_interrupt(&mut self, timeout: Option<u64>) {
+        if self.debug.step.is_some() {
+            return;
+        }
         let cpu = &mut self.cpu;
         let shared = cpu.mem.shared.clone();
         let start = cpu.clock.now_ns();
@@ -323,6 +343,9 @@ impl Vcpu {
         if self.trapped(kind, r) {
             return;
         }
+        if self.debug.step.is_some() {
+            return;
+        }
         let cpu = &mut self.cpu;
         let mut longest = if cpu.mem.monitor_is_open() { MONITOR_WAIT } else { EVENT_WAIT };
         for limit in [timeout, cpu.event_stream_period_ns()].into_iter().flatten() {
@@ -345,18 +368,14 @@ impl Vcpu {
 
     /// Executes one instruction under software step (Arm ARM, D2.12).
     fn step(&mut self) {
-        let Self { cpu, frame, .. } = self;
-        let (pc, mode) = (cpu.regs.pc, cpu.mode());
-        let code = match cache::single(cpu, pc, mode) {
-            Ok(code) => code,
-            Err(e) => return Self::raise(frame, cpu, e, pc, 0),
-        };
-        cpu.counters.bump(Metric::Instructions);
-        cpu.pstate.ss = false;
-        cpu.pstate.btype = 0;
-        let end = exec::run(&code, pc, frame, cpu);
-        let leave = Self::finish(frame, cpu, &code, (pc, mode.btype), end);
-        self.leave(leave);
+        let pc = self.cpu.regs.pc;
+        if self.stops_before(pc) {
+            return;
+        }
+        if pc & 3 != 0 {
+            return self.cpu.raise(Exception::PcAlignment(pc), pc, 0);
+        }
+        self.single();
     }
 
     /// Forgets everything that was made from guest memory: reset.

@@ -132,7 +132,7 @@ fn load_slow(cpu: &mut Cpu, va: u64, bytes: u64, unprivileged: bool) -> Result<u
     if !unprivileged && let Some(p) = cpu.mem.fast.device(va, bytes, false) {
         return Ok(load_host(p, bytes));
     }
-    let how = How { access: Access::Read, unprivileged, unaligned };
+    let how = How { access: Access::Read, unprivileged, unaligned, bytes };
     if (va & PAGE_OFFSET) + bytes > 4096 {
         return load_crossing(cpu, va, bytes, how);
     }
@@ -150,14 +150,25 @@ fn load_mmio(cpu: &mut Cpu, pa: Pa, va: u64, bytes: u64) -> Result<u128, Excepti
     Ok(u128::from(mmio_read(cpu, pa.offset(8), va.wrapping_add(8), 8)?) << 64 | u128::from(low))
 }
 
+/// Finds both pages of an access to be accessible, then asks watchpoints, if there are any; gives how its bytes are
+/// accessed.
+fn cross(cpu: &mut Cpu, va: u64, bytes: u64, how: How) -> Result<How, Exception> {
+    let seen = How { bytes: 0, ..how };
+    data(cpu, va, seen)?;
+    data(cpu, va.wrapping_add(bytes - 1) & !PAGE_OFFSET, seen)?;
+    if cpu.mem.watch.is_on() {
+        data(cpu, va, how)?;
+    }
+    Ok(seen)
+}
+
 /// Byte by byte, after both pages were found to be accessible.
 fn load_crossing(cpu: &mut Cpu, va: u64, bytes: u64, how: How) -> Result<u128, Exception> {
-    data(cpu, va, how)?;
-    data(cpu, va.wrapping_add(bytes - 1) & !PAGE_OFFSET, how)?;
+    let seen = cross(cpu, va, bytes, how)?;
     let mut value = 0;
     for i in 0..bytes {
         let at = va.wrapping_add(i);
-        let byte = match data(cpu, at, how)? {
+        let byte = match data(cpu, at, seen)? {
             Target::Ram(p, _) | Target::Rom(p, _) => u64::from(HostPtr::new(p).load_u8()),
             Target::Mmio(pa) => mmio_read(cpu, pa, at, 1)?,
         };
@@ -204,7 +215,7 @@ fn store_slow(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, unprivileged: boo
         store_host(p, bytes, value);
         return Ok(());
     }
-    let how = How { access: Access::Write, unprivileged, unaligned };
+    let how = How { access: Access::Write, unprivileged, unaligned, bytes };
     if (va & PAGE_OFFSET) + bytes > 4096 {
         return store_crossing(cpu, va, bytes, value, how);
     }
@@ -232,12 +243,11 @@ fn store_mmio(cpu: &mut Cpu, pa: Pa, va: u64, bytes: u64, value: u128) -> Result
 }
 
 fn store_crossing(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, how: How) -> Result<(), Exception> {
-    data(cpu, va, how)?;
-    data(cpu, va.wrapping_add(bytes - 1) & !PAGE_OFFSET, how)?;
+    let seen = cross(cpu, va, bytes, how)?;
     for i in 0..bytes {
         let at = va.wrapping_add(i);
         let byte = (value >> (8 * i)) as u8;
-        match data(cpu, at, how)? {
+        match data(cpu, at, seen)? {
             Target::Ram(p, pa) => {
                 HostPtr::new(p).store_u8(byte);
                 wrote(cpu, pa);
@@ -327,7 +337,7 @@ fn atomic_target(cpu: &mut Cpu, va: u64, bytes: u64, access: Access) -> Result<H
     if let Some(p) = fast {
         return Ok(p);
     }
-    let how = How { access, unprivileged: false, unaligned: va & (bytes - 1) != 0 };
+    let how = How { access, unprivileged: false, unaligned: va & (bytes - 1) != 0, bytes };
     match data(cpu, va, how)? {
         Target::Ram(p, pa) => {
             if access != Access::Read {
@@ -375,7 +385,14 @@ pub fn store_exclusive(
     let Some(seen) = monitor.filter(|m| m.va == va && m.bytes == bytes) else {
         return Ok(false);
     };
-    let p = atomic_target(cpu, va, bytes, Access::Write)?;
+    let p = atomic_target(cpu, va, bytes, Access::Write).inspect_err(|_| {
+        // A debugger's watchpoint must not make the instruction fail when it is executed after all: the guest would go
+        // around its loop and meet the watchpoint again, for ever.
+        if cpu.mem.watch.hit.is_some() {
+            cpu.mem.exclusive = monitor;
+        }
+    });
+    let p = p?;
     if acc.order != Order::Plain {
         fence(Ordering::SeqCst);
     }
@@ -487,7 +504,7 @@ fn exchange_if(p: HostPtr, size: MemSize, expected: u128, new: u128) -> u128 {
 /// DC ZVA of the block at `block`; `va` is what the instruction named, for the syndrome.
 pub(super) fn zero_block(cpu: &mut Cpu, block: u64, va: u64) -> Result<(), Exception> {
     // Device memory refuses it as an unaligned access.
-    let how = How { access: Access::Write, unprivileged: false, unaligned: true };
+    let how = How { access: Access::Write, unprivileged: false, unaligned: true, bytes: ZVA_BYTES };
     let fast = cpu.mem.fast.write::<1>(block);
     let host = match fast {
         Some(p) => p.raw(),

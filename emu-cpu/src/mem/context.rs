@@ -2,6 +2,7 @@
 
 use emu_mmu::{Features, Half, Regime, Stage1, Stage1Regs, Stage2, Stage2Regs, TlbContext};
 
+use super::watch;
 use crate::cpu::Cpu;
 use crate::sysreg::{Reg, hcr};
 
@@ -158,6 +159,7 @@ pub(super) fn context_for(cpu: &Cpu, regime: Regime, privileged: bool, pan: bool
 /// Finds the context of the current state again, and makes its fast TLB bank the current one.
 pub fn select(cpu: &mut Cpu) {
     cpu.mem.refresh_view();
+    watch::refresh(cpu);
     let el = cpu.pstate.el;
     let regime = regime_of(cpu, el);
     let key = key_for(cpu, regime, el != 0, cpu.pstate.pan && el != 0);

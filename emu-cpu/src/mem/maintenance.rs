@@ -7,6 +7,7 @@ use super::access;
 use super::context::{context_for, current_vmid, regime_of};
 use super::shared::Request as PeerRequest;
 use super::translate::abort_of;
+use super::watch;
 use crate::cpu::Cpu;
 use crate::exception::Exception;
 use crate::sysreg::{AtOp, DcOp, IcOp, Reach, Reg, SysInsn, TlbiOp, hcr};
@@ -14,6 +15,8 @@ use emu_core::metrics::Metric;
 
 /// Bytes that DC ZVA clears (DCZID_EL0.BS = 4).
 pub const ZVA_BYTES: u64 = 64;
+/// Bytes of a line of the data cache (CTR_EL0.DminLine = 4).
+const LINE_BYTES: u64 = 64;
 
 impl Mem {
     /// Does a TLBI on this vCPU.
@@ -135,7 +138,10 @@ fn abort(fault: &Fault) -> Exception {
 fn data_cache(cpu: &mut Cpu, op: DcOp, val: u64) -> Result<(), Exception> {
     match op {
         DcOp::Isw | DcOp::Csw | DcOp::Cisw => Ok(()),
-        DcOp::Ivac => check_address(cpu, val, Access::CacheInvalidate),
+        DcOp::Ivac => {
+            check_address(cpu, val, Access::CacheInvalidate)?;
+            watch::check_invalidation(cpu, val & !(LINE_BYTES - 1), LINE_BYTES)
+        }
         DcOp::Cvac | DcOp::Cvau | DcOp::Cvap | DcOp::Cvadp | DcOp::Civac => {
             check_address(cpu, val, Access::CacheClean)
         }

@@ -14,11 +14,13 @@
 pub mod access;
 pub mod context;
 pub mod fast;
+pub mod inspect;
 pub mod maintenance;
 mod model_features;
 pub mod mops;
 pub mod shared;
 mod translate;
+pub mod watch;
 pub mod wide;
 
 use std::sync::Arc;
@@ -31,7 +33,7 @@ use crate::cpu::Cpu;
 use crate::ir::BarrierKind;
 pub use maintenance::maintenance;
 pub use model_features::mmu_features;
-pub use translate::{Fetched, debug_translate, fetch};
+pub use translate::{Fetched, fetch};
 
 use fast::FastTlb;
 use shared::Shared;
@@ -56,6 +58,7 @@ pub struct Mem {
     /// This vCPU's number in `shared`.
     pub(crate) index: usize,
     pub(crate) exclusive: Option<Exclusive>,
+    pub(crate) watch: watch::Watch,
     /// Maintenance was posted to other vCPUs and not waited for: the next DSB does.
     unsynchronised: bool,
 }
@@ -81,6 +84,7 @@ impl Mem {
             shared,
             index,
             exclusive: None,
+            watch: watch::Watch::default(),
             unsynchronised: false,
         }
     }

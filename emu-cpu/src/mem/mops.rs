@@ -128,7 +128,11 @@ fn side(cpu: &mut Cpu, va: u64, access: Access, unprivileged: bool) -> Result<Si
     if let Some(p) = fast {
         return Ok(Side::Ram(p));
     }
-    Ok(match data(cpu, va, How { access, unprivileged, unaligned: false })? {
+    let how = How { access, unprivileged, unaligned: false, bytes: 1 };
+    let watched = super::watch::page_is_watched(cpu, va);
+    Ok(match data(cpu, va, how)? {
+        // Each byte is looked at by itself.
+        _ if watched => Side::Other,
         Target::Ram(p, pa) if write => Side::Watched(HostPtr::new(p), pa),
         Target::Ram(p, _) | Target::Rom(p, _) if !write => Side::Ram(HostPtr::new(p)),
         _ => Side::Other,

@@ -1,17 +1,17 @@
 //! From an address to what stands behind it: tagged TLB, walk, bus.
 
+use emu_core::Pa;
 use emu_core::bus::{Backing, BusView, Requester};
 use emu_core::metrics::Metric;
-use emu_core::{Pa, Va};
 use emu_mmu::{
     Access, ExternalAbort, Fault, FaultKind, Permissions, Request, Stage, TableMemory, Translation,
     UpdateError, translate_and_commit,
 };
 
-use super::context::{Context, context_for, regime_of};
+use super::context::Context;
 use super::fast::{Allowed, HostPage};
 use super::shared::{Request as PeerRequest, Shared};
-use super::{Exclusive, Mem};
+use super::{Exclusive, Mem, watch};
 use crate::cpu::Cpu;
 use crate::exception::{Abort, Exception};
 use crate::features::Feat;
@@ -22,9 +22,9 @@ pub(super) const EXTERNAL_ABORT: u8 = 0x10;
 pub(super) const UNSUPPORTED_ATOMIC: u8 = 0x35;
 
 /// Reads and updates descriptors on the bus.
-struct Tables<'a> {
-    view: &'a BusView,
-    shared: &'a Shared,
+pub(super) struct Tables<'a> {
+    pub(super) view: &'a BusView,
+    pub(super) shared: &'a Shared,
 }
 
 impl TableMemory for Tables<'_> {
@@ -66,6 +66,8 @@ pub(super) struct How {
     pub unprivileged: bool,
     /// Not aligned to its size.
     pub unaligned: bool,
+    /// What watchpoints compare: the size in bytes, 0 if they have been asked about these bytes.
+    pub bytes: u64,
 }
 
 /// The data abort for a fault.
@@ -177,6 +179,15 @@ pub(super) fn data(cpu: &mut Cpu, va: u64, how: How) -> Result<Target, Exception
         .mem
         .target(t.pa)
         .ok_or_else(|| Exception::Data(plain_abort(va, EXTERNAL_ABORT, how.access != Access::Read)))?;
+    if cpu.mem.watch.is_on() {
+        let el = if context.privileged() { cpu.pstate.el } else { 0 };
+        if how.bytes != 0 {
+            watch::check(cpu, va, how.bytes, how.access, el)?;
+        }
+        if watch::page_is_watched(cpu, va) {
+            return Ok(target);
+        }
+    }
     keep(cpu, va, unprivileged, &context, &t, &target);
     Ok(target)
 }
@@ -254,19 +265,6 @@ pub fn fetch(cpu: &mut Cpu, pc: u64) -> Result<Fetched, Exception> {
         // Instructions cannot be fetched from registers, nor from where nothing is.
         Some(Target::Mmio(_)) | None => Err(Exception::Fetch(plain_abort(pc, EXTERNAL_ABORT, false))),
     }
-}
-
-/// Where a virtual address leads under the current context, for debuggers and reports: no descriptor is updated, nothing
-/// is cached.
-#[must_use]
-pub fn debug_translate(cpu: &Cpu, va: Va) -> Option<Pa> {
-    let context = context_for(cpu, regime_of(cpu, cpu.pstate.el), cpu.pstate.el != 0, false);
-    let tables = Tables { view: &cpu.mem.view, shared: &cpu.mem.shared };
-    let request = Request { privileged: context.privileged(), ..Request::read(va.0) };
-    let t =
-        emu_mmu::translate(&context.stage1, context.stage2.as_ref(), &cpu.mem.features, &request, &tables)
-            .ok()?;
-    Some(t.pa)
 }
 
 /// One access to registers of a device.

@@ -1,13 +1,13 @@
 //! MRS, MSR and SYS: an encoding is looked up, the access is checked, then it is done.
 
-use super::row::{Cell, Row};
+use super::row::{Cell, Perm, Row};
 use super::table::{Entry, find, rows, trap_bits};
 use super::trap::Trap;
 use super::{Reg, hcr, sctlr, trap};
 use crate::cpu::Cpu;
 use crate::exception::Exception;
 use crate::features::Feat;
-use crate::gic::{self, GicReg};
+use crate::gic::{self, Direction, GicReg};
 use crate::ir::{ExcOp, PstateField, SysEnc};
 use crate::regs::Pstate;
 
@@ -141,6 +141,45 @@ impl Cpu {
             }
             _ => None,
         }
+    }
+
+    /// True if the CPU has the register of a row, though perhaps not in its present state (`_EL12` names): what a
+    /// debugger lists.
+    #[must_use]
+    pub fn lists(&self, row: &Row) -> bool {
+        let built = self.features.has(row.feat) && row.model.is_none_or(|name| name == self.model.name);
+        let level = self.el2 || row.perm[1] != Perm::NO || row.perm[0] != Perm::NO;
+        let readable = match row.cell {
+            Cell::Gic(reg) => {
+                let env = gic::Env { el: 2, hcr_el2: 0, has_el2: self.el2 };
+                self.gic.access(reg, false, &env) == gic::Access::Allowed
+            }
+            Cell::Insn(_) => false,
+            _ => row.perm.iter().any(|p| p.allows(true)),
+        };
+        built && level && readable
+    }
+
+    /// Writes a register by its row as software at EL2 would, without checks: for a debugger. False for what cannot be
+    /// written.
+    pub fn poke(&mut self, row: &Row, value: u64) -> bool {
+        if !self.has(row) || !row.perm.iter().any(|p| p.allows(false)) {
+            return false;
+        }
+        match row.cell {
+            Cell::Id(_) | Cell::Value(_) | Cell::Insn(_) => return false,
+            Cell::Gic(reg) if reg.direction() == Direction::ReadOnly => return false,
+            Cell::Gic(reg) => {
+                let env = gic::Env { el: 2, hcr_el2: self.hcr, has_el2: self.el2 };
+                self.gic.write(reg, value, &env);
+                self.context_changed = true;
+            }
+            Cell::Slot { .. } | Cell::TrapBits(_) | Cell::Fn { .. } => self.put(row, value),
+        }
+        if row.context {
+            self.refresh();
+        }
+        true
     }
 
     /// The stored registers after a reset.

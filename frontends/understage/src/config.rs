@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use crate::error::UserError;
+use crate::gdb::Address;
 use crate::number::show_size;
 use crate::user_error;
 
@@ -317,6 +318,10 @@ pub struct MachineConfig {
     pub dump_dtb: Option<HostFile>,
     /// Executor.
     pub accel: Accel,
+    /// Where to listen for a debugger.
+    pub gdb: Option<Given<Address>>,
+    /// The CPUs wait for a debugger before their first instruction: the option that says so.
+    pub gdb_wait: Option<&'static str>,
     /// A reset by the guest ends the machine.
     pub no_reboot: bool,
     /// Print what the machine counted when it ends.
@@ -350,6 +355,8 @@ impl Default for MachineConfig {
             serial: CharBackend::Stdio { escapes: true },
             dump_dtb: None,
             accel: Accel::default(),
+            gdb: None,
+            gdb_wait: None,
             no_reboot: false,
             stats: false,
             log: None,
@@ -396,6 +403,11 @@ impl MachineConfig {
             if let Some(option) = orphan {
                 return Err(user_error!("{option} needs a kernel to hand it to"));
             }
+        }
+        if let (Some(option), None) = (self.gdb_wait, &self.gdb) {
+            return Err(user_error!(
+                "{option} needs a debugger that lets the machine go: say where it connects"
+            ));
         }
         let consoles = self.devices.iter().filter_map(|d| match &d.kind {
             DeviceKind::Console(c) => Some(c),

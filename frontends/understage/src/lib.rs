@@ -6,6 +6,7 @@
 //! | [`config`] | what machine to build, as plain data |
 //! | [`load`] | from files to what is in RAM and flash at the start |
 //! | [`fdt`] | devicetrees: the board's own, and changing a given one |
+//! | [`gdb`] | the stub that debuggers connect to |
 //! | [`board`] | the memory map, and who is plugged in where |
 //! | [`terminal`] | the user's terminal and the other ends of serial ports |
 //! | [`tour`] | the built-in hypervisor, run and measured |
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod config;
 pub mod error;
 pub mod fdt;
+pub mod gdb;
 pub mod keyval;
 pub mod load;
 pub mod number;
@@ -101,10 +103,23 @@ fn run(config: &MachineConfig) -> Result<ExitCode, UserError> {
 /// Runs a machine until the guest or the user ends it; gives the exit status.
 fn execute(config: &MachineConfig, plan: &load::plan::Plan) -> Result<ExitCode, UserError> {
     let on_quit = |power: Arc<Power>| -> OnQuit { Arc::new(move |why: Quit| power.quit(why.status())) };
-    let mut board = Board::new(config, plan, &on_quit)?;
+    let board = Board::new(config, plan, &on_quit)?;
     terminal::signals::watch(on_quit(board.power.clone()))
         .map_err(|e| user_error!("cannot watch for signals: {}", error::reason(&e)))?;
-    let stop = board::run::run(&mut board, plan, config.no_reboot)?;
+    let debugger = match &config.gdb {
+        Some(address) => {
+            let (vcpus, power, clock) = (board.vcpus.clone(), board.power.clone(), board.clock.clone());
+            Some(gdb::server::Server::start(address, vcpus, power, clock)?)
+        }
+        None => None,
+    };
+    if config.gdb_wait.is_some() {
+        board.power.hold();
+    }
+    let stop = board::run::run(&board, plan, config.no_reboot)?;
+    if let Some(debugger) = debugger {
+        debugger.farewell();
+    }
     if config.stats {
         terminal::raw::restore();
         eprint!("{}", board::stats::table(&board));

@@ -69,14 +69,14 @@ pub fn run() -> Result<ExitCode, UserError> {
         .map_err(|e| user_error!("cannot get random numbers from /dev/urandom: {}", reason(&e)))?;
     let plan = load::plan(&config, CpuTraits::of(config.cpu), seeds)?;
     let on_quit = |power: Arc<Power>| -> OnQuit { Arc::new(move |why: Quit| power.quit(why.status())) };
-    let mut board = Board::new(&config, &plan, &on_quit)?;
+    let board = Board::new(&config, &plan, &on_quit)?;
     terminal::signals::watch(on_quit(board.power.clone()))
         .map_err(|e| user_error!("cannot watch for signals: {}", reason(&e)))?;
 
     let journal = Arc::new(Mutex::new(Journal::default()));
     let (sets, watched) = (stats::sets(&board), journal.clone());
     board.serial.watch(Box::new(move |bytes| watched.lock().feed(bytes, || Snapshot::of(&sets))));
-    let stop = crate::board::run::run(&mut board, &plan, config.no_reboot)?;
+    let stop = crate::board::run::run(&board, &plan, config.no_reboot)?;
     terminal::raw::restore();
     match stop {
         Stop::Quit(status) => return Ok(ExitCode::from(status)),

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod ci;
+mod debugger;
 mod guests;
 mod process;
 
@@ -29,6 +30,8 @@ enum Chore {
         #[arg(long)]
         refresh: bool,
     },
+    /// Two sessions of gdb-multiarch with the kernel in .guests/: at its first instructions and while it runs
+    Gdb,
 }
 
 /// The root of the workspace.
@@ -40,6 +43,7 @@ fn workspace() -> PathBuf {
 fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Ci => ci::run(&workspace()),
+        Chore::Gdb => debugger::run(&workspace()),
         Chore::Guests { refresh } => guests::run(&workspace(), refresh),
     };
     match done {

@@ -17,6 +17,7 @@ fn hint(name: &str) -> &'static str {
             " (guests are fetched with apt: this needs Debian or a relative of it)"
         }
         "dpkg-deb" => " (it is in Debian's package dpkg)",
+        "gdb-multiarch" => " (it is in Debian's package of that name)",
         "xz" => " (it is in Debian's package xz-utils)",
         _ => "",
     }

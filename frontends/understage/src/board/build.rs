@@ -30,8 +30,8 @@ use emu_devices::uart::pl011::Pl011;
 use emu_devices::virtio::{
     Blk, BlkOptions, Console, Rng, VirtioDevice, VirtioMmio, VirtioOptions, VirtioPci,
 };
-
 use emu_smmu::GlobalBypass;
+use parking_lot::Mutex;
 
 use super::chars::{self, HostEntropy};
 use super::map::{self, Range};
@@ -45,6 +45,9 @@ use crate::user_error;
 
 /// SPIs of the board.
 const SPIS: u32 = 256;
+
+/// A CPU, and who uses it now: its thread while it executes, else the debugger.
+pub type SharedVcpu = Arc<Mutex<Vcpu>>;
 
 /// A machine that is put together, and not yet started.
 pub struct Board {
@@ -61,7 +64,7 @@ pub struct Board {
     /// Everything but the CPUs, in the order in which it is started.
     pub components: Vec<Arc<dyn Component>>,
     /// The CPUs.
-    pub vcpus: Vec<Vcpu>,
+    pub vcpus: Vec<SharedVcpu>,
     /// The PL011's other end.
     pub serial: Arc<Port>,
     /// What devices count.
@@ -304,7 +307,7 @@ impl Builder<'_> {
         Ok(console)
     }
 
-    fn cpus(&self, power: &Arc<Power>) -> Result<(Vec<Vcpu>, Vec<Arc<Counters>>), UserError> {
+    fn cpus(&self, power: &Arc<Power>) -> Result<(Vec<SharedVcpu>, Vec<Arc<Counters>>), UserError> {
         let model = Arc::new(model(self.config.cpu));
         let (mut vcpus, mut counters) = (Vec::new(), Vec::new());
         for index in 0..self.gic.cpus() {
@@ -334,7 +337,7 @@ impl Builder<'_> {
                     tracing::info!("instructions are interpreted: there is no translator for this host");
                 }
             }
-            vcpus.push(vcpu);
+            vcpus.push(Arc::new(Mutex::new(vcpu)));
         }
         Ok((vcpus, counters))
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use emu_cpu::cpu::Entry;
 use emu_cpu::doorbell::{Doorbell, reason};
+use emu_cpu::interp::debug::DebugStop;
 use emu_cpu::psci::{AffinityState, Machine, PsciError};
 use parking_lot::{Condvar, Mutex};
 
@@ -54,22 +55,49 @@ struct State {
     stop: Option<Stop>,
     /// Threads that execute guest code now.
     executing: usize,
+    /// Which CPUs the debugger holds.
+    held: Vec<bool>,
+    /// What CPUs told the debugger since it let them go.
+    stops: Vec<(usize, DebugStop)>,
+    /// The machine has come to its end; the debugger is to be told.
+    ended: bool,
 }
+
+/// What the debugger hears of the machine while it runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum News {
+    /// A CPU stopped for the debugger; by now all are held.
+    Stopped(usize, DebugStop),
+    /// The machine has ended, with this exit status.
+    Ended(u8),
+}
+
+/// Called when there may be news; any thread, no locks of the debugger's needed.
+pub type Poke = Box<dyn Fn() + Send + Sync>;
 
 /// See the module's head.
 pub struct Power {
     state: Mutex<State>,
     changed: Condvar,
     bells: Vec<OnceLock<Arc<Doorbell>>>,
+    poke: OnceLock<Poke>,
 }
 
 impl Power {
     /// A machine of `cpus` CPUs that are all off, and held.
     #[must_use]
     pub fn new(cpus: usize) -> Arc<Self> {
-        let state = State { cores: vec![Core::Off; cpus], run: Run::Held, stop: None, executing: 0 };
+        let state = State {
+            cores: vec![Core::Off; cpus],
+            run: Run::Held,
+            stop: None,
+            executing: 0,
+            held: vec![false; cpus],
+            stops: Vec::new(),
+            ended: false,
+        };
         let bells = (0..cpus).map(|_| OnceLock::new()).collect();
-        Arc::new(Self { state: Mutex::new(state), changed: Condvar::new(), bells })
+        Arc::new(Self { state: Mutex::new(state), changed: Condvar::new(), bells, poke: OnceLock::new() })
     }
 
     /// Says how to get the attention of a CPU.
@@ -112,7 +140,7 @@ impl Power {
                     s.executing += 1;
                     return Work::Start(entry);
                 }
-                (Run::Running, Core::On) => {
+                (Run::Running, Core::On) if !s.held[cpu] => {
                     s.executing += 1;
                     return Work::Resume;
                 }
@@ -153,9 +181,82 @@ impl Power {
 
     /// Lets the threads end.
     pub fn end(&self) {
-        self.state.lock().run = Run::Ending;
+        let mut s = self.state.lock();
+        s.run = Run::Ending;
+        s.ended = true;
         self.changed.notify_all();
+        drop(s);
         self.ring_all();
+        self.poke();
+    }
+
+    /// Who is called when there is something for [`Power::news`]. The first one stays.
+    pub fn set_poke(&self, poke: Poke) {
+        let _ = self.poke.set(poke);
+    }
+
+    fn poke(&self) {
+        if let Some(poke) = self.poke.get() {
+            poke();
+        }
+    }
+
+    /// The debugger wants all CPUs to be still, also those that start later. Does not wait.
+    pub fn hold(&self) {
+        self.state.lock().held.fill(true);
+        self.ring_all();
+    }
+
+    /// Waits until no CPU executes and those that start have reached their first instruction; true unless the machine
+    /// has ended before.
+    pub fn wait_held(&self) -> bool {
+        let mut s = self.state.lock();
+        loop {
+            let starting = s.cores.iter().any(|c| matches!(c, Core::Starting(_)));
+            match s.run {
+                Run::Ending => return false,
+                Run::Running if s.executing == 0 && !starting => return true,
+                _ => self.changed.wait(&mut s),
+            }
+        }
+    }
+
+    /// The debugger lets go of those CPUs for which `go` is true. What the machine tells it from now on is news.
+    pub fn release(&self, go: impl Fn(usize) -> bool) {
+        let mut s = self.state.lock();
+        s.stops.clear();
+        s.held.iter_mut().enumerate().for_each(|(cpu, held)| *held = !go(cpu));
+        self.changed.notify_all();
+    }
+
+    /// A CPU has stopped for the debugger: holds them all.
+    pub fn debug_stop(&self, cpu: usize, stop: DebugStop) {
+        let mut s = self.state.lock();
+        s.stops.push((cpu, stop));
+        s.held.fill(true);
+        drop(s);
+        self.ring_all();
+        self.poke();
+    }
+
+    /// What there is to tell the debugger. A finished step comes first: the other stops come again, for their
+    /// instructions were not executed.
+    pub fn news(&self) -> Option<News> {
+        let mut s = self.state.lock();
+        if s.ended {
+            let status = if let Some(Stop::Quit(status)) = s.stop { status } else { 0 };
+            return Some(News::Ended(status));
+        }
+        let step = s.stops.iter().position(|(_, stop)| *stop == DebugStop::Stepped);
+        let first = (!s.stops.is_empty()).then(|| s.stops.remove(step.unwrap_or(0)));
+        s.stops.clear();
+        first.map(|(cpu, stop)| News::Stopped(cpu, stop))
+    }
+
+    /// True if a CPU is on.
+    #[must_use]
+    pub fn is_on(&self, cpu: usize) -> bool {
+        self.state.lock().cores.get(cpu) == Some(&Core::On)
     }
 
     /// The index of the CPU with this affinity.

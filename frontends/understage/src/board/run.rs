@@ -1,27 +1,37 @@
 //! Running a board: one thread for each CPU, and the loop that waits for the end.
+//!
+//! # Invariant
+//! A CPU's thread holds the lock of its [`Vcpu`] while it executes, and not while it waits for work: who has seen
+//! [`Power::wait_held`] may lock it at once.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use emu_core::lifecycle::Component;
 use emu_cpu::cpu::Entry;
-use emu_cpu::interp::vcpu::Vcpu;
 
 use super::build::Board;
+use super::build::SharedVcpu;
 use super::power::{Power, Stop, Work};
 use crate::error::{UserError, reason};
 use crate::load::plan::{Boot, Plan};
 use crate::user_error;
 
 /// A CPU's thread. X1 to X3 are what the first CPU gets beside PC and X0.
-fn cpu_thread(mut vcpu: Vcpu, power: &Power, boot: Boot) -> Vcpu {
-    let index = vcpu.cpu.index;
+fn cpu_thread(index: usize, vcpu: &SharedVcpu, power: &Power, boot: Boot) {
     let mut executing = false;
     loop {
         match power.next_work(index, executing) {
-            Work::End => return vcpu,
-            Work::Resume => {}
+            Work::End => return,
+            Work::Resume => {
+                let mut vcpu = vcpu.lock();
+                vcpu.run();
+                if let Some(stop) = vcpu.take_debug_stop() {
+                    power.debug_stop(index, stop);
+                }
+            }
             Work::Start(entry) => {
+                let mut vcpu = vcpu.lock();
                 vcpu.cpu.reset(entry);
                 vcpu.reset_caches();
                 if index == 0 {
@@ -30,25 +40,23 @@ fn cpu_thread(mut vcpu: Vcpu, power: &Power, boot: Boot) -> Vcpu {
             }
         }
         executing = true;
-        vcpu.run();
     }
 }
 
-fn spawn(vcpu: Vcpu, power: Arc<Power>, boot: Boot) -> Result<JoinHandle<Vcpu>, UserError> {
-    let name = format!("cpu{}", vcpu.cpu.index);
+fn spawn(index: usize, vcpu: SharedVcpu, power: Arc<Power>, boot: Boot) -> Result<JoinHandle<()>, UserError> {
+    let name = format!("cpu{index}");
     std::thread::Builder::new()
         .name(name)
-        .spawn(move || cpu_thread(vcpu, &power, boot))
+        .spawn(move || cpu_thread(index, &vcpu, &power, boot))
         .map_err(|e| user_error!("cannot start a thread for a CPU: {}", reason(&e)))
 }
 
 /// Starts the machine and waits until it ends; gives the reason. With `no_reboot` a reset is an end, too.
-pub fn run(board: &mut Board, plan: &Plan, no_reboot: bool) -> Result<Stop, UserError> {
+pub fn run(board: &Board, plan: &Plan, no_reboot: bool) -> Result<Stop, UserError> {
     let boot = plan.boot.ok_or_else(|| user_error!("there is nothing to run: give a kernel or firmware"))?;
     let power = board.power.clone();
-    let vcpus = std::mem::take(&mut board.vcpus);
-    let threads: Vec<_> =
-        vcpus.into_iter().map(|v| spawn(v, power.clone(), boot)).collect::<Result<_, _>>()?;
+    let vcpus = board.vcpus.iter().cloned().enumerate();
+    let threads: Vec<_> = vcpus.map(|(i, v)| spawn(i, v, power.clone(), boot)).collect::<Result<_, _>>()?;
     plan.fill(board.ram)?;
     board.components.iter().for_each(|c| c.start());
     let stop = loop {
@@ -60,10 +68,7 @@ pub fn run(board: &mut Board, plan: &Plan, no_reboot: bool) -> Result<Stop, User
     };
     power.end();
     for thread in threads {
-        match thread.join() {
-            Ok(vcpu) => board.vcpus.push(vcpu),
-            Err(_) => return Err(user_error!("a CPU's thread ended by a defect of this program")),
-        }
+        thread.join().map_err(|_| user_error!("a CPU's thread ended by a defect of this program"))?;
     }
     board.components.iter().rev().for_each(|c| c.halt());
     Ok(stop)

@@ -9,6 +9,7 @@ use crate::config::{
     Kernel, MachineConfig, Topology, Virt, VirtioBus,
 };
 use crate::error::UserError;
+use crate::gdb::Address;
 use crate::keyval::{Parts, on_off};
 use crate::number::{parse_size, parse_u64};
 use crate::user_error;
@@ -26,6 +27,9 @@ Examples:
 
   A bare-metal program, and a blob beside it:
     understage run --load program.elf --load table.bin@0x48000000
+
+  A kernel that waits for a debugger at its first instruction ('target remote :1234' in gdb-multiarch):
+    understage run --kernel Image --gdb :1234 --gdb-wait
 
   The machine's devicetree, without running anything:
     understage run --smp 2 --dump-dtb virt.dtb
@@ -110,6 +114,13 @@ pub struct RunArgs {
     /// Host code that is kept, for all CPUs together
     #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = memory, help_heading = "Running")]
     code_cache: u64,
+    /// Listen for gdb ('target remote HOST:PORT'); without HOST only this computer can connect, and with port 0 a free
+    /// one is chosen and printed
+    #[arg(long, value_name = "HOST:PORT", value_parser = gdb_address, help_heading = "Running")]
+    gdb: Option<Given<Address>>,
+    /// Wait for the debugger before the first instruction
+    #[arg(long, help_heading = "Running")]
+    gdb_wait: bool,
     /// End when the guest asks for a reset
     #[arg(long, help_heading = "Running")]
     no_reboot: bool,
@@ -123,6 +134,10 @@ pub struct RunArgs {
 
 fn cpus(text: &str) -> Result<u32, UserError> {
     config::check_cpus(parse_u64(text)?.try_into().unwrap_or(u32::MAX))
+}
+
+fn gdb_address(text: &str) -> Result<Given<Address>, UserError> {
+    crate::gdb::address("--gdb", text)
 }
 
 fn memory(text: &str) -> Result<u64, UserError> {
@@ -173,6 +188,8 @@ impl RunArgs {
                 "interp" => Accel::Interp,
                 _ => Accel::Jit { cache: self.code_cache },
             },
+            gdb: self.gdb,
+            gdb_wait: self.gdb_wait.then_some("--gdb-wait"),
             no_reboot: self.no_reboot,
             stats: self.stats,
             log: self.log,

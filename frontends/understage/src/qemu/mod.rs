@@ -58,6 +58,8 @@ enum Action {
     Plain(fn(&mut Reader)),
     /// It takes an argument.
     Value(fn(&mut Reader, &'static str, &str) -> Result<(), UserError>),
+    /// It stands for another one with an argument.
+    Short(fn(&mut Reader) -> Result<(), UserError>),
     /// Its only meaningful argument is `none`: there is no such thing in this machine.
     OnlyNone(&'static str),
     /// Known, and refused with a reason.
@@ -66,7 +68,7 @@ enum Action {
     Print(fn() -> String),
 }
 
-use Action::{OnlyNone, Plain, Print, Refused, Value};
+use Action::{OnlyNone, Plain, Print, Refused, Short, Value};
 
 /// Every option that is known, with what its help says.
 const OPTIONS: &[(&str, Action, &str)] = &[
@@ -112,9 +114,9 @@ const OPTIONS: &[(&str, Action, &str)] = &[
     ("-net", OnlyNone("network"), "none"),
     ("-vga", OnlyNone("display adapter"), "none"),
     ("-parallel", OnlyNone("parallel port"), "none"),
-    ("-s", Refused("the GDB server is not there yet"), ""),
-    ("-gdb", Refused("the GDB server is not there yet"), ""),
-    ("-S", Refused("starting stopped needs the GDB server, which is not there yet"), ""),
+    ("-gdb", Value(gdb), "tcp:[HOST]:PORT: listen for gdb; without HOST only this computer can connect"),
+    ("-s", Short(|r| gdb(r, "-s", "tcp:localhost:1234")), "the same as -gdb tcp:localhost:1234"),
+    ("-S", Plain(|r| r.config.gdb_wait = Some("-S")), "wait for the debugger before the first instruction"),
     ("-qmp", Refused("QMP is not there yet"), ""),
     ("-enable-kvm", Refused("instructions are executed in software only"), ""),
     ("-netdev", Refused("there is no network yet"), ""),
@@ -166,6 +168,7 @@ pub fn parse(args: &[OsString]) -> Result<Request, UserError> {
         };
         match action {
             Plain(f) => f(&mut reader),
+            Short(f) => f(&mut reader)?,
             Value(f) => f(&mut reader, name, value()?)?,
             OnlyNone(what) => match value()? {
                 "none" => {}
@@ -188,6 +191,13 @@ fn set<T>(slot: &mut Option<T>, option: &str, value: T) -> Result<(), UserError>
         None => Ok(()),
         Some(_) => Err(user_error!("{option} is given twice")),
     }
+}
+
+fn gdb(r: &mut Reader, option: &'static str, device: &str) -> Result<(), UserError> {
+    let address = device.strip_prefix("tcp:").filter(|a| !a.contains(','));
+    let address =
+        address.ok_or_else(|| user_error!("'{device}' given with {option} is not tcp:HOST:PORT"))?;
+    set(&mut r.config.gdb, option, crate::gdb::address(option, address)?)
 }
 
 fn kernel(r: &mut Reader, option: &'static str, path: &str) -> Result<(), UserError> {

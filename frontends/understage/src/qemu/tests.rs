@@ -122,8 +122,8 @@ fn refusals_name_what_is_refused() {
         ("-kernel", "the option -kernel needs a value"),
         ("-hda x", "the option '-hda' is not supported"),
         ("disk.img", "'disk.img' is not an option (a disk is given with -drive)"),
-        ("-s", "'-s' is not supported: the GDB server is not there yet"),
-        ("-S", "'-S' is not supported: starting stopped needs the GDB server"),
+        ("-S", "-S needs a debugger that lets the machine go: say where it connects"),
+        ("-gdb stdio", "'stdio' given with -gdb is not tcp:HOST:PORT"),
         ("-enable-kvm", "'-enable-kvm' is not supported: instructions are executed in software only"),
         ("-M virt,iommu=smmuv3", "'iommu=smmuv3' in -M is not supported: there is no system MMU yet"),
         (
