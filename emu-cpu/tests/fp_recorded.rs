@@ -253,14 +253,21 @@ fn eval_from(block: &Block, case: &Case, fpsr: u32) -> Outcome {
     out
 }
 
+/// The bits of a row that no case varies: those that tell it from others, and Rm of a comparison with zero, which should
+/// be zero.
+fn fixed(row: &Row) -> u32 {
+    row.mask | if row.name.ends_with("Z_floatcmp") { 0x1f << 16 } else { 0 }
+}
+
 /// `count` defined words of each row, with general-purpose registers X1 as source and X0 as destination.
 fn words(count: usize) -> Vec<(&'static Row, u32, Block)> {
     let mut all = Vec::new();
     for row in table_fp::ROWS {
-        let mut rng = Rng(u64::from(row.value) << 32 | u64::from(row.mask));
+        let fixed = fixed(row);
+        let mut rng = Rng(u64::from(row.value) << 32 | u64::from(fixed));
         let mut found = 0;
         for _ in 0..100 * count {
-            let mut word = row.value | rng.next() as u32 & !row.mask;
+            let mut word = row.value | rng.next() as u32 & !fixed;
             if row.name.contains("float2") {
                 let (from_gpr, to_gpr) = (gpr_source(row.name), !gpr_source(row.name));
                 if from_gpr {
