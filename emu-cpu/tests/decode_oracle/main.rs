@@ -47,7 +47,7 @@ const RECORDED: usize = 400_000;
 
 /// The row of a word that we execute; `None` if it is UNDEFINED.
 fn ours(word: u32) -> Option<&'static str> {
-    let mode = Mode { el: 2, fp_enabled: true };
+    let mode = Mode { el: 2, fp_enabled: true, mops: true, ..Mode::default() };
     let block = translate(|rel| (rel == 0).then_some(word), FeatureSet::of(Feat::ALL), mode, 1);
     let undefined = block.term == Term::Exception(ExcOp::Undefined);
     decode::find(word).map(|row| row.name).filter(|_| !undefined)

@@ -61,7 +61,7 @@ const NOP: u32 = 0xd503_201f;
 
 /// True for words that end in UNDEFINED; the others are compared.
 fn undefined(word: u32) -> bool {
-    let mode = Mode { el: 2, fp_enabled: true };
+    let mode = Mode { el: 2, fp_enabled: true, ..Mode::default() };
     translate(|rel| (rel == 0).then_some(word), FeatureSet::of(Feat::ALL), mode, 1).term
         == Term::Exception(ExcOp::Undefined)
 }
