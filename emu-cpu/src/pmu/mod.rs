@@ -225,7 +225,7 @@ impl Cpu {
         self.sys[counter] = if self.features.has(Feat::Pmuv3p5) { sum } else { sum & 0xffff_ffff };
         self.overflowed(n, wraps != 0);
         let next = n + 1;
-        if n % 2 == 0
+        if n.is_multiple_of(2)
             && !long
             && next < EVENT_COUNTERS
             && self.source_of(next) == Source::Chain
