@@ -50,7 +50,7 @@ mod pmcr {
     pub(super) const LP: u64 = 1 << 7;
 }
 
-/// Bits of PMEVTYPER<n>_EL0 and PMCCFILTR_EL0. The others that the architecture names belong to EL3 or to Secure state.
+/// Bits of `PMEVTYPER<n>_EL0` and PMCCFILTR_EL0. The others that the architecture names belong to EL3 or to Secure state.
 mod filter {
     pub(super) const P: u64 = 1 << 31;
     pub(super) const U: u64 = 1 << 30;
