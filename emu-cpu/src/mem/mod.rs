@@ -5,6 +5,8 @@
 //! no tag there. [`shared`] is what the vCPUs of a machine have in common: which pages hold translated code, and the
 //! inboxes through which TLB maintenance is broadcast.
 //!
+//! [`wide`] has what sixteen bytes at once need, [`mops`] the instructions that copy and set memory.
+//!
 //! # Invariants
 //! - A page has a write tag in some fast TLB only if no translated code was made from it; making code from it first
 //!   revokes the tags of all vCPUs ([`shared::CodeMap`]).

@@ -16,7 +16,7 @@ pub fn host_is_atomic() -> bool {
 
 /// The address is that of an aligned quantity.
 fn is_aligned(p: HostPtr) -> bool {
-    p.raw() as usize % 16 == 0
+    (p.raw() as usize).is_multiple_of(16)
 }
 
 /// Loads 16 bytes; at once if they are aligned (and the host can: [`host_is_atomic`]).
@@ -130,5 +130,59 @@ pub(super) fn update(p: HostPtr, bytes: u64, new: impl Fn(u64) -> Option<u64>) -
             return old;
         }
         seen = found;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use emu_core::ram::GuestRam;
+
+    fn at(ram: &GuestRam, offset: u64) -> HostPtr {
+        HostPtr::new(ram.host_ptr(offset).unwrap())
+    }
+
+    /// Unaligned values inside 16 bytes, and aligned quantities, are never seen half-written.
+    #[test]
+    fn nothing_is_torn() {
+        if !host_is_atomic() {
+            return;
+        }
+        let ram = GuestRam::new(0x1000).unwrap();
+        thread::scope(|s| {
+            s.spawn(|| {
+                let (unaligned, quantity) = (at(ram, 5), at(ram, 0x20));
+                for n in 0..200_000u64 {
+                    let pattern = (n & 0xff) * 0x0101_0101_0101_0101;
+                    unaligned.store_u64(pattern);
+                    store(quantity, u128::from(pattern) << 64 | u128::from(pattern));
+                }
+            });
+            let (unaligned, quantity) = (at(ram, 5), at(ram, 0x20));
+            for _ in 0..200_000 {
+                let v = unaligned.load_u64();
+                assert_eq!(v, (v & 0xff) * 0x0101_0101_0101_0101);
+                let v = load(quantity);
+                assert_eq!(v as u64, (v >> 64) as u64);
+            }
+        });
+    }
+
+    #[test]
+    fn updates_of_two_threads_all_count() {
+        let ram = GuestRam::new(0x1000).unwrap();
+        let count = || {
+            let p = at(ram, 7);
+            (0..20_000).for_each(|_| assert!(update(p, 8, |v| Some(v.wrapping_add(1))) < 40_000));
+        };
+        thread::scope(|s| {
+            s.spawn(count);
+            count();
+        });
+        assert_eq!(at(ram, 7).load_u64(), 40_000);
+        assert_eq!((ram.load_u8(6), ram.load_u8(15)), (Some(0), Some(0)), "neighbours");
+        assert_eq!(update(at(ram, 7), 2, |_| None), 40_000);
     }
 }

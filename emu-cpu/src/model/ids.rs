@@ -247,6 +247,38 @@ mod tests {
     }
 
     #[test]
+    fn max_says_what_it_has() {
+        let id = ids(&Model::max());
+        let field = |reg, lsb: u32| id(reg) >> lsb & 15;
+        for (reg, lsb, value, name) in [
+            (ID_AA64PFR0_EL1, 56, 3, "CSV2_3"),
+            (ID_AA64PFR1_EL1, 0, 1, "BTI"),
+            (ID_AA64DFR0_EL1, 8, 6, "PMUv3p5"),
+            (ID_AA64ISAR0_EL1, 60, 1, "RNG"),
+            (ID_AA64ISAR1_EL1, 4, 0, "no QARMA5"),
+            (ID_AA64ISAR1_EL1, 8, 5, "FPACCOMBINE"),
+            (ID_AA64ISAR1_EL1, 28, 1, "PACGA"),
+            (ID_AA64ISAR1_EL1, 40, 2, "SPECRES2"),
+            (ID_AA64ISAR1_EL1, 56, 1, "XS"),
+            (ID_AA64ISAR2_EL1, 0, 2, "WFxT"),
+            (ID_AA64ISAR2_EL1, 16, 1, "MOPS"),
+            (ID_AA64MMFR0_EL1, 56, 1, "FGT"),
+            (ID_AA64MMFR0_EL1, 60, 2, "ECV with CNTPOFF_EL2"),
+            (ID_AA64MMFR1_EL1, 40, 1, "HCX"),
+            (ID_AA64MMFR1_EL1, 52, 1, "TIDCP1"),
+            (ID_AA64MMFR2_EL1, 28, 1, "TTST"),
+            (ID_AA64MMFR2_EL1, 32, u64::from(crate::mem::wide::host_is_atomic()), "LSE2"),
+            (ID_AA64MMFR2_EL1, 36, 1, "IDST"),
+            (ID_AA64MMFR2_EL1, 56, 2, "EVT"),
+            (ID_AA64MMFR2_EL1, 60, 1, "E0PD"),
+        ] {
+            assert_eq!(field(reg, lsb), value, "{name}");
+        }
+        let qarma = ids(&Model::max().with_qarma5());
+        assert_eq!(qarma(ID_AA64ISAR1_EL1) & 0xff00_0ff0, 0x0100_0050);
+    }
+
+    #[test]
     fn without_el2() {
         assert_eq!(IdRegs::new(&Model::max(), false).value(ID_AA64PFR0_EL1) >> 8 & 15, 0);
     }

@@ -79,3 +79,38 @@ fn enables_and_traps() {
     let key = crate::ir::SysEnc::new(3, 0, 2, 1, 0);
     assert!(matches!(c.mrs(key, 0), Err(Exception::Trap { target: 2, ec: 0x18, .. })), "APK");
 }
+
+/// Codes that another implementation makes with QARMA5: TCR_EL1.{TBI, TBID}, pointer, PACIA, PACDB, PACGA.
+#[test]
+fn codes_of_another_implementation() {
+    let modifier = 0x477d_469d_ec0b_8762;
+    for (tcr, ptr, ia, db, ga) in [
+        (0, 0x0000_1234_5678_9abc, 0x877f_1234_5678_9abc, 0xa43f_1234_5678_9abc, 0x877f_5161_0000_0000),
+        (0, 0xa5ff_8000_1234_5678, 0x0dfc_8000_1234_5678, 0xb7b3_8000_1234_5678, 0xe4a6_91d1_0000_0000),
+        (0, 0x00f0_1234_5678_9abc, 0x870f_1234_5678_9abc, 0xa44f_1234_5678_9abc, 0xf2ce_6185_0000_0000),
+        (1 << 37, 0xffff_8000_1234_5678, 0x57fc_8000_1234_5678, 0xedb3_8000_1234_5678, 0xa883_c720_0000_0000),
+        (1 << 37, 0xff7f_ffff_1234_5678, 0xff70_ffff_1234_5678, 0xff3e_ffff_1234_5678, 0xcac7_e8d6_0000_0000),
+        (3 << 37, 0xffff_8000_1234_5678, 0xfffc_8000_1234_5678, 0xffb3_8000_1234_5678, 0xa883_c720_0000_0000),
+        (3 << 37, 0x0080_0012_3456_7000, 0x00de_0012_3456_7000, 0x0092_0012_3456_7000, 0xb2c7_0363_0000_0000),
+        (3 << 37, 0xdead_beef_cafe_babe, 0xdeb7_beef_cafe_babe, 0xdef2_beef_cafe_babe, 0xb694_3c90_0000_0000),
+        (
+            3 << 37 | 3 << 51,
+            0x5a00_1234_5678_9abc,
+            0xdd7f_1234_5678_9abc,
+            0x5a43_1234_5678_9abc,
+            0xbfe5_14ed_0000_0000,
+        ),
+    ] {
+        let mut b = el1(Model::max().with_qarma5(), tcr);
+        let sys = &mut b.cpu.sys;
+        for (low, high) in
+            [(Reg::APIAKeyLo_EL1, Reg::APIAKeyHi_EL1), (Reg::APGAKeyLo_EL1, Reg::APGAKeyHi_EL1)]
+        {
+            (sys[low], sys[high]) = (0xec28_02d4_e0a4_88e9, 0x84be_85ce_9804_e94b);
+        }
+        (sys[Reg::APDBKeyLo_EL1], sys[Reg::APDBKeyHi_EL1]) = (0xfedc_ba98_7654_3210, 0x0123_4567_89ab_cdef);
+        for (op, expected) in [(PacOp::PacIa, ia), (PacOp::PacDb, db), (PacOp::PacGa, ga)] {
+            assert_eq!(b.cpu.authenticate(op, ptr, modifier), Ok(expected), "{op:?} of {ptr:#x}, {tcr:#x}");
+        }
+    }
+}

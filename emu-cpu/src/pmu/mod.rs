@@ -50,7 +50,7 @@ mod pmcr {
     pub(super) const LP: u64 = 1 << 7;
 }
 
-/// Bits of PMEVTYPER<n>_EL0 and PMCCFILTR_EL0. The others that the architecture names belong to EL3 or to Secure state.
+/// Bits of `PMEVTYPER<n>_EL0` and PMCCFILTR_EL0. The others that the architecture names belong to EL3 or to Secure state.
 mod filter {
     pub(super) const P: u64 = 1 << 31;
     pub(super) const U: u64 = 1 << 30;
@@ -225,7 +225,7 @@ impl Cpu {
         self.sys[counter] = if self.features.has(Feat::Pmuv3p5) { sum } else { sum & 0xffff_ffff };
         self.overflowed(n, wraps != 0);
         let next = n + 1;
-        if n % 2 == 0
+        if n.is_multiple_of(2)
             && !long
             && next < EVENT_COUNTERS
             && self.source_of(next) == Source::Chain

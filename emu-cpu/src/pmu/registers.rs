@@ -6,7 +6,7 @@ use crate::features::Feat;
 use crate::sysreg::Reg;
 
 /// All counters, one bit for each.
-const ALL_COUNTERS: u64 = (1 << EVENT_COUNTERS) - 1 | 1 << CYCLE;
+const ALL_COUNTERS: u64 = ((1 << EVENT_COUNTERS) - 1) | 1 << CYCLE;
 
 /// Counts, changes, and looks at the consequences.
 fn change(cpu: &mut Cpu, change: impl FnOnce(&mut Cpu)) {
@@ -17,7 +17,7 @@ fn change(cpu: &mut Cpu, change: impl FnOnce(&mut Cpu)) {
 
 /// The counters that the current Exception level may see: below EL2, not EL2's own.
 fn visible(cpu: &Cpu) -> u64 {
-    if cpu.pstate.el == 2 { ALL_COUNTERS } else { bit(cpu.guest_counters()) - 1 | bit(CYCLE) }
+    if cpu.pstate.el == 2 { ALL_COUNTERS } else { (bit(cpu.guest_counters()) - 1) | bit(CYCLE) }
 }
 
 /// PMCR_EL0: N is the number of counters that can be seen here; IMP and IDCODE are the model's.

@@ -387,3 +387,49 @@ fn every_trap_of_el1() {
         try_all(c, &format!("ICH_HCR_EL2 bit {bit}"), set, expected);
     }
 }
+
+/// SCTLR_EL1, and SCTLR_EL2 for the EL0 of a host: what EL0 may do, and where it is trapped to if it may not.
+#[test]
+fn controls_of_el0() {
+    let mut b = max();
+    let c = &mut b.cpu;
+    for (bit, needs, name) in [
+        (sctlr::UCT, true, "CTR_EL0"),
+        (sctlr::UCI, true, "DC CVAC"),
+        (sctlr::UCI, true, "DC CVAU"),
+        (sctlr::UCI, true, "DC CVAP"),
+        (sctlr::UCI, true, "DC CVADP"),
+        (sctlr::UCI, true, "DC CIVAC"),
+        (sctlr::UCI, true, "IC IVAU"),
+        (sctlr::DZE, true, "DC ZVA"),
+        (sctlr::ENRCTX, true, "CFP RCTX"),
+        (sctlr::TSCXT, false, "SCXTNUM_EL0"),
+    ] {
+        for (h, reg, other, target) in [
+            (NO_TRAPS, Reg::SCTLR_EL1, Reg::SCTLR_EL2, 1),
+            (NO_TRAPS | hcr::E2H, Reg::SCTLR_EL1, Reg::SCTLR_EL2, 1),
+            (NO_TRAPS | hcr::E2H | hcr::TGE, Reg::SCTLR_EL2, Reg::SCTLR_EL1, 2),
+        ] {
+            let row = rows().iter().find(|row| row.name == name).unwrap();
+            let read = !matches!(row.cell, Cell::Insn(_));
+            for set in [false, true] {
+                // The other register says the opposite, and does not matter.
+                c.sys[reg] = if set { bit } else { 0 };
+                c.sys[other] = if set { 0 } else { bit };
+                at(c, 0, h);
+                let trapped = (set != needs).then_some(target);
+                assert_eq!(access(c, row, read), trapped, "{name} with {bit:#x} {set}, HCR_EL2 {h:#x}");
+            }
+        }
+    }
+    // Masks: SCTLR_EL1.UMA, and never in a host.
+    for (h, control, allowed) in
+        [(0, 0, false), (0, sctlr::UMA, true), (hcr::E2H | hcr::TGE, sctlr::UMA, false)]
+    {
+        c.sys[Reg::SCTLR_EL1] = control;
+        c.sys[Reg::SCTLR_EL2] = 0;
+        at(c, 0, h);
+        assert_eq!(c.mrs(enc("DAIF"), 0).is_ok(), allowed);
+        assert_eq!(c.msr_imm(crate::ir::PstateField::DaifClr, 0).is_ok(), allowed);
+    }
+}
