@@ -2,7 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod ci;
+mod files;
 mod guests;
 mod process;
 
@@ -29,6 +31,8 @@ enum Chore {
         #[arg(long)]
         refresh: bool,
     },
+    /// Measure how fast guests run: against another emulator and against this host
+    Bench(bench::Options),
 }
 
 /// The root of the workspace.
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Ci => ci::run(&workspace()),
         Chore::Guests { refresh } => guests::run(&workspace(), refresh),
+        Chore::Bench(options) => bench::run(&workspace(), &options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

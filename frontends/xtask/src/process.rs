@@ -17,6 +17,9 @@ fn hint(name: &str) -> &'static str {
             " (guests are fetched with apt: this needs Debian or a relative of it)"
         }
         "dpkg-deb" => " (it is in Debian's package dpkg)",
+        "aarch64-linux-gnu-gcc" => {
+            " (it is in Debian's package gcc-aarch64-linux-gnu, its C library in libc6-dev-arm64-cross)"
+        }
         "xz" => " (it is in Debian's package xz-utils)",
         _ => "",
     }
