@@ -49,7 +49,7 @@ pub(crate) fn first_line(command: &mut Command) -> Option<String> {
 fn commit(workspace: &Path) -> Option<String> {
     let git = |args: &[&str]| output(Command::new("git").args(args).current_dir(workspace)).ok();
     let name = String::from_utf8_lossy(&git(&["rev-parse", "--short=12", "HEAD"])?).trim().to_owned();
-    let changed = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
+    let changed = !git(&["--no-optional-locks", "status", "--porcelain", "--untracked-files=no"])?.is_empty();
     Some(if changed { format!("{name} with changes") } else { name })
 }
 
