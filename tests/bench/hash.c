@@ -1,7 +1,7 @@
 /* CRC-32 (IEEE 802.3) with a table of bytes, and SHA-256 (FIPS 180-4). */
 #include "bench.h"
 
-#include <string.h>
+#include <stddef.h>
 
 static uint8_t data[256 << 10];
 
@@ -48,24 +48,23 @@ static uint32_t ror(uint32_t x, int n)
 
 static void sha256_block(uint32_t h[8], const uint8_t *p)
 {
-    uint32_t w[64], s[8];
+    uint32_t w[64];
     for (int i = 0; i < 16; i++)
         w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 | (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
     for (int i = 16; i < 64; i++) {
-        uint32_t a = w[i - 15], b = w[i - 2];
-        w[i] = w[i - 16] + (ror(a, 7) ^ ror(a, 18) ^ a >> 3) + w[i - 7] + (ror(b, 17) ^ ror(b, 19) ^ b >> 10);
+        uint32_t p15 = w[i - 15], p2 = w[i - 2];
+        w[i] = w[i - 16] + (ror(p15, 7) ^ ror(p15, 18) ^ p15 >> 3) + w[i - 7] + (ror(p2, 17) ^ ror(p2, 19) ^ p2 >> 10);
     }
-    memcpy(s, h, sizeof s);
+    uint32_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4], f = h[5], g = h[6], x = h[7];
     for (int i = 0; i < 64; i++) {
-        uint32_t e = s[4], a = s[0];
-        uint32_t t1 = s[7] + (ror(e, 6) ^ ror(e, 11) ^ ror(e, 25)) + ((e & s[5]) ^ (~e & s[6])) + K[i] + w[i];
-        uint32_t t2 = (ror(a, 2) ^ ror(a, 13) ^ ror(a, 22)) + ((a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]));
-        memmove(s + 1, s, 7 * sizeof s[0]);
-        s[4] += t1;
-        s[0] = t1 + t2;
+        uint32_t t1 = x + (ror(e, 6) ^ ror(e, 11) ^ ror(e, 25)) + ((e & f) ^ (~e & g)) + K[i] + w[i];
+        uint32_t t2 = (ror(a, 2) ^ ror(a, 13) ^ ror(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+        x = g, g = f, f = e, e = d + t1;
+        d = c, c = b, b = a, a = t1 + t2;
     }
+    const uint32_t sums[8] = {a, b, c, d, e, f, g, x};
     for (int i = 0; i < 8; i++)
-        h[i] += s[i];
+        h[i] += sums[i];
 }
 
 uint64_t bench_sha256(void)

@@ -54,7 +54,7 @@ pub(crate) fn programs(
     while !todo.is_empty() {
         let session = Session::start(machine.bench(guest, ms, todo), interrupted)?;
         let mut run = Run { session, current: None, started: CpuTime::default(), done: 0 };
-        match run.to_the_end(watch) {
+        match run.follow(watch) {
             Ok(()) => return Ok(()),
             Err(Stop::Failed(why)) => {
                 let name = run.current.take().ok_or(Stop::Failed(why.clone()))?;
@@ -79,7 +79,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn to_the_end(&mut self, watch: &mut impl Watch) -> Result<(), Stop> {
+    fn follow(&mut self, watch: &mut impl Watch) -> Result<(), Stop> {
         loop {
             let line = self.session.line()?;
             match said::parse(&line) {
@@ -164,7 +164,7 @@ mod tests {
         let session = Session::start(command, &never).unwrap();
         let mut run = Run { session, current: None, started: CpuTime::default(), done: 0 };
         let mut notes = Notes::default();
-        let end = run.to_the_end(&mut notes);
+        let end = run.follow(&mut notes);
         (end, run.current, notes)
     }
 

@@ -107,7 +107,9 @@ impl Report<'_> {
         };
         let mut rows: Vec<Row> = self.suite.iter().map(benchmark).collect();
         if self.comparisons().next().is_some() {
-            rows.extend(self.groups().iter().map(|g| mean(format!("mean of {g}"), Some(g))));
+            let size = |g: &str| self.suite.iter().filter(|b| b.group == g).count();
+            let several = self.groups().into_iter().filter(|g| size(g) > 1);
+            rows.extend(several.map(|g| mean(format!("mean of {g}"), Some(g))));
             rows.push(mean("mean of all".to_owned(), None));
         }
         rows
