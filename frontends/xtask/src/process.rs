@@ -20,6 +20,7 @@ fn hint(name: &str) -> &'static str {
         "aarch64-linux-gnu-gcc" => {
             " (it is in Debian's package gcc-aarch64-linux-gnu, its C library in libc6-dev-arm64-cross)"
         }
+        "cc" => " (it is in Debian's package gcc)",
         "xz" => " (it is in Debian's package xz-utils)",
         _ => "",
     }
