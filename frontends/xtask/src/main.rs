@@ -2,8 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod ci;
 mod debugger;
+mod files;
 mod guests;
 mod process;
 
@@ -32,6 +34,8 @@ enum Chore {
     },
     /// Two sessions of gdb-multiarch with the kernel in .guests/: at its first instructions and while it runs
     Gdb,
+    /// Measure how fast guests run: against another emulator and against this host
+    Bench(bench::Options),
 }
 
 /// The root of the workspace.
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
         Chore::Ci => ci::run(&workspace()),
         Chore::Gdb => debugger::run(&workspace()),
         Chore::Guests { refresh } => guests::run(&workspace(), refresh),
+        Chore::Bench(options) => bench::run(&workspace(), &options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -18,6 +18,10 @@ fn hint(name: &str) -> &'static str {
         }
         "dpkg-deb" => " (it is in Debian's package dpkg)",
         "gdb-multiarch" => " (it is in Debian's package of that name)",
+        "aarch64-linux-gnu-gcc" => {
+            " (it is in Debian's package gcc-aarch64-linux-gnu, its C library in libc6-dev-arm64-cross)"
+        }
+        "cc" => " (it is in Debian's package gcc)",
         "xz" => " (it is in Debian's package xz-utils)",
         _ => "",
     }

@@ -12,7 +12,7 @@
 //! | `manifest.txt` | what they were made of |
 
 mod apt;
-mod cpio;
+pub(crate) mod cpio;
 mod modules;
 
 use std::fs;
@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::files::{make_dir, read, write};
 use crate::process::Failure;
 use modules::Modules;
 
@@ -34,9 +35,22 @@ const DRIVERS: &[&str] = &["virtio_blk", "virtio_console", "virtio_mmio", "virti
 const PRODUCTS: [&str; 4] = ["Image", "shell.cpio", "disk.img", MANIFEST];
 const MANIFEST: &str = "manifest.txt";
 
+/// The directory with the guests' files, which are made unless they are there.
+pub(crate) fn ensure(workspace: &Path) -> Result<PathBuf, Failure> {
+    let dir = directory(workspace);
+    if !is_current(&dir) {
+        run(workspace, false)?;
+    }
+    Ok(dir)
+}
+
+fn directory(workspace: &Path) -> PathBuf {
+    workspace.join(".guests")
+}
+
 /// Makes the guests' files, unless they are there.
 pub(crate) fn run(workspace: &Path, refresh: bool) -> Result<(), Failure> {
-    let dir = workspace.join(".guests");
+    let dir = directory(workspace);
     if !refresh && is_current(&dir) {
         println!("the guests in {} are there (--refresh looks for newer packages)", dir.display());
         return Ok(());
@@ -124,21 +138,6 @@ fn step<T>(what: &str, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, F
         println!("{what}: done in {:.0} s", begun.elapsed().as_secs_f32());
     }
     done
-}
-
-fn make_dir(path: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(path).map_err(|e| format!("cannot make the directory '{}': {e}", path.display()))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path).map_err(|e| format!("cannot read '{}': {e}", path.display()))
-}
-
-/// Writes a file under a temporary name first, so that an interrupted run leaves no half of one.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let partial = path.with_extension("partial");
-    let written = fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, path));
-    written.map_err(|e| format!("cannot write '{}': {e}", path.display()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,132 @@
+//! What the benchmarks run on: our machine, the peer's, and the host itself; each as a command line.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The guest's RAM, in the unit that both command lines take.
+const MEMORY: &str = "1G";
+/// How the shell's initial RAM disk says that it is there (`guests/init.sh`).
+pub(crate) const SHELL_IS_THERE: &str = "understage: Linux";
+
+/// A thing to run benchmarks on.
+#[derive(Debug)]
+pub(crate) enum Machine {
+    /// This project's program and its `--accel`, if one is asked for.
+    Ours { program: PathBuf, accel: Option<String> },
+    /// A command that takes QEMU's command line.
+    Peer { words: Vec<String> },
+    /// The same program built for the host.
+    Native { program: PathBuf },
+}
+
+/// The files and the model of a guest, the same for all emulators.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    /// The directory with Debian's kernel and the shell's RAM disk.
+    pub(crate) files: PathBuf,
+    /// The RAM disk with the benchmarks.
+    pub(crate) initrd: PathBuf,
+    /// The CPU's model.
+    pub(crate) cpu: String,
+}
+
+impl Machine {
+    /// For progress, messages and the columns of the report.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Ours { .. } => "ours",
+            Self::Peer { .. } => "peer",
+            Self::Native { .. } => "native",
+        }
+    }
+
+    /// Whether it runs the guest's binary.
+    pub(crate) fn is_emulator(&self) -> bool {
+        !matches!(self, Self::Native { .. })
+    }
+
+    /// Runs the named benchmarks, each for about `ms` milliseconds.
+    pub(crate) fn bench(&self, guest: &Guest, ms: u32, names: &[&str]) -> Command {
+        let words = format!("{ms} {}", names.join(" "));
+        // Linux gives what is after "--" to the first process. A panic ends the machine, which then says so.
+        let append = format!("console=ttyAMA0 quiet panic=-1 -- {words}");
+        match self {
+            Self::Native { program } => {
+                let mut command = Command::new(program);
+                command.args(words.split(' '));
+                command
+            }
+            _ => self.boot_with(guest, &guest.initrd, &append),
+        }
+    }
+
+    /// Boots to a shell; there is nothing to boot natively.
+    pub(crate) fn boot(&self, guest: &Guest) -> Command {
+        self.boot_with(guest, &guest.files.join("shell.cpio"), "console=ttyAMA0 panic=-1")
+    }
+
+    fn boot_with(&self, guest: &Guest, initrd: &Path, append: &str) -> Command {
+        let kernel = guest.files.join("Image");
+        match self {
+            Self::Ours { program, accel } => {
+                let mut command = Command::new(program);
+                command.args(["run", "--no-reboot", "--memory", MEMORY, "--cpu", &guest.cpu]);
+                if let Some(accel) = accel {
+                    command.args(["--accel", accel]);
+                }
+                command.arg("--kernel").arg(kernel).arg("--initrd").arg(initrd).args(["--append", append]);
+                command
+            }
+            Self::Peer { words } => {
+                let mut command = Command::new(&words[0]);
+                command.args(&words[1..]);
+                command.args(["-M", "virt,virtualization=on,gic-version=3", "-cpu", &guest.cpu, "-smp", "1"]);
+                command.args(["-m", MEMORY, "-display", "none", "-monitor", "none", "-serial", "stdio"]);
+                command.args(["-nic", "none", "-no-reboot"]);
+                command.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd).args(["-append", append]);
+                command
+            }
+            Self::Native { program } => Command::new(program),
+        }
+    }
+
+    /// What it says about its version, for the report.
+    pub(crate) fn version(&self) -> Option<String> {
+        match self {
+            Self::Ours { program, accel } => {
+                let version = super::host::first_line(Command::new(program).arg("--version"))?;
+                Some(accel.as_ref().map_or(version.clone(), |a| format!("{version} --accel {a}")))
+            }
+            Self::Peer { words } => {
+                super::host::first_line(Command::new(&words[0]).args(&words[1..]).arg("--version"))
+            }
+            Self::Native { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(command: &Command) -> String {
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        words.map(|w| w.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_same_guest_in_three_spellings() {
+        let guest = Guest { files: "g".into(), initrd: "b.cpio".into(), cpu: "neoverse-n1".into() };
+        let ours = Machine::Ours { program: "us".into(), accel: Some("jit".into()) };
+        assert_eq!(
+            line(&ours.bench(&guest, 400, &["fib", "libm"])),
+            "us run --no-reboot --memory 1G --cpu neoverse-n1 --accel jit --kernel g/Image --initrd b.cpio \
+             --append console=ttyAMA0 quiet panic=-1 -- 400 fib libm"
+        );
+        let peer = Machine::Peer { words: vec!["wrap".into(), "qemu".into()] };
+        let said = line(&peer.boot(&guest));
+        assert!(said.starts_with("wrap qemu -M virt,") && said.contains(" -initrd g/shell.cpio "), "{said}");
+        let native = Machine::Native { program: "n".into() };
+        assert_eq!(line(&native.bench(&guest, 400, &["fib"])), "n 400 fib");
+    }
+}
