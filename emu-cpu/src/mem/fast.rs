@@ -601,7 +601,9 @@ mod tests {
         // The first page, whose number adds nothing to the comparison: empty, read-only, of Device type.
         let none = |tlb: &FastTlb| {
             (1..16).all(|va| {
-                tlb.read::<16>(va).is_none() && tlb.write::<16>(va).is_none() && tlb.user(va, 16, true).is_none()
+                tlb.read::<16>(va).is_none()
+                    && tlb.write::<16>(va).is_none()
+                    && tlb.user(va, 16, true).is_none()
             })
         };
         assert!(none(&tlb));
