@@ -5,6 +5,7 @@ use crate::bare::interrupts::TO_EL2;
 use crate::bare::program::{Level, Program, SCTLR_EL1};
 use crate::bare::registers::{self as r, SysReg};
 use crate::bare::report::Taken;
+use crate::bare::tables::{Granule, desc};
 
 const MSR: u64 = 0x18;
 const WFX: u64 = 0x01;
@@ -14,6 +15,7 @@ const ALWAYS: u64 = 1 << 24 | 0xe << 20;
 const RW: u64 = 1 << 31;
 const TGE: u64 = 1 << 27;
 const E2H: u64 = 1 << 34;
+const VA: u64 = 0x30_0000_0000;
 /// CPTR_EL2 without E2H that traps nothing.
 const CPTR_NONE: u64 = 0x33ff;
 
@@ -161,10 +163,12 @@ pub(super) fn ntwe(p: &mut Program) {
 
 /// What SCTLR_EL1 allows EL0: UMA, UCT, UCI, DZE.
 pub(super) fn allowed_by_sctlr(p: &mut Program) {
+    let t = p.stage1(Granule::K4);
     let frame = p.frame(0x1000);
-    p.set_now(r::SCTLR_EL1, SCTLR_EL1 | 1 << 9 | 1 << 14 | 1 << 15 | 1 << 26);
+    p.page(t, VA, frame, desc::EL0_RW);
+    p.use_stage1_with(t, 1 << 9 | 1 << 14 | 1 << 15 | 1 << 26, 0);
     p.enter(Level::El0, |p| {
-        p.mov(1, frame);
+        p.mov(1, VA);
         p.mrs(0, r::DAIF);
         a64!(p ; msr daifclr, 8 ; msr daifset, 8);
         p.mrs(0, r::CTR_EL0);

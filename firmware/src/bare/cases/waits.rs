@@ -18,11 +18,12 @@ pub(super) fn wfi_with_masked_interrupt(p: &mut Program) {
 /// A timer ends a WFI at EL1 whose physical interrupts go to EL2, and is taken there although EL1 masks IRQs.
 pub(super) fn wfi_until_timer(p: &mut Program) {
     p.start_gic();
-    p.set(r::CNTP_TVAL_EL0, 20_000);
-    p.set_now(r::CNTP_CTL_EL0, 1);
     p.enter(Level::El1h, |p| {
         p.catching_at(2, |p| {
             p.expect_taken(Taken::to(2, from::LOWER | kind::IRQ).spsr(Level::El1h.masked()));
+            // Not earlier: the interrupt is not masked here.
+            p.set(r::CNTP_TVAL_EL0, 20_000);
+            p.set_now(r::CNTP_CTL_EL0, 1);
             // A WFI may end early: again, until the interrupt is taken.
             a64!(p ; again: ; wfi ; b <again);
         });
