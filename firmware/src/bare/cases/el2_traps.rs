@@ -64,7 +64,7 @@ pub(super) fn tid2_at_el0(p: &mut Program) {
 
 /// HCR_EL2.TID3: more of its group, encodings that are reserved among them (they read as zero otherwise).
 pub(super) fn tid3_group(p: &mut Program) {
-    let reserved = SysReg::new(3, 0, 0, 4, 7);
+    let reserved = SysReg::new(3, 0, 0, 4, 6);
     p.enter(Level::El1h, |p| p.expect_reg("reserved", reserved, u64::MAX, 0));
     with_hcr(p, 1 << 18, |p| {
         for reg in [r::MVFR0_EL1, r::ID_AA64DFR0_EL1, r::ID_AA64ISAR1_EL1, reserved] {
@@ -251,7 +251,8 @@ pub(super) fn mdcr_tda(p: &mut Program) {
     p.set_now(r::MDCR_EL2, 0);
 }
 
-/// MDCR_EL2.TDOSA: OS lock, double lock, power control.
+/// MDCR_EL2.TDOSA: OS lock, double lock, power control. A peer may not have DBGPRCR_EL1, which every implementation has
+/// (D24.3).
 pub(super) fn mdcr_tdosa(p: &mut Program) {
     p.set_now(r::MDCR_EL2, 1 << 10);
     p.enter(Level::El1h, |p| {
@@ -287,7 +288,8 @@ pub(super) fn counters_with_tge(p: &mut Program) {
 pub(super) fn counters_in_host(p: &mut Program) {
     p.set_now(r::CNTKCTL_EL1, 0x303);
     p.set_now(r::HCR_EL2, RW | TGE | E2H);
-    for (bits, free) in [(1, r::CNTPCT_EL0), (2, r::CNTVCT_EL0), (1 << 8, r::CNTV_CTL_EL0), (1 << 9, r::CNTP_CTL_EL0)]
+    for (bits, free) in
+        [(1, r::CNTPCT_EL0), (2, r::CNTVCT_EL0), (1 << 8, r::CNTV_CTL_EL0), (1 << 9, r::CNTP_CTL_EL0)]
     {
         p.set_now(r::CNTHCTL_EL2, bits);
         p.enter(Level::El0, |p| {

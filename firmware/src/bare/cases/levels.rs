@@ -196,7 +196,10 @@ pub(super) fn hierarchical(p: &mut Program) {
             if write {
                 a64!(p ; ldr x0, [x1] ; str x0, [x1]);
             } else {
-                p.faulting(Taken::same(1).class(DABT_SAME, WRITE | denied).far(VA), |p| a64!(p ; str x0, [x1]));
+                p.faulting(
+                    Taken::same(1).class(DABT_SAME, WRITE | denied).far(VA),
+                    |p| a64!(p ; str x0, [x1]),
+                );
             }
             p.mov(9, VA + 0x1000);
             if fetch {
@@ -273,7 +276,10 @@ pub(super) fn stage2_range(p: &mut Program) {
     let at = 1 << 39;
     p.enter(Level::El1h, |p| {
         p.mov(1, at);
-        p.faulting(Taken::lower(2).class(DABT_LOWER, X0 | TRANSLATION).far(at).ipa(at), |p| a64!(p ; ldr x0, [x1]));
+        p.faulting(
+            Taken::lower(2).class(DABT_LOWER, X0 | TRANSLATION).far(at).ipa(at),
+            |p| a64!(p ; ldr x0, [x1]),
+        );
     });
 }
 
@@ -286,7 +292,10 @@ pub(super) fn stage2_address_size(p: &mut Program) {
     p.enter(Level::El1h, |p| {
         for (at, level) in [(VA, 3), (va(2), 2)] {
             p.mov(1, at);
-            p.faulting(Taken::lower(2).class(DABT_LOWER, X0 | level).far(at).ipa(at), |p| a64!(p ; ldr x0, [x1]));
+            p.faulting(
+                Taken::lower(2).class(DABT_LOWER, X0 | level).far(at).ipa(at),
+                |p| a64!(p ; ldr x0, [x1]),
+            );
         }
     });
 }
@@ -356,7 +365,8 @@ pub(super) fn execute_never_by_level(p: &mut Program) {
     }
 }
 
-/// HCR_EL2.PTW: a table of stage 1 in what stage 2 calls Device memory.
+/// HCR_EL2.PTW: a table of stage 1 in what stage 2 calls Device memory. A peer may report level 0; the level is that of the
+/// stage 2 descriptor (AArch64.S2Translate).
 pub(super) fn protected_walk(p: &mut Program) {
     let (t, s1) = (p.stage2(Granule::K4), p.stage1(Granule::K4));
     let frame = p.frame(0x1000);

@@ -189,7 +189,8 @@ pub(super) fn full_barrier(p: &mut Program) {
     store_buffering(p, |p| a64!(p ; str x9, [x11] ; dmb ish ; ldr x4, [x12]));
 }
 
-/// STLR followed by LDAR.
+/// STLR followed by LDAR. A peer may let the load pass the store; they are observed in program order (B2.3.11, a
+/// Load-Acquire behind a Store-Release).
 pub(super) fn release_then_acquire(p: &mut Program) {
     store_buffering(p, |p| a64!(p ; stlr x9, [x11] ; ldar x4, [x12]));
 }

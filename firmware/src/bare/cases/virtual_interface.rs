@@ -170,7 +170,8 @@ pub(super) fn highest_pending(p: &mut Program) {
     p.expect_reg("still pending", r::ICH_LR1_EL2, STATE, PENDING);
 }
 
-/// The maintenance interrupts of group enables follow ICH_VMCR_EL2.
+/// The maintenance interrupts of group enables follow ICH_VMCR_EL2. A peer may look at VENG1 for VGrp0D; it is VENG0 (IHI
+/// 0069, ICH_MISR_EL2.VGrp0D).
 pub(super) fn maintenance_of_groups(p: &mut Program) {
     p.start_gic();
     for (bit, vmcr, misr) in [

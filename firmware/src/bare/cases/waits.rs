@@ -44,7 +44,7 @@ pub(super) fn events(p: &mut Program) {
 }
 
 /// A WFE behind an exception return falls through: the return is an event, also that from EL1 to EL0 and from EL2 to
-/// itself. Interrupts are masked.
+/// itself. Interrupts are masked. A peer may sleep there (see [`events`]).
 pub(super) fn exception_returns(p: &mut Program) {
     p.enter(Level::El1h, |p| {
         a64!(p ; wfe);
