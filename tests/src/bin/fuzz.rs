@@ -8,6 +8,9 @@ const USAGE: &str = "usage:
   fuzz list             the targets
   fuzz TARGET           a campaign, as the tests do it (UNDERSTAGE_FUZZ_SECONDS, UNDERSTAGE_FUZZ_SEED)
   fuzz TARGET FILE...   inputs from files
+  fuzz again TARGET NUMBER
+                        one input of a campaign, with the same UNDERSTAGE_FUZZ_SEED; after a crash the number is in
+                        understage-fuzz-TARGET-current in the directory for temporary files
   fuzz corpus TARGET DIRECTORY
                         well-formed inputs as files, for cargo-fuzz to start from";
 
@@ -20,6 +23,12 @@ fn run(words: &[&str]) -> Result<(), String> {
                 let file = format!("{directory}/sample-{i}");
                 std::fs::write(&file, sample).map_err(|e| format!("cannot write {file}: {e}"))?;
             }
+        }
+        ["again", name, number] => {
+            let target = Target::find(name).ok_or_else(|| format!("there is no target {name}\n{USAGE}"))?;
+            let number = number.parse().map_err(|_| format!("{number} is no number"))?;
+            let samples = (target.samples)();
+            (target.run)(&campaign::input(target, &samples, Options::from_env().seed, number));
         }
         ["list"] => TARGETS.iter().for_each(|t| println!("{:14} {}", t.name, t.about)),
         [name, files @ ..] => {

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -206,12 +207,17 @@ pub fn campaign(target: &Target, options: Options) -> Result<u64, String> {
     let Options { time, seed } = options;
     println!("{}: seed {seed}, {} s", target.name, time.as_secs());
     let samples = (target.samples)();
+    // What a stack overflow or a fault of the host leaves behind.
+    let current = std::env::temp_dir().join(format!("understage-fuzz-{}-current", target.name));
+    let current = fs::File::create(current).map_err(|e| format!("cannot write a temporary file: {e}"))?;
     let watch = Watch::new(target.name, seed);
     let begun = Instant::now();
     let mut index = 0;
     while begun.elapsed() < time {
         let data = input(target, &samples, seed, index);
         watch.begin(index);
+        // If that fails, a crash has no number.
+        let _ = current.write_all_at(format!("{index:20} of seed {seed}\n").as_bytes(), 0);
         let before = PANICS.load(Ordering::SeqCst);
         let slow = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| (target.run)(&data)));
