@@ -326,7 +326,7 @@ pub(super) fn walks_by_level(p: &mut Program) {
     let (t, s1) = (p.stage2(Granule::K4), p.stage1(Granule::K4));
     // Level 2 and level 3 tables of stage 1 that are not in stage 2.
     p.put(s1, va(1), 1, NOWHERE | desc::PAGE);
-    p.put(s1, va(2), 2, NOWHERE + 0x1000 | desc::PAGE);
+    p.put(s1, va(2), 2, (NOWHERE + 0x1000) | desc::PAGE);
     p.use_stage1(s1);
     p.use_stage2(t);
     p.enter(Level::El1h, |p| {
