@@ -1,5 +1,7 @@
-//! Tests of the whole machine: what runs the bare-metal suite of the crate `firmware`.
+//! Tests of the whole machine: what runs the bare-metal suite of the crate `firmware`, and what gives garbage to everything
+//! that a guest or a file reaches.
 #![forbid(unsafe_code)]
 
 pub mod bare;
+pub mod fuzz;
 pub mod machine;

@@ -15,7 +15,7 @@ use emu_cpu::mem::shared::Shared;
 use emu_cpu::mem::{Mem, mmu_features};
 use emu_cpu::model::Model;
 use emu_cpu::psci::{AffinityState, Machine, PsciError};
-use emu_devices::gic::{GicConfig, Gicv3, REDISTRIBUTOR_STRIDE};
+use emu_devices::gic::{GicConfig, Gicv3, ITS_SIZE, REDISTRIBUTOR_STRIDE};
 use firmware::bare::layout;
 use parking_lot::{Condvar, Mutex};
 
@@ -171,7 +171,7 @@ fn build(model: Model) -> Parts {
     let gic = Gicv3::new(GicConfig {
         cpus: &[0, 1],
         spis: SPIS,
-        its: false,
+        its: true,
         awake_at_reset: false,
         bus: bus.clone(),
         observer: Some(shared.clone()),
@@ -179,6 +179,9 @@ fn build(model: Model) -> Parts {
     })
     .expect("a GIC for two CPUs");
     map(layout::GICD, 0x1_0000, Backing::Mmio(gic.distributor()));
+    if let Some(its) = gic.its() {
+        map(layout::ITS, ITS_SIZE, Backing::Mmio(its));
+    }
     let frames = gic.redistributors(0, CPUS).expect("one for each CPU");
     map(layout::GICR, REDISTRIBUTOR_STRIDE * CPUS as u64, Backing::Mmio(frames));
     let (model, mut vcpus, mut counters) = (Arc::new(model), Vec::new(), Vec::new());

@@ -2,8 +2,9 @@
 //!
 //! Direct-mapped entries with one tag for reads and one for writes; a tag is the page's virtual address exactly as the
 //! program writes it (with any tag byte), so the check is one comparison. A tag is present only if an access needs
-//! nothing more: RAM, permitted, no descriptor update due, no code in the page (writes). Bit 0 of a tag marks memory of
-//! Device type, which the comparison never matches: such accesses take the slow path, where alignment is checked.
+//! nothing more: RAM, permitted, no descriptor update due, no code in the page (writes). A bit of a tag ([`DEVICE_TAG`])
+//! marks memory of Device type, which the comparison never matches: such accesses take the slow path, where alignment is
+//! checked.
 //!
 //! Banks belong to contexts (translation registers, privilege, PAN), so that a switch between user, kernel and
 //! hypervisor exchanges two boxes. A bank has a few entries of its own for unprivileged accesses (LDTR, STTR): a kernel
@@ -32,8 +33,13 @@ const MAX_PAGES: u64 = 64;
 
 const PAGE: u64 = 4096;
 const PAGE_MASK: u64 = !(PAGE - 1);
-/// Never equal to the page part of an address.
-const NO_TAG: u64 = 2;
+/// What is compared with a tag is the page of an address and, while alignment is checked, its misalignment: bits 3:0,
+/// for no access has more than 16 bytes. The two marks lie above them, so that they never match.
+const MISALIGNMENT: u64 = 15;
+/// There is no page.
+const NO_TAG: u64 = 1 << 5;
+/// The page is memory of Device type.
+const DEVICE_TAG: u64 = 1 << 4;
 /// The bits of an address that a TLBI compares: not the tag byte.
 const UNTAGGED: u64 = 0x00ff_ffff_ffff_f000;
 /// How many bits that leaves of an address.
@@ -390,7 +396,7 @@ impl FastTlb {
 
     /// Alignment checking as SCTLR_ELx.A says.
     pub(super) fn set_alignment_check(&mut self, on: bool) {
-        self.align = if on { 15 } else { 0 };
+        self.align = if on { MISALIGNMENT } else { 0 };
     }
 
     #[inline(always)]
@@ -421,7 +427,7 @@ impl FastTlb {
     pub(super) fn device(&self, va: u64, bytes: u64, write: bool) -> Option<HostPtr> {
         let e = &self.current.entries[Self::index(va)];
         let tag = if write { e.write } else { e.read };
-        let hit = tag == va & PAGE_MASK | 1 && va & (bytes - 1) == 0;
+        let hit = tag == va & PAGE_MASK | DEVICE_TAG && va & (bytes - 1) == 0;
         hit.then(|| HostPtr(e.addend.wrapping_add(va as usize) as *mut u8))
     }
 
@@ -572,7 +578,7 @@ impl FastTlb {
 /// Keeps a page in the entry that it belongs into.
 fn keep(e: &mut Entry, va: u64, host: *mut u8, allowed: Allowed) {
     let page = va & PAGE_MASK;
-    let tag = page | u64::from(allowed.device);
+    let tag = if allowed.device { page | DEVICE_TAG } else { page };
     *e = Entry {
         addend: (host as usize).wrapping_sub(page as usize),
         read: if allowed.read { tag } else { NO_TAG },
@@ -694,6 +700,26 @@ mod tests {
         tlb.fill(0x4000_0000, host(2), Allowed { block_bits: 30, ..ALL });
         page(&mut tlb, 0x7fff_f000);
         assert!(tlb.read::<8>(0x4000_0000).is_none());
+    }
+
+    #[test]
+    fn a_misaligned_access_matches_no_mark() {
+        let mut tlb = tlb();
+        tlb.set_alignment_check(true);
+        // The first page, whose number adds nothing to the comparison: empty, read-only, of Device type.
+        let none = |tlb: &FastTlb| {
+            (1..16).all(|va| {
+                tlb.read::<16>(va).is_none()
+                    && tlb.write::<16>(va).is_none()
+                    && tlb.user(va, 16, true).is_none()
+            })
+        };
+        assert!(none(&tlb));
+        tlb.fill(0, host(1), Allowed { write: false, ..ALL });
+        assert!(none(&tlb) && tlb.read::<16>(0).is_some());
+        tlb.fill(0, host(1), Allowed { device: true, ..ALL });
+        assert!(none(&tlb) && tlb.read::<16>(0).is_none());
+        assert!(tlb.device(16, 16, true).is_some() && tlb.device(1, 2, false).is_none());
     }
 
     #[test]

@@ -51,9 +51,11 @@ impl CodeMap {
     }
 
     /// Says that code will be made from the page. True if that is news: then all write tags must be revoked, before the
-    /// page is read.
-    fn mark(&self, page: u64) -> bool {
-        self.word(page).is_some_and(|w| w.fetch_or(1, Ordering::AcqRel) & 1 == 0)
+    /// page is read. The generation is that of the very moment of the marking: a write in between would clear the mark,
+    /// and code under the generation after it would never be out of date again.
+    fn mark(&self, page: u64) -> (bool, u32) {
+        let before = self.word(page).map_or(1, |w| w.fetch_or(1, Ordering::AcqRel));
+        (before & 1 == 0, before >> 1)
     }
 
     /// The page was, or may have been, written: code made from it is out of date.
@@ -177,13 +179,13 @@ impl Shared {
     }
 
     /// Marks a page as holding code; on news, revokes write tags everywhere but at `me`, who revokes its own. True on
-    /// news.
-    pub(crate) fn mark_code(&self, me: usize, page: u64) -> bool {
-        let news = self.code.mark(page);
+    /// news; and the generation that the code belongs to.
+    pub(crate) fn mark_code(&self, me: usize, page: u64) -> (bool, u32) {
+        let (news, generation) = self.code.mark(page);
         if news && self.has_peers() {
             self.post(me, Request::Revoke(page));
         }
-        news
+        (news, generation)
     }
 
     /// Sets the event register of all vCPUs.
@@ -213,12 +215,25 @@ mod tests {
         let page = 0x40001;
         shared.wrote(Pa(0x4000_1000), 16);
         assert_eq!(shared.code.generation(page), 0, "no code, no news");
-        assert!(shared.mark_code(0, page));
-        assert!(!shared.mark_code(0, page));
+        assert_eq!(shared.mark_code(0, page), (true, 0));
+        assert_eq!(shared.mark_code(0, page), (false, 0));
         shared.wrote(Pa(0x4000_0ff8), 16);
         assert_eq!(shared.code.generation(page), 1);
         assert!(!shared.code.has_code(page));
         assert_eq!(shared.code.generation(0x1234), 0, "not RAM");
+    }
+
+    #[test]
+    fn a_write_right_after_the_marking_is_seen() {
+        let shared = Shared::new(2, &[(Pa(0x4000_0000), 0x4000)]);
+        let page = 0x40001;
+        for _ in 0..3 {
+            let (news, generation) = shared.mark_code(0, page);
+            assert!(news);
+            // Another vCPU writes before the page is read.
+            shared.code.wrote(page);
+            assert_ne!(shared.code.generation(page), generation, "what was made is out of date");
+        }
     }
 
     #[test]

@@ -136,12 +136,11 @@ impl Mem {
 
     /// Says that code will be made from a physical page, and gives the generation that it will belong to.
     pub fn mark_code(&mut self, page: u64) -> u32 {
-        if self.shared.mark_code(self.index, page)
-            && let Some(Target::Ram(host, _)) = self.target(Pa(page << 12))
-        {
+        let (news, generation) = self.shared.mark_code(self.index, page);
+        if news && let Some(Target::Ram(host, _)) = self.target(Pa(page << 12)) {
             self.fast.revoke(host);
         }
-        self.shared.code.generation(page)
+        generation
     }
 
     /// Posts a request to the other vCPUs; the next DSB waits for it.

@@ -11,6 +11,7 @@ mod memory;
 mod open;
 mod overlay;
 mod qcow2;
+mod qcow2_check;
 mod raw;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use imago::qcow2::Qcow2;
 use imago::{FormatAccess, FormatDriverBuilder, PermissiveImplicitOpenGate, StorageOpenOptions};
 use parking_lot::RwLock;
 
-use super::{BlockBackend, check_range, refuse_write, whole_sectors};
+use super::{BlockBackend, check_range, qcow2_check, refuse_write, whole_sectors};
 
 /// A QCOW2 image with the backing files that its header names, which are opened read-only.
 pub struct Qcow2Disk {
@@ -24,6 +24,9 @@ impl Qcow2Disk {
     /// Opens the image in `file`, which was opened from `path` (backing files are relative to it), with the right to
     /// write unless `read_only`.
     pub fn new(path: &Path, file: File, read_only: bool) -> io::Result<Self> {
+        if !read_only {
+            qcow2_check::check(&file)?;
+        }
         let storage =
             ImagoFile::from_open_file(file, StorageOpenOptions::new().filename(path).write(!read_only))?;
         let qcow2 = Qcow2::<ImagoFile>::builder(storage)

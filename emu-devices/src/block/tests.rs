@@ -143,6 +143,26 @@ fn qcow2_keeps_what_was_flushed() {
 }
 
 #[test]
+fn qcow2_without_reference_counts_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("disk.qcow2");
+    make_qcow2(&path, 1 << 20, None);
+    let disk = open(&path, OpenOptions::default()).unwrap();
+    disk.write_at(0, &[1; 512]).unwrap();
+    disk.flush().unwrap();
+    drop(disk);
+    // The refcount table's first entry; the table's offset is at byte 48 of the header.
+    let mut bytes = fs::read(&path).unwrap();
+    let table = u64::from_be_bytes(bytes[48..56].try_into().unwrap()) as usize;
+    bytes[table..table + 8].fill(0);
+    fs::write(&path, &bytes).unwrap();
+    let refused = open(&path, OpenOptions::default()).err().map(|e| e.to_string()).unwrap_or_default();
+    assert!(refused.contains("a cluster in use has no reference count"), "{refused}");
+    let options = OpenOptions { snapshot: true, ..OpenOptions::default() };
+    assert_eq!(read(&*open(&path, options).unwrap(), 0, 512), [1; 512]);
+}
+
+#[test]
 fn qcow2_backing_files_stay_as_they_are() {
     let dir = tempfile::tempdir().unwrap();
     let base = file_with(dir.path(), "base.raw", &[7; 1 << 20]);

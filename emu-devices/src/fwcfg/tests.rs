@@ -119,6 +119,17 @@ fn dma_errors() {
 }
 
 #[test]
+fn a_request_far_beyond_the_end_is_refused() {
+    let (d, ram, _) = device();
+    let key = d.set_file("opt/data", vec![7; 16]).unwrap();
+    let read = u32::from(key) << 16 | control::SELECT | control::READ;
+    assert_eq!(dma(&d, ram, read, u32::MAX, RAM + 0x100), control::ERROR);
+    assert_eq!(ram.load_u8(0x100), Some(0), "nothing was copied");
+    assert_eq!(dma(&d, ram, control::READ, 16, RAM + 0x100), 0);
+    assert_eq!(ram.load_u8(0x100), Some(7));
+}
+
+#[test]
 fn writable_files_save_and_reset() {
     let (d, ram, _) = device();
     let seen = Arc::new(Mutex::new(Vec::new()));

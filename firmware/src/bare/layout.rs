@@ -24,6 +24,8 @@ pub const FRAMES: u64 = 0x4050_0000;
 pub const GICD: u64 = 0x0800_0000;
 /// GICv3 redistributors, [`GICR_STRIDE`] bytes each.
 pub const GICR: u64 = 0x080a_0000;
+/// GICv3 ITS: control frame, then translation frame.
+pub const ITS: u64 = 0x0808_0000;
 /// Bytes of a redistributor: RD_base frame, then SGI_base frame.
 pub const GICR_STRIDE: u64 = 0x2_0000;
 /// An address at which the board has nothing but its RAM's continuation in intermediate physical space: cases that want

@@ -14,7 +14,9 @@
 //! # Another opinion
 //! `bare peer MODEL -- QEMU` tries the expectations on another emulator. Where that differs, the specification decides, and
 //! the case says so: `traps::twe_looks_at_the_event_register`, `waits::events`, `stage2::cache_maintenance`,
-//! `alignment::exclusives_and_ordered`, `alignment::stack_pointer`, `memory::atomic_faults`.
+//! `alignment::exclusives_and_ordered`, `alignment::stack_pointer`, `memory::atomic_faults`, `el2_traps::mdcr_tdosa`,
+//! `levels::protected_walk`, `virtual_interface::maintenance_of_groups`, `waits::exception_returns`,
+//! `ordering::release_then_acquire`.
 
 #![allow(
     clippy::useless_conversion,

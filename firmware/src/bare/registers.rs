@@ -36,6 +36,20 @@ macro_rules! encodings {
 
 // Registers.
 encodings! {
+    AIDR_EL1 = 3 1 0 0 7;
+    REVIDR_EL1 = 3 0 0 0 6;
+    CCSIDR_EL1 = 3 1 0 0 0;
+    CLIDR_EL1 = 3 1 0 0 1;
+    CSSELR_EL1 = 3 2 0 0 0;
+    MVFR0_EL1 = 3 0 0 3 0;
+    ID_AA64DFR0_EL1 = 3 0 0 5 0;
+    ID_AA64ISAR1_EL1 = 3 0 0 6 1;
+    MDRAR_EL1 = 2 0 1 0 0;
+    OSDLR_EL1 = 2 0 1 3 4;
+    DBGPRCR_EL1 = 2 0 1 4 4;
+    DBGBVR0_EL1 = 2 0 0 0 4;
+    AMAIR_EL1 = 3 0 10 3 0;
+    AFSR1_EL1 = 3 0 5 1 1;
     SCTLR_EL1 = 3 0 1 0 0;
     ACTLR_EL1 = 3 0 1 0 1;
     CPACR_EL1 = 3 0 1 0 2;
@@ -133,6 +147,7 @@ encodings! {
     ICC_EOIR0_EL1 = 3 0 12 8 1;
     ICC_HPPIR0_EL1 = 3 0 12 8 2;
     ICC_BPR0_EL1 = 3 0 12 8 3;
+    ICC_AP0R0_EL1 = 3 0 12 8 4;
     ICC_AP1R0_EL1 = 3 0 12 9 0;
     ICC_DIR_EL1 = 3 0 12 11 1;
     ICC_RPR_EL1 = 3 0 12 11 3;
@@ -174,6 +189,9 @@ encodings! {
     AT_S1E0R = 1 0 7 8 2;
     AT_S1E0W = 1 0 7 8 3;
     AT_S1E2R = 1 4 7 8 0;
+    AT_S1E2W = 1 4 7 8 1;
+    AT_S1E1RP = 1 0 7 9 0;
+    AT_S1E1WP = 1 0 7 9 1;
     AT_S12E1R = 1 4 7 8 4;
     AT_S12E1W = 1 4 7 8 5;
     AT_S12E0R = 1 4 7 8 6;
@@ -182,6 +200,9 @@ encodings! {
     TLBI_ASIDE1 = 1 0 8 7 2;
     TLBI_VAAE1 = 1 0 8 7 3;
     TLBI_VMALLE1IS = 1 0 8 3 0;
+    TLBI_ASIDE1IS = 1 0 8 3 2;
+    TLBI_VAAE1IS = 1 0 8 3 3;
+    TLBI_VALE1 = 1 0 8 7 5;
     TLBI_VAE1IS = 1 0 8 3 1;
     TLBI_IPAS2E1 = 1 4 8 4 1;
     TLBI_IPAS2E1IS = 1 4 8 0 1;

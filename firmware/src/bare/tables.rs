@@ -143,7 +143,7 @@ impl Tables {
 
 impl Program {
     /// An empty table.
-    fn table(&mut self, granule: Granule) -> u64 {
+    pub fn table(&mut self, granule: Granule) -> u64 {
         let size = granule.size() as usize;
         let at = self.tables.len().next_multiple_of(size);
         self.tables.resize(at + size, 0);
@@ -160,6 +160,17 @@ impl Program {
     fn entry(&self, address: u64) -> u64 {
         let at = (address - layout::TABLES) as usize;
         self.tables[at..at + 8].iter().rev().fold(0, |v, b| v << 8 | u64::from(*b))
+    }
+
+    /// Puts a descriptor at its own address.
+    pub fn put_at(&mut self, slot: u64, descriptor: u64) {
+        self.entry_mut(slot).copy_from_slice(&descriptor.to_le_bytes());
+    }
+
+    /// Sets bits of the descriptor at an address.
+    pub fn or_at(&mut self, slot: u64, bits: u64) {
+        let descriptor = self.entry(slot) | bits;
+        self.put_at(slot, descriptor);
     }
 
     /// The address of the descriptor for `va` at `level`; makes the tables above it.
@@ -216,6 +227,18 @@ impl Program {
     /// Tables of stage 2 that map code, tables and results to themselves.
     pub fn stage2(&mut self, granule: Granule) -> Tables {
         let t = Tables { root: self.table(granule), granule };
+        self.range(t, layout::IMAGE, layout::RESULTS + layout::RESULTS_SIZE, desc::S2_RW);
+        t
+    }
+
+    /// As [`Program::stage2`] with 4 KiB, and a second table right behind the first one: two of level 1 that are walked as
+    /// one.
+    pub fn stage2_concatenated(&mut self) -> Tables {
+        while !self.tables.len().is_multiple_of(0x2000) {
+            self.table(Granule::K4);
+        }
+        let t = Tables { root: self.table(Granule::K4), granule: Granule::K4 };
+        self.table(Granule::K4);
         self.range(t, layout::IMAGE, layout::RESULTS + layout::RESULTS_SIZE, desc::S2_RW);
         t
     }

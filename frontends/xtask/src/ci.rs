@@ -14,13 +14,19 @@ const CHECKS: &[(&str, &[&str])] = &[
     ("documentation", &["doc", "--workspace", "--no-deps", "--locked"]),
 ];
 
+/// Seconds for each fuzz target, unless the environment says otherwise; `cargo test` alone takes fewer.
+const FUZZING: (&str, &str) = ("UNDERSTAGE_FUZZ_SECONDS", "20");
+
 /// Runs all checks; stops at the first that fails.
 pub(crate) fn run(workspace: &Path) -> Result<(), Failure> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let seconds = std::env::var_os(FUZZING.0).unwrap_or_else(|| FUZZING.1.into());
     for (title, args) in CHECKS {
         eprintln!("== {title}: cargo {}", args.join(" "));
         let begun = Instant::now();
-        show(Command::new(&cargo).args(*args).current_dir(workspace).env("RUSTDOCFLAGS", "-D warnings"))?;
+        let mut command = Command::new(&cargo);
+        command.args(*args).current_dir(workspace);
+        show(command.env("RUSTDOCFLAGS", "-D warnings").env(FUZZING.0, &seconds))?;
         eprintln!("== {title}: passed in {:.0} s", begun.elapsed().as_secs_f32());
     }
     Ok(())

@@ -10,6 +10,7 @@ use understage_tests::bare::{models, run};
 const USAGE: &str = "usage:
   bare list                          the cases, with the sections of the specification
   bare run CASE...                   run cases on every model, and say what differs
+  bare repeat SECONDS CASE...        the same again and again, for so long
   bare dump CASE FILE                write a case as a raw image, to be loaded at 0x40200000 and entered there at EL2
   bare check CASE FILE               compare 64 KiB of memory from 0x40400000, after a run elsewhere
   bare peer MODEL CASE... -- QEMU... run cases on another emulator that takes QEMU's options and monitor commands,
@@ -20,12 +21,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let result = match words[..] {
         ["list"] => list(),
-        ["run", ref cases @ ..] => each(cases, |case| {
-            let failures = models(case)
-                .into_iter()
-                .filter_map(|(name, m)| run(case, m).err().map(|e| format!("{name}: {e}")));
-            failures.reduce(|a, b| a + &b).map_or(Ok(()), Err)
-        }),
+        ["run", ref cases @ ..] => each(cases, on_all_models),
+        ["repeat", seconds, ref cases @ ..] => repeat(seconds, cases),
         ["dump", case, file] => dump(case, file),
         ["check", case, file] => check(case, file),
         ["peer", model, ref rest @ ..] => peer(model, rest),
@@ -65,6 +62,21 @@ fn each(names: &[&str], mut what: impl FnMut(&Case) -> Result<(), String>) -> Re
     }
     println!("{} of {} cases as expected", cases.len() - failed, cases.len());
     if failed == 0 { Ok(()) } else { Err(format!("{failed} cases differ")) }
+}
+
+fn on_all_models(case: &Case) -> Result<(), String> {
+    let failures =
+        models(case).into_iter().filter_map(|(name, m)| run(case, m).err().map(|e| format!("{name}: {e}")));
+    failures.reduce(|a, b| a + &b).map_or(Ok(()), Err)
+}
+
+fn repeat(seconds: &str, cases: &[&str]) -> Result<(), String> {
+    let seconds = seconds.parse().map_err(|_| format!("{seconds} is no number of seconds"))?;
+    let end = Instant::now() + Duration::from_secs(seconds);
+    while Instant::now() < end {
+        each(cases, on_all_models)?;
+    }
+    Ok(())
 }
 
 fn dump(case: &str, file: &str) -> Result<(), String> {

@@ -1,7 +1,7 @@
 //! Taking exceptions and returning from them.
 
 use crate::bare::program::{Level, Program, SCTLR_EL1};
-use crate::bare::registers as r;
+use crate::bare::registers::{self as r, SysReg};
 use crate::bare::report::{Taken, from, kind};
 
 /// Exception classes (Arm ARM, ESR_EL1.EC).
@@ -263,4 +263,107 @@ pub(super) fn system_registers_at_el0(p: &mut Program) {
         p.faulting(Taken::lower(1).class(ec::MSR, r::DC_CVAU.iss(5, false)), |p| p.msr(r::DC_CVAU, 5));
         p.faulting(Taken::lower(1).class(ec::MSR, r::DC_ZVA.iss(6, false)), |p| p.msr(r::DC_ZVA, 6));
     });
+}
+
+/// HLT and DCPS1 are undefined while halting is not allowed; ERET is undefined at EL0.
+pub(super) fn undefined_for_debug_and_eret(p: &mut Program) {
+    let words = |p: &mut Program, taken: Taken| {
+        p.faulting(taken.class(ec::UNKNOWN, 0), |p| a64!(p ; hlt 1));
+        p.faulting(taken.class(ec::UNKNOWN, 0), |p| a64!(p ; dcps1 1));
+    };
+    p.enter(Level::El0, |p| {
+        words(p, Taken::lower(1));
+        p.faulting(Taken::lower(1).class(ec::UNKNOWN, 0), |p| a64!(p ; eret));
+    });
+    p.enter(Level::El1h, |p| words(p, Taken::same(1)));
+    words(p, Taken::same(2));
+}
+
+/// System registers that do not exist are undefined at every level, and so are EL2's below it.
+pub(super) fn undefined_registers(p: &mut Program) {
+    let none = [SysReg::new(3, 6, 5, 9, 7), SysReg::new(3, 3, 9, 1, 0), SysReg::new(3, 2, 7, 7, 7)];
+    p.enter(Level::El0, |p| {
+        for reg in none.into_iter().chain([r::VBAR_EL2, r::TTBR0_EL1]) {
+            p.faulting(Taken::lower(1).class(ec::UNKNOWN, 0), |p| p.mrs(0, reg));
+        }
+    });
+    p.enter(Level::El1h, |p| {
+        for reg in none.into_iter().chain([r::HCR_EL2, r::VTTBR_EL2, r::ICH_LR0_EL2]) {
+            p.faulting(Taken::same(1).class(ec::UNKNOWN, 0), |p| p.msr(reg, 0));
+        }
+    });
+    for reg in none {
+        p.faulting(Taken::same(2).class(ec::UNKNOWN, 0), |p| p.mrs(0, reg));
+    }
+    // Read-only ones cannot be written.
+    for reg in [r::MIDR_EL1, r::ISR_EL1, r::CNTPCT_EL0, r::ICH_VTR_EL2] {
+        p.faulting(Taken::same(2).class(ec::UNKNOWN, 0), |p| p.msr(reg, 0));
+    }
+}
+
+/// A PC that is not aligned at EL0 goes to EL1, with FAR.
+pub(super) fn pc_alignment_of_el0(p: &mut Program) {
+    p.enter(Level::El0, |p| {
+        p.catching_at(1, |p| {
+            let target = p.here() | 1;
+            p.mov(0, target);
+            p.expect_taken(Taken::lower(1).class(ec::PC_ALIGNMENT, 0).elr(target).far(target));
+            a64!(p ; br x0);
+        });
+    });
+}
+
+/// An exception in a handler overwrites ELR and SPSR of its level; those of the other level stay.
+pub(super) fn nested(p: &mut Program) {
+    p.enter(Level::El1h, |p| {
+        p.set(r::ELR_EL1, 0x1111);
+        p.set(r::SPSR_EL1, 0x2000_0005);
+        p.calling(Taken::lower(2).class(ec::HVC, 1), |p| a64!(p ; hvc 1));
+        p.expect_reg("ELR_EL1", r::ELR_EL1, u64::MAX, 0x1111);
+        p.expect_reg("SPSR_EL1", r::SPSR_EL1, u64::MAX, 0x2000_0005);
+        p.catching(|p| {
+            p.expect_taken(Taken::same(1).class(ec::SVC, 2));
+            a64!(p ; svc 2);
+        });
+        p.mrs(5, r::ELR_EL1);
+        a64!(p ; cmp x5, 0x111, lsl 12 ; cset x5, hi);
+        p.expect("ELR_EL1 is new", 5, 1);
+    });
+}
+
+/// TPIDR_EL0 and TPIDRRO_EL0 at EL0: one can be written there.
+pub(super) fn thread_registers(p: &mut Program) {
+    p.set(r::TPIDRRO_EL0, 0x77);
+    p.enter(Level::El0, |p| {
+        p.mov(1, 0x88);
+        p.msr(r::TPIDR_EL0, 1);
+        p.mrs(2, r::TPIDRRO_EL0);
+        p.faulting(Taken::lower(1).class(ec::UNKNOWN, 0), |p| p.msr(r::TPIDRRO_EL0, 1));
+        p.faulting(Taken::lower(1).class(ec::UNKNOWN, 0), |p| p.mrs(3, r::TPIDR_EL1));
+    });
+    p.expect_reg("TPIDR_EL0", r::TPIDR_EL0, u64::MAX, 0x88);
+    p.expect("TPIDRRO_EL0", 2, 0x77);
+}
+
+/// PSCI by SMC: version 1.0 or later, its features, and what is not there (DEN 0022, 5.1).
+pub(super) fn psci(p: &mut Program) {
+    let call = |p: &mut Program, function: u64, argument: u64| {
+        p.mov(0, function);
+        p.mov(1, argument);
+        a64!(p ; smc 0);
+    };
+    call(p, 0x8400_0000, 0);
+    a64!(p ; lsr x0, x0, 16);
+    p.expect("major version", 0, 1);
+    // PSCI_FEATURES of CPU_ON, and of no function.
+    call(p, 0x8400_000a, 0xc400_0003);
+    p.expect("CPU_ON", 0, 0);
+    call(p, 0x8400_000a, 0x8400_00ff);
+    p.expect_bits("no function", 0, 0xffff_ffff, 0xffff_ffff);
+    call(p, 0x8400_00ff, 0);
+    p.expect_bits("NOT_SUPPORTED", 0, 0xffff_ffff, 0xffff_ffff);
+    // AFFINITY_INFO of the second PE: off.
+    p.mov(2, 0);
+    call(p, 0xc400_0004, 1);
+    p.expect("off", 0, 1);
 }

@@ -2,15 +2,21 @@
 
 mod address;
 mod alignment;
+mod el2_traps;
 mod exceptions;
 mod gic;
+mod its;
+mod levels;
 mod memory;
 mod multi;
+mod ordering;
+mod priorities;
 mod stage1;
 mod stage2;
 mod timers;
 mod traps;
 mod virtual_gic;
+mod virtual_interface;
 mod waits;
 
 use super::program::{Image, Program};
@@ -90,6 +96,12 @@ macro_rules! bare_cases {
                 el12_names_without_e2h V82 "D5.2.2, FEAT_VHE";
                 pc_alignment V80 "D1.3.5";
                 system_registers_at_el0 V80 "D1.3, SCTLR_EL1";
+                undefined_for_debug_and_eret V80 "C6.2 HLT, DCPS1, ERET";
+                undefined_registers V80 "D24.1, C5.1";
+                pc_alignment_of_el0 V80 "D1.3.5";
+                nested V80 "D1.3.2";
+                thread_registers V80 "TPIDR_EL0, TPIDRRO_EL0";
+                psci V80 "DEN 0022, 5.1";
             }
             traps {
                 tvm V80 "HCR_EL2.TVM";
@@ -108,6 +120,55 @@ macro_rules! bare_cases {
                 cptr_with_e2h V82 "CPTR_EL2.FPEN";
                 mdcr V80 "MDCR_EL2.TDA, TDOSA";
                 virtual_identity V80 "VPIDR_EL2, VMPIDR_EL2";
+            }
+            el2_traps {
+                tid1 V80 "HCR_EL2.TID1";
+                tid2 V80 "HCR_EL2.TID2";
+                tid2_at_el0 V80 "HCR_EL2.TID2, SCTLR_EL1.UCT";
+                tid3_group V80 "HCR_EL2.TID3";
+                tidcp V80 "HCR_EL2.TIDCP";
+                tdz V80 "HCR_EL2.TDZ, DCZID_EL0.DZP";
+                dze_before_tdz V80 "HCR_EL2.TDZ, SCTLR_EL1.DZE";
+                hcd V80 "HCR_EL2.HCD";
+                tvm_group V80 "HCR_EL2.TVM";
+                waits_of_el0 V80 "HCR_EL2.TWI";
+                ntwi_with_tge V80 "SCTLR_EL1.nTWI, HCR_EL2.TGE";
+                ntwe V80 "SCTLR_EL1.nTWE";
+                allowed_by_sctlr V80 "SCTLR_EL1.UMA, UCT, UCI, DZE";
+                cptr_tcpac V80 "CPTR_EL2.TCPAC";
+                cptr_tcpac_with_e2h V82 "CPTR_EL2.TCPAC";
+                cpacr_with_tge V80 "CPACR_EL1.FPEN, HCR_EL2.TGE";
+                cptr_covers V80 "CPTR_EL2.TFP";
+                mdcr_tde V80 "MDCR_EL2.TDE";
+                mdcr_tda V80 "MDCR_EL2.TDA";
+                mdcr_tdosa V80 "MDCR_EL2.TDOSA";
+                mdcr_tdra V80 "MDCR_EL2.TDRA";
+                counters_with_tge V80 "CNTKCTL_EL1, HCR_EL2.TGE";
+                counters_in_host V82 "CNTHCTL_EL2.EL0PCTEN, EL0VCTEN, EL0VTEN, EL0PTEN";
+                ich_tc V80 "IHI 0069, 12.4 ICH_HCR_EL2.TC";
+                ich_tall0 V80 "IHI 0069, 12.4 ICH_HCR_EL2.TALL0";
+                ich_tall1 V80 "IHI 0069, 12.4 ICH_HCR_EL2.TALL1";
+                sgi_kinds V80 "IHI 0069, 12.2 ICC_SGI0R_EL1, ICC_ASGI1R_EL1";
+            }
+            levels {
+                el2_levels V80 "D8.15";
+                el2_levels_16k V82 "D8.15";
+                fetch_levels V80 "D8.15, ESR_EL1 (instruction abort)";
+                fetch_levels_16k V82 "D8.15, ESR_EL1 (instruction abort)";
+                stage2_fetch_levels V80 "D8.15, HPFAR_EL2";
+                stage2_fetch_levels_16k V82 "D8.15, HPFAR_EL2";
+                level_0 V80 "D8.2.5, D8.15";
+                small_range V80 "D8.2.5, D8.15";
+                hierarchical V80 "D8.4.1, D8.4.3 (APTable, PXNTable)";
+                hierarchical_disabled V82 "TCR_EL1.HPD0, FEAT_HPDS";
+                external V80 "ESR_ELx.DFSC 0b010000";
+                external_on_walk V80 "ESR_ELx.DFSC 0b0101xx";
+                stage2_range V80 "VTCR_EL2.T0SZ, D8.15";
+                stage2_address_size V80 "VTCR_EL2.PS, D8.15";
+                concatenated V80 "D8.2.7 (concatenated tables)";
+                walks_by_level V80 "ESR_EL2.S1PTW, HPFAR_EL2";
+                execute_never_by_level V82 "D8.4.3, FEAT_XNX";
+                protected_walk V80 "HCR_EL2.PTW";
             }
             stage1 {
                 translation_faults V80 "D8.15";
@@ -159,6 +220,15 @@ macro_rules! bare_cases {
                 stage1 V80 "D8.18, PAR_EL1";
                 both_stages V80 "D8.18, PAR_EL1";
                 off V80 "D8.18, PAR_EL1";
+                levels V80 "D8.18, PAR_EL1.FST";
+                levels_16k V82 "D8.18, PAR_EL1.FST";
+                stage2_levels V80 "D8.18, PAR_EL1.FST, S";
+                attributes V80 "D8.18, PAR_EL1.ATTR";
+                el2 V80 "C5.4 AT S1E2R, S1E2W";
+                pan V82 "C5.4 AT S1E1RP, S1E1WP";
+                host V82 "C5.4 AT S1E1R, FEAT_VHE";
+                default_cacheable V80 "HCR_EL2.DC";
+                walk_denied_at_el1 V80 "D8.18, ESR_EL2.S1PTW";
             }
             alignment {
                 sctlr_a V80 "B2.8.2, SCTLR_EL1.A";
@@ -179,6 +249,12 @@ macro_rules! bare_cases {
                 el0_access V80 "CNTKCTL_EL1";
                 el1_access V80 "CNTHCTL_EL2";
                 el1_access_with_e2h V82 "CNTHCTL_EL2";
+                level V80 "D12.2.4";
+                interrupts_to_el1 V80 "D12.2.4";
+                virtual_timer_with_offset V80 "D12.2.2, CNTVOFF_EL2";
+                no_offset V80 "D12.2.2, CNTVOFF_EL2";
+                host_el0 V82 "D5.2.2, FEAT_VHE";
+                undefined_at_el1 V80 "CNTHP_CTL_EL2, CNTFRQ_EL0";
             }
             gic {
                 sgi_to_self V80 "IHI 0069, 4.4";
@@ -194,6 +270,52 @@ macro_rules! bare_cases {
                 active_by_software V80 "IHI 0069, 12.9 GICD_ISACTIVER";
                 routing V80 "D1.3.6, HCR_EL2.IMO";
                 sgi_generation_traps V80 "IHI 0069, 12.2 ICC_SGI1R_EL1";
+            }
+            priorities {
+                nesting V80 "IHI 0069, 4.8.3, ICC_AP1R0_EL1";
+                each_group_its_register V80 "IHI 0069, 12.2 ICC_IAR1_EL1, ICC_HPPIR1_EL1";
+                group_0_preempts_group_1 V80 "IHI 0069, 4.8.3";
+                group_1_first V80 "IHI 0069, 4.8";
+                group_change V80 "IHI 0069, 4.6, GICR_IGROUPR0";
+                common_binary_point V80 "IHI 0069, 12.2 ICC_CTLR_EL1.CBPR";
+                smallest_binary_points V80 "IHI 0069, 4.8.5, ICC_BPR1_EL1";
+                priority_bits V80 "IHI 0069, 4.8.4, ICC_CTLR_EL1.PRIbits";
+                active_and_pending V80 "IHI 0069, 4.1";
+                end_of_nothing V80 "IHI 0069, 12.2 ICC_EOIR1_EL1";
+                disabled_spi V80 "IHI 0069, 12.9 GICD_ICENABLER";
+                register_contents V80 "IHI 0069, 12.9 GICD_IROUTER, GICD_ITARGETSR, 12.11 GICR_ICFGR0";
+                identification V80 "IHI 0069, 12.11 GICR_TYPER, 12.1.5";
+                routed_spi V80 "IHI 0069, 12.9 GICD_IROUTER";
+                sgi_to_all_others V80 "IHI 0069, 12.2 ICC_SGI1R_EL1.IRM";
+                sgi_to_several V80 "IHI 0069, 12.2 ICC_SGI1R_EL1.TargetList";
+            }
+            its {
+                int V80 "IHI 0069, 5.3.8 INT, 5.3 MAPD, MAPC, MAPTI";
+                mapi V80 "IHI 0069, 5.3 MAPI";
+                clear V80 "IHI 0069, 5.3 CLEAR";
+                discard V80 "IHI 0069, 5.3 DISCARD";
+                unmap_device V80 "IHI 0069, 5.3 MAPD";
+                inv V80 "IHI 0069, 5.3 INV";
+                inv_all V80 "IHI 0069, 5.3 INVALL";
+                no_active_state V80 "IHI 0069, 5.1";
+                movi V80 "IHI 0069, 5.3 MOVI";
+                move_all V80 "IHI 0069, 5.3 MOVALL";
+                errors V80 "IHI 0069, 5.3.1";
+                queue_wraps V80 "IHI 0069, 5.3.1, GITS_CREADR";
+                disabled V80 "IHI 0069, 12.19 GITS_CTLR.Enabled";
+            }
+            virtual_interface {
+                group_0 V80 "IHI 0069, 6.2";
+                preemption V80 "IHI 0069, 6.2, 4.8.3";
+                switch V80 "IHI 0069, 6.4, ICH_AP1R0_EL2";
+                pending_and_active V80 "IHI 0069, 12.4 ICH_LR.State";
+                disabled V80 "IHI 0069, 12.4 ICH_HCR_EL2.En";
+                vmcr V80 "IHI 0069, 12.4 ICH_VMCR_EL2";
+                highest_pending V80 "IHI 0069, 12.3 ICV_HPPIR1_EL1";
+                maintenance_of_groups V80 "IHI 0069, 6.3, ICH_MISR_EL2";
+                maintenance_conditions V80 "IHI 0069, 6.3, ICH_MISR_EL2, ICH_EISR_EL2, ICH_ELRSR_EL2";
+                deactivate_absent V80 "IHI 0069, 12.4 ICH_HCR_EL2.EOIcount";
+                equal_priorities V80 "IHI 0069, 6.2";
             }
             virtual_gic {
                 by_hcr V80 "D1.3.6, HCR_EL2.VI, VF, VSE";
@@ -212,6 +334,10 @@ macro_rules! bare_cases {
                 wfi_with_masked_interrupt V80 "D1.6.2";
                 wfi_until_timer V80 "D1.6.2";
                 events V80 "D1.6.1";
+                exception_returns V80 "D1.6.1";
+                wfe_until_timer V80 "D1.6.1";
+                event_stream V80 "D12.2.3";
+                wfe_with_monitor V80 "D1.6.1, B2.12";
             }
             memory {
                 exclusives V80 "B2.12";
@@ -228,6 +354,23 @@ macro_rules! bare_cases {
                 lock_with_wfe V80 "B2.12, D1.6";
                 atomics V82 "B2.12, C3.2.13";
                 broadcast_invalidation V80 "D8.17";
+            }
+            ordering {
+                release_acquire V80 "B2.3.11";
+                store_and_load_barriers V80 "B2.3.12";
+                address_dependency V80 "B2.3.7";
+                full_barrier V80 "B2.3.12";
+                release_then_acquire V80 "B2.3.11";
+                swap_then_acquire V82 "B2.3.11, C3.2.13";
+                store_ends_exclusivity V80 "B2.12";
+                ticket_lock V80 "B2.12, D1.6.1";
+                sev_wakes V80 "D1.6.1";
+                broadcast_by_asid V80 "D8.17, C5.5 TLBI ASIDE1IS";
+                broadcast_by_address V80 "D8.17, C5.5 TLBI VAAE1IS";
+                broadcast_by_vmid V80 "D8.17, C5.5 TLBI VMALLE1IS";
+                broadcast_of_all V80 "D8.17, C5.5 TLBI ALLE1IS";
+                forced_broadcast V80 "HCR_EL2.FB";
+                changed_code V80 "B2.4.4";
             }
         }
     };

@@ -1,5 +1,6 @@
 //! The generic timers (Arm ARM, D12).
 
+use crate::bare::interrupts::gicr;
 use crate::bare::program::{Level, Program};
 use crate::bare::registers::{self as r, SysReg};
 use crate::bare::report::{Taken, from, kind};
@@ -272,5 +273,107 @@ fn el1_reads(p: &mut Program, count: bool, timer: bool) {
         }
         p.mrs(3, r::CNTVCT_EL0);
         p.mrs(3, r::CNTV_CTL_EL0);
+    });
+}
+
+/// The interrupt is a level: it goes with the condition, without anyone's acknowledgement.
+pub(super) fn level(p: &mut Program) {
+    p.start_gic();
+    let pending = p.gicr(gicr::ISPENDR0);
+    for t in [PHYSICAL, VIRTUAL, HYP_PHYSICAL] {
+        p.set(t.cval, 0);
+        p.set_now(t.ctl, ENABLE);
+        p.peek32(0, pending);
+        p.expect_bits("pending", 0, 1 << t.ppi, 1 << t.ppi);
+        p.set_now(t.cval, u64::MAX);
+        p.peek32(0, pending);
+        p.expect_bits("not any more", 0, 1 << t.ppi, 0);
+        p.set_now(t.cval, 0);
+        p.set_now(t.ctl, ENABLE | IMASK);
+        p.peek32(0, pending);
+        p.expect_bits("masked", 0, 1 << t.ppi, 0);
+        p.set_now(t.ctl, 0);
+    }
+}
+
+/// EL1 takes its timers' interrupts itself without HCR_EL2.IMO.
+pub(super) fn interrupts_to_el1(p: &mut Program) {
+    p.start_gic();
+    p.set_now(r::HCR_EL2, RW);
+    p.enter(Level::El1h, |p| {
+        for t in [PHYSICAL, VIRTUAL] {
+            p.set(t.tval, 100);
+            p.set_now(t.ctl, ENABLE);
+            p.expect_taken(Taken::to(1, from::SPX | kind::IRQ));
+            p.take_interrupt();
+            p.acknowledge("INTID", t.ppi);
+            p.set_now(t.ctl, 0);
+            p.end_of_interrupt(t.ppi);
+        }
+    });
+}
+
+/// CNTV with an offset: TVAL counts from the virtual count, and the interrupt comes by it.
+pub(super) fn virtual_timer_with_offset(p: &mut Program) {
+    p.start_gic();
+    // The virtual count is far ahead of the physical one.
+    p.set_now(r::CNTVOFF_EL2, (1_u64 << 40).wrapping_neg());
+    p.set(r::CNTV_TVAL_EL0, 100);
+    p.mrs(0, r::CNTV_CVAL_EL0);
+    a64!(p ; lsr x0, x0, 40);
+    p.expect("CVAL", 0, 1);
+    p.set_now(r::CNTV_CTL_EL0, ENABLE);
+    p.expect_taken(Taken::to(2, from::SPX | kind::IRQ));
+    p.take_interrupt();
+    p.acknowledge("INTID", VIRTUAL.ppi);
+    // The condition follows the offset.
+    p.set_now(r::CNTVOFF_EL2, 0);
+    p.expect_reg("CTL without", r::CNTV_CTL_EL0, 7, ENABLE);
+    p.set_now(r::CNTV_CTL_EL0, 0);
+    p.end_of_interrupt(VIRTUAL.ppi);
+}
+
+/// The physical and hypervisor timers have no offset.
+pub(super) fn no_offset(p: &mut Program) {
+    p.set_now(r::CNTVOFF_EL2, (1_u64 << 40).wrapping_neg());
+    for t in [PHYSICAL, HYP_PHYSICAL] {
+        p.set(t.tval, 100);
+        p.mrs(0, t.cval);
+        a64!(p ; lsr x0, x0, 40);
+        p.expect("CVAL", 0, 0);
+    }
+    p.set_now(r::CNTVOFF_EL2, 0);
+}
+
+/// In a host's EL0 the names of EL1's timers mean EL2's, and the virtual count has no offset.
+pub(super) fn host_el0(p: &mut Program) {
+    p.set(r::CNTVOFF_EL2, 0x1234_5678_9abc);
+    p.set(r::CNTP_CVAL_EL0, 0x111);
+    p.set(r::CNTHP_CVAL_EL2, 0x333);
+    p.set_now(r::HCR_EL2, RW | E2H | 1 << 27);
+    p.set(r::CNTHV_CVAL_EL2, 0x444);
+    p.set_now(r::CNTHCTL_EL2, 0x303);
+    p.enter(Level::El0, |p| {
+        p.mrs(5, r::CNTP_CVAL_EL0);
+        p.mrs(6, r::CNTV_CVAL_EL0);
+        p.mrs(7, r::CNTPCT_EL0);
+        p.mrs(8, r::CNTVCT_EL0);
+    });
+    p.expect("CNTP_CVAL_EL0 is CNTHP", 5, 0x333);
+    p.expect("CNTV_CVAL_EL0 is CNTHV", 6, 0x444);
+    a64!(p ; sub x8, x8, x7 ; lsr x8, x8, 32);
+    p.expect("CNTVCT - CNTPCT", 8, 0);
+    p.set_now(r::HCR_EL2, RW);
+    p.set_now(r::CNTHCTL_EL2, 3);
+}
+
+/// EL2's own timers and the offset are undefined at EL1.
+pub(super) fn undefined_at_el1(p: &mut Program) {
+    p.enter(Level::El1h, |p| {
+        for reg in [r::CNTHP_CTL_EL2, r::CNTHP_TVAL_EL2, r::CNTVOFF_EL2, r::CNTHCTL_EL2] {
+            p.faulting(Taken::same(1).class(0, 0), |p| p.mrs(3, reg));
+        }
+        // CNTFRQ_EL0 is written at the highest level only.
+        p.faulting(Taken::same(1).class(0, 0), |p| p.msr(r::CNTFRQ_EL0, 3));
     });
 }

@@ -35,13 +35,13 @@ const VIRTUAL_MEMORY: [SysReg; 10] = [
 ];
 
 /// Runs at EL1 with bits of HCR_EL2 set.
-fn with_hcr(p: &mut Program, bits: u64, body: impl FnOnce(&mut Program)) {
+pub(super) fn with_hcr(p: &mut Program, bits: u64, body: impl FnOnce(&mut Program)) {
     p.set_now(r::HCR_EL2, RW | bits);
     p.enter(Level::El1h, body);
     p.set_now(r::HCR_EL2, RW);
 }
 
-fn trapped(p: &mut Program, reg: SysReg, rt: u32, read: bool) {
+pub(super) fn trapped(p: &mut Program, reg: SysReg, rt: u32, read: bool) {
     p.faulting(Taken::lower(2).class(MSR, reg.iss(rt, read)), |p| {
         if read { p.mrs(rt, reg) } else { p.msr(reg, rt) }
     });

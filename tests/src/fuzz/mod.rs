@@ -1,0 +1,98 @@
+//! Whatever a guest or a file says, the emulator neither panics nor hangs nor grows without bound.
+//!
+//! A [`Target`] is a plain function of bytes. The ordinary tests (`tests/fuzz.rs`) give each one inputs that are made
+//! from a seed, for some seconds ([`campaign`]); cargo-fuzz (`fuzz/` at the top) calls the same functions and looks for
+//! new paths by coverage. Overflow checks and debug assertions are on in both.
+//!
+//! | to | say |
+//! |---|---|
+//! | run each target for a minute | `UNDERSTAGE_FUZZ_SECONDS=60 cargo test -p understage-tests --test fuzz` |
+//! | try inputs that nobody has tried | the same with `UNDERSTAGE_FUZZ_SEED=new` |
+//! | see one input again | `cargo run -p understage-tests --bin fuzz -- TARGET FILE` |
+//! | let coverage guide the search | `cargo +nightly fuzz run TARGET` |
+//!
+//! A PE and a board are used again for the next input, because guest RAM lives as long as the process; each input starts
+//! from reset and from the same memory.
+
+mod board;
+pub mod campaign;
+mod images;
+mod its;
+mod pe;
+mod programs;
+mod registers;
+mod rings;
+mod source;
+mod translation;
+
+pub use campaign::{Options, campaign};
+pub use source::Source;
+
+/// Something to try with bytes.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// Its name; also that of its cargo-fuzz target.
+    pub name: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// Does it. Panics if something is wrong.
+    pub run: fn(&[u8]),
+    /// Well-formed inputs; inputs are made by damaging them. Without any, they are random bytes.
+    pub samples: fn() -> Vec<Vec<u8>>,
+    /// Bytes of the longest input.
+    pub longest: usize,
+}
+
+fn none() -> Vec<Vec<u8>> {
+    Vec::new()
+}
+
+macro_rules! target_table {
+    ($($name:ident $run:path, $samples:path, $longest:literal, $about:literal;)*) => {
+        /// All targets.
+        pub const TARGETS: &[Target] = &[$(Target {
+            name: stringify!($name),
+            about: $about,
+            run: $run,
+            samples: $samples,
+            longest: $longest,
+        },)*];
+    };
+}
+
+crate::fuzz_targets!(target_table);
+
+impl Target {
+    /// The target with this name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        TARGETS.iter().find(|t| t.name == name)
+    }
+}
+
+/// All targets, for a macro that makes something of them.
+#[macro_export]
+macro_rules! fuzz_targets {
+    ($with:ident) => {
+        $with! {
+            instructions programs::instructions, none, 4096,
+                "words of A64, at every Exception level, with and without translation";
+            regimes programs::regimes, none, 4096,
+                "control registers of any value, tables of any contents, and accesses under them";
+            translation translation::run, none, 1024,
+                "the walk alone, and the TLB";
+            registers registers::run, none, 2048,
+                "accesses of every size to every region of the board, and DMA that they cause";
+            rings rings::run, none, 4096,
+                "virtio queues as no driver makes them";
+            its its::run, none, 4096,
+                "commands for the ITS, tables and messages";
+            kernels images::kernel, images::kernels, 16384,
+                "damaged kernels: Image, gzip, zboot, ELF";
+            devicetrees images::devicetree, images::devicetrees, 65536,
+                "damaged devicetrees";
+            disks images::disk, images::disks, 1048576,
+                "damaged qcow2 images";
+        }
+    };
+}

@@ -1,0 +1,157 @@
+//! A PE that runs what an input says, and is stopped after a while.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use emu_core::Pa;
+use emu_core::bus::{Backing, Bus};
+use emu_core::clock::{Clock, Mode};
+use emu_core::lifecycle::Component;
+use emu_core::ram::GuestRam;
+use emu_cpu::cpu::{Cpu, CpuConfig, Entry};
+use emu_cpu::doorbell::{Doorbell, reason};
+use emu_cpu::interp::vcpu::Vcpu;
+use emu_cpu::mem::shared::Shared;
+use emu_cpu::mem::{Mem, mmu_features};
+use emu_cpu::model::Model;
+use emu_cpu::psci::{AffinityState, Machine, PsciError};
+use emu_devices::gic::{GicConfig, Gicv3, REDISTRIBUTOR_STRIDE};
+use firmware::bare::layout::{GICD, GICR, RAM};
+
+/// Bytes of RAM.
+pub(super) const RAM_SIZE: u64 = 1 << 20;
+/// A loop without an exit is ended after this time of the host.
+const LOOP: Duration = Duration::from_micros(500);
+
+/// What a PE finds at physical addresses: first address and size.
+pub(super) const PLACES: &[(u64, u64)] =
+    &[(RAM, RAM_SIZE), (RAM, RAM_SIZE), (RAM, 0x1_0000), (GICD, 0x1_0000), (GICR, REDISTRIBUTOR_STRIDE)];
+
+/// The other side of PSCI: one PE, which stops when the machine is to be switched off.
+struct Alone(Arc<Doorbell>);
+
+impl Machine for Alone {
+    fn cpu_on(&self, mpidr: u64, _: u64, _: u64) -> Result<(), PsciError> {
+        Err(if mpidr == 0 { PsciError::AlreadyOn } else { PsciError::InvalidParameters })
+    }
+    fn cpu_off(&self, _: usize) {
+        self.0.ring(reason::CONTROL);
+    }
+    fn affinity_info(&self, _: u64, _: u32) -> Result<AffinityState, PsciError> {
+        Ok(AffinityState::On)
+    }
+    fn system_off(&self) {
+        self.0.ring(reason::CONTROL);
+    }
+    fn system_reset(&self) {
+        self.0.ring(reason::CONTROL);
+    }
+    fn send_event(&self) {
+        self.0.send_event();
+    }
+}
+
+/// Rings while `running`, at intervals; ends with the PE.
+fn metronome(bell: Weak<Doorbell>, running: Arc<AtomicBool>) {
+    let mut before = false;
+    while let Some(bell) = bell.upgrade() {
+        let now = running.load(Ordering::Acquire);
+        if now && before {
+            bell.ring(reason::CONTROL);
+        }
+        before = now;
+        drop(bell);
+        std::thread::sleep(LOOP);
+    }
+}
+
+/// A machine of RAM, a GIC and one PE.
+pub(super) struct Pe {
+    pub(super) vcpu: Vcpu,
+    ram: &'static GuestRam,
+    gic: Arc<Gicv3>,
+    clock: Arc<Clock>,
+    running: Arc<AtomicBool>,
+}
+
+impl Pe {
+    fn new(model: Model) -> Self {
+        let ram = GuestRam::new(RAM_SIZE).expect("the host has a MiB of address space");
+        let bus = Arc::new(Bus::new());
+        let map = |base, size, backing| bus.map(Pa(base), size, backing).expect("the regions do not overlap");
+        map(RAM, RAM_SIZE, Backing::Ram(ram, 0));
+        let shared = Arc::new(Shared::new(1, &[(Pa(RAM), RAM_SIZE)]));
+        let gic = Gicv3::new(GicConfig {
+            cpus: &[0],
+            spis: 64,
+            its: false,
+            awake_at_reset: true,
+            bus: bus.clone(),
+            observer: Some(shared.clone()),
+            counters: Arc::default(),
+        })
+        .expect("a GIC for one PE");
+        map(GICD, 0x1_0000, Backing::Mmio(gic.distributor()));
+        map(GICR, REDISTRIBUTOR_STRIDE, Backing::Mmio(gic.redistributors(0, 1).expect("there is one")));
+        let bell = Arc::new(Doorbell::default());
+        gic.set_kick(0, bell.clone());
+        let clock = Clock::new(Mode::Counted);
+        let features = mmu_features(&model);
+        let mut cpu = Cpu::new(CpuConfig {
+            model: Arc::new(model),
+            el2: true,
+            index: 0,
+            counters: Arc::default(),
+            doorbell: bell.clone(),
+            clock: clock.clone(),
+            port: gic.port(0).expect("there is one"),
+            machine: Arc::new(Alone(bell.clone())),
+        });
+        cpu.mem = Mem::new(features, bus, shared, 0);
+        let running = Arc::<AtomicBool>::default();
+        let (weak, flag) = (Arc::downgrade(&bell), running.clone());
+        std::thread::spawn(move || metronome(weak, flag));
+        Self { vcpu: Vcpu::new(cpu), ram, gic, clock, running }
+    }
+
+    /// Resets everything and loads `image` at the start of RAM; the rest of RAM is zero.
+    pub(super) fn load(&mut self, image: &[u8]) {
+        let mut memory = vec![0; RAM_SIZE as usize];
+        memory[..image.len()].copy_from_slice(image);
+        self.ram.write(0, &memory).expect("it is as large as RAM");
+        self.clock.set_now(0);
+        self.gic.reset();
+        let bell = self.vcpu.cpu.doorbell.clone();
+        bell.take();
+        bell.take_event();
+        self.vcpu.cpu.reset(Entry { pc: RAM, x0: 0 });
+        self.vcpu.reset_caches();
+    }
+
+    /// Runs for a number of turns (see [`Vcpu::run_turns`]), or until a turn takes too long.
+    pub(super) fn run(&mut self, turns: usize) {
+        self.running.store(true, Ordering::Release);
+        self.vcpu.run_turns(turns);
+        self.running.store(false, Ordering::Release);
+    }
+}
+
+thread_local! {
+    /// One of each model for each thread: RAM is never given back.
+    static PES: RefCell<Vec<(&'static str, Pe)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Does something with the PE of a model.
+pub(super) fn with(model: fn() -> Model, what: impl FnOnce(&mut Pe)) {
+    PES.with_borrow_mut(|pes| {
+        let made = model();
+        let name = made.name;
+        let at = pes.iter().position(|(n, _)| *n == name).unwrap_or_else(|| {
+            pes.push((name, Pe::new(made)));
+            pes.len() - 1
+        });
+        what(&mut pes[at].1);
+    });
+}
