@@ -16,10 +16,10 @@ pub fn models(case: &Case) -> Vec<(&'static str, Model)> {
     all.into_iter().filter(|(has, ..)| *has >= case.needs).map(|(_, name, model)| (name, model())).collect()
 }
 
-/// Runs a case on one model. The error says what differs from what the specification says.
-pub fn run(case: &Case, model: Model) -> Result<(), String> {
+/// Runs a case on one model, interpreted or as host code. The error says what differs from what the specification says.
+pub fn run(case: &Case, model: Model, jit: bool) -> Result<(), String> {
     let image = case.assemble();
-    let outcome = machine::run(model, &image.bytes, Limits::default());
+    let outcome = machine::run(model, &image.bytes, Limits { jit, ..Limits::default() });
     let mut results = vec![0; layout::RESULTS_SIZE as usize];
     outcome.ram.read(layout::RESULTS - layout::RAM, &mut results).ok_or("RAM has no result blocks")?;
     let mut text = report::failure(&image.expected, &results).unwrap_or_default();
@@ -29,11 +29,16 @@ pub fn run(case: &Case, model: Model) -> Result<(), String> {
     if text.is_empty() { Ok(()) } else { Err(text) }
 }
 
-/// Runs a case on all models that have what it needs.
+/// Runs a case on all models that have what it needs, in both ways.
 pub fn run_everywhere(case: &Case) -> Result<(), String> {
     let failures: Vec<_> = models(case)
         .into_iter()
-        .filter_map(|(name, model)| run(case, model).err().map(|text| format!("on {name}:\n{text}")))
+        .flat_map(|(name, model)| {
+            [(name, model.clone(), false, "interpreted"), (name, model, true, "as host code")]
+        })
+        .filter_map(|(name, model, jit, how)| {
+            run(case, model, jit).err().map(|text| format!("on {name}, {how}:\n{text}"))
+        })
         .collect();
     if failures.is_empty() {
         Ok(())

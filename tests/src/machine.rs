@@ -23,6 +23,8 @@ use parking_lot::{Condvar, Mutex};
 pub const CPUS: usize = 2;
 /// SPIs of the GIC.
 const SPIS: u32 = 256;
+/// Host code that a CPU keeps.
+const CODE_BYTES: usize = 2 << 20;
 /// How often the limits are looked at.
 const ROUND: Duration = Duration::from_millis(20);
 
@@ -33,11 +35,13 @@ pub struct Limits {
     pub instructions: u64,
     /// Time of the host.
     pub time: Duration,
+    /// Every block runs as host code, from its first time on, where there is a code generator for this host.
+    pub jit: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { instructions: 1_000_000_000, time: Duration::from_secs(60) }
+        Self { instructions: 1_000_000_000, time: Duration::from_secs(60), jit: false }
     }
 }
 
@@ -228,6 +232,11 @@ fn watch(power: &Power, counters: &[Arc<Counters>], limits: Limits) {
 #[must_use]
 pub fn run(model: Model, image: &[u8], limits: Limits) -> Outcome {
     let Parts { ram, power, mut vcpus, counters } = build(model);
+    if limits.jit {
+        vcpus.iter_mut().for_each(|vcpu| {
+            vcpu.use_jit(CODE_BYTES, 1);
+        });
+    }
     ram.write(layout::IMAGE - layout::RAM, image).expect("the image fits into RAM");
     power.state.lock().cores[0] = Core::Starting(Entry { pc: layout::IMAGE, x0: 0 });
     std::thread::scope(|scope| {

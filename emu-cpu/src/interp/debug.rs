@@ -205,7 +205,8 @@ impl Vcpu {
         self.leave(leave);
         // PSTATE.SS is cleared by an instruction that was executed. An exception has cleared it already, after SPSR.SS
         // got its value, and an exception return gives it a new one.
-        let executed = !matches!(leave, Some(LeaveKind::Eret | LeaveKind::EretA(_))) && self.debug.stop.is_none();
+        let executed =
+            !matches!(leave, Some(LeaveKind::Eret | LeaveKind::EretA(_))) && self.debug.stop.is_none();
         if stepping && executed && self.cpu.pstate.ss {
             self.cpu.pstate.ss = false;
             self.debug.stepped = Some(code.words.first().is_some_and(|w| is_load_exclusive(*w)));

@@ -84,7 +84,9 @@ impl Blocks<'_> {
             let serial = self.cpu.mem.serial();
             let key = Native::key(serial, self.mode);
             match came {
-                Came::ByExit { serial: then, epoch, from, n } if then == serial && epoch == self.cache.epoch() => {
+                Came::ByExit { serial: then, epoch, from, n }
+                    if then == serial && epoch == self.cache.epoch() =>
+                {
                     if let Some(from) = self.cache.get(from).filter(|b| b.is_native)
                         && let Some(host) = from.native
                     {

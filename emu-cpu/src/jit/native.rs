@@ -60,7 +60,9 @@ impl Native {
             return None;
         }
         let mut arena = Arena::new(bytes.next_multiple_of(4096))
-            .inspect_err(|e| tracing::warn!("no memory for translated code, which makes the machine slow: {e}"))
+            .inspect_err(|e| {
+                tracing::warn!("no memory for translated code, which makes the machine slow: {e}")
+            })
             .ok()?;
         let (code, thunks) = x64::build_thunks(arena.next())?;
         arena.push(&code).then_some(())?;
@@ -97,10 +99,13 @@ impl Native {
         (cpu, mode): (&Cpu, Mode),
     ) -> Option<NativeBlock> {
         let at = self.arena.next();
-        let output = x64::compile(Input { code, block, offset, valid, at, cpu, mode }, &self.thunks, self.host)?;
-        self.arena
-            .push(&output.bytes)
-            .then_some(NativeBlock { entry: at, fast: at + output.fast as u64, sites: output.sites })
+        let output =
+            x64::compile(Input { code, block, offset, valid, at, cpu, mode }, &self.thunks, self.host)?;
+        self.arena.push(&output.bytes).then_some(NativeBlock {
+            entry: at,
+            fast: at + output.fast as u64,
+            sites: output.sites,
+        })
     }
 
     /// Makes exit `n` of a block lead to another one. `page` and `key` are those under which it was found.
@@ -135,7 +140,13 @@ impl Native {
 
     /// Runs host code from a block's entry on. The frame's registers are up to date before and after. Gives why it was
     /// left, and in which block.
-    pub fn enter(&mut self, block: &NativeBlock, frame: &mut Frame, cpu: &mut Cpu, cache: &Cache) -> (Left, u32) {
+    pub fn enter(
+        &mut self,
+        block: &NativeBlock,
+        frame: &mut Frame,
+        cpu: &mut Cpu,
+        cache: &Cache,
+    ) -> (Left, u32) {
         let jit = &mut frame.jit;
         jit.doorbell = cpu.doorbell.word_address();
         jit.tlb = cpu.mem.fast.entries();

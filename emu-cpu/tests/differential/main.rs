@@ -110,7 +110,8 @@ fn engines() {
         interp.load(&p.words);
         jit.load(&p.words);
         for set in 0..SETS {
-            let (a, b) = (interp.run(&State::initial(n as u64, set)), jit.run(&State::initial(n as u64, set)));
+            let (a, b) =
+                (interp.run(&State::initial(n as u64, set)), jit.run(&State::initial(n as u64, set)));
             let same = a.faulted == b.faulted && a.state == b.state;
             assert!(same, "program {n} from state {set}:\n{}{}", listing(&p), b.state.difference(&a.state));
         }

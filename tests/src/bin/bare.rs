@@ -5,7 +5,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use firmware::bare::{CASES, Case, layout, report};
-use understage_tests::bare::{models, run};
+use understage_tests::bare::run_everywhere;
 
 const USAGE: &str = "usage:
   bare list                          the cases, with the sections of the specification
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let result = match words[..] {
         ["list"] => list(),
-        ["run", ref cases @ ..] => each(cases, on_all_models),
+        ["run", ref cases @ ..] => each(cases, run_everywhere),
         ["repeat", seconds, ref cases @ ..] => repeat(seconds, cases),
         ["dump", case, file] => dump(case, file),
         ["check", case, file] => check(case, file),
@@ -64,17 +64,11 @@ fn each(names: &[&str], mut what: impl FnMut(&Case) -> Result<(), String>) -> Re
     if failed == 0 { Ok(()) } else { Err(format!("{failed} cases differ")) }
 }
 
-fn on_all_models(case: &Case) -> Result<(), String> {
-    let failures =
-        models(case).into_iter().filter_map(|(name, m)| run(case, m).err().map(|e| format!("{name}: {e}")));
-    failures.reduce(|a, b| a + &b).map_or(Ok(()), Err)
-}
-
 fn repeat(seconds: &str, cases: &[&str]) -> Result<(), String> {
     let seconds = seconds.parse().map_err(|_| format!("{seconds} is no number of seconds"))?;
     let end = Instant::now() + Duration::from_secs(seconds);
     while Instant::now() < end {
-        each(cases, on_all_models)?;
+        each(cases, run_everywhere)?;
     }
     Ok(())
 }

@@ -77,7 +77,7 @@ pub(super) struct Pe {
 }
 
 impl Pe {
-    fn new(model: Model) -> Self {
+    fn new(model: Model, jit: bool) -> Self {
         let ram = GuestRam::new(RAM_SIZE).expect("the host has a MiB of address space");
         let bus = Arc::new(Bus::new());
         let map = |base, size, backing| bus.map(Pa(base), size, backing).expect("the regions do not overlap");
@@ -113,7 +113,11 @@ impl Pe {
         let running = Arc::<AtomicBool>::default();
         let (weak, flag) = (Arc::downgrade(&bell), running.clone());
         std::thread::spawn(move || metronome(weak, flag));
-        Self { vcpu: Vcpu::new(cpu), ram, gic, clock, running }
+        let mut vcpu = Vcpu::new(cpu);
+        if jit {
+            vcpu.use_jit(CODE_BYTES, 1);
+        }
+        Self { vcpu, ram, gic, clock, running }
     }
 
     /// Resets everything and loads `image` at the start of RAM; the rest of RAM is zero.
@@ -138,18 +142,21 @@ impl Pe {
     }
 }
 
+/// Host code that a PE keeps: little, so that it is dropped often.
+const CODE_BYTES: usize = 512 << 10;
+
 thread_local! {
     /// One of each model for each thread: RAM is never given back.
-    static PES: RefCell<Vec<(&'static str, Pe)>> = const { RefCell::new(Vec::new()) };
+    static PES: RefCell<Vec<((&'static str, bool), Pe)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Does something with the PE of a model.
-pub(super) fn with(model: fn() -> Model, what: impl FnOnce(&mut Pe)) {
+/// Does something with the PE of a model, which interprets or runs every block as host code.
+pub(super) fn with(model: fn() -> Model, jit: bool, what: impl FnOnce(&mut Pe)) {
     PES.with_borrow_mut(|pes| {
         let made = model();
-        let name = made.name;
+        let name = (made.name, jit);
         let at = pes.iter().position(|(n, _)| *n == name).unwrap_or_else(|| {
-            pes.push((name, Pe::new(made)));
+            pes.push((name, Pe::new(made, jit)));
             pes.len() - 1
         });
         what(&mut pes[at].1);

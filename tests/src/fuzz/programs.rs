@@ -215,7 +215,7 @@ fn execute(pe: &mut Pe, image: &Image) {
 /// Garbage instructions.
 pub(super) fn instructions(data: &[u8]) {
     let s = &mut Source::new(data);
-    pe::with(s.pick(&MODELS), |pe| {
+    pe::with(s.pick(&MODELS), s.pick(&[false, true]), |pe| {
         let mut image = Image::new();
         let registers = sane(&mut image, s);
         let mut body = Vec::new();
@@ -294,7 +294,7 @@ fn translating(s: &mut Source) -> u32 {
 /// Garbage control registers and tables, and accesses under them.
 pub(super) fn regimes(data: &[u8]) {
     let s = &mut Source::new(data);
-    pe::with(s.pick(&MODELS), |pe| {
+    pe::with(s.pick(&MODELS), s.pick(&[false, true]), |pe| {
         let mut image = Image::new();
         let mut registers = sane(&mut image, s);
         for _ in 0..s.below(24) {

@@ -54,7 +54,9 @@ pub(super) fn reads_slot(uop: &Uop) -> bool {
     use Uop::*;
     match *uop {
         Mov { a, .. } | Nzcv { a, .. } => a == NZCV,
-        AddCarry64 { c, .. } | AddCarry32 { c, .. } | FlagsAdc64 { c, .. } | FlagsAdc32 { c, .. } => c == NZCV,
+        AddCarry64 { c, .. } | AddCarry32 { c, .. } | FlagsAdc64 { c, .. } | FlagsAdc32 { c, .. } => {
+            c == NZCV
+        }
         SelectCond { a, b, .. } | Select { a, b, .. } => a == NZCV || b == NZCV,
         _ => false,
     }

@@ -162,7 +162,9 @@ impl Emitter<'_> {
         let (a, b) = match op {
             // b <= a, b < a.
             F::CmpGe | F::CmpGt | F::AcGe | F::AcGt => (b, a),
-            F::Add | F::Sub | F::Mul | F::Div | F::Max | F::Min | F::MaxNm | F::MinNm | F::Abd | F::CmpEq => (a, b),
+            F::Add | F::Sub | F::Mul | F::Div | F::Max | F::Min | F::MaxNm | F::MinNm | F::Abd | F::CmpEq => {
+                (a, b)
+            }
             _ => return false,
         };
         self.float_load(0, a, lanes);

@@ -30,18 +30,44 @@ pub(super) enum Extension {
 /// A call of the runtime for an access that was not found in the fast TLB. Its address is in rax.
 #[derive(Clone, Copy)]
 pub(super) enum Call {
-    Load { d: u8, size: MemSize, extend: Extension },
-    Store { b: u8, size: MemSize },
-    LoadWords { d: u8 },
-    StoreWords { b: u8 },
-    LoadPair { d: u8, e: u8 },
-    StorePair { b: u8, c: u8 },
-    LoadVector { how: u32 },
-    StoreVector { how: u32 },
+    Load {
+        d: u8,
+        size: MemSize,
+        extend: Extension,
+    },
+    Store {
+        b: u8,
+        size: MemSize,
+    },
+    LoadWords {
+        d: u8,
+    },
+    StoreWords {
+        b: u8,
+    },
+    LoadPair {
+        d: u8,
+        e: u8,
+    },
+    StorePair {
+        b: u8,
+        c: u8,
+    },
+    LoadVector {
+        how: u32,
+    },
+    StoreVector {
+        how: u32,
+    },
     /// The interpreter's version of operation `n`; flags were kept in this way before it.
-    Operation { n: usize, kind: i32 },
+    Operation {
+        n: usize,
+        kind: i32,
+    },
     /// The exact function of operation `n`.
-    Exact { n: usize },
+    Exact {
+        n: usize,
+    },
 }
 
 impl Emitter<'_> {
@@ -224,7 +250,8 @@ impl Emitter<'_> {
     /// The access, if it has code in line: ordered, by the current privilege, of an integer.
     fn ordered(&self, vector: bool, access: u16) -> Option<Access> {
         let how = *self.input.code.accesses.get(access as usize)?;
-        (!vector && !how.acc.unpriv && how.size != MemSize::B16 && how.acc.elem_align.is_none()).then_some(how)
+        (!vector && !how.acc.unpriv && how.size != MemSize::B16 && how.acc.elem_align.is_none())
+            .then_some(how)
     }
 
     /// As `find`, for an access that must be aligned.

@@ -71,8 +71,12 @@ impl Emitter<'_> {
             VecOp::Dup { e, q } => {
                 let at = v(a) + ((imm << e.log2()) & 15) as i32;
                 match e {
-                    Elem::B => e!(self; movzx eax, BYTE [r15 + at] ; movd xmm0, eax ; pxor xmm1, xmm1 ; pshufb xmm0, xmm1),
-                    Elem::H => e!(self; movzx eax, WORD [r15 + at] ; movd xmm0, eax ; pshuflw xmm0, xmm0, 0 ; punpcklqdq xmm0, xmm0),
+                    Elem::B => {
+                        e!(self; movzx eax, BYTE [r15 + at] ; movd xmm0, eax ; pxor xmm1, xmm1 ; pshufb xmm0, xmm1)
+                    }
+                    Elem::H => {
+                        e!(self; movzx eax, WORD [r15 + at] ; movd xmm0, eax ; pshuflw xmm0, xmm0, 0 ; punpcklqdq xmm0, xmm0)
+                    }
                     Elem::S => e!(self; movd xmm0, [r15 + at] ; pshufd xmm0, xmm0, 0),
                     Elem::D => e!(self; movq xmm0, [r15 + at] ; punpcklqdq xmm0, xmm0),
                 }

@@ -37,7 +37,9 @@ use super::chars::{self, HostEntropy};
 use super::map::{self, Range};
 use super::power::Power;
 use super::slots::{self, Place};
-use crate::config::{Accel, CODE_CACHE, CharBackend, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, MachineConfig};
+use crate::config::{
+    Accel, CODE_CACHE, CharBackend, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, MachineConfig,
+};
 use crate::error::{UserError, reason};
 use crate::load::plan::Plan;
 use crate::terminal::{OnQuit, Port};

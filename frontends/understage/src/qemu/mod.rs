@@ -81,7 +81,11 @@ const OPTIONS: &[(&str, Action, &str)] = &[
     ("-cpu", Value(machine::cpu), "cortex-a72, neoverse-n1 or max[,pauth-qarma5=on]"),
     ("-smp", Value(machine::smp), "[cpus=]N[,sockets=N][,clusters=N][,cores=N]: up to 8 CPUs"),
     ("-m", Value(machine::memory), "[size=]SIZE: RAM, in MiB unless it has a unit"),
-    ("-accel", Value(machine::accel), "tcg: whatever executes instructions here, with tb-size=MIB of host code; interp: the interpreter"),
+    (
+        "-accel",
+        Value(machine::accel),
+        "tcg: whatever executes instructions here, with tb-size=MIB of host code; interp: the interpreter",
+    ),
     ("-kernel", Value(kernel), "FILE: arm64 Image (plain, gzip, EFI zboot), ELF or raw code"),
     ("-initrd", Value(|r, o, v| set(&mut r.config.initrd, o, HostFile::new(o, v))), "FILE: initial RAM disk"),
     ("-append", Value(|r, o, v| set(&mut r.config.append, o, Given::new(o, v))), "TEXT: kernel command line"),
