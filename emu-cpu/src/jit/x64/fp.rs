@@ -111,8 +111,8 @@ impl Emitter<'_> {
                 true
             }
             FpOp::Convert { from, to } => self.convert(from, to, imm, [d, a], slow),
-            FpOp::ToInt { from, to } => self.to_int(from, to, imm, [d, a], slow),
-            FpOp::FromInt { from, to } => self.from_int(from, to, imm, [d, a]),
+            FpOp::ToInt { from, to } => self.float_to_int(from, to, imm, [d, a], slow),
+            FpOp::FromInt { from, to } => self.float_from_int(from, to, imm, [d, a]),
             _ => false,
         }
     }
@@ -362,7 +362,7 @@ impl Emitter<'_> {
     }
 
     /// To an integer, towards zero. The host's answer for what does not fit is its least integer.
-    fn to_int(&mut self, from: Fmt, to: IntFmt, imm: u32, s: [u8; 2], slow: DynamicLabel) -> bool {
+    fn float_to_int(&mut self, from: Fmt, to: IntFmt, imm: u32, s: [u8; 2], slow: DynamicLabel) -> bool {
         let [d, a] = s;
         if imm != Rounding::Zero as u32 {
             return false;
@@ -388,7 +388,7 @@ impl Emitter<'_> {
         true
     }
 
-    fn from_int(&mut self, from: IntFmt, to: Fmt, imm: u32, s: [u8; 2]) -> bool {
+    fn float_from_int(&mut self, from: IntFmt, to: Fmt, imm: u32, s: [u8; 2]) -> bool {
         let [d, a] = s;
         if imm >> 8 != 0 || to == Fmt::H {
             return false;

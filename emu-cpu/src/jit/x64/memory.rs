@@ -6,6 +6,7 @@
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 
 use super::{Emitter, RAX, RCX, RDX, Slow, e, pinned, st, v, x};
+use crate::features::Feat;
 use crate::interp::uop::{Access, Uop};
 use crate::ir::{MemSize, Order};
 use crate::jit::runtime::vector_access;
@@ -200,23 +201,45 @@ impl Emitter<'_> {
         }
     }
 
+    /// With FEAT_LSE2 a pair of doublewords at an address that is a multiple of 16 is one access, as the host's vectors
+    /// are.
+    fn pairs_are_whole(&self) -> bool {
+        self.input.cpu.features.has(Feat::Lse2)
+    }
+
     fn load_pair(&mut self, d: u8, e: u8, a: u8, off: i32) {
         let back = self.find(a, off, 16, READ, Call::LoadPair { d, e });
-        let r = self.result(d, RDX);
-        e!(self; mov Rq(r), [rax + rcx]);
-        self.store(d, r);
-        let r = self.result(e, RDX);
-        e!(self; mov Rq(r), [rax + rcx + 8]);
-        self.store(e, r);
+        if self.pairs_are_whole() {
+            e!(self; movups xmm0, [rax + rcx]);
+            let r = self.result(d, RDX);
+            e!(self; movq Rq(r), xmm0);
+            self.store(d, r);
+            let r = self.result(e, RDX);
+            e!(self; pextrq Rq(r), xmm0, 1);
+            self.store(e, r);
+        } else {
+            let r = self.result(d, RDX);
+            e!(self; mov Rq(r), [rax + rcx]);
+            self.store(d, r);
+            let r = self.result(e, RDX);
+            e!(self; mov Rq(r), [rax + rcx + 8]);
+            self.store(e, r);
+        }
         self.resume(back);
     }
 
     fn store_pair(&mut self, a: u8, b: u8, c: u8, off: i32) {
         let back = self.find(a, off, 16, WRITE, Call::StorePair { b, c });
         let b = self.read(b, RDX);
-        e!(self; mov [rax + rcx], Rq(b));
-        let c = self.read(c, RDX);
-        e!(self; mov [rax + rcx + 8], Rq(c));
+        if self.pairs_are_whole() {
+            e!(self; movq xmm0, Rq(b));
+            let c = self.read(c, RDX);
+            e!(self; pinsrq xmm0, Rq(c), 1 ; movups [rax + rcx], xmm0);
+        } else {
+            e!(self; mov [rax + rcx], Rq(b));
+            let c = self.read(c, RDX);
+            e!(self; mov [rax + rcx + 8], Rq(c));
+        }
         self.resume(back);
     }
 

@@ -12,6 +12,8 @@
 //! All other slots are operands in memory. Flags are not computed where they are set: their operands are kept
 //! ([`flags`]), and a condition that follows becomes the host's comparison and conditional jump.
 
+#![allow(clippy::useless_conversion, reason = "the assembler's macro makes them")]
+
 mod atomic;
 mod exits;
 mod flags;

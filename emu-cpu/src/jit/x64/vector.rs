@@ -23,7 +23,7 @@ impl Emitter<'_> {
             Uop::VLane { d, a, esize, lane } => {
                 let r = self.result(d, RAX);
                 let bytes = 1i32 << (esize & 3);
-                let at = v(a) + (bytes * i32::from(lane) & 15);
+                let at = v(a) + ((bytes * i32::from(lane)) & 15);
                 match bytes {
                     1 => e!(self; movzx Rd(r), BYTE [r15 + at]),
                     2 => e!(self; movzx Rd(r), WORD [r15 + at]),
