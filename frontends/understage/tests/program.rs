@@ -28,7 +28,7 @@ fn a_mistake_is_one_sentence_and_status_2() {
         (
             &["run", "--cpu", "z80"],
             "understage: invalid value 'z80' for '--cpu <MODEL>': there is no CPU model 'z80' (there are cortex-a72, \
-             neoverse-n1, max)\n",
+             neoverse-n1, max, max-qarma5)\n",
         ),
         (
             &["qemu", "-M", "virt,iommu=smmuv3", "-cpu", "max"],
