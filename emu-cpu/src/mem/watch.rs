@@ -1,4 +1,4 @@
-//! Watchpoints: those of a debugger outside the machine, and those of the guest (DBGWCR<n>_EL1, DBGWVR<n>_EL1).
+//! Watchpoints: those of a debugger outside the machine, and those of the guest (`DBGWCR<n>_EL1`, `DBGWVR<n>_EL1`).
 //!
 //! A page that holds a watched byte gets no tag in the fast TLB, so every access to it takes the slow path, which asks
 //! here after the translation has succeeded (a watchpoint has a lower priority than an MMU fault; Arm ARM, D1.3.5).

@@ -1,7 +1,7 @@
 //! Whatever a guest or a file says, the emulator neither panics nor hangs nor grows without bound.
 //!
 //! A [`Target`] is a plain function of bytes. The ordinary tests (`tests/fuzz.rs`) give each one inputs that are made
-//! from a seed, for some seconds ([`campaign`]); cargo-fuzz (`fuzz/` at the top) calls the same functions and looks for
+//! from a seed, for some seconds ([`campaign()`]); cargo-fuzz (`fuzz/` at the top) calls the same functions and looks for
 //! new paths by coverage. Overflow checks and debug assertions are on in both.
 //!
 //! | to | say |

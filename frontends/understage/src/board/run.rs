@@ -1,7 +1,7 @@
 //! Running a board: one thread for each CPU, and the loop that waits for the end.
 //!
 //! # Invariant
-//! A CPU's thread holds the lock of its [`Vcpu`] while it executes, and not while it waits for work: who has seen
+//! A CPU's thread holds the lock of its `Vcpu` while it executes, and not while it waits for work: who has seen
 //! [`Power::wait_held`] may lock it at once.
 
 use std::sync::Arc;
