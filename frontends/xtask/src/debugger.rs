@@ -62,6 +62,7 @@ pub(crate) fn run(workspace: &Path) -> Result<(), Failure> {
     if !kernel.is_file() || !ram_disk.is_file() {
         return Err(format!("there is no kernel in {}: 'cargo xtask guests' fetches one", guests.display()));
     }
+    output(Command::new("gdb-multiarch").arg("--version"))?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     show(Command::new(cargo).args(["build", "--release", "-p", "understage"]).current_dir(workspace))?;
     let mut machine = Command::new(workspace.join("target/release/understage"));
@@ -94,7 +95,9 @@ fn address(machine: &mut Machine) -> Result<String, Failure> {
 
 fn session(workspace: &Path, address: &str, session: &Session) -> Result<(), Failure> {
     println!("== {}", session.script);
-    let mut gdb = Command::new("gdb-multiarch");
+    // What 'monitor' prints goes to standard error; it must stay between the lines that it belongs to.
+    let mut gdb = Command::new("sh");
+    gdb.args(["-c", "exec gdb-multiarch \"$@\" 2>&1", "gdb-multiarch"]);
     gdb.args(["-nx", "-batch", "-ex", &format!("target remote {address}"), "-x"]);
     gdb.arg(workspace.join("frontends/understage/tests/gdb").join(session.script));
     let text = String::from_utf8_lossy(&output(&mut gdb)?).into_owned();
