@@ -118,13 +118,14 @@ impl Blocks<'_> {
 
     /// Counts a run of a block that is not compiled; compiles it when it was run often enough. True if it was compiled.
     fn warm(&mut self, index: u32) -> bool {
+        let epoch = self.cache.epoch();
         let (Some(native), Some(block)) = (&mut self.native, self.cache.get_mut(index)) else { return false };
         block.cold = block.cold.saturating_sub(1);
         if block.cold != 0 {
             return false;
         }
+        native.begin(epoch, &mut self.frame.jit);
         if !native.has_room() {
-            native.clear(&mut self.frame.jit);
             self.cache.clear();
             return false;
         }

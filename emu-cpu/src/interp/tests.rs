@@ -280,3 +280,25 @@ fn random_numbers_set_the_flags() {
     assert_ne!(v.cpu.regs.x[0], v.cpu.regs.x[1]);
     assert_eq!(v.cpu.regs.x[2], 0);
 }
+
+#[test]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn host_code_of_forgotten_blocks_is_not_entered() {
+    // a: sub x1, x1, #1; cbnz x1, b; hvc #0x123; b: add x3, x3, #1; br x2
+    let (mut v, _) = vcpu(&[0xd100_0421, 0xb500_0041, 0xd400_2462, 0x9100_0463, 0xd61f_0040]);
+    assert!(v.use_jit(1 << 20, 1));
+    for (start, exceptions) in [(RAM, 1), (RAM + 12, 2)] {
+        v.cpu.regs.pc = start;
+        (v.cpu.regs.x[1], v.cpu.regs.x[2]) = (5, RAM);
+        for _ in 0..1000 {
+            v.run_turns(1);
+            if v.cpu.counters.get(Metric::ExcToEl2) == exceptions {
+                break;
+            }
+        }
+        assert_eq!(v.cpu.sys[Reg::ELR_EL2], RAM + 12);
+        // As when there are too many blocks: those found next get other numbers.
+        v.cache.clear();
+    }
+    assert_eq!(v.cpu.regs.x[3], 4 + 5);
+}

@@ -381,9 +381,6 @@ impl Vcpu {
     /// Forgets everything that was made from guest memory: reset.
     pub fn reset_caches(&mut self) {
         self.cache.clear();
-        if let Some(native) = &mut self.native {
-            native.clear(&mut self.frame.jit);
-        }
         self.cpu.mem.reset();
         mem::clear_exclusive(&mut self.cpu);
     }

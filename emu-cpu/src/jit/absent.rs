@@ -32,14 +32,10 @@ impl Native {
         None
     }
     #[must_use]
-    pub fn used(&self) -> usize {
-        match *self {}
-    }
-    #[must_use]
     pub fn has_room(&self) -> bool {
         match *self {}
     }
-    pub fn clear(&mut self, _: &mut JitState) {
+    pub fn begin(&mut self, _: u64, _: &mut JitState) {
         match *self {}
     }
     pub fn compile(

@@ -49,6 +49,8 @@ pub struct Native {
     /// Bytes of the arena that the thunks take.
     shared: usize,
     host: HostFeatures,
+    /// The epoch of block numbers that the code was made in.
+    epoch: u64,
 }
 
 impl Native {
@@ -67,13 +69,7 @@ impl Native {
         let (code, thunks) = x64::build_thunks(arena.next())?;
         arena.push(&code).then_some(())?;
         let shared = arena.used();
-        Some(Self { arena, thunks, shared, host: HostFeatures::detect() })
-    }
-
-    /// Bytes of code.
-    #[must_use]
-    pub fn used(&self) -> usize {
-        self.arena.used()
+        Some(Self { arena, thunks, shared, host: HostFeatures::detect(), epoch: 0 })
     }
 
     /// False if there may be no room for another block: then everything must be dropped first.
@@ -82,10 +78,14 @@ impl Native {
         self.arena.left() >= MAX_CODE
     }
 
-    /// Drops all code.
-    pub fn clear(&mut self, state: &mut JitState) {
-        self.arena.truncate(self.shared);
-        state.targets.fill(Target::NONE);
+    /// Drops all code if it was made in another epoch: code names blocks by their numbers. Before a block is compiled; until
+    /// then no block of the new epoch has host code, so nothing leads to what is left of the old one.
+    pub fn begin(&mut self, epoch: u64, state: &mut JitState) {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.arena.truncate(self.shared);
+            state.targets.fill(Target::NONE);
+        }
     }
 
     /// Compiles block number `block`, at `offset` in its page. `valid` is the host address of the page's word in the

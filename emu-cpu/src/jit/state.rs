@@ -86,8 +86,6 @@ pub struct JitState {
     pub landed_at: u64,
     /// ... and to what: it holds as long as the target has not begun, and for its first instruction.
     pub landed: u32,
-    /// Room to the next field.
-    pub reserved: u32,
     /// The target of an indirect branch that left host code.
     pub target: u64,
     /// Results of a function of the runtime that has two.
@@ -128,7 +126,6 @@ impl Default for JitState {
             counted: 0,
             landed_at: 0,
             landed: 0,
-            reserved: 0,
             target: 0,
             out: [0; 2],
             flag_kind: 0,

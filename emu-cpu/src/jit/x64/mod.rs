@@ -2,7 +2,7 @@
 //!
 //! | register | holds |
 //! |---|---|
-//! | rbx rbp rsi rdi r8 r9 r11 r12 | guest registers that are used most ([`pinned`]) |
+//! | rbx rbp rsi rdi r8 r9 r11 r12 | guest registers that are used most ([`PINNED`]) |
 //! | r10 | the first temporary of a block |
 //! | r13 | instructions executed since host code was entered |
 //! | r14 | the fast TLB's entries |
@@ -62,18 +62,17 @@ const TEMP: u8 = 10;
 
 /// The host register of a slot.
 const fn pinned(slot: u8) -> Option<u8> {
-    match slot {
-        0 => Some(3),
-        1 => Some(5),
-        2 => Some(6),
-        3 => Some(7),
-        4 => Some(8),
-        19 => Some(9),
-        20 => Some(11),
-        31 => Some(12),
-        FIRST_TEMP => Some(TEMP),
-        _ => None,
+    if slot == FIRST_TEMP {
+        return Some(TEMP);
     }
+    let mut n = 0;
+    while n < PINNED.len() {
+        if PINNED[n].0 == slot {
+            return Some(PINNED[n].1);
+        }
+        n += 1;
+    }
+    None
 }
 
 /// Displacement of an integer slot.
