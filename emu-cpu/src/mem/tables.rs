@@ -115,7 +115,7 @@ impl Tables {
 
     /// Keeps a page of which `entry` says everything.
     pub(super) fn keep(&mut self, va: u64, entry: Entry) {
-        let old = self.entry(va);
+        let old = *self.entry(va);
         let other = |tag: u64| tag != NO_TAG && (tag ^ va) & PAGE_MASK != 0;
         self.kept += 1;
         if other(old.read) || other(old.write) {

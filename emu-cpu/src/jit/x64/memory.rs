@@ -214,7 +214,8 @@ impl Emitter<'_> {
 
     fn put_off_search(&mut self, start: DynamicLabel, search: Option<Search>, call: Call) -> DynamicLabel {
         let back = self.ops.new_dynamic_label();
-        self.slow.push(Slow { start, back, insn: self.insn, search, call });
+        let (insn, part) = (self.insn, self.number_of_part);
+        self.slow.push(Slow { start, back, insn, part, search, call });
         back
     }
 
@@ -399,7 +400,8 @@ impl Emitter<'_> {
 
     /// The code that was put off.
     pub(super) fn slow_paths(&mut self) {
-        for Slow { start, back, insn, search, call } in std::mem::take(&mut self.slow) {
+        for Slow { start, back, insn, part, search, call } in std::mem::take(&mut self.slow) {
+            self.back_in(part);
             self.insn = insn;
             e!(self; =>start);
             if let Some(search) = search {
@@ -409,9 +411,6 @@ impl Emitter<'_> {
             self.slow_path(call);
             e!(self; jmp =>back);
         }
-        let event = self.event;
-        e!(self; =>event);
-        self.leave(super::Kind::Event);
     }
 
     /// Looks for a page in the table, fills the slot with it and goes back; goes on with the address in rax if it is not
@@ -436,7 +435,7 @@ impl Emitter<'_> {
     fn slow_path(&mut self, call: Call) {
         match call {
             Call::Load { d, size, extend } => {
-                self.call_thunk(self.thunks.load[size as usize]);
+                self.call_thunk(|calls| calls.load[size as usize]);
                 match (size, extend) {
                     (MemSize::B1, Extension::Sign32) => e!(self; movsx eax, al),
                     (MemSize::B1, Extension::Sign64) => e!(self; movsx rax, al),
@@ -449,18 +448,18 @@ impl Emitter<'_> {
             }
             Call::Store { b, size } => {
                 self.load(RDX, b);
-                self.call_thunk(self.thunks.store[size as usize]);
+                self.call_thunk(|calls| calls.store[size as usize]);
             }
             Call::LoadWords { d } => {
-                self.call_thunk(self.thunks.load_words);
+                self.call_thunk(|calls| calls.load_words);
                 self.put(d, RAX);
             }
             Call::StoreWords { b } => {
                 self.load(RDX, b);
-                self.call_thunk(self.thunks.store_words);
+                self.call_thunk(|calls| calls.store_words);
             }
             Call::LoadPair { d, e } => {
-                self.call_thunk(self.thunks.load_pair);
+                self.call_thunk(|calls| calls.load_pair);
                 e!(self; mov rax, [r15 + st!(out)]);
                 self.put(d, RAX);
                 e!(self; mov rax, [r15 + st!(out) + 8]);
@@ -469,20 +468,20 @@ impl Emitter<'_> {
             Call::StorePair { b, c } => {
                 self.load(RDX, b);
                 self.load(RCX, c);
-                self.call_thunk(self.thunks.store_pair);
+                self.call_thunk(|calls| calls.store_pair);
             }
             Call::LoadVector { how } => {
                 e!(self; mov edx, how as i32);
-                self.call_thunk(self.thunks.load_vector);
+                self.call_thunk(|calls| calls.load_vector);
             }
             Call::StoreVector { how } => {
                 e!(self; mov edx, how as i32);
-                self.call_thunk(self.thunks.store_vector);
+                self.call_thunk(|calls| calls.store_vector);
             }
             Call::Exact { n } => self.call_exact(n),
             Call::Operation { n, kind } => {
                 e!(self; mov eax, self.input.block as i32 ; mov edx, n as i32);
-                self.call_thunk(self.thunks.operation);
+                self.call_thunk(|calls| calls.operation);
                 if kind != 0 {
                     // The flags went to their slot, but the code that follows counts on how they are kept.
                     e!(self; mov DWORD [r15 + st!(flag_kind)], kind);
@@ -502,10 +501,6 @@ impl Emitter<'_> {
     /// Computes operation `n` by its exact function.
     pub(super) fn call_exact(&mut self, n: usize) {
         e!(self; mov eax, self.input.block as i32 ; mov edx, n as i32);
-        self.call_thunk(self.thunks.exact);
-    }
-
-    fn call_thunk(&mut self, thunk: u64) {
-        e!(self; call extern thunk as usize);
+        self.call_thunk(|calls| calls.exact);
     }
 }

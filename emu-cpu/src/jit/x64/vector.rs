@@ -8,8 +8,8 @@ use crate::interp::uop::Uop;
 /// Where vector slots live. Code for an operation may use xmm0 to xmm4 as it likes; the others belong to slots.
 impl Emitter<'_> {
     /// The register of a vector slot, if it has one.
-    pub(super) fn vassigned(&self, _slot: u8) -> Option<u8> {
-        None
+    pub(super) fn vassigned(&self, slot: u8) -> Option<u8> {
+        self.assignment.vector(slot)
     }
 
     /// All of a slot in a register, which must not be changed: its own, or `scratch`. Keeps the host's flags.
