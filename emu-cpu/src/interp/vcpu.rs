@@ -55,6 +55,14 @@ impl Vcpu {
         self.native.is_some()
     }
 
+    /// As [`Vcpu::use_jit`], with code for hosts that have nothing beyond x86-64-v2.
+    pub fn use_baseline_jit(&mut self, bytes: usize, nth: u8) -> bool {
+        self.cache.clear();
+        self.cache.set_cold(nth);
+        self.native = Native::baseline(bytes);
+        self.native.is_some()
+    }
+
     /// Runs until somebody rings [`reason::CONTROL`], or there is something to tell the debugger
     /// ([`Vcpu::take_debug_stop`]). The registers of [`Vcpu::cpu`] are up to date before and after.
     pub fn run(&mut self) {

@@ -31,6 +31,12 @@ impl Native {
     pub fn new(_: usize) -> Option<Self> {
         None
     }
+
+    /// See `new`.
+    #[must_use]
+    pub fn baseline(_: usize) -> Option<Self> {
+        None
+    }
     #[must_use]
     pub fn has_room(&self) -> bool {
         match *self {}

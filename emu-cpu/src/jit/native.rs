@@ -58,6 +58,16 @@ impl Native {
     /// that all code uses.
     #[must_use]
     pub fn new(bytes: usize) -> Option<Self> {
+        Self::for_host(bytes, HostFeatures::detect())
+    }
+
+    /// As on a host that has nothing beyond x86-64-v2.
+    #[must_use]
+    pub fn baseline(bytes: usize) -> Option<Self> {
+        Self::for_host(bytes, HostFeatures::baseline())
+    }
+
+    fn for_host(bytes: usize, host: HostFeatures) -> Option<Self> {
         if !HostFeatures::suffices() {
             return None;
         }
@@ -69,7 +79,7 @@ impl Native {
         let (code, thunks) = x64::build_thunks(arena.next())?;
         arena.push(&code).then_some(())?;
         let shared = arena.used();
-        Some(Self { arena, thunks, shared, host: HostFeatures::detect(), epoch: 0 })
+        Some(Self { arena, thunks, shared, host, epoch: 0 })
     }
 
     /// False if there may be no room for another block: then everything must be dropped first.

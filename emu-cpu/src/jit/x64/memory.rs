@@ -5,7 +5,7 @@
 
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 
-use super::{Emitter, RAX, RCX, RDX, Slow, e, pinned, st, v, x};
+use super::{Emitter, RAX, RCX, RDX, Slow, e, pinned, st, x};
 use crate::features::Feat;
 use crate::interp::uop::{Access, Uop};
 use crate::ir::{MemSize, Order};
@@ -68,6 +68,13 @@ pub(super) enum Call {
     /// The exact function of operation `n`.
     Exact {
         n: usize,
+    },
+    /// The same, and the low element of its result `v` to an integer slot.
+    ExactLane {
+        n: usize,
+        v: u8,
+        d: u8,
+        wide: bool,
     },
 }
 
@@ -246,26 +253,28 @@ impl Emitter<'_> {
     fn load_vector(&mut self, d: u8, a: u8, size: MemSize, elem: MemSize, off: i32) {
         let how = vector_access(d, size, elem);
         let back = self.find(a, off, size.bytes() as i32, READ, Call::LoadVector { how });
+        let r = self.vresult(d, &[], 0);
         match size {
-            MemSize::B16 => e!(self; movups xmm0, [rax + rcx]),
-            MemSize::B8 => e!(self; movq xmm0, [rax + rcx]),
-            MemSize::B4 => e!(self; movd xmm0, [rax + rcx]),
-            MemSize::B2 => e!(self; movzx eax, WORD [rax + rcx] ; movd xmm0, eax),
-            MemSize::B1 => e!(self; movzx eax, BYTE [rax + rcx] ; movd xmm0, eax),
+            MemSize::B16 => e!(self; movups Rx(r), [rax + rcx]),
+            MemSize::B8 => e!(self; movq Rx(r), [rax + rcx]),
+            MemSize::B4 => e!(self; movd Rx(r), [rax + rcx]),
+            MemSize::B2 => e!(self; movzx eax, WORD [rax + rcx] ; movd Rx(r), eax),
+            MemSize::B1 => e!(self; movzx eax, BYTE [rax + rcx] ; movd Rx(r), eax),
         }
-        e!(self; movaps [r15 + v(d)], xmm0);
+        self.vstore_sized(d, r, size.bytes().max(4) as u8);
         self.resume(back);
     }
 
     fn store_vector(&mut self, a: u8, b: u8, size: MemSize, elem: MemSize, off: i32) {
         let how = vector_access(b, size, elem);
         let back = self.find(a, off, size.bytes() as i32, WRITE, Call::StoreVector { how });
+        let r = self.vread(b, 0);
         match size {
-            MemSize::B16 => e!(self; movaps xmm0, [r15 + v(b)] ; movups [rax + rcx], xmm0),
-            MemSize::B8 => e!(self; mov rdx, [r15 + v(b)] ; mov [rax + rcx], rdx),
-            MemSize::B4 => e!(self; mov edx, [r15 + v(b)] ; mov [rax + rcx], edx),
-            MemSize::B2 => e!(self; mov edx, [r15 + v(b)] ; mov [rax + rcx], dx),
-            MemSize::B1 => e!(self; mov edx, [r15 + v(b)] ; mov [rax + rcx], dl),
+            MemSize::B16 => e!(self; movups [rax + rcx], Rx(r)),
+            MemSize::B8 => e!(self; movq [rax + rcx], Rx(r)),
+            MemSize::B4 => e!(self; movd [rax + rcx], Rx(r)),
+            MemSize::B2 => e!(self; pextrw [rax + rcx], Rx(r), 0),
+            MemSize::B1 => e!(self; pextrb [rax + rcx], Rx(r), 0),
         }
         self.resume(back);
     }
@@ -386,6 +395,16 @@ impl Emitter<'_> {
                 self.call_thunk(self.thunks.store_vector);
             }
             Call::Exact { n } => self.call_exact(n),
+            Call::ExactLane { n, v, d, wide } => {
+                self.call_exact(n);
+                let at = super::v(v);
+                if wide {
+                    e!(self; mov rax, [r15 + at]);
+                } else {
+                    e!(self; mov eax, [r15 + at]);
+                }
+                self.put(d, RAX);
+            }
             Call::Operation { n, kind } => {
                 e!(self; mov eax, self.input.block as i32 ; mov edx, n as i32);
                 self.call_thunk(self.thunks.operation);

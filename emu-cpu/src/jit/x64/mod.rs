@@ -15,14 +15,18 @@
 #![allow(clippy::useless_conversion, reason = "the assembler's macro makes them")]
 
 mod atomic;
+mod crypto;
 mod exits;
 mod flags;
 mod fp;
+mod fp_int;
 mod host;
 mod int;
 mod int_bits;
 mod memory;
 mod simd;
+mod simd_shape;
+mod sse;
 mod system;
 mod thunks;
 mod vector;
@@ -162,6 +166,10 @@ struct Emitter<'a> {
     insn: u16,
     /// Number of the current operation.
     number: usize,
+    /// Number of the next operation that has no code yet: some are done together.
+    next: usize,
+    /// What is known about vector slots.
+    sizes: vector::Sizes,
 }
 
 /// Compiles a block.
@@ -178,11 +186,17 @@ pub(super) fn compile(input: Input<'_>, thunks: &Thunks, host: HostFeatures) -> 
         sites: [Site::None; 2],
         insn: 0,
         number: 0,
+        next: 0,
+        sizes: vector::Sizes::default(),
     };
     let fast = m.entry();
     let code = m.input.code;
     for (n, uop) in code.uops.iter().enumerate() {
+        if n < m.next {
+            continue;
+        }
         m.number = n;
+        m.next = n + 1;
         m.insn = code.insn_of.get(n).copied().unwrap_or(0);
         m.operation(*uop);
     }
@@ -277,6 +291,7 @@ impl Emitter<'_> {
         let (block, n) = (self.input.block as i32, self.number as i32);
         e!(self; mov eax, block ; mov edx, n ; call extern self.thunks.operation as usize);
         self.flags.in_slot();
+        self.forget_vector_sizes();
     }
 
     /// Notes where the code is, before a call that can end in an exception.
