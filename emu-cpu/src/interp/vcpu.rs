@@ -50,10 +50,18 @@ impl Vcpu {
     /// Compiles blocks when they run for the `nth` time, and loops when they have gone round some 45 times as often, with
     /// room for `bytes` of host code. False if this host cannot.
     pub fn use_jit(&mut self, bytes: usize, nth: u8) -> bool {
+        self.compile_with(nth, |rounds| Native::new(bytes, rounds))
+    }
+
+    /// As [`Vcpu::use_jit`], with code for hosts that have nothing beyond x86-64-v2.
+    pub fn use_baseline_jit(&mut self, bytes: usize, nth: u8) -> bool {
+        self.compile_with(nth, |rounds| Native::baseline(bytes, rounds))
+    }
+
+    fn compile_with(&mut self, nth: u8, native: impl FnOnce(u32) -> Option<Native>) -> bool {
         self.cache.clear();
         self.cache.set_cold(nth);
-        let rounds = 2 + 45 * u32::from(nth.saturating_sub(1));
-        self.native = Native::new(bytes, rounds);
+        self.native = native(2 + 45 * u32::from(nth.saturating_sub(1)));
         self.native.is_some()
     }
 

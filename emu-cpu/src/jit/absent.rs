@@ -32,6 +32,12 @@ impl Native {
     pub fn new(_: usize, _: u32) -> Option<Self> {
         None
     }
+
+    /// See `new`.
+    #[must_use]
+    pub fn baseline(_: usize, _: u32) -> Option<Self> {
+        None
+    }
     #[must_use]
     pub fn has_room(&self) -> bool {
         match *self {}

@@ -101,6 +101,16 @@ impl Native {
     /// that all code uses.
     #[must_use]
     pub fn new(bytes: usize, rounds: u32) -> Option<Self> {
+        Self::for_host(bytes, rounds, HostFeatures::detect())
+    }
+
+    /// As on a host that has nothing beyond x86-64-v2.
+    #[must_use]
+    pub fn baseline(bytes: usize, rounds: u32) -> Option<Self> {
+        Self::for_host(bytes, rounds, HostFeatures::baseline())
+    }
+
+    fn for_host(bytes: usize, rounds: u32, host: HostFeatures) -> Option<Self> {
         if !HostFeatures::suffices() {
             return None;
         }
@@ -116,7 +126,7 @@ impl Native {
             arena,
             thunks,
             shared,
-            host: HostFeatures::detect(),
+            host,
             epoch: 0,
             exits: Vec::new(),
             left_by: 0,

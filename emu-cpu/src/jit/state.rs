@@ -102,6 +102,8 @@ pub struct JitState {
     pub at_insn: u32,
     /// MXCSR of host code, with the flags of FPSR that it has collected.
     pub mxcsr: u32,
+    /// Not 0: an operation has saturated, which is not in FPSR.QC yet.
+    pub saturated: u32,
     /// MXCSR of the host.
     pub host_mxcsr: u32,
     /// The exception of the last call that ended in one.
@@ -132,6 +134,7 @@ impl Default for JitState {
             at_block: 0,
             at_insn: 0,
             mxcsr: 0x1f80,
+            saturated: 0,
             host_mxcsr: 0x1f80,
             fault: None,
             targets: [Target::NONE; TARGETS],

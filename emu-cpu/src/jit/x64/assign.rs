@@ -10,7 +10,7 @@ use crate::interp::block::Code;
 use crate::interp::uop::{FIRST_TEMP, NZCV, Uop, ZERO};
 
 /// Registers for vector slots: the lower ones are scratch.
-const VECTORS: std::ops::Range<u8> = 5..5;
+const VECTORS: std::ops::RangeInclusive<u8> = 5..=15;
 const NONE: u8 = 0xff;
 
 /// A slot in a register that is not its home.

@@ -6,7 +6,7 @@
 
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 
-use super::{Emitter, RAX, RCX, RDX, Slow, e, st, v, x};
+use super::{Emitter, RAX, RCX, RDX, Slow, e, st, x};
 use crate::features::Feat;
 use crate::interp::uop::{Access, Uop};
 use crate::ir::{MemSize, Order};
@@ -89,6 +89,13 @@ pub(super) enum Call {
     /// The exact function of operation `n`.
     Exact {
         n: usize,
+    },
+    /// The same, and the low element of its result `v` to an integer slot.
+    ExactLane {
+        n: usize,
+        v: u8,
+        d: u8,
+        wide: bool,
     },
 }
 
@@ -310,14 +317,15 @@ impl Emitter<'_> {
         let how = vector_access(d, size, elem);
         let found = self.find(a, off, size.bytes() as i32, READ, Call::LoadVector { how });
         let (b, off) = (found.base, found.off);
+        let r = self.vresult(d, &[], 0);
         match size {
-            MemSize::B16 => e!(self; movups xmm0, [Rq(b) + rcx + off]),
-            MemSize::B8 => e!(self; movq xmm0, [Rq(b) + rcx + off]),
-            MemSize::B4 => e!(self; movd xmm0, [Rq(b) + rcx + off]),
-            MemSize::B2 => e!(self; movzx eax, WORD [Rq(b) + rcx + off] ; movd xmm0, eax),
-            MemSize::B1 => e!(self; movzx eax, BYTE [Rq(b) + rcx + off] ; movd xmm0, eax),
+            MemSize::B16 => e!(self; movups Rx(r), [Rq(b) + rcx + off]),
+            MemSize::B8 => e!(self; movq Rx(r), [Rq(b) + rcx + off]),
+            MemSize::B4 => e!(self; movd Rx(r), [Rq(b) + rcx + off]),
+            MemSize::B2 => e!(self; movzx eax, WORD [Rq(b) + rcx + off] ; movd Rx(r), eax),
+            MemSize::B1 => e!(self; movzx eax, BYTE [Rq(b) + rcx + off] ; movd Rx(r), eax),
         }
-        e!(self; movaps [r15 + v(d)], xmm0);
+        self.vstore_sized(d, r, size.bytes().max(4) as u8);
         self.resume(found.back);
     }
 
@@ -325,12 +333,13 @@ impl Emitter<'_> {
         let how = vector_access(s, size, elem);
         let found = self.find(a, off, size.bytes() as i32, WRITE, Call::StoreVector { how });
         let (b, off) = (found.base, found.off);
+        let r = self.vread(s, 0);
         match size {
-            MemSize::B16 => e!(self; movaps xmm0, [r15 + v(s)] ; movups [Rq(b) + rcx + off], xmm0),
-            MemSize::B8 => e!(self; mov rdx, [r15 + v(s)] ; mov [Rq(b) + rcx + off], rdx),
-            MemSize::B4 => e!(self; mov edx, [r15 + v(s)] ; mov [Rq(b) + rcx + off], edx),
-            MemSize::B2 => e!(self; mov edx, [r15 + v(s)] ; mov [Rq(b) + rcx + off], dx),
-            MemSize::B1 => e!(self; mov edx, [r15 + v(s)] ; mov [Rq(b) + rcx + off], dl),
+            MemSize::B16 => e!(self; movups [Rq(b) + rcx + off], Rx(r)),
+            MemSize::B8 => e!(self; movq [Rq(b) + rcx + off], Rx(r)),
+            MemSize::B4 => e!(self; movd [Rq(b) + rcx + off], Rx(r)),
+            MemSize::B2 => e!(self; pextrw [Rq(b) + rcx + off], Rx(r), 0),
+            MemSize::B1 => e!(self; pextrb [Rq(b) + rcx + off], Rx(r), 0),
         }
         self.resume(found.back);
     }
@@ -479,6 +488,16 @@ impl Emitter<'_> {
                 self.call_thunk(|calls| calls.store_vector);
             }
             Call::Exact { n } => self.call_exact(n),
+            Call::ExactLane { n, v, d, wide } => {
+                self.call_exact(n);
+                let at = super::v(v);
+                if wide {
+                    e!(self; mov rax, [r15 + at]);
+                } else {
+                    e!(self; mov eax, [r15 + at]);
+                }
+                self.put(d, RAX);
+            }
             Call::Operation { n, kind } => {
                 e!(self; mov eax, self.input.block as i32 ; mov edx, n as i32);
                 self.call_thunk(|calls| calls.operation);

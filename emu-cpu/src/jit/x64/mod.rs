@@ -17,15 +17,19 @@
 
 mod assign;
 mod atomic;
+mod crypto;
 mod exits;
 mod flags;
 mod fp;
+mod fp_int;
 mod host;
 mod int;
 mod int_bits;
 mod memory;
 mod operands;
 mod simd;
+mod simd_shape;
+mod sse;
 mod system;
 mod thunks;
 mod unit;
@@ -179,6 +183,10 @@ struct Emitter<'a> {
     insn: u16,
     /// Number of the current operation.
     number: usize,
+    /// Number of the next operation that has no code yet: some are done together.
+    next: usize,
+    /// What is known about vector slots.
+    sizes: vector::Sizes,
 }
 
 impl Emitter<'_> {
@@ -261,6 +269,7 @@ impl Emitter<'_> {
         e!(self; mov eax, block ; mov edx, n);
         self.call_thunk(|calls| calls.operation);
         self.flags.in_slot();
+        self.forget_vector_sizes();
     }
 
     /// Notes where the code is, before a call that can end in an exception.

@@ -69,6 +69,8 @@ pub(in crate::jit) fn compile<'a>(
         labels,
         insn: 0,
         number: 0,
+        next: 0,
+        sizes: super::vector::Sizes::default(),
     };
     let (head, fast) = m.entries();
     m.load_assigned();
@@ -132,8 +134,13 @@ impl Emitter<'_> {
         self.number_of_part = n;
         // Conditions of this block may use flags that the last one has set.
         e!(self; lea r13, [r13 + part.code.words.len() as i32]);
+        self.next = 0;
         for (n, uop) in part.code.uops.iter().enumerate() {
+            if n < self.next {
+                continue;
+            }
             self.number = n;
+            self.next = n + 1;
             self.insn = part.code.insn_of.get(n).copied().unwrap_or(0);
             self.operation(*uop);
         }
