@@ -100,7 +100,7 @@ fn named(name: &str) -> Result<Vec<&'static Litmus>, String> {
 }
 
 fn run_all(o: &Options) -> ExitCode {
-    let mut failed = 0;
+    let (mut failed, mut ran) = (0, 0);
     println!(
         "{:36} {:>10} {:>8} {:>10} {:>10} {:>8} {:>8}",
         "test", "rounds", "outcomes", "weak", "forbidden", "known", "s"
@@ -110,6 +110,7 @@ fn run_all(o: &Options) -> ExitCode {
             println!("{:36} not on this model or host: it needs {:?}", test.name, test.needs);
             continue;
         };
+        ran += 1;
         match run(test, model, o.accel, o.iterations) {
             Ok(seen) => {
                 // "never": the outcome is allowed, and was not seen. "-": there is none.
@@ -138,6 +139,6 @@ fn run_all(o: &Options) -> ExitCode {
             }
         }
     }
-    println!("{} of {} tests without a forbidden outcome", o.tests.len() - failed as usize, o.tests.len());
+    println!("{} of {ran} tests without a forbidden outcome", ran - failed);
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
