@@ -17,6 +17,8 @@ pub mod vcpu;
 mod debug_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod tests_code_cache;
 #[cfg(test)]
 mod tests_lse2;
 #[cfg(test)]

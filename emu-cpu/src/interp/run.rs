@@ -107,7 +107,7 @@ impl Blocks<'_> {
     #[inline]
     pub(super) fn run(&mut self, at: &mut Place) -> Option<End> {
         let block = self.cache.get(at.index)?;
-        if self.native.is_some() && (block.is_native || self.warm(at.index)) {
+        if self.native.is_some() && (block.is_native || self.warm(at)) {
             return self.run_native(at);
         }
         let code = &self.cache.get(at.index)?.code;
@@ -117,7 +117,8 @@ impl Blocks<'_> {
     }
 
     /// Counts a run of a block that is not compiled; compiles it when it was run often enough. True if it was compiled.
-    fn warm(&mut self, index: u32) -> bool {
+    fn warm(&mut self, at: &Place) -> bool {
+        let index = at.index;
         let epoch = self.cache.epoch();
         let (Some(native), Some(block)) = (&mut self.native, self.cache.get_mut(index)) else { return false };
         block.cold = block.cold.saturating_sub(1);
@@ -126,12 +127,13 @@ impl Blocks<'_> {
         }
         native.begin(epoch, &mut self.frame.jit);
         if !native.has_room() {
+            self.cpu.counters.bump(Metric::HostCodeDrops);
             self.cache.clear();
             return false;
         }
         let valid = self.cpu.mem.shared.code.validity(block.page, block.generation);
         let place = (&*self.cpu, self.mode);
-        let Some(made) = native.compile(&block.code, index, block.offset() as u32, valid, place) else {
+        let Some(made) = native.compile(&block.code, index, at.pc, valid, place) else {
             // It stays with the interpreter.
             block.cold = u8::MAX;
             return false;
@@ -153,9 +155,20 @@ impl Blocks<'_> {
         self.frame.jit.landed_at = self.frame.jit.count;
         self.frame.jit.landed = u32::from(at.landed);
         self.cpu.counters.bump(Metric::Blocks);
+        let before = self.frame.jit.count;
         let (left, last) = native.enter(&entry, self.frame, self.cpu, self.cache);
         let block = self.cache.get(last)?;
         let jit = &mut self.frame.jit;
+        if jit.count != before {
+            self.cpu.counters.bump(Metric::HostEntries);
+        }
+        self.cpu.counters.bump(match left {
+            Left::Exit(_) => Metric::ExitsUnlinked,
+            Left::Indirect => Metric::ExitsIndirect,
+            Left::End => Metric::ExitsEnd,
+            Left::Event => Metric::ExitsEvent,
+            Left::Fault => Metric::ExitsFault,
+        });
         at.index = last;
         at.pc = jit.page.wrapping_add(block.offset());
         // Only the block that was landed in has started at this count.

@@ -1,5 +1,6 @@
 //! The same interface on hosts that there is no code generator for: there is never any host code.
 
+use super::observe::{Observers, Size};
 use super::state::JitState;
 use crate::cpu::Cpu;
 use crate::interp::block::Code;
@@ -31,6 +32,13 @@ impl Native {
     pub fn new(_: usize) -> Option<Self> {
         None
     }
+    pub fn observe(&mut self, _: Observers) {
+        match *self {}
+    }
+    #[must_use]
+    pub fn size(&self) -> Size {
+        match *self {}
+    }
     #[must_use]
     pub fn has_room(&self) -> bool {
         match *self {}
@@ -42,7 +50,7 @@ impl Native {
         &mut self,
         _: &Code,
         _: u32,
-        _: u32,
+        _: u64,
         _: Option<(u64, u32)>,
         _: (&Cpu, Mode),
     ) -> Option<NativeBlock> {
@@ -64,4 +72,38 @@ impl Native {
     pub fn key(_: u64, _: Mode) -> u64 {
         0
     }
+}
+
+/// Files for `perf`: there is nothing to write to them.
+#[allow(missing_docs, reason = "see the other version")]
+pub mod perf {
+    use std::io;
+    use std::path::{Path, PathBuf};
+
+    use crate::jit::observe::{Listener, What};
+
+    macro_rules! absent {
+        ($name:ident) => {
+            pub enum $name {}
+
+            impl $name {
+                #[must_use]
+                pub fn path() -> PathBuf {
+                    PathBuf::new()
+                }
+                pub fn create(_: &Path) -> io::Result<Self> {
+                    Err(io::ErrorKind::Unsupported.into())
+                }
+            }
+
+            impl Listener for $name {
+                fn made(&self, _: u64, _: &[u8], _: What) {
+                    match *self {}
+                }
+            }
+        };
+    }
+
+    absent!(Map);
+    absent!(Dump);
 }

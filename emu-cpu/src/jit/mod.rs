@@ -6,6 +6,8 @@
 //!
 //! | module | what lives there |
 //! |---|---|
+//! | `profile`, `observe` | what host code does, counted and told to whoever asks |
+//! | `perf` | the files from which Linux's `perf` knows translated code |
 //! | `state` | what host code keeps in the frame beside registers |
 //! | `constants` | vectors that code uses as operands |
 //! | `arena` | memory for code: one mapping to write, one to execute |
@@ -21,12 +23,24 @@
 //! - The registers in the frame are up to date whenever a function of `runtime` runs.
 
 pub mod constants;
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_os = "linux")),
+    allow(dead_code, reason = "nothing to observe")
+)]
+pub mod observe;
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_os = "linux")),
+    allow(dead_code, reason = "nothing to count")
+)]
+pub mod profile;
 pub mod state;
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod arena;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub mod native;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub mod perf;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod runtime;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -36,6 +50,6 @@ mod x64;
 pub use native::{Left, Native, NativeBlock};
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-pub use absent::{Left, Native, NativeBlock};
+pub use absent::{Left, Native, NativeBlock, perf};
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 mod absent;

@@ -1,6 +1,7 @@
 //! The compiled blocks of one vCPU.
 
 use super::arena::Arena;
+use super::observe::{Observers, Size, What};
 use super::runtime;
 use super::state::{JitState, Lazy, Target};
 use super::x64::{self, BIAS, HostFeatures, Input, KIND_BITS, Kind, Site, Thunks};
@@ -9,6 +10,7 @@ use crate::interp::block::Code;
 use crate::interp::cache::Cache;
 use crate::interp::uop::Frame;
 use crate::lower::Mode;
+use emu_core::metrics::Metric;
 
 /// Where parts of a key are.
 const KEY_SERIAL: u32 = 8;
@@ -51,6 +53,7 @@ pub struct Native {
     host: HostFeatures,
     /// The epoch of block numbers that the code was made in.
     epoch: u64,
+    observers: Observers,
 }
 
 impl Native {
@@ -69,7 +72,26 @@ impl Native {
         let (code, thunks) = x64::build_thunks(arena.next())?;
         arena.push(&code).then_some(())?;
         let shared = arena.used();
-        Some(Self { arena, thunks, shared, host: HostFeatures::detect(), epoch: 0 })
+        Some(Self {
+            arena,
+            thunks,
+            shared,
+            host: HostFeatures::detect(),
+            epoch: 0,
+            observers: Observers::default(),
+        })
+    }
+
+    /// Tells these observers of all code from now on.
+    pub fn observe(&mut self, observers: Observers) {
+        observers.made(self.arena.start(), self.arena.written(self.shared), What::Shared);
+        self.observers = observers;
+    }
+
+    /// How much code there is.
+    #[must_use]
+    pub fn size(&self) -> Size {
+        Size { used: self.arena.used() as u64, bound: (self.arena.used() + self.arena.left()) as u64 }
     }
 
     /// False if there may be no room for another block: then everything must be dropped first.
@@ -85,27 +107,30 @@ impl Native {
             self.epoch = epoch;
             self.arena.truncate(self.shared);
             state.targets.fill(Target::NONE);
+            self.observers.dropped();
         }
     }
 
-    /// Compiles block number `block`, at `offset` in its page. `valid` is the host address of the page's word in the
+    /// Compiles block number `block`, which stands at `pc` now. `valid` is the host address of the page's word in the
     /// code map, with its value as long as the block is good. `None` if it has more code than any block should.
     pub fn compile(
         &mut self,
         code: &Code,
         block: u32,
-        offset: u32,
+        pc: u64,
         valid: Option<(u64, u32)>,
         (cpu, mode): (&Cpu, Mode),
     ) -> Option<NativeBlock> {
         let at = self.arena.next();
-        let output =
-            x64::compile(Input { code, block, offset, valid, at, cpu, mode }, &self.thunks, self.host)?;
-        self.arena.push(&output.bytes).then_some(NativeBlock {
-            entry: at,
-            fast: at + output.fast as u64,
-            sites: output.sites,
-        })
+        let offset = (pc & 0xfff) as u32;
+        let counter = self.observers.counter(code, pc, mode.el);
+        let input = Input { code, block, offset, valid, at, cpu, mode, counter };
+        let output = x64::compile(input, &self.thunks, self.host)?;
+        self.arena.push(&output.bytes).then_some(())?;
+        cpu.counters.bump(Metric::Compiled);
+        cpu.counters.bump_by(Metric::HostCodeBytes, output.bytes.len() as u64);
+        self.observers.made(at, &output.bytes, What::Block { pc, el: mode.el });
+        Some(NativeBlock { entry: at, fast: at + output.fast as u64, sites: output.sites })
     }
 
     /// Makes exit `n` of a block lead to another one. `page` and `key` are those under which it was found.

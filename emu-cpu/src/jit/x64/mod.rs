@@ -127,6 +127,8 @@ pub(super) struct Input<'a> {
     pub cpu: &'a Cpu,
     /// What the block was translated for.
     pub mode: Mode,
+    /// Host address of the counter of its runs, if they are counted.
+    pub counter: Option<u64>,
 }
 
 /// A compiled block.
@@ -200,6 +202,9 @@ impl Emitter<'_> {
             e!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], value as i32 ; jne =>event);
         }
         let fast = self.ops.offset().0;
+        if let Some(counter) = self.input.counter {
+            e!(self; mov rax, QWORD counter as i64 ; inc QWORD [rax]);
+        }
         e!(self; add r13, self.input.code.words.len() as i32);
         fast
     }
