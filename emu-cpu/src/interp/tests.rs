@@ -52,7 +52,7 @@ pub(super) const RAM: u64 = 0x4000_0000;
 const END: u32 = 0xd400_0002 | 0x123 << 5;
 
 /// A PE at EL2 with 64 KiB of RAM that holds `program` at its start.
-pub(super) fn vcpu(program: &[u32]) -> (Vcpu, &'static GuestRam) {
+pub(crate) fn vcpu(program: &[u32]) -> (Vcpu, &'static GuestRam) {
     vcpu_with(program, 0x10000)
 }
 

@@ -18,6 +18,8 @@ mod atomic;
 mod exits;
 mod flags;
 mod fp;
+#[cfg(test)]
+mod golden;
 mod host;
 mod int;
 mod int_bits;
