@@ -121,7 +121,7 @@ impl Blocks<'_> {
             return self.interpret_round(at);
         }
         let block = self.cache.get(at.index)?;
-        if self.native.is_some() && (block.is_native || self.warm(at.index)) {
+        if self.native.is_some() && (block.is_native || self.warm(at)) {
             return self.run_native(at);
         }
         let code = &self.cache.get(at.index)?.code;
@@ -131,7 +131,8 @@ impl Blocks<'_> {
     }
 
     /// Counts a run of a block that is not compiled; compiles it when it was run often enough. True if it was compiled.
-    fn warm(&mut self, index: u32) -> bool {
+    fn warm(&mut self, at: &Place) -> bool {
+        let index = at.index;
         let epoch = self.cache.epoch();
         let (Some(native), Some(block)) = (&mut self.native, self.cache.get_mut(index)) else { return false };
         block.cold = block.cold.saturating_sub(1);
@@ -140,13 +141,14 @@ impl Blocks<'_> {
         }
         native.begin(epoch, &mut self.frame.jit);
         if !native.has_room() {
+            self.cpu.counters.bump(Metric::HostCodeDrops);
             self.cache.clear();
             return false;
         }
         let valid = self.cpu.mem.shared.code.validity(block.page, block.generation);
         let place = (&*self.cpu, self.mode);
-        let part = Part { code: &block.code, block: index, offset: block.offset() as u32, on: None };
-        let Some(made) = native.compile(&[part], valid, place) else {
+        let part = Part { code: &block.code, block: at.index, offset: block.offset() as u32, on: None, counter: None };
+        let Some(made) = native.compile(&[part], at.pc & !0xfff, valid, place) else {
             // It stays with the interpreter.
             block.cold = u8::MAX;
             return false;
@@ -224,11 +226,11 @@ impl Blocks<'_> {
                 return false;
             }
             let (block, offset, code) = (*index, block.offset() as u32, &block.code);
-            parts.push(Part { code, block, offset, on: Some(*n) });
+            parts.push(Part { code, block, offset, on: Some(*n), counter: None });
         }
         let Some(head) = self.cache.get(round.head).filter(|b| b.is_native) else { return false };
         let valid = code_map.validity(head.page, head.generation);
-        let Some(made) = native.compile(&parts, valid, (&*self.cpu, self.mode)) else { return false };
+        let Some(made) = native.compile(&parts, round.page, valid, (&*self.cpu, self.mode)) else { return false };
         if let Some(block) = self.cache.get_mut(round.head)
             && let Some(old) = block.native.replace(made)
         {
@@ -247,9 +249,20 @@ impl Blocks<'_> {
         self.frame.jit.landed_at = self.frame.jit.count;
         self.frame.jit.landed = u32::from(at.landed);
         self.cpu.counters.bump(Metric::Blocks);
+        let before = self.frame.jit.count;
         let (left, last) = native.enter(&entry, self.frame, self.cpu, self.cache);
         let block = self.cache.get(last)?;
         let jit = &mut self.frame.jit;
+        if jit.count != before {
+            self.cpu.counters.bump(Metric::HostEntries);
+        }
+        self.cpu.counters.bump(match left {
+            Left::Exit(_) => Metric::ExitsUnlinked,
+            Left::Indirect => Metric::ExitsIndirect,
+            Left::End => Metric::ExitsEnd,
+            Left::Event => Metric::ExitsEvent,
+            Left::Fault => Metric::ExitsFault,
+        });
         at.index = last;
         at.pc = jit.page.wrapping_add(block.offset());
         // Only the block that was landed in has started at this count.

@@ -16,6 +16,8 @@ use crate::doorbell::reason;
 use crate::exception::{Exception, StepState, WaitKind};
 use crate::ir::{ExcOp, LeaveKind};
 use crate::jit::Native;
+use crate::jit::observe::{Observers, Size};
+use crate::jit::profile::Profile;
 use crate::mem::{self, context};
 use crate::regs::SP;
 
@@ -63,6 +65,26 @@ impl Vcpu {
         self.cache.set_cold(nth);
         self.native = native(2 + 45 * u32::from(nth.saturating_sub(1)));
         self.native.is_some()
+    }
+
+    /// Tells these observers of host code from now on. After [`Vcpu::use_jit`].
+    pub fn observe(&mut self, observers: Observers) {
+        self.frame.jit.profile = observers.profile.clone();
+        if let Some(native) = &mut self.native {
+            native.observe(observers);
+        }
+    }
+
+    /// How much host code there is; `None` if there is never any.
+    #[must_use]
+    pub fn host_code(&self) -> Option<Size> {
+        self.native.as_ref().map(Native::size)
+    }
+
+    /// What was counted since [`Vcpu::observe`] was asked for it.
+    #[must_use]
+    pub fn profile(&self) -> Option<&Profile> {
+        self.frame.jit.profile.as_deref()
     }
 
     /// Runs until somebody rings [`reason::CONTROL`], or there is something to tell the debugger

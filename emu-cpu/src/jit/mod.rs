@@ -6,6 +6,8 @@
 //!
 //! | module | what lives there |
 //! |---|---|
+//! | `profile`, `observe` | what host code does, counted and told to whoever asks |
+//! | `perf` | the files from which Linux's `perf` knows translated code |
 //! | `state` | what host code keeps in the frame beside registers |
 //! | `constants` | vectors that code uses as operands |
 //! | `arena` | memory for code: one mapping to write, one to execute |
@@ -21,12 +23,24 @@
 //! - The registers in the frame are up to date whenever a function of `runtime` runs.
 
 pub mod constants;
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_os = "linux")),
+    allow(dead_code, reason = "nothing to observe")
+)]
+pub mod observe;
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_os = "linux")),
+    allow(dead_code, reason = "nothing to count")
+)]
+pub mod profile;
 pub mod state;
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod arena;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub mod native;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub mod perf;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod runtime;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -45,12 +59,14 @@ pub struct Part<'a> {
     pub offset: u32,
     /// The exit by which the unit goes on to its next block, or from the last one back to the first; `None` if it ends here.
     pub on: Option<usize>,
+    /// Host address of the counter of its runs, if they are counted.
+    pub counter: Option<u64>,
 }
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub use native::{Left, Native, NativeBlock};
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-pub use absent::{Left, Native, NativeBlock};
+pub use absent::{Left, Native, NativeBlock, perf};
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 mod absent;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::arena::Arena;
+use super::observe::{Observers, Size, What};
 use super::state::{JitState, Lazy, Target};
 use super::x64::{self, BIAS, Exit, HostFeatures, Input, KIND_BITS, Kind, Site, Thunks};
 use super::{Part, runtime};
@@ -10,6 +11,7 @@ use crate::cpu::Cpu;
 use crate::interp::cache::Cache;
 use crate::interp::uop::Frame;
 use crate::lower::Mode;
+use emu_core::metrics::Metric;
 
 /// Where parts of a key are.
 const KEY_SERIAL: u32 = 8;
@@ -94,6 +96,7 @@ pub struct Native {
     /// For access sites.
     next_slot: u32,
     counters: Counters,
+    observers: Observers,
 }
 
 impl Native {
@@ -132,7 +135,20 @@ impl Native {
             left_by: 0,
             next_slot: 0,
             counters: Counters::new(rounds),
+            observers: Observers::default(),
         })
+    }
+
+    /// Tells these observers of all code from now on.
+    pub fn observe(&mut self, observers: Observers) {
+        observers.made(self.arena.start(), self.arena.written(self.shared), What::Shared);
+        self.observers = observers;
+    }
+
+    /// How much code there is.
+    #[must_use]
+    pub fn size(&self) -> Size {
+        Size { used: self.arena.used() as u64, bound: (self.arena.used() + self.arena.left()) as u64 }
     }
 
     /// False if there may be no room for another block: then everything must be dropped first.
@@ -150,24 +166,32 @@ impl Native {
             self.exits.clear();
             self.counters = Counters::new(self.counters.rounds);
             state.targets.fill(Target::NONE);
+            self.observers.dropped();
         }
     }
 
-    /// Compiles a unit: a block, or the blocks of a loop, all in one page. `valid` is the host address of the page's word in
+    /// Compiles a unit: a block, or the blocks of a loop, all in the page that is at
+    /// virtual address `page` now. `valid` is the host address of the page's word in
     /// the code map, with its value as long as the blocks are good. `None` if there is no room, or more code than any unit
     /// should have.
     pub fn compile(
         &mut self,
         parts: &[Part<'_>],
+        page: u64,
         valid: Option<(u64, u32)>,
         (cpu, mode): (&Cpu, Mode),
     ) -> Option<NativeBlock> {
         let at = self.arena.next();
+        let count = |p: &Part<'_>| self.observers.counter(p.code, page | u64::from(p.offset), mode.el);
+        let parts: Vec<_> = parts.iter().map(|p| Part { counter: count(p), ..*p }).collect();
         let part = *parts.first()?;
         let first_exit = self.exits.len() as u32;
         let input = Input { part, valid, at, cpu, mode, first_exit };
-        let output = x64::compile(parts, input, &self.thunks, self.host, &mut self.next_slot)?;
+        let output = x64::compile(&parts, input, &self.thunks, self.host, &mut self.next_slot)?;
         self.arena.push(&output.bytes).then_some(())?;
+        cpu.counters.bump(Metric::Compiled);
+        cpu.counters.bump_by(Metric::HostCodeBytes, output.bytes.len() as u64);
+        self.observers.made(at, &output.bytes, What::Block { pc: page | u64::from(part.offset), el: mode.el });
         self.exits.extend(output.exits);
         Some(NativeBlock {
             entry: at,

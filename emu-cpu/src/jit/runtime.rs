@@ -23,6 +23,14 @@ fn cpu<'a>(f: *const Frame) -> &'a mut Cpu {
     unsafe { &mut *std::ptr::with_exposed_provenance_mut::<Cpu>((*f).jit.cpu as usize) }
 }
 
+/// As [`cpu`], for an access that was not found in the fast TLB.
+fn for_access<'a>(f: *mut Frame) -> &'a mut Cpu {
+    if let Some(profile) = &frame(f).jit.profile {
+        profile.missed();
+    }
+    cpu(f)
+}
+
 /// The frame.
 fn frame<'a>(f: *mut Frame) -> &'a mut Frame {
     // SAFETY: as for `cpu`: the frame is the one that host code was entered with, and nobody else uses it meanwhile.
@@ -45,34 +53,34 @@ fn value<T: Default>(f: *mut Frame, r: Result<T, Exception>) -> T {
 
 /// Loads `N` bytes.
 pub(super) extern "sysv64" fn load<const N: u64>(f: *mut Frame, va: u64) -> u64 {
-    value(f, access::load::<N>(cpu(f), va))
+    value(f, access::load::<N>(for_access(f), va))
 }
 
 /// Stores `N` bytes.
 pub(super) extern "sysv64" fn store<const N: u64>(f: *mut Frame, va: u64, v: u64) {
-    value(f, access::store::<N>(cpu(f), va, v));
+    value(f, access::store::<N>(for_access(f), va, v));
 }
 
 /// Loads two words as one doubleword.
 pub(super) extern "sysv64" fn load_words(f: *mut Frame, va: u64) -> u64 {
-    value(f, access::load_vector(cpu(f), va, MemSize::B8, MemSize::B4)) as u64
+    value(f, access::load_vector(for_access(f), va, MemSize::B8, MemSize::B4)) as u64
 }
 
 /// Stores two words.
 pub(super) extern "sysv64" fn store_words(f: *mut Frame, va: u64, v: u64) {
-    value(f, access::store_vector(cpu(f), va, MemSize::B8, MemSize::B4, u128::from(v)));
+    value(f, access::store_vector(for_access(f), va, MemSize::B8, MemSize::B4, u128::from(v)));
 }
 
 /// Loads two doublewords into `out`.
 pub(super) extern "sysv64" fn load_pair(f: *mut Frame, va: u64) {
-    let pair = value(f, access::load_vector(cpu(f), va, MemSize::B16, MemSize::B8));
+    let pair = value(f, access::load_vector(for_access(f), va, MemSize::B16, MemSize::B8));
     frame(f).jit.out = [pair as u64, (pair >> 64) as u64];
 }
 
 /// Stores two doublewords.
 pub(super) extern "sysv64" fn store_pair(f: *mut Frame, va: u64, low: u64, high: u64) {
     let pair = u128::from(high) << 64 | u128::from(low);
-    value(f, access::store_vector(cpu(f), va, MemSize::B16, MemSize::B8, pair));
+    value(f, access::store_vector(for_access(f), va, MemSize::B16, MemSize::B8, pair));
 }
 
 /// Slot, size and element of a vector access as one number.
@@ -87,7 +95,7 @@ fn parts(how: u32) -> (usize, MemSize, MemSize) {
 /// Loads a vector slot.
 pub(super) extern "sysv64" fn load_vector(f: *mut Frame, va: u64, how: u32) {
     let (slot, size, elem) = parts(how);
-    match access::load_vector(cpu(f), va, size, elem) {
+    match access::load_vector(for_access(f), va, size, elem) {
         Ok(v) => frame(f).v[slot] = v,
         Err(e) => fault(f, e),
     }
@@ -97,7 +105,7 @@ pub(super) extern "sysv64" fn load_vector(f: *mut Frame, va: u64, how: u32) {
 pub(super) extern "sysv64" fn store_vector(f: *mut Frame, va: u64, how: u32) {
     let (slot, size, elem) = parts(how);
     let v = frame(f).v[slot];
-    value(f, access::store_vector(cpu(f), va, size, elem, v));
+    value(f, access::store_vector(for_access(f), va, size, elem, v));
 }
 
 /// Executes operation `n` of block `block` as the interpreter does.
@@ -111,6 +119,10 @@ pub(super) extern "sysv64" fn operation(f: *mut Frame, block: u32, n: u32) {
     // nothing that an operation does changes the cache.
     let cache = unsafe { &*std::ptr::with_exposed_provenance::<Cache>(frame.jit.cache as usize) };
     let Some(code) = cache.get(block).map(|b| &b.code) else { return };
+    cpu.counters.bump(Metric::Interpreted);
+    if let (Some(profile), Some(uop)) = (&frame.jit.profile, code.uops.get(n as usize)) {
+        profile.interpreted(uop);
+    }
     if let End::Fault(e, _) = exec::run_one(code, n as usize, 0, frame, cpu) {
         fault(f, e);
     }
@@ -127,6 +139,10 @@ pub(super) extern "sysv64" fn exact(f: *mut Frame, block: u32, n: u32) {
         && let Some(&Uop::Call { d, a, b, c, call }) = code.uops.get(n as usize)
         && let Some(call) = code.calls.get(call as usize)
     {
+        cpu.counters.bump(Metric::Exact);
+        if let Some(profile) = &frame.jit.profile {
+            profile.exact(call.op);
+        }
         let mut env = FpEnv { fpcr: cpu.regs.fpcr, fpsr: cpu.regs.fpsr };
         let [a, b, c] = [a, b, c].map(|slot| frame.v[slot as usize]);
         frame.v[d as usize] = (call.f)(&mut env, call.imm, a, b, c);

@@ -1,6 +1,9 @@
 //! What host code keeps in the frame beside the registers.
 
+use std::sync::Arc;
+
 use super::constants::Constants;
+use super::profile::Profile;
 use crate::exception::Exception;
 
 /// Entries of the table of indirect branches.
@@ -108,6 +111,8 @@ pub struct JitState {
     pub host_mxcsr: u32,
     /// The exception of the last call that ended in one.
     pub fault: Option<Exception>,
+    /// Where the runtime counts what it is called for, while somebody asks.
+    pub profile: Option<Arc<Profile>>,
     /// Where indirect branches lead.
     pub targets: [Target; TARGETS],
 }
@@ -137,6 +142,7 @@ impl Default for JitState {
             saturated: 0,
             host_mxcsr: 0x1f80,
             fault: None,
+            profile: None,
             targets: [Target::NONE; TARGETS],
         }
     }

@@ -22,6 +22,8 @@ mod exits;
 mod flags;
 mod fp;
 mod fp_int;
+#[cfg(test)]
+mod golden;
 mod host;
 mod int;
 mod int_bits;

@@ -132,6 +132,10 @@ impl Emitter<'_> {
         let Some(part) = self.parts.get(n) else { return };
         self.input.part = *part;
         self.number_of_part = n;
+        if let Some(counter) = part.counter {
+            e!(self; mov rax, QWORD counter as i64 ; inc QWORD [rax]);
+            self.flags.lose_host();
+        }
         // Conditions of this block may use flags that the last one has set.
         e!(self; lea r13, [r13 + part.code.words.len() as i32]);
         self.next = 0;
