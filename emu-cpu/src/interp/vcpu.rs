@@ -160,9 +160,9 @@ impl Vcpu {
                 match end {
                     End::Exit(n) => {
                         let exit = &block.code.exits[n & 1];
-                        let (serial, epoch) = (blocks.cpu.mem.serial(), blocks.cache.epoch());
-                        blocks.came = Came::ByExit { serial, epoch, from: at.index, n: n & 1 };
                         at.pc = at.pc.wrapping_add(exit.rel as u64);
+                        let (serial, epoch) = (blocks.cpu.mem.serial(at.pc), blocks.cache.epoch());
+                        blocks.came = Came::ByExit { serial, epoch, from: at.index, n: n & 1 };
                         if exit.serial == serial && !blocks.cpu.doorbell.is_rung() {
                             (at.index, at.landed) = (exit.block, 0);
                             blocks.link_native(&at);

@@ -22,8 +22,10 @@ mod model_features;
 pub mod mops;
 pub mod shared;
 mod translate;
+mod upper;
 pub mod watch;
 pub mod wide;
+mod writers;
 
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
@@ -39,6 +41,7 @@ pub use translate::{Fetched, fetch};
 
 use fast::FastTlb;
 use shared::Shared;
+use writers::Writers;
 
 /// The exclusive monitor: what the last load-exclusive saw. A store-exclusive succeeds if memory still holds it.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +64,7 @@ pub struct Mem {
     pub(crate) index: usize,
     pub(crate) exclusive: Option<Exclusive>,
     pub(crate) watch: watch::Watch,
+    writers: Writers,
     /// Maintenance was posted to other vCPUs and not waited for: the next DSB does.
     unsynchronised: bool,
 }
@@ -83,10 +87,11 @@ impl Mem {
             view_generation: bus.generation(),
             view,
             bus,
-            shared,
             index,
             exclusive: None,
             watch: watch::Watch::default(),
+            writers: Writers::new(&shared.code),
+            shared,
             unsynchronised: false,
         }
     }
@@ -97,12 +102,12 @@ impl Mem {
         self.exclusive.is_some()
     }
 
-    /// The context that code is cached under: changes whenever a cached translation of an instruction address may have
-    /// become wrong.
+    /// The context that code at `pc` is cached under: changes whenever a cached translation of an instruction address may
+    /// have become wrong. It is another one for the two halves of the address space, and never the same for both.
     #[inline]
     #[must_use]
-    pub fn serial(&self) -> u64 {
-        self.fast.serial()
+    pub fn serial(&self, pc: u64) -> u64 {
+        self.fast.serial(pc)
     }
 
     /// Takes a newer map of the bus, if there is one, and forgets what came from the old one.

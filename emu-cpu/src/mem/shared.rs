@@ -26,6 +26,11 @@ impl CodeMap {
         Self { ranges: ram.iter().map(|&(base, size)| (base.page_number(), words(size))).collect() }
     }
 
+    /// The ranges of RAM: number of the first page, and how many.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = (u64, usize)> {
+        self.ranges.iter().map(|(first, words)| (*first, words.len()))
+    }
+
     #[inline]
     fn word(&self, page: u64) -> Option<&AtomicU32> {
         self.ranges.iter().find_map(|(first, words)| words.get(page.checked_sub(*first)? as usize))

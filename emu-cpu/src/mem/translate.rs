@@ -11,6 +11,7 @@ use emu_mmu::{
 use super::context::Context;
 use super::fast::{Allowed, HostPage};
 use super::shared::{Request as PeerRequest, Shared};
+use super::writers::Where;
 use super::{Exclusive, Mem, watch};
 use crate::cpu::Cpu;
 use crate::exception::{Abort, Exception};
@@ -127,18 +128,29 @@ impl Mem {
     /// Drops write tags of a physical page from which code is about to be made; if there were any, the page counts as
     /// written, for it may have been until now.
     pub(super) fn revoke_write(&mut self, page: u64) {
-        if let Some(Target::Ram(host, _)) = self.target(Pa(page << 12))
-            && self.fast.revoke(host)
-        {
+        if self.revoke(page) {
             self.shared.code.wrote(page);
+        }
+    }
+
+    /// Takes the write tags of a physical page away; true if there were any.
+    fn revoke(&mut self, page: u64) -> bool {
+        let place = self.writers.take(page);
+        if place == Where::Nowhere {
+            return false;
+        }
+        let Some(Target::Ram(host, _)) = self.target(Pa(page << 12)) else { return false };
+        match place {
+            Where::One { bank, va } => self.fast.revoke_one(host, bank, va),
+            _ => self.fast.revoke(host),
         }
     }
 
     /// Says that code will be made from a physical page, and gives the generation that it will belong to.
     pub fn mark_code(&mut self, page: u64) -> u32 {
         let (news, generation) = self.shared.mark_code(self.index, page);
-        if news && let Some(Target::Ram(host, _)) = self.target(Pa(page << 12)) {
-            self.fast.revoke(host);
+        if news {
+            self.revoke(page);
         }
         generation
     }
@@ -224,6 +236,10 @@ fn keep(cpu: &mut Cpu, va: u64, unprivileged: bool, context: &Context, t: &Trans
     let page_start = host.wrapping_sub((t.pa.0 & 0xfff) as usize);
     let allowed =
         Allowed { read: may_read, write: may_write, device: t.attrs.is_device(), block_bits: t.s1_bits };
+    if may_write {
+        let bank = cpu.mem.fast.bank();
+        cpu.mem.writers.note(t.pa.page_number(), bank, va);
+    }
     if unprivileged {
         cpu.mem.fast.fill_user(va, page_start, allowed);
     } else {
@@ -258,7 +274,7 @@ pub fn fetch(cpu: &mut Cpu, pc: u64) -> Result<Fetched, Exception> {
         Some(Target::Ram(p, _) | Target::Rom(p, _)) => {
             let guarded = t.guarded && cpu.features.has(Feat::Bti);
             let fetched = Fetched { page: t.pa.page_number(), host: HostPage::new(p), guarded };
-            cpu.mem.fast.fill_fetch(pc, fetched, t.s1_bits);
+            cpu.mem.fast.fill_fetch(pc, fetched, t.s1_bits, t.not_global);
             Ok(fetched)
         }
         // Instructions cannot be fetched from registers, nor from where nothing is.
