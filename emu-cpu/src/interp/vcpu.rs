@@ -63,7 +63,7 @@ impl Vcpu {
         shared.set_parked(index, false);
         self.cpu.update_timers();
         loop {
-            let reasons = self.cpu.doorbell.take();
+            let reasons = if self.cpu.doorbell.is_rung() { self.cpu.doorbell.take() } else { 0 };
             self.cpu.mem.serve_requests();
             if reasons & reason::CONTROL != 0 {
                 break;
@@ -157,6 +157,10 @@ impl Vcpu {
                 }
                 let Some(end) = blocks.run(&mut at) else { continue 'next };
                 let Some(block) = blocks.cache.get(at.index) else { continue 'next };
+                let end = match end {
+                    End::Leave(LeaveKind::Context) if blocks.cpu.is_quiet() => End::Exit(0),
+                    end => end,
+                };
                 match end {
                     End::Exit(n) => {
                         let exit = &block.code.exits[n & 1];

@@ -106,6 +106,9 @@ pub struct JitState {
     pub mxcsr: u32,
     /// MXCSR of the host.
     pub host_mxcsr: u32,
+    /// Not 0: host code has put `mxcsr` into the register. Blocks with floating point do when they begin; others leave it
+    /// alone, as reading it waits for everything before.
+    pub fp_on: u32,
     /// The exception of the last call that ended in one.
     pub fault: Option<Exception>,
     /// Where indirect branches lead.
@@ -136,6 +139,7 @@ impl Default for JitState {
             at_insn: 0,
             mxcsr: 0x1f80,
             host_mxcsr: 0x1f80,
+            fp_on: 0,
             fault: None,
             targets: [Target::NONE; TARGETS],
         }

@@ -18,6 +18,7 @@ use emu_mmu::{Regime, TlbiScope};
 
 use super::Fetched;
 use super::context::{Context, Key};
+use super::shared::CodeMap;
 use super::upper::{UpperId, Uppers, is_upper};
 
 /// Entries in a bank.
@@ -144,7 +145,7 @@ impl BlockFilter {
 
 /// Pages that instructions were fetched from, as a filter by page number that may say yes too often.
 #[derive(Clone, Copy)]
-pub(super) struct CodePages([u64; 64]);
+struct CodePages([u64; 64]);
 
 impl Default for CodePages {
     fn default() -> Self {
@@ -157,13 +158,13 @@ impl CodePages {
         (va >> 12) as usize % (64 * 64)
     }
 
-    pub(super) fn add(&mut self, va: u64) {
+    fn add(&mut self, va: u64) {
         let n = Self::bit(va);
         self.0[n / 64] |= 1 << (n % 64);
     }
 
     /// True if there may be one in a range.
-    pub(super) fn may_have(&self, start: u64, end: u64) -> bool {
+    fn may_have(&self, start: u64, end: u64) -> bool {
         let pages = (end >> 12).wrapping_sub(start >> 12).wrapping_add(1);
         let has = |n: u64| {
             let bit = Self::bit(start.wrapping_add(n << 12));
@@ -549,12 +550,22 @@ impl FastTlb {
         self.current.fetch[(va >> 12) as usize % FETCH_ENTRIES].filter(|e| e.va == va & PAGE_MASK)
     }
 
-    /// Keeps an instruction page.
-    pub(super) fn fill_fetch(&mut self, va: u64, fetched: Fetched, block_bits: u8, not_global: bool) {
+    /// True if code at `va` was found under the present serial of the upper half.
+    pub(super) fn has_upper(&self, va: u64) -> bool {
+        self.uppers.has(self.current.upper, va)
+    }
+
+    /// What is found in the current upper half depends on these pages of tables in these generations.
+    pub(super) fn watch_upper(&mut self, tables: &[(u64, u32)]) {
+        self.uppers.watch(self.current.upper, tables);
+    }
+
+    /// Keeps an instruction page. `unwatched`: see [`Uppers::note`].
+    pub(super) fn fill_fetch(&mut self, va: u64, fetched: Fetched, block_bits: u8, unwatched: bool) {
         let Fetched { page, host, guarded } = fetched;
         self.current.code_pages.add(va);
         if is_upper(va) {
-            self.uppers.note(self.current.upper, va, block_bits, not_global);
+            self.uppers.note(self.current.upper, va, block_bits, unwatched);
         }
         self.current.fetch[(va >> 12) as usize % FETCH_ENTRIES] =
             Some(FetchEntry { va: va & PAGE_MASK, page, host, guarded });
@@ -627,7 +638,7 @@ impl FastTlb {
     }
 
     /// Forgets what a TLBI names.
-    pub(super) fn invalidate(&mut self, scope: &TlbiScope) {
+    pub(super) fn invalidate(&mut self, scope: &TlbiScope, code: &CodeMap) {
         let named = |b: &Bank| b.context.as_ref().is_some_and(|c| hits(c, scope));
         self.others.retain_mut(|b| !named(b) || !drop_from(b, scope));
         if named(&self.current) && drop_from(&mut self.current, scope) {
@@ -642,7 +653,13 @@ impl FastTlb {
             }
         }
         let serials = &mut self.next_serial;
-        self.uppers.invalidate(scope, || count(serials));
+        if self.uppers.invalidate(scope, code, || count(serials)) {
+            for bank in self.others.iter_mut().chain([&mut self.current]) {
+                for page in bank.fetch.iter_mut().filter(|p| p.is_some_and(|p| is_upper(p.va))) {
+                    *page = None;
+                }
+            }
+        }
     }
 
     /// Takes the write tags of the page at host address `host` away, which are in bank `number` and for `va` only; true if
@@ -753,13 +770,9 @@ mod tests {
     }
 
     fn page(tlb: &mut FastTlb, va: u64) {
-        tlb.invalidate(&TlbiScope::Va {
-            regime: Regime::El10,
-            vmid: 0,
-            asid: None,
-            start: va,
-            end: va | (PAGE - 1),
-        });
+        let scope =
+            TlbiScope::Va { regime: Regime::El10, vmid: 0, asid: None, start: va, end: va | (PAGE - 1) };
+        tlb.invalidate(&scope, &crate::mem::shared::Shared::new(1, &[]).code);
     }
 
     /// Never dereferenced.

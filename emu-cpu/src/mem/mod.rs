@@ -120,8 +120,17 @@ impl Mem {
         }
     }
 
+    /// Waits until the other vCPUs have served what was posted, and serves what they post meanwhile.
+    fn wait_served(&mut self) {
+        let shared = self.shared.clone();
+        shared.wait_served(self.index, || self.serve_requests());
+    }
+
     /// Serves what other vCPUs posted.
     pub fn serve_requests(&mut self) {
+        if !self.shared.has_requests(self.index) {
+            return;
+        }
         let shared = self.shared.clone();
         shared.serve(self.index, |request| match request {
             shared::Request::Tlbi(scope) => self.invalidate(&scope),
@@ -159,8 +168,8 @@ pub fn barrier(cpu: &mut Cpu, kind: BarrierKind) {
         BarrierKind::Dsb => {
             fence(Ordering::SeqCst);
             if std::mem::take(&mut cpu.mem.unsynchronised) {
-                let shared = cpu.mem.shared.clone();
-                shared.wait_served(cpu.mem.index, || cpu.mem.serve_requests());
+                cpu.mem.wait_served();
+                cpu.context_changed = true;
             }
         }
     }

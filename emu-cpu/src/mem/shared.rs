@@ -31,6 +31,11 @@ impl CodeMap {
         self.ranges.iter().map(|(first, words)| (*first, words.len()))
     }
 
+    /// Writes to the page are noticed: it is RAM.
+    pub(super) fn has(&self, page: u64) -> bool {
+        self.word(page).is_some()
+    }
+
     #[inline]
     fn word(&self, page: u64) -> Option<&AtomicU32> {
         self.ranges.iter().find_map(|(first, words)| words.get(page.checked_sub(*first)? as usize))
@@ -151,12 +156,19 @@ impl Shared {
         }
     }
 
+    /// True if there is something in the inbox of `me`.
+    #[inline]
+    pub(super) fn has_requests(&self, me: usize) -> bool {
+        let news = |p: &Peer| p.posted.load(Ordering::SeqCst) != p.served.load(Ordering::SeqCst);
+        self.peers.get(me).is_some_and(news)
+    }
+
     /// Does what is in the inbox of `me`.
     pub fn serve(&self, me: usize, mut each: impl FnMut(Request)) {
-        let Some(peer) = self.peers.get(me) else { return };
-        if peer.posted.load(Ordering::SeqCst) == peer.served.load(Ordering::SeqCst) {
+        if !self.has_requests(me) {
             return;
         }
+        let Some(peer) = self.peers.get(me) else { return };
         let (requests, posted) = {
             let mut inbox = peer.inbox.lock();
             (std::mem::take(&mut *inbox), peer.posted.load(Ordering::SeqCst))

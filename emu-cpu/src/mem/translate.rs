@@ -5,12 +5,13 @@ use emu_core::bus::{Backing, BusView, Requester};
 use emu_core::metrics::Metric;
 use emu_mmu::{
     Access, ExternalAbort, Fault, FaultKind, Permissions, Request, Stage, TableMemory, Translation,
-    UpdateError, translate_and_commit,
+    UpdateError, translate_and_commit, walk_observed,
 };
 
 use super::context::Context;
 use super::fast::{Allowed, HostPage};
 use super::shared::{Request as PeerRequest, Shared};
+use super::upper::is_upper;
 use super::writers::Where;
 use super::{Exclusive, Mem, watch};
 use crate::cpu::Cpu;
@@ -146,6 +147,39 @@ impl Mem {
         }
     }
 
+    /// Has writes to the tables noticed that translate an instruction address in the upper half ([`super::upper`]), by the
+    /// means that notice writes to code. False if that cannot be.
+    fn watch_tables(&mut self, context: &Context, request: &Request) -> bool {
+        let tables_of = |mem: &Self| {
+            let (mut steps, tables) = (Vec::new(), Tables { view: &mem.view, shared: &mem.shared });
+            let s2 = context.stage2.as_ref();
+            walk_observed(&context.stage1, s2, &mem.features, request, &tables, &mut steps);
+            steps
+        };
+        let steps = tables_of(self);
+        let mut pages: Vec<u64> = steps.iter().map(|s| s.address.page_number()).collect();
+        pages.sort_unstable();
+        pages.dedup();
+        if !pages.iter().all(|page| self.shared.code.has(*page)) {
+            return false;
+        }
+        let mut news = false;
+        let mut watched = Vec::with_capacity(pages.len());
+        for page in pages {
+            news |= !self.shared.code.has_code(page);
+            watched.push((page, self.mark_code(page)));
+        }
+        if news && self.shared.has_peers() {
+            // From now on their writes are noticed, too.
+            self.wait_served();
+        }
+        let same = tables_of(self) == steps;
+        if same {
+            self.fast.watch_upper(&watched);
+        }
+        same
+    }
+
     /// Says that code will be made from a physical page, and gives the generation that it will belong to.
     pub fn mark_code(&mut self, page: u64) -> u32 {
         let (news, generation) = self.shared.mark_code(self.index, page);
@@ -265,16 +299,23 @@ pub fn fetch(cpu: &mut Cpu, pc: u64) -> Result<Fetched, Exception> {
     }
     let context = cpu.mem.fast.context();
     let request = Request { privileged: context.privileged(), ..Request::execute(pc) };
+    let failed = |f| Exception::Fetch(abort_of(&f, false));
     let (result, walked) = cpu.mem.translate(&context, &request);
     if walked {
         cpu.counters.bump(Metric::Walks);
     }
-    let t = result.map_err(|f| Exception::Fetch(abort_of(&f, false)))?;
+    let mut t = result.map_err(failed)?;
+    let mut unwatched = false;
+    if t.not_global && is_upper(pc) && !cpu.mem.fast.has_upper(pc) {
+        unwatched = !cpu.mem.watch_tables(&context, &request);
+        // Other vCPUs' requests may have been served meanwhile.
+        t = cpu.mem.translate(&context, &request).0.map_err(failed)?;
+    }
     match cpu.mem.target(Pa(t.pa.0 & !0xfff)) {
         Some(Target::Ram(p, _) | Target::Rom(p, _)) => {
             let guarded = t.guarded && cpu.features.has(Feat::Bti);
             let fetched = Fetched { page: t.pa.page_number(), host: HostPage::new(p), guarded };
-            cpu.mem.fast.fill_fetch(pc, fetched, t.s1_bits, t.not_global);
+            cpu.mem.fast.fill_fetch(pc, fetched, t.s1_bits, unwatched);
             Ok(fetched)
         }
         // Instructions cannot be fetched from registers, nor from where nothing is.

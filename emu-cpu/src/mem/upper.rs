@@ -1,10 +1,13 @@
 //! The code in the upper half of address spaces. Contexts that differ only in what the lower half is mapped by, as those of a
 //! kernel under its processes do, see the same code there: what was found in one holds in all of them.
 
+use std::collections::BTreeSet;
+
 use emu_mmu::{Regime, TlbiScope};
 
 use super::context::{Context, Key};
-use super::fast::{BlockFilter, CodePages, concerns};
+use super::fast::{BlockFilter, concerns};
+use super::shared::CodeMap;
 
 /// Upper halves that are known at a time.
 const MOST: usize = 16;
@@ -23,12 +26,15 @@ struct Upper {
     /// No other one ever has the same.
     id: u64,
     serial: u64,
-    /// Where instructions were fetched since the filters were cleared. They are only when all banks have dropped their
-    /// instruction pages: what those know is not noted again.
-    pages: CodePages,
+    /// Pages that instructions were fetched from under this serial.
+    pages: BTreeSet<u64>,
     blocks: BlockFilter,
-    /// Some page is not global, so that it goes when an ASID is invalidated.
-    not_global: bool,
+    /// Physical pages of the tables that say where those of them are that are not global, with their generations. A kernel
+    /// whose user processes do not see it (KPTI) has only such pages, and an invalidation by ASID, which each of its
+    /// processes needs now and then, names them all. It changes nothing as long as the tables are what they were.
+    tables: Vec<(u64, u32)>,
+    /// There is a page that is not global, and whose tables are not known.
+    unwatched: bool,
     last_used: u64,
 }
 
@@ -78,9 +84,10 @@ impl Uppers {
             vmid: context.vmid,
             id: self.clock,
             serial: serial(),
-            pages: CodePages::default(),
+            pages: BTreeSet::new(),
             blocks: BlockFilter::default(),
-            not_global: false,
+            tables: Vec::new(),
+            unwatched: false,
             last_used: self.clock,
         };
         let which = |at| UpperId { at, id: new.id };
@@ -99,52 +106,82 @@ impl Uppers {
         }
     }
 
-    /// Instructions are fetched from the page of `va`, which stage 1 maps by a block of `block_bits`.
-    pub(super) fn note(&mut self, which: UpperId, va: u64, block_bits: u8, not_global: bool) {
+    /// True if instructions were fetched from the page of `va` under the present serial.
+    pub(super) fn has(&self, which: UpperId, va: u64) -> bool {
+        self.list.get(which.at).is_some_and(|u| u.pages.contains(&(va >> 12)))
+    }
+
+    /// Instructions are fetched from the page of `va`, which stage 1 maps by a block of `block_bits`. `unwatched`: it is not
+    /// global, and its tables were not given to [`Uppers::watch`].
+    pub(super) fn note(&mut self, which: UpperId, va: u64, block_bits: u8, unwatched: bool) {
         if let Some(u) = self.list.get_mut(which.at) {
-            u.pages.add(va);
+            u.pages.insert(va >> 12);
             if (13..64).contains(&block_bits) {
                 u.blocks.add(va, block_bits);
             }
-            u.not_global |= not_global;
+            u.unwatched |= unwatched;
         }
     }
 
-    /// Ends the serials under which something that a TLBI names was found.
-    pub(super) fn invalidate(&mut self, scope: &TlbiScope, mut serial: impl FnMut() -> u64) {
+    /// Translation depends on these physical pages as they were in these generations.
+    pub(super) fn watch(&mut self, which: UpperId, tables: &[(u64, u32)]) {
+        if let Some(u) = self.list.get_mut(which.at) {
+            for table in tables {
+                if !u.tables.contains(table) {
+                    u.tables.push(*table);
+                }
+            }
+        }
+    }
+
+    /// Ends the serials under which something that a TLBI names was found; true if there are any. Then all banks must forget
+    /// their instruction pages of upper halves: what those know is not noted again.
+    pub(super) fn invalidate(
+        &mut self,
+        scope: &TlbiScope,
+        code: &CodeMap,
+        mut serial: impl FnMut() -> u64,
+    ) -> bool {
+        let mut ended = false;
         for u in self.list.iter_mut().filter(|u| concerns(scope, u.regime, u.vmid, None)) {
             let named = match *scope {
-                TlbiScope::Va { start, end, .. } => {
-                    u.pages.may_have(start, end) || u.blocks.may_touch(start, end)
+                TlbiScope::Va { start, end, .. } => u.has_any(start, end),
+                TlbiScope::Asid { .. } => {
+                    u.unwatched || u.tables.iter().any(|(page, then)| code.generation(*page) != *then)
                 }
-                TlbiScope::Asid { .. } => u.not_global,
                 _ => true,
             };
             if named {
-                u.serial = serial();
-            }
-            // These name whole banks.
-            if !matches!(scope, TlbiScope::Va { .. } | TlbiScope::Asid { .. }) {
-                u.forget();
+                u.begin(serial());
+                ended = true;
             }
         }
+        ended
     }
 
     /// Everything may have changed, and no bank has an instruction page any more.
     pub(super) fn clear(&mut self, mut serial: impl FnMut() -> u64) {
         for u in &mut self.list {
-            u.serial = serial();
-            u.forget();
+            u.begin(serial());
         }
     }
 }
 
 impl Upper {
-    /// No bank has an instruction page of it any more.
-    fn forget(&mut self) {
-        self.pages = CodePages::default();
+    /// True if instructions may have been fetched from a range.
+    fn has_any(&self, start: u64, end: u64) -> bool {
+        is_upper(end)
+            && (self.pages.range(start >> 12..=end >> 12).next().is_some()
+                || self.blocks.may_touch(start, end))
+    }
+
+    /// A new serial.
+    fn begin(&mut self, serial: u64) {
+        self.serial = serial;
+        self.pages.clear();
         self.blocks = BlockFilter::default();
-        self.not_global = false;
+        self.tables.clear();
+        self.unwatched = false;
     }
 }
 
@@ -175,9 +212,9 @@ mod tests {
         b
     }
 
-    fn fetched(cpu: &mut Cpu, va: u64, bits: u8, not_global: bool) {
+    fn fetched(cpu: &mut Cpu, va: u64, bits: u8, unwatched: bool) {
         let page = Fetched { page: 1, host: HostPage::new(std::ptr::null_mut()), guarded: false };
-        cpu.mem.fast.fill_fetch(va, page, bits, not_global);
+        cpu.mem.fast.fill_fetch(va, page, bits, unwatched);
     }
 
     fn va(asid: Option<u16>, va: u64) -> TlbiScope {
@@ -213,6 +250,7 @@ mod tests {
         for scope in [
             va(None, UP + 0x4000_1000),
             va(None, LOW),
+            va(None, UP & 0x00ff_ffff_f000),
             TlbiScope::Asid { regime: Regime::El20, vmid: 0, asid: 1 },
             TlbiScope::AllEl1,
         ] {
@@ -222,7 +260,7 @@ mod tests {
         let mut last = up;
         for scope in [
             va(None, UP + 0x4000_0000),
-            va(Some(9), UP + 0x10_0000 - 0x1000),
+            va(Some(9), UP),
             TlbiScope::AllEl2,
             TlbiScope::Context { regime: Regime::El20, vmid: 0 },
         ] {
@@ -232,10 +270,32 @@ mod tests {
             process(cpu, 1);
             assert_eq!(cpu.mem.serial(UP), last);
             process(cpu, 2);
-            fetched(cpu, UP, 12, true);
+            fetched(cpu, UP, 12, false);
         }
+        fetched(cpu, UP, 21, true);
         cpu.mem.invalidate(&TlbiScope::Asid { regime: Regime::El20, vmid: 0, asid: 7 });
         assert_ne!(cpu.mem.serial(UP), last, "a page that is not global");
+    }
+
+    #[test]
+    fn an_asid_names_what_tables_say_only_when_they_have_changed() {
+        let mut b = host();
+        let ram = [(emu_core::Pa(0x4000_0000), 0x10_0000)];
+        b.cpu.mem.shared = std::sync::Arc::new(crate::mem::shared::Shared::new(1, &ram));
+        let cpu = &mut b.cpu;
+        process(cpu, 1);
+        let asid = TlbiScope::Asid { regime: Regime::El20, vmid: 0, asid: 1 };
+        let table = 0x40003;
+        fetched(cpu, UP, 12, false);
+        let generation = cpu.mem.mark_code(table);
+        cpu.mem.fast.watch_upper(&[(table, generation)]);
+        let up = cpu.mem.serial(UP);
+        cpu.mem.invalidate(&asid);
+        assert_eq!(cpu.mem.serial(UP), up);
+        cpu.mem.shared.code.wrote(table);
+        cpu.mem.invalidate(&asid);
+        assert_ne!(cpu.mem.serial(UP), up);
+        assert!(cpu.mem.fast.fetch(UP).is_none());
     }
 
     #[test]

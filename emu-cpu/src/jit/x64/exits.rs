@@ -3,8 +3,9 @@
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 
 use super::{Emitter, RAX, e, pinned, st, x};
+use crate::cpu::Cpu;
 use crate::interp::uop::Uop;
-use crate::ir::Cond;
+use crate::ir::{Cond, LeaveKind};
 use crate::jit::native::KEY_BTYPE;
 use crate::jit::state::{JitState, TARGETS, Target};
 
@@ -95,10 +96,32 @@ impl Emitter<'_> {
             }
             Uop::Indirect { a } => self.indirect(a, 0),
             Uop::IndirectTyped { a, btype } => self.indirect(a, btype),
+            Uop::Leave { kind: LeaveKind::Context } => self.go_on_if_quiet(),
             Uop::Exception(_) | Uop::Leave { .. } => self.leave(Kind::End),
             _ => return false,
         }
         true
+    }
+
+    /// After an instruction that may have changed something, which mostly it has not ([`Cpu::is_quiet`]).
+    fn go_on_if_quiet(&mut self) {
+        const CHANGED: i32 = std::mem::offset_of!(Cpu, context_changed) as i32;
+        const RESTLESS: i32 = std::mem::offset_of!(Cpu, restless) as i32;
+        let out = self.ops.new_dynamic_label();
+        e!(self
+            ; mov rax, [r15 + st!(cpu)]
+            ; cmp BYTE [rax + CHANGED], 0
+            ; jne =>out
+            ; cmp BYTE [rax + RESTLESS], 0
+            ; jne =>out
+        );
+        self.exit(0);
+        if let Site::Page { backward, .. } = &mut self.sites[0] {
+            // What was written before an ISB is executed after it: the next block makes sure of its generation.
+            *backward = true;
+        }
+        e!(self; =>out);
+        self.leave(Kind::End);
     }
 
     /// Returns from host code.

@@ -201,6 +201,17 @@ impl Emitter<'_> {
         }
         let fast = self.ops.offset().0;
         e!(self; add r13, self.input.code.words.len() as i32);
+        // Of all operations only calls of exact functions have floating-point instructions in their place.
+        if !self.input.code.calls.is_empty() {
+            e!(self
+                ; cmp DWORD [r15 + st!(fp_on)], 0
+                ; jne >on
+                ; stmxcsr [r15 + st!(host_mxcsr)]
+                ; ldmxcsr [r15 + st!(mxcsr)]
+                ; mov DWORD [r15 + st!(fp_on)], 1
+                ; on:
+            );
+        }
         fast
     }
 
