@@ -62,7 +62,7 @@ impl Blocks<'_> {
     pub(super) fn find(&mut self, at: &mut Place) -> Result<(), Exception> {
         at.index = self.cache.find(self.cpu, at.pc, self.mode)?;
         if let Came::ByExit { serial, epoch, from, n } = self.came
-            && serial == self.cpu.mem.serial()
+            && serial == self.cpu.mem.serial(at.pc)
         {
             self.cache.link(epoch, from, n, serial, at.index);
         }
@@ -94,7 +94,7 @@ impl Blocks<'_> {
         if let Some(native) = &mut self.native
             && let Some(to) = self.cache.get(at.index).filter(|b| b.is_native).and_then(|b| b.native)
         {
-            let serial = self.cpu.mem.serial();
+            let serial = self.cpu.mem.serial(at.pc);
             let key = Native::key(serial, self.mode);
             match came {
                 Came::ByExit { serial: then, epoch, from, n }
@@ -102,7 +102,10 @@ impl Blocks<'_> {
                 {
                     if let Some(block) = self.cache.get(from) {
                         let start = at.pc.wrapping_sub(block.code.exits[n & 1].rel as u64);
-                        native.link((from, n), (at.index, &to), start & !0xfff, key);
+                        // Between the halves the key is another one.
+                        if (start ^ at.pc) >> 55 & 1 == 0 {
+                            native.link((from, n), (at.index, &to), start & !0xfff, key);
+                        }
                     }
                 }
                 Came::ByTarget(target) if target == at.pc => {
@@ -244,7 +247,7 @@ impl Blocks<'_> {
         let native = self.native.as_mut()?;
         let entry = self.cache.get(at.index)?.native?;
         self.frame.jit.page = at.pc & !0xfff;
-        self.frame.jit.key = Native::key(self.cpu.mem.serial(), self.mode);
+        self.frame.jit.key = Native::key(self.cpu.mem.serial(at.pc), self.mode);
         // The block counts itself when it starts: this is what it would find if an indirect branch had led to it.
         self.frame.jit.landed_at = self.frame.jit.count;
         self.frame.jit.landed = u32::from(at.landed);

@@ -95,7 +95,7 @@ impl Vcpu {
         shared.set_parked(index, false);
         self.cpu.update_timers();
         loop {
-            let reasons = self.cpu.doorbell.take();
+            let reasons = if self.cpu.doorbell.is_rung() { self.cpu.doorbell.take() } else { 0 };
             self.cpu.mem.serve_requests();
             if reasons & reason::CONTROL != 0 {
                 break;
@@ -189,12 +189,16 @@ impl Vcpu {
                 }
                 let Some(end) = blocks.run(&mut at) else { continue 'next };
                 let Some(block) = blocks.cache.get(at.index) else { continue 'next };
+                let end = match end {
+                    End::Leave(LeaveKind::Context) if blocks.cpu.is_quiet() => End::Exit(0),
+                    end => end,
+                };
                 match end {
                     End::Exit(n) => {
                         let exit = &block.code.exits[n & 1];
-                        let (serial, epoch) = (blocks.cpu.mem.serial(), blocks.cache.epoch());
-                        blocks.came = Came::ByExit { serial, epoch, from: at.index, n: n & 1 };
                         at.pc = at.pc.wrapping_add(exit.rel as u64);
+                        let (serial, epoch) = (blocks.cpu.mem.serial(at.pc), blocks.cache.epoch());
+                        blocks.came = Came::ByExit { serial, epoch, from: at.index, n: n & 1 };
                         if exit.serial == serial && !blocks.cpu.doorbell.is_rung() {
                             (at.index, at.landed) = (exit.block, 0);
                             blocks.link_native(&at);

@@ -109,6 +109,9 @@ pub struct JitState {
     pub saturated: u32,
     /// MXCSR of the host.
     pub host_mxcsr: u32,
+    /// Not 0: host code has put `mxcsr` into the register. Blocks with floating point do when they begin; others leave it
+    /// alone, as reading it waits for everything before.
+    pub fp_on: u32,
     /// The exception of the last call that ended in one.
     pub fault: Option<Exception>,
     /// Where the runtime counts what it is called for, while somebody asks.
@@ -141,6 +144,7 @@ impl Default for JitState {
             mxcsr: 0x1f80,
             saturated: 0,
             host_mxcsr: 0x1f80,
+            fp_on: 0,
             fault: None,
             profile: None,
             targets: [Target::NONE; TARGETS],

@@ -26,6 +26,16 @@ impl CodeMap {
         Self { ranges: ram.iter().map(|&(base, size)| (base.page_number(), words(size))).collect() }
     }
 
+    /// The ranges of RAM: number of the first page, and how many.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = (u64, usize)> {
+        self.ranges.iter().map(|(first, words)| (*first, words.len()))
+    }
+
+    /// Writes to the page are noticed: it is RAM.
+    pub(super) fn has(&self, page: u64) -> bool {
+        self.word(page).is_some()
+    }
+
     #[inline]
     fn word(&self, page: u64) -> Option<&AtomicU32> {
         self.ranges.iter().find_map(|(first, words)| words.get(page.checked_sub(*first)? as usize))
@@ -144,12 +154,19 @@ impl Shared {
         }
     }
 
+    /// True if there is something in the inbox of `me`.
+    #[inline]
+    pub(super) fn has_requests(&self, me: usize) -> bool {
+        let news = |p: &Peer| p.posted.load(Ordering::SeqCst) != p.served.load(Ordering::SeqCst);
+        self.peers.get(me).is_some_and(news)
+    }
+
     /// Does what is in the inbox of `me`.
     pub fn serve(&self, me: usize, mut each: impl FnMut(Request)) {
-        let Some(peer) = self.peers.get(me) else { return };
-        if peer.posted.load(Ordering::SeqCst) == peer.served.load(Ordering::SeqCst) {
+        if !self.has_requests(me) {
             return;
         }
+        let Some(peer) = self.peers.get(me) else { return };
         let (requests, posted) = {
             let mut inbox = peer.inbox.lock();
             (std::mem::take(&mut *inbox), peer.posted.load(Ordering::SeqCst))

@@ -181,10 +181,18 @@ impl Tables {
 
     /// Takes the write tags of the page at host address `host` away; true if there was one.
     pub(super) fn revoke(&mut self, host: usize) -> bool {
+        let found = self.entries.iter_mut().fold(false, |found, e| found | e.revoke(host));
+        self.revoke_slots(host) | found
+    }
+
+    /// As [`Tables::revoke`], where the page has no other address than `va`.
+    pub(super) fn revoke_at(&mut self, va: u64, host: usize) -> bool {
+        let at = self.index(va);
+        self.entries[at].revoke(host) | self.revoke_slots(host)
+    }
+
+    fn revoke_slots(&mut self, host: usize) -> bool {
         let mut found = false;
-        for e in &mut self.entries {
-            found |= e.revoke(host);
-        }
         // A slot can have outlived the entry that it was filled from.
         self.forget_slots(|tag, addend| {
             let named = addend.wrapping_add(tag as usize) == host;

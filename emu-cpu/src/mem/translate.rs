@@ -5,12 +5,14 @@ use emu_core::bus::{Backing, BusView, Requester};
 use emu_core::metrics::Metric;
 use emu_mmu::{
     Access, ExternalAbort, Fault, FaultKind, Permissions, Request, Stage, TableMemory, Translation,
-    UpdateError, translate_and_commit,
+    UpdateError, translate_and_commit, walk_observed,
 };
 
 use super::context::Context;
 use super::fast::{Allowed, HostPage};
 use super::shared::{Request as PeerRequest, Shared};
+use super::upper::is_upper;
+use super::writers::Where;
 use super::{Exclusive, Mem, watch};
 use crate::cpu::Cpu;
 use crate::exception::{Abort, Exception};
@@ -127,18 +129,62 @@ impl Mem {
     /// Drops write tags of a physical page from which code is about to be made; if there were any, the page counts as
     /// written, for it may have been until now.
     pub(super) fn revoke_write(&mut self, page: u64) {
-        if let Some(Target::Ram(host, _)) = self.target(Pa(page << 12))
-            && self.fast.revoke(host)
-        {
+        if self.revoke(page) {
             self.shared.wrote_page(page);
         }
+    }
+
+    /// Takes the write tags of a physical page away; true if there were any.
+    fn revoke(&mut self, page: u64) -> bool {
+        let place = self.writers.take(page);
+        if place == Where::Nowhere {
+            return false;
+        }
+        let Some(Target::Ram(host, _)) = self.target(Pa(page << 12)) else { return false };
+        match place {
+            Where::One { bank, va } => self.fast.revoke_one(host, bank, va),
+            _ => self.fast.revoke(host),
+        }
+    }
+
+    /// Has writes to the tables noticed that translate an instruction address in the upper half ([`super::upper`]), by the
+    /// means that notice writes to code. False if that cannot be.
+    fn watch_tables(&mut self, context: &Context, request: &Request) -> bool {
+        let tables_of = |mem: &Self| {
+            let (mut steps, tables) = (Vec::new(), Tables { view: &mem.view, shared: &mem.shared });
+            let s2 = context.stage2.as_ref();
+            walk_observed(&context.stage1, s2, &mem.features, request, &tables, &mut steps);
+            steps
+        };
+        let steps = tables_of(self);
+        let mut pages: Vec<u64> = steps.iter().map(|s| s.address.page_number()).collect();
+        pages.sort_unstable();
+        pages.dedup();
+        if !pages.iter().all(|page| self.shared.code.has(*page)) {
+            return false;
+        }
+        let mut news = false;
+        let mut watched = Vec::with_capacity(pages.len());
+        for page in pages {
+            news |= !self.shared.code.has_code(page);
+            watched.push((page, self.mark_code(page)));
+        }
+        if news && self.shared.has_peers() {
+            // From now on their writes are noticed, too.
+            self.wait_served();
+        }
+        let same = tables_of(self) == steps;
+        if same {
+            self.fast.watch_upper(&watched);
+        }
+        same
     }
 
     /// Says that code will be made from a physical page, and gives the generation that it will belong to.
     pub fn mark_code(&mut self, page: u64) -> u32 {
         let (news, generation) = self.shared.mark_code(self.index, page);
-        if news && let Some(Target::Ram(host, _)) = self.target(Pa(page << 12)) {
-            self.fast.revoke(host);
+        if news {
+            self.revoke(page);
         }
         generation
     }
@@ -224,6 +270,10 @@ fn keep(cpu: &mut Cpu, va: u64, unprivileged: bool, context: &Context, t: &Trans
     let page_start = host.wrapping_sub((t.pa.0 & 0xfff) as usize);
     let allowed =
         Allowed { read: may_read, write: may_write, device: t.attrs.is_device(), block_bits: t.s1_bits };
+    if may_write {
+        let bank = cpu.mem.fast.bank();
+        cpu.mem.writers.note(t.pa.page_number(), bank, va);
+    }
     if unprivileged {
         cpu.mem.fast.fill_user(va, page_start, allowed);
     } else {
@@ -249,16 +299,23 @@ pub fn fetch(cpu: &mut Cpu, pc: u64) -> Result<Fetched, Exception> {
     }
     let context = cpu.mem.fast.context();
     let request = Request { privileged: context.privileged(), ..Request::execute(pc) };
+    let failed = |f| Exception::Fetch(abort_of(&f, false));
     let (result, walked) = cpu.mem.translate(&context, &request);
     if walked {
         cpu.counters.bump(Metric::Walks);
     }
-    let t = result.map_err(|f| Exception::Fetch(abort_of(&f, false)))?;
+    let mut t = result.map_err(failed)?;
+    let mut unwatched = false;
+    if t.not_global && is_upper(pc) && !cpu.mem.fast.has_upper(pc) {
+        unwatched = !cpu.mem.watch_tables(&context, &request);
+        // Other vCPUs' requests may have been served meanwhile.
+        t = cpu.mem.translate(&context, &request).0.map_err(failed)?;
+    }
     match cpu.mem.target(Pa(t.pa.0 & !0xfff)) {
         Some(Target::Ram(p, _) | Target::Rom(p, _)) => {
             let guarded = t.guarded && cpu.features.has(Feat::Bti);
             let fetched = Fetched { page: t.pa.page_number(), host: HostPage::new(p), guarded };
-            cpu.mem.fast.fill_fetch(pc, fetched, t.s1_bits);
+            cpu.mem.fast.fill_fetch(pc, fetched, t.s1_bits, unwatched);
             Ok(fetched)
         }
         // Instructions cannot be fetched from registers, nor from where nothing is.

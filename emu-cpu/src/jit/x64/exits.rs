@@ -3,8 +3,9 @@
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 
 use super::{Emitter, Exit, RAX, e, st, x};
+use crate::cpu::Cpu;
 use crate::interp::uop::{Uop, ZERO};
-use crate::ir::Cond;
+use crate::ir::{Cond, LeaveKind};
 use crate::jit::native::KEY_BTYPE;
 use crate::jit::state::{JitState, TARGETS, Target};
 
@@ -107,6 +108,10 @@ impl Emitter<'_> {
                 self.put_assigned_back();
                 self.indirect(a, btype);
             }
+            Uop::Leave { kind: LeaveKind::Context } => {
+                self.put_assigned_back();
+                self.go_on_if_quiet();
+            }
             Uop::Exception(_) | Uop::Leave { .. } => {
                 self.put_assigned_back();
                 self.leave(Kind::End);
@@ -147,6 +152,27 @@ impl Emitter<'_> {
             Uop::IfI1 { a } | Uop::IfNonZero64 { a } => self.test_zero(a, true, 5),
             _ => self.test_zero(ZERO, true, 5),
         }
+    }
+
+    /// After an instruction that may have changed something, which mostly it has not ([`Cpu::is_quiet`]).
+    fn go_on_if_quiet(&mut self) {
+        const CHANGED: i32 = std::mem::offset_of!(Cpu, context_changed) as i32;
+        const RESTLESS: i32 = std::mem::offset_of!(Cpu, restless) as i32;
+        let out = self.ops.new_dynamic_label();
+        e!(self
+            ; mov rax, [r15 + st!(cpu)]
+            ; cmp BYTE [rax + CHANGED], 0
+            ; jne =>out
+            ; cmp BYTE [rax + RESTLESS], 0
+            ; jne =>out
+        );
+        self.exit(0);
+        if let Some(Exit { site: Site::Page { backward, .. }, .. }) = self.exits.last_mut() {
+            // What was written before an ISB is executed after it: the next block looks whether that is pending.
+            *backward = true;
+        }
+        e!(self; =>out);
+        self.leave(Kind::End);
     }
 
     fn test_zero(&mut self, a: u8, wide: bool, cc: u8) -> u8 {

@@ -92,8 +92,6 @@ impl Builder {
             ; push rbx ; push rbp ; push r12 ; push r13 ; push r14 ; push r15 ; sub rsp, 8
             ; mov r15, rdi
             ; mov rax, rsi
-            ; stmxcsr [r15 + st!(host_mxcsr)]
-            ; ldmxcsr [r15 + st!(mxcsr)]
             ; mov r14, [r15 + st!(tlb)]
         );
         self.restore();
@@ -106,8 +104,12 @@ impl Builder {
         self.save();
         self.exit_saved = self.here();
         e!(self
+            ; cmp DWORD [r15 + st!(fp_on)], 0
+            ; je >plain
+            ; mov DWORD [r15 + st!(fp_on)], 0
             ; stmxcsr [r15 + st!(mxcsr)]
             ; ldmxcsr [r15 + st!(host_mxcsr)]
+            ; plain:
             ; add rsp, 8 ; pop r15 ; pop r14 ; pop r13 ; pop r12 ; pop rbp ; pop rbx
             ; ret
         );
@@ -149,8 +151,11 @@ impl Builder {
             e!(self; mov [r15 + st!(count)], r13);
         }
         e!(self
+            ; cmp DWORD [r15 + st!(fp_on)], 0
+            ; je >plain
             ; stmxcsr [r15 + st!(mxcsr)]
             ; ldmxcsr [r15 + st!(host_mxcsr)]
+            ; plain:
             ; lea rdi, [r15 - BIAS]
             ; mov rsi, rax
             ; mov rax, QWORD function as i64
@@ -159,7 +164,10 @@ impl Builder {
             ; add rsp, 8
             ; cmp DWORD [r15 + st!(faulted)], 0
             ; jne >faulted
+            ; cmp DWORD [r15 + st!(fp_on)], 0
+            ; je >plain
             ; ldmxcsr [r15 + st!(mxcsr)]
+            ; plain:
         );
         if saving {
             self.restore();
@@ -171,10 +179,14 @@ impl Builder {
             ; faulted:
             ; mov DWORD [r15 + st!(faulted)], 0
             ; add rsp, 8
+            // It is read again on the way out.
+            ; cmp DWORD [r15 + st!(fp_on)], 0
+            ; je >plain
+            ; ldmxcsr [r15 + st!(mxcsr)]
+            ; plain:
             ; mov eax, [r15 + st!(at_block)]
             ; shl eax, super::exits::KIND_BITS as i8
             ; or eax, Kind::Fault as i32
-            ; ldmxcsr [r15 + st!(mxcsr)]
             ; jmp extern self.exit_saved as usize
         );
         at

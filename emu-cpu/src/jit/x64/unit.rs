@@ -9,9 +9,10 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 use super::assign::Assignment;
 use super::flags::Flags;
 use super::thunks::Calls;
-use super::{Emitter, HostFeatures, Input, KIND_BITS, Kind, Output, PINNED, TEMP, Thunks, e, v, x};
+use super::{Emitter, HostFeatures, Input, KIND_BITS, Kind, Output, PINNED, TEMP, Thunks, e, st, v, x};
 use crate::interp::uop::FIRST_TEMP;
 use crate::jit::Part;
+use crate::jit::state::JitState;
 
 /// Places in a unit.
 pub(super) struct Labels {
@@ -73,6 +74,7 @@ pub(in crate::jit) fn compile<'a>(
         sizes: super::vector::Sizes::default(),
     };
     let (head, fast) = m.entries();
+    m.floating_point_on();
     m.load_assigned();
     let top = m.labels.top;
     e!(m; =>top);
@@ -163,6 +165,21 @@ impl Emitter<'_> {
         let (event, top) = (self.labels.loop_event, self.labels.top);
         self.leave_if_pending(event);
         e!(self; jmp =>top);
+    }
+
+    /// Sees to it that MXCSR is the guest's, if the unit has floating-point instructions: only calls of exact functions
+    /// have such in their place.
+    fn floating_point_on(&mut self) {
+        if self.parts.iter().any(|p| !p.code.calls.is_empty()) {
+            e!(self
+                ; cmp DWORD [r15 + st!(fp_on)], 0
+                ; jne >on
+                ; stmxcsr [r15 + st!(host_mxcsr)]
+                ; ldmxcsr [r15 + st!(mxcsr)]
+                ; mov DWORD [r15 + st!(fp_on)], 1
+                ; on:
+            );
+        }
     }
 
     /// What the unit keeps in registers comes from the frame.
