@@ -22,7 +22,7 @@ pub(super) enum Came {
 }
 
 /// Where a vCPU is.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     /// Address of the block that runs, or is looked for.
     pub pc: u64,
@@ -117,7 +117,7 @@ impl Blocks<'_> {
     }
 
     /// Counts a run of a block that is not compiled; compiles it when it was run often enough. True if it was compiled.
-    fn warm(&mut self, index: u32) -> bool {
+    pub(super) fn warm(&mut self, index: u32) -> bool {
         let epoch = self.cache.epoch();
         let (Some(native), Some(block)) = (&mut self.native, self.cache.get_mut(index)) else { return false };
         block.cold = block.cold.saturating_sub(1);
@@ -144,7 +144,7 @@ impl Blocks<'_> {
     }
 
     #[inline]
-    fn run_native(&mut self, at: &mut Place) -> Option<End> {
+    pub(super) fn run_native(&mut self, at: &mut Place) -> Option<End> {
         let native = self.native.as_mut()?;
         let entry = self.cache.get(at.index)?.native?;
         self.frame.jit.page = at.pc & !0xfff;

@@ -25,6 +25,7 @@ pub struct NativeBlock {
     /// Entry from further up in the same page.
     fast: u64,
     sites: [Site; 2],
+    bytes: u32,
 }
 
 /// Why host code was left.
@@ -105,7 +106,14 @@ impl Native {
             entry: at,
             fast: at + output.fast as u64,
             sites: output.sites,
+            bytes: output.bytes.len() as u32,
         })
+    }
+
+    /// The host code of a block as it is now, and its address.
+    #[must_use]
+    pub fn code(&self, block: &NativeBlock) -> (u64, &[u8]) {
+        (block.entry, self.arena.bytes(block.entry, block.bytes as usize))
     }
 
     /// Makes exit `n` of a block lead to another one. `page` and `key` are those under which it was found.

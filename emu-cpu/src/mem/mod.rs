@@ -17,6 +17,7 @@ pub mod access;
 pub mod context;
 pub mod fast;
 pub mod inspect;
+pub mod journal;
 pub mod maintenance;
 mod model_features;
 pub mod mops;
@@ -41,7 +42,7 @@ use fast::FastTlb;
 use shared::Shared;
 
 /// The exclusive monitor: what the last load-exclusive saw. A store-exclusive succeeds if memory still holds it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Exclusive {
     va: u64,
     bytes: u64,
@@ -61,6 +62,7 @@ pub struct Mem {
     pub(crate) index: usize,
     pub(crate) exclusive: Option<Exclusive>,
     pub(crate) watch: watch::Watch,
+    pub(crate) journal: journal::Journal,
     /// Maintenance was posted to other vCPUs and not waited for: the next DSB does.
     unsynchronised: bool,
 }
@@ -87,6 +89,7 @@ impl Mem {
             index,
             exclusive: None,
             watch: watch::Watch::default(),
+            journal: journal::Journal::default(),
             unsynchronised: false,
         }
     }

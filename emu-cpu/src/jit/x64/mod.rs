@@ -36,6 +36,7 @@ pub(super) use thunks::{Thunks, build as build_thunks};
 
 use crate::cpu::Cpu;
 use crate::interp::block::Code;
+use crate::interp::lockstep::repeatable;
 use crate::interp::uop::{FIRST_TEMP, Frame, NZCV, Uop};
 use crate::jit::state::JitState;
 use crate::lower::Mode;
@@ -199,6 +200,9 @@ impl Emitter<'_> {
         if let Some((word, value)) = self.input.valid {
             e!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], value as i32 ; jne =>event);
         }
+        if self.input.cpu.mem.journal.is_on() {
+            e!(self; cmp r13, [r15 + st!(limit)] ; jae =>event);
+        }
         let fast = self.ops.offset().0;
         e!(self; add r13, self.input.code.words.len() as i32);
         fast
@@ -211,6 +215,9 @@ impl Emitter<'_> {
         }
         if flags::reads_slot(&uop) {
             self.settle_flags();
+        }
+        if self.input.cpu.mem.journal.is_on() && !repeatable::is_repeatable(&uop, self.input.cpu) {
+            return self.call_operation();
         }
         let done = self.integer(uop)
             || self.bits(uop)
