@@ -79,7 +79,10 @@ impl Blocks<'_> {
     pub(super) fn link_native(&mut self, at: &Place) {
         let came = std::mem::replace(&mut self.came, Came::Anywhere);
         if let Some(native) = &mut self.native
-            && let Some(to) = self.cache.get(at.index).filter(|b| b.is_native).and_then(|b| b.native)
+            && let Some(to) = self.cache.get(at.index).filter(|b| b.is_native)
+            // A way inside a page leads behind the check of the generation.
+            && to.generation == self.cpu.mem.shared.code.generation(to.page)
+            && let Some(to) = to.native
         {
             let serial = self.cpu.mem.serial();
             let key = Native::key(serial, self.mode);

@@ -60,6 +60,19 @@ pub struct Totals {
     pub updated: u64,
 }
 
+impl std::ops::Add for Totals {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self {
+            stretches: self.stretches + other.stretches,
+            blocks: self.blocks + other.blocks,
+            instructions: self.instructions + other.instructions,
+            once: self.once + other.once,
+            updated: self.updated + other.updated,
+        }
+    }
+}
+
 /// The state of the check of one vCPU.
 #[derive(Default)]
 pub(super) struct Lockstep {
@@ -123,7 +136,9 @@ impl Vcpu {
         self.lockstep.as_ref().map(|l| l.totals)
     }
 
-    pub(super) fn has_difference(&self) -> bool {
+    /// There is a report.
+    #[must_use]
+    pub fn has_difference(&self) -> bool {
         self.lockstep.as_ref().is_some_and(|l| l.difference.is_some())
     }
 

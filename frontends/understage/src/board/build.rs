@@ -38,7 +38,7 @@ use super::map::{self, Range};
 use super::power::Power;
 use super::slots::{self, Place};
 use crate::config::{
-    Accel, CODE_CACHE, CharBackend, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, MachineConfig,
+    Accel, CODE_CACHE, CharBackend, Check, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, MachineConfig,
 };
 use crate::error::{UserError, reason};
 use crate::load::plan::Plan;
@@ -338,6 +338,11 @@ impl Builder<'_> {
                 if !vcpu.use_jit(bytes as usize, COMPILED_AT) {
                     tracing::info!("instructions are interpreted: there is no translator for this host");
                 }
+            }
+            if let Some(Check::Lockstep(option)) = self.config.check
+                && !vcpu.check_lockstep(index as u64)
+            {
+                return Err(user_error!("{option} has nothing to compare: no host code is made"));
             }
             vcpus.push(Arc::new(Mutex::new(vcpu)));
         }

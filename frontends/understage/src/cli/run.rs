@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::config::{
-    self, Accel, Blob, CharBackend, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, Given, HostFile,
+    self, Accel, Blob, CharBackend, Check, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, Given, HostFile,
     Kernel, MachineConfig, Topology, Virt, VirtioBus,
 };
 use crate::error::UserError;
@@ -111,6 +111,10 @@ pub struct RunArgs {
     /// How instructions are executed: jit (what runs often is translated to host code) or interp
     #[arg(long, value_name = "HOW", default_value = "jit", value_parser = ["jit", "interp"], help_heading = "Running")]
     accel: String,
+    /// Compare how the machine is executed with another way; lockstep: host code with the interpreter, stretch by
+    /// stretch, until they differ
+    #[arg(long, value_name = "HOW", value_parser = ["lockstep"], help_heading = "Running")]
+    check: Option<String>,
     /// Host code that is kept, for all CPUs together
     #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = memory, help_heading = "Running")]
     code_cache: u64,
@@ -188,6 +192,7 @@ impl RunArgs {
                 "interp" => Accel::Interp,
                 _ => Accel::Jit { cache: self.code_cache },
             },
+            check: self.check.map(|_| Check::Lockstep("--check lockstep")),
             gdb: self.gdb,
             gdb_wait: self.gdb_wait.then_some("--gdb-wait"),
             no_reboot: self.no_reboot,

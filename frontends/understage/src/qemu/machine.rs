@@ -1,7 +1,7 @@
 //! `-M`, `-cpu`, `-smp`, `-m`, `-accel`.
 
 use super::Reader;
-use crate::config::{Accel, CpuModel, HostFile, Topology, check_cpus, check_memory};
+use crate::config::{Accel, Check, CpuModel, HostFile, Topology, check_cpus, check_memory};
 use crate::error::UserError;
 use crate::keyval::{Parts, on_off};
 use crate::number::{parse_size, parse_u64};
@@ -144,6 +144,10 @@ pub(super) fn accel(r: &mut Reader, option: &'static str, text: &str) -> Result<
         Some("tcg") => {
             let size = parts.take_with("tb-size", |mib| parse_size(mib, Some(1 << 20)))?;
             r.config.accel = size.map_or_else(Accel::default, |cache| Accel::Jit { cache });
+            r.config.check = parts.take_with("check", |text| match text {
+                "lockstep" => Ok(Check::Lockstep("-accel tcg,check=lockstep")),
+                _ => Err(user_error!("'{text}' is no check (there is lockstep)")),
+            })?;
             parts.finish("the accelerator")
         }
         Some("interp") => {
