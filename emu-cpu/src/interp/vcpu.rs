@@ -56,11 +56,13 @@ impl Vcpu {
         }
     }
 
-    /// Compiles blocks when they run for the `nth` time, with room for `bytes` of host code. False if this host cannot.
+    /// Compiles blocks when they run for the `nth` time, and loops when they have gone round some 45 times as often, with
+    /// room for `bytes` of host code. False if this host cannot.
     pub fn use_jit(&mut self, bytes: usize, nth: u8) -> bool {
         self.cache.clear();
         self.cache.set_cold(nth);
-        self.native = Native::new(bytes);
+        let rounds = 2 + 45 * u32::from(nth.saturating_sub(1));
+        self.native = Native::new(bytes, rounds);
         self.native.is_some()
     }
 
@@ -143,7 +145,7 @@ impl Vcpu {
         let mode = cpu.mode();
         let native = native.as_mut().filter(|_| !cpu.mem.fast.checks_alignment());
         let mut at = Place { pc: cpu.regs.pc, index: 0, landed: 0 };
-        let mut blocks = Blocks { cpu, frame, cache, native, mode, came: Came::Anywhere };
+        let mut blocks = Blocks { cpu, frame, cache, native, mode, came: Came::Anywhere, round: None };
         let leave = 'next: loop {
             let pc = at.pc;
             if blocks.cpu.doorbell.is_rung() {

@@ -70,9 +70,7 @@ pub struct JitState {
     pub page: u64,
     /// What cross-page links and [`Target`]s depend on: the context's serial, and the mode.
     pub key: u64,
-    /// Host address of the word of pending reasons ([`crate::doorbell::Doorbell`]).
-    pub doorbell: u64,
-    /// Host address of the fast TLB's current entries.
+    /// Host address of the fast TLB's current tables.
     pub tlb: u64,
     /// Host address of the [`crate::cpu::Cpu`].
     pub cpu: u64,
@@ -120,7 +118,6 @@ impl Default for JitState {
             constants: Constants::ALL,
             page: 0,
             key: 0,
-            doorbell: 0,
             tlb: 0,
             cpu: 0,
             cache: 0,

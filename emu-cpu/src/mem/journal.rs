@@ -190,7 +190,7 @@ impl Mem {
                 }
             }
             // Code that was made meanwhile is out of date; and a page whose writes are to be seen again holds none.
-            self.shared.code.wrote(k.page);
+            self.shared.wrote_page(k.page);
         }
         self.journal.kept = kept;
     }

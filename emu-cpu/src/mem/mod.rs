@@ -22,6 +22,7 @@ pub mod maintenance;
 mod model_features;
 pub mod mops;
 pub mod shared;
+pub(crate) mod tables;
 mod translate;
 pub mod watch;
 pub mod wide;

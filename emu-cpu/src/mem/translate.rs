@@ -53,7 +53,7 @@ impl TableMemory for Tables<'_> {
         let Backing::Ram(ram, o) = &region.backing else { return Err(UpdateError::Unsupported) };
         let seen =
             ram.compare_exchange_u64(o + (pa.0 - region.base.0), old, new).ok_or(UpdateError::Unsupported)?;
-        self.shared.code.wrote(pa.page_number());
+        self.shared.wrote_page(pa.page_number());
         if seen == old {
             self.updated.borrow_mut().push((pa, new));
         }
@@ -147,7 +147,7 @@ impl Mem {
         if let Some(Target::Ram(host, _)) = self.target(Pa(page << 12))
             && self.fast.revoke(host)
         {
-            self.shared.code.wrote(page);
+            self.shared.wrote_page(page);
         }
     }
 

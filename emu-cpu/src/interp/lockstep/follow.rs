@@ -4,6 +4,7 @@ use super::repeatable::is_repeatable;
 use crate::cpu::Cpu;
 use crate::exception::Exception;
 use crate::interp::block::Code;
+use crate::interp::cache::Cached;
 use crate::interp::exec::{self, End};
 use crate::interp::run::{Blocks, Came, Place};
 use crate::interp::uop::{Frame, Uop};
@@ -117,8 +118,7 @@ impl Follower<'_> {
 
     /// As host code, for `budget` instructions or a few more, with all links between blocks as they are made.
     pub(super) fn natively(mut self, budget: u64) -> Reached {
-        let start = self.blocks.frame.jit.count;
-        self.blocks.frame.jit.limit = start.wrapping_add(budget);
+        let mut start = self.blocks.frame.jit.count;
         'next: loop {
             if self.done >= budget || self.blocks.cpu.doorbell.is_rung() {
                 return self.reached(Why::Enough);
@@ -133,13 +133,18 @@ impl Follower<'_> {
                     Err(why) => return self.reached(why),
                 }
                 self.trail.push(self.at);
-                if !self.compile() {
+                if self.interprets_round() {
+                    let Some(block) = self.blocks.cache.get(self.at.index) else { continue 'next };
+                    // What host code did not count.
+                    start = start.wrapping_sub(block.code.words.len() as u64);
+                } else if !self.compile() {
                     if self.blocks.cache.get(self.at.index).is_none() {
                         continue 'next;
                     }
                     return self.reached(Why::Cold);
                 }
-                let end = self.blocks.run_native(&mut self.at);
+                self.blocks.frame.jit.limit = start.wrapping_add(budget);
+                let end = self.blocks.run(&mut self.at);
                 self.done = self.blocks.frame.jit.count.wrapping_sub(start);
                 if self.trail.last().is_none_or(|p| p.pc != self.at.pc) {
                     self.trail.push(self.at);
@@ -158,6 +163,22 @@ impl Follower<'_> {
                 continue 'next;
             }
         }
+    }
+
+    /// True if the block is interpreted, to see which blocks a loop has. A loop with something in it that is done once
+    /// is left as it is.
+    fn interprets_round(&mut self) -> bool {
+        let Some(head) = self.blocks.round.as_ref().map(|r| r.head) else { return false };
+        if self.blocks.round_ends(&self.at) {
+            return false;
+        }
+        let cpu = &*self.blocks.cpu;
+        let whole = |b: &Cached| b.code.uops.iter().all(|uop| is_repeatable(uop, cpu));
+        if self.blocks.cache.get(self.at.index).is_some_and(whole) {
+            return true;
+        }
+        self.blocks.give_up(head);
+        false
     }
 
     /// True if the block has host code now.

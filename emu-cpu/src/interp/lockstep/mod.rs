@@ -239,7 +239,7 @@ impl Vcpu {
         let mode = cpu.mode();
         let native = native.as_mut().filter(|_| natively);
         let at = Place { pc, index: 0, landed: 0 };
-        let blocks = Blocks { cpu, frame, cache, native, mode, came: Came::Anywhere };
+        let blocks = Blocks { cpu, frame, cache, native, mode, came: Came::Anywhere, round: None };
         Follower { blocks, at, done: 0, trail: Vec::new() }
     }
 

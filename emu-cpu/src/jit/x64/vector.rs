@@ -5,6 +5,51 @@ use dynasmrt::{DynasmApi, DynasmLabelApi};
 use super::{Emitter, RAX, RCX, e, v};
 use crate::interp::uop::Uop;
 
+/// Where vector slots live. Code for an operation may use xmm0 to xmm4 as it likes; the others belong to slots.
+impl Emitter<'_> {
+    /// The register of a vector slot, if it has one.
+    pub(super) fn vassigned(&self, slot: u8) -> Option<u8> {
+        self.assignment.vector(slot)
+    }
+
+    /// All of a slot in a register, which must not be changed: its own, or `scratch`. Keeps the host's flags.
+    pub(super) fn vread(&mut self, slot: u8, scratch: u8) -> u8 {
+        if let Some(r) = self.vassigned(slot) {
+            return r;
+        }
+        self.vload(scratch, slot);
+        scratch
+    }
+
+    /// A copy of a slot in this register. Keeps the host's flags.
+    pub(super) fn vload(&mut self, r: u8, slot: u8) {
+        match self.vassigned(slot) {
+            Some(p) if p == r => {}
+            Some(p) if self.host.avx => e!(self; vmovaps Rx(r), Rx(p)),
+            Some(p) => e!(self; movaps Rx(r), Rx(p)),
+            None if self.host.avx => e!(self; vmovaps Rx(r), [r15 + v(slot)]),
+            None => e!(self; movaps Rx(r), [r15 + v(slot)]),
+        }
+    }
+
+    /// Where to compute a result for a slot: its register, or `scratch`. What is written there is in the slot at once, so
+    /// not for an operation that can still go to a slow path which reads the slot as an operand.
+    pub(super) fn vresult(&self, slot: u8, scratch: u8) -> u8 {
+        self.vassigned(slot).unwrap_or(scratch)
+    }
+
+    /// Puts a register into a slot. Keeps the host's flags.
+    pub(super) fn vstore(&mut self, slot: u8, r: u8) {
+        match self.vassigned(slot) {
+            Some(p) if p == r => {}
+            Some(p) if self.host.avx => e!(self; vmovaps Rx(p), Rx(r)),
+            Some(p) => e!(self; movaps Rx(p), Rx(r)),
+            None if self.host.avx => e!(self; vmovaps [r15 + v(slot)], Rx(r)),
+            None => e!(self; movaps [r15 + v(slot)], Rx(r)),
+        }
+    }
+}
+
 impl Emitter<'_> {
     /// Vector operations; false if it is something else, or one that has no code in line.
     pub(super) fn vector(&mut self, uop: Uop) -> bool {
