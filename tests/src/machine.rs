@@ -37,13 +37,37 @@ pub struct Limits {
     pub instructions: u64,
     /// Time of the host.
     pub time: Duration,
+    /// How instructions are executed.
+    pub how: How,
+}
+
+/// How instructions are executed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum How {
+    /// By the interpreter.
+    #[default]
+    Interpreted,
     /// Every block runs as host code, from its first time on, where there is a code generator for this host.
-    pub jit: bool,
+    HostCode,
+    /// The same, compared with the interpreter.
+    Lockstep,
+}
+
+impl How {
+    /// Prepares a CPU.
+    pub fn apply(self, vcpu: &mut Vcpu, code_bytes: usize) {
+        if self != Self::Interpreted {
+            vcpu.use_jit(code_bytes, 1);
+        }
+        if self == Self::Lockstep {
+            vcpu.check_lockstep(vcpu.cpu.index as u64);
+        }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { cpus: 2, instructions: 1_000_000_000, time: Duration::from_secs(60), jit: false }
+        Self { cpus: 2, instructions: 1_000_000_000, time: Duration::from_secs(60), how: How::default() }
     }
 }
 
@@ -54,6 +78,8 @@ pub enum Ending {
     Off,
     /// PSCI SYSTEM_RESET.
     Reset,
+    /// Host code and interpreter differ.
+    Different,
     /// A limit was reached; the program counters of the CPUs.
     Limit([u64; CPUS]),
 }
@@ -101,6 +127,9 @@ impl Power {
                 Core::On => {
                     drop(s);
                     vcpu.run();
+                    if vcpu.has_difference() {
+                        self.end(Ending::Different);
+                    }
                     s = self.state.lock();
                 }
             }
@@ -153,6 +182,8 @@ pub struct Outcome {
     pub ending: Ending,
     /// RAM, from [`layout::RAM`] on.
     pub ram: &'static GuestRam,
+    /// What lockstep reports.
+    pub difference: Option<String>,
 }
 
 /// A machine of its own for each run.
@@ -236,11 +267,7 @@ fn watch(power: &Power, counters: &[Arc<Counters>], limits: Limits) {
 #[must_use]
 pub fn run(model: Model, image: &[u8], limits: Limits) -> Outcome {
     let Parts { ram, power, mut vcpus, counters } = build(model, limits.cpus);
-    if limits.jit {
-        vcpus.iter_mut().for_each(|vcpu| {
-            vcpu.use_jit(CODE_BYTES, 1);
-        });
-    }
+    vcpus.iter_mut().for_each(|vcpu| limits.how.apply(vcpu, CODE_BYTES));
     ram.write(layout::IMAGE - layout::RAM, image).expect("the image fits into RAM");
     power.state.lock().cores[0] = Core::Starting(Entry { pc: layout::IMAGE, x0: 0 });
     std::thread::scope(|scope| {
@@ -256,5 +283,6 @@ pub fn run(model: Model, image: &[u8], limits: Limits) -> Outcome {
         }
         Some(ending) => ending,
     };
-    Outcome { ending, ram }
+    let difference = vcpus.iter_mut().find_map(Vcpu::take_difference);
+    Outcome { ending, ram, difference }
 }

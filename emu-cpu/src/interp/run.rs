@@ -22,7 +22,7 @@ pub(super) enum Came {
 }
 
 /// Where a vCPU is.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     /// Address of the block that runs, or is looked for.
     pub pc: u64,
@@ -37,7 +37,7 @@ const LONGEST_LOOP: (usize, usize) = (16, 300);
 
 /// A round of a loop in the making: each block that was interpreted, and the exit by which it was left.
 pub(super) struct Round {
-    head: u32,
+    pub head: u32,
     page: u64,
     blocks: Vec<(u32, usize)>,
     uops: usize,
@@ -92,7 +92,10 @@ impl Blocks<'_> {
     pub(super) fn link_native(&mut self, at: &Place) {
         let came = std::mem::replace(&mut self.came, Came::Anywhere);
         if let Some(native) = &mut self.native
-            && let Some(to) = self.cache.get(at.index).filter(|b| b.is_native).and_then(|b| b.native)
+            && let Some(to) = self.cache.get(at.index).filter(|b| b.is_native)
+            // A way inside a page leads behind the check of the generation.
+            && to.generation == self.cpu.mem.shared.code.generation(to.page)
+            && let Some(to) = to.native
         {
             let serial = self.cpu.mem.serial(at.pc);
             let key = Native::key(serial, self.mode);
@@ -134,7 +137,7 @@ impl Blocks<'_> {
     }
 
     /// Counts a run of a block that is not compiled; compiles it when it was run often enough. True if it was compiled.
-    fn warm(&mut self, at: &Place) -> bool {
+    pub(super) fn warm(&mut self, at: &Place) -> bool {
         let index = at.index;
         let epoch = self.cache.epoch();
         let (Some(native), Some(block)) = (&mut self.native, self.cache.get_mut(index)) else { return false };
@@ -166,7 +169,7 @@ impl Blocks<'_> {
     /// True if the round that is being interpreted is over before the block at `at`: it came back to its start and the loop
     /// is compiled, or it is not one that can be.
     #[cold]
-    fn round_ends(&mut self, at: &Place) -> bool {
+    pub(super) fn round_ends(&mut self, at: &Place) -> bool {
         let Some(round) = &self.round else { return true };
         let Some(block) = self.cache.get(at.index) else { return true };
         let closes = at.index == round.head && round.blocks.first().is_some_and(|(b, _)| *b == round.head);
@@ -186,7 +189,7 @@ impl Blocks<'_> {
     }
 
     /// The block is not the head of a loop that can be compiled.
-    fn give_up(&mut self, head: u32) {
+    pub(super) fn give_up(&mut self, head: u32) {
         self.round = None;
         if let (Some(native), Some(block)) = (&mut self.native, self.cache.get_mut(head))
             && let Some(unit) = &mut block.native
@@ -195,7 +198,7 @@ impl Blocks<'_> {
         }
     }
 
-    fn interpret_round(&mut self, at: &Place) -> Option<End> {
+    pub(super) fn interpret_round(&mut self, at: &Place) -> Option<End> {
         let code = &self.cache.get(at.index)?.code;
         self.cpu.counters.bump_by(Metric::Instructions, code.words.len() as u64);
         self.cpu.counters.bump(Metric::Blocks);

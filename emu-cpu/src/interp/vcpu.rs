@@ -9,6 +9,7 @@ use super::block::Code;
 use super::cache::Cache;
 use super::debug::{Debug, DebugStop};
 use super::exec::{self, End};
+use super::lockstep::Lockstep;
 use super::run::{Blocks, Came, Place};
 use super::uop::Frame;
 use crate::cpu::Cpu;
@@ -36,7 +37,8 @@ pub struct Vcpu {
     pub cpu: Cpu,
     pub(super) frame: Box<Frame>,
     pub(super) cache: Cache,
-    native: Option<Native>,
+    pub(super) native: Option<Native>,
+    pub(super) lockstep: Option<Box<Lockstep>>,
     pub(super) debug: Debug,
 }
 
@@ -46,7 +48,14 @@ impl Vcpu {
     pub fn new(cpu: Cpu) -> Self {
         let shared = cpu.mem.shared.clone();
         shared.set_doorbell(cpu.mem.index, cpu.doorbell.clone());
-        Self { cpu, frame: Box::default(), cache: Cache::default(), native: None, debug: Debug::default() }
+        Self {
+            cpu,
+            frame: Box::default(),
+            cache: Cache::default(),
+            native: None,
+            lockstep: None,
+            debug: Debug::default(),
+        }
     }
 
     /// Compiles blocks when they run for the `nth` time, and loops when they have gone round some 45 times as often, with
@@ -108,7 +117,7 @@ impl Vcpu {
                 None => self.turn(),
                 Some(interrupts) => self.debug_step(interrupts),
             }
-            if self.debug.stop.is_some() {
+            if self.debug.stop.is_some() || self.has_difference() {
                 break;
             }
         }
@@ -122,7 +131,7 @@ impl Vcpu {
     pub fn run_turns(&mut self, n: usize) {
         self.frame.v[..32].copy_from_slice(&self.cpu.regs.v);
         for _ in 0..n {
-            if self.cpu.doorbell.take() & reason::CONTROL != 0 {
+            if self.cpu.doorbell.take() & reason::CONTROL != 0 || self.has_difference() {
                 break;
             }
             self.cpu.mem.serve_requests();
@@ -154,6 +163,7 @@ impl Vcpu {
         exec::from_regs(&mut self.frame, cpu);
         match state {
             StepState::Inactive if self.has_breakpoints() => self.run_watchfully(),
+            StepState::Inactive if self.lockstep.is_some() => self.run_lockstep(),
             StepState::Inactive => self.run_blocks(),
             _ => self.step(),
         }
@@ -161,7 +171,7 @@ impl Vcpu {
 
     /// Runs blocks until something must be looked at.
     fn run_blocks(&mut self) {
-        let Self { cpu, frame, cache, native, debug } = self;
+        let Self { cpu, frame, cache, native, debug, .. } = self;
         let mode = cpu.mode();
         let native = native.as_mut().filter(|_| !cpu.mem.fast.checks_alignment());
         let mut at = Place { pc: cpu.regs.pc, index: 0, landed: 0 };

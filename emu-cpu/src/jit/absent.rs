@@ -62,6 +62,10 @@ impl Native {
     ) -> Option<NativeBlock> {
         match *self {}
     }
+    #[must_use]
+    pub fn code(&self, _: &NativeBlock) -> (u64, &[u8]) {
+        match *self {}
+    }
     pub fn link(&mut self, _: (u32, usize), _: (u32, &NativeBlock), _: u64, _: u64) {
         match *self {}
     }

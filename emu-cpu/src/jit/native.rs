@@ -29,6 +29,8 @@ pub struct NativeBlock {
     head: u64,
     /// Entry without checks, for jumps forward in the same page.
     fast: u64,
+    /// Length of the code.
+    bytes: u32,
     /// It is a loop, or was found not to be one.
     settled: bool,
 }
@@ -197,8 +199,15 @@ impl Native {
             entry: at,
             head: at + output.head as u64,
             fast: at + output.fast as u64,
+            bytes: output.bytes.len() as u32,
             settled: parts.last().is_some_and(|p| p.on.is_some()),
         })
+    }
+
+    /// The host code of a unit as it is now, and its address.
+    #[must_use]
+    pub fn code(&self, block: &NativeBlock) -> (u64, &[u8]) {
+        (block.entry, self.arena.bytes(block.entry, block.bytes as usize))
     }
 
     /// Makes the exit by which host code was left last lead to a unit, if it was exit `n` of block `from`. `page` and `key`

@@ -11,6 +11,7 @@ use crate::exception::Exception;
 use crate::fp::{FpEnv, fpsr};
 use crate::interp::cache::Cache;
 use crate::interp::exec::{self, End};
+use crate::interp::lockstep::repeatable;
 use crate::interp::uop::{Frame, NZCV, Uop};
 use crate::ir::MemSize;
 use crate::mem::access;
@@ -119,6 +120,13 @@ pub(super) extern "sysv64" fn operation(f: *mut Frame, block: u32, n: u32) {
     // nothing that an operation does changes the cache.
     let cache = unsafe { &*std::ptr::with_exposed_provenance::<Cache>(frame.jit.cache as usize) };
     let Some(code) = cache.get(block).map(|b| &b.code) else { return };
+    if cpu.mem.journal.is_recording()
+        && let Some(uop) = code.uops.get(n as usize)
+        && !repeatable::is_repeatable(uop, cpu)
+    {
+        cpu.mem.journal.stop();
+        return fault(f, Exception::SpAlignment);
+    }
     cpu.counters.bump(Metric::Interpreted);
     if let (Some(profile), Some(uop)) = (&frame.jit.profile, code.uops.get(n as usize)) {
         profile.interpreted(uop);

@@ -83,6 +83,8 @@ pub struct JitState {
     pub count: u64,
     /// How much of `count` is in the counters of the CPU.
     pub counted: u64,
+    /// In lockstep: the `count` from which on checks stop.
+    pub limit: u64,
     /// `count` at the last indirect branch that set PSTATE.BTYPE ...
     pub landed_at: u64,
     /// ... and to what: it holds as long as the target has not begun, and for its first instruction.
@@ -131,6 +133,7 @@ impl Default for JitState {
             cache: 0,
             count: 0,
             counted: 0,
+            limit: 0,
             landed_at: 0,
             landed: 0,
             target: 0,

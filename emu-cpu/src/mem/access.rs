@@ -388,7 +388,7 @@ pub fn store_exclusive(
     let p = atomic_target(cpu, va, bytes, Access::Write).inspect_err(|_| {
         // A debugger's watchpoint must not make the instruction fail when it is executed after all: the guest would go
         // around its loop and meet the watchpoint again, for ever.
-        if cpu.mem.watch.hit.is_some() {
+        if cpu.mem.watch.hit.is_some() || cpu.mem.journal.is_stopped() {
             cpu.mem.exclusive = monitor;
         }
     });

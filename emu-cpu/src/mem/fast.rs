@@ -637,6 +637,12 @@ impl FastTlb {
         })
     }
 
+    /// Takes all write tags of the current context away.
+    pub(super) fn revoke_writes(&mut self) {
+        self.current.tables.revoke_writes();
+        self.current.user.iter_mut().for_each(|e| e.write = NO_TAG);
+    }
+
     /// Takes the write tags of the page at host address `host` away; true if there was one.
     pub(super) fn revoke(&mut self, host: *mut u8) -> bool {
         let mut found = false;

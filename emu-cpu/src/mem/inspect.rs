@@ -25,7 +25,7 @@ pub enum Unreachable {
 /// what EL1 would. `steps` gets every descriptor that was looked at.
 pub fn walk(cpu: &Cpu, va: u64, steps: &mut Vec<WalkStep>) -> Result<Translation, Fault> {
     let context = context_for(cpu, regime_of(cpu, cpu.pstate.el), true, false);
-    let tables = Tables { view: &cpu.mem.view, shared: &cpu.mem.shared };
+    let tables = Tables::new(&cpu.mem.view, &cpu.mem.shared);
     let (s1, s2, features) = (&context.stage1, context.stage2.as_ref(), &cpu.mem.features);
     let read = walk_observed(s1, s2, features, &Request::read(va), &tables, steps).result;
     // Memory that may only be executed is shown, too.

@@ -17,6 +17,7 @@ pub mod access;
 pub mod context;
 pub mod fast;
 pub mod inspect;
+pub mod journal;
 pub mod maintenance;
 mod model_features;
 pub mod mops;
@@ -45,7 +46,7 @@ use shared::Shared;
 use writers::Writers;
 
 /// The exclusive monitor: what the last load-exclusive saw. A store-exclusive succeeds if memory still holds it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Exclusive {
     va: u64,
     bytes: u64,
@@ -66,6 +67,7 @@ pub struct Mem {
     pub(crate) exclusive: Option<Exclusive>,
     pub(crate) watch: watch::Watch,
     writers: Writers,
+    pub(crate) journal: journal::Journal,
     /// Maintenance was posted to other vCPUs and not waited for: the next DSB does.
     unsynchronised: bool,
 }
@@ -92,6 +94,7 @@ impl Mem {
             exclusive: None,
             watch: watch::Watch::default(),
             writers: Writers::new(&shared.code),
+            journal: journal::Journal::default(),
             shared,
             unsynchronised: false,
         }

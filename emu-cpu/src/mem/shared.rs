@@ -100,6 +100,8 @@ struct Peer {
 pub struct Shared {
     /// Pages with translated code.
     pub code: CodeMap,
+    /// In lockstep, one vCPU runs at a time.
+    pub(crate) turn: Mutex<()>,
     peers: Vec<Peer>,
 }
 
@@ -108,7 +110,7 @@ impl Shared {
     #[must_use]
     pub fn new(cpus: usize, ram: &[(Pa, u64)]) -> Self {
         let parked = || Peer { parked: AtomicBool::new(true), ..Peer::default() };
-        Self { code: CodeMap::new(ram), peers: (0..cpus).map(|_| parked()).collect() }
+        Self { code: CodeMap::new(ram), turn: Mutex::default(), peers: (0..cpus).map(|_| parked()).collect() }
     }
 
     /// Says how to get the attention of a vCPU.

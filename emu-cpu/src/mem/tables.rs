@@ -179,6 +179,12 @@ impl Tables {
         self.forget_slots(|tag, _| ((tag & compared).wrapping_sub(first) & compared) / PAGE < pages);
     }
 
+    /// Takes all write tags away.
+    pub(super) fn revoke_writes(&mut self) {
+        self.entries.iter_mut().for_each(|e| e.write = NO_TAG);
+        self.slots[1] = [NO_PAGE; SLOTS];
+    }
+
     /// Takes the write tags of the page at host address `host` away; true if there was one.
     pub(super) fn revoke(&mut self, host: usize) -> bool {
         let found = self.entries.iter_mut().fold(false, |found, e| found | e.revoke(host));

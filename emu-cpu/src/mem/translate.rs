@@ -1,5 +1,7 @@
 //! From an address to what stands behind it: tagged TLB, walk, bus.
 
+use std::cell::RefCell;
+
 use emu_core::Pa;
 use emu_core::bus::{Backing, BusView, Requester};
 use emu_core::metrics::Metric;
@@ -25,8 +27,16 @@ pub(super) const UNSUPPORTED_ATOMIC: u8 = 0x35;
 
 /// Reads and updates descriptors on the bus.
 pub(super) struct Tables<'a> {
-    pub(super) view: &'a BusView,
-    pub(super) shared: &'a Shared,
+    view: &'a BusView,
+    shared: &'a Shared,
+    /// The descriptors that were updated, and to what.
+    updated: RefCell<Vec<(Pa, u64)>>,
+}
+
+impl<'a> Tables<'a> {
+    pub(super) fn new(view: &'a BusView, shared: &'a Shared) -> Self {
+        Self { view, shared, updated: RefCell::default() }
+    }
 }
 
 impl TableMemory for Tables<'_> {
@@ -46,6 +56,9 @@ impl TableMemory for Tables<'_> {
         let seen =
             ram.compare_exchange_u64(o + (pa.0 - region.base.0), old, new).ok_or(UpdateError::Unsupported)?;
         self.shared.wrote_page(pa.page_number());
+        if seen == old {
+            self.updated.borrow_mut().push((pa, new));
+        }
         Ok(seen == old)
     }
 }
@@ -106,9 +119,13 @@ impl Mem {
         {
             return (Ok(t), false);
         }
-        let tables = Tables { view: &self.view, shared: &self.shared };
+        let tables = Tables::new(&self.view, &self.shared);
         let result =
             translate_and_commit(&context.stage1, context.stage2.as_ref(), &self.features, request, &tables);
+        if self.journal.is_recording() {
+            let updated = tables.updated.take();
+            updated.into_iter().for_each(|(pa, value)| self.journal.descriptor(pa, value));
+        }
         if let Ok(t) = &result {
             self.tlb.insert(&tlb_context, canonical, t);
         }
@@ -224,6 +241,10 @@ pub(super) fn data(cpu: &mut Cpu, va: u64, how: How) -> Result<Target, Exception
         .mem
         .target(t.pa)
         .ok_or_else(|| Exception::Data(plain_abort(va, EXTERNAL_ABORT, how.access != Access::Read)))?;
+    if cpu.mem.journal.is_recording() {
+        // The exception stands for none: the journal knows that the instruction was stopped.
+        cpu.mem.note(&target, how.access).map_err(|()| Exception::SpAlignment)?;
+    }
     if cpu.mem.watch.is_on() {
         let el = if context.privileged() { cpu.pstate.el } else { 0 };
         if how.bytes != 0 {
@@ -266,7 +287,8 @@ fn keep(cpu: &mut Cpu, va: u64, unprivileged: bool, context: &Context, t: &Trans
         && ram
         && t.permissions.contains(write)
         && !t.write_needs_update
-        && !cpu.mem.shared.code.has_code(t.pa.page_number());
+        && !cpu.mem.shared.code.has_code(t.pa.page_number())
+        && cpu.mem.journal.permits(t.pa.page_number());
     let page_start = host.wrapping_sub((t.pa.0 & 0xfff) as usize);
     let allowed =
         Allowed { read: may_read, write: may_write, device: t.attrs.is_device(), block_bits: t.s1_bits };
@@ -359,7 +381,7 @@ pub(super) fn alignment_fault(va: u64, write: bool) -> Exception {
 impl Mem {
     /// A walk that leaves no trace in the TLBs: AT.
     pub(super) fn walk_only(&self, context: &Context, request: &Request) -> Result<Translation, Fault> {
-        let tables = Tables { view: &self.view, shared: &self.shared };
+        let tables = Tables::new(&self.view, &self.shared);
         translate_and_commit(&context.stage1, context.stage2.as_ref(), &self.features, request, &tables)
     }
 }

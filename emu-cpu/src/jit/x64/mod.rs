@@ -46,6 +46,7 @@ pub(super) use thunks::{Thunks, build as build_thunks};
 pub(super) use unit::{compile, hot_stub};
 
 use crate::cpu::Cpu;
+use crate::interp::lockstep::repeatable;
 use crate::interp::uop::{Frame, NZCV, Uop};
 use crate::jit::Part;
 use crate::jit::state::JitState;
@@ -199,6 +200,9 @@ impl Emitter<'_> {
         }
         if flags::reads_slot(&uop) {
             self.settle_flags();
+        }
+        if self.input.cpu.mem.journal.is_on() && !repeatable::is_repeatable(&uop, self.input.cpu) {
+            return self.call_operation();
         }
         let done = self.integer(uop)
             || self.bits(uop)
