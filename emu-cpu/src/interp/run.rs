@@ -268,6 +268,7 @@ impl Blocks<'_> {
             Left::End => Metric::ExitsEnd,
             Left::Event => Metric::ExitsEvent,
             Left::Fault => Metric::ExitsFault,
+            Left::Hot => Metric::ExitsHot,
         });
         at.index = last;
         at.pc = jit.page.wrapping_add(block.offset());

@@ -127,9 +127,9 @@ impl Arena {
 
     /// The `n` bytes at host address `at`; none if they are not all in use.
     pub(super) fn bytes(&self, at: u64, n: usize) -> &[u8] {
-        let start = at.wrapping_sub(self.execute.as_ptr() as u64) as usize;
+        let start = at.wrapping_sub(self.start()) as usize;
         let end = start.checked_add(n).filter(|end| *end <= self.used);
-        end.and_then(|end| self.execute.get(start..end)).unwrap_or_default()
+        end.map(|end| self.execute.get(start..end)).unwrap_or_default()
     }
 
     /// Overwrites bytes at host address `at`.

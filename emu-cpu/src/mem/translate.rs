@@ -168,7 +168,7 @@ impl Mem {
     /// means that notice writes to code. False if that cannot be.
     fn watch_tables(&mut self, context: &Context, request: &Request) -> bool {
         let tables_of = |mem: &Self| {
-            let (mut steps, tables) = (Vec::new(), Tables { view: &mem.view, shared: &mem.shared });
+            let (mut steps, tables) = (Vec::new(), Tables::new(&mem.view, &mem.shared));
             let s2 = context.stage2.as_ref();
             walk_observed(&context.stage1, s2, &mem.features, request, &tables, &mut steps);
             steps

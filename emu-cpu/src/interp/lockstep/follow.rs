@@ -102,7 +102,7 @@ impl Follower<'_> {
 
     /// Exit `n`, as the loop over blocks does it; true if its block is known.
     fn exit(&mut self, n: usize) -> bool {
-        let (serial, epoch) = (self.blocks.cpu.mem.serial(), self.blocks.cache.epoch());
+        let (serial, epoch) = (self.blocks.cpu.mem.serial(self.at.pc), self.blocks.cache.epoch());
         let from = self.at.index;
         let Some(block) = self.blocks.cache.get(from) else { return false };
         let exit = block.code.exits[n & 1];
@@ -183,9 +183,9 @@ impl Follower<'_> {
 
     /// True if the block has host code now.
     fn compile(&mut self) -> bool {
+        let at = self.at;
         (0..=u8::MAX).any(|_| {
-            self.blocks.cache.get(self.at.index).is_some_and(|b| b.is_native)
-                || self.blocks.warm(self.at.index)
+            self.blocks.cache.get(at.index).is_some_and(|b| b.is_native) || self.blocks.warm(&at)
         })
     }
 
