@@ -5,3 +5,4 @@
 pub mod bare;
 pub mod fuzz;
 pub mod machine;
+pub mod soak;
