@@ -6,3 +6,4 @@ pub mod bare;
 pub mod fuzz;
 pub mod litmus;
 pub mod machine;
+pub mod soak;

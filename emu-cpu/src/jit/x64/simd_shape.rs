@@ -1,6 +1,5 @@
 //! Integer vector operations that change the size, number or order of elements.
 
-use dynasmrt::DynasmApi;
 
 use super::simd::{PMULHUW, PMULHW};
 use super::sse::{
