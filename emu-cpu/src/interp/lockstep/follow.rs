@@ -215,6 +215,10 @@ impl Follower<'_> {
                 End::Exit(n) => {
                     self.exit(n);
                 }
+                // Host code goes on behind it, too.
+                End::Leave(LeaveKind::Context) if self.blocks.cpu.is_quiet() => {
+                    self.exit(0);
+                }
                 End::Indirect(target) => self.blocks.branch(&mut self.at, target, 0),
                 End::Landing(target, btype) => self.blocks.branch(&mut self.at, target, btype),
                 end => return self.end(end),
