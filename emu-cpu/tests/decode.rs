@@ -126,7 +126,7 @@ fn implemented(e: &Encoding, by_name: &HashMap<&str, Cube>) -> bool {
     in_parts || best.is_some_and(|r| r.name == e.name || !by_name[r.name].contains(e.cube))
 }
 
-/// Every encoding is implemented or in the list of those that are not. With `BLESS=1` in the environment, entries of the
+/// Every encoding is implemented or in the list of those that are not. With `UPDATE_GOLDEN=1` in the environment, entries of the
 /// list that have become implemented are taken out of it.
 #[test]
 fn every_encoding_is_implemented_or_listed() {
@@ -143,12 +143,15 @@ fn every_encoding_is_implemented_or_listed() {
     let unknown: Vec<_> = listed.iter().filter(|n| !by_name.contains_key(*n)).collect();
     assert!(unknown.is_empty(), "listed, but there is no such encoding: {unknown:?}");
     let stale: Vec<_> = listed.iter().filter(|n| done.contains(*n)).collect();
-    if !stale.is_empty() && std::env::var_os("BLESS").is_some() {
+    if !stale.is_empty() && std::env::var_os("UPDATE_GOLDEN").is_some() {
         let keep = |l: &&str| l.split_once('\t').is_none_or(|(_, n)| !done.contains(n));
         let text: String = UNIMPLEMENTED.lines().filter(keep).flat_map(|l| [l, "\n"]).collect();
         std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/a64-unimplemented.tsv"), text)
             .unwrap();
         return;
     }
-    assert!(stale.is_empty(), "implemented, but listed as not (BLESS=1 corrects the list): {stale:?}");
+    assert!(
+        stale.is_empty(),
+        "implemented, but listed as not (UPDATE_GOLDEN=1 corrects the list): {stale:?}"
+    );
 }

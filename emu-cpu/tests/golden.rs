@@ -18,7 +18,7 @@ fn words(section: &str) -> Vec<u32> {
     section.lines().filter_map(word).collect()
 }
 
-/// Sections are separated by empty lines and begin with a comment. `BLESS=1` in the environment writes them anew.
+/// Sections are separated by empty lines and begin with a comment. `UPDATE_GOLDEN=1` in the environment writes them anew.
 #[test]
 fn lowerings_are_as_recorded() {
     let mut written = Vec::new();
@@ -26,12 +26,12 @@ fn lowerings_are_as_recorded() {
         let (comment, text) = section.split_once('\n').unwrap();
         let block = lower(&words(section));
         written.push(format!("{comment}\n{}", block.to_string().trim_end()));
-        if std::env::var_os("BLESS").is_none() {
+        if std::env::var_os("UPDATE_GOLDEN").is_none() {
             assert_eq!(block.to_string().trim_end(), text.trim_end(), "{comment}");
             assert_eq!(parse(text).as_ref(), Ok(&block), "{comment}");
         }
     }
-    if std::env::var_os("BLESS").is_some() {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/base.ir");
         std::fs::write(path, written.join("\n\n") + "\n").unwrap();
     }

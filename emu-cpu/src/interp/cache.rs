@@ -206,6 +206,7 @@ impl Cache {
     #[cold]
     pub fn renew(&mut self, cpu: &mut Cpu, block: u32, pc: u64) -> Result<(), Exception> {
         let fetched = mem::fetch(cpu, pc)?;
+        cpu.counters.bump(Metric::Renewed);
         if let Some(old) = self.blocks.get_mut(block as usize) {
             let (key, native) = (old.key, old.native);
             self.uops -= old.code.uops.len();

@@ -16,7 +16,9 @@ pub mod vcpu;
 #[cfg(test)]
 mod debug_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod tests_code_cache;
 #[cfg(test)]
 mod tests_lse2;
 #[cfg(test)]

@@ -52,15 +52,20 @@ pub(super) const RAM: u64 = 0x4000_0000;
 const END: u32 = 0xd400_0002 | 0x123 << 5;
 
 /// A PE at EL2 with 64 KiB of RAM that holds `program` at its start.
-pub(super) fn vcpu(program: &[u32]) -> (Vcpu, &'static GuestRam) {
-    let ram = GuestRam::new(0x10000).unwrap();
+pub(crate) fn vcpu(program: &[u32]) -> (Vcpu, &'static GuestRam) {
+    vcpu_with(program, 0x10000)
+}
+
+/// The same with other RAM.
+pub(super) fn vcpu_with(program: &[u32], bytes: u64) -> (Vcpu, &'static GuestRam) {
+    let ram = GuestRam::new(bytes).unwrap();
     for (i, word) in program.iter().chain([&END]).enumerate() {
         ram.store_u32(4 * i as u64, *word).unwrap();
     }
     let bus = Arc::new(Bus::new());
-    bus.map(Pa(RAM), 0x10000, Backing::Ram(ram, 0)).unwrap();
+    bus.map(Pa(RAM), bytes, Backing::Ram(ram, 0)).unwrap();
     let model = Arc::new(Model::max());
-    let mem = Mem::new(mmu_features(&model), bus, Arc::new(Shared::new(1, &[(Pa(RAM), 0x10000)])), 0);
+    let mem = Mem::new(mmu_features(&model), bus, Arc::new(Shared::new(1, &[(Pa(RAM), bytes)])), 0);
     let mut cpu = Cpu::new(CpuConfig {
         model,
         el2: true,

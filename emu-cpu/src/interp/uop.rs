@@ -46,7 +46,7 @@ pub struct Access {
 }
 
 /// Which operation of the IR a call stands for.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Exact {
     /// Floating point.
     Fp(FpOp),

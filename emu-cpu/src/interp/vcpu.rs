@@ -16,6 +16,8 @@ use crate::doorbell::reason;
 use crate::exception::{Exception, StepState, WaitKind};
 use crate::ir::{ExcOp, LeaveKind};
 use crate::jit::Native;
+use crate::jit::observe::{Observers, Size};
+use crate::jit::profile::Profile;
 use crate::mem::{self, context};
 use crate::regs::SP;
 
@@ -47,12 +49,42 @@ impl Vcpu {
         Self { cpu, frame: Box::default(), cache: Cache::default(), native: None, debug: Debug::default() }
     }
 
-    /// Compiles blocks when they run for the `nth` time, with room for `bytes` of host code. False if this host cannot.
+    /// Compiles blocks when they run for the `nth` time, and loops when they have gone round some 45 times as often, with
+    /// room for `bytes` of host code. False if this host cannot.
     pub fn use_jit(&mut self, bytes: usize, nth: u8) -> bool {
+        self.compile_with(nth, |rounds| Native::new(bytes, rounds))
+    }
+
+    /// As [`Vcpu::use_jit`], with code for hosts that have nothing beyond x86-64-v2.
+    pub fn use_baseline_jit(&mut self, bytes: usize, nth: u8) -> bool {
+        self.compile_with(nth, |rounds| Native::baseline(bytes, rounds))
+    }
+
+    fn compile_with(&mut self, nth: u8, native: impl FnOnce(u32) -> Option<Native>) -> bool {
         self.cache.clear();
         self.cache.set_cold(nth);
-        self.native = Native::new(bytes);
+        self.native = native(2 + 45 * u32::from(nth.saturating_sub(1)));
         self.native.is_some()
+    }
+
+    /// Tells these observers of host code from now on. After [`Vcpu::use_jit`].
+    pub fn observe(&mut self, observers: Observers) {
+        self.frame.jit.profile = observers.profile.clone();
+        if let Some(native) = &mut self.native {
+            native.observe(observers);
+        }
+    }
+
+    /// How much host code there is; `None` if there is never any.
+    #[must_use]
+    pub fn host_code(&self) -> Option<Size> {
+        self.native.as_ref().map(Native::size)
+    }
+
+    /// What was counted since [`Vcpu::observe`] was asked for it.
+    #[must_use]
+    pub fn profile(&self) -> Option<&Profile> {
+        self.frame.jit.profile.as_deref()
     }
 
     /// Runs until somebody rings [`reason::CONTROL`], or there is something to tell the debugger
@@ -133,7 +165,7 @@ impl Vcpu {
         let mode = cpu.mode();
         let native = native.as_mut().filter(|_| !cpu.mem.fast.checks_alignment());
         let mut at = Place { pc: cpu.regs.pc, index: 0, landed: 0 };
-        let mut blocks = Blocks { cpu, frame, cache, native, mode, came: Came::Anywhere };
+        let mut blocks = Blocks { cpu, frame, cache, native, mode, came: Came::Anywhere, round: None };
         let leave = 'next: loop {
             let pc = at.pc;
             if blocks.cpu.doorbell.is_rung() {

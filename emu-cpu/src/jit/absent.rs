@@ -1,8 +1,9 @@
 //! The same interface on hosts that there is no code generator for: there is never any host code.
 
+use super::Part;
+use super::observe::{Observers, Size};
 use super::state::JitState;
 use crate::cpu::Cpu;
-use crate::interp::block::Code;
 use crate::interp::cache::Cache;
 use crate::interp::uop::Frame;
 use crate::lower::Mode;
@@ -20,6 +21,7 @@ pub enum Left {
     End,
     Event,
     Fault,
+    Hot,
 }
 
 /// There is none.
@@ -28,8 +30,21 @@ pub enum Native {}
 #[allow(missing_docs, reason = "see the other version")]
 impl Native {
     #[must_use]
-    pub fn new(_: usize) -> Option<Self> {
+    pub fn new(_: usize, _: u32) -> Option<Self> {
         None
+    }
+
+    /// See `new`.
+    #[must_use]
+    pub fn baseline(_: usize, _: u32) -> Option<Self> {
+        None
+    }
+    pub fn observe(&mut self, _: Observers) {
+        match *self {}
+    }
+    #[must_use]
+    pub fn size(&self) -> Size {
+        match *self {}
     }
     #[must_use]
     pub fn has_room(&self) -> bool {
@@ -40,16 +55,18 @@ impl Native {
     }
     pub fn compile(
         &mut self,
-        _: &Code,
-        _: u32,
-        _: u32,
+        _: &[Part<'_>],
+        _: u64,
         _: Option<(u64, u32)>,
         _: (&Cpu, Mode),
     ) -> Option<NativeBlock> {
         match *self {}
     }
-    pub fn link(&mut self, _: &NativeBlock, _: usize, _: &NativeBlock, _: u64, _: u64) {
+    pub fn link(&mut self, _: (u32, usize), _: (u32, &NativeBlock), _: u64, _: u64) {
         match *self {}
+    }
+    pub fn settle(&mut self, unit: &mut NativeBlock) {
+        match *unit {}
     }
     pub fn remember(_: &mut JitState, _: u64, _: u64, to: &NativeBlock) {
         match *to {}
@@ -64,4 +81,38 @@ impl Native {
     pub fn key(_: u64, _: Mode) -> u64 {
         0
     }
+}
+
+/// Files for `perf`: there is nothing to write to them.
+#[allow(missing_docs, reason = "see the other version")]
+pub mod perf {
+    use std::io;
+    use std::path::{Path, PathBuf};
+
+    use crate::jit::observe::{Listener, What};
+
+    macro_rules! absent {
+        ($name:ident) => {
+            pub enum $name {}
+
+            impl $name {
+                #[must_use]
+                pub fn path() -> PathBuf {
+                    PathBuf::new()
+                }
+                pub fn create(_: &Path) -> io::Result<Self> {
+                    Err(io::ErrorKind::Unsupported.into())
+                }
+            }
+
+            impl Listener for $name {
+                fn made(&self, _: u64, _: &[u8], _: What) {
+                    match *self {}
+                }
+            }
+        };
+    }
+
+    absent!(Map);
+    absent!(Dump);
 }

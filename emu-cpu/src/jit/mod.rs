@@ -1,11 +1,13 @@
 //! Tier 1: predecoded blocks as host code.
 //!
-//! One forward pass over the operations of a [`Code`](crate::interp::block::Code) makes host code that does exactly what
-//! [`crate::interp::exec`] does with them. Interpreter and host code share one [`Frame`](crate::interp::uop::Frame), so
+//! One forward pass over the operations of a [`Code`] makes host code that does exactly what [`crate::interp::exec`] does
+//! with them. Interpreter and host code share one [`Frame`](crate::interp::uop::Frame), so
 //! that they can take turns at every block.
 //!
 //! | module | what lives there |
 //! |---|---|
+//! | `profile`, `observe` | what host code does, counted and told to whoever asks |
+//! | `perf` | the files from which Linux's `perf` knows translated code |
 //! | `state` | what host code keeps in the frame beside registers |
 //! | `constants` | vectors that code uses as operands |
 //! | `arena` | memory for code: one mapping to write, one to execute |
@@ -21,6 +23,16 @@
 //! - The registers in the frame are up to date whenever a function of `runtime` runs.
 
 pub mod constants;
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_os = "linux")),
+    allow(dead_code, reason = "nothing to observe")
+)]
+pub mod observe;
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_os = "linux")),
+    allow(dead_code, reason = "nothing to count")
+)]
+pub mod profile;
 pub mod state;
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -28,14 +40,33 @@ mod arena;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub mod native;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub mod perf;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod runtime;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod x64;
+
+use crate::interp::block::Code;
+
+/// One block of a unit.
+#[derive(Clone, Copy)]
+pub struct Part<'a> {
+    /// Its operations.
+    pub code: &'a Code,
+    /// Its number.
+    pub block: u32,
+    /// Offset of its first instruction in its page.
+    pub offset: u32,
+    /// The exit by which the unit goes on to its next block, or from the last one back to the first; `None` if it ends here.
+    pub on: Option<usize>,
+    /// Host address of the counter of its runs, if they are counted.
+    pub counter: Option<u64>,
+}
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub use native::{Left, Native, NativeBlock};
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-pub use absent::{Left, Native, NativeBlock};
+pub use absent::{Left, Native, NativeBlock, perf};
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 mod absent;

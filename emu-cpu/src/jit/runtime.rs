@@ -14,12 +14,21 @@ use crate::interp::exec::{self, End};
 use crate::interp::uop::{Frame, NZCV, Uop};
 use crate::ir::MemSize;
 use crate::mem::access;
+use crate::simd::QC;
 
 /// The CPU that a frame belongs to.
 fn cpu<'a>(f: *const Frame) -> &'a mut Cpu {
     // SAFETY: host code runs only inside `Native::enter`, which was given the CPU and the frame exclusively, put the
     // CPU's address there, and uses neither until host code returns. Functions of the runtime make one such reference.
     unsafe { &mut *std::ptr::with_exposed_provenance_mut::<Cpu>((*f).jit.cpu as usize) }
+}
+
+/// As [`cpu`], for an access that was not found in the fast TLB.
+fn for_access<'a>(f: *mut Frame) -> &'a mut Cpu {
+    if let Some(profile) = &frame(f).jit.profile {
+        profile.missed();
+    }
+    cpu(f)
 }
 
 /// The frame.
@@ -44,34 +53,34 @@ fn value<T: Default>(f: *mut Frame, r: Result<T, Exception>) -> T {
 
 /// Loads `N` bytes.
 pub(super) extern "sysv64" fn load<const N: u64>(f: *mut Frame, va: u64) -> u64 {
-    value(f, access::load::<N>(cpu(f), va))
+    value(f, access::load::<N>(for_access(f), va))
 }
 
 /// Stores `N` bytes.
 pub(super) extern "sysv64" fn store<const N: u64>(f: *mut Frame, va: u64, v: u64) {
-    value(f, access::store::<N>(cpu(f), va, v));
+    value(f, access::store::<N>(for_access(f), va, v));
 }
 
 /// Loads two words as one doubleword.
 pub(super) extern "sysv64" fn load_words(f: *mut Frame, va: u64) -> u64 {
-    value(f, access::load_vector(cpu(f), va, MemSize::B8, MemSize::B4)) as u64
+    value(f, access::load_vector(for_access(f), va, MemSize::B8, MemSize::B4)) as u64
 }
 
 /// Stores two words.
 pub(super) extern "sysv64" fn store_words(f: *mut Frame, va: u64, v: u64) {
-    value(f, access::store_vector(cpu(f), va, MemSize::B8, MemSize::B4, u128::from(v)));
+    value(f, access::store_vector(for_access(f), va, MemSize::B8, MemSize::B4, u128::from(v)));
 }
 
 /// Loads two doublewords into `out`.
 pub(super) extern "sysv64" fn load_pair(f: *mut Frame, va: u64) {
-    let pair = value(f, access::load_vector(cpu(f), va, MemSize::B16, MemSize::B8));
+    let pair = value(f, access::load_vector(for_access(f), va, MemSize::B16, MemSize::B8));
     frame(f).jit.out = [pair as u64, (pair >> 64) as u64];
 }
 
 /// Stores two doublewords.
 pub(super) extern "sysv64" fn store_pair(f: *mut Frame, va: u64, low: u64, high: u64) {
     let pair = u128::from(high) << 64 | u128::from(low);
-    value(f, access::store_vector(cpu(f), va, MemSize::B16, MemSize::B8, pair));
+    value(f, access::store_vector(for_access(f), va, MemSize::B16, MemSize::B8, pair));
 }
 
 /// Slot, size and element of a vector access as one number.
@@ -86,7 +95,7 @@ fn parts(how: u32) -> (usize, MemSize, MemSize) {
 /// Loads a vector slot.
 pub(super) extern "sysv64" fn load_vector(f: *mut Frame, va: u64, how: u32) {
     let (slot, size, elem) = parts(how);
-    match access::load_vector(cpu(f), va, size, elem) {
+    match access::load_vector(for_access(f), va, size, elem) {
         Ok(v) => frame(f).v[slot] = v,
         Err(e) => fault(f, e),
     }
@@ -96,7 +105,7 @@ pub(super) extern "sysv64" fn load_vector(f: *mut Frame, va: u64, how: u32) {
 pub(super) extern "sysv64" fn store_vector(f: *mut Frame, va: u64, how: u32) {
     let (slot, size, elem) = parts(how);
     let v = frame(f).v[slot];
-    value(f, access::store_vector(cpu(f), va, size, elem, v));
+    value(f, access::store_vector(for_access(f), va, size, elem, v));
 }
 
 /// Executes operation `n` of block `block` as the interpreter does.
@@ -110,6 +119,10 @@ pub(super) extern "sysv64" fn operation(f: *mut Frame, block: u32, n: u32) {
     // nothing that an operation does changes the cache.
     let cache = unsafe { &*std::ptr::with_exposed_provenance::<Cache>(frame.jit.cache as usize) };
     let Some(code) = cache.get(block).map(|b| &b.code) else { return };
+    cpu.counters.bump(Metric::Interpreted);
+    if let (Some(profile), Some(uop)) = (&frame.jit.profile, code.uops.get(n as usize)) {
+        profile.interpreted(uop);
+    }
     if let End::Fault(e, _) = exec::run_one(code, n as usize, 0, frame, cpu) {
         fault(f, e);
     }
@@ -126,6 +139,10 @@ pub(super) extern "sysv64" fn exact(f: *mut Frame, block: u32, n: u32) {
         && let Some(&Uop::Call { d, a, b, c, call }) = code.uops.get(n as usize)
         && let Some(call) = code.calls.get(call as usize)
     {
+        cpu.counters.bump(Metric::Exact);
+        if let Some(profile) = &frame.jit.profile {
+            profile.exact(call.op);
+        }
         let mut env = FpEnv { fpcr: cpu.regs.fpcr, fpsr: cpu.regs.fpsr };
         let [a, b, c] = [a, b, c].map(|slot| frame.v[slot as usize]);
         frame.v[d as usize] = (call.f)(&mut env, call.imm, a, b, c);
@@ -133,14 +150,30 @@ pub(super) extern "sysv64" fn exact(f: *mut Frame, block: u32, n: u32) {
     }
 }
 
-/// Moves the flags that MXCSR has collected to FPSR. Of what host code keeps only IXC can have been raised.
+/// Moves the exceptions that host code has collected to FPSR. What host code keeps has raised them as Arm's operations do, but
+/// for the host's denormal-operand exception, which is nothing on Arm without FPCR.FZ.
 pub(super) fn collect(f: &mut Frame, cpu: &mut Cpu) {
     const FLAGS: u32 = 0x3f;
-    const PE: u32 = 1 << 5;
-    if f.jit.mxcsr & PE != 0 {
-        cpu.regs.fpsr |= fpsr::IXC;
+    /// Invalid, divide by zero, overflow, underflow, inexact, with their flags in FPSR.
+    const PAIRS: [(u32, u32); 5] = [
+        (1 << 0, fpsr::IOC),
+        (1 << 2, fpsr::DZC),
+        (1 << 3, fpsr::OFC),
+        (1 << 4, fpsr::UFC),
+        (1 << 5, fpsr::IXC),
+    ];
+    if f.jit.mxcsr & FLAGS != 0 {
+        for (host, arm) in PAIRS {
+            if f.jit.mxcsr & host != 0 {
+                cpu.regs.fpsr |= arm;
+            }
+        }
+        f.jit.mxcsr &= !FLAGS;
     }
-    f.jit.mxcsr &= !FLAGS;
+    if f.jit.saturated != 0 {
+        f.jit.saturated = 0;
+        cpu.regs.fpsr |= QC;
+    }
 }
 
 /// Puts flags that were not computed yet into their slot.

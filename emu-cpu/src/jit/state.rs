@@ -1,6 +1,9 @@
 //! What host code keeps in the frame beside the registers.
 
+use std::sync::Arc;
+
 use super::constants::Constants;
+use super::profile::Profile;
 use crate::exception::Exception;
 
 /// Entries of the table of indirect branches.
@@ -70,9 +73,7 @@ pub struct JitState {
     pub page: u64,
     /// What cross-page links and [`Target`]s depend on: the context's serial, and the mode.
     pub key: u64,
-    /// Host address of the word of pending reasons ([`crate::doorbell::Doorbell`]).
-    pub doorbell: u64,
-    /// Host address of the fast TLB's current entries.
+    /// Host address of the fast TLB's current tables.
     pub tlb: u64,
     /// Host address of the [`crate::cpu::Cpu`].
     pub cpu: u64,
@@ -104,6 +105,8 @@ pub struct JitState {
     pub at_insn: u32,
     /// MXCSR of host code, with the flags of FPSR that it has collected.
     pub mxcsr: u32,
+    /// Not 0: an operation has saturated, which is not in FPSR.QC yet.
+    pub saturated: u32,
     /// MXCSR of the host.
     pub host_mxcsr: u32,
     /// Not 0: host code has put `mxcsr` into the register. Blocks with floating point do when they begin; others leave it
@@ -111,6 +114,8 @@ pub struct JitState {
     pub fp_on: u32,
     /// The exception of the last call that ended in one.
     pub fault: Option<Exception>,
+    /// Where the runtime counts what it is called for, while somebody asks.
+    pub profile: Option<Arc<Profile>>,
     /// Where indirect branches lead.
     pub targets: [Target; TARGETS],
 }
@@ -121,7 +126,6 @@ impl Default for JitState {
             constants: Constants::ALL,
             page: 0,
             key: 0,
-            doorbell: 0,
             tlb: 0,
             cpu: 0,
             cache: 0,
@@ -138,9 +142,11 @@ impl Default for JitState {
             at_block: 0,
             at_insn: 0,
             mxcsr: 0x1f80,
+            saturated: 0,
             host_mxcsr: 0x1f80,
             fp_on: 0,
             fault: None,
+            profile: None,
             targets: [Target::NONE; TARGETS],
         }
     }

@@ -231,7 +231,7 @@ fn store_slow(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, unprivileged: boo
 
 /// A store went to RAM through the slow path: code that was made from the page is out of date.
 fn wrote(cpu: &Cpu, pa: Pa) {
-    cpu.mem.shared.code.wrote(pa.page_number());
+    cpu.mem.shared.wrote_page(pa.page_number());
 }
 
 fn store_mmio(cpu: &mut Cpu, pa: Pa, va: u64, bytes: u64, value: u128) -> Result<(), Exception> {

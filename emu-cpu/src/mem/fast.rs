@@ -18,11 +18,10 @@ use emu_mmu::{Regime, TlbiScope};
 
 use super::Fetched;
 use super::context::{Context, Key};
+use super::tables::{EMPTY, Entry, Tables};
 use super::shared::CodeMap;
 use super::upper::{UpperId, Uppers, is_upper};
 
-/// Entries in a bank.
-pub(crate) const ENTRIES: usize = 1024;
 /// Entries for unprivileged accesses in a bank.
 const USER_ENTRIES: usize = 64;
 /// Entries for instruction pages in a bank.
@@ -33,43 +32,19 @@ const BANKS: usize = 32;
 /// Pages of a range invalidation that are dropped one by one; a longer range drops the bank.
 const MAX_PAGES: u64 = 64;
 
-const PAGE: u64 = 4096;
+pub(super) const PAGE: u64 = 4096;
 pub(super) const PAGE_MASK: u64 = !(PAGE - 1);
 /// What is compared with a tag is the page of an address and, while alignment is checked, its misalignment: bits 3:0,
 /// for no access has more than 16 bytes. The two marks lie above them, so that they never match.
 const MISALIGNMENT: u64 = 15;
 /// There is no page.
-const NO_TAG: u64 = 1 << 5;
+pub(super) const NO_TAG: u64 = 1 << 5;
 /// The page is memory of Device type.
-const DEVICE_TAG: u64 = 1 << 4;
+pub(super) const DEVICE_TAG: u64 = 1 << 4;
 /// The bits of an address that a TLBI compares: not the tag byte.
 const UNTAGGED: u64 = 0x00ff_ffff_ffff_f000;
 /// How many bits that leaves of an address.
 const UNTAGGED_BITS: u8 = 56;
-
-/// Host code reads the fields, and counts on the size.
-#[derive(Clone, Copy)]
-#[repr(C, align(32))]
-struct Entry {
-    read: u64,
-    write: u64,
-    /// Host address of the page minus its virtual address.
-    addend: usize,
-}
-
-const EMPTY: Entry = Entry { read: NO_TAG, write: NO_TAG, addend: 0 };
-
-impl Entry {
-    /// Takes the write tag away if the page is at host address `host`; true if there was one.
-    fn revoke(&mut self, host: *mut u8) -> bool {
-        let page = (self.write & PAGE_MASK) as usize;
-        let found = self.write != NO_TAG && self.addend.wrapping_add(page) == host as usize;
-        if found {
-            self.write = NO_TAG;
-        }
-        found
-    }
-}
 
 /// An instruction page.
 #[derive(Clone, Copy, Debug)]
@@ -178,7 +153,7 @@ struct Bank {
     /// No two banks have the same.
     number: u8,
     context: Option<Context>,
-    entries: Box<[Entry; ENTRIES]>,
+    tables: Box<Tables>,
     user: Box<[Entry; USER_ENTRIES]>,
     fetch: Box<[Option<FetchEntry>; FETCH_ENTRIES]>,
     /// Of code in the lower half; that of the upper half is with its [`Uppers`].
@@ -196,10 +171,7 @@ impl Bank {
         Self {
             number,
             context: None,
-            entries: vec![EMPTY; ENTRIES]
-                .into_boxed_slice()
-                .try_into()
-                .unwrap_or_else(|_| Box::new([EMPTY; ENTRIES])),
+            tables: Tables::new(),
             user: Box::new([EMPTY; USER_ENTRIES]),
             fetch: Box::new([None; FETCH_ENTRIES]),
             serial: 0,
@@ -215,7 +187,7 @@ impl Bank {
     }
 
     fn clear(&mut self) {
-        self.entries.fill(EMPTY);
+        self.tables.clear();
         self.user.fill(EMPTY);
         self.fetch.fill(None);
         self.code_pages = CodePages::default();
@@ -468,15 +440,10 @@ impl FastTlb {
         self.align = if on { MISALIGNMENT } else { 0 };
     }
 
-    #[inline(always)]
-    fn index(va: u64) -> usize {
-        (va >> 12) as usize % ENTRIES
-    }
-
     /// Host memory for a read of `N` bytes.
     #[inline(always)]
     pub fn read<const N: u64>(&self, va: u64) -> Option<HostPtr> {
-        let e = &self.current.entries[Self::index(va)];
+        let e = self.current.tables.entry(va);
         let last = va.wrapping_add(N - 1);
         // The page of the last byte must be that of the tag, and the entry is that of the first byte's page.
         let probe = last & PAGE_MASK | va & self.align & (N - 1);
@@ -486,7 +453,7 @@ impl FastTlb {
     /// Host memory for a write, or a read and write, of `N` bytes.
     #[inline(always)]
     pub fn write<const N: u64>(&self, va: u64) -> Option<HostPtr> {
-        let e = &self.current.entries[Self::index(va)];
+        let e = self.current.tables.entry(va);
         let last = va.wrapping_add(N - 1);
         let probe = last & PAGE_MASK | va & self.align & (N - 1);
         (probe == e.write).then(|| HostPtr(e.addend.wrapping_add(va as usize) as *mut u8))
@@ -494,7 +461,7 @@ impl FastTlb {
 
     /// Host memory for an aligned access to RAM that is mapped as Device.
     pub(super) fn device(&self, va: u64, bytes: u64, write: bool) -> Option<HostPtr> {
-        let e = &self.current.entries[Self::index(va)];
+        let e = self.current.tables.entry(va);
         let tag = if write { e.write } else { e.read };
         let hit = tag == va & PAGE_MASK | DEVICE_TAG && va & (bytes - 1) == 0;
         hit.then(|| HostPtr(e.addend.wrapping_add(va as usize) as *mut u8))
@@ -516,13 +483,13 @@ impl FastTlb {
 
     /// Keeps a page: `va` anywhere in it, `host` the start of its memory.
     pub(super) fn fill(&mut self, va: u64, host: *mut u8, allowed: Allowed) {
-        keep(&mut self.current.entries[Self::index(va)], va, host, allowed);
+        self.current.tables.keep(va, entry(va, host, allowed));
         self.note_block(va, allowed.block_bits);
     }
 
     /// As [`FastTlb::fill`], for unprivileged accesses under the current context.
     pub(super) fn fill_user(&mut self, va: u64, host: *mut u8, allowed: Allowed) {
-        keep(&mut self.current.user[Self::user_index(va)], va, host, allowed);
+        self.current.user[Self::user_index(va)] = entry(va, host, allowed);
         self.note_block(va, allowed.block_bits);
     }
 
@@ -533,10 +500,9 @@ impl FastTlb {
         }
     }
 
-    /// Host address of the current entries: [`ENTRIES`] of 32 bytes, each the read tag, the write tag, and what to add
-    /// to an address in the page. It is good until the next [`FastTlb::select`].
-    pub(crate) fn entries(&self) -> u64 {
-        self.current.entries.as_ptr().expose_provenance() as u64
+    /// Host address of the current [`Tables`]. It is good until the next [`FastTlb::select`]; host code writes the slots.
+    pub(crate) fn tables(&mut self) -> u64 {
+        std::ptr::from_mut(&mut *self.current.tables).expose_provenance() as u64
     }
 
     /// Alignment of all accesses is checked (SCTLR_ELx.A), which host code does not do.
@@ -667,8 +633,7 @@ impl FastTlb {
     pub(super) fn revoke_one(&mut self, host: *mut u8, number: u8, va: u64) -> bool {
         let bank = self.others.iter_mut().chain([&mut self.current]).find(|b| b.number == number);
         bank.is_some_and(|bank| {
-            let entries = [&mut bank.entries[Self::index(va)], &mut bank.user[Self::user_index(va)]];
-            entries.into_iter().fold(false, |found, e| found | e.revoke(host))
+            bank.tables.revoke_at(va, host as usize) | bank.user[Self::user_index(va)].revoke(host as usize)
         })
     }
 
@@ -676,23 +641,24 @@ impl FastTlb {
     pub(super) fn revoke(&mut self, host: *mut u8) -> bool {
         let mut found = false;
         for bank in self.others.iter_mut().chain([&mut self.current]) {
-            for e in bank.entries.iter_mut().chain(bank.user.iter_mut()) {
-                found |= e.revoke(host);
+            found |= bank.tables.revoke(host as usize);
+            for e in bank.user.iter_mut() {
+                found |= e.revoke(host as usize);
             }
         }
         found
     }
 }
 
-/// Keeps a page in the entry that it belongs into.
-fn keep(e: &mut Entry, va: u64, host: *mut u8, allowed: Allowed) {
+/// A page as an entry.
+fn entry(va: u64, host: *mut u8, allowed: Allowed) -> Entry {
     let page = va & PAGE_MASK;
     let tag = if allowed.device { page | DEVICE_TAG } else { page };
-    *e = Entry {
+    Entry {
         addend: (host as usize).wrapping_sub(page as usize),
         read: if allowed.read { tag } else { NO_TAG },
         write: if allowed.write { tag } else { NO_TAG },
-    };
+    }
 }
 
 fn count(next: &mut u64) -> u64 {
@@ -745,13 +711,13 @@ fn drop_from(bank: &mut Bank, scope: &TlbiScope) -> bool {
     if pages > MAX_PAGES || pages == 0 || bank.blocks.may_touch(start, end) {
         return true;
     }
+    bank.tables.forget(start, pages, UNTAGGED);
     for n in 0..pages {
         let va = (start & PAGE_MASK).wrapping_add(n * PAGE);
         let same = |tag: u64| tag != NO_TAG && (tag ^ va) & UNTAGGED == 0;
-        for e in [&mut bank.entries[FastTlb::index(va)], &mut bank.user[FastTlb::user_index(va)]] {
-            if same(e.read) || same(e.write) {
-                *e = EMPTY;
-            }
+        let e = &mut bank.user[FastTlb::user_index(va)];
+        if same(e.read) || same(e.write) {
+            *e = EMPTY;
         }
     }
     false

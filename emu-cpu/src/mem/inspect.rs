@@ -96,6 +96,6 @@ fn write_piece(cpu: &Cpu, pa: Pa, bytes: &[u8]) -> Result<(), Unreachable> {
     let region = view.find(pa).ok_or(Unreachable::Empty(pa))?;
     let Backing::Ram(ram, o) = &region.backing else { return Err(Unreachable::Device(pa)) };
     ram.write(o + (pa.0 - region.base.0), bytes).ok_or(Unreachable::Empty(pa))?;
-    cpu.mem.shared.code.wrote(pa.page_number());
+    cpu.mem.shared.wrote_page(pa.page_number());
     Ok(())
 }

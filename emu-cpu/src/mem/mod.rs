@@ -21,6 +21,7 @@ pub mod maintenance;
 mod model_features;
 pub mod mops;
 pub mod shared;
+pub(crate) mod tables;
 mod translate;
 mod upper;
 pub mod watch;

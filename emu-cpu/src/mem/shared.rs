@@ -68,12 +68,10 @@ impl CodeMap {
         (before & 1 == 0, before >> 1)
     }
 
-    /// The page was, or may have been, written: code made from it is out of date.
-    pub fn wrote(&self, page: u64) {
-        if let Some(w) = self.word(page) {
-            let next = |v: u32| (v & 1 != 0).then_some((v & !1).wrapping_add(2));
-            let _ = w.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
-        }
+    /// The page was, or may have been, written: code made from it is out of date. True if there is such code.
+    fn wrote(&self, page: u64) -> bool {
+        let next = |v: u32| (v & 1 != 0).then_some((v & !1).wrapping_add(2));
+        self.word(page).is_some_and(|w| w.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).is_ok())
     }
 }
 
@@ -205,6 +203,13 @@ impl Shared {
         (news, generation)
     }
 
+    /// A page was, or may have been, written. Code that was made from it ends at its next check, on every vCPU.
+    pub fn wrote_page(&self, page: u64) {
+        if self.code.wrote(page) {
+            self.peers.iter().filter_map(|p| p.bell.get()).for_each(|b| b.ring(reason::REQUEST));
+        }
+    }
+
     /// Sets the event register of all vCPUs.
     pub fn send_event_to_all(&self) {
         self.peers.iter().filter_map(|p| p.bell.get()).for_each(|b| b.send_event());
@@ -217,7 +222,7 @@ impl WriteObserver for Shared {
             return;
         }
         for page in pa.page_number()..=pa.offset(len - 1).page_number() {
-            self.code.wrote(page);
+            self.wrote_page(page);
         }
     }
 }

@@ -45,7 +45,7 @@ impl TableMemory for Tables<'_> {
         let Backing::Ram(ram, o) = &region.backing else { return Err(UpdateError::Unsupported) };
         let seen =
             ram.compare_exchange_u64(o + (pa.0 - region.base.0), old, new).ok_or(UpdateError::Unsupported)?;
-        self.shared.code.wrote(pa.page_number());
+        self.shared.wrote_page(pa.page_number());
         Ok(seen == old)
     }
 }
@@ -130,7 +130,7 @@ impl Mem {
     /// written, for it may have been until now.
     pub(super) fn revoke_write(&mut self, page: u64) {
         if self.revoke(page) {
-            self.shared.code.wrote(page);
+            self.shared.wrote_page(page);
         }
     }
 

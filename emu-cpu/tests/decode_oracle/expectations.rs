@@ -142,14 +142,14 @@ impl Expectations {
         kind.1 += 1;
     }
 
-    /// Prints the balance and fails if there is anything unexplained. With `BLESS=1`, prints the lines that the list of
+    /// Prints the balance and fails if there is anything unexplained. With `UPDATE_GOLDEN=1`, prints the lines that the list of
     /// mnemonics lacks, to be read and added by hand.
     pub(crate) fn finish(mut self, at_least: usize) {
         println!("{} words: {} agree, {} of extensions not implemented", self.words, self.agreed, self.later);
         for (reason, n) in &self.explained {
             println!("{n:8} {reason}");
         }
-        if std::env::var_os("BLESS").is_some() {
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
             self.pairs.iter().for_each(|(row, m)| println!("pair\t{row}\t{m}"));
         }
         self.wrong.extend(self.kinds.iter().map(|(k, (word, n))| format!("{word:08x} and {n} in all: {k}")));

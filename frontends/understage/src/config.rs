@@ -10,7 +10,7 @@ use crate::number::show_size;
 use crate::user_error;
 
 /// A value and the option that gave it, which is only for messages: two are equal if their values are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Given<T> {
     /// The value.
     pub value: T,
@@ -272,18 +272,27 @@ pub enum Accel {
     /// What runs often is translated to host code.
     Jit {
         /// Bytes of host code that are kept, for all CPUs together.
-        cache: u64,
+        cache: Given<u64>,
     },
 }
 
 impl Default for Accel {
     fn default() -> Self {
-        Self::Jit { cache: 128 << 20 }
+        Self::Jit { cache: Given::new("--code-cache", 128u64 << 20) }
     }
 }
 
 /// The least and the most host code that is kept for a CPU: a single block needs some, and jumps reach 2 GiB.
 pub const CODE_CACHE: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 30;
+
+/// A file from which Linux's `perf` knows translated code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PerfFile {
+    /// `/tmp/perf-PID.map`: names.
+    Map,
+    /// `jit-PID.dump` in the current directory: names and code, with times.
+    Dump,
+}
 
 /// A machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -318,6 +327,8 @@ pub struct MachineConfig {
     pub dump_dtb: Option<HostFile>,
     /// Executor.
     pub accel: Accel,
+    /// What to write for `perf`.
+    pub perf: Vec<Given<PerfFile>>,
     /// Where to listen for a debugger.
     pub gdb: Option<Given<Address>>,
     /// The CPUs wait for a debugger before their first instruction: the option that says so.
@@ -355,6 +366,7 @@ impl Default for MachineConfig {
             serial: CharBackend::Stdio { escapes: true },
             dump_dtb: None,
             accel: Accel::default(),
+            perf: Vec::new(),
             gdb: None,
             gdb_wait: None,
             no_reboot: false,
@@ -409,6 +421,7 @@ impl MachineConfig {
                 "{option} needs a debugger that lets the machine go: say where it connects"
             ));
         }
+        self.check_accel()?;
         let consoles = self.devices.iter().filter_map(|d| match &d.kind {
             DeviceKind::Console(c) => Some(c),
             _ => None,
@@ -430,6 +443,33 @@ impl MachineConfig {
             return Err(user_error!("there is nothing to run: give a kernel, firmware, or an entry point"));
         }
         Ok(())
+    }
+
+    /// Each CPU has its own part of the host code, which has a least and a greatest size.
+    fn check_accel(&self) -> Result<(), UserError> {
+        let Accel::Jit { cache } = &self.accel else {
+            return match self.perf.first() {
+                Some(file) => Err(user_error!(
+                    "{} is about translated code, and the interpreter does not make any",
+                    file.option
+                )),
+                None => Ok(()),
+            };
+        };
+        let cpus = u64::from(self.topology.cpus()).max(1);
+        let (bytes, option) = (show_size(**cache), cache.option);
+        let (least, most) = (*CODE_CACHE.start(), *CODE_CACHE.end());
+        match **cache / cpus {
+            each if each < least => Err(user_error!(
+                "{option} {bytes} is too little: each CPU needs at least {} of host code",
+                show_size(least)
+            )),
+            each if each > most => Err(user_error!(
+                "{option} {bytes} is too much: each CPU can have at most {} of host code",
+                show_size(most)
+            )),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -122,7 +122,7 @@ fn execute(config: &MachineConfig, plan: &load::plan::Plan) -> Result<ExitCode, 
     }
     if config.stats {
         terminal::raw::restore();
-        eprint!("{}", board::stats::table(&board));
+        eprint!("{}{}", board::stats::table(&board), board::host_code::table(&board));
     }
     Ok(match stop {
         Stop::Quit(status) => ExitCode::from(status),

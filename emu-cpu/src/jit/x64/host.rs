@@ -13,6 +13,10 @@ pub(in crate::jit) struct HostFeatures {
     pub fma: bool,
     /// AES-NI.
     pub aes: bool,
+    /// SHA extensions.
+    pub sha: bool,
+    /// PCLMULQDQ.
+    pub pclmul: bool,
 }
 
 impl HostFeatures {
@@ -24,6 +28,8 @@ impl HostFeatures {
             avx: is_x86_feature_detected!("avx"),
             fma: is_x86_feature_detected!("fma"),
             aes: is_x86_feature_detected!("aes"),
+            sha: is_x86_feature_detected!("sha"),
+            pclmul: is_x86_feature_detected!("pclmulqdq"),
         }
     }
 

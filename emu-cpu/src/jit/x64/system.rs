@@ -3,7 +3,7 @@
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 
 use super::memory::WRITE;
-use super::{Emitter, RAX, RCX, RDX, e, pinned, st, x};
+use super::{Emitter, RAX, RCX, RDX, e, st, x};
 use crate::cpu::Cpu;
 use crate::features::Feat;
 use crate::interp::uop::Uop;
@@ -26,7 +26,7 @@ impl Emitter<'_> {
         match uop {
             Uop::CheckSp => {
                 let start = self.ops.new_dynamic_label();
-                match pinned(SP as u8) {
+                match self.reg(SP as u8) {
                     Some(sp) => e!(self; test Rb(sp), 15),
                     None => e!(self; test BYTE [r15 + x(SP as u8)], 15),
                 }

@@ -15,6 +15,7 @@ use emu_core::ram::GuestRam;
 use emu_cpu::cpu::{Cpu, CpuConfig};
 use emu_cpu::doorbell::Doorbell;
 use emu_cpu::interp::vcpu::Vcpu;
+use emu_cpu::jit::observe::Observers;
 use emu_cpu::mem::shared::Shared;
 use emu_cpu::mem::{Mem, mmu_features};
 use emu_cpu::model::Model;
@@ -34,11 +35,12 @@ use emu_smmu::GlobalBypass;
 use parking_lot::Mutex;
 
 use super::chars::{self, HostEntropy};
+use super::host_code;
 use super::map::{self, Range};
 use super::power::Power;
 use super::slots::{self, Place};
 use crate::config::{
-    Accel, CODE_CACHE, CharBackend, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, MachineConfig,
+    Accel, CharBackend, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, MachineConfig,
 };
 use crate::error::{UserError, reason};
 use crate::load::plan::Plan;
@@ -312,6 +314,7 @@ impl Builder<'_> {
     fn cpus(&self, power: &Arc<Power>) -> Result<(Vec<SharedVcpu>, Vec<Arc<Counters>>), UserError> {
         let model = Arc::new(model(self.config.cpu));
         let (mut vcpus, mut counters) = (Vec::new(), Vec::new());
+        let listeners = host_code::listeners(&self.config.perf)?;
         for index in 0..self.gic.cpus() {
             let doorbell = Arc::new(Doorbell::default());
             power.set_doorbell(index, doorbell.clone());
@@ -333,9 +336,18 @@ impl Builder<'_> {
             cpu.mem = Mem::new(mmu_features(&model), self.bus.clone(), self.shared.clone(), index);
             let mut vcpu = Vcpu::new(cpu);
             if let Accel::Jit { cache } = self.config.accel {
-                let (least, most) = (*CODE_CACHE.start(), *CODE_CACHE.end());
-                let bytes = (cache / self.gic.cpus().max(1) as u64).clamp(least, most);
-                if !vcpu.use_jit(bytes as usize, COMPILED_AT) {
+                let bytes = *cache / self.gic.cpus().max(1) as u64;
+                if vcpu.use_jit(bytes as usize, COMPILED_AT) {
+                    vcpu.observe(Observers {
+                        listeners: listeners.clone(),
+                        profile: self.config.stats.then(Arc::default),
+                    });
+                } else if let Some(file) = self.config.perf.first() {
+                    return Err(user_error!(
+                        "{} is about translated code, and this host has no translator",
+                        file.option
+                    ));
+                } else {
                     tracing::info!("instructions are interpreted: there is no translator for this host");
                 }
             }

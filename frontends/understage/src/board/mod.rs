@@ -2,6 +2,7 @@
 
 pub mod build;
 mod chars;
+pub mod host_code;
 pub mod map;
 pub mod power;
 pub mod run;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use emu_core::metrics::{Counters, Metric};
 
 use super::build::Board;
+use super::host_code;
 
 /// Digits in groups of three.
 #[must_use]
@@ -54,12 +55,13 @@ pub fn sets(board: &Board) -> Vec<Arc<Counters>> {
     board.cpu_counters.iter().chain(std::iter::once(&board.counters)).cloned().collect()
 }
 
-/// One line for each thing that was counted at all, summed over the CPUs and the devices.
+/// One line for each thing that was counted at all, summed over the CPUs and the devices. What is said of host code is
+/// [`host_code::table`].
 #[must_use]
 pub fn table(board: &Board) -> String {
     let all = Snapshot::of(&sets(board));
     let mut out = String::new();
-    for m in Metric::ALL.iter().filter(|m| all.get(**m) != 0) {
+    for m in Metric::ALL.iter().filter(|m| all.get(**m) != 0 && !host_code::METRICS.contains(m)) {
         out.push_str(&format!("{:>20}  {}\n", grouped(all.get(*m)), m.name()));
     }
     out

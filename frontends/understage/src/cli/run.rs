@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::config::{
     self, Accel, Blob, CharBackend, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, Given, HostFile,
-    Kernel, MachineConfig, Topology, Virt, VirtioBus,
+    Kernel, MachineConfig, PerfFile, Topology, Virt, VirtioBus,
 };
 use crate::error::UserError;
 use crate::gdb::Address;
@@ -111,9 +111,14 @@ pub struct RunArgs {
     /// How instructions are executed: jit (what runs often is translated to host code) or interp
     #[arg(long, value_name = "HOW", default_value = "jit", value_parser = ["jit", "interp"], help_heading = "Running")]
     accel: String,
-    /// Host code that is kept, for all CPUs together
-    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = memory, help_heading = "Running")]
-    code_cache: u64,
+    /// Host code that is kept, for all CPUs together: at least 1M and at most 1G for each of them [default: 128M]
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Running")]
+    code_cache: Option<u64>,
+    /// Write what Linux's perf needs to name translated code: map (/tmp/perf-PID.map, which 'perf report' reads) or
+    /// jitdump (jit-PID.dump in the current directory, with the code itself, for 'perf record -k mono' and 'perf
+    /// inject --jit'); repeatable
+    #[arg(long, value_name = "FORMAT", value_parser = ["map", "jitdump"], help_heading = "Running")]
+    perf: Vec<String>,
     /// Listen for gdb ('target remote HOST:PORT'); without HOST only this computer can connect, and with port 0 a free
     /// one is chosen and printed
     #[arg(long, value_name = "HOST:PORT", value_parser = gdb_address, help_heading = "Running")]
@@ -124,7 +129,8 @@ pub struct RunArgs {
     /// End when the guest asks for a reset
     #[arg(long, help_heading = "Running")]
     no_reboot: bool,
-    /// At the end, print a table of what the machine counted
+    /// At the end, print what the machine counted, how host code did, and where the guest spent its instructions;
+    /// host code that counts is a few per cent slower
     #[arg(long, help_heading = "Running")]
     stats: bool,
     /// Log to standard error what FILTER selects, as 'info' or 'emu_devices=debug'
@@ -138,6 +144,10 @@ fn cpus(text: &str) -> Result<u32, UserError> {
 
 fn gdb_address(text: &str) -> Result<Given<Address>, UserError> {
     crate::gdb::address("--gdb", text)
+}
+
+fn size(text: &str) -> Result<u64, UserError> {
+    parse_size(text, None)
 }
 
 fn memory(text: &str) -> Result<u64, UserError> {
@@ -164,6 +174,7 @@ impl RunArgs {
             readonly: false,
             snapshot: true,
         });
+        let accel = accel(&self.accel, self.code_cache)?;
         let config = MachineConfig {
             virt: Virt {
                 virtualization: self.virtualization,
@@ -184,10 +195,8 @@ impl RunArgs {
             devices,
             serial: backend("--serial", &self.serial)?,
             dump_dtb: self.dump_dtb.map(|f| HostFile::new("--dump-dtb", f)),
-            accel: match self.accel.as_str() {
-                "interp" => Accel::Interp,
-                _ => Accel::Jit { cache: self.code_cache },
-            },
+            accel,
+            perf: perf(&self.perf)?,
             gdb: self.gdb,
             gdb_wait: self.gdb_wait.then_some("--gdb-wait"),
             no_reboot: self.no_reboot,
@@ -197,6 +206,29 @@ impl RunArgs {
         config.check()?;
         Ok(config)
     }
+}
+
+fn accel(how: &str, code_cache: Option<u64>) -> Result<Accel, UserError> {
+    match (how, code_cache) {
+        ("interp", Some(_)) => {
+            Err(user_error!("--code-cache is about translated code, and --accel interp does not make any"))
+        }
+        ("interp", None) => Ok(Accel::Interp),
+        (_, None) => Ok(Accel::default()),
+        (_, Some(bytes)) => Ok(Accel::Jit { cache: Given::new("--code-cache", bytes) }),
+    }
+}
+
+fn perf(formats: &[String]) -> Result<Vec<Given<PerfFile>>, UserError> {
+    let mut files = Vec::new();
+    for format in formats {
+        let file = Given::new("--perf", if format == "map" { PerfFile::Map } else { PerfFile::Dump });
+        if files.contains(&file) {
+            return Err(user_error!("--perf {format} is given twice"));
+        }
+        files.push(file);
+    }
+    Ok(files)
 }
 
 /// A file name that opens an option with parts.
@@ -309,6 +341,17 @@ mod tests {
     }
 
     #[test]
+    fn translated_code() {
+        let accel = |line: &str| run(&format!("--kernel k {line}")).unwrap().accel;
+        let cache = |bytes: u64| Accel::Jit { cache: Given::new("", bytes) };
+        assert_eq!(accel("--smp 8"), cache(128 << 20));
+        assert_eq!(accel("--code-cache 8M --smp 8"), cache(8 << 20));
+        assert_eq!(accel("--accel interp"), Accel::Interp);
+        let perf = run("--kernel k --perf map --perf jitdump").unwrap().perf;
+        assert_eq!(perf, [Given::new("", PerfFile::Map), Given::new("", PerfFile::Dump)]);
+    }
+
+    #[test]
     fn refusals() {
         let cases = [
             (
@@ -327,6 +370,15 @@ mod tests {
             ("--kernel k --serial tcp:1", "'tcp:1' given with --serial is none of stdio, null, file:PATH"),
             ("--load a@b", "--load a@b: 'b' is not a number"),
             ("--virtualization maybe", "'maybe' is neither 'on' nor 'off'"),
+            (
+                "--kernel k --code-cache 7M --smp 8",
+                "--code-cache 7 MiB is too little: each CPU needs at least 1 MiB",
+            ),
+            ("--kernel k --code-cache 2G", "--code-cache 2 GiB is too much: each CPU can have at most 1 GiB"),
+            ("--kernel k --code-cache 64M --accel interp", "--code-cache is about translated code"),
+            ("--kernel k --perf map --accel interp", "--perf is about translated code"),
+            ("--kernel k --perf map --perf map", "--perf map is given twice"),
+            ("--kernel k --perf all", "invalid value 'all' for '--perf <FORMAT>'"),
             ("--append x", "--append needs a kernel"),
             ("--load a.elf --load b.elf", "only one of the loaded ELF files can be run"),
         ];

@@ -1,7 +1,7 @@
 //! `-M`, `-cpu`, `-smp`, `-m`, `-accel`.
 
 use super::Reader;
-use crate::config::{Accel, CpuModel, HostFile, Topology, check_cpus, check_memory};
+use crate::config::{Accel, CpuModel, Given, HostFile, Topology, check_cpus, check_memory};
 use crate::error::UserError;
 use crate::keyval::{Parts, on_off};
 use crate::number::{parse_size, parse_u64};
@@ -142,8 +142,11 @@ pub(super) fn accel(r: &mut Reader, option: &'static str, text: &str) -> Result<
     let mut parts = Parts::split(option, text);
     match parts.take_first("accel")?.as_deref() {
         Some("tcg") => {
-            let size = parts.take_with("tb-size", |mib| parse_size(mib, Some(1 << 20)))?;
-            r.config.accel = size.map_or_else(Accel::default, |cache| Accel::Jit { cache });
+            // QEMU takes 0 for its default size.
+            let size = parts.take_with("tb-size", |mib| parse_size(mib, Some(1 << 20)))?.filter(|s| *s != 0);
+            r.config.accel = size.map_or_else(Accel::default, |bytes| Accel::Jit {
+                cache: Given::new("-accel tb-size", bytes),
+            });
             parts.finish("the accelerator")
         }
         Some("interp") => {

@@ -14,7 +14,7 @@ mod machine;
 
 use std::ffi::OsString;
 
-use crate::config::{CharBackend, Flash, Given, HostFile, Kernel, MachineConfig};
+use crate::config::{CharBackend, Flash, Given, HostFile, Kernel, MachineConfig, PerfFile};
 use crate::error::UserError;
 use crate::keyval::Parts;
 use crate::user_error;
@@ -85,6 +85,16 @@ const OPTIONS: &[(&str, Action, &str)] = &[
         "-accel",
         Value(machine::accel),
         "tcg: whatever executes instructions here, with tb-size=MIB of host code; interp: the interpreter",
+    ),
+    (
+        "-perfmap",
+        Plain(|r| perf(r, "-perfmap", PerfFile::Map)),
+        "write /tmp/perf-PID.map, from which 'perf report' names translated code",
+    ),
+    (
+        "-jitdump",
+        Plain(|r| perf(r, "-jitdump", PerfFile::Dump)),
+        "write jit-PID.dump, for 'perf record -k mono' and 'perf inject --jit'",
     ),
     ("-kernel", Value(kernel), "FILE: arm64 Image (plain, gzip, EFI zboot), ELF or raw code"),
     ("-initrd", Value(|r, o, v| set(&mut r.config.initrd, o, HostFile::new(o, v))), "FILE: initial RAM disk"),
@@ -194,6 +204,13 @@ fn set<T>(slot: &mut Option<T>, option: &str, value: T) -> Result<(), UserError>
     match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(user_error!("{option} is given twice")),
+    }
+}
+
+fn perf(r: &mut Reader, option: &'static str, file: PerfFile) {
+    let file = Given::new(option, file);
+    if !r.config.perf.contains(&file) {
+        r.config.perf.push(file);
     }
 }
 

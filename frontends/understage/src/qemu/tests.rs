@@ -146,6 +146,12 @@ fn refusals_name_what_is_refused() {
         ("-m lots", "'lots' is not a size"),
         ("-accel kvm", "'-accel kvm' is not supported: instructions are executed in software only"),
         ("-accel tcg,thread=single", "'thread=single' is not supported for the accelerator in -accel"),
+        ("-accel tcg,tb-size=1 -smp 2", "-accel tb-size 1 MiB is too little: each CPU needs at least 1 MiB"),
+        (
+            "-accel interp -perfmap",
+            "-perfmap is about translated code, and the interpreter does not make any",
+        ),
+        ("-accel interp -jitdump", "-jitdump is about translated code"),
         ("-device nvme,drive=d", "'-device nvme' is not supported: there is no such device here"),
         ("-device virtio-blk-pci,drive=d", "there is no free drive 'd' with if=none for virtio-blk-pci"),
         ("-device virtio-blk-pci", "-device needs 'drive='"),
