@@ -192,6 +192,7 @@ impl Follower<'_> {
     /// By the interpreter, up to where host code came: `enough` instructions if that was between two blocks, the same
     /// event otherwise.
     pub(super) fn interpreted(mut self, native: &Reached) -> Reached {
+        let left_at = |done| native.why == Why::Leave(LeaveKind::Context) && native.done == done;
         loop {
             if matches!(native.why, Why::Enough | Why::Cold) && self.done >= native.done {
                 return self.reached(native.why);
@@ -215,8 +216,8 @@ impl Follower<'_> {
                 End::Exit(n) => {
                     self.exit(n);
                 }
-                // Host code goes on behind it, too.
-                End::Leave(LeaveKind::Context) if self.blocks.cpu.is_quiet() => {
+                // Host code goes on behind it if nothing has to be looked at, which it knows better in some cases.
+                End::Leave(LeaveKind::Context) if !left_at(self.done) => {
                     self.exit(0);
                 }
                 End::Indirect(target) => self.blocks.branch(&mut self.at, target, 0),
