@@ -69,7 +69,7 @@ impl CodeMap {
     }
 
     /// The page was, or may have been, written: code made from it is out of date. True if there is such code.
-    fn wrote(&self, page: u64) -> bool {
+    pub(super) fn wrote(&self, page: u64) -> bool {
         let next = |v: u32| (v & 1 != 0).then_some((v & !1).wrapping_add(2));
         self.word(page).is_some_and(|w| w.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).is_ok())
     }

@@ -16,6 +16,7 @@ use crate::interp::predecode::predecode;
 use crate::interp::tests::vcpu;
 use crate::interp::uop::{FIRST_TEMP, Frame, NZCV, ZERO};
 use crate::ir::Term;
+use crate::jit::Part;
 use crate::jit::constants::Constants;
 use crate::jit::state::JitState;
 use crate::lower::{Mode, translate};
@@ -35,7 +36,8 @@ const SVC: u32 = 0xd400_0001;
 const NOP: u32 = 0xd503_201f;
 
 /// A host with everything that the generator asks for.
-const HOST: HostFeatures = HostFeatures { bmi2: true, lzcnt: true, fma: true, aes: true };
+const HOST: HostFeatures =
+    HostFeatures { bmi2: true, lzcnt: true, avx: true, fma: true, aes: true, sha: true, pclmul: true };
 const MODE: Mode =
     Mode { el: 1, fp_enabled: true, fp_plain: true, guarded: false, btype: 0, mops: true, strict: false };
 
@@ -78,8 +80,8 @@ fn state_name(offset: usize) -> String {
         };
     }
     let fields = fields!(
-        constants page key doorbell tlb cpu cache count counted landed_at landed target out flag_kind faulted flag_a
-        flag_b at_block at_insn mxcsr host_mxcsr fault profile targets
+        constants page key tlb cpu cache count counted landed_at landed target out flag_kind faulted flag_a
+        flag_b at_block at_insn mxcsr host_mxcsr fp_on limit fault profile targets
     );
     let (start, name) = fields.into_iter().filter(|f| f.0 <= offset).max().unwrap_or((0, "state"));
     match (name, offset - start) {
@@ -124,24 +126,26 @@ impl SymbolResolver for Names {
 
 /// Names of the thunks.
 fn thunk_names(thunks: &Thunks) -> BTreeMap<u64, String> {
-    let mut names: BTreeMap<u64, String> = [
-        (thunks.enter, "enter"),
-        (thunks.exit, "exit"),
-        (thunks.settle, "settle"),
-        (thunks.operation, "operation"),
-        (thunks.exact, "exact"),
-        (thunks.load_words, "load_words"),
-        (thunks.store_words, "store_words"),
-        (thunks.load_pair, "load_pair"),
-        (thunks.store_pair, "store_pair"),
-        (thunks.load_vector, "load_vector"),
-        (thunks.store_vector, "store_vector"),
-    ]
-    .map(|(at, name)| (at, name.to_owned()))
-    .into();
-    for (n, (load, store)) in thunks.load.into_iter().zip(thunks.store).enumerate() {
-        names.insert(load, format!("load{}", 8 << n));
-        names.insert(store, format!("store{}", 8 << n));
+    let mut names: BTreeMap<u64, String> =
+        [(thunks.enter, "enter"), (thunks.exit, "exit"), (thunks.settle, "settle")]
+            .map(|(at, name)| (at, name.to_owned()))
+            .into();
+    for (calls, how) in [(&thunks.saving, ""), (&thunks.plain, ".plain")] {
+        let named = [
+            (calls.operation, "operation"),
+            (calls.exact, "exact"),
+            (calls.load_words, "load_words"),
+            (calls.store_words, "store_words"),
+            (calls.load_pair, "load_pair"),
+            (calls.store_pair, "store_pair"),
+            (calls.load_vector, "load_vector"),
+            (calls.store_vector, "store_vector"),
+        ];
+        names.extend(named.map(|(at, name)| (at, format!("{name}{how}"))));
+        for (n, (load, store)) in calls.load.into_iter().zip(calls.store).enumerate() {
+            names.insert(load, format!("load{}{how}", 8 << n));
+            names.insert(store, format!("store{}{how}", 8 << n));
+        }
     }
     names
 }
@@ -160,21 +164,20 @@ struct Listing {
 }
 
 fn list(words: &[u32], cpu: &Cpu, thunks: &Thunks) -> Listing {
+    let (bytes, fast) = code_of(words, cpu, thunks);
+    disassemble(&bytes, fast, thunks)
+}
+
+/// Host code of a block, and where its checks end.
+fn code_of(words: &[u32], cpu: &Cpu, thunks: &Thunks) -> (Vec<u8>, usize) {
     let block = translate(|rel| words.get(rel as usize / 4).copied(), cpu.features, MODE, words.len());
     assert_eq!(block.insns.len(), words.len(), "one block: {words:x?}");
     let code = predecode(&block).unwrap();
-    let input = Input {
-        code: &code,
-        block: 1,
-        offset: OFFSET,
-        valid: Some((0x1122_3344_5566_7788, 7)),
-        at: CODE_AT,
-        cpu,
-        mode: MODE,
-        counter: None,
-    };
-    let output = compile(input, thunks, HOST).unwrap();
-    disassemble(&output.bytes, output.fast, thunks)
+    let part = Part { code: &code, block: 1, offset: OFFSET, on: None, counter: None };
+    let valid = Some((0x1122_3344_5566_7788, 7));
+    let input = Input { part, valid, at: CODE_AT, cpu, mode: MODE, first_exit: 0 };
+    let output = compile(&[part], input, thunks, HOST, &mut 0).unwrap();
+    (output.bytes, output.fast)
 }
 
 fn disassemble(bytes: &[u8], from: usize, thunks: &Thunks) -> Listing {
@@ -237,32 +240,33 @@ fn entry(text: &str, words: &[u32], cpu: &Cpu, thunks: &Thunks, empty: &Listing)
     let mut listing =
         if ends { list(words, cpu, thunks) } else { list(&[words, &[SVC]].concat(), cpu, thunks) };
     let mut text = text.to_owned();
-    if ends {
-        let _ = write!(
-            text,
-            "    # {} instructions, {} bytes, with the end of the block",
-            listing.lines.len(),
-            listing.bytes
-        );
-    } else {
-        let (n, m) = (listing.lines.len() as i64, listing.bytes as i64);
-        let (n, m) = (n - empty.lines.len() as i64, m - empty.bytes as i64);
-        let _ = write!(text, "    # {n} instructions, {m} bytes");
+    let (mut instructions, mut bytes) = (listing.lines.len() as i64, listing.bytes as i64);
+    if !ends {
+        instructions -= empty.lines.len() as i64;
+        bytes -= empty.bytes as i64;
         listing.leave_out(empty);
     }
+    let plural = if instructions == 1 { "" } else { "s" };
+    let with = if ends { ", with the end of the block" } else { "" };
+    let _ = write!(text, "    # {instructions} instruction{plural}, {bytes} bytes{with}");
     text.push('\n');
-    for line in &listing.lines {
-        let label = line.label.map_or(String::new(), |n| format!("L{n}:"));
-        let _ = writeln!(text, "{label:<8}{}", line.text);
-    }
-    text
+    text + &listing.text()
 }
 
 impl Listing {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for line in &self.lines {
+            let label = line.label.map_or(String::new(), |n| format!("L{n}:"));
+            let _ = writeln!(text, "{label:<8}{}", line.text);
+        }
+        text
+    }
+
     /// Leaves out the count of instructions and the exit for events where they are as in `empty`; in place of the end by
     /// SVC comes a line that says so.
     fn leave_out(&mut self, empty: &Self) {
-        // `add r13, 2`, then two instructions each of the end and of the exit.
+        // `lea r13, [r13+2]`, then two instructions each of the end and of the exit.
         let [count, end @ .., _, _] = &empty.lines[..] else { return };
         let exit = &empty.lines[empty.lines.len() - 2..];
         self.lines.retain(|line| line.text.split(',').next() != count.text.split(',').next());
@@ -287,7 +291,9 @@ fn host_code_is_as_recorded() {
     let (v, _) = vcpu(&[]);
     let (_, thunks) = build_thunks(THUNKS_AT).unwrap();
     let empty = list(&[NOP, SVC], &v.cpu, &thunks);
-    let mut entries = Vec::new();
+    // The checks, the count, the end and the exit for events, which the other entries leave out.
+    let whole = disassemble(&code_of(&[NOP, SVC], &v.cpu, &thunks).0, 0, &thunks);
+    let mut entries = vec![format!("nop; svc #0, the whole block\n{}", whole.text())];
     for line in INSTRUCTIONS.lines() {
         if let Some((text, words)) = line.split_once('\t') {
             let words: Vec<u32> = words.split(' ').map(|w| u32::from_str_radix(w, 16).unwrap()).collect();
