@@ -76,7 +76,7 @@ impl Emitter<'_> {
         let Some(call) = self.input.code.calls.get(call as usize).copied() else { return false };
         match call.op {
             Exact::Fp(op) if self.input.mode.fp_plain => {
-                if self.to_int_fused(op, call.imm, d, a) {
+                if self.fused_to_int(op, call.imm, d, a) {
                     return true;
                 }
                 let start = self.ops.new_dynamic_label();
@@ -235,7 +235,10 @@ impl Emitter<'_> {
             F::MulX | F::RecpS | F::RsqrtS => return Done::Not,
         };
         // What is above the element of a scalar comes from the first operand: better one that has zeros there.
-        if is_scalar(lanes) && matches!(insn, ADD | MUL) && self.has_zeros(b, bytes) && !self.has_zeros(a, bytes)
+        if is_scalar(lanes)
+            && matches!(insn, ADD | MUL)
+            && self.has_zeros(b, bytes)
+            && !self.has_zeros(a, bytes)
         {
             (a, b) = (b, a);
         }
@@ -451,8 +454,12 @@ impl Emitter<'_> {
     /// Goes to `slow` if an element is so large that it has no fraction, or is infinite or a NaN. Changes eax, xmm1.
     pub(super) fn leave_if_whole(&mut self, lanes: Lanes, x: u8, slow: DynamicLabel) {
         match lanes {
-            Lanes::D1 => e!(self; movq rax, Rx(x) ; add rax, rax ; shr rax, 53 ; cmp eax, 1023 + 52 ; jae =>slow),
-            Lanes::S1 => e!(self; movd eax, Rx(x) ; add eax, eax ; shr eax, 24 ; cmp eax, 127 + 23 ; jae =>slow),
+            Lanes::D1 => {
+                e!(self; movq rax, Rx(x) ; add rax, rax ; shr rax, 53 ; cmp eax, 1023 + 52 ; jae =>slow)
+            }
+            Lanes::S1 => {
+                e!(self; movd eax, Rx(x) ; add eax, eax ; shr eax, 24 ; cmp eax, 127 + 23 ; jae =>slow)
+            }
             _ => {
                 self.op3(ANDPS, 1, x, absolute(lanes));
                 let (insn, most) = if is_double(lanes) {
@@ -469,8 +476,7 @@ impl Emitter<'_> {
     /// xmm1 = xmm `x` rounded to integral values, ties away from zero, where all have a fraction. `quiet` is 8, or 0 to
     /// raise inexact. Changes xmm2, xmm3; `x` is not one of these.
     pub(super) fn round_away(&mut self, lanes: Lanes, x: u8, quiet: u8) {
-        let (half, one) =
-            if is_double(lanes) { (c!(half64), c!(one64)) } else { (c!(half32), c!(one32)) };
+        let (half, one) = if is_double(lanes) { (c!(half64), c!(one64)) } else { (c!(half32), c!(one32)) };
         let towards_zero = 3 | quiet;
         match lanes {
             Lanes::S1 => self.op3i(sse::ROUNDSS, 1, x, Src::Reg(x), towards_zero),

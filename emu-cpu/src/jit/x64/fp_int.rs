@@ -71,7 +71,7 @@ impl Emitter<'_> {
     }
 
     /// A conversion whose result only goes on to a general register; false if it is something else.
-    pub(super) fn to_int_fused(&mut self, op: FpOp, imm: u32, d: u8, a: u8) -> bool {
+    pub(super) fn fused_to_int(&mut self, op: FpOp, imm: u32, d: u8, a: u8) -> bool {
         let FpOp::ToInt { from, to } = op else { return false };
         let Some(Uop::VLane { d: result, a: of, esize: esize @ (2 | 3), lane: 0 }) = self.ahead(1) else {
             return false;
@@ -131,7 +131,7 @@ impl Emitter<'_> {
                 _ => bits - 2,
             };
             let r = self.first(a, lanes, 0);
-            self.to_general(RAX, r, from == Fmt::D);
+            self.move_to_general(RAX, r, from == Fmt::D);
             match (from, signed) {
                 (Fmt::D, true) => e!(self; add rax, rax ; shr rax, 53 ; cmp eax, 1023 + most),
                 (Fmt::D, false) => e!(self; shr rax, 52 ; cmp eax, 1023 + most),
@@ -188,7 +188,7 @@ impl Emitter<'_> {
     }
 
     /// A move of a general register that only goes on to a conversion, together with that; false if it is something else.
-    pub(super) fn from_int_fused(&mut self, d: u8, a: u8) -> bool {
+    pub(super) fn fused_from_int(&mut self, d: u8, a: u8) -> bool {
         let Some(Uop::Call { d: result, a: of, call, .. }) = self.ahead(1) else { return false };
         let Some(call) = self.input.code.calls.get(call as usize).copied() else { return false };
         let Exact::Fp(FpOp::FromInt { from, to }) = call.op else { return false };
@@ -207,7 +207,7 @@ impl Emitter<'_> {
             return Done::Not;
         }
         let a = self.vread(a, 0);
-        self.to_general(RAX, a, true);
+        self.move_to_general(RAX, a, true);
         self.general_to_float(from, to, imm >> 8, d, RAX);
         Done::Whole
     }

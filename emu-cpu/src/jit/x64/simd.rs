@@ -3,8 +3,8 @@
 use dynasmrt::{DynasmApi, DynasmLabelApi};
 
 use super::sse::{
-    self, ADD, ANDPS, EQUAL, GREATER, Insn, MAX, MAX_UNSIGNED, MEAN_UNSIGNED, MIN, MIN_UNSIGNED, PADDB,
-    PAND, PANDN, PCMPEQB, POR, PXOR, SUB, Shift, Src,
+    self, ADD, ANDPS, EQUAL, GREATER, Insn, MAX, MAX_UNSIGNED, MEAN_UNSIGNED, MIN, MIN_UNSIGNED, PADDB, PAND,
+    PANDN, PCMPEQB, POR, PXOR, SUB, Shift, Src,
 };
 use super::{Emitter, RAX, c, e, st};
 use crate::jit::state::JitState;
@@ -278,7 +278,9 @@ impl Emitter<'_> {
             }
             L::Ge(false) | L::Gt(false) if e != Elem::D => {
                 // The greater of both is a, or is not b.
-                let (Some(max), Some(equal)) = (Self::of(MAX_UNSIGNED, n), Self::of(EQUAL, n)) else { return false };
+                let (Some(max), Some(equal)) = (Self::of(MAX_UNSIGNED, n), Self::of(EQUAL, n)) else {
+                    return false;
+                };
                 self.op3(max, 2, x, Src::Reg(y));
                 if op == L::Ge(false) {
                     self.op3(equal, 0, 2, Src::Reg(x));
@@ -513,6 +515,6 @@ impl Emitter<'_> {
     /// A word of a slot to eax.
     pub(super) fn low_word(&mut self, a: u8) {
         let x = self.vread(a, 0);
-        self.to_general(RAX, x, false);
+        self.move_to_general(RAX, x, false);
     }
 }

@@ -1,6 +1,5 @@
 //! Integer vector operations that change the size, number or order of elements.
 
-
 use super::simd::{PMULHUW, PMULHW};
 use super::sse::{
     self, ADD, EXTEND_SIGN, EXTEND_ZERO, Insn, MAX, MAX_UNSIGNED, MIN, MIN_UNSIGNED, PAND, PANDN, POR,
@@ -251,7 +250,7 @@ impl Emitter<'_> {
         if e == Elem::S {
             self.vstore_low(d, 0, 4);
         } else {
-            self.to_general(RAX, 0, false);
+            self.move_to_general(RAX, 0, false);
             if e == Elem::B {
                 e!(self; movzx eax, al);
             } else {
@@ -289,7 +288,9 @@ impl Emitter<'_> {
         match op {
             P::Zip1 | P::Zip2 => {
                 let high = q && op == P::Zip2;
-                let Some(insn) = Self::of(if high { UNPACK_HIGH } else { UNPACK_LOW }, n) else { return false };
+                let Some(insn) = Self::of(if high { UNPACK_HIGH } else { UNPACK_LOW }, n) else {
+                    return false;
+                };
                 let mut t = self.simple(insn, d, a, b);
                 if op == P::Zip2 && !q {
                     self.shift(Shift::BYTES_RIGHT, 0, t, 8);

@@ -348,7 +348,7 @@ impl Emitter<'_> {
     }
 
     /// MOVQ or MOVD to a general register.
-    pub(super) fn to_general(&mut self, d: u8, a: u8, wide: bool) {
+    pub(super) fn move_to_general(&mut self, d: u8, a: u8, wide: bool) {
         if wide {
             e!(self; movq Rq(d), Rx(a));
         } else {

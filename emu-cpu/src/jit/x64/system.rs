@@ -10,14 +10,16 @@ use crate::interp::uop::Uop;
 use crate::ir::{BarrierKind, PstateField, SysEnc};
 use crate::jit::state::JitState;
 use crate::mem::maintenance::ZVA_BYTES;
-use crate::regs::{Pstate, SP};
+use crate::regs::{Pstate, Regs, SP};
 use crate::sysreg::{Direct, hcr};
 
 const DAIF: SysEnc = SysEnc::new(3, 3, 4, 2, 1);
+const FPCR: SysEnc = SysEnc::new(3, 3, 4, 4, 0);
 const DC_ZVA: SysEnc = SysEnc::new(1, 3, 7, 4, 1);
 /// Offsets in [`Cpu`].
 const CPU_DAIF: i32 = (std::mem::offset_of!(Cpu, pstate) + std::mem::offset_of!(Pstate, daif)) as i32;
 const CPU_SP_SEL: i32 = (std::mem::offset_of!(Cpu, pstate) + std::mem::offset_of!(Pstate, sp_sel)) as i32;
+const CPU_FPCR: i32 = (std::mem::offset_of!(Cpu, regs) + std::mem::offset_of!(Regs, fpcr)) as i32;
 const CPU_HCR: i32 = std::mem::offset_of!(Cpu, hcr) as i32;
 
 impl Emitter<'_> {
@@ -43,6 +45,12 @@ impl Emitter<'_> {
             }
             Uop::Mrs { d, enc: DAIF, .. } if self.input.mode.el > 0 => {
                 e!(self; mov rax, [r15 + st!(cpu)] ; movzx eax, BYTE [rax + CPU_DAIF] ; shl eax, 6);
+                self.store(d, RAX);
+                true
+            }
+            // The C library asks for the rounding mode in every second function. It traps where all of FP does.
+            Uop::Mrs { d, enc: FPCR, .. } if self.input.mode.fp_enabled => {
+                e!(self; mov rax, [r15 + st!(cpu)] ; mov eax, [rax + CPU_FPCR]);
                 self.store(d, RAX);
                 true
             }

@@ -150,13 +150,13 @@ impl Emitter<'_> {
                 self.vload(r, a);
                 self.vstore_sized(d, r, size);
             }
-            Uop::VFromInt { d, a: ZERO } => {
+            Uop::VFromInt { d, a: ZERO } | Uop::VDup { d, a: ZERO, .. } => {
                 let r = self.vresult(d, &[], 0);
                 self.clear(r);
                 self.vstore_sized(d, r, 0);
             }
             Uop::VFromInt { d, a } => {
-                if !self.from_int_fused(d, a) {
+                if !self.fused_from_int(d, a) {
                     let a = self.read(a, RAX);
                     self.vstore_general(d, a, 8);
                 }
@@ -184,6 +184,10 @@ impl Emitter<'_> {
                     _ => e!(self; pinsrq Rx(r), Rq(b), lane & 1),
                 }
                 self.vstore(d, r);
+            }
+            Uop::VDup { d, a, esize: 3, bytes: 8 } => {
+                let a = self.read(a, RAX);
+                self.vstore_general(d, a, 8);
             }
             Uop::VDup { d, a, esize, bytes } => {
                 let a = self.read(a, RAX);
@@ -237,8 +241,8 @@ impl Emitter<'_> {
                 }
             }
             Some(x) => match (esize, lane) {
-                (2, 0) => self.to_general(r, x, false),
-                (3, 0) => self.to_general(r, x, true),
+                (2, 0) => self.move_to_general(r, x, false),
+                (3, 0) => self.move_to_general(r, x, true),
                 (0, _) => e!(self; pextrb Rd(r), Rx(x), lane as i8 & 15),
                 (1, _) => e!(self; pextrw Rd(r), Rx(x), lane as i8 & 7),
                 (2, _) => e!(self; pextrd Rd(r), Rx(x), lane as i8 & 3),
