@@ -38,7 +38,8 @@ use super::map::{self, Range};
 use super::power::Power;
 use super::slots::{self, Place};
 use crate::config::{
-    Accel, CODE_CACHE, CharBackend, Check, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, MachineConfig,
+    Accel, CODE_CACHE, CharBackend, Check, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash,
+    MachineConfig,
 };
 use crate::error::{UserError, reason};
 use crate::load::plan::Plan;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::config::{
-    self, Accel, Blob, CharBackend, Check, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, Given, HostFile,
-    Kernel, MachineConfig, Topology, Virt, VirtioBus,
+    self, Accel, Blob, CharBackend, Check, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, Given,
+    HostFile, Kernel, MachineConfig, Topology, Virt, VirtioBus,
 };
 use crate::error::UserError;
 use crate::gdb::Address;
