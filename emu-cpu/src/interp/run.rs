@@ -35,12 +35,48 @@ pub(super) struct Place {
 /// The most blocks of a loop, and operations in them: what is longer gains little by being compiled as one.
 const LONGEST_LOOP: (usize, usize) = (16, 300);
 
-/// A round of a loop in the making: each block that was interpreted, and the exit by which it was left.
+/// Rounds that are looked at to find the usual one.
+const ROUNDS: usize = 5;
+
+/// A round of a loop: its blocks, each with the exit by which it was left.
+type Path = Vec<(u32, usize)>;
+
+/// A loop in the making: some rounds are interpreted, to see which blocks it has.
 pub(super) struct Round {
     pub head: u32,
+    /// Virtual page of its code.
     page: u64,
-    blocks: Vec<(u32, usize)>,
+    /// The current round so far.
+    blocks: Path,
     uops: usize,
+    /// Rounds that came back to the head, and rounds in all.
+    seen: Vec<Path>,
+    rounds: usize,
+}
+
+impl Round {
+    /// At the block `head`, in the virtual page `page`.
+    fn new(head: u32, page: u64) -> Self {
+        Self { head, page, blocks: Vec::new(), uops: 0, seen: Vec::new(), rounds: 0 }
+    }
+
+    /// A round is over; true if nothing more has to be seen.
+    fn over(&mut self, closes: bool) -> bool {
+        let path = std::mem::take(&mut self.blocks);
+        self.uops = 0;
+        self.rounds += 1;
+        let again = closes && self.seen.contains(&path);
+        if closes {
+            self.seen.push(path);
+        }
+        again || self.rounds >= ROUNDS
+    }
+
+    /// The round that was seen most often, and the shorter one of two.
+    fn usual(&self) -> Option<&Path> {
+        let times = |path: &Path| self.seen.iter().filter(|p| *p == path).count();
+        self.seen.iter().max_by_key(|path| (times(path), std::cmp::Reverse(path.len())))
+    }
 }
 
 /// A vCPU in its fast loop.
@@ -172,20 +208,33 @@ impl Blocks<'_> {
     pub(super) fn round_ends(&mut self, at: &Place) -> bool {
         let Some(round) = &self.round else { return true };
         let Some(block) = self.cache.get(at.index) else { return true };
-        let closes = at.index == round.head && round.blocks.first().is_some_and(|(b, _)| *b == round.head);
+        let is_head = at.index == round.head;
+        let starts = is_head && round.blocks.is_empty();
         let goes_on = at.pc & !0xfff == round.page
             && round.blocks.len() < LONGEST_LOOP.0
             && round.uops + block.code.uops.len() <= LONGEST_LOOP.1
             && round.blocks.iter().all(|(b, _)| *b != at.index);
-        if goes_on {
+        if starts || goes_on && !round.blocks.is_empty() {
             return false;
         }
-        if let Some(round) = self.round.take()
-            && !(closes && self.compile_loop(&round))
+        if round.blocks.is_empty() {
+            // Between two rounds, on the way to the head: host code does that.
+            return true;
+        }
+        let closes = is_head && round.blocks.first().is_some_and(|(b, _)| *b == round.head);
+        self.round_is_over(closes);
+        // The next round begins.
+        !(closes && self.round.is_some())
+    }
+
+    /// Looks whether enough rounds were seen to compile the loop, or to leave it.
+    fn round_is_over(&mut self, closes: bool) {
+        if self.round.as_mut().is_some_and(|round| round.over(closes))
+            && let Some(round) = self.round.take()
+            && !round.usual().is_some_and(|path| self.compile_loop(&round, path))
         {
             self.give_up(round.head);
         }
-        true
     }
 
     /// The block is not the head of a loop that can be compiled.
@@ -209,24 +258,20 @@ impl Blocks<'_> {
                 round.uops += code.uops.len();
             }
             (End::Fault(..), _) => self.round = None,
-            (_, Some(round)) => {
-                let head = round.head;
-                self.give_up(head);
-            }
-            _ => {}
+            _ => self.round_is_over(false),
         }
         Some(end)
     }
 
     /// Compiles a loop; false if it cannot be.
-    fn compile_loop(&mut self, round: &Round) -> bool {
+    fn compile_loop(&mut self, round: &Round, path: &Path) -> bool {
         let Some(native) = &mut self.native else { return false };
         if !native.has_room() {
             return false;
         }
         let code_map = &self.cpu.mem.shared.code;
-        let mut parts = Vec::with_capacity(round.blocks.len());
-        for (index, n) in &round.blocks {
+        let mut parts = Vec::with_capacity(path.len());
+        for (index, n) in path {
             let Some(block) = self.cache.get(*index) else { return false };
             if block.generation != code_map.generation(block.page) {
                 return false;
@@ -282,7 +327,9 @@ impl Blocks<'_> {
             Left::Event | Left::Hot => {
                 if left == Left::Hot {
                     let (head, page) = (last, jit.page);
-                    self.round = Some(Round { head, page, blocks: Vec::new(), uops: 0 });
+                    if self.round.as_ref().is_none_or(|round| (round.head, round.page) != (head, page)) {
+                        self.round = Some(Round::new(head, page));
+                    }
                 }
                 if at.landed != 0 {
                     self.cpu.pstate.btype = at.landed;

@@ -18,7 +18,7 @@ const KEY_SERIAL: u32 = 8;
 pub(super) const KEY_BTYPE: u32 = 6;
 
 /// The most code that one unit makes: some hundred operations, with their slow paths.
-const MAX_CODE: usize = 256 << 10;
+const MAX_CODE: usize = 128 << 10;
 
 /// The host code of a unit that begins with a block. Addresses are the host's.
 #[derive(Clone, Copy, Debug)]

@@ -51,7 +51,7 @@ pub(super) fn page(offset: u64, ap: u64) -> u64 {
 /// What an entry of [`LEAVES`] for the data page `n` may be.
 pub(super) fn leaf(n: u64, random: &mut Random) -> u64 {
     let offset = DATA + 0x1000 * n;
-    match random.below(12) {
+    match random.below(30) {
         0 => page(offset, READ_ONLY),
         1 => page(offset, 2),
         2 => 0,
@@ -66,6 +66,11 @@ pub(super) fn leaf(n: u64, random: &mut Random) -> u64 {
         7 => page(offset, PRIVILEGED),
         _ => page(offset, EVERYBODY),
     }
+}
+
+/// An address in the program rather than in what leads there.
+pub(super) fn is_in_program(pc: u64) -> bool {
+    (RAM + BODY..RAM + BODY + BODY_SIZE).contains(&pc)
 }
 
 /// Memory while it is put together.
@@ -89,7 +94,8 @@ impl Image {
         for (base, level) in [(EL2_VECTORS, 2), (EL1_VECTORS, 1)] {
             for vector in 0..16 {
                 let interrupt = vector % 4 != 0;
-                let code = if interrupt { on_interrupt(random) } else { on_synchronous(level, random) };
+                let code =
+                    if interrupt { on_interrupt(level, random) } else { on_synchronous(level, random) };
                 image.words(base + 0x80 * vector, &code);
             }
         }
@@ -204,8 +210,10 @@ fn on_synchronous(level: u32, random: &mut Random) -> Vec<u32> {
         // X0 is an odd number, and may be changed: EL1h is 5. ORR X1, X1, X0.
         _ => [w::mrs(spsr, 1), 0xaa00_0021, w::msr(spsr, 1)],
     };
+    let (first, second) = spare(level);
     let mut code = vec![
-        w::PUSH,
+        w::msr(first, 0),
+        w::msr(second, 1),
         w::mrs(esr, 0),
         // LSR W1, W0, 26: the class. SUB W1, W1, 0x20; CMP W1, 2; B.LS bad.
         0x531a_7c01,
@@ -230,26 +238,37 @@ fn on_synchronous(level: u32, random: &mut Random) -> Vec<u32> {
     let done = code.len();
     code[even] = w::tbz(0, 0, (done - even) as i64 * 4);
     code[done_early] = w::b((done - done_early) as i64 * 4);
-    code.extend([w::POP, w::ERET]);
+    code.extend([w::mrs(first, 0), w::mrs(second, 1), w::ERET]);
     code[bad] = w::b_cond(w::LS, (code.len() - bad) as i64 * 4);
     code.extend([w::movz(1, (RAM + BODY) >> 16, 1), w::movk(1, (RAM + BODY) & 0xffff, 0), w::msr(elr, 1)]);
+    // The stack is as it was at the start. MOV SP, X1.
+    let stack = RAM + STACKS + 0x1000 + 0x1000 * u64::from(level);
+    code.extend([w::movz(1, stack >> 16, 1), w::movk(1, stack & 0xffff, 0), 0x9100_003f]);
     let back = code.len();
     code.push(w::b((done as i64 - back as i64) * 4));
     assert!(code.len() <= 32, "a vector has 32 instructions");
     code
 }
 
+/// Where handlers keep X0 and X1: in memory they might find no stack.
+fn spare(level: u32) -> (SysReg, SysReg) {
+    if level == 2 { (r::TPIDR_EL2, r::FAR_EL2) } else { (r::TPIDR_EL1, r::FAR_EL1) }
+}
+
 /// Takes the interrupt, and sets the timers to come again.
-fn on_interrupt(random: &mut Random) -> Vec<u32> {
+fn on_interrupt(level: u32, random: &mut Random) -> Vec<u32> {
+    let (first, second) = spare(level);
     vec![
-        w::PUSH,
+        w::msr(first, 0),
+        w::msr(second, 1),
         w::mrs(r::ICC_IAR1_EL1, 0),
         w::msr(r::ICC_EOIR1_EL1, 0),
-        w::movz(1, 50 + random.below(2000), 0),
+        w::movz(1, 500 + random.below(20_000), 0),
         w::msr(r::CNTV_TVAL_EL0, 1),
-        w::movz(1, 50 + random.below(4000), 0),
+        w::movz(1, 500 + random.below(60_000), 0),
         w::msr(r::CNTP_TVAL_EL0, 1),
-        w::POP,
+        w::mrs(first, 0),
+        w::mrs(second, 1),
         w::ERET,
     ]
 }

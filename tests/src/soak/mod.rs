@@ -30,7 +30,9 @@ use crate::machine::How;
 /// One program in so many is rung by another thread, and cannot be repeated exactly.
 pub const ROUGH: u64 = 4;
 /// Stretches of a program at most.
-const STRETCHES: u64 = 400;
+const STRETCHES: u64 = 600;
+/// Stretches that the way into a program takes at most: it mostly writes system registers.
+const PROLOGUE: u64 = 300;
 /// The most nanoseconds that pass between two stretches.
 const STEP: u64 = 20_000;
 /// Host code that is kept: little, so that it is dropped often.
@@ -79,10 +81,12 @@ struct Ringer {
 
 impl Ringer {
     fn new(bell: Arc<Doorbell>) -> Self {
-        let this =
-            Self { running: Arc::new(AtomicBool::new(true)), rough: Arc::default(), stretches: Arc::default() };
-        let (running, rough, stretches) =
-            (this.running.clone(), this.rough.clone(), this.stretches.clone());
+        let this = Self {
+            running: Arc::new(AtomicBool::new(true)),
+            rough: Arc::default(),
+            stretches: Arc::default(),
+        };
+        let (running, rough, stretches) = (this.running.clone(), this.rough.clone(), this.stretches.clone());
         std::thread::spawn(move || {
             let (mut last, mut since) = (0, Instant::now());
             while running.load(Ordering::Acquire) {
@@ -130,7 +134,7 @@ impl Soak {
         let which = random.below(self.pes.len() as u64) as usize;
         let (pe, ringer) = &mut self.pes[which];
         let mut image = image::Image::new(&mut random);
-        program::place(&mut image, &mut random);
+        program::place(&mut image, &mut random, pe.vcpu.cpu.features);
         pe.load(&image.0);
         // The lengths of the stretches belong to the program, too.
         if !pe.vcpu.check_lockstep(random.next()) {
@@ -138,6 +142,12 @@ impl Soak {
         }
         ringer.rough.store(number % ROUGH == ROUGH - 1, Ordering::Release);
         let mut report = None;
+        for _ in 0..PROLOGUE {
+            if image::is_in_program(pe.vcpu.cpu.regs.pc) {
+                break;
+            }
+            pe.vcpu.run_turns(1);
+        }
         for _ in 0..1 + random.below(STRETCHES) {
             ringer.stretches.fetch_add(1, Ordering::AcqRel);
             pe.vcpu.run_turns(1);
@@ -145,7 +155,9 @@ impl Soak {
             if report.is_some() {
                 break;
             }
-            pe.clock.advance(random.below(STEP));
+            if random.below(8) == 0 {
+                pe.clock.advance(random.below(STEP));
+            }
         }
         ringer.rough.store(false, Ordering::Release);
         report.map_or_else(|| Ok(pe.vcpu.lockstep_totals().unwrap_or_default()), Err)

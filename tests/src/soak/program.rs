@@ -6,6 +6,9 @@
 //! code, of translation tables.
 
 use emu_cpu::decode::{Row, table_fp, table_int, table_ldst, table_pauth, table_simd};
+use emu_cpu::features::FeatureSet;
+use emu_cpu::ir::{ExcOp, Term};
+use emu_cpu::lower::{Mode, translate};
 use firmware::bare::layout::RAM;
 use firmware::bare::registers as r;
 
@@ -34,6 +37,7 @@ const VECTORS: u64 = 0x200;
 /// A program while it is put together.
 struct Program<'a> {
     random: &'a mut Random,
+    features: FeatureSet,
     code: Vec<u32>,
     /// Where functions begin.
     functions: Vec<u64>,
@@ -41,16 +45,16 @@ struct Program<'a> {
 }
 
 /// Puts a program and its constants into an image.
-pub(super) fn place(image: &mut Image, random: &mut Random) {
+pub(super) fn place(image: &mut Image, random: &mut Random, features: FeatureSet) {
     for n in 0..PATCHES {
         let at = patch_at(n);
         for i in 0..PATCH - 1 {
-            let word = straight(random);
+            let word = straight(random, features);
             image.word(at + 4 * i, word);
         }
         image.word(at + 4 * (PATCH - 1), w::RET);
     }
-    let mut p = Program { random, code: Vec::new(), functions: Vec::new(), in_loop: false };
+    let mut p = Program { random, features, code: Vec::new(), functions: Vec::new(), in_loop: false };
     p.restart();
     let main = p.code.len();
     let calls: Vec<usize> = (0..1 + p.random.below(2 * FUNCTIONS))
@@ -94,7 +98,7 @@ fn constants(image: &mut Image, random: &mut Random, functions: &[u64]) {
         let base = match random.below(8) {
             // Across the end of a page, unaligned, another address of all kinds.
             0 => base + 0xff0 + random.below(16),
-            1 => base + random.below(0x1000),
+            1 if random.below(3) == 0 => base + random.below(0x1000),
             2 => RAM + PATCHED + random.below(0x1000) & !15,
             3 if random.below(4) == 0 => value(random),
             _ => base + (random.below(0xf00) & !15),
@@ -190,9 +194,22 @@ fn access(random: &mut Random) -> u32 {
     }
 }
 
-fn straight(random: &mut Random) -> u32 {
-    if random.below(3) == 0 { access(random) } else { calculation(random) }
+/// An instruction that does something on this CPU, but for one in some hundred.
+fn straight(random: &mut Random, features: FeatureSet) -> u32 {
+    let mut word = w::NOP;
+    for _ in 0..8 {
+        word = if random.below(3) == 0 { access(random) } else { calculation(random) };
+        let block = translate(|rel| (rel == 0).then_some(word), features, MODE, 1);
+        if !matches!(block.term, Term::Exception(ExcOp::Undefined)) {
+            break;
+        }
+    }
+    word
 }
+
+/// What decides whether an instruction is there.
+const MODE: Mode =
+    Mode { el: 1, fp_enabled: true, fp_plain: true, guarded: false, btype: 0, mops: false, strict: false };
 
 impl Program<'_> {
     fn words(&mut self, words: &[u32]) {
@@ -256,7 +273,7 @@ impl Program<'_> {
     fn item(&mut self, depth: u32) {
         match self.random.below(64) {
             0..36 => {
-                let word = straight(self.random);
+                let word = straight(self.random, self.features);
                 self.code.push(word);
             }
             36..40 if depth > 0 => self.skip(depth - 1),
@@ -283,7 +300,8 @@ impl Program<'_> {
             }
             57 => self.change_page(),
             58 => {
-                let barriers = [w::ISB, w::DSB, 0xd503_3bbf, 0xd503_39bf, 0xd503_3abf, 0xd503_309f, 0xd503_203f];
+                let barriers =
+                    [w::ISB, w::DSB, 0xd503_3bbf, 0xd503_39bf, 0xd503_3abf, 0xd503_309f, 0xd503_203f];
                 let word = barriers[self.random.below(barriers.len() as u64) as usize];
                 self.code.push(word);
             }
@@ -330,7 +348,7 @@ impl Program<'_> {
         self.code.push(w::movz(COUNTER, 8 + self.random.below(120), 0));
         let top = self.code.len();
         for _ in 0..1 + self.random.below(10) {
-            let word = straight(self.random);
+            let word = straight(self.random, self.features);
             self.code.push(word);
             if self.random.below(6) == 0 {
                 // Over one instruction.
@@ -370,7 +388,7 @@ impl Program<'_> {
     /// Changes a function and calls it, with or without what the architecture asks for in between.
     fn patch(&mut self) {
         let at = patch_at(self.random.below(PATCHES));
-        let word = straight(self.random);
+        let word = straight(self.random, self.features);
         self.set(16, word.into());
         let word = self.random.below(PATCH - 1);
         self.set(17, RAM + at + 4 * word);
@@ -389,9 +407,18 @@ impl Program<'_> {
         let masks = if self.random.below(4) == 0 { self.random.below(16) << 6 } else { 0 };
         let flags = self.random.below(16) << 28;
         self.set(16, mode | masks | flags);
-        let (spsr, elr) =
-            if self.random.below(8) == 0 { (r::SPSR_EL2, r::ELR_EL2) } else { (r::SPSR_EL1, r::ELR_EL1) };
-        self.words(&[w::msr(spsr, 16), w::adr(17, 12), w::msr(elr, 17), w::ERET]);
+        // MRS X17, CurrentEL, which EL0 cannot; CBZ X17, end; TBNZ X17, 3, at EL2.
+        let start = self.code.len();
+        self.words(&[w::movz(17, 0, 0), w::mrs(r::CURRENT_EL, 17), 0, 0]);
+        self.words(&[w::msr(r::SPSR_EL1, 16), 0, w::msr(r::ELR_EL1, 17), w::ERET]);
+        let two = self.code.len();
+        self.words(&[w::msr(r::SPSR_EL2, 16), 0, w::msr(r::ELR_EL2, 17), w::ERET]);
+        let end = self.code.len();
+        let distance = |from: usize, to: usize| (to as i64 - from as i64) * 4;
+        self.code[start + 2] = w::cbz(17, distance(start + 2, end));
+        self.code[start + 3] = w::tbz(17, 3, distance(start + 3, two)) | 1 << 24;
+        self.code[start + 5] = w::adr(17, distance(start + 5, end));
+        self.code[two + 1] = w::adr(17, distance(two + 1, end));
     }
 
     fn exclusive(&mut self) {
@@ -418,7 +445,8 @@ impl Program<'_> {
 
     fn maintenance(&mut self) {
         let base = BASES.0 + self.random.below(BASES.1) as u32;
-        let insns = [0xd50b_7420, 0xd50b_7420, 0xd50b_7a20, 0xd50b_7e20, 0xd508_7800, 0xd508_871f, 0xf980_0000];
+        let insns =
+            [0xd50b_7420, 0xd50b_7420, 0xd50b_7a20, 0xd50b_7e20, 0xd508_7800, 0xd508_871f, 0xf980_0000];
         let insn = insns[self.random.below(insns.len() as u64) as usize];
         let rt = match insn {
             0xd508_871f => 0,

@@ -7,10 +7,6 @@ pub(super) const RET: u32 = 0xd65f_03c0;
 pub(super) const NOP: u32 = 0xd503_201f;
 pub(super) const ISB: u32 = 0xd503_3fdf;
 pub(super) const DSB: u32 = 0xd503_3f9f;
-/// STP X0, X1, [SP, -16]!
-pub(super) const PUSH: u32 = 0xa9bf_07e0;
-/// LDP X0, X1, [SP], 16
-pub(super) const POP: u32 = 0xa8c1_07e0;
 /// Conditions.
 pub(super) const HI: u32 = 8;
 pub(super) const LS: u32 = 9;
@@ -32,9 +28,11 @@ pub(super) fn movk(rd: u32, imm: u64, half: u32) -> u32 {
 /// A register gets a constant.
 pub(super) fn constant(rd: u32, value: u64) -> Vec<u32> {
     let mut out = vec![movz(rd, value, 0)];
-    out.extend((1..4).filter(|half| value >> (16 * half) & 0xffff != 0).map(|half| {
-        movk(rd, value >> (16 * half), half)
-    }));
+    out.extend(
+        (1..4)
+            .filter(|half| value >> (16 * half) & 0xffff != 0)
+            .map(|half| movk(rd, value >> (16 * half), half)),
+    );
     out
 }
 /// Branches take distances in bytes.

@@ -45,8 +45,9 @@ fn is_plain(enc: SysEnc) -> bool {
             (4, 2 | 4, 0 | 1) => op1 == 3,
             // ESR_ELx, FAR_ELx.
             (5, 2, 0) | (6, 0, 0) => true,
-            // TPIDR_ELx, TPIDRRO_EL0.
+            // TPIDR_EL0, TPIDR_EL2, TPIDRRO_EL0; TPIDR_EL1.
             (13, 0, 2 | 3) => true,
+            (13, 0, 4) => op1 == 0,
             _ => false,
         }
 }

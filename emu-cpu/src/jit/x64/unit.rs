@@ -10,7 +10,7 @@ use super::assign::Assignment;
 use super::flags::Flags;
 use super::thunks::Calls;
 use super::{Emitter, HostFeatures, Input, KIND_BITS, Kind, Output, PINNED, TEMP, Thunks, e, st, v, x};
-use crate::interp::uop::FIRST_TEMP;
+use crate::interp::uop::{Exact, FIRST_TEMP};
 use crate::jit::Part;
 use crate::jit::state::JitState;
 
@@ -173,7 +173,8 @@ impl Emitter<'_> {
     /// Sees to it that MXCSR is the guest's, if the unit has floating-point instructions: only calls of exact functions
     /// have such in their place.
     fn floating_point_on(&mut self) {
-        if self.parts.iter().any(|p| !p.code.calls.is_empty()) {
+        let floats = |p: &Part<'_>| p.code.calls.iter().any(|call| matches!(call.op, Exact::Fp(_)));
+        if self.parts.iter().any(floats) {
             e!(self
                 ; cmp DWORD [r15 + st!(fp_on)], 0
                 ; jne >on
