@@ -160,6 +160,12 @@ struct Listing {
 }
 
 fn list(words: &[u32], cpu: &Cpu, thunks: &Thunks) -> Listing {
+    let (bytes, fast) = code_of(words, cpu, thunks);
+    disassemble(&bytes, fast, thunks)
+}
+
+/// Host code of a block, and where its checks end.
+fn code_of(words: &[u32], cpu: &Cpu, thunks: &Thunks) -> (Vec<u8>, usize) {
     let block = translate(|rel| words.get(rel as usize / 4).copied(), cpu.features, MODE, words.len());
     assert_eq!(block.insns.len(), words.len(), "one block: {words:x?}");
     let code = predecode(&block).unwrap();
@@ -174,7 +180,7 @@ fn list(words: &[u32], cpu: &Cpu, thunks: &Thunks) -> Listing {
         counter: None,
     };
     let output = compile(input, thunks, HOST).unwrap();
-    disassemble(&output.bytes, output.fast, thunks)
+    (output.bytes, output.fast)
 }
 
 fn disassemble(bytes: &[u8], from: usize, thunks: &Thunks) -> Listing {
@@ -237,28 +243,29 @@ fn entry(text: &str, words: &[u32], cpu: &Cpu, thunks: &Thunks, empty: &Listing)
     let mut listing =
         if ends { list(words, cpu, thunks) } else { list(&[words, &[SVC]].concat(), cpu, thunks) };
     let mut text = text.to_owned();
-    if ends {
-        let _ = write!(
-            text,
-            "    # {} instructions, {} bytes, with the end of the block",
-            listing.lines.len(),
-            listing.bytes
-        );
-    } else {
-        let (n, m) = (listing.lines.len() as i64, listing.bytes as i64);
-        let (n, m) = (n - empty.lines.len() as i64, m - empty.bytes as i64);
-        let _ = write!(text, "    # {n} instructions, {m} bytes");
+    let (mut instructions, mut bytes) = (listing.lines.len() as i64, listing.bytes as i64);
+    if !ends {
+        instructions -= empty.lines.len() as i64;
+        bytes -= empty.bytes as i64;
         listing.leave_out(empty);
     }
+    let plural = if instructions == 1 { "" } else { "s" };
+    let with = if ends { ", with the end of the block" } else { "" };
+    let _ = write!(text, "    # {instructions} instruction{plural}, {bytes} bytes{with}");
     text.push('\n');
-    for line in &listing.lines {
-        let label = line.label.map_or(String::new(), |n| format!("L{n}:"));
-        let _ = writeln!(text, "{label:<8}{}", line.text);
-    }
-    text
+    text + &listing.text()
 }
 
 impl Listing {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for line in &self.lines {
+            let label = line.label.map_or(String::new(), |n| format!("L{n}:"));
+            let _ = writeln!(text, "{label:<8}{}", line.text);
+        }
+        text
+    }
+
     /// Leaves out the count of instructions and the exit for events where they are as in `empty`; in place of the end by
     /// SVC comes a line that says so.
     fn leave_out(&mut self, empty: &Self) {
@@ -287,7 +294,9 @@ fn host_code_is_as_recorded() {
     let (v, _) = vcpu(&[]);
     let (_, thunks) = build_thunks(THUNKS_AT).unwrap();
     let empty = list(&[NOP, SVC], &v.cpu, &thunks);
-    let mut entries = Vec::new();
+    // The checks, the count, the end and the exit for events, which the other entries leave out.
+    let whole = disassemble(&code_of(&[NOP, SVC], &v.cpu, &thunks).0, 0, &thunks);
+    let mut entries = vec![format!("nop; svc #0, the whole block\n{}", whole.text())];
     for line in INSTRUCTIONS.lines() {
         if let Some((text, words)) = line.split_once('\t') {
             let words: Vec<u32> = words.split(' ').map(|w| u32::from_str_radix(w, 16).unwrap()).collect();
