@@ -115,7 +115,9 @@ fn runs_are_counted_over_evictions() {
         assert_eq!(runs(RAM + 64 * (n + 1)), u64::from(ROUNDS), "function {n}");
     }
     assert_eq!(runs(RAM + 28), u64::from(ROUNDS * FUNCTIONS), "the loop behind the call");
-    assert_eq!(report.instructions, v.cpu.counters.get(Metric::Instructions));
+    // The rounds that show what the loops do are interpreted.
+    let all = v.cpu.counters.get(Metric::Instructions);
+    assert!((all - 200..=all).contains(&report.instructions), "{} of {all}", report.instructions);
     assert_eq!(report.blocks[0].pc, RAM + 28);
     assert_eq!((report.accesses, report.missed), (0, 0));
     let entered = v.cpu.counters.get(Metric::HostEntries);

@@ -18,8 +18,8 @@ use emu_mmu::{Regime, TlbiScope};
 
 use super::Fetched;
 use super::context::{Context, Key};
-use super::tables::{EMPTY, Entry, Tables};
 use super::shared::CodeMap;
+use super::tables::{EMPTY, Entry, Tables};
 use super::upper::{UpperId, Uppers, is_upper};
 
 /// Entries for unprivileged accesses in a bank.

@@ -14,6 +14,14 @@ const MOST: usize = 16384;
 /// Slots for sites that read, and as many for sites that write.
 pub(crate) const SLOTS: usize = 256;
 
+/// Bits of the filter of pages that a table has had.
+const SEEN: usize = 8192;
+
+/// The bit of a page in the filter.
+const fn seen_bit(va: u64) -> usize {
+    (va >> 12) as usize % SEEN
+}
+
 /// A page. Host code reads the fields, and counts on the size.
 #[derive(Clone, Copy)]
 #[repr(C, align(32))]
@@ -49,6 +57,8 @@ pub(crate) struct Tables {
     entries: Box<[Entry]>,
     /// Pages kept since the last clearing.
     kept: usize,
+    /// The same as a filter by page number, whatever the tag byte: TLBI by address asks every bank.
+    seen: [u64; SEEN / 64],
     /// Pages that had to make room for others since the table has its size.
     displaced: usize,
 }
@@ -88,6 +98,7 @@ impl Tables {
             slots: [[NO_PAGE; SLOTS]; 2],
             entries: Box::default(),
             kept: 0,
+            seen: [0; SEEN / 64],
             displaced: 0,
         });
         this.resize(FEWEST);
@@ -118,6 +129,8 @@ impl Tables {
         let old = *self.entry(va);
         let other = |tag: u64| tag != NO_TAG && (tag ^ va) & PAGE_MASK != 0;
         self.kept += 1;
+        let bit = seen_bit(va);
+        self.seen[bit / 64] |= 1 << (bit % 64);
         if other(old.read) || other(old.write) {
             self.displaced += 1;
             if self.displaced > self.entries.len() / 2 && self.entries.len() < MOST {
@@ -153,6 +166,7 @@ impl Tables {
         }
         self.slots = [[NO_PAGE; SLOTS]; 2];
         self.kept = 0;
+        self.seen = [0; SEEN / 64];
     }
 
     fn forget_slots(&mut self, mut named: impl FnMut(u64, usize) -> bool) {
@@ -166,6 +180,13 @@ impl Tables {
     /// Forgets the `pages` pages from that of `start` on, if they are named by addresses that differ in no bit of
     /// `compared`.
     pub(super) fn forget(&mut self, start: u64, pages: u64, compared: u64) {
+        let seen = |n: u64| {
+            let bit = seen_bit(start.wrapping_add(n * PAGE));
+            self.seen[bit / 64] >> (bit % 64) & 1 != 0
+        };
+        if !(0..pages).any(seen) {
+            return;
+        }
         for n in 0..pages {
             let va = (start & PAGE_MASK).wrapping_add(n * PAGE);
             let same = |tag: u64| tag != NO_TAG && (tag ^ va) & compared == 0;
@@ -258,8 +279,10 @@ mod tests {
         };
         let count = |t: &Tables| t.slots.as_flattened().iter().filter(|s| s.tag == NO_TAG).count();
         let mut t = Tables::new();
-        t.keep(0x5000, page(0x5000));
         fill(&mut t);
+        t.forget(0x5000, 3, PAGE_MASK);
+        assert_eq!(count(&t), 0, "slots have nothing that was not kept");
+        t.keep(0x5000, page(0x5000));
         t.forget(0x5000, 3, PAGE_MASK);
         assert_eq!(count(&t), 3);
         fill(&mut t);
