@@ -5,9 +5,9 @@
 //! between array and command mode, at any time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use thiserror::Error;
 
 use crate::addr::{Pa, Size};
@@ -118,11 +118,34 @@ impl BusView {
     }
 }
 
+/// Keeps everybody but one vCPU away from memory while that runs the same code twice and compares the outcomes.
+#[derive(Default)]
+pub struct Gate {
+    /// It has ever been closed: nobody else pays for it.
+    used: AtomicBool,
+    lock: RwLock<()>,
+}
+
+impl Gate {
+    /// Waits for accesses under way, and holds back others until the guard is dropped. An access that began before the
+    /// gate was closed for the first time is not waited for.
+    pub fn close(&self) -> RwLockWriteGuard<'_, ()> {
+        self.used.store(true, Ordering::SeqCst);
+        self.lock.write()
+    }
+
+    fn pass(&self) -> Option<RwLockReadGuard<'_, ()>> {
+        // Registers may lead to memory again, on the same thread.
+        self.used.load(Ordering::Acquire).then(|| self.lock.read_recursive())
+    }
+}
+
 /// The physical bus of a machine.
 #[derive(Default)]
 pub struct Bus {
     view: RwLock<Arc<BusView>>,
     generation: AtomicU64,
+    gate: Gate,
 }
 
 impl Bus {
@@ -130,6 +153,12 @@ impl Bus {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// What accesses through the bus itself, which are those of devices, wait at.
+    #[must_use]
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// The map as it is now.
@@ -177,16 +206,19 @@ impl Bus {
 
     /// One access of up to 8 bytes, wherever it goes.
     pub fn read(&self, pa: Pa, size: Size, from: Requester) -> Result<u64, BusFault> {
+        let _passed = self.gate.pass();
         self.view().read(pa, size, from)
     }
 
     /// One access of up to 8 bytes, wherever it goes.
     pub fn write(&self, pa: Pa, size: Size, value: u64, from: Requester) -> Result<(), BusFault> {
+        let _passed = self.gate.pass();
         self.view().write(pa, size, value, from)
     }
 
     /// Copies bytes out of memory and registers; stops at the first fault.
     pub fn read_bytes(&self, pa: Pa, out: &mut [u8], from: Requester) -> Result<(), BusFault> {
+        let _passed = self.gate.pass();
         let view = self.view();
         view.spans(pa, out.len() as u64, |region, offset, at, len| {
             let part = &mut out[at as usize..(at + len) as usize];
@@ -206,6 +238,7 @@ impl Bus {
 
     /// Copies bytes into memory and registers; stops at the first fault.
     pub fn write_bytes(&self, pa: Pa, bytes: &[u8], from: Requester) -> Result<(), BusFault> {
+        let _passed = self.gate.pass();
         let view = self.view();
         view.spans(pa, bytes.len() as u64, |region, offset, at, len| {
             let part = &bytes[at as usize..(at + len) as usize];

@@ -38,6 +38,7 @@ metrics! {
     ExitsEnd = "exits from host code by an exception or a change of context",
     ExitsEvent = "exits from host code for a pending request or changed code",
     ExitsFault = "exits from host code by a fault",
+    ExitsHot = "exits from host code to see what a loop does",
     Interpreted = "operations that host code left to the interpreter",
     Exact = "operations that host code left to an exact function",
     TlbFills = "TLB fills",

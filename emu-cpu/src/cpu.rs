@@ -104,6 +104,9 @@ pub struct Cpu {
     /// Something has changed that translation, [`Cpu::mode`] or the choice of interrupts depends on: Exception level,
     /// PSTATE, control registers. Set here, taken and cleared by the run loop.
     pub context_changed: bool,
+    /// An interrupt waits for PSTATE to let it through, or the state of debugging depends on PSTATE. Found by
+    /// [`Cpu::poll_interrupts`]: whatever makes it true later rings the doorbell or sets `context_changed`.
+    pub(crate) restless: bool,
     /// The answer of [`Cpu::fp_enabled`], found again by [`Cpu::refresh`].
     pub(crate) fp_enabled: bool,
     /// The instructions of FEAT_MOPS may be executed, found again by [`Cpu::refresh`].
@@ -143,6 +146,7 @@ impl Cpu {
             standby: false,
             entry: Entry::default(),
             context_changed: true,
+            restless: true,
             fp_enabled: false,
             mops_enabled: false,
             physical_offset: 0,
@@ -167,6 +171,14 @@ impl Cpu {
             btype,
             strict,
         }
+    }
+
+    /// True if the run loop has nothing to look at after an instruction that may have changed PSTATE's masks, translation or
+    /// the choice of interrupts: it has not, or it does not matter.
+    #[inline]
+    #[must_use]
+    pub(crate) fn is_quiet(&self) -> bool {
+        !self.context_changed && !self.restless
     }
 
     /// SIMD&FP registers may be used at the current Exception level.

@@ -1,7 +1,9 @@
-//! Tests of the whole machine: what runs the bare-metal suite of the crate `firmware`, and what gives garbage to everything
+//! Tests of the whole machine: what runs the bare-metal suite of the crate `firmware` and its litmus tests, and what gives garbage to everything
 //! that a guest or a file reaches.
 #![forbid(unsafe_code)]
 
 pub mod bare;
 pub mod fuzz;
+pub mod litmus;
 pub mod machine;
+pub mod soak;

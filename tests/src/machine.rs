@@ -19,8 +19,8 @@ use emu_devices::gic::{GicConfig, Gicv3, ITS_SIZE, REDISTRIBUTOR_STRIDE};
 use firmware::bare::layout;
 use parking_lot::{Condvar, Mutex};
 
-/// CPUs of the machine; the suite uses no more.
-pub const CPUS: usize = 2;
+/// Most CPUs of a machine.
+pub const CPUS: usize = layout::PES;
 /// SPIs of the GIC.
 const SPIS: u32 = 256;
 /// Host code that a CPU keeps.
@@ -31,17 +31,43 @@ const ROUND: Duration = Duration::from_millis(20);
 /// How long a program may run.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// CPUs of the machine.
+    pub cpus: usize,
     /// Instructions of each CPU.
     pub instructions: u64,
     /// Time of the host.
     pub time: Duration,
+    /// How instructions are executed.
+    pub how: How,
+}
+
+/// How instructions are executed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum How {
+    /// By the interpreter.
+    #[default]
+    Interpreted,
     /// Every block runs as host code, from its first time on, where there is a code generator for this host.
-    pub jit: bool,
+    HostCode,
+    /// The same, compared with the interpreter.
+    Lockstep,
+}
+
+impl How {
+    /// Prepares a CPU.
+    pub fn apply(self, vcpu: &mut Vcpu, code_bytes: usize) {
+        if self != Self::Interpreted {
+            vcpu.use_jit(code_bytes, 1);
+        }
+        if self == Self::Lockstep {
+            vcpu.check_lockstep(vcpu.cpu.index as u64);
+        }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { instructions: 1_000_000_000, time: Duration::from_secs(60), jit: false }
+        Self { cpus: 2, instructions: 1_000_000_000, time: Duration::from_secs(60), how: How::default() }
     }
 }
 
@@ -52,6 +78,8 @@ pub enum Ending {
     Off,
     /// PSCI SYSTEM_RESET.
     Reset,
+    /// Host code and interpreter differ.
+    Different,
     /// A limit was reached; the program counters of the CPUs.
     Limit([u64; CPUS]),
 }
@@ -64,7 +92,8 @@ enum Core {
 }
 
 struct State {
-    cores: [Core; CPUS],
+    /// One for each CPU that is there.
+    cores: Vec<Core>,
     /// The machine stops, for this reason.
     ending: Option<Ending>,
 }
@@ -73,7 +102,7 @@ struct State {
 struct Power {
     state: Mutex<State>,
     changed: Condvar,
-    bells: [Arc<Doorbell>; CPUS],
+    bells: Vec<Arc<Doorbell>>,
 }
 
 impl Power {
@@ -98,6 +127,9 @@ impl Power {
                 Core::On => {
                     drop(s);
                     vcpu.run();
+                    if vcpu.has_difference() {
+                        self.end(Ending::Different);
+                    }
                     s = self.state.lock();
                 }
             }
@@ -150,6 +182,8 @@ pub struct Outcome {
     pub ending: Ending,
     /// RAM, from [`layout::RAM`] on.
     pub ram: &'static GuestRam,
+    /// What lockstep reports.
+    pub difference: Option<String>,
 }
 
 /// A machine of its own for each run.
@@ -160,20 +194,21 @@ struct Parts {
     counters: Vec<Arc<Counters>>,
 }
 
-fn build(model: Model) -> Parts {
+fn build(model: Model, cpus: usize) -> Parts {
+    assert!((1..=CPUS).contains(&cpus), "a program has 1 to {CPUS} PEs");
     let ram = GuestRam::new(layout::RAM_SIZE).expect("the host has 16 MiB of address space");
     let bus = Arc::new(Bus::new());
     let map = |base: u64, size: u64, backing: Backing| {
         bus.map(Pa(base), size, backing).expect("regions do not overlap")
     };
     map(layout::RAM, layout::RAM_SIZE, Backing::Ram(ram, 0));
-    let shared = Arc::new(Shared::new(CPUS, &[(Pa(layout::RAM), layout::RAM_SIZE)]));
+    let shared = Arc::new(Shared::new(cpus, &[(Pa(layout::RAM), layout::RAM_SIZE)]));
     let clock = Clock::new(Mode::RealTime);
-    let bells: [Arc<Doorbell>; CPUS] = Default::default();
-    let state = State { cores: [Core::Off; CPUS], ending: None };
+    let bells: Vec<Arc<Doorbell>> = (0..cpus).map(|_| Arc::default()).collect();
+    let state = State { cores: vec![Core::Off; cpus], ending: None };
     let power = Arc::new(Power { state: Mutex::new(state), changed: Condvar::new(), bells: bells.clone() });
     let gic = Gicv3::new(GicConfig {
-        cpus: &[0, 1],
+        cpus: &[0, 1, 2, 3][..cpus],
         spis: SPIS,
         its: true,
         awake_at_reset: false,
@@ -181,13 +216,13 @@ fn build(model: Model) -> Parts {
         observer: Some(shared.clone()),
         counters: Arc::default(),
     })
-    .expect("a GIC for two CPUs");
+    .expect("a GIC for a few CPUs");
     map(layout::GICD, 0x1_0000, Backing::Mmio(gic.distributor()));
     if let Some(its) = gic.its() {
         map(layout::ITS, ITS_SIZE, Backing::Mmio(its));
     }
-    let frames = gic.redistributors(0, CPUS).expect("one for each CPU");
-    map(layout::GICR, REDISTRIBUTOR_STRIDE * CPUS as u64, Backing::Mmio(frames));
+    let frames = gic.redistributors(0, cpus).expect("one for each CPU");
+    map(layout::GICR, REDISTRIBUTOR_STRIDE * cpus as u64, Backing::Mmio(frames));
     let (model, mut vcpus, mut counters) = (Arc::new(model), Vec::new(), Vec::new());
     for (index, bell) in bells.into_iter().enumerate() {
         gic.set_kick(index, bell.clone());
@@ -231,12 +266,8 @@ fn watch(power: &Power, counters: &[Arc<Counters>], limits: Limits) {
 /// Loads an image at [`layout::IMAGE`] and runs it from there, at EL2 of the first CPU.
 #[must_use]
 pub fn run(model: Model, image: &[u8], limits: Limits) -> Outcome {
-    let Parts { ram, power, mut vcpus, counters } = build(model);
-    if limits.jit {
-        vcpus.iter_mut().for_each(|vcpu| {
-            vcpu.use_jit(CODE_BYTES, 1);
-        });
-    }
+    let Parts { ram, power, mut vcpus, counters } = build(model, limits.cpus);
+    vcpus.iter_mut().for_each(|vcpu| limits.how.apply(vcpu, CODE_BYTES));
     ram.write(layout::IMAGE - layout::RAM, image).expect("the image fits into RAM");
     power.state.lock().cores[0] = Core::Starting(Entry { pc: layout::IMAGE, x0: 0 });
     std::thread::scope(|scope| {
@@ -247,8 +278,11 @@ pub fn run(model: Model, image: &[u8], limits: Limits) -> Outcome {
         watch(&power, &counters, limits);
     });
     let ending = match power.state.lock().ending {
-        Some(Ending::Limit(_)) | None => Ending::Limit(std::array::from_fn(|i| vcpus[i].cpu.regs.pc)),
+        Some(Ending::Limit(_)) | None => {
+            Ending::Limit(std::array::from_fn(|i| vcpus.get(i).map_or(0, |vcpu| vcpu.cpu.regs.pc)))
+        }
         Some(ending) => ending,
     };
-    Outcome { ending, ram }
+    let difference = vcpus.iter_mut().find_map(Vcpu::take_difference);
+    Outcome { ending, ram, difference }
 }

@@ -37,6 +37,11 @@ impl Cpu {
         if el == target { self.sys[Reg::MDSCR_EL1] & KDE != 0 && daif & MASK_D == 0 } else { target > el }
     }
 
+    /// MDSCR_EL1.SS or MDE: stepping, breakpoints or watchpoints are in use, at some Exception level.
+    pub(super) fn software_debug_enabled(&self) -> bool {
+        self.sys[Reg::MDSCR_EL1] & (SS | MDE) != 0
+    }
+
     /// MDSCR_EL1.MDE: breakpoints and watchpoints are in use, at some Exception level.
     #[must_use]
     pub fn monitor_debug_enabled(&self) -> bool {

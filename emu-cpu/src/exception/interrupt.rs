@@ -108,6 +108,8 @@ impl Cpu {
     /// Takes the asynchronous exception of highest priority, if any can be taken now.
     pub fn poll_interrupts(&mut self) -> bool {
         let waiting = self.waiting();
+        self.restless =
+            waiting.physical.contains(&true) || waiting.virt.contains(&true) || self.software_debug_enabled();
         for (kind, pending) in Kind::ALL.into_iter().zip(waiting.physical) {
             if pending && let Some(target) = self.physical_target(kind) {
                 if kind == Kind::SError {

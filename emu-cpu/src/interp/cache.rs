@@ -165,7 +165,7 @@ impl Cache {
     /// The number of the block at `pc`, up to date; translates it if need be.
     #[inline]
     pub fn find(&mut self, cpu: &mut Cpu, pc: u64, mode: Mode) -> Result<u32, Exception> {
-        let serial = cpu.mem.serial();
+        let serial = cpu.mem.serial(pc);
         let jump = &self.jumps[slot(pc, serial, mode)];
         if jump.pc == pc && jump.serial == serial && jump.mode == mode {
             return Ok(jump.block);
@@ -185,7 +185,7 @@ impl Cache {
             Some(&b) => b,
             None => self.insert(cpu, key, fetched),
         };
-        let serial = cpu.mem.serial();
+        let serial = cpu.mem.serial(pc);
         self.jumps[slot(pc, serial, asked)] = Jump { pc, serial, mode: asked, block };
         Ok(block)
     }

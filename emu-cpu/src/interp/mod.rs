@@ -8,6 +8,7 @@ pub mod cache;
 pub mod debug;
 pub mod exec;
 mod liveness;
+pub mod lockstep;
 pub mod predecode;
 mod run;
 pub mod uop;

@@ -7,7 +7,7 @@ use super::exec::{self, End};
 use super::uop::{Frame, Uop};
 use crate::cpu::Cpu;
 use crate::exception::Exception;
-use crate::jit::{Left, Native};
+use crate::jit::{Left, Native, Part};
 use crate::lower::Mode;
 
 /// How control came to an address: what can be remembered when its block is known.
@@ -22,7 +22,7 @@ pub(super) enum Came {
 }
 
 /// Where a vCPU is.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     /// Address of the block that runs, or is looked for.
     pub pc: u64,
@@ -32,8 +32,21 @@ pub(super) struct Place {
     pub landed: u8,
 }
 
+/// The most blocks of a loop, and operations in them: what is longer gains little by being compiled as one.
+const LONGEST_LOOP: (usize, usize) = (16, 300);
+
+/// A round of a loop in the making: each block that was interpreted, and the exit by which it was left.
+pub(super) struct Round {
+    pub head: u32,
+    page: u64,
+    blocks: Vec<(u32, usize)>,
+    uops: usize,
+}
+
 /// A vCPU in its fast loop.
 pub(super) struct Blocks<'a> {
+    /// One round of a loop is interpreted, to see which blocks it has.
+    pub round: Option<Round>,
     pub cpu: &'a mut Cpu,
     pub frame: &'a mut Frame,
     pub cache: &'a mut Cache,
@@ -49,7 +62,7 @@ impl Blocks<'_> {
     pub(super) fn find(&mut self, at: &mut Place) -> Result<(), Exception> {
         at.index = self.cache.find(self.cpu, at.pc, self.mode)?;
         if let Came::ByExit { serial, epoch, from, n } = self.came
-            && serial == self.cpu.mem.serial()
+            && serial == self.cpu.mem.serial(at.pc)
         {
             self.cache.link(epoch, from, n, serial, at.index);
         }
@@ -79,19 +92,23 @@ impl Blocks<'_> {
     pub(super) fn link_native(&mut self, at: &Place) {
         let came = std::mem::replace(&mut self.came, Came::Anywhere);
         if let Some(native) = &mut self.native
-            && let Some(to) = self.cache.get(at.index).filter(|b| b.is_native).and_then(|b| b.native)
+            && let Some(to) = self.cache.get(at.index).filter(|b| b.is_native)
+            // A way inside a page leads behind the check of the generation.
+            && to.generation == self.cpu.mem.shared.code.generation(to.page)
+            && let Some(to) = to.native
         {
-            let serial = self.cpu.mem.serial();
+            let serial = self.cpu.mem.serial(at.pc);
             let key = Native::key(serial, self.mode);
             match came {
                 Came::ByExit { serial: then, epoch, from, n }
                     if then == serial && epoch == self.cache.epoch() =>
                 {
-                    if let Some(from) = self.cache.get(from).filter(|b| b.is_native)
-                        && let Some(host) = from.native
-                    {
-                        let start = at.pc.wrapping_sub(from.code.exits[n & 1].rel as u64);
-                        native.link(&host, n, &to, start & !0xfff, key);
+                    if let Some(block) = self.cache.get(from) {
+                        let start = at.pc.wrapping_sub(block.code.exits[n & 1].rel as u64);
+                        // Between the halves the key is another one.
+                        if (start ^ at.pc) >> 55 & 1 == 0 {
+                            native.link((from, n), (at.index, &to), start & !0xfff, key);
+                        }
                     }
                 }
                 Came::ByTarget(target) if target == at.pc => {
@@ -106,6 +123,9 @@ impl Blocks<'_> {
     /// to do but going on at its address.
     #[inline]
     pub(super) fn run(&mut self, at: &mut Place) -> Option<End> {
+        if self.round.is_some() && !self.round_ends(at) {
+            return self.interpret_round(at);
+        }
         let block = self.cache.get(at.index)?;
         if self.native.is_some() && (block.is_native || self.warm(at)) {
             return self.run_native(at);
@@ -117,7 +137,7 @@ impl Blocks<'_> {
     }
 
     /// Counts a run of a block that is not compiled; compiles it when it was run often enough. True if it was compiled.
-    fn warm(&mut self, at: &Place) -> bool {
+    pub(super) fn warm(&mut self, at: &Place) -> bool {
         let index = at.index;
         let epoch = self.cache.epoch();
         let (Some(native), Some(block)) = (&mut self.native, self.cache.get_mut(index)) else { return false };
@@ -133,7 +153,14 @@ impl Blocks<'_> {
         }
         let valid = self.cpu.mem.shared.code.validity(block.page, block.generation);
         let place = (&*self.cpu, self.mode);
-        let Some(made) = native.compile(&block.code, index, at.pc, valid, place) else {
+        let part = Part {
+            code: &block.code,
+            block: at.index,
+            offset: block.offset() as u32,
+            on: None,
+            counter: None,
+        };
+        let Some(made) = native.compile(&[part], at.pc & !0xfff, valid, place) else {
             // It stays with the interpreter.
             block.cold = u8::MAX;
             return false;
@@ -145,12 +172,93 @@ impl Blocks<'_> {
         true
     }
 
+    /// True if the round that is being interpreted is over before the block at `at`: it came back to its start and the loop
+    /// is compiled, or it is not one that can be.
+    #[cold]
+    pub(super) fn round_ends(&mut self, at: &Place) -> bool {
+        let Some(round) = &self.round else { return true };
+        let Some(block) = self.cache.get(at.index) else { return true };
+        let closes = at.index == round.head && round.blocks.first().is_some_and(|(b, _)| *b == round.head);
+        let goes_on = at.pc & !0xfff == round.page
+            && round.blocks.len() < LONGEST_LOOP.0
+            && round.uops + block.code.uops.len() <= LONGEST_LOOP.1
+            && round.blocks.iter().all(|(b, _)| *b != at.index);
+        if goes_on {
+            return false;
+        }
+        if let Some(round) = self.round.take()
+            && !(closes && self.compile_loop(&round))
+        {
+            self.give_up(round.head);
+        }
+        true
+    }
+
+    /// The block is not the head of a loop that can be compiled.
+    pub(super) fn give_up(&mut self, head: u32) {
+        self.round = None;
+        if let (Some(native), Some(block)) = (&mut self.native, self.cache.get_mut(head))
+            && let Some(unit) = &mut block.native
+        {
+            native.settle(unit);
+        }
+    }
+
+    pub(super) fn interpret_round(&mut self, at: &Place) -> Option<End> {
+        let code = &self.cache.get(at.index)?.code;
+        self.cpu.counters.bump_by(Metric::Instructions, code.words.len() as u64);
+        self.cpu.counters.bump(Metric::Blocks);
+        let end = exec::run(code, at.pc, self.frame, self.cpu);
+        match (end, &mut self.round) {
+            (End::Exit(n), Some(round)) => {
+                round.blocks.push((at.index, n));
+                round.uops += code.uops.len();
+            }
+            (End::Fault(..), _) => self.round = None,
+            (_, Some(round)) => {
+                let head = round.head;
+                self.give_up(head);
+            }
+            _ => {}
+        }
+        Some(end)
+    }
+
+    /// Compiles a loop; false if it cannot be.
+    fn compile_loop(&mut self, round: &Round) -> bool {
+        let Some(native) = &mut self.native else { return false };
+        if !native.has_room() {
+            return false;
+        }
+        let code_map = &self.cpu.mem.shared.code;
+        let mut parts = Vec::with_capacity(round.blocks.len());
+        for (index, n) in &round.blocks {
+            let Some(block) = self.cache.get(*index) else { return false };
+            if block.generation != code_map.generation(block.page) {
+                return false;
+            }
+            let (block, offset, code) = (*index, block.offset() as u32, &block.code);
+            parts.push(Part { code, block, offset, on: Some(*n), counter: None });
+        }
+        let Some(head) = self.cache.get(round.head).filter(|b| b.is_native) else { return false };
+        let valid = code_map.validity(head.page, head.generation);
+        let Some(made) = native.compile(&parts, round.page, valid, (&*self.cpu, self.mode)) else {
+            return false;
+        };
+        if let Some(block) = self.cache.get_mut(round.head)
+            && let Some(old) = block.native.replace(made)
+        {
+            native.replace(&old, &made);
+        }
+        true
+    }
+
     #[inline]
     fn run_native(&mut self, at: &mut Place) -> Option<End> {
         let native = self.native.as_mut()?;
         let entry = self.cache.get(at.index)?.native?;
         self.frame.jit.page = at.pc & !0xfff;
-        self.frame.jit.key = Native::key(self.cpu.mem.serial(), self.mode);
+        self.frame.jit.key = Native::key(self.cpu.mem.serial(at.pc), self.mode);
         // The block counts itself when it starts: this is what it would find if an indirect branch had led to it.
         self.frame.jit.landed_at = self.frame.jit.count;
         self.frame.jit.landed = u32::from(at.landed);
@@ -168,16 +276,22 @@ impl Blocks<'_> {
             Left::End => Metric::ExitsEnd,
             Left::Event => Metric::ExitsEvent,
             Left::Fault => Metric::ExitsFault,
+            Left::Hot => Metric::ExitsHot,
         });
         at.index = last;
         at.pc = jit.page.wrapping_add(block.offset());
         // Only the block that was landed in has started at this count.
-        let length = if left == Left::Event { 0 } else { block.code.words.len() as u64 };
+        let before = matches!(left, Left::Event | Left::Hot);
+        let length = if before { 0 } else { block.code.words.len() as u64 };
         at.landed = if jit.count.wrapping_sub(length) == jit.landed_at { jit.landed as u8 } else { 0 };
         Some(match left {
             Left::Exit(n) => End::Exit(n),
             Left::Fault => End::Fault(jit.fault.take()?, jit.at_insn as u16),
-            Left::Event => {
+            Left::Event | Left::Hot => {
+                if left == Left::Hot {
+                    let (head, page) = (last, jit.page);
+                    self.round = Some(Round { head, page, blocks: Vec::new(), uops: 0 });
+                }
                 if at.landed != 0 {
                     self.cpu.pstate.btype = at.landed;
                     self.mode = self.cpu.mode();

@@ -9,6 +9,7 @@ use super::block::Code;
 use super::cache::Cache;
 use super::debug::{Debug, DebugStop};
 use super::exec::{self, End};
+use super::lockstep::Lockstep;
 use super::run::{Blocks, Came, Place};
 use super::uop::Frame;
 use crate::cpu::Cpu;
@@ -36,7 +37,8 @@ pub struct Vcpu {
     pub cpu: Cpu,
     pub(super) frame: Box<Frame>,
     pub(super) cache: Cache,
-    native: Option<Native>,
+    pub(super) native: Option<Native>,
+    pub(super) lockstep: Option<Box<Lockstep>>,
     pub(super) debug: Debug,
 }
 
@@ -46,14 +48,31 @@ impl Vcpu {
     pub fn new(cpu: Cpu) -> Self {
         let shared = cpu.mem.shared.clone();
         shared.set_doorbell(cpu.mem.index, cpu.doorbell.clone());
-        Self { cpu, frame: Box::default(), cache: Cache::default(), native: None, debug: Debug::default() }
+        Self {
+            cpu,
+            frame: Box::default(),
+            cache: Cache::default(),
+            native: None,
+            lockstep: None,
+            debug: Debug::default(),
+        }
     }
 
-    /// Compiles blocks when they run for the `nth` time, with room for `bytes` of host code. False if this host cannot.
+    /// Compiles blocks when they run for the `nth` time, and loops when they have gone round some 45 times as often, with
+    /// room for `bytes` of host code. False if this host cannot.
     pub fn use_jit(&mut self, bytes: usize, nth: u8) -> bool {
+        self.compile_with(nth, |rounds| Native::new(bytes, rounds))
+    }
+
+    /// As [`Vcpu::use_jit`], with code for hosts that have nothing beyond x86-64-v2.
+    pub fn use_baseline_jit(&mut self, bytes: usize, nth: u8) -> bool {
+        self.compile_with(nth, |rounds| Native::baseline(bytes, rounds))
+    }
+
+    fn compile_with(&mut self, nth: u8, native: impl FnOnce(u32) -> Option<Native>) -> bool {
         self.cache.clear();
         self.cache.set_cold(nth);
-        self.native = Native::new(bytes);
+        self.native = native(2 + 45 * u32::from(nth.saturating_sub(1)));
         self.native.is_some()
     }
 
@@ -85,7 +104,7 @@ impl Vcpu {
         shared.set_parked(index, false);
         self.cpu.update_timers();
         loop {
-            let reasons = self.cpu.doorbell.take();
+            let reasons = if self.cpu.doorbell.is_rung() { self.cpu.doorbell.take() } else { 0 };
             self.cpu.mem.serve_requests();
             if reasons & reason::CONTROL != 0 {
                 break;
@@ -98,7 +117,7 @@ impl Vcpu {
                 None => self.turn(),
                 Some(interrupts) => self.debug_step(interrupts),
             }
-            if self.debug.stop.is_some() {
+            if self.debug.stop.is_some() || self.has_difference() {
                 break;
             }
         }
@@ -112,7 +131,7 @@ impl Vcpu {
     pub fn run_turns(&mut self, n: usize) {
         self.frame.v[..32].copy_from_slice(&self.cpu.regs.v);
         for _ in 0..n {
-            if self.cpu.doorbell.take() & reason::CONTROL != 0 {
+            if self.cpu.doorbell.take() & reason::CONTROL != 0 || self.has_difference() {
                 break;
             }
             self.cpu.mem.serve_requests();
@@ -144,6 +163,7 @@ impl Vcpu {
         exec::from_regs(&mut self.frame, cpu);
         match state {
             StepState::Inactive if self.has_breakpoints() => self.run_watchfully(),
+            StepState::Inactive if self.lockstep.is_some() => self.run_lockstep(),
             StepState::Inactive => self.run_blocks(),
             _ => self.step(),
         }
@@ -151,11 +171,11 @@ impl Vcpu {
 
     /// Runs blocks until something must be looked at.
     fn run_blocks(&mut self) {
-        let Self { cpu, frame, cache, native, debug } = self;
+        let Self { cpu, frame, cache, native, debug, .. } = self;
         let mode = cpu.mode();
         let native = native.as_mut().filter(|_| !cpu.mem.fast.checks_alignment());
         let mut at = Place { pc: cpu.regs.pc, index: 0, landed: 0 };
-        let mut blocks = Blocks { cpu, frame, cache, native, mode, came: Came::Anywhere };
+        let mut blocks = Blocks { cpu, frame, cache, native, mode, came: Came::Anywhere, round: None };
         let leave = 'next: loop {
             let pc = at.pc;
             if blocks.cpu.doorbell.is_rung() {
@@ -179,12 +199,16 @@ impl Vcpu {
                 }
                 let Some(end) = blocks.run(&mut at) else { continue 'next };
                 let Some(block) = blocks.cache.get(at.index) else { continue 'next };
+                let end = match end {
+                    End::Leave(LeaveKind::Context) if blocks.cpu.is_quiet() => End::Exit(0),
+                    end => end,
+                };
                 match end {
                     End::Exit(n) => {
                         let exit = &block.code.exits[n & 1];
-                        let (serial, epoch) = (blocks.cpu.mem.serial(), blocks.cache.epoch());
-                        blocks.came = Came::ByExit { serial, epoch, from: at.index, n: n & 1 };
                         at.pc = at.pc.wrapping_add(exit.rel as u64);
+                        let (serial, epoch) = (blocks.cpu.mem.serial(at.pc), blocks.cache.epoch());
+                        blocks.came = Came::ByExit { serial, epoch, from: at.index, n: n & 1 };
                         if exit.serial == serial && !blocks.cpu.doorbell.is_rung() {
                             (at.index, at.landed) = (exit.block, 0);
                             blocks.link_native(&at);

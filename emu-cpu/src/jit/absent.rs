@@ -1,9 +1,9 @@
 //! The same interface on hosts that there is no code generator for: there is never any host code.
 
+use super::Part;
 use super::observe::{Observers, Size};
 use super::state::JitState;
 use crate::cpu::Cpu;
-use crate::interp::block::Code;
 use crate::interp::cache::Cache;
 use crate::interp::uop::Frame;
 use crate::lower::Mode;
@@ -21,6 +21,7 @@ pub enum Left {
     End,
     Event,
     Fault,
+    Hot,
 }
 
 /// There is none.
@@ -29,7 +30,13 @@ pub enum Native {}
 #[allow(missing_docs, reason = "see the other version")]
 impl Native {
     #[must_use]
-    pub fn new(_: usize) -> Option<Self> {
+    pub fn new(_: usize, _: u32) -> Option<Self> {
+        None
+    }
+
+    /// See `new`.
+    #[must_use]
+    pub fn baseline(_: usize, _: u32) -> Option<Self> {
         None
     }
     pub fn observe(&mut self, _: Observers) {
@@ -48,16 +55,22 @@ impl Native {
     }
     pub fn compile(
         &mut self,
-        _: &Code,
-        _: u32,
+        _: &[Part<'_>],
         _: u64,
         _: Option<(u64, u32)>,
         _: (&Cpu, Mode),
     ) -> Option<NativeBlock> {
         match *self {}
     }
-    pub fn link(&mut self, _: &NativeBlock, _: usize, _: &NativeBlock, _: u64, _: u64) {
+    #[must_use]
+    pub fn code(&self, _: &NativeBlock) -> (u64, &[u8]) {
         match *self {}
+    }
+    pub fn link(&mut self, _: (u32, usize), _: (u32, &NativeBlock), _: u64, _: u64) {
+        match *self {}
+    }
+    pub fn settle(&mut self, unit: &mut NativeBlock) {
+        match *unit {}
     }
     pub fn remember(_: &mut JitState, _: u64, _: u64, to: &NativeBlock) {
         match *to {}

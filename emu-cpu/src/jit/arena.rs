@@ -125,6 +125,13 @@ impl Arena {
         done
     }
 
+    /// The `n` bytes at host address `at`; none if they are not all in use.
+    pub(super) fn bytes(&self, at: u64, n: usize) -> &[u8] {
+        let start = at.wrapping_sub(self.start()) as usize;
+        let end = start.checked_add(n).filter(|end| *end <= self.used);
+        end.map(|end| self.execute.get(start..end)).unwrap_or_default()
+    }
+
     /// Overwrites bytes at host address `at`.
     pub(super) fn patch(&mut self, at: u64, bytes: &[u8]) {
         self.write.put(at.wrapping_sub(self.start()) as usize, bytes);

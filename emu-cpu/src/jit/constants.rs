@@ -35,18 +35,50 @@ constants! {
     sign64 = doublewords(1 << 63);
     /// The signs of singles.
     sign32 = words(1 << 31);
+    /// The signs of bytes.
+    sign8 = words(0x8080_8080);
+    /// The signs of halfwords.
+    sign16 = words(0x8000_8000);
+    /// Bytes of 1.
+    ones8 = words(0x0101_0101);
+    /// Halfwords of 1.
+    ones16 = words(0x0001_0001);
+    /// What makes bit 7 of bytes from 16 on.
+    to_high_bit = words(0x7070_7070);
+    /// The constant of SHA-1's rounds with choose.
+    sha1_choose = words(0x5a82_7999);
+    /// That of the first rounds with parity.
+    sha1_parity = words(0x6ed9_eba1);
+    /// That of the rounds with majority.
+    sha1_majority = words(0x8f1b_bcdc);
     /// The sign of the first double.
     sign_d1 = 1 << 63;
     /// The sign of the first single.
     sign_s1 = 1 << 31;
-    /// The exponents of doubles.
-    exponent64 = doublewords(0x7ff << 52);
-    /// The exponents of singles.
-    exponent32 = words(0xff << 23);
-    /// The second exponent of a normal double.
-    least64 = doublewords(2 << 52);
-    /// The second exponent of a normal single.
-    least32 = words(2 << 23);
+    /// The signs of two singles.
+    sign_s2 = words(1 << 31) >> 64;
+    /// All but the sign of the first double.
+    absolute_d1 = u128::MAX >> 65;
+    /// All but the sign of the first single.
+    absolute_s1 = u128::MAX >> 97;
+    /// All but the signs of two singles.
+    absolute_s2 = words(u32::MAX >> 1) >> 64;
+    /// The smallest normal double.
+    least64 = doublewords(1 << 52);
+    /// The smallest normal single.
+    least32 = words(1 << 23);
+    /// The greatest double that can have a fraction.
+    fraction64 = doublewords(((1023 + 52) << 52) - 1);
+    /// The greatest single that can have a fraction.
+    fraction32 = words(((127 + 23) << 23) - 1);
+    /// 0.5 in double precision.
+    half64 = doublewords(0x3fe << 52);
+    /// 0.5 in single precision.
+    half32 = words(0x7e << 23);
+    /// 1 in double precision.
+    one64 = doublewords(0x3ff << 52);
+    /// 1 in single precision.
+    one32 = words(0x7f << 23);
     /// All ones.
     ones = u128::MAX;
     /// The low bytes of halfwords.
@@ -55,14 +87,6 @@ constants! {
     low_halves = words(0x0000_ffff);
     /// The low words of doublewords.
     low_words = doublewords(0xffff_ffff);
-    /// The bytes with even numbers, gathered.
-    even_bytes = 0x8080_8080_8080_8080_0e0c_0a08_0604_0200;
-    /// The bytes with odd numbers, gathered.
-    odd_bytes = 0x8080_8080_8080_8080_0f0d_0b09_0705_0301;
-    /// The halfwords with even numbers, gathered.
-    even_halves = 0x8080_8080_8080_8080_0d0c_0908_0504_0100;
-    /// The halfwords with odd numbers, gathered.
-    odd_halves = 0x8080_8080_8080_8080_0f0e_0b0a_0706_0302;
     /// Bytes of 15.
     fifteen = words(0x0f0f_0f0f);
     /// The number of ones in 0 to 15.

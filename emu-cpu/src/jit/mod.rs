@@ -1,7 +1,7 @@
 //! Tier 1: predecoded blocks as host code.
 //!
-//! One forward pass over the operations of a [`Code`](crate::interp::block::Code) makes host code that does exactly what
-//! [`crate::interp::exec`] does with them. Interpreter and host code share one [`Frame`](crate::interp::uop::Frame), so
+//! One forward pass over the operations of a [`Code`] makes host code that does exactly what [`crate::interp::exec`] does
+//! with them. Interpreter and host code share one [`Frame`](crate::interp::uop::Frame), so
 //! that they can take turns at every block.
 //!
 //! | module | what lives there |
@@ -45,6 +45,23 @@ pub mod perf;
 mod runtime;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod x64;
+
+use crate::interp::block::Code;
+
+/// One block of a unit.
+#[derive(Clone, Copy)]
+pub struct Part<'a> {
+    /// Its operations.
+    pub code: &'a Code,
+    /// Its number.
+    pub block: u32,
+    /// Offset of its first instruction in its page.
+    pub offset: u32,
+    /// The exit by which the unit goes on to its next block, or from the last one back to the first; `None` if it ends here.
+    pub on: Option<usize>,
+    /// Host address of the counter of its runs, if they are counted.
+    pub counter: Option<u64>,
+}
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub use native::{Left, Native, NativeBlock};

@@ -1,12 +1,13 @@
-//! The compiled blocks of one vCPU.
+//! The compiled units of one vCPU.
+
+use std::collections::HashMap;
 
 use super::arena::Arena;
 use super::observe::{Observers, Size, What};
-use super::runtime;
 use super::state::{JitState, Lazy, Target};
-use super::x64::{self, BIAS, HostFeatures, Input, KIND_BITS, Kind, Site, Thunks};
+use super::x64::{self, BIAS, Exit, HostFeatures, Input, KIND_BITS, Kind, Site, Thunks};
+use super::{Part, runtime};
 use crate::cpu::Cpu;
-use crate::interp::block::Code;
 use crate::interp::cache::Cache;
 use crate::interp::uop::Frame;
 use crate::lower::Mode;
@@ -16,17 +17,52 @@ use emu_core::metrics::Metric;
 const KEY_SERIAL: u32 = 8;
 pub(super) const KEY_BTYPE: u32 = 6;
 
-/// The most code that one block makes: 48 instructions of some operations each, with their slow paths.
-const MAX_CODE: usize = 128 << 10;
+/// The most code that one unit makes: some hundred operations, with their slow paths.
+const MAX_CODE: usize = 256 << 10;
 
-/// The host code of a block. Addresses are the host's.
+/// The host code of a unit that begins with a block. Addresses are the host's.
 #[derive(Clone, Copy, Debug)]
 pub struct NativeBlock {
-    /// Entry with checks.
+    /// Entry with all checks.
     entry: u64,
-    /// Entry from further up in the same page.
+    /// Entry that only looks whether a request is pending, for jumps back in the same page.
+    head: u64,
+    /// Entry without checks, for jumps forward in the same page.
     fast: u64,
-    sites: [Site; 2],
+    /// Length of the code.
+    bytes: u32,
+    /// It is a loop, or was found not to be one.
+    settled: bool,
+}
+
+/// Counters that are allocated at a time.
+const COUNTERS: usize = 1024;
+
+/// Where jumps back to blocks are counted.
+struct Counters {
+    /// What a new counter counts down from.
+    rounds: u32,
+    chunks: Vec<Box<[u32; COUNTERS]>>,
+    used: usize,
+    /// The stub of the unit whose second entry is at an address.
+    stubs: HashMap<u64, u64>,
+}
+
+impl Counters {
+    fn new(rounds: u32) -> Self {
+        Self { rounds, chunks: Vec::new(), used: 0, stubs: HashMap::new() }
+    }
+
+    /// The host address of a new counter.
+    fn fresh(&mut self) -> u64 {
+        let n = self.used % COUNTERS;
+        if n == 0 {
+            self.chunks.push(Box::new([self.rounds; COUNTERS]));
+        }
+        self.used += 1;
+        let chunk = self.chunks.last_mut().map(|c| c.as_mut_ptr()).unwrap_or_default();
+        chunk.wrapping_add(n).expose_provenance() as u64
+    }
 }
 
 /// Why host code was left.
@@ -42,6 +78,8 @@ pub enum Left {
     Event,
     /// With [`JitState::fault`].
     Fault,
+    /// Before the block, to which host code has jumped back very often.
+    Hot,
 }
 
 /// See the module's head.
@@ -53,14 +91,31 @@ pub struct Native {
     host: HostFeatures,
     /// The epoch of block numbers that the code was made in.
     epoch: u64,
+    /// All exits of all units.
+    exits: Vec<Exit>,
+    /// The one by which host code was left last.
+    left_by: usize,
+    /// For access sites.
+    next_slot: u32,
+    counters: Counters,
     observers: Observers,
 }
 
 impl Native {
-    /// With room for `bytes` of code. `None` if the host gives no memory that can be executed, or lacks an instruction
+    /// With room for `bytes` of code; loops are compiled as such after this many rounds. `None` if the host gives no memory that can be executed, or lacks an instruction
     /// that all code uses.
     #[must_use]
-    pub fn new(bytes: usize) -> Option<Self> {
+    pub fn new(bytes: usize, rounds: u32) -> Option<Self> {
+        Self::for_host(bytes, rounds, HostFeatures::detect())
+    }
+
+    /// As on a host that has nothing beyond x86-64-v2.
+    #[must_use]
+    pub fn baseline(bytes: usize, rounds: u32) -> Option<Self> {
+        Self::for_host(bytes, rounds, HostFeatures::baseline())
+    }
+
+    fn for_host(bytes: usize, rounds: u32, host: HostFeatures) -> Option<Self> {
         if !HostFeatures::suffices() {
             return None;
         }
@@ -76,8 +131,12 @@ impl Native {
             arena,
             thunks,
             shared,
-            host: HostFeatures::detect(),
+            host,
             epoch: 0,
+            exits: Vec::new(),
+            left_by: 0,
+            next_slot: 0,
+            counters: Counters::new(rounds),
             observers: Observers::default(),
         })
     }
@@ -106,49 +165,96 @@ impl Native {
         if self.epoch != epoch {
             self.epoch = epoch;
             self.arena.truncate(self.shared);
+            self.exits.clear();
+            self.counters = Counters::new(self.counters.rounds);
             state.targets.fill(Target::NONE);
             self.observers.dropped();
         }
     }
 
-    /// Compiles block number `block`, which stands at `pc` now. `valid` is the host address of the page's word in the
-    /// code map, with its value as long as the block is good. `None` if it has more code than any block should.
+    /// Compiles a unit: a block, or the blocks of a loop, all in the page that is at
+    /// virtual address `page` now. `valid` is the host address of the page's word in
+    /// the code map, with its value as long as the blocks are good. `None` if there is no room, or more code than any unit
+    /// should have.
     pub fn compile(
         &mut self,
-        code: &Code,
-        block: u32,
-        pc: u64,
+        parts: &[Part<'_>],
+        page: u64,
         valid: Option<(u64, u32)>,
         (cpu, mode): (&Cpu, Mode),
     ) -> Option<NativeBlock> {
         let at = self.arena.next();
-        let offset = (pc & 0xfff) as u32;
-        let counter = self.observers.counter(code, pc, mode.el);
-        let input = Input { code, block, offset, valid, at, cpu, mode, counter };
-        let output = x64::compile(input, &self.thunks, self.host)?;
+        let count = |p: &Part<'_>| self.observers.counter(p.code, page | u64::from(p.offset), mode.el);
+        let parts: Vec<_> = parts.iter().map(|p| Part { counter: count(p), ..*p }).collect();
+        let part = *parts.first()?;
+        let first_exit = self.exits.len() as u32;
+        let input = Input { part, valid, at, cpu, mode, first_exit };
+        let output = x64::compile(&parts, input, &self.thunks, self.host, &mut self.next_slot)?;
         self.arena.push(&output.bytes).then_some(())?;
         cpu.counters.bump(Metric::Compiled);
         cpu.counters.bump_by(Metric::HostCodeBytes, output.bytes.len() as u64);
-        self.observers.made(at, &output.bytes, What::Block { pc, el: mode.el });
-        Some(NativeBlock { entry: at, fast: at + output.fast as u64, sites: output.sites })
+        self.observers.made(
+            at,
+            &output.bytes,
+            What::Block { pc: page | u64::from(part.offset), el: mode.el },
+        );
+        self.exits.extend(output.exits);
+        Some(NativeBlock {
+            entry: at,
+            head: at + output.head as u64,
+            fast: at + output.fast as u64,
+            bytes: output.bytes.len() as u32,
+            settled: parts.last().is_some_and(|p| p.on.is_some()),
+        })
     }
 
-    /// Makes exit `n` of a block lead to another one. `page` and `key` are those under which it was found.
-    pub fn link(&mut self, from: &NativeBlock, n: usize, to: &NativeBlock, page: u64, key: u64) {
-        let Some(site) = from.sites.get(n) else { return };
-        let mut jump = |at: u64, to: u64| {
-            let displacement = to.wrapping_sub(at + 4) as u32;
-            self.arena.patch(at, &displacement.to_le_bytes());
-        };
-        match *site {
+    /// The host code of a unit as it is now, and its address.
+    #[must_use]
+    pub fn code(&self, block: &NativeBlock) -> (u64, &[u8]) {
+        (block.entry, self.arena.bytes(block.entry, block.bytes as usize))
+    }
+
+    /// Makes the exit by which host code was left last lead to a unit, if it was exit `n` of block `from`. `page` and `key`
+    /// are those under which that was found.
+    pub fn link(&mut self, (from, n): (u32, usize), to: (u32, &NativeBlock), page: u64, key: u64) {
+        let Some(exit) = self.exits.get(self.left_by).copied() else { return };
+        if (exit.block, exit.n) != (from, n) {
+            return;
+        }
+        let unit = to.1;
+        match exit.site {
             Site::None => {}
-            Site::Page { jump: at, backward } => jump(at, if backward { to.entry } else { to.fast }),
-            Site::Cross { jump: at, record } => {
-                jump(at, to.entry);
+            Site::Page { jump, backward: false } => self.lead(jump, unit.fast),
+            Site::Page { jump, backward: true } if unit.settled => self.lead(jump, unit.head),
+            Site::Page { jump, backward: true } => {
+                let counted = self.counted(to).unwrap_or(unit.head);
+                self.lead(jump, counted);
+            }
+            Site::Cross { jump, record } => {
+                self.lead(jump, unit.entry);
                 self.arena.patch(record, &page.to_le_bytes());
                 self.arena.patch(record + 8, &key.to_le_bytes());
             }
         }
+    }
+
+    /// Makes the jump with its displacement at host address `at` lead to `to`.
+    fn lead(&mut self, at: u64, to: u64) {
+        let displacement = to.wrapping_sub(at + 4) as u32;
+        self.arena.patch(at, &displacement.to_le_bytes());
+    }
+
+    /// Where jumps back to a block are counted.
+    fn counted(&mut self, (block, unit): (u32, &NativeBlock)) -> Option<u64> {
+        if let Some(stub) = self.counters.stubs.get(&unit.head) {
+            return Some(*stub);
+        }
+        let at = self.arena.next();
+        let counter = self.counters.fresh();
+        let code = x64::hot_stub(at, (unit.head, block), counter, &self.thunks)?;
+        self.arena.push(&code).then_some(())?;
+        self.counters.stubs.insert(unit.head, at);
+        Some(at)
     }
 
     /// Remembers where an indirect branch to `pc` leads.
@@ -156,11 +262,27 @@ impl Native {
         state.targets[Target::index(pc)] = Target { pc, key, entry: to.entry };
     }
 
-    /// Whoever still enters `old` comes to `new`, the same block made anew.
+    /// Jumps back to this unit are not to be counted any more: it cannot be made a loop.
+    pub fn settle(&mut self, unit: &mut NativeBlock) {
+        unit.settled = true;
+        self.stop_counting(unit.head, unit.head);
+    }
+
+    /// Jumps that were counted on their way to `head` go to `to` at once.
+    fn stop_counting(&mut self, head: u64, to: u64) {
+        if let Some(stub) = self.counters.stubs.remove(&head) {
+            self.arena.patch(stub, &[0xe9]);
+            self.lead(stub + 1, to);
+        }
+    }
+
+    /// Whoever still enters `old` comes to `new`, a unit that begins with the same block.
     pub fn replace(&mut self, old: &NativeBlock, new: &NativeBlock) {
-        let displacement = new.entry.wrapping_sub(old.entry + 5) as u32;
-        let [a, b, c, d] = displacement.to_le_bytes();
-        self.arena.patch(old.entry, &[0xe9, a, b, c, d]);
+        for (from, to) in [(old.entry, new.entry), (old.head, new.head), (old.fast, new.fast)] {
+            self.arena.patch(from, &[0xe9]);
+            self.lead(from + 1, to);
+        }
+        self.stop_counting(old.head, new.head);
     }
 
     /// Runs host code from a block's entry on. The frame's registers are up to date before and after. Gives why it was
@@ -173,8 +295,7 @@ impl Native {
         cache: &Cache,
     ) -> (Left, u32) {
         let jit = &mut frame.jit;
-        jit.doorbell = cpu.doorbell.word_address();
-        jit.tlb = cpu.mem.fast.entries();
+        jit.tlb = cpu.mem.fast.tables();
         jit.cpu = std::ptr::from_mut(cpu).expose_provenance() as u64;
         jit.cache = std::ptr::from_ref(cache).expose_provenance() as u64;
         let biased = std::ptr::from_mut(frame).wrapping_byte_offset(BIAS as isize);
@@ -192,15 +313,20 @@ impl Native {
         runtime::count(frame, cpu);
         runtime::collect(frame, cpu);
         debug_assert_eq!(frame.jit.flag_kind, Lazy::None as u32);
+        let number = (word as u32) >> KIND_BITS;
         let left = match Kind::from_word(word) {
-            Kind::Exit0 => Left::Exit(0),
-            Kind::Exit1 => Left::Exit(1),
+            Kind::Exit => {
+                self.left_by = number as usize;
+                let exit = self.exits.get(self.left_by);
+                return exit.map_or((Left::Event, 0), |exit| (Left::Exit(exit.n), exit.block));
+            }
             Kind::Indirect => Left::Indirect,
             Kind::End => Left::End,
             Kind::Event => Left::Event,
             Kind::Fault => Left::Fault,
+            Kind::Hot => Left::Hot,
         };
-        (left, (word as u32) >> KIND_BITS)
+        (left, number)
     }
 
     /// What links and targets found in this state depend on.

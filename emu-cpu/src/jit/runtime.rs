@@ -11,9 +11,11 @@ use crate::exception::Exception;
 use crate::fp::{FpEnv, fpsr};
 use crate::interp::cache::Cache;
 use crate::interp::exec::{self, End};
+use crate::interp::lockstep::repeatable;
 use crate::interp::uop::{Frame, NZCV, Uop};
 use crate::ir::MemSize;
 use crate::mem::access;
+use crate::simd::QC;
 
 /// The CPU that a frame belongs to.
 fn cpu<'a>(f: *const Frame) -> &'a mut Cpu {
@@ -118,6 +120,13 @@ pub(super) extern "sysv64" fn operation(f: *mut Frame, block: u32, n: u32) {
     // nothing that an operation does changes the cache.
     let cache = unsafe { &*std::ptr::with_exposed_provenance::<Cache>(frame.jit.cache as usize) };
     let Some(code) = cache.get(block).map(|b| &b.code) else { return };
+    if cpu.mem.journal.is_recording()
+        && let Some(uop) = code.uops.get(n as usize)
+        && !repeatable::is_repeatable(uop, cpu)
+    {
+        cpu.mem.journal.stop();
+        return fault(f, Exception::SpAlignment);
+    }
     cpu.counters.bump(Metric::Interpreted);
     if let (Some(profile), Some(uop)) = (&frame.jit.profile, code.uops.get(n as usize)) {
         profile.interpreted(uop);
@@ -149,14 +158,30 @@ pub(super) extern "sysv64" fn exact(f: *mut Frame, block: u32, n: u32) {
     }
 }
 
-/// Moves the flags that MXCSR has collected to FPSR. Of what host code keeps only IXC can have been raised.
+/// Moves the exceptions that host code has collected to FPSR. What host code keeps has raised them as Arm's operations do, but
+/// for the host's denormal-operand exception, which is nothing on Arm without FPCR.FZ.
 pub(super) fn collect(f: &mut Frame, cpu: &mut Cpu) {
     const FLAGS: u32 = 0x3f;
-    const PE: u32 = 1 << 5;
-    if f.jit.mxcsr & PE != 0 {
-        cpu.regs.fpsr |= fpsr::IXC;
+    /// Invalid, divide by zero, overflow, underflow, inexact, with their flags in FPSR.
+    const PAIRS: [(u32, u32); 5] = [
+        (1 << 0, fpsr::IOC),
+        (1 << 2, fpsr::DZC),
+        (1 << 3, fpsr::OFC),
+        (1 << 4, fpsr::UFC),
+        (1 << 5, fpsr::IXC),
+    ];
+    if f.jit.mxcsr & FLAGS != 0 {
+        for (host, arm) in PAIRS {
+            if f.jit.mxcsr & host != 0 {
+                cpu.regs.fpsr |= arm;
+            }
+        }
+        f.jit.mxcsr &= !FLAGS;
     }
-    f.jit.mxcsr &= !FLAGS;
+    if f.jit.saturated != 0 {
+        f.jit.saturated = 0;
+        cpu.regs.fpsr |= QC;
+    }
 }
 
 /// Puts flags that were not computed yet into their slot.

@@ -73,9 +73,7 @@ pub struct JitState {
     pub page: u64,
     /// What cross-page links and [`Target`]s depend on: the context's serial, and the mode.
     pub key: u64,
-    /// Host address of the word of pending reasons ([`crate::doorbell::Doorbell`]).
-    pub doorbell: u64,
-    /// Host address of the fast TLB's current entries.
+    /// Host address of the fast TLB's current tables.
     pub tlb: u64,
     /// Host address of the [`crate::cpu::Cpu`].
     pub cpu: u64,
@@ -85,6 +83,8 @@ pub struct JitState {
     pub count: u64,
     /// How much of `count` is in the counters of the CPU.
     pub counted: u64,
+    /// In lockstep: the `count` from which on checks stop.
+    pub limit: u64,
     /// `count` at the last indirect branch that set PSTATE.BTYPE ...
     pub landed_at: u64,
     /// ... and to what: it holds as long as the target has not begun, and for its first instruction.
@@ -107,8 +107,13 @@ pub struct JitState {
     pub at_insn: u32,
     /// MXCSR of host code, with the flags of FPSR that it has collected.
     pub mxcsr: u32,
+    /// Not 0: an operation has saturated, which is not in FPSR.QC yet.
+    pub saturated: u32,
     /// MXCSR of the host.
     pub host_mxcsr: u32,
+    /// Not 0: host code has put `mxcsr` into the register. Blocks with floating point do when they begin; others leave it
+    /// alone, as reading it waits for everything before.
+    pub fp_on: u32,
     /// The exception of the last call that ended in one.
     pub fault: Option<Exception>,
     /// Where the runtime counts what it is called for, while somebody asks.
@@ -123,12 +128,12 @@ impl Default for JitState {
             constants: Constants::ALL,
             page: 0,
             key: 0,
-            doorbell: 0,
             tlb: 0,
             cpu: 0,
             cache: 0,
             count: 0,
             counted: 0,
+            limit: 0,
             landed_at: 0,
             landed: 0,
             target: 0,
@@ -140,7 +145,9 @@ impl Default for JitState {
             at_block: 0,
             at_insn: 0,
             mxcsr: 0x1f80,
+            saturated: 0,
             host_mxcsr: 0x1f80,
+            fp_on: 0,
             fault: None,
             profile: None,
             targets: [Target::NONE; TARGETS],

@@ -169,7 +169,7 @@ pub(crate) fn sys(l: &mut Lower<'_>) -> Lowered {
 }
 
 /// Writes after which a block can go on, because running code depends on none of these registers.
-fn harmless_msr(enc: SysEnc) -> bool {
+pub(crate) fn harmless_msr(enc: SysEnc) -> bool {
     matches!(
         enc.parts(),
         // TPIDR_EL0, TPIDRRO_EL0, TPIDR_EL1, TPIDR_EL2; CONTEXTIDR_EL1, _EL2, _EL12.

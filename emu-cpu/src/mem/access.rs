@@ -162,8 +162,34 @@ fn cross(cpu: &mut Cpu, va: u64, bytes: u64, how: How) -> Result<How, Exception>
     Ok(seen)
 }
 
+/// Both pages of an access that goes from one into the next, if both need nothing more: where its first bytes are, where its
+/// last byte is, and how many are in the first page.
+fn both_pages(cpu: &Cpu, va: u64, bytes: u64, how: How) -> Option<(HostPtr, HostPtr, u64)> {
+    let last = va.wrapping_add(bytes - 1);
+    let fast = &cpu.mem.fast;
+    let (first, last) = match (how.unprivileged, how.access) {
+        (true, _) => return None,
+        (false, Access::Read) => (fast.read::<1>(va)?, fast.read::<1>(last)?),
+        (false, Access::Write) => (fast.write::<1>(va)?, fast.write::<1>(last)?),
+        _ => return None,
+    };
+    Some((first, last, 4096 - (va & PAGE_OFFSET)))
+}
+
+/// Byte `i` of such an access of `bytes`.
+fn byte_at((first, last, split): (HostPtr, HostPtr, u64), bytes: u64, i: u64) -> HostPtr {
+    if i < split {
+        first.offset(i.cast_signed())
+    } else {
+        last.offset((i + 1).cast_signed() - bytes.cast_signed())
+    }
+}
+
 /// Byte by byte, after both pages were found to be accessible.
 fn load_crossing(cpu: &mut Cpu, va: u64, bytes: u64, how: How) -> Result<u128, Exception> {
+    if let Some(pages) = both_pages(cpu, va, bytes, how) {
+        return Ok((0..bytes).fold(0, |v, i| v | u128::from(byte_at(pages, bytes, i).load_u8()) << (8 * i)));
+    }
     let seen = cross(cpu, va, bytes, how)?;
     let mut value = 0;
     for i in 0..bytes {
@@ -231,7 +257,7 @@ fn store_slow(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, unprivileged: boo
 
 /// A store went to RAM through the slow path: code that was made from the page is out of date.
 fn wrote(cpu: &Cpu, pa: Pa) {
-    cpu.mem.shared.code.wrote(pa.page_number());
+    cpu.mem.shared.wrote_page(pa.page_number());
 }
 
 fn store_mmio(cpu: &mut Cpu, pa: Pa, va: u64, bytes: u64, value: u128) -> Result<(), Exception> {
@@ -243,6 +269,10 @@ fn store_mmio(cpu: &mut Cpu, pa: Pa, va: u64, bytes: u64, value: u128) -> Result
 }
 
 fn store_crossing(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, how: How) -> Result<(), Exception> {
+    if let Some(pages) = both_pages(cpu, va, bytes, how) {
+        (0..bytes).for_each(|i| byte_at(pages, bytes, i).store_u8((value >> (8 * i)) as u8));
+        return Ok(());
+    }
     let seen = cross(cpu, va, bytes, how)?;
     for i in 0..bytes {
         let at = va.wrapping_add(i);
@@ -388,7 +418,7 @@ pub fn store_exclusive(
     let p = atomic_target(cpu, va, bytes, Access::Write).inspect_err(|_| {
         // A debugger's watchpoint must not make the instruction fail when it is executed after all: the guest would go
         // around its loop and meet the watchpoint again, for ever.
-        if cpu.mem.watch.hit.is_some() {
+        if cpu.mem.watch.hit.is_some() || cpu.mem.journal.is_stopped() {
             cpu.mem.exclusive = monitor;
         }
     });

@@ -17,6 +17,21 @@ pub struct Key {
     s2: Stage2Regs,
 }
 
+impl Key {
+    /// The part that the translation of instruction addresses in the upper half depends on. The Exception level is not: it
+    /// is part of what a block is known by. ASIDs are not, for they only say what is invalidated.
+    pub(super) fn of_upper_half(mut self) -> Self {
+        const ASID: u64 = 0xffff << 48;
+        self.privileged = false;
+        self.pan = false;
+        if self.regime != Regime::El2 {
+            self.regs.ttbr0 = 0;
+            self.regs.ttbr1 &= !ASID;
+        }
+        self
+    }
+}
+
 /// The current context, decoded.
 #[derive(Clone, Copy, Debug)]
 pub struct Context {

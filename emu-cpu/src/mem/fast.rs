@@ -14,13 +14,14 @@
 use std::arch::asm;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use emu_mmu::TlbiScope;
+use emu_mmu::{Regime, TlbiScope};
 
 use super::Fetched;
 use super::context::{Context, Key};
+use super::shared::CodeMap;
+use super::tables::{EMPTY, Entry, Tables};
+use super::upper::{UpperId, Uppers, is_upper};
 
-/// Entries in a bank.
-pub(crate) const ENTRIES: usize = 1024;
 /// Entries for unprivileged accesses in a bank.
 const USER_ENTRIES: usize = 64;
 /// Entries for instruction pages in a bank.
@@ -31,31 +32,19 @@ const BANKS: usize = 32;
 /// Pages of a range invalidation that are dropped one by one; a longer range drops the bank.
 const MAX_PAGES: u64 = 64;
 
-const PAGE: u64 = 4096;
-const PAGE_MASK: u64 = !(PAGE - 1);
+pub(super) const PAGE: u64 = 4096;
+pub(super) const PAGE_MASK: u64 = !(PAGE - 1);
 /// What is compared with a tag is the page of an address and, while alignment is checked, its misalignment: bits 3:0,
 /// for no access has more than 16 bytes. The two marks lie above them, so that they never match.
 const MISALIGNMENT: u64 = 15;
 /// There is no page.
-const NO_TAG: u64 = 1 << 5;
+pub(super) const NO_TAG: u64 = 1 << 5;
 /// The page is memory of Device type.
-const DEVICE_TAG: u64 = 1 << 4;
+pub(super) const DEVICE_TAG: u64 = 1 << 4;
 /// The bits of an address that a TLBI compares: not the tag byte.
 const UNTAGGED: u64 = 0x00ff_ffff_ffff_f000;
 /// How many bits that leaves of an address.
 const UNTAGGED_BITS: u8 = 56;
-
-/// Host code reads the fields, and counts on the size.
-#[derive(Clone, Copy)]
-#[repr(C, align(32))]
-struct Entry {
-    read: u64,
-    write: u64,
-    /// Host address of the page minus its virtual address.
-    addend: usize,
-}
-
-const EMPTY: Entry = Entry { read: NO_TAG, write: NO_TAG, addend: 0 };
 
 /// An instruction page.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +84,7 @@ impl HostPage {
 /// Which blocks (or contiguous runs) of stage 1 pages were taken from, as a filter that may say yes too often. Every
 /// page of a block goes when a TLBI names any address in it, and the pages of a bank do not know their block.
 #[derive(Clone, Copy, Default)]
-struct BlockFilter {
+pub(super) struct BlockFilter {
     /// Bit n: there are blocks of 2^n bytes.
     sizes: u64,
     bits: [u64; 16],
@@ -109,14 +98,14 @@ impl BlockFilter {
         ((block ^ u64::from(bits) << 58).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as usize
     }
 
-    fn add(&mut self, va: u64, bits: u8) {
+    pub(super) fn add(&mut self, va: u64, bits: u8) {
         let bits = bits.min(UNTAGGED_BITS);
         let slot = Self::slot((va & UNTAGGED) >> bits, bits);
         self.sizes |= 1 << bits;
         self.bits[slot / 64] |= 1 << (slot % 64);
     }
 
-    fn may_touch(&self, start: u64, end: u64) -> bool {
+    pub(super) fn may_touch(&self, start: u64, end: u64) -> bool {
         let (start, end) = (start & UNTAGGED, end & UNTAGGED);
         (0..=UNTAGGED_BITS).filter(|bits| self.sizes >> bits & 1 != 0).any(|bits| {
             let (first, last) = (start >> bits, end >> bits);
@@ -129,31 +118,65 @@ impl BlockFilter {
     }
 }
 
+/// Pages that instructions were fetched from, as a filter by page number that may say yes too often.
+#[derive(Clone, Copy)]
+struct CodePages([u64; 64]);
+
+impl Default for CodePages {
+    fn default() -> Self {
+        Self([0; 64])
+    }
+}
+
+impl CodePages {
+    fn bit(va: u64) -> usize {
+        (va >> 12) as usize % (64 * 64)
+    }
+
+    fn add(&mut self, va: u64) {
+        let n = Self::bit(va);
+        self.0[n / 64] |= 1 << (n % 64);
+    }
+
+    /// True if there may be one in a range.
+    fn may_have(&self, start: u64, end: u64) -> bool {
+        let pages = (end >> 12).wrapping_sub(start >> 12).wrapping_add(1);
+        let has = |n: u64| {
+            let bit = Self::bit(start.wrapping_add(n << 12));
+            self.0[bit / 64] >> (bit % 64) & 1 != 0
+        };
+        pages > MAX_PAGES || pages == 0 || (0..pages).any(has)
+    }
+}
+
 struct Bank {
+    /// No two banks have the same.
+    number: u8,
     context: Option<Context>,
-    entries: Box<[Entry; ENTRIES]>,
+    tables: Box<Tables>,
     user: Box<[Entry; USER_ENTRIES]>,
     fetch: Box<[Option<FetchEntry>; FETCH_ENTRIES]>,
+    /// Of code in the lower half; that of the upper half is with its [`Uppers`].
     serial: u64,
-    /// Instruction pages used under this serial, as a filter by page number: a TLBI of one of them ends the serial.
-    code_pages: [u64; 64],
+    upper: UpperId,
+    /// Instruction pages used under these serials: a TLBI of one of them ends the serial.
+    code_pages: CodePages,
     /// The stage 1 blocks larger than 4 KiB that pages of this bank came from.
     blocks: BlockFilter,
     last_used: u64,
 }
 
 impl Bank {
-    fn new() -> Self {
+    fn new(number: u8) -> Self {
         Self {
+            number,
             context: None,
-            entries: vec![EMPTY; ENTRIES]
-                .into_boxed_slice()
-                .try_into()
-                .unwrap_or_else(|_| Box::new([EMPTY; ENTRIES])),
+            tables: Tables::new(),
             user: Box::new([EMPTY; USER_ENTRIES]),
             fetch: Box::new([None; FETCH_ENTRIES]),
             serial: 0,
-            code_pages: [0; 64],
+            upper: UpperId::default(),
+            code_pages: CodePages::default(),
             blocks: BlockFilter::default(),
             last_used: 0,
         }
@@ -164,18 +187,19 @@ impl Bank {
     }
 
     fn clear(&mut self) {
-        self.entries.fill(EMPTY);
+        self.tables.clear();
         self.user.fill(EMPTY);
         self.fetch.fill(None);
-        self.code_pages = [0; 64];
+        self.code_pages = CodePages::default();
         self.blocks = BlockFilter::default();
     }
 }
 
 /// See the module's head.
 pub struct FastTlb {
-    current: Bank,
-    others: Vec<Bank>,
+    current: Box<Bank>,
+    others: Vec<Box<Bank>>,
+    uppers: Uppers,
     next_serial: u64,
     clock: u64,
     /// Bits of an address that must be clear: size - 1 while SCTLR_ELx.A is set, else 0.
@@ -373,25 +397,42 @@ pub struct Allowed {
 
 impl FastTlb {
     pub(super) fn new() -> Self {
-        Self {
-            current: Bank { serial: 1, ..Bank::new() },
+        let mut this = Self {
+            current: Box::new(Bank { serial: 1, ..Bank::new(0) }),
             others: Vec::new(),
+            uppers: Uppers::default(),
             next_serial: 2,
             clock: 0,
             align: 0,
-        }
+        };
+        this.find_upper();
+        this
     }
 
     fn fresh_serial(&mut self) -> u64 {
-        let serial = self.next_serial;
-        self.next_serial += 1;
-        serial
+        count(&mut self.next_serial)
     }
 
     /// See [`super::Mem::serial`].
     #[inline]
-    pub fn serial(&self) -> u64 {
-        self.current.serial
+    pub fn serial(&self, pc: u64) -> u64 {
+        if is_upper(pc) { self.uppers.serial(self.current.upper) } else { self.current.serial }
+    }
+
+    /// Number of the current bank: no other one has the same.
+    pub(super) fn bank(&self) -> u8 {
+        self.current.number
+    }
+
+    /// Finds the upper half of the current context.
+    fn find_upper(&mut self) {
+        let context = self.context();
+        let serials = &mut self.next_serial;
+        let (which, new) = self.uppers.find(self.current.upper, &context, || count(serials));
+        self.current.upper = which;
+        if new {
+            self.current.fetch.fill(None);
+        }
     }
 
     /// Alignment checking as SCTLR_ELx.A says.
@@ -399,15 +440,10 @@ impl FastTlb {
         self.align = if on { MISALIGNMENT } else { 0 };
     }
 
-    #[inline(always)]
-    fn index(va: u64) -> usize {
-        (va >> 12) as usize % ENTRIES
-    }
-
     /// Host memory for a read of `N` bytes.
     #[inline(always)]
     pub fn read<const N: u64>(&self, va: u64) -> Option<HostPtr> {
-        let e = &self.current.entries[Self::index(va)];
+        let e = self.current.tables.entry(va);
         let last = va.wrapping_add(N - 1);
         // The page of the last byte must be that of the tag, and the entry is that of the first byte's page.
         let probe = last & PAGE_MASK | va & self.align & (N - 1);
@@ -417,7 +453,7 @@ impl FastTlb {
     /// Host memory for a write, or a read and write, of `N` bytes.
     #[inline(always)]
     pub fn write<const N: u64>(&self, va: u64) -> Option<HostPtr> {
-        let e = &self.current.entries[Self::index(va)];
+        let e = self.current.tables.entry(va);
         let last = va.wrapping_add(N - 1);
         let probe = last & PAGE_MASK | va & self.align & (N - 1);
         (probe == e.write).then(|| HostPtr(e.addend.wrapping_add(va as usize) as *mut u8))
@@ -425,7 +461,7 @@ impl FastTlb {
 
     /// Host memory for an aligned access to RAM that is mapped as Device.
     pub(super) fn device(&self, va: u64, bytes: u64, write: bool) -> Option<HostPtr> {
-        let e = &self.current.entries[Self::index(va)];
+        let e = self.current.tables.entry(va);
         let tag = if write { e.write } else { e.read };
         let hit = tag == va & PAGE_MASK | DEVICE_TAG && va & (bytes - 1) == 0;
         hit.then(|| HostPtr(e.addend.wrapping_add(va as usize) as *mut u8))
@@ -447,13 +483,13 @@ impl FastTlb {
 
     /// Keeps a page: `va` anywhere in it, `host` the start of its memory.
     pub(super) fn fill(&mut self, va: u64, host: *mut u8, allowed: Allowed) {
-        keep(&mut self.current.entries[Self::index(va)], va, host, allowed);
+        self.current.tables.keep(va, entry(va, host, allowed));
         self.note_block(va, allowed.block_bits);
     }
 
     /// As [`FastTlb::fill`], for unprivileged accesses under the current context.
     pub(super) fn fill_user(&mut self, va: u64, host: *mut u8, allowed: Allowed) {
-        keep(&mut self.current.user[Self::user_index(va)], va, host, allowed);
+        self.current.user[Self::user_index(va)] = entry(va, host, allowed);
         self.note_block(va, allowed.block_bits);
     }
 
@@ -464,10 +500,9 @@ impl FastTlb {
         }
     }
 
-    /// Host address of the current entries: [`ENTRIES`] of 32 bytes, each the read tag, the write tag, and what to add
-    /// to an address in the page. It is good until the next [`FastTlb::select`].
-    pub(crate) fn entries(&self) -> u64 {
-        self.current.entries.as_ptr().expose_provenance() as u64
+    /// Host address of the current [`Tables`]. It is good until the next [`FastTlb::select`]; host code writes the slots.
+    pub(crate) fn tables(&mut self) -> u64 {
+        std::ptr::from_mut(&mut *self.current.tables).expose_provenance() as u64
     }
 
     /// Alignment of all accesses is checked (SCTLR_ELx.A), which host code does not do.
@@ -481,11 +516,23 @@ impl FastTlb {
         self.current.fetch[(va >> 12) as usize % FETCH_ENTRIES].filter(|e| e.va == va & PAGE_MASK)
     }
 
-    /// Keeps an instruction page.
-    pub(super) fn fill_fetch(&mut self, va: u64, fetched: Fetched, block_bits: u8) {
+    /// True if code at `va` was found under the present serial of the upper half.
+    pub(super) fn has_upper(&self, va: u64) -> bool {
+        self.uppers.has(self.current.upper, va)
+    }
+
+    /// What is found in the current upper half depends on these pages of tables in these generations.
+    pub(super) fn watch_upper(&mut self, tables: &[(u64, u32)]) {
+        self.uppers.watch(self.current.upper, tables);
+    }
+
+    /// Keeps an instruction page. `unwatched`: see [`Uppers::note`].
+    pub(super) fn fill_fetch(&mut self, va: u64, fetched: Fetched, block_bits: u8, unwatched: bool) {
         let Fetched { page, host, guarded } = fetched;
-        let n = code_page(va);
-        self.current.code_pages[n / 64] |= 1 << (n % 64);
+        self.current.code_pages.add(va);
+        if is_upper(va) {
+            self.uppers.note(self.current.upper, va, block_bits, unwatched);
+        }
         self.current.fetch[(va >> 12) as usize % FETCH_ENTRIES] =
             Some(FetchEntry { va: va & PAGE_MASK, page, host, guarded });
         self.note_block(va, block_bits);
@@ -503,7 +550,11 @@ impl FastTlb {
         let mut next = match found {
             Some(i) => self.others.remove(i),
             None => {
-                let mut bank = if self.others.len() + 1 < BANKS { Bank::new() } else { self.oldest() };
+                let mut bank = if self.others.len() + 1 < BANKS {
+                    Box::new(Bank::new(self.free_number()))
+                } else {
+                    self.oldest()
+                };
                 bank.clear();
                 bank.context = Some(decode());
                 bank.serial = self.fresh_serial();
@@ -512,6 +563,12 @@ impl FastTlb {
         };
         std::mem::swap(&mut self.current, &mut next);
         self.others.push(next);
+        self.find_upper();
+    }
+
+    fn free_number(&self) -> u8 {
+        let used = self.others.iter().chain([&self.current]).fold(0u64, |used, b| used | 1 << b.number);
+        used.trailing_ones() as u8
     }
 
     /// See [`Context::code_field`]; of the current context.
@@ -525,15 +582,20 @@ impl FastTlb {
         self.current.context.unwrap_or_default()
     }
 
-    fn oldest(&mut self) -> Bank {
+    fn oldest(&mut self) -> Box<Bank> {
         let oldest = self.others.iter().enumerate().min_by_key(|(_, b)| b.last_used).map(|(i, _)| i);
-        oldest.map_or_else(Bank::new, |i| self.others.swap_remove(i))
+        match oldest {
+            Some(i) => self.others.swap_remove(i),
+            None => Box::new(Bank::new(self.free_number())),
+        }
     }
 
     /// Forgets everything.
     pub(super) fn flush_all(&mut self) {
         self.others.clear();
         self.flush_current();
+        let serials = &mut self.next_serial;
+        self.uppers.clear(|| count(serials));
     }
 
     fn flush_current(&mut self) {
@@ -542,7 +604,7 @@ impl FastTlb {
     }
 
     /// Forgets what a TLBI names.
-    pub(super) fn invalidate(&mut self, scope: &TlbiScope) {
+    pub(super) fn invalidate(&mut self, scope: &TlbiScope, code: &CodeMap) {
         let named = |b: &Bank| b.context.as_ref().is_some_and(|c| hits(c, scope));
         self.others.retain_mut(|b| !named(b) || !drop_from(b, scope));
         if named(&self.current) && drop_from(&mut self.current, scope) {
@@ -551,54 +613,68 @@ impl FastTlb {
         if let TlbiScope::Va { start, end, .. } = *scope {
             let serials = &mut self.next_serial;
             for bank in self.others.iter_mut().chain([&mut self.current]) {
-                if drop_code_pages(bank, start, end) {
-                    bank.serial = *serials;
-                    *serials += 1;
+                if drop_code_pages(bank, start, end) && !is_upper(start) {
+                    bank.serial = count(serials);
                 }
             }
         }
+        let serials = &mut self.next_serial;
+        if self.uppers.invalidate(scope, code, || count(serials)) {
+            for bank in self.others.iter_mut().chain([&mut self.current]) {
+                for page in bank.fetch.iter_mut().filter(|p| p.is_some_and(|p| is_upper(p.va))) {
+                    *page = None;
+                }
+            }
+        }
+    }
+
+    /// Takes the write tags of the page at host address `host` away, which are in bank `number` and for `va` only; true if
+    /// there was one.
+    pub(super) fn revoke_one(&mut self, host: *mut u8, number: u8, va: u64) -> bool {
+        let bank = self.others.iter_mut().chain([&mut self.current]).find(|b| b.number == number);
+        bank.is_some_and(|bank| {
+            bank.tables.revoke_at(va, host as usize) | bank.user[Self::user_index(va)].revoke(host as usize)
+        })
+    }
+
+    /// Takes all write tags of the current context away.
+    pub(super) fn revoke_writes(&mut self) {
+        self.current.tables.revoke_writes();
+        self.current.user.iter_mut().for_each(|e| e.write = NO_TAG);
     }
 
     /// Takes the write tags of the page at host address `host` away; true if there was one.
     pub(super) fn revoke(&mut self, host: *mut u8) -> bool {
         let mut found = false;
         for bank in self.others.iter_mut().chain([&mut self.current]) {
-            for e in bank.entries.iter_mut().chain(bank.user.iter_mut()) {
-                if e.write != NO_TAG && e.addend.wrapping_add((e.write & PAGE_MASK) as usize) == host as usize
-                {
-                    e.write = NO_TAG;
-                    found = true;
-                }
+            found |= bank.tables.revoke(host as usize);
+            for e in bank.user.iter_mut() {
+                found |= e.revoke(host as usize);
             }
         }
         found
     }
 }
 
-/// Keeps a page in the entry that it belongs into.
-fn keep(e: &mut Entry, va: u64, host: *mut u8, allowed: Allowed) {
+/// A page as an entry.
+fn entry(va: u64, host: *mut u8, allowed: Allowed) -> Entry {
     let page = va & PAGE_MASK;
     let tag = if allowed.device { page | DEVICE_TAG } else { page };
-    *e = Entry {
+    Entry {
         addend: (host as usize).wrapping_sub(page as usize),
         read: if allowed.read { tag } else { NO_TAG },
         write: if allowed.write { tag } else { NO_TAG },
-    };
+    }
 }
 
-/// The filter bit of an instruction page.
-fn code_page(va: u64) -> usize {
-    (va >> 12) as usize % (64 * 64)
+fn count(next: &mut u64) -> u64 {
+    *next += 1;
+    *next - 1
 }
 
 /// Drops instruction pages in a range; true if blocks may have been found through one of them.
 fn drop_code_pages(bank: &mut Bank, start: u64, end: u64) -> bool {
-    let pages = (end >> 12).wrapping_sub(start >> 12).wrapping_add(1);
-    let used = |n: u64| {
-        let bit = code_page(start.wrapping_add(n << 12));
-        bank.code_pages[bit / 64] >> (bit % 64) & 1 != 0
-    };
-    if pages <= MAX_PAGES && !(0..pages).any(used) {
+    if !bank.code_pages.may_have(start, end) {
         return false;
     }
     for e in bank.fetch.iter_mut() {
@@ -616,17 +692,21 @@ fn in_range(va: u64, start: u64, end: u64) -> bool {
 
 /// True if a bank of this context may hold something that the TLBI names.
 fn hits(c: &Context, scope: &TlbiScope) -> bool {
-    use emu_mmu::Regime;
+    concerns(scope, c.regime(), c.vmid, Some(c.asid))
+}
+
+/// True if the TLBI names something of this regime, VMID and (if one is given) ASID.
+pub(super) fn concerns(scope: &TlbiScope, r: Regime, v: u16, a: Option<u16>) -> bool {
     match *scope {
-        TlbiScope::AllEl1 => c.regime() == Regime::El10,
-        TlbiScope::AllEl2 => c.regime() != Regime::El10,
+        TlbiScope::AllEl1 => r == Regime::El10,
+        TlbiScope::AllEl2 => r != Regime::El10,
         TlbiScope::Context { regime, vmid } | TlbiScope::Va { regime, vmid, .. } => {
-            c.regime() == regime && (regime != Regime::El10 || c.vmid == vmid)
+            r == regime && (regime != Regime::El10 || v == vmid)
         }
         TlbiScope::Asid { regime, vmid, asid } => {
-            c.regime() == regime && c.asid == asid && (regime != Regime::El10 || c.vmid == vmid)
+            r == regime && a.is_none_or(|a| a == asid) && (regime != Regime::El10 || v == vmid)
         }
-        TlbiScope::Ipa { vmid, .. } => c.regime() == Regime::El10 && c.vmid == vmid,
+        TlbiScope::Ipa { vmid, .. } => r == Regime::El10 && v == vmid,
     }
 }
 
@@ -637,13 +717,13 @@ fn drop_from(bank: &mut Bank, scope: &TlbiScope) -> bool {
     if pages > MAX_PAGES || pages == 0 || bank.blocks.may_touch(start, end) {
         return true;
     }
+    bank.tables.forget(start, pages, UNTAGGED);
     for n in 0..pages {
         let va = (start & PAGE_MASK).wrapping_add(n * PAGE);
         let same = |tag: u64| tag != NO_TAG && (tag ^ va) & UNTAGGED == 0;
-        for e in [&mut bank.entries[FastTlb::index(va)], &mut bank.user[FastTlb::user_index(va)]] {
-            if same(e.read) || same(e.write) {
-                *e = EMPTY;
-            }
+        let e = &mut bank.user[FastTlb::user_index(va)];
+        if same(e.read) || same(e.write) {
+            *e = EMPTY;
         }
     }
     false
@@ -651,8 +731,6 @@ fn drop_from(bank: &mut Bank, scope: &TlbiScope) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use emu_mmu::Regime;
-
     use super::*;
 
     const ALL: Allowed = Allowed { read: true, write: true, device: false, block_bits: 12 };
@@ -664,13 +742,9 @@ mod tests {
     }
 
     fn page(tlb: &mut FastTlb, va: u64) {
-        tlb.invalidate(&TlbiScope::Va {
-            regime: Regime::El10,
-            vmid: 0,
-            asid: None,
-            start: va,
-            end: va | (PAGE - 1),
-        });
+        let scope =
+            TlbiScope::Va { regime: Regime::El10, vmid: 0, asid: None, start: va, end: va | (PAGE - 1) };
+        tlb.invalidate(&scope, &crate::mem::shared::Shared::new(1, &[]).code);
     }
 
     /// Never dereferenced.
@@ -685,14 +759,14 @@ mod tests {
         tlb.fill(0x20_0000, host(1), Allowed { block_bits: 21, ..ALL });
         tlb.fill(0x4000_0000, host(2), Allowed { block_bits: 30, ..ALL });
         tlb.fill(0x60_1000, host(3), ALL);
-        let serial = tlb.serial();
+        let serial = tlb.serial(0);
         page(&mut tlb, 0x60_0000);
         page(&mut tlb, 0x1f_f000);
         page(&mut tlb, 0x8000_0000);
         for va in [0x20_0000, 0x4000_0000, 0x60_1000] {
             assert!(tlb.read::<8>(va).is_some(), "{va:#x}");
         }
-        assert_eq!(tlb.serial(), serial, "no code is found anew");
+        assert_eq!(tlb.serial(0), serial, "no code is found anew");
         page(&mut tlb, 0x60_1000);
         assert!(tlb.read::<8>(0x60_1000).is_none() && tlb.read::<8>(0x20_0000).is_some());
         page(&mut tlb, 0x3f_f000);

@@ -25,7 +25,7 @@ pub enum Unreachable {
 /// what EL1 would. `steps` gets every descriptor that was looked at.
 pub fn walk(cpu: &Cpu, va: u64, steps: &mut Vec<WalkStep>) -> Result<Translation, Fault> {
     let context = context_for(cpu, regime_of(cpu, cpu.pstate.el), true, false);
-    let tables = Tables { view: &cpu.mem.view, shared: &cpu.mem.shared };
+    let tables = Tables::new(&cpu.mem.view, &cpu.mem.shared);
     let (s1, s2, features) = (&context.stage1, context.stage2.as_ref(), &cpu.mem.features);
     let read = walk_observed(s1, s2, features, &Request::read(va), &tables, steps).result;
     // Memory that may only be executed is shown, too.
@@ -96,6 +96,6 @@ fn write_piece(cpu: &Cpu, pa: Pa, bytes: &[u8]) -> Result<(), Unreachable> {
     let region = view.find(pa).ok_or(Unreachable::Empty(pa))?;
     let Backing::Ram(ram, o) = &region.backing else { return Err(Unreachable::Device(pa)) };
     ram.write(o + (pa.0 - region.base.0), bytes).ok_or(Unreachable::Empty(pa))?;
-    cpu.mem.shared.code.wrote(pa.page_number());
+    cpu.mem.shared.wrote_page(pa.page_number());
     Ok(())
 }

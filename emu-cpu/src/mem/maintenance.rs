@@ -22,7 +22,7 @@ impl Mem {
     /// Does a TLBI on this vCPU.
     pub(super) fn invalidate(&mut self, scope: &TlbiScope) {
         self.tlb.invalidate(scope);
-        self.fast.invalidate(scope);
+        self.fast.invalidate(scope, &self.shared.code);
     }
 }
 
@@ -72,6 +72,8 @@ fn tlbi(cpu: &mut Cpu, op: TlbiOp, reach: Reach, val: u64) {
     let context = TlbiContext { vmid: current_vmid(cpu), host, e2h, asid16, ds: range_ds(cpu, op, regime) };
     let Some(scope) = kind.scope(val, &context) else { return };
     cpu.mem.invalidate(&scope);
+    // The way to the next instruction may have changed.
+    cpu.context_changed = true;
     // HCR_EL2.FB makes EL1's local maintenance reach the Inner Shareable domain.
     if reach != Reach::Local || cpu.pstate.el == 1 && h & hcr::FB != 0 {
         cpu.mem.broadcast(PeerRequest::Tlbi(scope));

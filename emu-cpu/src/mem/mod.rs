@@ -17,13 +17,17 @@ pub mod access;
 pub mod context;
 pub mod fast;
 pub mod inspect;
+pub mod journal;
 pub mod maintenance;
 mod model_features;
 pub mod mops;
 pub mod shared;
+pub(crate) mod tables;
 mod translate;
+mod upper;
 pub mod watch;
 pub mod wide;
+mod writers;
 
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
@@ -39,9 +43,10 @@ pub use translate::{Fetched, fetch};
 
 use fast::FastTlb;
 use shared::Shared;
+use writers::Writers;
 
 /// The exclusive monitor: what the last load-exclusive saw. A store-exclusive succeeds if memory still holds it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Exclusive {
     va: u64,
     bytes: u64,
@@ -61,6 +66,8 @@ pub struct Mem {
     pub(crate) index: usize,
     pub(crate) exclusive: Option<Exclusive>,
     pub(crate) watch: watch::Watch,
+    writers: Writers,
+    pub(crate) journal: journal::Journal,
     /// Maintenance was posted to other vCPUs and not waited for: the next DSB does.
     unsynchronised: bool,
 }
@@ -83,10 +90,12 @@ impl Mem {
             view_generation: bus.generation(),
             view,
             bus,
-            shared,
             index,
             exclusive: None,
             watch: watch::Watch::default(),
+            writers: Writers::new(&shared.code),
+            journal: journal::Journal::default(),
+            shared,
             unsynchronised: false,
         }
     }
@@ -97,12 +106,12 @@ impl Mem {
         self.exclusive.is_some()
     }
 
-    /// The context that code is cached under: changes whenever a cached translation of an instruction address may have
-    /// become wrong.
+    /// The context that code at `pc` is cached under: changes whenever a cached translation of an instruction address may
+    /// have become wrong. It is another one for the two halves of the address space, and never the same for both.
     #[inline]
     #[must_use]
-    pub fn serial(&self) -> u64 {
-        self.fast.serial()
+    pub fn serial(&self, pc: u64) -> u64 {
+        self.fast.serial(pc)
     }
 
     /// Takes a newer map of the bus, if there is one, and forgets what came from the old one.
@@ -115,8 +124,17 @@ impl Mem {
         }
     }
 
+    /// Waits until the other vCPUs have served what was posted, and serves what they post meanwhile.
+    fn wait_served(&mut self) {
+        let shared = self.shared.clone();
+        shared.wait_served(self.index, || self.serve_requests());
+    }
+
     /// Serves what other vCPUs posted.
     pub fn serve_requests(&mut self) {
+        if !self.shared.has_requests(self.index) {
+            return;
+        }
         let shared = self.shared.clone();
         shared.serve(self.index, |request| match request {
             shared::Request::Tlbi(scope) => self.invalidate(&scope),
@@ -154,8 +172,8 @@ pub fn barrier(cpu: &mut Cpu, kind: BarrierKind) {
         BarrierKind::Dsb => {
             fence(Ordering::SeqCst);
             if std::mem::take(&mut cpu.mem.unsynchronised) {
-                let shared = cpu.mem.shared.clone();
-                shared.wait_served(cpu.mem.index, || cpu.mem.serve_requests());
+                cpu.mem.wait_served();
+                cpu.context_changed = true;
             }
         }
     }

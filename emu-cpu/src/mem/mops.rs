@@ -186,7 +186,7 @@ fn chunk(cpu: &mut Cpu, to: u64, from: u64, left: u64, insn: MopsInsn) -> Result
         Some(_) => return one_byte(cpu, first(to), first(from_at), from, insn),
     }
     if let Some(pa) = watched {
-        cpu.mem.shared.code.wrote(pa.page_number());
+        cpu.mem.shared.wrote_page(pa.page_number());
     }
     Ok(n)
 }

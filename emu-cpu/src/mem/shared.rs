@@ -26,6 +26,16 @@ impl CodeMap {
         Self { ranges: ram.iter().map(|&(base, size)| (base.page_number(), words(size))).collect() }
     }
 
+    /// The ranges of RAM: number of the first page, and how many.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = (u64, usize)> {
+        self.ranges.iter().map(|(first, words)| (*first, words.len()))
+    }
+
+    /// Writes to the page are noticed: it is RAM.
+    pub(super) fn has(&self, page: u64) -> bool {
+        self.word(page).is_some()
+    }
+
     #[inline]
     fn word(&self, page: u64) -> Option<&AtomicU32> {
         self.ranges.iter().find_map(|(first, words)| words.get(page.checked_sub(*first)? as usize))
@@ -58,12 +68,10 @@ impl CodeMap {
         (before & 1 == 0, before >> 1)
     }
 
-    /// The page was, or may have been, written: code made from it is out of date.
-    pub fn wrote(&self, page: u64) {
-        if let Some(w) = self.word(page) {
-            let next = |v: u32| (v & 1 != 0).then_some((v & !1).wrapping_add(2));
-            let _ = w.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
-        }
+    /// The page was, or may have been, written: code made from it is out of date. True if there is such code.
+    pub(super) fn wrote(&self, page: u64) -> bool {
+        let next = |v: u32| (v & 1 != 0).then_some((v & !1).wrapping_add(2));
+        self.word(page).is_some_and(|w| w.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).is_ok())
     }
 }
 
@@ -92,6 +100,8 @@ struct Peer {
 pub struct Shared {
     /// Pages with translated code.
     pub code: CodeMap,
+    /// In lockstep, one vCPU runs at a time.
+    pub(crate) turn: Mutex<()>,
     peers: Vec<Peer>,
 }
 
@@ -100,7 +110,7 @@ impl Shared {
     #[must_use]
     pub fn new(cpus: usize, ram: &[(Pa, u64)]) -> Self {
         let parked = || Peer { parked: AtomicBool::new(true), ..Peer::default() };
-        Self { code: CodeMap::new(ram), peers: (0..cpus).map(|_| parked()).collect() }
+        Self { code: CodeMap::new(ram), turn: Mutex::default(), peers: (0..cpus).map(|_| parked()).collect() }
     }
 
     /// Says how to get the attention of a vCPU.
@@ -146,12 +156,19 @@ impl Shared {
         }
     }
 
+    /// True if there is something in the inbox of `me`.
+    #[inline]
+    pub(super) fn has_requests(&self, me: usize) -> bool {
+        let news = |p: &Peer| p.posted.load(Ordering::SeqCst) != p.served.load(Ordering::SeqCst);
+        self.peers.get(me).is_some_and(news)
+    }
+
     /// Does what is in the inbox of `me`.
     pub fn serve(&self, me: usize, mut each: impl FnMut(Request)) {
-        let Some(peer) = self.peers.get(me) else { return };
-        if peer.posted.load(Ordering::SeqCst) == peer.served.load(Ordering::SeqCst) {
+        if !self.has_requests(me) {
             return;
         }
+        let Some(peer) = self.peers.get(me) else { return };
         let (requests, posted) = {
             let mut inbox = peer.inbox.lock();
             (std::mem::take(&mut *inbox), peer.posted.load(Ordering::SeqCst))
@@ -188,6 +205,13 @@ impl Shared {
         (news, generation)
     }
 
+    /// A page was, or may have been, written. Code that was made from it ends at its next check, on every vCPU.
+    pub fn wrote_page(&self, page: u64) {
+        if self.code.wrote(page) {
+            self.peers.iter().filter_map(|p| p.bell.get()).for_each(|b| b.ring(reason::REQUEST));
+        }
+    }
+
     /// Sets the event register of all vCPUs.
     pub fn send_event_to_all(&self) {
         self.peers.iter().filter_map(|p| p.bell.get()).for_each(|b| b.send_event());
@@ -200,7 +224,7 @@ impl WriteObserver for Shared {
             return;
         }
         for page in pa.page_number()..=pa.offset(len - 1).page_number() {
-            self.code.wrote(page);
+            self.wrote_page(page);
         }
     }
 }

@@ -1,16 +1,20 @@
 //! From an address to what stands behind it: tagged TLB, walk, bus.
 
+use std::cell::RefCell;
+
 use emu_core::Pa;
 use emu_core::bus::{Backing, BusView, Requester};
 use emu_core::metrics::Metric;
 use emu_mmu::{
     Access, ExternalAbort, Fault, FaultKind, Permissions, Request, Stage, TableMemory, Translation,
-    UpdateError, translate_and_commit,
+    UpdateError, translate_and_commit, walk_observed,
 };
 
 use super::context::Context;
 use super::fast::{Allowed, HostPage};
 use super::shared::{Request as PeerRequest, Shared};
+use super::upper::is_upper;
+use super::writers::Where;
 use super::{Exclusive, Mem, watch};
 use crate::cpu::Cpu;
 use crate::exception::{Abort, Exception};
@@ -23,8 +27,16 @@ pub(super) const UNSUPPORTED_ATOMIC: u8 = 0x35;
 
 /// Reads and updates descriptors on the bus.
 pub(super) struct Tables<'a> {
-    pub(super) view: &'a BusView,
-    pub(super) shared: &'a Shared,
+    view: &'a BusView,
+    shared: &'a Shared,
+    /// The descriptors that were updated, and to what.
+    updated: RefCell<Vec<(Pa, u64)>>,
+}
+
+impl<'a> Tables<'a> {
+    pub(super) fn new(view: &'a BusView, shared: &'a Shared) -> Self {
+        Self { view, shared, updated: RefCell::default() }
+    }
 }
 
 impl TableMemory for Tables<'_> {
@@ -43,7 +55,10 @@ impl TableMemory for Tables<'_> {
         let Backing::Ram(ram, o) = &region.backing else { return Err(UpdateError::Unsupported) };
         let seen =
             ram.compare_exchange_u64(o + (pa.0 - region.base.0), old, new).ok_or(UpdateError::Unsupported)?;
-        self.shared.code.wrote(pa.page_number());
+        self.shared.wrote_page(pa.page_number());
+        if seen == old {
+            self.updated.borrow_mut().push((pa, new));
+        }
         Ok(seen == old)
     }
 }
@@ -104,9 +119,13 @@ impl Mem {
         {
             return (Ok(t), false);
         }
-        let tables = Tables { view: &self.view, shared: &self.shared };
+        let tables = Tables::new(&self.view, &self.shared);
         let result =
             translate_and_commit(&context.stage1, context.stage2.as_ref(), &self.features, request, &tables);
+        if self.journal.is_recording() {
+            let updated = tables.updated.take();
+            updated.into_iter().for_each(|(pa, value)| self.journal.descriptor(pa, value));
+        }
         if let Ok(t) = &result {
             self.tlb.insert(&tlb_context, canonical, t);
         }
@@ -127,18 +146,62 @@ impl Mem {
     /// Drops write tags of a physical page from which code is about to be made; if there were any, the page counts as
     /// written, for it may have been until now.
     pub(super) fn revoke_write(&mut self, page: u64) {
-        if let Some(Target::Ram(host, _)) = self.target(Pa(page << 12))
-            && self.fast.revoke(host)
-        {
-            self.shared.code.wrote(page);
+        if self.revoke(page) {
+            self.shared.wrote_page(page);
         }
+    }
+
+    /// Takes the write tags of a physical page away; true if there were any.
+    fn revoke(&mut self, page: u64) -> bool {
+        let place = self.writers.take(page);
+        if place == Where::Nowhere {
+            return false;
+        }
+        let Some(Target::Ram(host, _)) = self.target(Pa(page << 12)) else { return false };
+        match place {
+            Where::One { bank, va } => self.fast.revoke_one(host, bank, va),
+            _ => self.fast.revoke(host),
+        }
+    }
+
+    /// Has writes to the tables noticed that translate an instruction address in the upper half ([`super::upper`]), by the
+    /// means that notice writes to code. False if that cannot be.
+    fn watch_tables(&mut self, context: &Context, request: &Request) -> bool {
+        let tables_of = |mem: &Self| {
+            let (mut steps, tables) = (Vec::new(), Tables::new(&mem.view, &mem.shared));
+            let s2 = context.stage2.as_ref();
+            walk_observed(&context.stage1, s2, &mem.features, request, &tables, &mut steps);
+            steps
+        };
+        let steps = tables_of(self);
+        let mut pages: Vec<u64> = steps.iter().map(|s| s.address.page_number()).collect();
+        pages.sort_unstable();
+        pages.dedup();
+        if !pages.iter().all(|page| self.shared.code.has(*page)) {
+            return false;
+        }
+        let mut news = false;
+        let mut watched = Vec::with_capacity(pages.len());
+        for page in pages {
+            news |= !self.shared.code.has_code(page);
+            watched.push((page, self.mark_code(page)));
+        }
+        if news && self.shared.has_peers() {
+            // From now on their writes are noticed, too.
+            self.wait_served();
+        }
+        let same = tables_of(self) == steps;
+        if same {
+            self.fast.watch_upper(&watched);
+        }
+        same
     }
 
     /// Says that code will be made from a physical page, and gives the generation that it will belong to.
     pub fn mark_code(&mut self, page: u64) -> u32 {
         let (news, generation) = self.shared.mark_code(self.index, page);
-        if news && let Some(Target::Ram(host, _)) = self.target(Pa(page << 12)) {
-            self.fast.revoke(host);
+        if news {
+            self.revoke(page);
         }
         generation
     }
@@ -178,6 +241,10 @@ pub(super) fn data(cpu: &mut Cpu, va: u64, how: How) -> Result<Target, Exception
         .mem
         .target(t.pa)
         .ok_or_else(|| Exception::Data(plain_abort(va, EXTERNAL_ABORT, how.access != Access::Read)))?;
+    if cpu.mem.journal.is_recording() {
+        // The exception stands for none: the journal knows that the instruction was stopped.
+        cpu.mem.note(&target, how.access).map_err(|()| Exception::SpAlignment)?;
+    }
     if cpu.mem.watch.is_on() {
         let el = if context.privileged() { cpu.pstate.el } else { 0 };
         if how.bytes != 0 {
@@ -220,10 +287,15 @@ fn keep(cpu: &mut Cpu, va: u64, unprivileged: bool, context: &Context, t: &Trans
         && ram
         && t.permissions.contains(write)
         && !t.write_needs_update
-        && !cpu.mem.shared.code.has_code(t.pa.page_number());
+        && !cpu.mem.shared.code.has_code(t.pa.page_number())
+        && cpu.mem.journal.permits(t.pa.page_number());
     let page_start = host.wrapping_sub((t.pa.0 & 0xfff) as usize);
     let allowed =
         Allowed { read: may_read, write: may_write, device: t.attrs.is_device(), block_bits: t.s1_bits };
+    if may_write {
+        let bank = cpu.mem.fast.bank();
+        cpu.mem.writers.note(t.pa.page_number(), bank, va);
+    }
     if unprivileged {
         cpu.mem.fast.fill_user(va, page_start, allowed);
     } else {
@@ -249,16 +321,23 @@ pub fn fetch(cpu: &mut Cpu, pc: u64) -> Result<Fetched, Exception> {
     }
     let context = cpu.mem.fast.context();
     let request = Request { privileged: context.privileged(), ..Request::execute(pc) };
+    let failed = |f| Exception::Fetch(abort_of(&f, false));
     let (result, walked) = cpu.mem.translate(&context, &request);
     if walked {
         cpu.counters.bump(Metric::Walks);
     }
-    let t = result.map_err(|f| Exception::Fetch(abort_of(&f, false)))?;
+    let mut t = result.map_err(failed)?;
+    let mut unwatched = false;
+    if t.not_global && is_upper(pc) && !cpu.mem.fast.has_upper(pc) {
+        unwatched = !cpu.mem.watch_tables(&context, &request);
+        // Other vCPUs' requests may have been served meanwhile.
+        t = cpu.mem.translate(&context, &request).0.map_err(failed)?;
+    }
     match cpu.mem.target(Pa(t.pa.0 & !0xfff)) {
         Some(Target::Ram(p, _) | Target::Rom(p, _)) => {
             let guarded = t.guarded && cpu.features.has(Feat::Bti);
             let fetched = Fetched { page: t.pa.page_number(), host: HostPage::new(p), guarded };
-            cpu.mem.fast.fill_fetch(pc, fetched, t.s1_bits);
+            cpu.mem.fast.fill_fetch(pc, fetched, t.s1_bits, unwatched);
             Ok(fetched)
         }
         // Instructions cannot be fetched from registers, nor from where nothing is.
@@ -302,7 +381,7 @@ pub(super) fn alignment_fault(va: u64, write: bool) -> Exception {
 impl Mem {
     /// A walk that leaves no trace in the TLBs: AT.
     pub(super) fn walk_only(&self, context: &Context, request: &Request) -> Result<Translation, Fault> {
-        let tables = Tables { view: &self.view, shared: &self.shared };
+        let tables = Tables::new(&self.view, &self.shared);
         translate_and_commit(&context.stage1, context.stage2.as_ref(), &self.features, request, &tables)
     }
 }

@@ -33,6 +33,7 @@ use std::fmt;
 
 pub use crypto::CryptoOp;
 pub use lanewise::LaneOp;
+pub(crate) use lanewise::QC;
 pub use reshape::PermuteOp;
 pub use widths::{NarrowOp, ReduceOp};
 

@@ -9,7 +9,23 @@ use crate::exception::Exception;
 use crate::features::Feat;
 use crate::gic::{self, Direction, GicReg};
 use crate::ir::{ExcOp, PstateField, SysEnc};
+use crate::lower::system::harmless_msr;
 use crate::regs::Pstate;
+
+/// A register that host code accesses by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Direct {
+    /// Where it is in [`Cpu`].
+    pub offset: usize,
+    /// It cannot be named while SP_EL0 is the stack pointer.
+    pub needs_sp_sel: bool,
+    /// It is this one as long as HCR_EL2.E2H is that.
+    pub e2h: Option<bool>,
+    /// What a write changes ...
+    pub writable: u64,
+    /// ... and which of the other bits are ones.
+    pub ones: u64,
+}
 
 const UNDEFINED: Exception = Exception::Insn(ExcOp::Undefined);
 
@@ -42,9 +58,6 @@ impl Cpu {
             Cell::Gic(reg) => {
                 let env = self.gic_access(reg, enc, rt, false)?;
                 self.gic.write(reg, val, &env);
-                // EL2's registers change virtual interrupts, which wait for the return to EL1, and the maintenance
-                // interrupt, which comes through the redistributor.
-                self.context_changed |= row.enc.parts().1 != 4;
             }
             Cell::Insn(_) => return Err(UNDEFINED),
             _ => self.put(row, val),
@@ -52,6 +65,7 @@ impl Cpu {
         if row.context {
             self.refresh();
         }
+        self.context_changed |= !harmless_msr(enc);
         Ok(())
     }
 
@@ -125,20 +139,26 @@ impl Cpu {
         }
     }
 
-    /// Where host code finds a register that is only stored, and that no setting makes inaccessible or another one at
-    /// Exception level `el`: its offset in [`Cpu`], and whether it cannot be named while SP_EL0 is the stack pointer.
-    pub(crate) fn direct_register(&self, enc: SysEnc, el: u8) -> Option<(usize, bool)> {
-        let entry = find(enc).filter(|e| self.has(e.row) && !e.row.only_e2h)?;
-        let needs_sp_sel = matches!(entry.row.traps, [trap::Trap::NeedsSpSel]);
-        let same = entry.host.is_none() || el == 1;
-        let fine = entry.row.fine.is_some() && el != 2 && self.features.has(Feat::Fgt);
-        let free = !fine
-            && entry.row.perm[usize::from(el.min(2))].allows(true)
-            && (entry.row.traps.is_empty() || needs_sp_sel);
-        match entry.row.cell {
-            Cell::Slot { reg, .. } if same && free => {
-                Some((std::mem::offset_of!(Self, sys) + 8 * reg as usize, needs_sp_sel))
-            }
+    /// How host code made for Exception level `el` reads or writes a register, if that is only stored and no setting but
+    /// HCR_EL2.E2H makes it inaccessible or another one.
+    pub(crate) fn direct_register(&self, enc: SysEnc, el: u8, read: bool) -> Option<Direct> {
+        let entry = find(enc).filter(|e| self.has(e.row) && (e.host.is_none() || el > 0))?;
+        let by_e2h = entry.row.only_e2h || entry.host.is_some() && el == 2;
+        let e2h = self.hcr & hcr::E2H != 0;
+        let row = if e2h && el == 2 { entry.host.unwrap_or(entry.row) } else { entry.row };
+        let applies = |t: &&Trap| !t.spares(el) && **t != Trap::NeedsSpSel;
+        let trapped = entry.row.traps.iter().any(|t| applies(&t))
+            || entry.row.fine.is_some() && el != 2 && self.features.has(Feat::Fgt);
+        let allowed = entry.row.perm[usize::from(el.min(2))].allows(read)
+            && (read || !row.context && harmless_msr(enc));
+        match row.cell {
+            Cell::Slot { reg, bits, ones } if allowed && !trapped => Some(Direct {
+                offset: std::mem::offset_of!(Self, sys) + 8 * reg as usize,
+                needs_sp_sel: entry.row.traps.contains(&Trap::NeedsSpSel),
+                e2h: by_e2h.then_some(e2h),
+                writable: self.bits_of_features(bits),
+                ones,
+            }),
             _ => None,
         }
     }

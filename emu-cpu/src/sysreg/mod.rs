@@ -5,6 +5,7 @@
 //! documentation.
 
 mod access;
+pub(crate) use access::Direct;
 mod bits;
 mod fine;
 mod insn;

@@ -88,6 +88,15 @@ pub(super) mod pmuserenr {
 const TDCC: u64 = 1 << 12;
 
 impl Trap {
+    /// It never traps an access at this Exception level.
+    pub(super) const fn spares(self, el: u8) -> bool {
+        match self {
+            Self::Hcr(_) | Self::HcrRead(_) | Self::HcrWrite(_) | Self::HcrClear(_) => el == 2,
+            Self::El0Needs(_) | Self::El0Forbids(_) => el > 0,
+            _ => false,
+        }
+    }
+
     /// The Exception level that the access traps to: 1 (subject to TGE) or 2.
     fn target(self, cpu: &Cpu, read: bool) -> Option<u8> {
         let el = cpu.pstate.el;

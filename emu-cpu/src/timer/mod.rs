@@ -199,7 +199,8 @@ impl Cpu {
             }
         }
         // A deadline that is still to come is still set: setting it again would take the clock's locks for nothing.
-        let deadline = self.next_timer_deadline();
+        // By the same count: a timer whose time comes in between would have neither its wire nor an alarm.
+        let deadline = self.deadline_after(physical);
         if deadline != self.timers.deadline {
             self.timers.deadline = deadline;
             match deadline {
@@ -212,7 +213,11 @@ impl Cpu {
     /// When the next timer fires that is enabled, not masked and has not fired: virtual nanoseconds.
     #[must_use]
     pub fn next_timer_deadline(&self) -> Option<u64> {
-        let physical = self.physical_count();
+        self.deadline_after(self.physical_count())
+    }
+
+    /// See [`Cpu::next_timer_deadline`]; as of a value of the physical counter.
+    fn deadline_after(&self, physical: u64) -> Option<u64> {
         TimerId::ALL
             .into_iter()
             .filter(|id| self.sys[id.regs().0] & (ctl::ENABLE | ctl::IMASK) == ctl::ENABLE)

@@ -57,6 +57,16 @@ const VECTORS: u64 = 0x5003_8000;
 /// The end of a program: HVC #0x123.
 const END: u32 = 0xd400_0002 | 0x123 << 5;
 
+/// What executes programs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Engine {
+    Interpreter,
+    /// Every block as host code.
+    HostCode,
+    /// The same without anything that only newer hosts have.
+    Baseline,
+}
+
 /// The interpreter with its memory.
 pub(crate) struct Ours {
     vcpu: Vcpu,
@@ -66,6 +76,11 @@ pub(crate) struct Ours {
 impl Ours {
     /// An interpreter, or with every block as host code.
     pub(crate) fn new(jit: bool) -> Self {
+        Self::with(if jit { Engine::HostCode } else { Engine::Interpreter })
+    }
+
+    /// With this engine.
+    pub(crate) fn with(engine: Engine) -> Self {
         let ram = GuestRam::new(RAM_SIZE).unwrap();
         let bus = Arc::new(Bus::new());
         bus.map(Pa(RAM), RAM_SIZE, Backing::Ram(ram, 0)).unwrap();
@@ -86,7 +101,12 @@ impl Ours {
         // Block descriptor: AF, inner shareable, AttrIndx 0.
         ram.store_u64(TABLE - RAM + 8, 0x4000_0000 | 1 << 10 | 3 << 8 | 1).unwrap();
         let mut vcpu = Vcpu::new(cpu);
-        assert!(!jit || vcpu.use_jit(1 << 20, 1), "this host has a code generator");
+        let there = match engine {
+            Engine::Interpreter => true,
+            Engine::HostCode => vcpu.use_jit(1 << 20, 1),
+            Engine::Baseline => vcpu.use_baseline_jit(1 << 20, 1),
+        };
+        assert!(there, "this host has a code generator");
         Self { vcpu, ram }
     }
 

@@ -13,6 +13,8 @@ mod program;
 mod random;
 mod rows;
 mod state;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod vectors;
 
 use std::collections::HashSet;
 use std::fs::File;

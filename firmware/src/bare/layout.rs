@@ -12,6 +12,8 @@ pub const CODE_SIZE: u64 = 0x1_0000;
 pub const TABLES: u64 = IMAGE + CODE_SIZE;
 /// Where the tables must end.
 pub const TABLES_END: u64 = RESULTS;
+/// Most PEs of a program.
+pub const PES: usize = 4;
 /// The result blocks, one for each PE.
 pub const RESULTS: u64 = 0x4040_0000;
 /// Bytes of one result block.

@@ -28,6 +28,7 @@ mod program;
 mod cases;
 pub mod interrupts;
 pub mod layout;
+pub mod litmus;
 pub mod registers;
 pub mod report;
 pub mod tables;

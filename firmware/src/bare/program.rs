@@ -74,7 +74,7 @@ pub struct Image {
     /// What is loaded at [`layout::IMAGE`].
     pub bytes: Vec<u8>,
     /// What each PE must leave behind.
-    pub expected: [Expected; 2],
+    pub expected: [Expected; layout::PES],
 }
 
 /// See the module's head.
@@ -87,13 +87,13 @@ pub struct Program {
     el: u8,
     /// The PE that it runs on.
     cpu: usize,
-    expected: [Expected; 2],
+    expected: [Expected; layout::PES],
 }
 
 impl Program {
     /// Assembles a case. Panics if the case is not well formed: that is a defect of the suite.
     #[must_use]
-    pub fn assemble(emit: fn(&mut Self)) -> Image {
+    pub fn assemble(emit: impl FnOnce(&mut Self)) -> Image {
         let mut p = Self {
             asm: VecAssembler::new(layout::IMAGE as usize),
             tables: Vec::new(),
@@ -368,18 +368,19 @@ impl Program {
         self.expect_taken(taken.elr(at + 4));
     }
 
-    // The second PE.
+    // More PEs.
 
-    /// Starts the second PE with `body`, and goes on on the first. X0 is what CPU_ON answered.
-    pub fn start_second(&mut self, context: u64, body: impl FnOnce(&mut Self)) {
+    /// Starts another PE, number `pe`, with `body`, and goes on on the first. X0 is what CPU_ON answered.
+    pub fn start(&mut self, pe: usize, context: u64, body: impl FnOnce(&mut Self)) {
+        assert!(self.cpu == 0 && pe != 0, "the first PE starts the others");
         let (entry, after) = (self.label(), self.label());
         a64!(self ; adr x2, =>entry);
-        self.mov(1, 1);
+        self.mov(1, pe as u64);
         self.mov(3, context);
         self.mov(0, CPU_ON);
         a64!(self ; smc 0 ; b =>after);
         self.bind(entry);
-        self.cpu = 1;
+        self.cpu = pe;
         self.begin();
         body(self);
         self.mark_done();
@@ -388,9 +389,19 @@ impl Program {
         self.bind(after);
     }
 
+    /// [`Program::start`] for programs with two PEs.
+    pub fn start_second(&mut self, context: u64, body: impl FnOnce(&mut Self)) {
+        self.start(1, context, body);
+    }
+
     /// Waits until the second PE is done.
     pub fn join(&mut self) {
-        self.mov(16, layout::RESULTS + layout::RESULT_SIZE + DONE_AT);
+        self.join_with(1);
+    }
+
+    /// Waits until a PE is done.
+    pub fn join_with(&mut self, pe: usize) {
+        self.mov(16, layout::RESULTS + pe as u64 * layout::RESULT_SIZE + DONE_AT);
         self.until(15, |p| a64!(p ; yield ; ldr x15, [x16]));
         a64!(self ; dmb sy);
     }

@@ -177,6 +177,7 @@ encodings! {
 // Instructions.
 encodings! {
     IC_IALLU = 1 0 7 5 0;
+    IC_IALLUIS = 1 0 7 1 0;
     IC_IVAU = 1 3 7 5 1;
     DC_CVAU = 1 3 7 11 1;
     DC_CIVAC = 1 3 7 14 1;

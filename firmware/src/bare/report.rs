@@ -270,9 +270,9 @@ impl Expected {
     }
 }
 
-/// The differences of both PEs as one text; `None` if there are none. `memory` is the region of the result blocks.
+/// The differences of all PEs as one text; `None` if there are none. `memory` is the region of the result blocks.
 #[must_use]
-pub fn failure(expected: &[Expected; 2], memory: &[u8]) -> Option<String> {
+pub fn failure(expected: &[Expected], memory: &[u8]) -> Option<String> {
     let mut text = String::new();
     for (cpu, want) in expected.iter().enumerate().filter(|(_, e)| e.used) {
         let size = super::layout::RESULT_SIZE as usize;

@@ -282,6 +282,13 @@ impl Default for Accel {
     }
 }
 
+/// What is checked while the machine runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Check {
+    /// Host code against the interpreter. The option that says so.
+    Lockstep(&'static str),
+}
+
 /// The least and the most host code that is kept for a CPU: a single block needs some, and jumps reach 2 GiB.
 pub const CODE_CACHE: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 30;
 
@@ -329,6 +336,8 @@ pub struct MachineConfig {
     pub accel: Accel,
     /// What to write for `perf`.
     pub perf: Vec<Given<PerfFile>>,
+    /// Checks.
+    pub check: Option<Check>,
     /// Where to listen for a debugger.
     pub gdb: Option<Given<Address>>,
     /// The CPUs wait for a debugger before their first instruction: the option that says so.
@@ -367,6 +376,7 @@ impl Default for MachineConfig {
             dump_dtb: None,
             accel: Accel::default(),
             perf: Vec::new(),
+            check: None,
             gdb: None,
             gdb_wait: None,
             no_reboot: false,

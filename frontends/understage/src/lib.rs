@@ -61,7 +61,7 @@ fn dispatch(args: &[OsString]) -> Result<ExitCode, UserError> {
     match cli::parse(args)? {
         cli::Request::Run(config) => run(&config),
         cli::Request::Qemu(options) => qemu_spelling(&options),
-        cli::Request::Tour => tour::run(),
+        cli::Request::Tour(check) => tour::run(check),
         cli::Request::Print(text) => print(&text),
     }
 }

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use crate::board::build::Board;
 use crate::board::power::{Power, Stop};
 use crate::board::stats::{self, Snapshot, grouped};
-use crate::config::{Blob, CharBackend, CpuModel, Device, DeviceKind, MachineConfig, VirtioBus};
+use crate::config::{Blob, CharBackend, Check, CpuModel, Device, DeviceKind, MachineConfig, VirtioBus};
 use crate::error::{UserError, reason};
 use crate::fdt::Seeds;
 use crate::fdt::virt::CpuTraits;
@@ -61,10 +61,10 @@ fn config(image: &tour::Image) -> MachineConfig {
 }
 
 /// Runs the tour and prints its tables; the status is 0 if it came to its end.
-pub fn run() -> Result<ExitCode, UserError> {
+pub fn run(check: Option<Check>) -> Result<ExitCode, UserError> {
     crate::start_log("warn")?;
     let image = tour::image().map_err(|e| user_error!("the tour does not assemble: {e}"))?;
-    let config = config(&image);
+    let config = MachineConfig { check, ..config(&image) };
     let seeds = Seeds::from_host()
         .map_err(|e| user_error!("cannot get random numbers from /dev/urandom: {}", reason(&e)))?;
     let plan = load::plan(&config, CpuTraits::of(config.cpu), seeds)?;

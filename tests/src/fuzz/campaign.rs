@@ -45,17 +45,27 @@ impl Options {
 }
 
 /// SplitMix64: all that is asked of it is to be the same everywhere.
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub(super) fn next(&mut self) -> u64 {
+    /// From a seed.
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut this = Self(seed);
+        this.next();
+        this
+    }
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let x = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         x ^ x >> 31
     }
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
+    /// Below `n`, or 0.
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.next() % n.max(1)
+    }
+    fn index(&mut self, n: usize) -> usize {
+        self.below(n as u64) as usize
     }
     fn bytes(&mut self, n: usize) -> Vec<u8> {
         let mut out: Vec<u8> = (0..n.div_ceil(8)).flat_map(|_| self.next().to_le_bytes()).collect();
@@ -71,12 +81,12 @@ pub fn input(target: &Target, samples: &[Vec<u8>], seed: u64, index: u64) -> Vec
     r.next();
     if samples.is_empty() {
         // Short inputs are fast, long ones get far.
-        let longest = target.longest >> r.below(4);
-        let n = 1 + r.below(longest);
+        let longest = target.longest >> r.index(4);
+        let n = 1 + r.index(longest);
         return r.bytes(n);
     }
-    let mut bytes = samples[r.below(samples.len())].clone();
-    for _ in 0..1 + r.below(6) {
+    let mut bytes = samples[r.index(samples.len())].clone();
+    for _ in 0..1 + r.index(6) {
         damage(&mut bytes, &mut r, samples);
     }
     bytes.truncate(target.longest);
@@ -90,39 +100,39 @@ fn damage(bytes: &mut Vec<u8>, r: &mut Random, samples: &[Vec<u8>]) {
         return bytes.extend(r.bytes(8));
     }
     // Headers are at the start: most changes go there.
-    let at = if r.below(3) == 0 { r.below(n) } else { r.below(n.min(256)) };
-    let width = [1, 2, 4, 8][r.below(4)].min(n - at);
-    match r.below(9) {
-        0 => bytes[at] ^= 1 << r.below(8),
+    let at = if r.index(3) == 0 { r.index(n) } else { r.index(n.min(256)) };
+    let width = [1, 2, 4, 8][r.index(4)].min(n - at);
+    match r.index(9) {
+        0 => bytes[at] ^= 1 << r.index(8),
         1 => bytes[at] = r.next() as u8,
         2 => {
-            let value = [0, 1, 0x7f, 0x80, 0xff][r.below(5)];
+            let value = [0, 1, 0x7f, 0x80, 0xff][r.index(5)];
             bytes[at..at + width].fill(value);
         }
         3 => {
             // A length or an offset that is a little off, in either order of bytes.
-            let i = if r.below(2) == 0 { at } else { at + width - 1 };
-            bytes[i] = bytes[i].wrapping_add([1, 0xff, 4, 0xfc, 16][r.below(5)]);
+            let i = if r.index(2) == 0 { at } else { at + width - 1 };
+            bytes[i] = bytes[i].wrapping_add([1, 0xff, 4, 0xfc, 16][r.index(5)]);
         }
         4 => {
-            let word = r.next() >> r.below(64);
-            let word = if r.below(2) == 0 { word.to_be_bytes() } else { word.to_le_bytes() };
+            let word = r.next() >> r.index(64);
+            let word = if r.index(2) == 0 { word.to_be_bytes() } else { word.to_le_bytes() };
             bytes[at..at + width].copy_from_slice(&word[..width]);
         }
-        5 => bytes.truncate(r.below(n)),
+        5 => bytes.truncate(r.index(n)),
         6 => {
-            let from = r.below(n);
-            let piece = bytes[from..(from + r.below(64)).min(n)].to_vec();
+            let from = r.index(n);
+            let piece = bytes[from..(from + r.index(64)).min(n)].to_vec();
             let end = (at + piece.len()).min(n);
             bytes[at..end].copy_from_slice(&piece[..end - at]);
         }
         7 => {
-            let other = &samples[r.below(samples.len())];
-            let from = r.below(other.len());
-            let end = (from + r.below(64)).min(other.len());
+            let other = &samples[r.index(samples.len())];
+            let from = r.index(other.len());
+            let end = (from + r.index(64)).min(other.len());
             bytes.splice(at..at, other[from..end].iter().copied());
         }
-        _ => drop(bytes.drain(at..(at + r.below(64)).min(n))),
+        _ => drop(bytes.drain(at..(at + r.index(64)).min(n))),
     }
 }
 

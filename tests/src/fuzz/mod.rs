@@ -25,7 +25,9 @@ mod rings;
 mod source;
 mod translation;
 
+pub(crate) use campaign::Random;
 pub use campaign::{Options, campaign};
+pub(crate) use pe::Pe;
 pub use source::Source;
 
 /// Something to try with bytes.

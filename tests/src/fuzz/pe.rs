@@ -20,6 +20,8 @@ use emu_cpu::psci::{AffinityState, Machine, PsciError};
 use emu_devices::gic::{GicConfig, Gicv3, REDISTRIBUTOR_STRIDE};
 use firmware::bare::layout::{GICD, GICR, RAM};
 
+use crate::machine::How;
+
 /// Bytes of RAM.
 pub(super) const RAM_SIZE: u64 = 1 << 20;
 /// A loop without an exit is ended after this time of the host.
@@ -68,16 +70,17 @@ fn metronome(bell: Weak<Doorbell>, running: Arc<AtomicBool>) {
 }
 
 /// A machine of RAM, a GIC and one PE.
-pub(super) struct Pe {
-    pub(super) vcpu: Vcpu,
+pub(crate) struct Pe {
+    pub(crate) vcpu: Vcpu,
     ram: &'static GuestRam,
     gic: Arc<Gicv3>,
-    clock: Arc<Clock>,
+    pub(crate) clock: Arc<Clock>,
     running: Arc<AtomicBool>,
 }
 
 impl Pe {
-    fn new(model: Model, jit: bool) -> Self {
+    /// Of a model; keeps so much host code.
+    pub(crate) fn new(model: Model, how: How, code_bytes: usize) -> Self {
         let ram = GuestRam::new(RAM_SIZE).expect("the host has a MiB of address space");
         let bus = Arc::new(Bus::new());
         let map = |base, size, backing| bus.map(Pa(base), size, backing).expect("the regions do not overlap");
@@ -114,14 +117,12 @@ impl Pe {
         let (weak, flag) = (Arc::downgrade(&bell), running.clone());
         std::thread::spawn(move || metronome(weak, flag));
         let mut vcpu = Vcpu::new(cpu);
-        if jit {
-            vcpu.use_jit(CODE_BYTES, 1);
-        }
+        how.apply(&mut vcpu, code_bytes);
         Self { vcpu, ram, gic, clock, running }
     }
 
     /// Resets everything and loads `image` at the start of RAM; the rest of RAM is zero.
-    pub(super) fn load(&mut self, image: &[u8]) {
+    pub(crate) fn load(&mut self, image: &[u8]) {
         let mut memory = vec![0; RAM_SIZE as usize];
         memory[..image.len()].copy_from_slice(image);
         self.ram.write(0, &memory).expect("it is as large as RAM");
@@ -147,16 +148,16 @@ const CODE_BYTES: usize = 512 << 10;
 
 thread_local! {
     /// One of each model for each thread: RAM is never given back.
-    static PES: RefCell<Vec<((&'static str, bool), Pe)>> = const { RefCell::new(Vec::new()) };
+    static PES: RefCell<Vec<((&'static str, How), Pe)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Does something with the PE of a model, which interprets or runs every block as host code.
-pub(super) fn with(model: fn() -> Model, jit: bool, what: impl FnOnce(&mut Pe)) {
+/// Does something with the PE of a model.
+pub(super) fn with(model: fn() -> Model, how: How, what: impl FnOnce(&mut Pe)) {
     PES.with_borrow_mut(|pes| {
         let made = model();
-        let name = (made.name, jit);
+        let name = (made.name, how);
         let at = pes.iter().position(|(n, _)| *n == name).unwrap_or_else(|| {
-            pes.push((name, Pe::new(made, jit)));
+            pes.push((name, Pe::new(made, how, CODE_BYTES)));
             pes.len() - 1
         });
         what(&mut pes[at].1);

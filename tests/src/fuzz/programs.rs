@@ -17,6 +17,7 @@ use firmware::bare::registers::{self as r, SysReg};
 
 use super::pe::{self, PLACES, Pe};
 use super::source::Source;
+use crate::machine::How;
 
 const EL2_VECTORS: u64 = 0x800;
 const EL1_VECTORS: u64 = 0x1000;
@@ -97,6 +98,8 @@ impl Image {
         self.words(code, &[0xf940_783e, 0xa940_0420, 0xd503_3fdf, ERET]);
     }
 }
+
+const HOWS: [How; 3] = [How::Interpreted, How::HostCode, How::Lockstep];
 
 const MODELS: [fn() -> Model; 3] = [Model::cortex_a72, Model::neoverse_n1, Model::max];
 
@@ -204,6 +207,9 @@ fn place(s: &mut Source, image: &mut Image, registers: Vec<(u32, u64)>, body: &[
 fn execute(pe: &mut Pe, image: &Image) {
     pe.load(&image.0);
     pe.run(TURNS);
+    if let Some(report) = pe.vcpu.take_difference() {
+        panic!("{report}");
+    }
     let cpu = &pe.vcpu.cpu;
     assert!(cpu.pstate.el <= 2, "EL{}", cpu.pstate.el);
     assert!(cpu.pstate.el > 0 || !cpu.pstate.sp_sel, "EL0 with SP_ELx");
@@ -215,7 +221,7 @@ fn execute(pe: &mut Pe, image: &Image) {
 /// Garbage instructions.
 pub(super) fn instructions(data: &[u8]) {
     let s = &mut Source::new(data);
-    pe::with(s.pick(&MODELS), s.pick(&[false, true]), |pe| {
+    pe::with(s.pick(&MODELS), s.pick(&HOWS), |pe| {
         let mut image = Image::new();
         let registers = sane(&mut image, s);
         let mut body = Vec::new();
@@ -294,7 +300,7 @@ fn translating(s: &mut Source) -> u32 {
 /// Garbage control registers and tables, and accesses under them.
 pub(super) fn regimes(data: &[u8]) {
     let s = &mut Source::new(data);
-    pe::with(s.pick(&MODELS), s.pick(&[false, true]), |pe| {
+    pe::with(s.pick(&MODELS), s.pick(&HOWS), |pe| {
         let mut image = Image::new();
         let mut registers = sane(&mut image, s);
         for _ in 0..s.below(24) {

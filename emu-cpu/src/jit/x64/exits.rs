@@ -2,20 +2,20 @@
 
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 
-use super::{Emitter, RAX, e, pinned, st, x};
-use crate::interp::uop::Uop;
-use crate::ir::Cond;
+use super::{Emitter, Exit, RAX, e, st, x};
+use crate::cpu::Cpu;
+use crate::interp::uop::{Uop, ZERO};
+use crate::ir::{Cond, LeaveKind};
 use crate::jit::native::KEY_BTYPE;
 use crate::jit::state::{JitState, TARGETS, Target};
 
-/// Why host code was left: the low bits of what it returns; the rest is the number of the block.
+/// Why host code was left: the low bits of what it returns. The rest is the number of an exit for [`Kind::Exit`], else that
+/// of a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub(in crate::jit) enum Kind {
-    /// At exit 0.
-    Exit0,
-    /// At exit 1.
-    Exit1,
+    /// At an exit.
+    Exit,
     /// By an indirect branch, to [`JitState::target`].
     Indirect,
     /// The block ends in an exception or hands over to the machine.
@@ -24,6 +24,8 @@ pub(in crate::jit) enum Kind {
     Event,
     /// [`JitState::fault`] in the middle of the block.
     Fault,
+    /// Before the block, to which other code has jumped back very often.
+    Hot,
 }
 
 /// Bits of the kind in the returned value.
@@ -33,27 +35,34 @@ impl Kind {
     /// From the returned value.
     pub(in crate::jit) fn from_word(word: u64) -> Self {
         match word & 7 {
-            0 => Self::Exit0,
-            1 => Self::Exit1,
-            2 => Self::Indirect,
-            3 => Self::End,
-            5 => Self::Fault,
+            0 => Self::Exit,
+            1 => Self::Indirect,
+            2 => Self::End,
+            4 => Self::Fault,
+            5 => Self::Hot,
             _ => Self::Event,
         }
     }
 }
 
+/// An exit of a loop: its code is put off.
+pub(super) struct Side {
+    start: DynamicLabel,
+    part: usize,
+    n: usize,
+}
+
 /// What to change so that an exit leads to another block. Addresses are the host's.
 #[derive(Clone, Copy, Default, Debug)]
 pub(in crate::jit) enum Site {
-    /// The block has no such exit.
+    /// It never leads anywhere.
     #[default]
     None,
     /// To the same page.
     Page {
         /// The displacement of the jump.
         jump: u64,
-        /// It leads to the start of this block, or to one further up.
+        /// It leads to the start of its block, or to one further up.
         backward: bool,
     },
     /// To another page, if page and key are those of the record.
@@ -71,19 +80,66 @@ const NO_PAGE: u64 = 1;
 impl Emitter<'_> {
     /// Ends of blocks; false if it is something else.
     pub(super) fn end(&mut self, uop: Uop) -> bool {
+        let in_loop = self.input.on.is_some();
         match uop {
-            Uop::Goto => self.exit(0),
-            Uop::IfCond { cond: Cond::Al | Cond::Nv, .. } => self.exit(0),
-            Uop::IfCond { f, cond } => {
-                let cc = self.condition(f, cond);
+            Uop::Goto | Uop::IfCond { cond: Cond::Al | Cond::Nv, .. } if in_loop => self.go_on(),
+            Uop::Goto | Uop::IfCond { cond: Cond::Al | Cond::Nv, .. } => {
+                self.put_assigned_back();
+                self.exit(0);
+            }
+            Uop::IfCond { .. }
+            | Uop::IfI1 { .. }
+            | Uop::IfNonZero64 { .. }
+            | Uop::IfZero64 { .. }
+            | Uop::IfNonZero32 { .. }
+            | Uop::IfZero32 { .. }
+            | Uop::IfBit { .. } => {
+                if !in_loop {
+                    self.put_assigned_back();
+                }
+                let cc = self.branch_condition(uop);
                 self.branch(cc);
             }
-            Uop::IfI1 { a } | Uop::IfNonZero64 { a } => self.branch_on(a, true, 5),
-            Uop::IfZero64 { a } => self.branch_on(a, true, 4),
-            Uop::IfNonZero32 { a } => self.branch_on(a, false, 5),
-            Uop::IfZero32 { a } => self.branch_on(a, false, 4),
+            Uop::Indirect { a } => {
+                self.put_assigned_back();
+                self.indirect(a, 0);
+            }
+            Uop::IndirectTyped { a, btype } => {
+                self.put_assigned_back();
+                self.indirect(a, btype);
+            }
+            Uop::Leave { kind: LeaveKind::Context } => {
+                self.put_assigned_back();
+                self.go_on_if_quiet();
+            }
+            Uop::Exception(_) | Uop::Leave { .. } => {
+                self.put_assigned_back();
+                self.leave(Kind::End);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Returns from host code, before or at the end of the current block.
+    pub(super) fn leave(&mut self, kind: Kind) {
+        self.leave_with(kind, self.input.block);
+    }
+
+    fn leave_with(&mut self, kind: Kind, number: u32) {
+        let word = number << KIND_BITS | kind as u32;
+        e!(self; mov eax, word as i32 ; jmp extern self.thunks.exit as usize);
+    }
+
+    /// The host's condition code under which exit 0 is taken.
+    fn branch_condition(&mut self, uop: Uop) -> u8 {
+        match uop {
+            Uop::IfCond { f, cond } => self.condition(f, cond),
+            Uop::IfZero64 { a } => self.test_zero(a, true, 4),
+            Uop::IfNonZero32 { a } => self.test_zero(a, false, 5),
+            Uop::IfZero32 { a } => self.test_zero(a, false, 4),
             Uop::IfBit { a, n, set } => {
-                let (n, r) = (n & 63, pinned(a));
+                let (n, r) = (n & 63, self.reg(a));
                 match (r, n < 31) {
                     (Some(r), true) => e!(self; test Rd(r), 1 << n),
                     (Some(r), false) => e!(self; bt Rq(r), n as i8),
@@ -91,45 +147,80 @@ impl Emitter<'_> {
                     (None, false) => e!(self; bt QWORD [r15 + x(a)], n as i8),
                 }
                 let cc = if n < 31 { 5 } else { 2 };
-                self.branch(if set { cc } else { cc ^ 1 });
+                if set { cc } else { cc ^ 1 }
             }
-            Uop::Indirect { a } => self.indirect(a, 0),
-            Uop::IndirectTyped { a, btype } => self.indirect(a, btype),
-            Uop::Exception(_) | Uop::Leave { .. } => self.leave(Kind::End),
-            _ => return false,
+            Uop::IfI1 { a } | Uop::IfNonZero64 { a } => self.test_zero(a, true, 5),
+            _ => self.test_zero(ZERO, true, 5),
         }
-        true
     }
 
-    /// Returns from host code.
-    pub(super) fn leave(&mut self, kind: Kind) {
-        let word = self.input.block << KIND_BITS | kind as u32;
-        e!(self; mov eax, word as i32 ; jmp extern self.thunks.exit as usize);
+    /// After an instruction that may have changed something, which mostly it has not ([`Cpu::is_quiet`]).
+    fn go_on_if_quiet(&mut self) {
+        const CHANGED: i32 = std::mem::offset_of!(Cpu, context_changed) as i32;
+        const RESTLESS: i32 = std::mem::offset_of!(Cpu, restless) as i32;
+        let out = self.ops.new_dynamic_label();
+        e!(self
+            ; mov rax, [r15 + st!(cpu)]
+            ; cmp BYTE [rax + CHANGED], 0
+            ; jne =>out
+            ; cmp BYTE [rax + RESTLESS], 0
+            ; jne =>out
+        );
+        self.exit(0);
+        if let Some(Exit { site: Site::Page { backward, .. }, .. }) = self.exits.last_mut() {
+            // What was written before an ISB is executed after it: the next block looks whether that is pending.
+            *backward = true;
+        }
+        e!(self; =>out);
+        self.leave(Kind::End);
     }
 
-    fn branch_on(&mut self, a: u8, wide: bool, cc: u8) {
+    fn test_zero(&mut self, a: u8, wide: bool, cc: u8) -> u8 {
         let r = self.read(a, RAX);
         if wide {
             e!(self; test Rq(r), Rq(r));
         } else {
             e!(self; test Rd(r), Rd(r));
         }
-        self.branch(cc);
+        cc
     }
 
     /// To exit 0 if the condition holds, else to exit 1.
     fn branch(&mut self, cc: u8) {
+        if let Some(on) = self.input.on {
+            let start = self.ops.new_dynamic_label();
+            // Away from the loop by the other exit.
+            self.jump_if(if on == 0 { cc ^ 1 } else { cc }, start);
+            self.sides.push(Side { start, part: self.number_of_part, n: on ^ 1 });
+            return self.go_on();
+        }
         let taken = self.ops.new_dynamic_label();
         self.jump_if(cc, taken);
         let jump = self.here() - 4;
         self.exit(1);
+        e!(self; =>taken);
         if self.target(0).is_some() {
-            self.sites[0] = Site::Page { jump, backward: self.is_backward(0) };
-            e!(self; =>taken);
-            self.leave(Kind::Exit0);
+            let site = Site::Page { jump, backward: self.is_backward(0) };
+            self.leave_by(0, site);
         } else {
-            e!(self; =>taken);
             self.exit(0);
+        }
+    }
+
+    /// To the next block of the loop.
+    fn go_on(&mut self) {
+        if self.number_of_part + 1 == self.parts.len() {
+            self.go_round();
+        }
+    }
+
+    /// The exits of a loop.
+    pub(super) fn side_exits(&mut self) {
+        for Side { start, part, n } in std::mem::take(&mut self.sides) {
+            self.back_in(part);
+            let conform = self.labels.conform;
+            e!(self; =>start ; call =>conform);
+            self.exit(n);
         }
     }
 
@@ -147,24 +238,30 @@ impl Emitter<'_> {
         self.target(n).is_none_or(|to| to <= self.input.offset)
     }
 
+    /// Leaves by exit `n` until it leads somewhere.
+    fn leave_by(&mut self, n: usize, site: Site) {
+        let number = self.input.first_exit + self.exits.len() as u32;
+        self.exits.push(Exit { block: self.input.block, n, site });
+        self.leave_with(Kind::Exit, number);
+    }
+
     /// Leads to exit `n`.
     fn exit(&mut self, n: usize) {
-        let kind = if n == 0 { Kind::Exit0 } else { Kind::Exit1 };
         let out = self.ops.new_dynamic_label();
-        if self.target(n).is_some() {
+        let site = if self.target(n).is_some() {
             e!(self; jmp =>out);
-            self.sites[n] = Site::Page { jump: self.here() - 4, backward: self.is_backward(n) };
+            Site::Page { jump: self.here() - 4, backward: self.is_backward(n) }
         } else {
-            self.cross(n, out);
-        }
+            self.cross(n, out)
+        };
         e!(self; =>out);
-        self.leave(kind);
+        self.leave_by(n, site);
     }
 
     /// To another page: the link is good for one page under one key.
-    fn cross(&mut self, n: usize, out: DynamicLabel) {
+    fn cross(&mut self, n: usize, out: DynamicLabel) -> Site {
         let to = i64::from(self.input.offset).wrapping_add(self.input.code.exits[n].rel);
-        let Ok(pages) = i32::try_from(to >> 12 << 12) else { return };
+        let Ok(pages) = i32::try_from(to >> 12 << 12) else { return Site::None };
         let (page, key, over) =
             (self.ops.new_dynamic_label(), self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
         e!(self
@@ -182,7 +279,7 @@ impl Emitter<'_> {
         e!(self; .align 8 ; =>page);
         let record = self.here();
         e!(self; .u64 NO_PAGE ; =>key ; .u64 0 ; =>over);
-        self.sites[n] = Site::Cross { jump, record };
+        Site::Cross { jump, record }
     }
 
     /// To an address in a register, with PSTATE.BTYPE.

@@ -6,7 +6,7 @@
 
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 
-use super::{Emitter, RAX, RCX, RDX, e, pinned, st, x};
+use super::{Emitter, RAX, RCX, RDX, e, st, x};
 use crate::interp::uop::{NZCV, Uop};
 use crate::ir::Cond;
 use crate::jit::state::{JitState, Lazy};
@@ -224,7 +224,7 @@ impl Emitter<'_> {
     }
 
     fn carry_in(&mut self, c: u8) {
-        match pinned(c) {
+        match self.reg(c) {
             Some(r) => e!(self; bt Rd(r), 29),
             None => e!(self; bt DWORD [r15 + x(c)], 29),
         }
@@ -308,8 +308,8 @@ impl Emitter<'_> {
 
     /// `d` = the host's condition ? `a` : `b`.
     fn select(&mut self, cc: u8, d: u8, a: u8, b: u8) {
-        match pinned(d) {
-            Some(r) if pinned(a) == Some(r) => self.move_if(cc ^ 1, r, b),
+        match self.reg(d) {
+            Some(r) if self.reg(a) == Some(r) => self.move_if(cc ^ 1, r, b),
             Some(r) => {
                 self.load(r, b);
                 self.move_if(cc, r, a);
@@ -329,7 +329,7 @@ impl Emitter<'_> {
 
     /// CMOVcc of a slot to a host register.
     fn move_if(&mut self, cc: u8, r: u8, slot: u8) {
-        let from = pinned(slot);
+        let from = self.reg(slot);
         let rex = 0x48 | (r >> 3) << 2 | from.map_or(1, |f| f >> 3);
         self.ops.extend([rex, 0x0f, 0x40 | cc]);
         match from {

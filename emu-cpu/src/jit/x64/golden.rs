@@ -16,6 +16,7 @@ use crate::interp::predecode::predecode;
 use crate::interp::tests::vcpu;
 use crate::interp::uop::{FIRST_TEMP, Frame, NZCV, ZERO};
 use crate::ir::Term;
+use crate::jit::Part;
 use crate::jit::constants::Constants;
 use crate::jit::state::JitState;
 use crate::lower::{Mode, translate};
@@ -35,7 +36,8 @@ const SVC: u32 = 0xd400_0001;
 const NOP: u32 = 0xd503_201f;
 
 /// A host with everything that the generator asks for.
-const HOST: HostFeatures = HostFeatures { bmi2: true, lzcnt: true, fma: true, aes: true };
+const HOST: HostFeatures =
+    HostFeatures { bmi2: true, lzcnt: true, avx: true, fma: true, aes: true, sha: true, pclmul: true };
 const MODE: Mode =
     Mode { el: 1, fp_enabled: true, fp_plain: true, guarded: false, btype: 0, mops: true, strict: false };
 
@@ -78,8 +80,8 @@ fn state_name(offset: usize) -> String {
         };
     }
     let fields = fields!(
-        constants page key doorbell tlb cpu cache count counted landed_at landed target out flag_kind faulted flag_a
-        flag_b at_block at_insn mxcsr host_mxcsr fault profile targets
+        constants page key tlb cpu cache count counted landed_at landed target out flag_kind faulted flag_a
+        flag_b at_block at_insn mxcsr host_mxcsr fp_on limit fault profile targets
     );
     let (start, name) = fields.into_iter().filter(|f| f.0 <= offset).max().unwrap_or((0, "state"));
     match (name, offset - start) {
@@ -124,24 +126,26 @@ impl SymbolResolver for Names {
 
 /// Names of the thunks.
 fn thunk_names(thunks: &Thunks) -> BTreeMap<u64, String> {
-    let mut names: BTreeMap<u64, String> = [
-        (thunks.enter, "enter"),
-        (thunks.exit, "exit"),
-        (thunks.settle, "settle"),
-        (thunks.operation, "operation"),
-        (thunks.exact, "exact"),
-        (thunks.load_words, "load_words"),
-        (thunks.store_words, "store_words"),
-        (thunks.load_pair, "load_pair"),
-        (thunks.store_pair, "store_pair"),
-        (thunks.load_vector, "load_vector"),
-        (thunks.store_vector, "store_vector"),
-    ]
-    .map(|(at, name)| (at, name.to_owned()))
-    .into();
-    for (n, (load, store)) in thunks.load.into_iter().zip(thunks.store).enumerate() {
-        names.insert(load, format!("load{}", 8 << n));
-        names.insert(store, format!("store{}", 8 << n));
+    let mut names: BTreeMap<u64, String> =
+        [(thunks.enter, "enter"), (thunks.exit, "exit"), (thunks.settle, "settle")]
+            .map(|(at, name)| (at, name.to_owned()))
+            .into();
+    for (calls, how) in [(&thunks.saving, ""), (&thunks.plain, ".plain")] {
+        let named = [
+            (calls.operation, "operation"),
+            (calls.exact, "exact"),
+            (calls.load_words, "load_words"),
+            (calls.store_words, "store_words"),
+            (calls.load_pair, "load_pair"),
+            (calls.store_pair, "store_pair"),
+            (calls.load_vector, "load_vector"),
+            (calls.store_vector, "store_vector"),
+        ];
+        names.extend(named.map(|(at, name)| (at, format!("{name}{how}"))));
+        for (n, (load, store)) in calls.load.into_iter().zip(calls.store).enumerate() {
+            names.insert(load, format!("load{}{how}", 8 << n));
+            names.insert(store, format!("store{}{how}", 8 << n));
+        }
     }
     names
 }
@@ -169,17 +173,10 @@ fn code_of(words: &[u32], cpu: &Cpu, thunks: &Thunks) -> (Vec<u8>, usize) {
     let block = translate(|rel| words.get(rel as usize / 4).copied(), cpu.features, MODE, words.len());
     assert_eq!(block.insns.len(), words.len(), "one block: {words:x?}");
     let code = predecode(&block).unwrap();
-    let input = Input {
-        code: &code,
-        block: 1,
-        offset: OFFSET,
-        valid: Some((0x1122_3344_5566_7788, 7)),
-        at: CODE_AT,
-        cpu,
-        mode: MODE,
-        counter: None,
-    };
-    let output = compile(input, thunks, HOST).unwrap();
+    let part = Part { code: &code, block: 1, offset: OFFSET, on: None, counter: None };
+    let valid = Some((0x1122_3344_5566_7788, 7));
+    let input = Input { part, valid, at: CODE_AT, cpu, mode: MODE, first_exit: 0 };
+    let output = compile(&[part], input, thunks, HOST, &mut 0).unwrap();
     (output.bytes, output.fast)
 }
 
@@ -269,7 +266,7 @@ impl Listing {
     /// Leaves out the count of instructions and the exit for events where they are as in `empty`; in place of the end by
     /// SVC comes a line that says so.
     fn leave_out(&mut self, empty: &Self) {
-        // `add r13, 2`, then two instructions each of the end and of the exit.
+        // `lea r13, [r13+2]`, then two instructions each of the end and of the exit.
         let [count, end @ .., _, _] = &empty.lines[..] else { return };
         let exit = &empty.lines[empty.lines.len() - 2..];
         self.lines.retain(|line| line.text.split(',').next() != count.text.split(',').next());

@@ -7,10 +7,16 @@ pub(in crate::jit) struct HostFeatures {
     pub bmi2: bool,
     /// LZCNT.
     pub lzcnt: bool,
+    /// AVX: instructions with three operands.
+    pub avx: bool,
     /// FMA3.
     pub fma: bool,
     /// AES-NI.
     pub aes: bool,
+    /// SHA extensions.
+    pub sha: bool,
+    /// PCLMULQDQ.
+    pub pclmul: bool,
 }
 
 impl HostFeatures {
@@ -19,9 +25,17 @@ impl HostFeatures {
         Self {
             bmi2: is_x86_feature_detected!("bmi2") && is_x86_feature_detected!("bmi1"),
             lzcnt: is_x86_feature_detected!("lzcnt"),
+            avx: is_x86_feature_detected!("avx"),
             fma: is_x86_feature_detected!("fma"),
             aes: is_x86_feature_detected!("aes"),
+            sha: is_x86_feature_detected!("sha"),
+            pclmul: is_x86_feature_detected!("pclmulqdq"),
         }
+    }
+
+    /// Plain x86-64-v2: what generated code needs at least.
+    pub(in crate::jit) fn baseline() -> Self {
+        Self::default()
     }
 
     /// True if the host has what all generated code uses: SSE4.2 and LAHF.

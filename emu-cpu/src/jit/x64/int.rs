@@ -2,14 +2,14 @@
 
 use dynasmrt::{DynasmApi, DynasmLabelApi};
 
-use super::{Emitter, RAX, RCX, RDX, e, pinned, st, x};
+use super::{Emitter, RAX, RCX, RDX, e, st, x};
 use crate::interp::uop::Uop;
 use crate::jit::state::JitState;
 
 /// An instruction with two operands, the second one a slot.
 macro_rules! two {
     ($s:ident, $op:ident, $wide:expr, $r:expr, $slot:expr) => {
-        match (pinned($slot), $wide) {
+        match ($s.reg($slot), $wide) {
             (Some(b), true) => e!($s; $op Rq($r), Rq(b)),
             (Some(b), false) => e!($s; $op Rd($r), Rd(b)),
             (None, true) => e!($s; $op Rq($r), [r15 + x($slot)]),
@@ -22,7 +22,7 @@ macro_rules! two {
 macro_rules! binary {
     ($s:ident, $op:ident, $wide:expr, $commutes:expr, $d:expr, $a:expr, $b:expr) => {{
         let (d, mut a, mut b) = ($d, $a, $b);
-        if $commutes && pinned(d).is_some() && d == b {
+        if $commutes && $s.reg(d).is_some() && d == b {
             (a, b) = (b, a);
         }
         // Where the result would overwrite the second operand, it is made elsewhere.
@@ -128,7 +128,7 @@ macro_rules! unary {
 macro_rules! extend {
     ($s:ident, $op:ident, $to:ident, $from:ident, $size:ident, $d:expr, $a:expr) => {{
         let r = $s.result($d, RAX);
-        match pinned($a) {
+        match $s.reg($a) {
             Some(a) => e!($s; $op $to(r), $from(a)),
             None => e!($s; $op $to(r), $size [r15 + x($a)]),
         }
@@ -141,7 +141,7 @@ impl Emitter<'_> {
     pub(super) fn integer(&mut self, uop: Uop) -> bool {
         match uop {
             Uop::Mov { d, a } => {
-                let r = match pinned(d) {
+                let r = match self.reg(d) {
                     Some(r) => {
                         self.load(r, a);
                         r
@@ -280,7 +280,7 @@ impl Emitter<'_> {
     }
 
     fn add(&mut self, d: u8, a: u8, b: u8) {
-        match (pinned(d), pinned(a), pinned(b)) {
+        match (self.reg(d), self.reg(a), self.reg(b)) {
             (Some(r), Some(a), Some(b)) if r != a && r != b => e!(self; lea Rq(r), [Rq(a) + Rq(b)]),
             _ => binary!(self, add, true, true, d, a, b),
         }

@@ -1,24 +1,45 @@
 //! Loads and stores.
 //!
-//! An access looks its page up in the fast TLB in line. What is not found there, or is more than a plain access to RAM,
+//! An access compares its page with that in the slot of its site in line, and looks it up in the table of the fast TLB in
+//! code at the end of the block. What is not found there, or is more than a plain access to RAM,
 //! calls the runtime, in code at the end of the block.
 
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 
-use super::{Emitter, RAX, RCX, RDX, Slow, e, pinned, st, v, x};
+use super::{Emitter, RAX, RCX, RDX, Slow, e, st, x};
 use crate::features::Feat;
 use crate::interp::uop::{Access, Uop};
 use crate::ir::{MemSize, Order};
 use crate::jit::runtime::vector_access;
 use crate::jit::state::JitState;
-use crate::mem::fast::ENTRIES;
+use crate::mem::tables::offset;
 
-/// Selects the entry of an address shifted right by 7: entries have 32 bytes.
-const INDEX: i32 = ((ENTRIES - 1) << 5) as i32;
-/// Offsets in an entry.
-pub(super) const READ: i32 = 0;
-pub(super) const WRITE: i32 = 8;
-const ADDEND: i32 = 16;
+/// Where an access finds its tag in an entry of the fast TLB.
+pub(super) const READ: i32 = offset::tag(false);
+pub(super) const WRITE: i32 = offset::tag(true);
+
+/// An access that was found: it is at the host address `base` + rcx + `off`.
+pub(super) struct Found {
+    base: u8,
+    off: i32,
+    /// Behind the access: the slow path, which has done it, goes on there.
+    back: DynamicLabel,
+}
+
+/// The way of an access that its slot did not have: through the table of pages.
+#[derive(Clone, Copy)]
+pub(super) struct Search {
+    base: u8,
+    off: i32,
+    bytes: i32,
+    tag: i32,
+    /// Displacement of the slot.
+    slot: i32,
+    /// It must be aligned.
+    aligned: bool,
+    /// The access itself, when it was found.
+    go: DynamicLabel,
+}
 
 /// What is done with a loaded value.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,6 +90,13 @@ pub(super) enum Call {
     Exact {
         n: usize,
     },
+    /// The same, and the low element of its result `v` to an integer slot.
+    ExactLane {
+        n: usize,
+        v: u8,
+        d: u8,
+        wide: bool,
+    },
 }
 
 impl Emitter<'_> {
@@ -91,14 +119,14 @@ impl Emitter<'_> {
             Uop::St32 { a, b, off } => self.store_int(a, b, off, B4),
             Uop::St64 { a, b, off } => self.store_int(a, b, off, B8),
             Uop::LdWords { d, a, off } => {
-                let back = self.find(a, off, 8, READ, Call::LoadWords { d });
-                self.load_value(d, B8, Zero);
-                self.resume(back);
+                let found = self.find(a, off, 8, READ, Call::LoadWords { d });
+                self.load_value(d, B8, Zero, &found);
+                self.resume(found.back);
             }
             Uop::StWords { a, b, off } => {
-                let back = self.find(a, off, 8, WRITE, Call::StoreWords { b });
-                self.store_value(b, B8);
-                self.resume(back);
+                let found = self.find(a, off, 8, WRITE, Call::StoreWords { b });
+                self.store_value(b, B8, &found);
+                self.resume(found.back);
             }
             Uop::LdPair { d, e, a, off } => self.load_pair(d, e, a, off),
             Uop::StPair { a, b, c, off } => self.store_pair(a, b, c, off),
@@ -113,7 +141,7 @@ impl Emitter<'_> {
 
     /// The address of an access in rax.
     fn address(&mut self, a: u8, off: i32) {
-        match (pinned(a), off) {
+        match (self.reg(a), off) {
             (Some(a), 0) => e!(self; mov rax, Rq(a)),
             (Some(a), _) => e!(self; lea rax, [Rq(a) + off]),
             (None, _) => {
@@ -125,17 +153,50 @@ impl Emitter<'_> {
         }
     }
 
-    /// Looks an access up: its address comes to rax, and what to add to it for the host's address to rcx. Changes rdx.
-    /// Gives the label behind the access, to which the slow path returns.
-    fn find(&mut self, a: u8, off: i32, bytes: i32, tag: i32, call: Call) -> DynamicLabel {
-        self.address(a, off);
-        let start = self.ops.new_dynamic_label();
-        self.look_up(bytes, tag, start);
-        self.put_off(start, call)
+    /// Looks an access up: changes rax, rcx and rdx.
+    ///
+    /// In line is only the site's own slot. What must be aligned to its size there is found on the slower way if it is not;
+    /// sixteen bytes need not be aligned, and must not cross into another page.
+    fn find(&mut self, a: u8, off: i32, bytes: i32, tag: i32, call: Call) -> Found {
+        let (base, off) = match self.reg(a) {
+            Some(base) => (base, off),
+            None => {
+                self.address(a, off);
+                (RAX, 0)
+            }
+        };
+        let (start, go) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+        let slot = self.next_slot(tag);
+        if bytes == 16 {
+            e!(self; lea rdx, [Rq(base) + off + 15] ; test edx, 0xff0 ; jz =>start ; and rdx, -4096);
+        } else {
+            if off == 0 {
+                e!(self; mov rdx, Rq(base));
+            } else {
+                e!(self; lea rdx, [Rq(base) + off]);
+            }
+            e!(self; and rdx, -4096 | (bytes - 1));
+        }
+        e!(self
+            ; cmp rdx, [r14 + slot + offset::SLOT_TAG]
+            ; jne =>start
+            ; mov rcx, [r14 + slot + offset::SLOT_ADDEND]
+            ; =>go
+        );
+        let search = Search { base, off, bytes, tag, slot, aligned: false, go };
+        let back = self.put_off_search(start, Some(search), call);
+        Found { base, off, back }
     }
 
+    fn next_slot(&mut self, tag: i32) -> i32 {
+        let n = *self.next_slot;
+        *self.next_slot = n.wrapping_add(1);
+        offset::slot(tag == WRITE, n as usize)
+    }
+
+    /// Looks the page of `bytes` at rax up in the table; what to add to it for the host's address comes to rcx. Changes
+    /// rdx.
     pub(super) fn look_up(&mut self, bytes: i32, tag: i32, slow: DynamicLabel) {
-        e!(self; mov ecx, eax ; shr ecx, 7 ; and ecx, INDEX);
         if bytes == 1 {
             e!(self; mov rdx, rax);
         } else {
@@ -143,16 +204,25 @@ impl Emitter<'_> {
             e!(self; lea rdx, [rax + (bytes - 1)]);
         }
         e!(self
+            ; mov ecx, eax
+            ; shr ecx, 7
+            ; and ecx, [r14 + offset::MASK]
+            ; add rcx, [r14 + offset::START]
             ; and rdx, -4096
-            ; cmp rdx, [r14 + rcx + tag]
+            ; cmp rdx, [rcx + tag]
             ; jne =>slow
-            ; mov rcx, [r14 + rcx + ADDEND]
+            ; mov rcx, [rcx + offset::ADDEND]
         );
     }
 
     pub(super) fn put_off(&mut self, start: DynamicLabel, call: Call) -> DynamicLabel {
+        self.put_off_search(start, None, call)
+    }
+
+    fn put_off_search(&mut self, start: DynamicLabel, search: Option<Search>, call: Call) -> DynamicLabel {
         let back = self.ops.new_dynamic_label();
-        self.slow.push(Slow { start, back, insn: self.insn, call });
+        let (insn, part) = (self.insn, self.number_of_part);
+        self.slow.push(Slow { start, back, insn, part, search, call });
         back
     }
 
@@ -161,43 +231,43 @@ impl Emitter<'_> {
     }
 
     fn load_int(&mut self, d: u8, a: u8, off: i32, size: MemSize, extend: Extension) {
-        let back = self.find(a, off, size.bytes() as i32, READ, Call::Load { d, size, extend });
-        self.load_value(d, size, extend);
-        self.resume(back);
+        let found = self.find(a, off, size.bytes() as i32, READ, Call::Load { d, size, extend });
+        self.load_value(d, size, extend, &found);
+        self.resume(found.back);
     }
 
-    /// Loads from host address rax + rcx into a slot.
-    fn load_value(&mut self, d: u8, size: MemSize, extend: Extension) {
+    fn load_value(&mut self, d: u8, size: MemSize, extend: Extension, at: &Found) {
         use Extension::{Sign32, Sign64, Zero};
         let r = self.result(d, RAX);
+        let (b, off) = (at.base, at.off);
         match (size, extend) {
-            (MemSize::B1, Zero) => e!(self; movzx Rd(r), BYTE [rax + rcx]),
-            (MemSize::B1, Sign32) => e!(self; movsx Rd(r), BYTE [rax + rcx]),
-            (MemSize::B1, Sign64) => e!(self; movsx Rq(r), BYTE [rax + rcx]),
-            (MemSize::B2, Zero) => e!(self; movzx Rd(r), WORD [rax + rcx]),
-            (MemSize::B2, Sign32) => e!(self; movsx Rd(r), WORD [rax + rcx]),
-            (MemSize::B2, Sign64) => e!(self; movsx Rq(r), WORD [rax + rcx]),
-            (MemSize::B4, Sign64) => e!(self; movsxd Rq(r), DWORD [rax + rcx]),
-            (MemSize::B4, _) => e!(self; mov Rd(r), [rax + rcx]),
-            _ => e!(self; mov Rq(r), [rax + rcx]),
+            (MemSize::B1, Zero) => e!(self; movzx Rd(r), BYTE [Rq(b) + rcx + off]),
+            (MemSize::B1, Sign32) => e!(self; movsx Rd(r), BYTE [Rq(b) + rcx + off]),
+            (MemSize::B1, Sign64) => e!(self; movsx Rq(r), BYTE [Rq(b) + rcx + off]),
+            (MemSize::B2, Zero) => e!(self; movzx Rd(r), WORD [Rq(b) + rcx + off]),
+            (MemSize::B2, Sign32) => e!(self; movsx Rd(r), WORD [Rq(b) + rcx + off]),
+            (MemSize::B2, Sign64) => e!(self; movsx Rq(r), WORD [Rq(b) + rcx + off]),
+            (MemSize::B4, Sign64) => e!(self; movsxd Rq(r), DWORD [Rq(b) + rcx + off]),
+            (MemSize::B4, _) => e!(self; mov Rd(r), [Rq(b) + rcx + off]),
+            _ => e!(self; mov Rq(r), [Rq(b) + rcx + off]),
         }
         self.store(d, r);
     }
 
     fn store_int(&mut self, a: u8, b: u8, off: i32, size: MemSize) {
-        let back = self.find(a, off, size.bytes() as i32, WRITE, Call::Store { b, size });
-        self.store_value(b, size);
-        self.resume(back);
+        let found = self.find(a, off, size.bytes() as i32, WRITE, Call::Store { b, size });
+        self.store_value(b, size, &found);
+        self.resume(found.back);
     }
 
-    /// Stores a slot to host address rax + rcx.
-    fn store_value(&mut self, b: u8, size: MemSize) {
-        let b = self.read(b, RDX);
+    fn store_value(&mut self, v: u8, size: MemSize, at: &Found) {
+        let v = self.read(v, RDX);
+        let (b, off) = (at.base, at.off);
         match size {
-            MemSize::B1 => e!(self; mov [rax + rcx], Rb(b)),
-            MemSize::B2 => e!(self; mov [rax + rcx], Rw(b)),
-            MemSize::B4 => e!(self; mov [rax + rcx], Rd(b)),
-            _ => e!(self; mov [rax + rcx], Rq(b)),
+            MemSize::B1 => e!(self; mov [Rq(b) + rcx + off], Rb(v)),
+            MemSize::B2 => e!(self; mov [Rq(b) + rcx + off], Rw(v)),
+            MemSize::B4 => e!(self; mov [Rq(b) + rcx + off], Rd(v)),
+            _ => e!(self; mov [Rq(b) + rcx + off], Rq(v)),
         }
     }
 
@@ -208,9 +278,10 @@ impl Emitter<'_> {
     }
 
     fn load_pair(&mut self, d: u8, e: u8, a: u8, off: i32) {
-        let back = self.find(a, off, 16, READ, Call::LoadPair { d, e });
+        let found = self.find(a, off, 16, READ, Call::LoadPair { d, e });
+        let (b, off) = (found.base, found.off);
         if self.pairs_are_whole() {
-            e!(self; movups xmm0, [rax + rcx]);
+            e!(self; movups xmm0, [Rq(b) + rcx + off]);
             let r = self.result(d, RDX);
             e!(self; movq Rq(r), xmm0);
             self.store(d, r);
@@ -218,56 +289,59 @@ impl Emitter<'_> {
             e!(self; pextrq Rq(r), xmm0, 1);
             self.store(e, r);
         } else {
-            let r = self.result(d, RDX);
-            e!(self; mov Rq(r), [rax + rcx]);
-            self.store(d, r);
-            let r = self.result(e, RDX);
-            e!(self; mov Rq(r), [rax + rcx + 8]);
-            self.store(e, r);
+            // The base may be one of the registers that are loaded.
+            e!(self; mov rdx, [Rq(b) + rcx + off] ; mov rcx, [Rq(b) + rcx + off + 8]);
+            self.store(d, RDX);
+            self.store(e, RCX);
         }
-        self.resume(back);
+        self.resume(found.back);
     }
 
-    fn store_pair(&mut self, a: u8, b: u8, c: u8, off: i32) {
-        let back = self.find(a, off, 16, WRITE, Call::StorePair { b, c });
-        let b = self.read(b, RDX);
+    fn store_pair(&mut self, a: u8, v: u8, w: u8, off: i32) {
+        let found = self.find(a, off, 16, WRITE, Call::StorePair { b: v, c: w });
+        let (b, off) = (found.base, found.off);
+        let v = self.read(v, RDX);
         if self.pairs_are_whole() {
-            e!(self; movq xmm0, Rq(b));
-            let c = self.read(c, RDX);
-            e!(self; pinsrq xmm0, Rq(c), 1 ; movups [rax + rcx], xmm0);
+            e!(self; movq xmm0, Rq(v));
+            let w = self.read(w, RDX);
+            e!(self; pinsrq xmm0, Rq(w), 1 ; movups [Rq(b) + rcx + off], xmm0);
         } else {
-            e!(self; mov [rax + rcx], Rq(b));
-            let c = self.read(c, RDX);
-            e!(self; mov [rax + rcx + 8], Rq(c));
+            e!(self; mov [Rq(b) + rcx + off], Rq(v));
+            let w = self.read(w, RDX);
+            e!(self; mov [Rq(b) + rcx + off + 8], Rq(w));
         }
-        self.resume(back);
+        self.resume(found.back);
     }
 
     fn load_vector(&mut self, d: u8, a: u8, size: MemSize, elem: MemSize, off: i32) {
         let how = vector_access(d, size, elem);
-        let back = self.find(a, off, size.bytes() as i32, READ, Call::LoadVector { how });
+        let found = self.find(a, off, size.bytes() as i32, READ, Call::LoadVector { how });
+        let (b, off) = (found.base, found.off);
+        let r = self.vresult(d, &[], 0);
         match size {
-            MemSize::B16 => e!(self; movups xmm0, [rax + rcx]),
-            MemSize::B8 => e!(self; movq xmm0, [rax + rcx]),
-            MemSize::B4 => e!(self; movd xmm0, [rax + rcx]),
-            MemSize::B2 => e!(self; movzx eax, WORD [rax + rcx] ; movd xmm0, eax),
-            MemSize::B1 => e!(self; movzx eax, BYTE [rax + rcx] ; movd xmm0, eax),
+            MemSize::B16 => e!(self; movups Rx(r), [Rq(b) + rcx + off]),
+            MemSize::B8 => e!(self; movq Rx(r), [Rq(b) + rcx + off]),
+            MemSize::B4 => e!(self; movd Rx(r), [Rq(b) + rcx + off]),
+            MemSize::B2 => e!(self; movzx eax, WORD [Rq(b) + rcx + off] ; movd Rx(r), eax),
+            MemSize::B1 => e!(self; movzx eax, BYTE [Rq(b) + rcx + off] ; movd Rx(r), eax),
         }
-        e!(self; movaps [r15 + v(d)], xmm0);
-        self.resume(back);
+        self.vstore_sized(d, r, size.bytes().max(4) as u8);
+        self.resume(found.back);
     }
 
-    fn store_vector(&mut self, a: u8, b: u8, size: MemSize, elem: MemSize, off: i32) {
-        let how = vector_access(b, size, elem);
-        let back = self.find(a, off, size.bytes() as i32, WRITE, Call::StoreVector { how });
+    fn store_vector(&mut self, a: u8, s: u8, size: MemSize, elem: MemSize, off: i32) {
+        let how = vector_access(s, size, elem);
+        let found = self.find(a, off, size.bytes() as i32, WRITE, Call::StoreVector { how });
+        let (b, off) = (found.base, found.off);
+        let r = self.vread(s, 0);
         match size {
-            MemSize::B16 => e!(self; movaps xmm0, [r15 + v(b)] ; movups [rax + rcx], xmm0),
-            MemSize::B8 => e!(self; mov rdx, [r15 + v(b)] ; mov [rax + rcx], rdx),
-            MemSize::B4 => e!(self; mov edx, [r15 + v(b)] ; mov [rax + rcx], edx),
-            MemSize::B2 => e!(self; mov edx, [r15 + v(b)] ; mov [rax + rcx], dx),
-            MemSize::B1 => e!(self; mov edx, [r15 + v(b)] ; mov [rax + rcx], dl),
+            MemSize::B16 => e!(self; movups [Rq(b) + rcx + off], Rx(r)),
+            MemSize::B8 => e!(self; movq [Rq(b) + rcx + off], Rx(r)),
+            MemSize::B4 => e!(self; movd [Rq(b) + rcx + off], Rx(r)),
+            MemSize::B2 => e!(self; pextrw [Rq(b) + rcx + off], Rx(r), 0),
+            MemSize::B1 => e!(self; pextrb [Rq(b) + rcx + off], Rx(r), 0),
         }
-        self.resume(back);
+        self.resume(found.back);
     }
 
     /// The access, if it has code in line: ordered, by the current privilege, of an integer.
@@ -277,15 +351,23 @@ impl Emitter<'_> {
             .then_some(how)
     }
 
-    /// As `find`, for an access that must be aligned.
+    /// As `find`, for an access that must be aligned: its address comes to rax, and what to add to it to rcx. What is not
+    /// found is left to the interpreter.
     pub(super) fn find_aligned(&mut self, a: u8, size: MemSize, tag: i32) -> DynamicLabel {
         self.address(a, 0);
-        let start = self.ops.new_dynamic_label();
-        if size != MemSize::B1 {
-            e!(self; test al, size.bytes() as i8 - 1 ; jne =>start);
-        }
-        self.look_up(size.bytes() as i32, tag, start);
-        self.or_interpret(start)
+        let (start, go) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+        let (slot, bytes) = (self.next_slot(tag), size.bytes() as i32);
+        e!(self
+            ; mov rdx, rax
+            ; and rdx, -4096 | (bytes - 1)
+            ; cmp rdx, [r14 + slot + offset::SLOT_TAG]
+            ; jne =>start
+            ; mov rcx, [r14 + slot + offset::SLOT_ADDEND]
+            ; =>go
+        );
+        let search = Search { base: RAX, off: 0, bytes, tag, slot, aligned: true, go };
+        let call = Call::Operation { n: self.number, kind: self.flags.kind_number() };
+        self.put_off_search(start, Some(search), call)
     }
 
     /// From `start` the current operation is left to the interpreter. Gives the label where that goes on.
@@ -303,7 +385,7 @@ impl Emitter<'_> {
             _ => Extension::Sign64,
         };
         let back = self.find_aligned(a, how.size, READ);
-        self.load_value(d, how.size, extend);
+        self.load_value(d, how.size, extend, &Found { base: RAX, off: 0, back });
         self.resume(back);
         true
     }
@@ -327,22 +409,42 @@ impl Emitter<'_> {
 
     /// The code that was put off.
     pub(super) fn slow_paths(&mut self) {
-        for Slow { start, back, insn, call } in std::mem::take(&mut self.slow) {
+        for Slow { start, back, insn, part, search, call } in std::mem::take(&mut self.slow) {
+            self.back_in(part);
             self.insn = insn;
             e!(self; =>start);
+            if let Some(search) = search {
+                self.search(search);
+            }
             self.note_place();
             self.slow_path(call);
             e!(self; jmp =>back);
         }
-        let event = self.event;
-        e!(self; =>event);
-        self.leave(super::Kind::Event);
+    }
+
+    /// Looks for a page in the table, fills the slot with it and goes back; goes on with the address in rax if it is not
+    /// there.
+    fn search(&mut self, s: Search) {
+        let call = self.ops.new_dynamic_label();
+        if s.base != RAX || s.off != 0 {
+            e!(self; lea rax, [Rq(s.base) + s.off]);
+        }
+        if s.aligned && s.bytes > 1 {
+            e!(self; test al, s.bytes as i8 - 1 ; jnz =>call);
+        }
+        self.look_up(s.bytes, s.tag, call);
+        e!(self
+            ; mov [r14 + s.slot + offset::SLOT_TAG], rdx
+            ; mov [r14 + s.slot + offset::SLOT_ADDEND], rcx
+            ; jmp =>s.go
+            ; =>call
+        );
     }
 
     fn slow_path(&mut self, call: Call) {
         match call {
             Call::Load { d, size, extend } => {
-                self.call_thunk(self.thunks.load[size as usize]);
+                self.call_thunk(|calls| calls.load[size as usize]);
                 match (size, extend) {
                     (MemSize::B1, Extension::Sign32) => e!(self; movsx eax, al),
                     (MemSize::B1, Extension::Sign64) => e!(self; movsx rax, al),
@@ -355,18 +457,18 @@ impl Emitter<'_> {
             }
             Call::Store { b, size } => {
                 self.load(RDX, b);
-                self.call_thunk(self.thunks.store[size as usize]);
+                self.call_thunk(|calls| calls.store[size as usize]);
             }
             Call::LoadWords { d } => {
-                self.call_thunk(self.thunks.load_words);
+                self.call_thunk(|calls| calls.load_words);
                 self.put(d, RAX);
             }
             Call::StoreWords { b } => {
                 self.load(RDX, b);
-                self.call_thunk(self.thunks.store_words);
+                self.call_thunk(|calls| calls.store_words);
             }
             Call::LoadPair { d, e } => {
-                self.call_thunk(self.thunks.load_pair);
+                self.call_thunk(|calls| calls.load_pair);
                 e!(self; mov rax, [r15 + st!(out)]);
                 self.put(d, RAX);
                 e!(self; mov rax, [r15 + st!(out) + 8]);
@@ -375,20 +477,30 @@ impl Emitter<'_> {
             Call::StorePair { b, c } => {
                 self.load(RDX, b);
                 self.load(RCX, c);
-                self.call_thunk(self.thunks.store_pair);
+                self.call_thunk(|calls| calls.store_pair);
             }
             Call::LoadVector { how } => {
                 e!(self; mov edx, how as i32);
-                self.call_thunk(self.thunks.load_vector);
+                self.call_thunk(|calls| calls.load_vector);
             }
             Call::StoreVector { how } => {
                 e!(self; mov edx, how as i32);
-                self.call_thunk(self.thunks.store_vector);
+                self.call_thunk(|calls| calls.store_vector);
             }
             Call::Exact { n } => self.call_exact(n),
+            Call::ExactLane { n, v, d, wide } => {
+                self.call_exact(n);
+                let at = super::v(v);
+                if wide {
+                    e!(self; mov rax, [r15 + at]);
+                } else {
+                    e!(self; mov eax, [r15 + at]);
+                }
+                self.put(d, RAX);
+            }
             Call::Operation { n, kind } => {
                 e!(self; mov eax, self.input.block as i32 ; mov edx, n as i32);
-                self.call_thunk(self.thunks.operation);
+                self.call_thunk(|calls| calls.operation);
                 if kind != 0 {
                     // The flags went to their slot, but the code that follows counts on how they are kept.
                     e!(self; mov DWORD [r15 + st!(flag_kind)], kind);
@@ -399,7 +511,7 @@ impl Emitter<'_> {
 
     /// As `store`, where what is known about flags is that of another place.
     fn put(&mut self, slot: u8, r: u8) {
-        match pinned(slot) {
+        match self.reg(slot) {
             Some(p) => e!(self; mov Rq(p), Rq(r)),
             None => e!(self; mov [r15 + x(slot)], Rq(r)),
         }
@@ -408,10 +520,6 @@ impl Emitter<'_> {
     /// Computes operation `n` by its exact function.
     pub(super) fn call_exact(&mut self, n: usize) {
         e!(self; mov eax, self.input.block as i32 ; mov edx, n as i32);
-        self.call_thunk(self.thunks.exact);
-    }
-
-    fn call_thunk(&mut self, thunk: u64) {
-        e!(self; call extern thunk as usize);
+        self.call_thunk(|calls| calls.exact);
     }
 }

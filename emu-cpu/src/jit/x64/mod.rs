@@ -1,44 +1,54 @@
-//! The code generator for x86-64: one pass over the operations of a block.
+//! The code generator for x86-64: one pass over the operations of a unit, which is a block, or the blocks of a loop.
 //!
 //! | register | holds |
 //! |---|---|
 //! | rbx rbp rsi rdi r8 r9 r11 r12 | guest registers that are used most ([`PINNED`]) |
 //! | r10 | the first temporary of a block |
 //! | r13 | instructions executed since host code was entered |
-//! | r14 | the fast TLB's entries |
+//! | r14 | the fast TLB's tables |
 //! | r15 | the frame, [`BIAS`] bytes in, so that X0..X30 and SP have short displacements |
-//! | rax rcx rdx, all xmm | nothing across operations |
+//! | rax rcx rdx, xmm0 to xmm4 | nothing across operations |
+//! | xmm5 to xmm15 | vector slots of the unit ([`assign`]) |
 //!
 //! All other slots are operands in memory. Flags are not computed where they are set: their operands are kept
 //! ([`flags`]), and a condition that follows becomes the host's comparison and conditional jump.
 
 #![allow(clippy::useless_conversion, reason = "the assembler's macro makes them")]
 
+mod assign;
 mod atomic;
+mod crypto;
 mod exits;
 mod flags;
 mod fp;
+mod fp_int;
 #[cfg(test)]
 mod golden;
 mod host;
 mod int;
 mod int_bits;
 mod memory;
+mod operands;
 mod simd;
+mod simd_shape;
+mod sse;
 mod system;
 mod thunks;
+mod unit;
 mod vector;
 
 use dynasmrt::x64::X64Relocation;
-use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
+use dynasmrt::{DynamicLabel, DynasmApi, VecAssembler};
 
 pub(super) use exits::{KIND_BITS, Kind, Site};
 pub(super) use host::HostFeatures;
 pub(super) use thunks::{Thunks, build as build_thunks};
+pub(super) use unit::{compile, hot_stub};
 
 use crate::cpu::Cpu;
-use crate::interp::block::Code;
-use crate::interp::uop::{FIRST_TEMP, Frame, NZCV, Uop};
+use crate::interp::lockstep::repeatable;
+use crate::interp::uop::{Frame, NZCV, Uop};
+use crate::jit::Part;
 use crate::jit::state::JitState;
 use crate::lower::Mode;
 
@@ -61,21 +71,6 @@ pub(super) const BIAS: i32 = 128;
 const PINNED: [(u8, u8); 8] = [(0, 3), (1, 5), (2, 6), (3, 7), (4, 8), (19, 9), (20, 11), (31, 12)];
 /// The host register of the first temporary.
 const TEMP: u8 = 10;
-
-/// The host register of a slot.
-const fn pinned(slot: u8) -> Option<u8> {
-    if slot == FIRST_TEMP {
-        return Some(TEMP);
-    }
-    let mut n = 0;
-    while n < PINNED.len() {
-        if PINNED[n].0 == slot {
-            return Some(PINNED[n].1);
-        }
-        n += 1;
-    }
-    None
-}
 
 /// Displacement of an integer slot.
 const fn x(slot: u8) -> i32 {
@@ -113,34 +108,50 @@ macro_rules! c {
 }
 use c;
 
-/// A block that is to be compiled.
+/// What is to be compiled.
 pub(super) struct Input<'a> {
-    /// Its operations.
-    pub code: &'a Code,
-    /// Its number.
-    pub block: u32,
-    /// Offset of its first instruction in its page.
-    pub offset: u32,
-    /// Host address of the page's word in the code map, and its value while the block is good.
+    /// The block that is being compiled.
+    pub part: Part<'a>,
+    /// Host address of the page's word in the code map, and its value while the unit is good.
     pub valid: Option<(u64, u32)>,
     /// Host address at which the code will run.
     pub at: u64,
     /// The CPU that it will run on, for what never changes of it.
     pub cpu: &'a Cpu,
-    /// What the block was translated for.
+    /// What the blocks were translated for.
     pub mode: Mode,
-    /// Host address of the counter of its runs, if they are counted.
-    pub counter: Option<u64>,
+    /// Number of the first exit.
+    pub first_exit: u32,
 }
 
-/// A compiled block.
+impl<'a> std::ops::Deref for Input<'a> {
+    type Target = Part<'a>;
+    fn deref(&self) -> &Part<'a> {
+        &self.part
+    }
+}
+
+/// An exit of a unit. Its number is its place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exit {
+    /// The block that is left.
+    pub block: u32,
+    /// By which of its exits.
+    pub n: usize,
+    /// What to change so that it leads to another unit.
+    pub site: Site,
+}
+
+/// A compiled unit.
 pub(super) struct Output {
     /// The code. Its checked entry is its start.
     pub bytes: Vec<u8>,
+    /// Offset of the entry that only looks whether a request is pending.
+    pub head: usize,
     /// Offset of the entry without checks.
     pub fast: usize,
-    /// What to patch when an exit is linked.
-    pub sites: [Site; 2],
+    /// Its exits, numbered from [`Input::first_exit`] on.
+    pub exits: Vec<Exit>,
 }
 
 /// Work put off to the end of the block's code.
@@ -148,69 +159,40 @@ struct Slow {
     start: DynamicLabel,
     back: DynamicLabel,
     insn: u16,
+    part: usize,
+    search: Option<memory::Search>,
     call: memory::Call,
 }
 
-/// One block in the making.
+/// One unit in the making.
 struct Emitter<'a> {
     ops: VecAssembler<X64Relocation>,
     input: Input<'a>,
+    parts: &'a [Part<'a>],
+    /// Number of the part that is being compiled.
+    number_of_part: usize,
     thunks: &'a Thunks,
     host: HostFeatures,
+    assignment: assign::Assignment,
+    /// Numbers of slots for access sites.
+    next_slot: &'a mut u32,
     flags: flags::Flags,
     slow: Vec<Slow>,
-    sites: [Site; 2],
-    /// Where the checks at the start lead when one fails.
-    event: DynamicLabel,
+    exits: Vec<Exit>,
+    /// Exits of a loop whose code is put off.
+    sides: Vec<exits::Side>,
+    labels: unit::Labels,
     /// The instruction of the current operation.
     insn: u16,
     /// Number of the current operation.
     number: usize,
-}
-
-/// Compiles a block.
-pub(super) fn compile(input: Input<'_>, thunks: &Thunks, host: HostFeatures) -> Option<Output> {
-    let mut ops = VecAssembler::new(input.at as usize);
-    let mut m = Emitter {
-        event: ops.new_dynamic_label(),
-        ops,
-        input,
-        thunks,
-        host,
-        flags: flags::Flags::default(),
-        slow: Vec::new(),
-        sites: [Site::None; 2],
-        insn: 0,
-        number: 0,
-    };
-    let fast = m.entry();
-    let code = m.input.code;
-    for (n, uop) in code.uops.iter().enumerate() {
-        m.number = n;
-        m.insn = code.insn_of.get(n).copied().unwrap_or(0);
-        m.operation(*uop);
-    }
-    m.slow_paths();
-    let bytes = m.ops.finalize().ok()?;
-    Some(Output { bytes, fast, sites: m.sites })
+    /// Number of the next operation that has no code yet: some are done together.
+    next: usize,
+    /// What is known about vector slots.
+    sizes: vector::Sizes,
 }
 
 impl Emitter<'_> {
-    /// The checks at the start of a block. Gives the offset of the entry behind them.
-    fn entry(&mut self) -> usize {
-        let event = self.event;
-        e!(self; mov rax, [r15 + st!(doorbell)] ; cmp DWORD [rax], 0 ; jne =>event);
-        if let Some((word, value)) = self.input.valid {
-            e!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], value as i32 ; jne =>event);
-        }
-        let fast = self.ops.offset().0;
-        if let Some(counter) = self.input.counter {
-            e!(self; mov rax, QWORD counter as i64 ; inc QWORD [rax]);
-        }
-        e!(self; add r13, self.input.code.words.len() as i32);
-        fast
-    }
-
     /// One operation.
     fn operation(&mut self, uop: Uop) {
         if !flags::keeps_host_flags(&uop) {
@@ -218,6 +200,9 @@ impl Emitter<'_> {
         }
         if flags::reads_slot(&uop) {
             self.settle_flags();
+        }
+        if self.input.cpu.mem.journal.is_on() && !repeatable::is_repeatable(&uop, self.input.cpu) {
+            return self.call_operation();
         }
         let done = self.integer(uop)
             || self.bits(uop)
@@ -233,9 +218,14 @@ impl Emitter<'_> {
         }
     }
 
+    /// The host register of an integer slot, if it has one.
+    fn reg(&self, slot: u8) -> Option<u8> {
+        self.assignment.int(slot)
+    }
+
     /// A slot's value in a host register: its own, or `scratch`.
     fn read(&mut self, slot: u8, scratch: u8) -> u8 {
-        if let Some(r) = pinned(slot) {
+        if let Some(r) = self.reg(slot) {
             return r;
         }
         e!(self; mov Rq(scratch), [r15 + x(slot)]);
@@ -244,7 +234,7 @@ impl Emitter<'_> {
 
     /// A slot's value in this host register. Keeps the host's flags.
     fn load(&mut self, r: u8, slot: u8) {
-        match pinned(slot) {
+        match self.reg(slot) {
             Some(p) if p == r => {}
             Some(p) => e!(self; mov Rq(r), Rq(p)),
             None => e!(self; mov Rq(r), [r15 + x(slot)]),
@@ -253,7 +243,7 @@ impl Emitter<'_> {
 
     /// The low half of a slot's value in this host register, the high half zero.
     fn load32(&mut self, r: u8, slot: u8) {
-        match pinned(slot) {
+        match self.reg(slot) {
             Some(p) => e!(self; mov Rd(r), Rd(p)),
             None => e!(self; mov Rd(r), [r15 + x(slot)]),
         }
@@ -261,12 +251,12 @@ impl Emitter<'_> {
 
     /// Where to compute a result for a slot: its host register, or `scratch`.
     fn result(&self, slot: u8, scratch: u8) -> u8 {
-        pinned(slot).unwrap_or(scratch)
+        self.reg(slot).unwrap_or(scratch)
     }
 
     /// Puts a host register into a slot. Keeps the host's flags.
     fn store(&mut self, slot: u8, r: u8) {
-        match pinned(slot) {
+        match self.reg(slot) {
             Some(p) if p == r => {}
             Some(p) => e!(self; mov Rq(p), Rq(r)),
             None => {
@@ -282,8 +272,10 @@ impl Emitter<'_> {
     fn call_operation(&mut self) {
         self.note_place();
         let (block, n) = (self.input.block as i32, self.number as i32);
-        e!(self; mov eax, block ; mov edx, n ; call extern self.thunks.operation as usize);
+        e!(self; mov eax, block ; mov edx, n);
+        self.call_thunk(|calls| calls.operation);
         self.flags.in_slot();
+        self.forget_vector_sizes();
     }
 
     /// Notes where the code is, before a call that can end in an exception.

@@ -1,36 +1,30 @@
-//! Integer vector operations, by the host's.
+//! Integer vector operations, by the host's: what works on corresponding elements.
 
-use dynasmrt::DynasmApi;
+use dynasmrt::{DynasmApi, DynasmLabelApi};
 
-use super::{Emitter, c, e, v};
-use crate::simd::{CryptoOp, Elem, LaneOp, LogicOp, NarrowOp, PermuteOp, ReduceOp, VecOp};
+use super::sse::{
+    self, ADD, ANDPS, EQUAL, GREATER, Insn, MAX, MAX_UNSIGNED, MEAN_UNSIGNED, MIN, MIN_UNSIGNED, PADDB, PAND,
+    PANDN, PCMPEQB, POR, PXOR, SUB, Shift, Src,
+};
+use super::{Emitter, RAX, c, e, st};
+use crate::jit::state::JitState;
+use crate::simd::{Elem, LaneOp, LogicOp, VecOp};
 
-/// An instruction for bytes, halfwords, words or doublewords, on xmm0 and xmm1.
-macro_rules! by_elem {
-    ($s:ident, $e:expr, $b:ident, $h:ident, $w:ident, $d:ident) => {
-        by_elem!($s, $e, $b, $h, $w, $d, xmm0, xmm1)
-    };
-    ($s:ident, $e:expr, $b:ident, $h:ident, $w:ident, $d:ident, $x:tt, $y:tt) => {
-        match $e {
-            Elem::B => e!($s; $b $x, $y),
-            Elem::H => e!($s; $h $x, $y),
-            Elem::S => e!($s; $w $x, $y),
-            Elem::D => e!($s; $d $x, $y),
-        }
-    };
+/// Halfwords: high halves of signed and unsigned products, and of doubled ones with rounding.
+pub(super) const PMULHW: Insn = Insn::float(0xe5, 1);
+pub(super) const PMULHUW: Insn = Insn::float(0xe4, 1);
+
+/// The sign of each element.
+fn signs(e: Elem) -> Src {
+    Src::Mem(match e {
+        Elem::B => c!(sign8),
+        Elem::H => c!(sign16),
+        Elem::S => c!(sign32),
+        Elem::D => c!(sign64),
+    })
 }
 
-/// The same for those that the host has for up to words; leaves with false for doublewords.
-macro_rules! up_to_words {
-    ($s:ident, $e:expr, $b:ident, $h:ident, $w:ident) => {
-        match $e {
-            Elem::B => e!($s; $b xmm0, xmm1),
-            Elem::H => e!($s; $h xmm0, xmm1),
-            Elem::S => e!($s; $w xmm0, xmm1),
-            Elem::D => return false,
-        }
-    };
-}
+const ONES: Src = Src::Mem(c!(ones));
 
 impl Emitter<'_> {
     /// An integer vector operation; false, with nothing emitted that matters, if it has no code in line.
@@ -38,418 +32,489 @@ impl Emitter<'_> {
         let [d, a, b, c] = s;
         match op {
             VecOp::Logic { op, q } => {
-                self.logic(op, [a, b, c]);
-                self.vector_result(d, q);
+                let t = self.logic(op, [d, a, b, c]);
+                // Zeros stay zeros in most of them.
+                let keeps = !matches!(op, LogicOp::OrNot | LogicOp::Not);
+                let third = op != LogicOp::Select || self.vfits(c, 8);
+                self.finish(d, t, q, keeps && self.vfits(a, 8) && self.vfits(b, 8) && third);
                 true
             }
-            VecOp::Lane { op, e, q } => {
-                if !self.lane(op, e, imm, [a, b]) {
+            VecOp::Lane { op, e, q } => self.lane(op, e, q, imm, s),
+            _ => self.reshape(op, imm, s),
+        }
+    }
+
+    /// A result, or its low half, to a slot; `zeros`: its high half is zero.
+    pub(super) fn finish(&mut self, d: u8, t: u8, q: bool, zeros: bool) {
+        match (q, zeros) {
+            (true, _) => self.vstore(d, t),
+            (false, true) => self.vstore_sized(d, t, 8),
+            (false, false) => self.vstore_low(d, t, 8),
+        }
+    }
+
+    /// a op b in one instruction.
+    pub(super) fn simple(&mut self, insn: Insn, d: u8, a: u8, b: u8) -> u8 {
+        let x = self.vread(a, 0);
+        let t = self.vresult(d, &[], 0);
+        let y = self.vsrc(b);
+        self.op3(insn, t, x, y);
+        t
+    }
+
+    fn logic(&mut self, op: LogicOp, s: [u8; 4]) -> u8 {
+        let [d, a, b, c] = s;
+        let t = self.vresult(d, &[], 0);
+        match op {
+            LogicOp::And => return self.simple(PAND, d, a, b),
+            LogicOp::Or => return self.simple(POR, d, a, b),
+            LogicOp::Xor => return self.simple(PXOR, d, a, b),
+            // The host negates the first operand.
+            LogicOp::AndNot => return self.simple(PANDN, d, b, a),
+            LogicOp::OrNot => {
+                let x = self.vread(b, 0);
+                self.op3(PXOR, 1, x, ONES);
+                let a = self.vsrc(a);
+                self.op3(POR, t, 1, a);
+            }
+            LogicOp::Not => {
+                let x = self.vread(a, 0);
+                self.op3(PXOR, t, x, ONES);
+            }
+            LogicOp::Select => {
+                let x = self.vread(a, 0);
+                let (b, c) = (self.vsrc(b), self.vsrc(c));
+                self.op3(PAND, 1, x, b);
+                self.op3(PANDN, 2, x, c);
+                self.op3(POR, t, 1, Src::Reg(2));
+            }
+        }
+        t
+    }
+
+    /// The same word in all elements of a register. Changes eax.
+    pub(super) fn splat(&mut self, r: u8, word: u32) {
+        e!(self; mov eax, word as i32 ; movd Rx(r), eax);
+        self.op2i(sse::PSHUFD, r, Src::Reg(r), 0);
+    }
+
+    /// The same element in all elements of a register. Changes rax.
+    fn splat_elem(&mut self, r: u8, e: Elem, value: u64) {
+        match e {
+            Elem::B => self.splat(r, (value as u32 & 0xff) * 0x0101_0101),
+            Elem::H => self.splat(r, (value as u32 & 0xffff) * 0x1_0001),
+            Elem::S => self.splat(r, value as u32),
+            Elem::D => {
+                e!(self; mov rax, QWORD value as i64 ; movq Rx(r), rax);
+                self.op3(sse::PUNPCKLQDQ, r, r, Src::Reg(r));
+            }
+        }
+    }
+
+    /// An operation on corresponding elements. The low half of the result is right in any case.
+    fn lane(&mut self, op: LaneOp, e: Elem, q: bool, imm: u32, s: [u8; 4]) -> bool {
+        use LaneOp as L;
+        let [d, a, b, _] = s;
+        let n = e.log2();
+        let narrow = self.vfits(a, 8) && self.vfits(b, 8);
+        let family = match op {
+            L::Add => Self::of(ADD, n),
+            L::Sub => Self::of(SUB, n),
+            L::Mul => Self::of(sse::MUL, n),
+            L::Max(true) => Self::of(MAX, n),
+            L::Max(false) => Self::of(MAX_UNSIGNED, n),
+            L::Min(true) => Self::of(MIN, n),
+            L::Min(false) => Self::of(MIN_UNSIGNED, n),
+            L::Eq => Self::of(EQUAL, n),
+            L::Gt(true) => Self::of(GREATER, n),
+            L::RoundHalfAdd(false) => Self::of(MEAN_UNSIGNED, n),
+            _ => None,
+        };
+        if let Some(insn) = family {
+            let t = self.simple(insn, d, a, b);
+            let keeps = !matches!(op, L::Eq);
+            self.finish(d, t, q, keeps && narrow);
+            return true;
+        }
+        let t = match op {
+            L::ShlImm | L::ShrImm { .. } | L::ShlInsert | L::ShrInsert | L::RorImm => {
+                if !self.shift_immediate(op, e, imm, [a, b]) {
                     return false;
                 }
-                self.vector_result(d, q);
-                true
+                0
             }
-            VecOp::Widen { signed, e, hi } if e != Elem::D => {
-                self.widen(0, a, signed, e, hi);
-                self.vector_result(d, true);
-                true
+            L::SatAdd(_) | L::SatSub(_) if matches!(e, Elem::B | Elem::H) => {
+                self.saturating(op, e, q, [a, b]);
+                0
             }
-            VecOp::MulLong { signed, e, hi } => self.multiply_long(signed, e, hi, [d, a, b]),
-            VecOp::Narrow { op: NarrowOp::Truncate, e } => {
-                e!(self; movaps xmm0, [r15 + v(a)]);
-                match e {
-                    Elem::B => e!(self; pand xmm0, [r15 + c!(low_bytes)] ; packuswb xmm0, xmm0),
-                    Elem::H => e!(self; pand xmm0, [r15 + c!(low_halves)] ; packusdw xmm0, xmm0),
-                    Elem::S => e!(self; pshufd xmm0, xmm0, 8),
-                    Elem::D => return false,
-                }
-                self.vector_result(d, false);
-                true
+            L::SatAdd(_) | L::SatSub(_) if e == Elem::S => {
+                self.saturating_words(op, q, [a, b]);
+                0
             }
-            VecOp::Reduce { op, e, q } => self.reduce(op, e, q, [d, a]),
-            VecOp::Permute { op, e, q } => self.permute(op, e, q, [d, a, b]),
-            VecOp::Dup { e, q } => {
-                let at = v(a) + ((imm << e.log2()) & 15) as i32;
-                match e {
-                    Elem::B => {
-                        e!(self; movzx eax, BYTE [r15 + at] ; movd xmm0, eax ; pxor xmm1, xmm1 ; pshufb xmm0, xmm1)
-                    }
-                    Elem::H => {
-                        e!(self; movzx eax, WORD [r15 + at] ; movd xmm0, eax ; pshuflw xmm0, xmm0, 0 ; punpcklqdq xmm0, xmm0)
-                    }
-                    Elem::S => e!(self; movd xmm0, [r15 + at] ; pshufd xmm0, xmm0, 0),
-                    Elem::D => e!(self; movq xmm0, [r15 + at] ; punpcklqdq xmm0, xmm0),
-                }
-                self.vector_result(d, q);
-                true
+            L::SatDoubleMulHigh { round } if e == Elem::H => {
+                self.double_multiply_high(round, q, [a, b]);
+                0
             }
-            VecOp::Extract { q: true } => {
-                e!(self; movaps xmm0, [r15 + v(b)] ; palignr xmm0, [r15 + v(a)], (imm & 15) as i8);
-                self.vector_result(d, true);
-                true
+            L::Abs if e != Elem::D => {
+                let t = self.vresult(d, &[], 0);
+                let a = self.vsrc(a);
+                let Some(insn) = Self::of(sse::ABS, n) else { return false };
+                self.op2(insn, t, a);
+                t
             }
-            VecOp::Extract { q: false } => {
-                e!(self; movq xmm0, [r15 + v(a)] ; movhps xmm0, [r15 + v(b)] ; psrldq xmm0, (imm & 7) as i8);
-                self.vector_result(d, false);
-                true
+            L::Abs => {
+                let x = self.vread(a, 0);
+                self.clear(1);
+                self.op3(sse::PCMPGTQ, 1, 1, Src::Reg(x));
+                self.op3(PXOR, 0, x, Src::Reg(1));
+                self.op3(sse::PSUBQ, 0, 0, Src::Reg(1));
+                0
             }
-            VecOp::Table { q } => {
-                self.table(imm, [a, b, c]);
-                self.vector_result(d, q);
-                true
-            }
-            VecOp::Reverse { e: Elem::B, q } => {
-                e!(self; movaps xmm0, [r15 + v(a)]);
-                match imm {
-                    1 => e!(self; pshufb xmm0, [r15 + c!(reverse2)]),
-                    2 => e!(self; pshufb xmm0, [r15 + c!(reverse4)]),
-                    3 => e!(self; pshufb xmm0, [r15 + c!(reverse8)]),
-                    _ => return false,
-                }
-                self.vector_result(d, q);
-                true
-            }
-            VecOp::Crypto(op) if self.host.aes => self.aes(op, [d, a, b]),
-            _ => false,
-        }
-    }
-
-    /// xmm0, or its low half, to a slot.
-    fn vector_result(&mut self, d: u8, q: bool) {
-        if !q {
-            e!(self; movq xmm0, xmm0);
-        }
-        e!(self; movaps [r15 + v(d)], xmm0);
-    }
-
-    fn logic(&mut self, op: LogicOp, s: [u8; 3]) {
-        let [a, b, c] = s;
-        match op {
-            LogicOp::And => e!(self; movaps xmm0, [r15 + v(a)] ; pand xmm0, [r15 + v(b)]),
-            LogicOp::Or => e!(self; movaps xmm0, [r15 + v(a)] ; por xmm0, [r15 + v(b)]),
-            LogicOp::Xor => e!(self; movaps xmm0, [r15 + v(a)] ; pxor xmm0, [r15 + v(b)]),
-            LogicOp::AndNot => e!(self; movaps xmm0, [r15 + v(b)] ; pandn xmm0, [r15 + v(a)]),
-            LogicOp::OrNot => {
-                e!(self; movaps xmm0, [r15 + v(b)] ; pxor xmm0, [r15 + c!(ones)] ; por xmm0, [r15 + v(a)]);
-            }
-            LogicOp::Not => e!(self; movaps xmm0, [r15 + v(a)] ; pxor xmm0, [r15 + c!(ones)]),
-            LogicOp::Select => e!(self
-                ; movaps xmm1, [r15 + v(a)]
-                ; movaps xmm0, xmm1
-                ; pandn xmm0, [r15 + v(c)]
-                ; pand xmm1, [r15 + v(b)]
-                ; por xmm0, xmm1
-            ),
-        }
-    }
-
-    /// An operation on elements of xmm0 (a) and xmm1 (b), to xmm0.
-    fn lane(&mut self, op: LaneOp, e: Elem, imm: u32, s: [u8; 2]) -> bool {
-        use LaneOp as L;
-        let [a, b] = s;
-        e!(self; movaps xmm0, [r15 + v(a)]);
-        let shift = imm.min(255) as i8;
-        match op {
-            L::ShlImm => match e {
-                Elem::B => return false,
-                Elem::H => e!(self; psllw xmm0, shift),
-                Elem::S => e!(self; pslld xmm0, shift),
-                Elem::D => e!(self; psllq xmm0, shift),
-            },
-            L::ShrImm { signed, round: false } => match (e, signed) {
-                (Elem::H, false) => e!(self; psrlw xmm0, shift),
-                (Elem::S, false) => e!(self; psrld xmm0, shift),
-                (Elem::D, false) => e!(self; psrlq xmm0, shift),
-                (Elem::H, true) => e!(self; psraw xmm0, shift),
-                (Elem::S, true) => e!(self; psrad xmm0, shift),
-                _ => return false,
-            },
-            L::Abs => match e {
-                Elem::B => e!(self; pabsb xmm0, xmm0),
-                Elem::H => e!(self; pabsw xmm0, xmm0),
-                Elem::S => e!(self; pabsd xmm0, xmm0),
-                Elem::D => return false,
-            },
             L::Neg => {
-                e!(self; movaps xmm1, xmm0 ; pxor xmm0, xmm0);
-                by_elem!(self, e, psubb, psubw, psubd, psubq);
+                let Some(insn) = Self::of(SUB, n) else { return false };
+                self.clear(1);
+                let t = self.vresult(d, &[], 0);
+                let a = self.vsrc(a);
+                self.op3(insn, t, 1, a);
+                t
             }
-            L::Popcount if e == Elem::B => self.popcount(),
+            L::Popcount if e == Elem::B => self.popcount(d, a),
             _ => {
-                e!(self; movaps xmm1, [r15 + v(b)]);
-                return self.lane_pair(op, e);
+                let x = self.vread(a, 0);
+                let y = self.vread(b, 1);
+                if !self.lane_pair(op, e, x, y) {
+                    return false;
+                }
+                0
             }
-        }
+        };
+        self.finish(d, t, q, false);
         true
     }
 
-    fn lane_pair(&mut self, op: LaneOp, e: Elem) -> bool {
+    /// Operations on elements of xmm `x` (a; may be xmm0) and xmm `y` (b; may be xmm1) in several instructions, to xmm0.
+    fn lane_pair(&mut self, op: LaneOp, e: Elem, x: u8, y: u8) -> bool {
         use LaneOp as L;
+        let n = e.log2();
+        let (Some(add), Some(sub)) = (Self::of(ADD, n), Self::of(SUB, n)) else { return false };
         match op {
-            L::Add => by_elem!(self, e, paddb, paddw, paddd, paddq),
-            L::Sub => by_elem!(self, e, psubb, psubw, psubd, psubq),
-            L::Mul => match e {
-                Elem::H => e!(self; pmullw xmm0, xmm1),
-                Elem::S => e!(self; pmulld xmm0, xmm1),
-                _ => return false,
-            },
-            L::Max(true) => up_to_words!(self, e, pmaxsb, pmaxsw, pmaxsd),
-            L::Max(false) => up_to_words!(self, e, pmaxub, pmaxuw, pmaxud),
-            L::Min(true) => up_to_words!(self, e, pminsb, pminsw, pminsd),
-            L::Min(false) => up_to_words!(self, e, pminub, pminuw, pminud),
+            L::Mul if e == Elem::B => {
+                // Odd bytes in the high halves of products, even ones in the low halves.
+                self.op3(sse::PMULLW, 2, x, Src::Reg(y));
+                self.op3(PAND, 2, 2, Src::Mem(c!(low_bytes)));
+                self.half_shift(true, 3, x, 8);
+                self.half_shift(true, 1, y, 8);
+                self.op3(sse::PMULLW, 0, 3, Src::Reg(1));
+                self.half_shift(false, 0, 0, 8);
+                self.op3(POR, 0, 0, Src::Reg(2));
+            }
+            L::AbsDiff(false) if matches!(e, Elem::B | Elem::H) => {
+                let Some(sub) = Self::of(sse::SAT_SUB_UNSIGNED, n) else { return false };
+                self.op3(sub, 2, x, Src::Reg(y));
+                self.op3(sub, 0, y, Src::Reg(x));
+                self.op3(POR, 0, 0, Src::Reg(2));
+            }
             L::AbsDiff(signed) => {
-                e!(self; movaps xmm2, xmm0);
-                if signed {
-                    up_to_words!(self, e, pmaxsb, pmaxsw, pmaxsd);
-                } else {
-                    up_to_words!(self, e, pmaxub, pmaxuw, pmaxud);
-                }
-                e!(self; movaps xmm3, xmm0 ; movaps xmm0, xmm2);
-                if signed {
-                    up_to_words!(self, e, pminsb, pminsw, pminsd);
-                } else {
-                    up_to_words!(self, e, pminub, pminuw, pminud);
-                }
-                e!(self; movaps xmm1, xmm0 ; movaps xmm0, xmm3);
-                by_elem!(self, e, psubb, psubw, psubd, psubq);
+                let (max, min) = if signed { (MAX, MIN) } else { (MAX_UNSIGNED, MIN_UNSIGNED) };
+                let (Some(max), Some(min)) = (Self::of(max, n), Self::of(min, n)) else { return false };
+                self.op3(max, 2, x, Src::Reg(y));
+                self.op3(min, 3, x, Src::Reg(y));
+                self.op3(sub, 0, 2, Src::Reg(3));
             }
-            L::RoundHalfAdd(false) => match e {
-                Elem::B => e!(self; pavgb xmm0, xmm1),
-                Elem::H => e!(self; pavgw xmm0, xmm1),
-                _ => return false,
-            },
-            L::Eq => by_elem!(self, e, pcmpeqb, pcmpeqw, pcmpeqd, pcmpeqq),
-            L::Gt(true) => by_elem!(self, e, pcmpgtb, pcmpgtw, pcmpgtd, pcmpgtq),
+            L::HalfAdd(signed) | L::RoundHalfAdd(signed) | L::HalfSub(signed) if e == Elem::B => {
+                // The host has the rounded mean of unsigned bytes. Signed ones are moved to that range and back.
+                let (mut x, mut y) = (x, y);
+                if signed {
+                    self.op3(PXOR, 2, x, signs(e));
+                    self.op3(PXOR, 3, y, signs(e));
+                    (x, y) = (2, 3);
+                }
+                if let L::HalfSub(_) = op {
+                    // a + (255 - b) + 1 is a - b + 256.
+                    self.op3(PXOR, 1, y, ONES);
+                    self.op3(sse::PAVGB, 0, x, Src::Reg(1));
+                    self.op3(PXOR, 0, 0, signs(e));
+                    return true;
+                }
+                if let L::HalfAdd(_) = op {
+                    // Less the bit that rounding added.
+                    let odd = if signed { 1 } else { 2 };
+                    self.op3(PXOR, odd, x, Src::Reg(y));
+                    self.op3(PAND, odd, odd, Src::Mem(c!(ones8)));
+                    self.op3(sse::PAVGB, 0, x, Src::Reg(y));
+                    self.op3(sse::PSUBB, 0, 0, Src::Reg(odd));
+                } else {
+                    self.op3(sse::PAVGB, 0, x, Src::Reg(y));
+                }
+                if signed {
+                    self.op3(PXOR, 0, 0, signs(e));
+                }
+            }
+            L::HalfAdd(signed) | L::RoundHalfAdd(signed) | L::HalfSub(signed) => {
+                let right = if signed { Shift::right_signed(n) } else { Shift::right(n) };
+                let Some(right) = right else { return false };
+                self.op3(PXOR, 2, x, Src::Reg(y));
+                self.shift(right, 2, 2, 1);
+                match op {
+                    L::HalfAdd(_) => {
+                        self.op3(PAND, 0, x, Src::Reg(y));
+                        self.op3(add, 0, 0, Src::Reg(2));
+                    }
+                    L::RoundHalfAdd(_) => {
+                        self.op3(POR, 0, x, Src::Reg(y));
+                        self.op3(sub, 0, 0, Src::Reg(2));
+                    }
+                    _ => {
+                        self.op3(PANDN, 0, x, Src::Reg(y));
+                        self.op3(sub, 0, 2, Src::Reg(0));
+                    }
+                }
+            }
             L::Ge(true) => {
+                let Some(greater) = Self::of(GREATER, n) else { return false };
                 // Not b > a.
-                by_elem!(self, e, pcmpgtb, pcmpgtw, pcmpgtd, pcmpgtq, xmm1, xmm0);
-                e!(self; movaps xmm0, xmm1 ; pxor xmm0, [r15 + c!(ones)]);
+                self.op3(greater, 0, y, Src::Reg(x));
+                self.op3(PXOR, 0, 0, ONES);
             }
-            L::Ge(false) => {
-                e!(self; movaps xmm2, xmm0);
-                up_to_words!(self, e, pmaxub, pmaxuw, pmaxud);
-                by_elem!(self, e, pcmpeqb, pcmpeqw, pcmpeqd, pcmpeqq, xmm0, xmm2);
+            L::Ge(false) | L::Gt(false) if e != Elem::D => {
+                // The greater of both is a, or is not b.
+                let (Some(max), Some(equal)) = (Self::of(MAX_UNSIGNED, n), Self::of(EQUAL, n)) else {
+                    return false;
+                };
+                self.op3(max, 2, x, Src::Reg(y));
+                if op == L::Ge(false) {
+                    self.op3(equal, 0, 2, Src::Reg(x));
+                } else {
+                    self.op3(equal, 0, 2, Src::Reg(y));
+                    self.op3(PXOR, 0, 0, ONES);
+                }
             }
-            L::Gt(false) => {
-                // Not b >= a.
-                up_to_words!(self, e, pmaxub, pmaxuw, pmaxud);
-                by_elem!(self, e, pcmpeqb, pcmpeqw, pcmpeqd, pcmpeqq);
-                e!(self; pxor xmm0, [r15 + c!(ones)]);
+            L::Ge(false) | L::Gt(false) => {
+                self.op3(PXOR, 2, x, signs(e));
+                self.op3(PXOR, 3, y, signs(e));
+                if op == L::Gt(false) {
+                    self.op3(sse::PCMPGTQ, 0, 2, Src::Reg(3));
+                } else {
+                    self.op3(sse::PCMPGTQ, 0, 3, Src::Reg(2));
+                    self.op3(PXOR, 0, 0, ONES);
+                }
             }
             L::Test => {
-                e!(self; pand xmm0, xmm1 ; pxor xmm1, xmm1);
-                by_elem!(self, e, pcmpeqb, pcmpeqw, pcmpeqd, pcmpeqq);
-                e!(self; pxor xmm0, [r15 + c!(ones)]);
+                let Some(equal) = Self::of(EQUAL, n) else { return false };
+                self.op3(PAND, 0, x, Src::Reg(y));
+                self.clear(1);
+                self.op3(equal, 0, 0, Src::Reg(1));
+                self.op3(PXOR, 0, 0, ONES);
             }
             _ => return false,
         }
         true
     }
 
-    /// The number of ones in each byte of xmm0.
-    fn popcount(&mut self) {
-        e!(self
-            ; movaps xmm1, xmm0
-            ; psrlw xmm1, 4
-            ; pand xmm0, [r15 + c!(fifteen)]
-            ; pand xmm1, [r15 + c!(fifteen)]
-            ; movaps xmm2, [r15 + c!(ones_in)]
-            ; movaps xmm3, xmm2
-            ; pshufb xmm2, xmm0
-            ; pshufb xmm3, xmm1
-            ; paddb xmm2, xmm3
-            ; movaps xmm0, xmm2
-        );
-    }
-
-    /// Half of a slot, each element twice as wide, to xmm0 or xmm1.
-    fn widen(&mut self, r: u8, a: u8, signed: bool, e: Elem, hi: bool) {
-        let at = v(a) + if hi { 8 } else { 0 };
-        match (e, signed) {
-            (Elem::B, true) => e!(self; pmovsxbw Rx(r), [r15 + at]),
-            (Elem::B, false) => e!(self; pmovzxbw Rx(r), [r15 + at]),
-            (Elem::H, true) => e!(self; pmovsxwd Rx(r), [r15 + at]),
-            (Elem::H, false) => e!(self; pmovzxwd Rx(r), [r15 + at]),
-            (_, true) => e!(self; pmovsxdq Rx(r), [r15 + at]),
-            (_, false) => e!(self; pmovzxdq Rx(r), [r15 + at]),
+    /// Halfwords shifted.
+    fn half_shift(&mut self, right: bool, d: u8, a: u8, n: u8) {
+        let shift = if right { Shift::right(1) } else { Shift::left(1) };
+        if let Some(shift) = shift {
+            self.shift(shift, d, a, n);
         }
     }
 
-    fn multiply_long(&mut self, signed: bool, e: Elem, hi: bool, s: [u8; 3]) -> bool {
-        let [d, a, b] = s;
-        self.widen(0, a, signed, e, hi);
-        self.widen(1, b, signed, e, hi);
-        match e {
-            Elem::B => e!(self; pmullw xmm0, xmm1),
-            Elem::H => e!(self; pmulld xmm0, xmm1),
-            Elem::S if signed => e!(self; pmuldq xmm0, xmm1),
-            Elem::S => e!(self; pmuludq xmm0, xmm1),
-            Elem::D => return false,
+    /// d = a shifted logically; of bytes, too. Changes rax, xmm3.
+    fn shift_logical(&mut self, e: Elem, right: bool, d: u8, a: u8, n: u8) {
+        let by = if right { Shift::right(e.log2()) } else { Shift::left(e.log2()) };
+        if let Some(by) = by {
+            return self.shift(by, d, a, n);
         }
-        self.vector_result(d, true);
-        true
+        self.half_shift(right, d, a, n);
+        let kept = if n > 7 {
+            0
+        } else if right {
+            0xff >> n
+        } else {
+            0xff << n & 0xff
+        };
+        self.splat_elem(3, e, kept);
+        self.op3(PAND, d, d, Src::Reg(3));
     }
 
-    /// All elements put together, two halves at a time.
-    fn reduce(&mut self, op: ReduceOp, e: Elem, q: bool, s: [u8; 2]) -> bool {
-        let [d, a] = s;
-        if matches!(op, ReduceOp::AddLong { .. }) || e == Elem::D {
-            return false;
-        }
-        e!(self; movaps xmm0, [r15 + v(a)]);
-        let mut half = if q { 8 } else { 4 };
-        while half >= e.bytes() as i8 {
-            e!(self; movaps xmm1, xmm0 ; psrldq xmm1, half);
-            match op {
-                ReduceOp::Add => by_elem!(self, e, paddb, paddw, paddd, paddq),
-                ReduceOp::Max { signed: true } => up_to_words!(self, e, pmaxsb, pmaxsw, pmaxsd),
-                ReduceOp::Max { signed: false } => up_to_words!(self, e, pmaxub, pmaxuw, pmaxud),
-                ReduceOp::Min { signed: true } => up_to_words!(self, e, pminsb, pminsw, pminsd),
-                ReduceOp::Min { signed: false } => up_to_words!(self, e, pminub, pminuw, pminud),
-                ReduceOp::AddLong { .. } => return false,
-            }
-            half /= 2;
-        }
-        e!(self; movd eax, xmm0);
-        match e {
-            Elem::B => e!(self; movzx eax, al),
-            Elem::H => e!(self; movzx eax, ax),
-            _ => {}
-        }
-        e!(self; movd xmm0, eax);
-        self.vector_result(d, true);
-        true
-    }
-
-    fn permute(&mut self, op: PermuteOp, e: Elem, q: bool, s: [u8; 3]) -> bool {
-        use PermuteOp as P;
-        let [d, a, b] = s;
+    /// Shifts by an immediate, to xmm0.
+    fn shift_immediate(&mut self, op: LaneOp, e: Elem, imm: u32, s: [u8; 2]) -> bool {
+        let [a, b] = s;
+        let bits = e.bits();
+        let n = imm.min(bits) as u8;
+        let x = self.vread(a, 0);
         match op {
-            P::Zip1 | P::Zip2 if !q || op == P::Zip1 => {
-                e!(self; movaps xmm0, [r15 + v(a)] ; movaps xmm1, [r15 + v(b)]);
-                by_elem!(self, e, punpcklbw, punpcklwd, punpckldq, punpcklqdq);
-                if op == P::Zip2 {
-                    e!(self; psrldq xmm0, 8);
+            LaneOp::ShlImm => self.shift_logical(e, false, 0, x, n),
+            LaneOp::ShrImm { signed, round } => {
+                if round {
+                    // The last bit that goes out is added.
+                    if n == 0 {
+                        return false;
+                    }
+                    self.shift_logical(e, true, 2, x, n - 1);
+                    self.splat_elem(1, e, 1);
+                    self.op3(PAND, 2, 2, Src::Reg(1));
+                }
+                match (signed, Shift::right_signed(e.log2())) {
+                    (false, _) => self.shift_logical(e, true, 0, x, n),
+                    (true, Some(by)) => self.shift(by, 0, x, n),
+                    (true, None) => {
+                        // The sign comes down as a bit; the bits above it become as it is.
+                        let n = n.min(bits as u8 - 1);
+                        self.shift_logical(e, true, 0, x, n);
+                        self.splat_elem(1, e, 1 << (bits - 1 - u32::from(n)));
+                        self.op3(PXOR, 0, 0, Src::Reg(1));
+                        let Some(sub) = Self::of(SUB, e.log2()) else { return false };
+                        self.op3(sub, 0, 0, Src::Reg(1));
+                    }
+                }
+                if round {
+                    let Some(add) = Self::of(ADD, e.log2()) else { return false };
+                    self.op3(add, 0, 0, Src::Reg(2));
                 }
             }
-            P::Zip1 | P::Zip2 => {
-                e!(self; movaps xmm0, [r15 + v(a)] ; movaps xmm1, [r15 + v(b)]);
-                by_elem!(self, e, punpckhbw, punpckhwd, punpckhdq, punpckhqdq);
+            LaneOp::ShlInsert | LaneOp::ShrInsert => {
+                let right = op == LaneOp::ShrInsert;
+                self.shift_logical(e, right, 2, x, n);
+                let all = u64::MAX >> (64 - bits);
+                let shifted = match (right, u32::from(n) < bits) {
+                    (_, false) => 0,
+                    (true, _) => all >> n,
+                    (false, _) => all << n & all,
+                };
+                self.splat_elem(1, e, shifted);
+                let b = self.vsrc(b);
+                self.op3(PANDN, 1, 1, b);
+                self.op3(POR, 0, 2, Src::Reg(1));
             }
-            P::Uzp1 | P::Uzp2 => return self.unzip(op == P::Uzp2, e, q, d, [a, b]),
-            P::Trn1 | P::Trn2 => return self.transpose(op == P::Trn2, e, q, d, [a, b]),
+            _ => {
+                let n = n % bits as u8;
+                self.shift_logical(e, true, 1, x, n);
+                self.shift_logical(e, false, 0, x, bits as u8 - n);
+                self.op3(POR, 0, 0, Src::Reg(1));
+            }
         }
-        self.vector_result(d, q);
         true
     }
 
-    fn unzip(&mut self, odd: bool, e: Elem, q: bool, d: u8, s: [u8; 2]) -> bool {
-        let [a, b] = s;
-        if !q {
-            // Both operands are one vector of twice the number of elements.
-            e!(self; movq xmm0, [r15 + v(a)] ; movhps xmm0, [r15 + v(b)]);
+    /// Notes FPSR.QC unless all bytes of xmm `mask` are ones, of its low half if not `q`. Changes eax.
+    pub(super) fn saturated_unless(&mut self, mask: u8, q: bool) {
+        let all = self.ops.new_dynamic_label();
+        e!(self; pmovmskb eax, Rx(mask));
+        if q {
+            e!(self; cmp eax, 0xffff);
         } else {
-            e!(self; movaps xmm0, [r15 + v(a)] ; movaps xmm1, [r15 + v(b)]);
+            e!(self; cmp al, -1);
         }
-        let order = match (e, odd) {
-            (Elem::B, false) => c!(even_bytes),
-            (Elem::B, true) => c!(odd_bytes),
-            (Elem::H, false) => c!(even_halves),
-            (Elem::H, true) => c!(odd_halves),
-            _ => 0,
-        };
-        match (e, q) {
-            (Elem::B | Elem::H, false) => e!(self; pshufb xmm0, [r15 + order]),
-            (Elem::B | Elem::H, true) => {
-                e!(self; pshufb xmm0, [r15 + order] ; pshufb xmm1, [r15 + order] ; punpcklqdq xmm0, xmm1);
-            }
-            (Elem::S, false) => e!(self; pshufd xmm0, xmm0, if odd { 0x0d } else { 0x08 }),
-            (Elem::S, true) if odd => e!(self; shufps xmm0, xmm1, 0xddu8 as i8),
-            (Elem::S, true) => e!(self; shufps xmm0, xmm1, 0x88u8 as i8),
-            (Elem::D, true) if odd => e!(self; punpckhqdq xmm0, xmm1),
-            (Elem::D, true) => e!(self; punpcklqdq xmm0, xmm1),
-            (Elem::D, false) => return false,
-        }
-        self.vector_result(d, q);
-        true
+        e!(self; je =>all ; mov DWORD [r15 + st!(saturated)], 1 ; =>all);
     }
 
-    fn transpose(&mut self, odd: bool, e: Elem, q: bool, d: u8, s: [u8; 2]) -> bool {
+    /// Saturating sums and differences of bytes and halfwords to xmm0: where they are not the plain ones, they saturated.
+    fn saturating(&mut self, op: LaneOp, e: Elem, q: bool, s: [u8; 2]) {
         let [a, b] = s;
-        e!(self; movaps xmm0, [r15 + v(a)] ; movaps xmm1, [r15 + v(b)]);
-        let low = match e {
-            Elem::B => c!(low_bytes),
-            Elem::H => c!(low_halves),
-            Elem::S => c!(low_words),
-            Elem::D if !q => return false,
-            Elem::D => {
-                if odd {
-                    e!(self; punpckhqdq xmm0, xmm1);
+        let n = e.log2();
+        let (saturating, plain) = match op {
+            LaneOp::SatAdd(true) => (sse::SAT_ADD, ADD),
+            LaneOp::SatAdd(false) => (sse::SAT_ADD_UNSIGNED, ADD),
+            LaneOp::SatSub(true) => (sse::SAT_SUB, SUB),
+            _ => (sse::SAT_SUB_UNSIGNED, SUB),
+        };
+        let (Some(saturating), Some(plain)) = (Self::of(saturating, n), Self::of(plain, n)) else { return };
+        let x = self.vread(a, 0);
+        let y = self.vsrc(b);
+        self.op3(plain, 1, x, y);
+        self.op3(saturating, 0, x, y);
+        self.op3(PCMPEQB, 1, 1, Src::Reg(0));
+        self.saturated_unless(1, q);
+    }
+
+    /// The same of words, which the host does not have.
+    fn saturating_words(&mut self, op: LaneOp, q: bool, s: [u8; 2]) {
+        let [a, b] = s;
+        let x = self.vread(a, 0);
+        let y = self.vread(b, 1);
+        match op {
+            LaneOp::SatAdd(false) => {
+                // Less than an operand: all ones instead.
+                self.op3(sse::PADDD, 2, x, Src::Reg(y));
+                self.op3(sse::PMAXUD, 3, 2, Src::Reg(x));
+                self.op3(sse::PCMPEQD, 3, 3, Src::Reg(2));
+                self.op3(PXOR, 0, 3, ONES);
+                self.op3(POR, 0, 0, Src::Reg(2));
+            }
+            LaneOp::SatSub(false) => {
+                // The subtrahend is greater: zero instead.
+                self.op3(sse::PMAXUD, 3, x, Src::Reg(y));
+                self.op3(sse::PCMPEQD, 3, 3, Src::Reg(x));
+                self.op3(sse::PSUBD, 0, x, Src::Reg(y));
+                self.op3(PAND, 0, 0, Src::Reg(3));
+            }
+            _ => {
+                // Overflow: the sign of the result is not that of a, though those of the operands are alike (for a sum) or
+                // unlike (for a difference).
+                let Some(sign) = Shift::right_signed(2) else { return };
+                self.op3(PXOR, 3, x, Src::Reg(y));
+                if op == LaneOp::SatAdd(true) {
+                    self.op3(sse::PADDD, 2, x, Src::Reg(y));
+                    self.op3(PXOR, 1, 2, Src::Reg(x));
+                    self.op3(PANDN, 3, 3, Src::Reg(1));
                 } else {
-                    e!(self; punpcklqdq xmm0, xmm1);
+                    self.op3(sse::PSUBD, 2, x, Src::Reg(y));
+                    self.op3(PXOR, 1, 2, Src::Reg(x));
+                    self.op3(PAND, 3, 3, Src::Reg(1));
                 }
-                self.vector_result(d, q);
-                return true;
+                self.shift(sign, 3, 3, 31);
+                // What replaces it: the greatest or least word, by the sign of the wrong result.
+                self.shift(sign, 1, 2, 31);
+                self.op3(PXOR, 1, 1, signs(Elem::S));
+                self.op3(PAND, 1, 1, Src::Reg(3));
+                self.op3(PANDN, 0, 3, Src::Reg(2));
+                self.op3(POR, 0, 0, Src::Reg(1));
+                self.op3(PXOR, 3, 3, ONES);
             }
-        };
-        if odd {
-            // The odd elements of a come down, those of b stay.
-            match e {
-                Elem::B => e!(self; psrlw xmm0, 8),
-                Elem::H => e!(self; psrld xmm0, 16),
-                _ => e!(self; psrlq xmm0, 32),
-            }
-            e!(self; movaps xmm2, [r15 + low] ; pandn xmm2, xmm1 ; por xmm0, xmm2);
+        }
+        self.saturated_unless(3, q);
+    }
+
+    /// SQDMULH, SQRDMULH of halfwords to xmm0. Only the product of the least halfword with itself saturates.
+    fn double_multiply_high(&mut self, round: bool, q: bool, s: [u8; 2]) {
+        const PMULHRSW: Insn = sse::map2(0x0b);
+        let [a, b] = s;
+        let x = self.vread(a, 0);
+        let y = self.vread(b, 1);
+        if round {
+            self.op3(PMULHRSW, 2, x, Src::Reg(y));
         } else {
-            match e {
-                Elem::B => e!(self; psllw xmm1, 8),
-                Elem::H => e!(self; pslld xmm1, 16),
-                _ => e!(self; psllq xmm1, 32),
-            }
-            e!(self; pand xmm0, [r15 + low] ; por xmm0, xmm1);
+            self.op3(PMULHW, 2, x, Src::Reg(y));
+            self.op3(sse::PMULLW, 3, x, Src::Reg(y));
+            self.half_shift(false, 2, 2, 1);
+            self.half_shift(true, 3, 3, 15);
+            self.op3(POR, 2, 2, Src::Reg(3));
         }
-        self.vector_result(d, q);
-        true
+        self.op3(sse::PCMPEQW, 1, 2, signs(Elem::H));
+        self.op3(PXOR, 0, 2, Src::Reg(1));
+        self.op3(PXOR, 1, 1, ONES);
+        self.saturated_unless(1, q);
     }
 
-    /// A step of TBL or TBX.
-    fn table(&mut self, imm: u32, s: [u8; 3]) {
-        let [a, b, c] = s;
-        let first = imm & 0xff;
-        e!(self; movaps xmm1, [r15 + v(b)]);
-        if first != 0 {
-            e!(self
-                ; mov eax, (first * 0x0101_0101) as i32
-                ; movd xmm2, eax
-                ; pshufd xmm2, xmm2, 0
-                ; psubb xmm1, xmm2
-            );
-        }
-        e!(self
-            // Ones where the index is in this part of the table.
-            ; movaps xmm2, xmm1
-            ; pminub xmm2, [r15 + c!(fifteen)]
-            ; pcmpeqb xmm2, xmm1
-            ; movaps xmm0, [r15 + v(a)]
-            ; pshufb xmm0, xmm1
-            ; pand xmm0, xmm2
-            ; pandn xmm2, [r15 + v(c)]
-            ; por xmm0, xmm2
-        );
+    /// The number of ones in each byte.
+    fn popcount(&mut self, d: u8, a: u8) -> u8 {
+        const FIFTEEN: Src = Src::Mem(c!(fifteen));
+        let x = self.vread(a, 0);
+        self.half_shift(true, 1, x, 4);
+        self.op3(ANDPS, 1, 1, FIFTEEN);
+        self.op3(ANDPS, 0, x, FIFTEEN);
+        self.op2(sse::MOVAPS, 2, Src::Mem(c!(ones_in)));
+        self.op3(sse::PSHUFB, 3, 2, Src::Reg(0));
+        self.op3(sse::PSHUFB, 2, 2, Src::Reg(1));
+        let t = self.vresult(d, &[], 0);
+        self.op3(PADDB, t, 2, Src::Reg(3));
+        t
     }
 
-    fn aes(&mut self, op: CryptoOp, s: [u8; 3]) -> bool {
-        let [d, a, b] = s;
-        e!(self; movaps xmm0, [r15 + v(a)] ; pxor xmm1, xmm1);
-        match op {
-            CryptoOp::AesE => e!(self; pxor xmm0, [r15 + v(b)] ; aesenclast xmm0, xmm1),
-            CryptoOp::AesD => e!(self; pxor xmm0, [r15 + v(b)] ; aesdeclast xmm0, xmm1),
-            // What the one undoes, the other has done before it mixes.
-            CryptoOp::AesMc => e!(self; aesdeclast xmm0, xmm1 ; aesenc xmm0, xmm1),
-            CryptoOp::AesImc => e!(self; aesimc xmm0, xmm0),
-            _ => return false,
-        }
-        self.vector_result(d, true);
-        true
+    /// A word of a slot to eax.
+    pub(super) fn low_word(&mut self, a: u8) {
+        let x = self.vread(a, 0);
+        self.move_to_general(RAX, x, false);
     }
 }

@@ -1,23 +1,25 @@
 //! Barriers, the stack pointer check, and the system registers that are read all the time.
 
-use dynasmrt::{DynasmApi, DynasmLabelApi};
+use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 
 use super::memory::WRITE;
-use super::{Emitter, RAX, e, pinned, st, x};
+use super::{Emitter, RAX, RCX, RDX, e, st, x};
 use crate::cpu::Cpu;
 use crate::features::Feat;
 use crate::interp::uop::Uop;
 use crate::ir::{BarrierKind, PstateField, SysEnc};
 use crate::jit::state::JitState;
 use crate::mem::maintenance::ZVA_BYTES;
-use crate::regs::{Pstate, SP};
-use crate::sysreg::hcr;
+use crate::regs::{Pstate, Regs, SP};
+use crate::sysreg::{Direct, hcr};
 
 const DAIF: SysEnc = SysEnc::new(3, 3, 4, 2, 1);
+const FPCR: SysEnc = SysEnc::new(3, 3, 4, 4, 0);
 const DC_ZVA: SysEnc = SysEnc::new(1, 3, 7, 4, 1);
 /// Offsets in [`Cpu`].
 const CPU_DAIF: i32 = (std::mem::offset_of!(Cpu, pstate) + std::mem::offset_of!(Pstate, daif)) as i32;
 const CPU_SP_SEL: i32 = (std::mem::offset_of!(Cpu, pstate) + std::mem::offset_of!(Pstate, sp_sel)) as i32;
+const CPU_FPCR: i32 = (std::mem::offset_of!(Cpu, regs) + std::mem::offset_of!(Regs, fpcr)) as i32;
 const CPU_HCR: i32 = std::mem::offset_of!(Cpu, hcr) as i32;
 
 impl Emitter<'_> {
@@ -26,7 +28,7 @@ impl Emitter<'_> {
         match uop {
             Uop::CheckSp => {
                 let start = self.ops.new_dynamic_label();
-                match pinned(SP as u8) {
+                match self.reg(SP as u8) {
                     Some(sp) => e!(self; test Rb(sp), 15),
                     None => e!(self; test BYTE [r15 + x(SP as u8)], 15),
                 }
@@ -46,7 +48,28 @@ impl Emitter<'_> {
                 self.store(d, RAX);
                 true
             }
+            // The C library asks for the rounding mode in every second function. It traps where all of FP does.
+            Uop::Mrs { d, enc: FPCR, .. } if self.input.mode.fp_enabled => {
+                e!(self; mov rax, [r15 + st!(cpu)] ; mov eax, [rax + CPU_FPCR]);
+                self.store(d, RAX);
+                true
+            }
             Uop::Mrs { d, enc, .. } => self.read_register(d, enc),
+            Uop::Msr { a, enc: DAIF, .. } if self.input.mode.el > 0 => {
+                self.load(RAX, a);
+                e!(self
+                    ; shr eax, 6
+                    ; and eax, 15
+                    ; mov rdx, [r15 + st!(cpu)]
+                    ; mov [rdx + CPU_DAIF], al
+                );
+                true
+            }
+            Uop::Msr { a, enc, .. } => self.write_register(a, enc),
+            Uop::MsrImm { field: PstateField::DaifClr, imm } if self.input.mode.el > 0 => {
+                e!(self; mov rax, [r15 + st!(cpu)] ; and BYTE [rax + CPU_DAIF], (!imm & 15) as i8);
+                true
+            }
             Uop::MsrImm { field: PstateField::DaifSet, imm } if self.input.mode.el > 0 => {
                 e!(self; mov rax, [r15 + st!(cpu)] ; or BYTE [rax + CPU_DAIF], (imm & 15) as i8);
                 true
@@ -66,22 +89,64 @@ impl Emitter<'_> {
     }
 
     fn read_register(&mut self, d: u8, enc: SysEnc) -> bool {
-        let Some((offset, needs_sp_sel)) = self.input.cpu.direct_register(enc, self.input.mode.el) else {
+        let Some(direct) = self.input.cpu.direct_register(enc, self.input.mode.el, true) else {
             return false;
         };
-        e!(self; mov rax, [r15 + st!(cpu)]);
-        let back = needs_sp_sel.then(|| {
-            let start = self.ops.new_dynamic_label();
-            e!(self; cmp BYTE [rax + CPU_SP_SEL], 0 ; je =>start);
-            self.or_interpret(start)
-        });
+        let back = self.guard(&direct);
         let r = self.result(d, RAX);
-        e!(self; mov Rq(r), [rax + offset as i32]);
+        e!(self; mov Rq(r), [rax + direct.offset as i32]);
         self.store(d, r);
         if let Some(back) = back {
             self.resume(back);
         }
         true
+    }
+
+    fn write_register(&mut self, a: u8, enc: SysEnc) -> bool {
+        let Some(direct) = self.input.cpu.direct_register(enc, self.input.mode.el, false) else {
+            return false;
+        };
+        let back = self.guard(&direct);
+        let (writable, ones) = (direct.writable, direct.ones & !direct.writable);
+        if writable == u64::MAX {
+            let r = self.read(a, RDX);
+            e!(self; mov [rax + direct.offset as i32], Rq(r));
+        } else {
+            e!(self; mov rdx, QWORD writable as i64);
+            let r = self.read(a, RCX);
+            e!(self; and rdx, Rq(r));
+            if ones != 0 {
+                e!(self; mov rcx, QWORD ones as i64 ; or rdx, rcx);
+            }
+            e!(self; mov [rax + direct.offset as i32], rdx);
+        }
+        if let Some(back) = back {
+            self.resume(back);
+        }
+        true
+    }
+
+    /// The address of the [`Cpu`] to rax, and the checks of an access; those that it fails are the interpreter's.
+    fn guard(&mut self, direct: &Direct) -> Option<DynamicLabel> {
+        /// HCR_EL2.E2H, a bit of the byte at offset 4.
+        const E2H: i8 = (hcr::E2H >> 32) as i8;
+        e!(self; mov rax, [r15 + st!(cpu)]);
+        if !direct.needs_sp_sel && direct.e2h.is_none() {
+            return None;
+        }
+        let start = self.ops.new_dynamic_label();
+        if direct.needs_sp_sel {
+            e!(self; cmp BYTE [rax + CPU_SP_SEL], 0 ; je =>start);
+        }
+        if let Some(e2h) = direct.e2h {
+            e!(self; test BYTE [rax + (CPU_HCR + 4)], E2H);
+            if e2h {
+                e!(self; je =>start);
+            } else {
+                e!(self; jne =>start);
+            }
+        }
+        Some(self.or_interpret(start))
     }
 
     /// DC ZVA, unless HCR_EL2.TDZ traps it.

@@ -10,12 +10,20 @@ use crate::jit::state::{JitState, Lazy};
 
 /// Host addresses.
 pub(in crate::jit) struct Thunks {
-    /// `extern "sysv64" fn(frame + BIAS, entry of a block) -> why it was left`.
+    /// `extern "sysv64" fn(frame + BIAS, entry of a unit) -> why it was left`.
     pub enter: u64,
     /// Leaves, with the reason in eax.
     pub exit: u64,
     /// Puts the flags into their slot; changes rax and rdx.
     pub settle: u64,
+    /// The runtime, for units that only have guest registers in their homes: they are saved and restored.
+    pub saving: Calls,
+    /// The runtime, for units that see to their registers themselves.
+    pub plain: Calls,
+}
+
+/// Stubs that call functions of the runtime. Arguments are in rax, rdx, rcx, and the result is in rax.
+pub(in crate::jit) struct Calls {
     /// Runs operation edx of block eax in the interpreter.
     pub operation: u64,
     /// Computes operation edx of block eax by its exact function.
@@ -51,31 +59,8 @@ pub(in crate::jit) fn build(at: u64) -> Option<(Vec<u8>, Thunks)> {
     let enter = b.enter();
     let exit = b.exit();
     let settle = b.settle();
-    let thunks = Thunks {
-        enter,
-        exit,
-        settle,
-        operation: b.call(runtime::operation as *const () as usize),
-        exact: b.call(runtime::exact as *const () as usize),
-        load: [
-            b.call(runtime::load::<1> as *const () as usize),
-            b.call(runtime::load::<2> as *const () as usize),
-            b.call(runtime::load::<4> as *const () as usize),
-            b.call(runtime::load::<8> as *const () as usize),
-        ],
-        store: [
-            b.call(runtime::store::<1> as *const () as usize),
-            b.call(runtime::store::<2> as *const () as usize),
-            b.call(runtime::store::<4> as *const () as usize),
-            b.call(runtime::store::<8> as *const () as usize),
-        ],
-        load_words: b.call(runtime::load_words as *const () as usize),
-        store_words: b.call(runtime::store_words as *const () as usize),
-        load_pair: b.call(runtime::load_pair as *const () as usize),
-        store_pair: b.call(runtime::store_pair as *const () as usize),
-        load_vector: b.call(runtime::load_vector as *const () as usize),
-        store_vector: b.call(runtime::store_vector as *const () as usize),
-    };
+    let (saving, plain) = (b.calls(true), b.calls(false));
+    let thunks = Thunks { enter, exit, settle, saving, plain };
     Some((b.ops.finalize().ok()?, thunks))
 }
 
@@ -107,8 +92,6 @@ impl Builder {
             ; push rbx ; push rbp ; push r12 ; push r13 ; push r14 ; push r15 ; sub rsp, 8
             ; mov r15, rdi
             ; mov rax, rsi
-            ; stmxcsr [r15 + st!(host_mxcsr)]
-            ; ldmxcsr [r15 + st!(mxcsr)]
             ; mov r14, [r15 + st!(tlb)]
         );
         self.restore();
@@ -121,21 +104,58 @@ impl Builder {
         self.save();
         self.exit_saved = self.here();
         e!(self
+            ; cmp DWORD [r15 + st!(fp_on)], 0
+            ; je >plain
+            ; mov DWORD [r15 + st!(fp_on)], 0
             ; stmxcsr [r15 + st!(mxcsr)]
             ; ldmxcsr [r15 + st!(host_mxcsr)]
+            ; plain:
             ; add rsp, 8 ; pop r15 ; pop r14 ; pop r13 ; pop r12 ; pop rbp ; pop rbx
             ; ret
         );
         at
     }
 
-    /// A call of a function of the runtime: arguments rax, rdx, rcx after the frame; the result stays in rax.
-    fn call(&mut self, function: usize) -> u64 {
+    fn calls(&mut self, saving: bool) -> Calls {
+        let mut call = |function: *const ()| self.call(function as usize, saving);
+        Calls {
+            operation: call(runtime::operation as *const ()),
+            exact: call(runtime::exact as *const ()),
+            load: [
+                call(runtime::load::<1> as *const ()),
+                call(runtime::load::<2> as *const ()),
+                call(runtime::load::<4> as *const ()),
+                call(runtime::load::<8> as *const ()),
+            ],
+            store: [
+                call(runtime::store::<1> as *const ()),
+                call(runtime::store::<2> as *const ()),
+                call(runtime::store::<4> as *const ()),
+                call(runtime::store::<8> as *const ()),
+            ],
+            load_words: call(runtime::load_words as *const ()),
+            store_words: call(runtime::store_words as *const ()),
+            load_pair: call(runtime::load_pair as *const ()),
+            store_pair: call(runtime::store_pair as *const ()),
+            load_vector: call(runtime::load_vector as *const ()),
+            store_vector: call(runtime::store_vector as *const ()),
+        }
+    }
+
+    /// A call of a function of the runtime.
+    fn call(&mut self, function: usize, saving: bool) -> u64 {
         let at = self.here();
-        self.save();
+        if saving {
+            self.save();
+        } else {
+            e!(self; mov [r15 + st!(count)], r13);
+        }
         e!(self
+            ; cmp DWORD [r15 + st!(fp_on)], 0
+            ; je >plain
             ; stmxcsr [r15 + st!(mxcsr)]
             ; ldmxcsr [r15 + st!(host_mxcsr)]
+            ; plain:
             ; lea rdi, [r15 - BIAS]
             ; mov rsi, rax
             ; mov rax, QWORD function as i64
@@ -144,18 +164,29 @@ impl Builder {
             ; add rsp, 8
             ; cmp DWORD [r15 + st!(faulted)], 0
             ; jne >faulted
+            ; cmp DWORD [r15 + st!(fp_on)], 0
+            ; je >plain
             ; ldmxcsr [r15 + st!(mxcsr)]
+            ; plain:
         );
-        self.restore();
+        if saving {
+            self.restore();
+        } else {
+            e!(self; mov r13, [r15 + st!(count)]);
+        }
         e!(self
             ; ret
             ; faulted:
             ; mov DWORD [r15 + st!(faulted)], 0
             ; add rsp, 8
+            // It is read again on the way out.
+            ; cmp DWORD [r15 + st!(fp_on)], 0
+            ; je >plain
+            ; ldmxcsr [r15 + st!(mxcsr)]
+            ; plain:
             ; mov eax, [r15 + st!(at_block)]
             ; shl eax, super::exits::KIND_BITS as i8
             ; or eax, Kind::Fault as i32
-            ; ldmxcsr [r15 + st!(mxcsr)]
             ; jmp extern self.exit_saved as usize
         );
         at

@@ -40,7 +40,7 @@ use super::map::{self, Range};
 use super::power::Power;
 use super::slots::{self, Place};
 use crate::config::{
-    Accel, CharBackend, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, MachineConfig,
+    Accel, CharBackend, Check, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, MachineConfig,
 };
 use crate::error::{UserError, reason};
 use crate::load::plan::Plan;
@@ -350,6 +350,11 @@ impl Builder<'_> {
                 } else {
                     tracing::info!("instructions are interpreted: there is no translator for this host");
                 }
+            }
+            if let Some(Check::Lockstep(option)) = self.config.check
+                && !vcpu.check_lockstep(index as u64)
+            {
+                return Err(user_error!("{option} has nothing to compare: no host code is made"));
             }
             vcpus.push(Arc::new(Mutex::new(vcpu)));
         }

@@ -18,7 +18,7 @@ use crate::user_error;
 const TOP: usize = 20;
 
 /// What is counted of host code.
-pub const METRICS: [Metric; 11] = [
+pub const METRICS: [Metric; 12] = [
     Metric::Compiled,
     Metric::HostCodeBytes,
     Metric::HostCodeDrops,
@@ -28,6 +28,7 @@ pub const METRICS: [Metric; 11] = [
     Metric::ExitsEnd,
     Metric::ExitsEvent,
     Metric::ExitsFault,
+    Metric::ExitsHot,
     Metric::Interpreted,
     Metric::Exact,
 ];

@@ -17,6 +17,9 @@ use crate::error::{UserError, reason};
 use crate::load::plan::{Boot, Plan};
 use crate::user_error;
 
+/// Exit status when a check found a difference.
+const STATUS_DIFFERENT: u8 = 1;
+
 /// A CPU's thread. X1 to X3 are what the first CPU gets beside PC and X0.
 fn cpu_thread(index: usize, vcpu: &SharedVcpu, power: &Power, boot: Boot) {
     let mut executing = false;
@@ -26,6 +29,11 @@ fn cpu_thread(index: usize, vcpu: &SharedVcpu, power: &Power, boot: Boot) {
             Work::Resume => {
                 let mut vcpu = vcpu.lock();
                 vcpu.run();
+                if let Some(report) = vcpu.take_difference() {
+                    crate::terminal::raw::restore();
+                    eprint!("{report}");
+                    power.quit(STATUS_DIFFERENT);
+                }
                 if let Some(stop) = vcpu.take_debug_stop() {
                     power.debug_stop(index, stop);
                 }
@@ -71,6 +79,10 @@ pub fn run(board: &Board, plan: &Plan, no_reboot: bool) -> Result<Stop, UserErro
         thread.join().map_err(|_| user_error!("a CPU's thread ended by a defect of this program"))?;
     }
     board.components.iter().rev().for_each(|c| c.halt());
+    if let Some(text) = super::stats::lockstep(board) {
+        crate::terminal::raw::restore();
+        eprint!("{text}");
+    }
     Ok(stop)
 }
 

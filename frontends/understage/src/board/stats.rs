@@ -67,6 +67,19 @@ pub fn table(board: &Board) -> String {
     out
 }
 
+/// What lockstep has compared, if it was on, summed over the CPUs.
+#[must_use]
+pub fn lockstep(board: &Board) -> Option<String> {
+    let totals = board.vcpus.iter().filter_map(|v| v.lock().lockstep_totals()).reduce(|a, b| a + b)?;
+    Some(format!(
+        "lockstep: {} instructions in {} stretches compared; {} instructions done once, {} stretches not compared\n",
+        grouped(totals.instructions),
+        grouped(totals.stretches),
+        grouped(totals.once),
+        grouped(totals.updated),
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

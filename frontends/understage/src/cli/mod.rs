@@ -6,6 +6,7 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::config::Check;
 use crate::error::UserError;
 use crate::user_error;
 
@@ -37,7 +38,11 @@ enum Verb {
         options: Vec<OsString>,
     },
     /// Show what the machine does, with the hypervisor that is built in
-    Tour,
+    Tour {
+        /// Compare how the machine is executed with another way; lockstep: host code with the interpreter
+        #[arg(long, value_name = "HOW", value_parser = ["lockstep"])]
+        check: Option<String>,
+    },
 }
 
 /// What the user wants.
@@ -48,7 +53,7 @@ pub enum Request {
     /// QEMU's spelling.
     Qemu(Vec<OsString>),
     /// The tour.
-    Tour,
+    Tour(Option<Check>),
     /// Text to print: help, version.
     Print(String),
 }
@@ -61,7 +66,8 @@ pub fn parse(args: &[OsString]) -> Result<Request, UserError> {
         Err(e) => return Err(sentence(&e)),
     };
     Ok(match cli.command {
-        None | Some(Verb::Tour) => Request::Tour,
+        None => Request::Tour(None),
+        Some(Verb::Tour { check }) => Request::Tour(check.map(|_| Check::Lockstep("--check lockstep"))),
         Some(Verb::Qemu { options }) => Request::Qemu(options),
         Some(Verb::Run(args)) => Request::Run(Box::new(args.into_config()?)),
     })
@@ -98,8 +104,8 @@ mod tests {
 
     #[test]
     fn verbs() {
-        assert!(matches!(parse(&words("understage")), Ok(Request::Tour)));
-        assert!(matches!(parse(&words("understage tour")), Ok(Request::Tour)));
+        assert!(matches!(parse(&words("understage")), Ok(Request::Tour(None))));
+        assert!(matches!(parse(&words("understage tour")), Ok(Request::Tour(None))));
         let Ok(Request::Qemu(rest)) = parse(&words("understage qemu -M virt -h")) else { panic!() };
         assert_eq!(rest, words("-M virt -h"));
         let Ok(Request::Print(help)) = parse(&words("understage run --help")) else { panic!() };

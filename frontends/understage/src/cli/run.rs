@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::config::{
-    self, Accel, Blob, CharBackend, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, Given, HostFile,
-    Kernel, MachineConfig, PerfFile, Topology, Virt, VirtioBus,
+    self, Accel, Blob, CharBackend, Check, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, Given,
+    HostFile, Kernel, MachineConfig, PerfFile, Topology, Virt, VirtioBus,
 };
 use crate::error::UserError;
 use crate::gdb::Address;
@@ -111,6 +111,10 @@ pub struct RunArgs {
     /// How instructions are executed: jit (what runs often is translated to host code) or interp
     #[arg(long, value_name = "HOW", default_value = "jit", value_parser = ["jit", "interp"], help_heading = "Running")]
     accel: String,
+    /// Compare how the machine is executed with another way; lockstep: host code with the interpreter, stretch by
+    /// stretch, until they differ
+    #[arg(long, value_name = "HOW", value_parser = ["lockstep"], help_heading = "Running")]
+    check: Option<String>,
     /// Host code that is kept, for all CPUs together: at least 1M and at most 1G for each of them [default: 128M]
     #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Running")]
     code_cache: Option<u64>,
@@ -197,6 +201,7 @@ impl RunArgs {
             dump_dtb: self.dump_dtb.map(|f| HostFile::new("--dump-dtb", f)),
             accel,
             perf: perf(&self.perf)?,
+            check: self.check.map(|_| Check::Lockstep("--check lockstep")),
             gdb: self.gdb,
             gdb_wait: self.gdb_wait.then_some("--gdb-wait"),
             no_reboot: self.no_reboot,

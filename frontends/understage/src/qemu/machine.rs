@@ -1,7 +1,7 @@
 //! `-M`, `-cpu`, `-smp`, `-m`, `-accel`.
 
 use super::Reader;
-use crate::config::{Accel, CpuModel, Given, HostFile, Topology, check_cpus, check_memory};
+use crate::config::{Accel, Check, CpuModel, Given, HostFile, Topology, check_cpus, check_memory};
 use crate::error::UserError;
 use crate::keyval::{Parts, on_off};
 use crate::number::{parse_size, parse_u64};
@@ -147,6 +147,10 @@ pub(super) fn accel(r: &mut Reader, option: &'static str, text: &str) -> Result<
             r.config.accel = size.map_or_else(Accel::default, |bytes| Accel::Jit {
                 cache: Given::new("-accel tb-size", bytes),
             });
+            r.config.check = parts.take_with("check", |text| match text {
+                "lockstep" => Ok(Check::Lockstep("-accel tcg,check=lockstep")),
+                _ => Err(user_error!("'{text}' is no check (there is lockstep)")),
+            })?;
             parts.finish("the accelerator")
         }
         Some("interp") => {

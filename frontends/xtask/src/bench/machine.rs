@@ -28,6 +28,8 @@ pub(crate) struct Guest {
     pub(crate) initrd: PathBuf,
     /// The CPU's model.
     pub(crate) cpu: String,
+    /// How many of them there are.
+    pub(crate) cpus: u32,
 }
 
 impl Machine {
@@ -71,6 +73,7 @@ impl Machine {
             Self::Ours { program, accel } => {
                 let mut command = Command::new(program);
                 command.args(["run", "--no-reboot", "--memory", MEMORY, "--cpu", &guest.cpu]);
+                command.args(["--smp", &guest.cpus.to_string()]);
                 if let Some(accel) = accel {
                     command.args(["--accel", accel]);
                 }
@@ -80,7 +83,8 @@ impl Machine {
             Self::Peer { words } => {
                 let mut command = Command::new(&words[0]);
                 command.args(&words[1..]);
-                command.args(["-M", "virt,virtualization=on,gic-version=3", "-cpu", &guest.cpu, "-smp", "1"]);
+                command.args(["-M", "virt,virtualization=on,gic-version=3", "-cpu", &guest.cpu]);
+                command.args(["-smp", &guest.cpus.to_string()]);
                 command.args(["-m", MEMORY, "-display", "none", "-monitor", "none", "-serial", "stdio"]);
                 command.args(["-nic", "none", "-no-reboot"]);
                 command.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd).args(["-append", append]);
@@ -116,11 +120,11 @@ mod tests {
 
     #[test]
     fn the_same_guest_in_three_spellings() {
-        let guest = Guest { files: "g".into(), initrd: "b.cpio".into(), cpu: "neoverse-n1".into() };
+        let guest = Guest { files: "g".into(), initrd: "b.cpio".into(), cpu: "neoverse-n1".into(), cpus: 2 };
         let ours = Machine::Ours { program: "us".into(), accel: Some("jit".into()) };
         assert_eq!(
             line(&ours.bench(&guest, 400, &["fib", "libm"])),
-            "us run --no-reboot --memory 1G --cpu neoverse-n1 --accel jit --kernel g/Image --initrd b.cpio \
+            "us run --no-reboot --memory 1G --cpu neoverse-n1 --smp 2 --accel jit --kernel g/Image --initrd b.cpio \
              --append console=ttyAMA0 quiet panic=-1 -- 400 fib libm"
         );
         let peer = Machine::Peer { words: vec!["wrap".into(), "qemu".into()] };

@@ -13,6 +13,7 @@ mod measure;
 mod report;
 mod results;
 mod said;
+mod scaling;
 mod session;
 mod statistics;
 mod suite;
@@ -48,6 +49,9 @@ pub(crate) struct Options {
     /// Print the benchmarks and run none
     #[arg(long)]
     list: bool,
+    /// Measure instead how fast two CPUs with a load each are, against one CPU with one load
+    #[arg(long)]
+    scaling: bool,
     /// How often each is measured on each machine; the report has medians
     #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
@@ -83,13 +87,17 @@ pub(crate) fn run(workspace: &Path, options: &Options) -> Result<(), Failure> {
         print!("{}", suite::listing());
         return Ok(());
     }
-    let suite = suite::select(&options.only)?;
+    let mut suite = suite::select(&options.only)?;
+    if options.scaling {
+        suite = scaling::pairs(&suite)?;
+    }
     let host = Host::look(workspace);
     let machines = machines(workspace, options)?;
     let guest = Guest {
         initrd: build::guest(workspace)?,
         files: guests::ensure(workspace)?,
         cpu: options.cpu.clone(),
+        cpus: if options.scaling { 2 } else { 1 },
     };
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
@@ -188,7 +196,9 @@ impl Bench<'_> {
         let report = Report {
             host,
             complete,
+            scaling: self.options.scaling,
             cpu: &self.options.cpu,
+            cpus: self.guest.cpus,
             rounds: self.options.rounds,
             ms: self.options.time,
             versions: self.machines.iter().filter_map(|m| Some((m.name(), m.version()?))).collect(),

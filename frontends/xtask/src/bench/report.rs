@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::host::Host;
 use super::results::{Figures, Results};
+use super::scaling;
 use super::statistics::{geometric_mean, ratio};
 use super::suite::Benchmark;
 use crate::process::Failure;
@@ -16,8 +17,12 @@ pub(crate) struct Report<'a> {
     pub(crate) host: Host,
     /// Whether all was run that was wanted.
     pub(crate) complete: bool,
+    /// Whether it is about two loads against one, and not about machines against each other.
+    pub(crate) scaling: bool,
     /// Model of the guest's CPU.
     pub(crate) cpu: &'a str,
+    /// How many of them there are.
+    pub(crate) cpus: u32,
     /// Measurements of each benchmark on each machine.
     pub(crate) rounds: u32,
     /// Milliseconds for each.
@@ -49,10 +54,10 @@ const COMPARISONS: [Comparison; 3] = [
 ];
 
 /// A line of the table.
-type Row = Vec<String>;
+pub(super) type Row = Vec<String>;
 
 /// What stands where there is nothing.
-const NONE: &str = "-";
+pub(super) const NONE: &str = "-";
 
 impl Report<'_> {
     /// The comparisons for which both machines are there.
@@ -82,6 +87,9 @@ impl Report<'_> {
     }
 
     fn header(&self) -> Row {
+        if self.scaling {
+            return scaling::header(&self.machines);
+        }
         let mut row = vec!["benchmark".to_owned()];
         row.extend(self.machines.iter().map(|m| (*m).to_owned()));
         for c in self.comparisons() {
@@ -92,6 +100,9 @@ impl Report<'_> {
 
     /// A line for each benchmark, then one for each group of several and for all.
     fn rows(&self) -> Vec<Row> {
+        if self.scaling {
+            return scaling::rows(self.suite, &self.machines, self.results);
+        }
         let benchmark = |b: &Benchmark| {
             let mut row = vec![b.name.to_owned()];
             let time = |m| self.results.figures(m, b.name).map_or(NONE.to_owned(), |f| duration(f.ns));
@@ -123,7 +134,10 @@ impl Report<'_> {
                 "{}, commit {}; {} x {}, load {:.1} before",
                 h.date, h.commit, h.processors, h.processor, h.load
             ),
-            format!("CPU model {}, {} rounds of {} ms, medians", self.cpu, self.rounds, self.ms),
+            format!(
+                "{} x CPU model {}, {} rounds of {} ms, medians",
+                self.cpus, self.cpu, self.rounds, self.ms
+            ),
         ];
         lines.extend(self.versions.iter().map(|(machine, version)| format!("{machine}: {version}")));
         lines.push(format!("compiled by: {}", self.compilers.join("; ")));
@@ -195,10 +209,12 @@ impl Report<'_> {
         let versions: serde_json::Map<String, Value> =
             self.versions.iter().map(|(m, v)| ((*m).to_owned(), v.clone().into())).collect();
         let all = json!({
-            "host": self.host, "complete": self.complete, "cpu": self.cpu, "rounds": self.rounds, "ms": self.ms,
+            "host": self.host, "complete": self.complete, "cpu": self.cpu, "cpus": self.cpus,
+            "rounds": self.rounds, "ms": self.ms,
             "versions": versions, "compilers": self.compilers, "wrongs": self.results.wrongs(),
             "benchmarks": self.suite.iter().map(benchmark).collect::<Vec<_>>(),
             "means": { "groups": groups, "all": means(None) },
+            "scaling": if self.scaling { scaling::json(self.suite, &self.machines, self.results) } else { Value::Null },
         });
         let text = serde_json::to_string_pretty(&all).map_err(|e| format!("cannot write the report: {e}"))?;
         Ok(text + "\n")
@@ -221,7 +237,7 @@ impl Report<'_> {
 }
 
 /// Three digits and a unit.
-fn duration(ns: f64) -> String {
+pub(super) fn duration(ns: f64) -> String {
     let (value, unit) = match ns {
         _ if ns < 1e3 => (ns, "ns"),
         _ if ns < 1e6 => (ns / 1e3, "us"),
@@ -231,7 +247,7 @@ fn duration(ns: f64) -> String {
     format!("{} {unit}", digits(value))
 }
 
-fn times(ratio: Option<f64>) -> String {
+pub(super) fn times(ratio: Option<f64>) -> String {
     ratio.map_or(NONE.to_owned(), |r| format!("{}x", digits(r)))
 }
 
@@ -284,7 +300,9 @@ mod tests {
         let report = Report {
             host,
             complete: true,
+            scaling: false,
             cpu: "max",
+            cpus: 1,
             rounds: 1,
             ms: 500,
             versions: vec![("ours", "understage 1".into())],

@@ -1,0 +1,215 @@
+//! Which slots live in host registers while a unit of code runs.
+//!
+//! Between units every guest register of [`PINNED`] is in its *home* register and everything else is in the frame. Inside a
+//! loop, whose code is left much more rarely than it goes round, registers belong to the slots that the loop uses most.
+//! Vector slots have no homes; a unit loads those that it uses at its start and puts those that it wrote back at its exits.
+
+use super::operands::{self, Operand};
+use super::{PINNED, TEMP};
+use crate::interp::block::Code;
+use crate::interp::uop::{FIRST_TEMP, NZCV, Uop, ZERO};
+
+/// Registers for vector slots: the lower ones are scratch.
+const VECTORS: std::ops::RangeInclusive<u8> = 5..=15;
+const NONE: u8 = 0xff;
+
+/// A slot in a register that is not its home.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Placed {
+    pub slot: u8,
+    pub register: u8,
+    /// The unit writes it.
+    pub written: bool,
+}
+
+impl Placed {
+    /// A guest register, which has a value before and after the unit; not a temporary.
+    pub(super) fn is_guest(&self) -> bool {
+        self.slot < FIRST_TEMP
+    }
+}
+
+/// See the module's head.
+pub(super) struct Assignment {
+    int: [u8; 256],
+    vec: [u8; 256],
+    /// Integer slots outside their homes.
+    pub ints: Vec<Placed>,
+    /// Slots of [`PINNED`] whose home has another slot.
+    pub evicted: Vec<(u8, u8)>,
+    pub vectors: Vec<Placed>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Usage {
+    times: u32,
+    written: bool,
+}
+
+impl Usage {
+    fn note(&mut self, write: bool) {
+        self.times += 1;
+        self.written |= write;
+    }
+}
+
+struct Usages {
+    int: [Usage; 256],
+    vec: [Usage; 256],
+}
+
+impl Usages {
+    fn of<'a>(codes: impl Iterator<Item = &'a Code>) -> Self {
+        let mut this = Self { int: [Usage::default(); 256], vec: [Usage::default(); 256] };
+        for code in codes {
+            for uop in &code.uops {
+                operands::each(code, uop, &mut |operand| match operand {
+                    Operand::Reads(slot) => this.int[slot as usize].note(false),
+                    Operand::Writes(slot) => this.int[slot as usize].note(true),
+                    Operand::ReadsVector(slot) => this.vec[slot as usize].note(false),
+                    Operand::WritesVector(slot) => this.vec[slot as usize].note(true),
+                });
+            }
+        }
+        // Flags are kept in another way, and zero is a constant.
+        for slot in [NZCV, ZERO] {
+            this.int[slot as usize].times = 0;
+            this.vec[slot as usize].times = 0;
+        }
+        this
+    }
+}
+
+fn uses_vectors(code: &Code, uop: &Uop) -> bool {
+    let mut uses = false;
+    operands::each(code, uop, &mut |operand| {
+        uses |= matches!(operand, Operand::ReadsVector(_) | Operand::WritesVector(_));
+    });
+    uses
+}
+
+/// Slots used at least `least` times, the most used first.
+fn most_used(usages: &[Usage; 256], least: u32) -> Vec<u8> {
+    let mut slots: Vec<u8> = (0..=255).filter(|s| usages[*s as usize].times >= least).collect();
+    slots.sort_by_key(|s| std::cmp::Reverse(usages[*s as usize].times));
+    slots
+}
+
+impl Assignment {
+    /// Of a block: homes, and one register for the first temporary. Vector slots that are used only once are operands in
+    /// memory.
+    pub(super) fn of_block(code: &Code) -> Self {
+        let mut this = Self::homes();
+        this.int[FIRST_TEMP as usize] = TEMP;
+        if code.uops.iter().any(|uop| uses_vectors(code, uop)) {
+            this.place_vectors(&Usages::of(std::iter::once(code)), 2);
+        }
+        this
+    }
+
+    /// Of a loop.
+    pub(super) fn of_loop<'a>(codes: impl Iterator<Item = &'a Code>) -> Self {
+        let usages = Usages::of(codes);
+        let mut this = Self::homes();
+        let mut wanted = most_used(&usages.int, 1);
+        wanted.truncate(PINNED.len() + 1);
+        let home = |slot: u8| PINNED.iter().find(|p| p.0 == slot).map(|p| p.1);
+        let unwanted = PINNED.iter().filter(|p| !wanted.contains(&p.0)).map(|p| p.1);
+        let mut free: Vec<u8> = unwanted.chain([TEMP]).collect();
+        let mut homeless = wanted.into_iter().filter(|slot| home(*slot).is_none());
+        while let (Some(register), Some(slot)) = (free.pop(), homeless.next()) {
+            if let Some((evicted, _)) = PINNED.iter().find(|p| p.1 == register) {
+                this.int[*evicted as usize] = NONE;
+                this.evicted.push((*evicted, register));
+            }
+            this.int[slot as usize] = register;
+            let written = usages.int[slot as usize].written;
+            this.ints.push(Placed { slot, register, written });
+        }
+        this.place_vectors(&usages, 1);
+        this
+    }
+
+    fn homes() -> Self {
+        let mut this = Self {
+            int: [NONE; 256],
+            vec: [NONE; 256],
+            ints: Vec::new(),
+            evicted: Vec::new(),
+            vectors: Vec::new(),
+        };
+        for (slot, register) in PINNED {
+            this.int[slot as usize] = register;
+        }
+        this
+    }
+
+    fn place_vectors(&mut self, usages: &Usages, least: u32) {
+        for (slot, register) in most_used(&usages.vec, least).into_iter().zip(VECTORS) {
+            self.vec[slot as usize] = register;
+            self.vectors.push(Placed { slot, register, written: usages.vec[slot as usize].written });
+        }
+    }
+
+    /// The register of an integer slot.
+    pub(super) fn int(&self, slot: u8) -> Option<u8> {
+        Some(self.int[slot as usize]).filter(|r| *r != NONE)
+    }
+
+    /// The register of a vector slot.
+    pub(super) fn vector(&self, slot: u8) -> Option<u8> {
+        Some(self.vec[slot as usize]).filter(|r| *r != NONE)
+    }
+
+    /// True if code between units could run with this assignment: nothing to do at the start and at exits.
+    pub(super) fn is_plain(&self) -> bool {
+        self.ints.is_empty() && self.evicted.is_empty() && self.vectors.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(uops: Vec<Uop>) -> Code {
+        Code { uops, ..Code::default() }
+    }
+
+    #[test]
+    fn a_loop_gives_homes_to_what_it_uses() {
+        let uops = vec![Uop::Add64 { d: 9, a: 10, b: 0 }, Uop::Add64 { d: 9, a: 9, b: 11 }, Uop::Goto];
+        let a = Assignment::of_loop(std::iter::once(&code(uops)));
+        assert_eq!(a.int(0), PINNED.iter().find(|p| p.0 == 0).map(|p| p.1), "it stays at home");
+        for slot in [9, 10, 11] {
+            assert!(a.int(slot).is_some(), "X{slot}");
+        }
+        assert_eq!(
+            a.ints.iter().map(|p| (p.slot, p.written)).collect::<Vec<_>>(),
+            [(9, true), (10, false), (11, false)]
+        );
+        assert_eq!(a.evicted.len(), 3 - 1, "one register had no slot at all");
+        for (slot, register) in &a.evicted {
+            assert_eq!(a.int(*slot), None);
+            assert!(a.ints.iter().any(|p| p.register == *register));
+        }
+    }
+
+    #[test]
+    fn no_register_has_two_slots() {
+        let uops: Vec<Uop> = (0..40).map(|n| Uop::Add64 { d: n, a: n / 2, b: n / 3 }).collect();
+        let a = Assignment::of_loop(std::iter::once(&code(uops)));
+        let mut registers: Vec<u8> = (0..=255).filter_map(|s| a.int(s)).collect();
+        let n = registers.len();
+        registers.sort_unstable();
+        registers.dedup();
+        assert_eq!((registers.len(), n), (9, 9));
+    }
+
+    #[test]
+    fn what_a_block_uses_once_stays_in_memory() {
+        let uops = vec![Uop::VMov { d: 40, a: 3 }, Uop::VLane { d: 2, a: 40, esize: 3, lane: 0 }, Uop::Goto];
+        let a = Assignment::of_block(&code(uops));
+        assert!(a.vector(40).is_some() && a.vector(3).is_none());
+        assert!(Assignment::of_block(&code(vec![Uop::Goto])).is_plain());
+    }
+}

@@ -1,0 +1,270 @@
+//! Units: what is around the operations of blocks.
+//!
+//! A unit begins with three entries, each some checks further down, loads what it keeps in registers, and ends in exits
+//! that put it back. A loop's unit keeps it there while it goes round, and looks for pending requests once in a round.
+
+use dynasmrt::x64::X64Relocation;
+use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
+
+use super::assign::Assignment;
+use super::flags::Flags;
+use super::thunks::Calls;
+use super::{Emitter, HostFeatures, Input, KIND_BITS, Kind, Output, PINNED, TEMP, Thunks, e, st, v, x};
+use crate::interp::uop::FIRST_TEMP;
+use crate::jit::Part;
+use crate::jit::state::JitState;
+
+/// Places in a unit.
+pub(super) struct Labels {
+    /// Where the checks of an entry lead when one fails.
+    event: DynamicLabel,
+    /// Where a round of the loop begins.
+    pub top: DynamicLabel,
+    /// A request is pending between two rounds.
+    loop_event: DynamicLabel,
+    /// Puts what the unit has in registers where it is between units.
+    pub conform: DynamicLabel,
+    /// Puts everything that is in registers into the frame, and takes it from there.
+    save: DynamicLabel,
+    restore: DynamicLabel,
+}
+
+/// Compiles a unit; `None` if its first block is missing, or the code does not assemble.
+pub(in crate::jit) fn compile<'a>(
+    parts: &'a [Part<'a>],
+    mut input: Input<'a>,
+    thunks: &'a Thunks,
+    host: HostFeatures,
+    next_slot: &'a mut u32,
+) -> Option<Output> {
+    input.part = *parts.first()?;
+    let is_loop = parts.last()?.on.is_some();
+    let mut ops = VecAssembler::new(input.at as usize);
+    let mut label = || ops.new_dynamic_label();
+    let labels = Labels {
+        event: label(),
+        top: label(),
+        loop_event: label(),
+        conform: label(),
+        save: label(),
+        restore: label(),
+    };
+    let assignment = if is_loop {
+        Assignment::of_loop(parts.iter().map(|p| p.code))
+    } else {
+        Assignment::of_block(input.code)
+    };
+    let mut m = Emitter {
+        ops,
+        input,
+        parts,
+        number_of_part: 0,
+        thunks,
+        host,
+        assignment,
+        next_slot,
+        flags: Flags::default(),
+        slow: Vec::new(),
+        exits: Vec::new(),
+        sides: Vec::new(),
+        labels,
+        insn: 0,
+        number: 0,
+        next: 0,
+        sizes: super::vector::Sizes::default(),
+    };
+    let (head, fast) = m.entries();
+    m.floating_point_on();
+    m.load_assigned();
+    let top = m.labels.top;
+    e!(m; =>top);
+    for n in 0..parts.len() {
+        m.part(n);
+    }
+    m.side_exits();
+    m.slow_paths();
+    m.around(is_loop);
+    let bytes = m.ops.finalize().ok()?;
+    Some(Output { bytes, head, fast, exits: m.exits })
+}
+
+/// Code that counts down how often it is jumped to, on the way to the second entry of a unit, and leaves when the counter
+/// has come to 0: the block may be worth compiling as a loop.
+pub(in crate::jit) fn hot_stub(
+    at: u64,
+    (head, block): (u64, u32),
+    counter: u64,
+    thunks: &Thunks,
+) -> Option<Vec<u8>> {
+    struct Stub {
+        ops: VecAssembler<X64Relocation>,
+    }
+    let mut s = Stub { ops: VecAssembler::new(at as usize) };
+    let word = block << KIND_BITS | Kind::Hot as u32;
+    e!(s
+        ; mov rax, QWORD counter as i64
+        ; sub DWORD [rax], 1
+        ; js >hot
+        ; jmp extern head as usize
+        ; hot:
+        ; mov eax, word as i32
+        ; jmp extern thunks.exit as usize
+    );
+    s.ops.finalize().ok()
+}
+
+impl Emitter<'_> {
+    /// The checks at the start of a unit. Gives the offsets of the second and third entry.
+    fn entries(&mut self) -> (usize, usize) {
+        let event = self.labels.event;
+        if let Some((word, value)) = self.input.valid {
+            e!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], value as i32 ; jne =>event);
+        }
+        let head = self.ops.offset().0;
+        self.leave_if_pending(event);
+        (head, self.ops.offset().0)
+    }
+
+    fn leave_if_pending(&mut self, event: DynamicLabel) {
+        let word = self.input.cpu.doorbell.word_address();
+        e!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], 0 ; jne =>event);
+        if self.input.cpu.mem.journal.is_on() {
+            e!(self; cmp r13, [r15 + st!(limit)] ; jae =>event);
+        }
+    }
+
+    fn part(&mut self, n: usize) {
+        let Some(part) = self.parts.get(n) else { return };
+        self.input.part = *part;
+        self.number_of_part = n;
+        if let Some(counter) = part.counter {
+            e!(self; mov rax, QWORD counter as i64 ; inc QWORD [rax]);
+            self.flags.lose_host();
+        }
+        // Conditions of this block may use flags that the last one has set.
+        e!(self; lea r13, [r13 + part.code.words.len() as i32]);
+        self.next = 0;
+        for (n, uop) in part.code.uops.iter().enumerate() {
+            if n < self.next {
+                continue;
+            }
+            self.number = n;
+            self.next = n + 1;
+            self.insn = part.code.insn_of.get(n).copied().unwrap_or(0);
+            self.operation(*uop);
+        }
+    }
+
+    /// Makes part `n` the current one again, for code that was put off.
+    pub(super) fn back_in(&mut self, n: usize) {
+        if let Some(part) = self.parts.get(n) {
+            self.input.part = *part;
+            self.number_of_part = n;
+        }
+    }
+
+    /// To the next round of the loop.
+    pub(super) fn go_round(&mut self) {
+        let (event, top) = (self.labels.loop_event, self.labels.top);
+        self.leave_if_pending(event);
+        e!(self; jmp =>top);
+    }
+
+    /// Sees to it that MXCSR is the guest's, if the unit has floating-point instructions: only calls of exact functions
+    /// have such in their place.
+    fn floating_point_on(&mut self) {
+        if self.parts.iter().any(|p| !p.code.calls.is_empty()) {
+            e!(self
+                ; cmp DWORD [r15 + st!(fp_on)], 0
+                ; jne >on
+                ; stmxcsr [r15 + st!(host_mxcsr)]
+                ; ldmxcsr [r15 + st!(mxcsr)]
+                ; mov DWORD [r15 + st!(fp_on)], 1
+                ; on:
+            );
+        }
+    }
+
+    /// What the unit keeps in registers comes from the frame.
+    fn load_assigned(&mut self) {
+        for (slot, register) in &self.assignment.evicted {
+            e!(self; mov [r15 + x(*slot)], Rq(*register));
+        }
+        for p in self.assignment.ints.iter().filter(|p| p.is_guest()) {
+            e!(self; mov Rq(p.register), [r15 + x(p.slot)]);
+        }
+        for p in self.assignment.vectors.iter().filter(|p| p.is_guest()) {
+            e!(self; movaps Rx(p.register), [r15 + v(p.slot)]);
+        }
+    }
+
+    /// Puts it back. Keeps the host's flags.
+    pub(super) fn put_assigned_back(&mut self) {
+        for p in self.assignment.vectors.iter().filter(|p| p.is_guest() && p.written) {
+            e!(self; movaps [r15 + v(p.slot)], Rx(p.register));
+        }
+        for p in self.assignment.ints.iter().filter(|p| p.is_guest() && p.written) {
+            e!(self; mov [r15 + x(p.slot)], Rq(p.register));
+        }
+        for (slot, register) in &self.assignment.evicted {
+            e!(self; mov Rq(*register), [r15 + x(*slot)]);
+        }
+    }
+
+    /// The code around the operations that is not on their way.
+    fn around(&mut self, is_loop: bool) {
+        self.back_in(0);
+        let Labels { event, loop_event, conform, save, restore, .. } = self.labels;
+        if is_loop {
+            e!(self; =>loop_event ; call =>conform);
+        }
+        e!(self; =>event);
+        self.leave(Kind::Event);
+        if is_loop {
+            e!(self; =>conform);
+            self.put_assigned_back();
+            e!(self; ret);
+        }
+        if !self.assignment.is_plain() {
+            e!(self; =>save);
+            self.save_or_restore(true);
+            e!(self; ret ; =>restore);
+            self.save_or_restore(false);
+            e!(self; ret);
+        }
+    }
+
+    /// All that is in registers, to or from the frame.
+    fn save_or_restore(&mut self, save: bool) {
+        let homes = PINNED.iter().filter(|p| !self.assignment.evicted.contains(p)).copied();
+        let temp = Some((FIRST_TEMP, TEMP)).filter(|t| self.assignment.int(t.0) == Some(t.1));
+        let placed = self.assignment.ints.iter().map(|p| (p.slot, p.register));
+        let ints: Vec<_> = homes.chain(placed).chain(temp).collect();
+        for (slot, register) in ints {
+            if save {
+                e!(self; mov [r15 + x(slot)], Rq(register));
+            } else {
+                e!(self; mov Rq(register), [r15 + x(slot)]);
+            }
+        }
+        for p in &self.assignment.vectors {
+            if !save {
+                e!(self; movaps Rx(p.register), [r15 + v(p.slot)]);
+            } else if p.written {
+                e!(self; movaps [r15 + v(p.slot)], Rx(p.register));
+            }
+        }
+    }
+
+    /// Calls a function of the runtime: arguments in rax, rdx, rcx, result in rax.
+    pub(super) fn call_thunk(&mut self, which: impl Fn(&Calls) -> u64) {
+        if self.assignment.is_plain() {
+            let thunk = which(&self.thunks.saving);
+            e!(self; call extern thunk as usize);
+        } else {
+            let (save, restore) = (self.labels.save, self.labels.restore);
+            let thunk = which(&self.thunks.plain);
+            e!(self; call =>save ; call extern thunk as usize ; call =>restore);
+        }
+    }
+}
