@@ -28,7 +28,7 @@ const CONSTANT: u32 = 25;
 const FUNCTIONS: u64 = 6;
 /// Functions that are changed, and their words.
 const PATCHES: u64 = 16;
-const PATCH: u64 = 12;
+const PATCH: u64 = 28;
 /// Offsets in [`CONSTANTS`].
 const POINTERS: u64 = 0;
 const GENERAL: u64 = 0x100;
@@ -49,7 +49,7 @@ pub(super) fn place(image: &mut Image, random: &mut Random, features: FeatureSet
     for n in 0..PATCHES {
         let at = patch_at(n);
         for i in 0..PATCH - 1 {
-            let word = straight(random, features);
+            let word = changed(i, random, features);
             image.word(at + 4 * i, word);
         }
         image.word(at + 4 * (PATCH - 1), w::RET);
@@ -78,6 +78,20 @@ pub(super) fn place(image: &mut Image, random: &mut Random, features: FeatureSet
     let Program { code, functions, .. } = p;
     image.words(BODY, &code);
     constants(image, random, &functions);
+}
+
+/// A word of a function that is changed, `i` words from its start: at times a branch further down in it, so that blocks
+/// of one page lead to each other.
+fn changed(i: u64, random: &mut Random, features: FeatureSet) -> u32 {
+    if random.below(6) != 0 {
+        return straight(random, features);
+    }
+    let distance = 4 * (1 + random.below(8)).min(PATCH - 1 - i) as i64;
+    match random.below(3) {
+        0 => w::cbz(random.below(16) as u32, distance),
+        1 => w::b(distance),
+        _ => w::b_cond(random.below(14) as u32, distance),
+    }
 }
 
 /// Offset of the function number `n` that is changed; they are spread over their pages.
@@ -388,10 +402,10 @@ impl Program<'_> {
     /// Changes a function and calls it, with or without what the architecture asks for in between.
     fn patch(&mut self) {
         let at = patch_at(self.random.below(PATCHES));
-        let word = straight(self.random, self.features);
+        let i = self.random.below(PATCH - 1);
+        let word = changed(i, self.random, self.features);
         self.set(16, word.into());
-        let word = self.random.below(PATCH - 1);
-        self.set(17, RAM + at + 4 * word);
+        self.set(17, RAM + at + 4 * i);
         // STR W16, [X17].
         self.code.push(0xb900_0230);
         if self.random.below(3) != 0 {

@@ -84,7 +84,7 @@ const OPTIONS: &[(&str, Action, &str)] = &[
     (
         "-accel",
         Value(machine::accel),
-        "tcg: whatever executes instructions here, with tb-size=MIB of host code; interp: the interpreter",
+        "tcg: whatever executes instructions here, with tb-size=MIB of host code, check=lockstep; interp: the interpreter",
     ),
     ("-kernel", Value(kernel), "FILE: arm64 Image (plain, gzip, EFI zboot), ELF or raw code"),
     ("-initrd", Value(|r, o, v| set(&mut r.config.initrd, o, HostFile::new(o, v))), "FILE: initial RAM disk"),

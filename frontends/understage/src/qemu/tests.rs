@@ -145,6 +145,7 @@ fn refusals_name_what_is_refused() {
         ("-m 2G,slots=2", "'slots=2' is not supported for the RAM in -m"),
         ("-m lots", "'lots' is not a size"),
         ("-accel kvm", "'-accel kvm' is not supported: instructions are executed in software only"),
+        ("-accel tcg,check=yes", "'yes' is no check (there is lockstep), given as 'check' in -accel"),
         ("-accel tcg,thread=single", "'thread=single' is not supported for the accelerator in -accel"),
         ("-device nvme,drive=d", "'-device nvme' is not supported: there is no such device here"),
         ("-device virtio-blk-pci,drive=d", "there is no free drive 'd' with if=none for virtio-blk-pci"),
