@@ -113,7 +113,7 @@ fn constants(image: &mut Image, random: &mut Random, functions: &[u64]) {
             // Across the end of a page, unaligned, another address of all kinds.
             0 => base + 0xff0 + random.below(16),
             1 if random.below(3) == 0 => base + random.below(0x1000),
-            2 => RAM + PATCHED + random.below(0x1000) & !15,
+            2 => (RAM + PATCHED + random.below(0x1000)) & !15,
             3 if random.below(4) == 0 => value(random),
             _ => base + (random.below(0xf00) & !15),
         };
