@@ -412,8 +412,14 @@ impl Program<'_> {
             // DC CVAU, X17; IC IVAU, X17.
             self.words(&[0xd50b_7b31, w::DSB, 0xd50b_7531, w::DSB, w::ISB]);
         }
-        self.set(17, RAM + at);
-        self.code.push(w::blr(17));
+        // Several times, so that some of its blocks are compiled before others are run at all.
+        let times = if self.random.below(2) == 0 { 1 } else { 1 + self.random.below(8) };
+        for _ in 0..times {
+            self.set(17, RAM + at);
+            self.code.push(w::blr(17));
+            let word = calculation(self.random);
+            self.code.push(word);
+        }
     }
 
     fn change_level(&mut self) {
