@@ -146,20 +146,16 @@ impl Mem {
 
     /// What an access that is not in the fast TLB has found. The error is no exception of the guest.
     pub(super) fn note(&mut self, target: &Target, access: Access) -> Result<(), ()> {
-        let reads = access == Access::Read;
         match *target {
-            Target::Rom(..) if reads => return Ok(()),
-            Target::Ram(_, pa) if reads || self.journal.index.contains_key(&pa.page_number()) => {
-                // A page that was kept and that code was made from since has no tag any more.
-                if reads || !self.shared.code.has_code(pa.page_number()) {
-                    return Ok(());
-                }
-            }
+            Target::Ram(..) | Target::Rom(..) if access == Access::Read => return Ok(()),
+            // A store to code would make it another page; one that was kept may hold code by now.
             Target::Ram(host, pa) if !self.shared.code.has_code(pa.page_number()) => {
                 let page = pa.page_number();
-                let before = copy(HostPtr::new(host).offset(-((pa.0 & 0xfff) as i64)));
-                self.journal.index.insert(page, self.journal.kept.len());
-                self.journal.kept.push(Kept { page, before, first: None });
+                if !self.journal.index.contains_key(&page) {
+                    let before = copy(HostPtr::new(host).offset(-((pa.0 & 0xfff) as i64)));
+                    self.journal.index.insert(page, self.journal.kept.len());
+                    self.journal.kept.push(Kept { page, before, first: None });
+                }
                 return Ok(());
             }
             _ => {}

@@ -432,6 +432,11 @@ impl MachineConfig {
             ));
         }
         self.check_accel()?;
+        if let (Some(Check::Lockstep(option)), Accel::Interp) = (&self.check, &self.accel) {
+            return Err(user_error!(
+                "{option} compares host code with the interpreter, and there is only the latter"
+            ));
+        }
         let consoles = self.devices.iter().filter_map(|d| match &d.kind {
             DeviceKind::Console(c) => Some(c),
             _ => None,
@@ -501,6 +506,11 @@ mod tests {
         assert_eq!(
             refusal(none.clone()),
             "there is nothing to run: give a kernel, firmware, or an entry point"
+        );
+        let check = Some(Check::Lockstep("--check lockstep"));
+        assert_eq!(
+            refusal(MachineConfig { check, accel: Accel::Interp, entry: Some(0), ..none.clone() }),
+            "--check lockstep compares host code with the interpreter, and there is only the latter"
         );
         let initrd = Some(HostFile::new("--initrd", "i"));
         assert_eq!(

@@ -61,3 +61,18 @@ fn the_tour_comes_to_its_end_and_counts() {
         cells(&text, "instructions").iter().map(|c| c.replace(',', "").parse().unwrap()).collect();
     assert!(instructions[3] * 10.0 < instructions[0], "{instructions:?}");
 }
+
+/// Host code against the interpreter, on a hypervisor with two guests.
+#[test]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn the_tour_runs_in_lockstep_without_a_difference() {
+    let out = Command::new(env!("CARGO_BIN_EXE_understage"))
+        .args(["tour", "--check", "lockstep"])
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(0), "{errors}");
+    assert!(String::from_utf8_lossy(&out.stdout).contains("The tour is over"));
+    let compared: u64 = number(&errors.replace("lockstep: ", "").replace(" in ", "\n"), "instructions");
+    assert!(compared > 1_000_000, "{errors}");
+}

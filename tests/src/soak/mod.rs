@@ -37,6 +37,8 @@ const PROLOGUE: u64 = 300;
 const STEP: u64 = 20_000;
 /// Host code that is kept: little, so that it is dropped often.
 const CODE_BYTES: usize = 1 << 20;
+/// How often a block runs until it is compiled.
+const COMPILED_AT: [u8; 4] = [1, 1, 2, 5];
 /// A stretch that takes longer sleeps for ever.
 const ASLEEP: Duration = Duration::from_secs(2);
 
@@ -136,7 +138,8 @@ impl Soak {
         let mut image = image::Image::new(&mut random);
         program::place(&mut image, &mut random, pe.vcpu.cpu.features);
         pe.load(&image.0);
-        // The lengths of the stretches belong to the program, too.
+        // When blocks are compiled, and the lengths of the stretches, belong to the program, too.
+        pe.vcpu.use_jit(CODE_BYTES, COMPILED_AT[random.below(4) as usize]);
         if !pe.vcpu.check_lockstep(random.next()) {
             return Err("there is no code generator for this host\n".to_owned());
         }

@@ -28,7 +28,7 @@ const CONSTANT: u32 = 25;
 const FUNCTIONS: u64 = 6;
 /// Functions that are changed, and their words.
 const PATCHES: u64 = 16;
-const PATCH: u64 = 12;
+const PATCH: u64 = 28;
 /// Offsets in [`CONSTANTS`].
 const POINTERS: u64 = 0;
 const GENERAL: u64 = 0x100;
@@ -49,7 +49,7 @@ pub(super) fn place(image: &mut Image, random: &mut Random, features: FeatureSet
     for n in 0..PATCHES {
         let at = patch_at(n);
         for i in 0..PATCH - 1 {
-            let word = straight(random, features);
+            let word = changed(i, random, features);
             image.word(at + 4 * i, word);
         }
         image.word(at + 4 * (PATCH - 1), w::RET);
@@ -80,6 +80,20 @@ pub(super) fn place(image: &mut Image, random: &mut Random, features: FeatureSet
     constants(image, random, &functions);
 }
 
+/// A word of a function that is changed, `i` words from its start: at times a branch further down in it, so that blocks
+/// of one page lead to each other.
+fn changed(i: u64, random: &mut Random, features: FeatureSet) -> u32 {
+    if random.below(6) != 0 {
+        return straight(random, features);
+    }
+    let distance = 4 * (1 + random.below(8)).min(PATCH - 1 - i) as i64;
+    match random.below(3) {
+        0 => w::cbz(random.below(16) as u32, distance),
+        1 => w::b(distance),
+        _ => w::b_cond(random.below(14) as u32, distance),
+    }
+}
+
 /// Offset of the function number `n` that is changed; they are spread over their pages.
 fn patch_at(n: u64) -> u64 {
     PATCHED + n % PATCHED_PAGES * 0x1000 + n / PATCHED_PAGES * 0x80
@@ -99,7 +113,7 @@ fn constants(image: &mut Image, random: &mut Random, functions: &[u64]) {
             // Across the end of a page, unaligned, another address of all kinds.
             0 => base + 0xff0 + random.below(16),
             1 if random.below(3) == 0 => base + random.below(0x1000),
-            2 => RAM + PATCHED + random.below(0x1000) & !15,
+            2 => (RAM + PATCHED + random.below(0x1000)) & !15,
             3 if random.below(4) == 0 => value(random),
             _ => base + (random.below(0xf00) & !15),
         };
@@ -388,18 +402,24 @@ impl Program<'_> {
     /// Changes a function and calls it, with or without what the architecture asks for in between.
     fn patch(&mut self) {
         let at = patch_at(self.random.below(PATCHES));
-        let word = straight(self.random, self.features);
+        let i = self.random.below(PATCH - 1);
+        let word = changed(i, self.random, self.features);
         self.set(16, word.into());
-        let word = self.random.below(PATCH - 1);
-        self.set(17, RAM + at + 4 * word);
+        self.set(17, RAM + at + 4 * i);
         // STR W16, [X17].
         self.code.push(0xb900_0230);
         if self.random.below(3) != 0 {
             // DC CVAU, X17; IC IVAU, X17.
             self.words(&[0xd50b_7b31, w::DSB, 0xd50b_7531, w::DSB, w::ISB]);
         }
-        self.set(17, RAM + at);
-        self.code.push(w::blr(17));
+        // Several times, so that some of its blocks are compiled before others are run at all.
+        let times = if self.random.below(2) == 0 { 1 } else { 1 + self.random.below(8) };
+        for _ in 0..times {
+            self.set(17, RAM + at);
+            self.code.push(w::blr(17));
+            let word = calculation(self.random);
+            self.code.push(word);
+        }
     }
 
     fn change_level(&mut self) {

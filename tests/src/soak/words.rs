@@ -67,9 +67,9 @@ pub(super) fn adr(rd: u32, distance: i64) -> u32 {
 }
 /// LDR Xt, [Xn, `offset`].
 pub(super) fn ldr(rt: u32, rn: u32, offset: u64) -> u32 {
-    0xf940_0000 | (offset as u32 / 8 & 0xfff) << 10 | rn << 5 | rt
+    0xf940_0000 | ((offset as u32 / 8) & 0xfff) << 10 | rn << 5 | rt
 }
 /// LDR Qt, [Xn, `offset`].
 pub(super) fn ldr_q(rt: u32, rn: u32, offset: u64) -> u32 {
-    0x3dc0_0000 | (offset as u32 / 16 & 0xfff) << 10 | rn << 5 | rt
+    0x3dc0_0000 | ((offset as u32 / 16) & 0xfff) << 10 | rn << 5 | rt
 }

@@ -27,8 +27,6 @@ pub(super) enum Why {
     Fetch(Exception),
     /// The program counter is not aligned.
     Alignment,
-    /// There is no host code for the next block.
-    Cold,
     /// The interpreter went on where host code did not.
     TooFar,
 }
@@ -133,18 +131,19 @@ impl Follower<'_> {
                     Err(why) => return self.reached(why),
                 }
                 self.trail.push(self.at);
-                if self.interprets_round() {
-                    let Some(block) = self.blocks.cache.get(self.at.index) else { continue 'next };
-                    // What host code did not count.
+                let in_round = self.interprets_round();
+                let native = !in_round && self.is_compiled();
+                let Some(block) = self.blocks.cache.get(self.at.index) else { continue 'next };
+                if !native {
+                    // Host code does not count it.
                     start = start.wrapping_sub(block.code.words.len() as u64);
-                } else if !self.compile() {
-                    if self.blocks.cache.get(self.at.index).is_none() {
-                        continue 'next;
-                    }
-                    return self.reached(Why::Cold);
                 }
                 self.blocks.frame.jit.limit = start.wrapping_add(budget);
-                let end = self.blocks.run(&mut self.at);
+                let end = if native || in_round {
+                    self.blocks.run(&mut self.at)
+                } else {
+                    Some(run(&block.code, self.at.pc, self.blocks.frame, self.blocks.cpu))
+                };
                 self.done = self.blocks.frame.jit.count.wrapping_sub(start);
                 if self.trail.last().is_none_or(|p| p.pc != self.at.pc) {
                     self.trail.push(self.at);
@@ -181,11 +180,11 @@ impl Follower<'_> {
         false
     }
 
-    /// True if the block has host code now.
-    fn compile(&mut self) -> bool {
+    /// True if the block has host code now. One that has run too few times for that is interpreted on this side, too: what
+    /// is linked to it meanwhile is what it will be in earnest.
+    fn is_compiled(&mut self) -> bool {
         let at = self.at;
-        (0..=u8::MAX)
-            .any(|_| self.blocks.cache.get(at.index).is_some_and(|b| b.is_native) || self.blocks.warm(&at))
+        self.blocks.cache.get(at.index).is_some_and(|b| b.is_native) || self.blocks.warm(&at)
     }
 
     /// By the interpreter, up to where host code came: `enough` instructions if that was between two blocks, the same
@@ -193,8 +192,8 @@ impl Follower<'_> {
     pub(super) fn interpreted(mut self, native: &Reached) -> Reached {
         let left_at = |done| native.why == Why::Leave(LeaveKind::Context) && native.done == done;
         loop {
-            if matches!(native.why, Why::Enough | Why::Cold) && self.done >= native.done {
-                return self.reached(native.why);
+            if native.why == Why::Enough && self.done >= native.done {
+                return self.reached(Why::Enough);
             }
             if self.done > native.done {
                 return self.reached(Why::TooFar);

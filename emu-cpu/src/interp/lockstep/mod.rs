@@ -27,6 +27,8 @@ mod follow;
 pub(crate) mod repeatable;
 mod report;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use emu_core::metrics::Metric;
 use parking_lot::MutexGuard;
@@ -263,7 +265,6 @@ impl Vcpu {
                 }
                 return None;
             }
-            Why::Cold => return self.unchecked(at.pc),
             Why::Once(insn) => {
                 let pc = at.pc.wrapping_add(4 * insn as u64);
                 if insn == 0 {

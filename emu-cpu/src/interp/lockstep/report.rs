@@ -76,7 +76,6 @@ impl std::fmt::Debug for Shown {
             Why::Enough => f.write_str("enough"),
             Why::TooFar => f.write_str("went past where host code ended"),
             Why::Once(_) => f.write_str("before an operation that is done once"),
-            Why::Cold => f.write_str("a block without host code"),
             why => write!(f, "{why:x?}"),
         }
     }

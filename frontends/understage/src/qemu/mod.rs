@@ -84,7 +84,7 @@ const OPTIONS: &[(&str, Action, &str)] = &[
     (
         "-accel",
         Value(machine::accel),
-        "tcg: whatever executes instructions here, with tb-size=MIB of host code; interp: the interpreter",
+        "tcg: whatever executes instructions here, with tb-size=MIB of host code, check=lockstep; interp: the interpreter",
     ),
     (
         "-perfmap",

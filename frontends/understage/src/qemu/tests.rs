@@ -145,6 +145,7 @@ fn refusals_name_what_is_refused() {
         ("-m 2G,slots=2", "'slots=2' is not supported for the RAM in -m"),
         ("-m lots", "'lots' is not a size"),
         ("-accel kvm", "'-accel kvm' is not supported: instructions are executed in software only"),
+        ("-accel tcg,check=yes", "'yes' is no check (there is lockstep), given as 'check' in -accel"),
         ("-accel tcg,thread=single", "'thread=single' is not supported for the accelerator in -accel"),
         ("-accel tcg,tb-size=1 -smp 2", "-accel tb-size 1 MiB is too little: each CPU needs at least 1 MiB"),
         (
