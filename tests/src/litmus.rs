@@ -7,7 +7,7 @@ use emu_cpu::model::Model;
 use firmware::bare::litmus::{Count, Kind, Litmus};
 use firmware::bare::{Needs, layout, report};
 
-use crate::machine::{self, Ending, Limits};
+use crate::machine::{self, Ending, How, Limits};
 
 /// How the PEs execute.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,7 +82,7 @@ pub fn run(test: &Litmus, model: Model, accel: Accel, rounds: u64) -> Result<See
         // A round takes a few microseconds where PEs must wait for each other, and the host may have other work.
         time: Duration::from_secs(60)
             + Duration::from_micros(500) * u32::try_from(rounds).unwrap_or(u32::MAX),
-        jit: accel == Accel::Jit,
+        how: if accel == Accel::Jit { How::HostCode } else { How::Interpreted },
     };
     let begun = Instant::now();
     let outcome = machine::run(model, &made.image.bytes, limits);
