@@ -153,7 +153,13 @@ impl Blocks<'_> {
         }
         let valid = self.cpu.mem.shared.code.validity(block.page, block.generation);
         let place = (&*self.cpu, self.mode);
-        let part = Part { code: &block.code, block: at.index, offset: block.offset() as u32, on: None, counter: None };
+        let part = Part {
+            code: &block.code,
+            block: at.index,
+            offset: block.offset() as u32,
+            on: None,
+            counter: None,
+        };
         let Some(made) = native.compile(&[part], at.pc & !0xfff, valid, place) else {
             // It stays with the interpreter.
             block.cold = u8::MAX;
@@ -236,7 +242,9 @@ impl Blocks<'_> {
         }
         let Some(head) = self.cache.get(round.head).filter(|b| b.is_native) else { return false };
         let valid = code_map.validity(head.page, head.generation);
-        let Some(made) = native.compile(&parts, round.page, valid, (&*self.cpu, self.mode)) else { return false };
+        let Some(made) = native.compile(&parts, round.page, valid, (&*self.cpu, self.mode)) else {
+            return false;
+        };
         if let Some(block) = self.cache.get_mut(round.head)
             && let Some(old) = block.native.replace(made)
         {

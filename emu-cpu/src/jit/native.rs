@@ -193,7 +193,11 @@ impl Native {
         self.arena.push(&output.bytes).then_some(())?;
         cpu.counters.bump(Metric::Compiled);
         cpu.counters.bump_by(Metric::HostCodeBytes, output.bytes.len() as u64);
-        self.observers.made(at, &output.bytes, What::Block { pc: page | u64::from(part.offset), el: mode.el });
+        self.observers.made(
+            at,
+            &output.bytes,
+            What::Block { pc: page | u64::from(part.offset), el: mode.el },
+        );
         self.exits.extend(output.exits);
         Some(NativeBlock {
             entry: at,

@@ -178,7 +178,11 @@ fn both_pages(cpu: &Cpu, va: u64, bytes: u64, how: How) -> Option<(HostPtr, Host
 
 /// Byte `i` of such an access of `bytes`.
 fn byte_at((first, last, split): (HostPtr, HostPtr, u64), bytes: u64, i: u64) -> HostPtr {
-    if i < split { first.offset(i.cast_signed()) } else { last.offset((i + 1).cast_signed() - bytes.cast_signed()) }
+    if i < split {
+        first.offset(i.cast_signed())
+    } else {
+        last.offset((i + 1).cast_signed() - bytes.cast_signed())
+    }
 }
 
 /// Byte by byte, after both pages were found to be accessible.

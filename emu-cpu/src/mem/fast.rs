@@ -18,8 +18,8 @@ use emu_mmu::{Regime, TlbiScope};
 
 use super::Fetched;
 use super::context::{Context, Key};
-use super::tables::{EMPTY, Entry, Tables};
 use super::shared::CodeMap;
+use super::tables::{EMPTY, Entry, Tables};
 use super::upper::{UpperId, Uppers, is_upper};
 
 /// Entries for unprivileged accesses in a bank.
@@ -198,6 +198,7 @@ impl Bank {
 /// See the module's head.
 pub struct FastTlb {
     current: Box<Bank>,
+    #[allow(clippy::vec_box, reason = "a switch exchanges pointers, not kilobytes")]
     others: Vec<Box<Bank>>,
     uppers: Uppers,
     next_serial: u64,

@@ -41,7 +41,7 @@ impl Writers {
     /// A write tag of physical page `page` was made.
     pub(super) fn note(&mut self, page: u64, bank: u8, va: u64) {
         if let Some(word) = self.word(page) {
-            let one = va & PAGE_MASK | u64::from(bank) + 1;
+            let one = va & PAGE_MASK | (u64::from(bank) + 1);
             *word = if *word == 0 || *word == one { one } else { ANYWHERE };
         }
     }

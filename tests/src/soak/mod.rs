@@ -79,10 +79,12 @@ struct Ringer {
 
 impl Ringer {
     fn new(bell: Arc<Doorbell>) -> Self {
-        let this =
-            Self { running: Arc::new(AtomicBool::new(true)), rough: Arc::default(), stretches: Arc::default() };
-        let (running, rough, stretches) =
-            (this.running.clone(), this.rough.clone(), this.stretches.clone());
+        let this = Self {
+            running: Arc::new(AtomicBool::new(true)),
+            rough: Arc::default(),
+            stretches: Arc::default(),
+        };
+        let (running, rough, stretches) = (this.running.clone(), this.rough.clone(), this.stretches.clone());
         std::thread::spawn(move || {
             let (mut last, mut since) = (0, Instant::now());
             while running.load(Ordering::Acquire) {

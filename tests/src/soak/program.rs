@@ -283,7 +283,8 @@ impl Program<'_> {
             }
             57 => self.change_page(),
             58 => {
-                let barriers = [w::ISB, w::DSB, 0xd503_3bbf, 0xd503_39bf, 0xd503_3abf, 0xd503_309f, 0xd503_203f];
+                let barriers =
+                    [w::ISB, w::DSB, 0xd503_3bbf, 0xd503_39bf, 0xd503_3abf, 0xd503_309f, 0xd503_203f];
                 let word = barriers[self.random.below(barriers.len() as u64) as usize];
                 self.code.push(word);
             }
@@ -418,7 +419,8 @@ impl Program<'_> {
 
     fn maintenance(&mut self) {
         let base = BASES.0 + self.random.below(BASES.1) as u32;
-        let insns = [0xd50b_7420, 0xd50b_7420, 0xd50b_7a20, 0xd50b_7e20, 0xd508_7800, 0xd508_871f, 0xf980_0000];
+        let insns =
+            [0xd50b_7420, 0xd50b_7420, 0xd50b_7a20, 0xd50b_7e20, 0xd508_7800, 0xd508_871f, 0xf980_0000];
         let insn = insns[self.random.below(insns.len() as u64) as usize];
         let rt = match insn {
             0xd508_871f => 0,

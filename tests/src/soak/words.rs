@@ -32,9 +32,11 @@ pub(super) fn movk(rd: u32, imm: u64, half: u32) -> u32 {
 /// A register gets a constant.
 pub(super) fn constant(rd: u32, value: u64) -> Vec<u32> {
     let mut out = vec![movz(rd, value, 0)];
-    out.extend((1..4).filter(|half| value >> (16 * half) & 0xffff != 0).map(|half| {
-        movk(rd, value >> (16 * half), half)
-    }));
+    out.extend(
+        (1..4)
+            .filter(|half| value >> (16 * half) & 0xffff != 0)
+            .map(|half| movk(rd, value >> (16 * half), half)),
+    );
     out
 }
 /// Branches take distances in bytes.

@@ -184,9 +184,8 @@ impl Follower<'_> {
     /// True if the block has host code now.
     fn compile(&mut self) -> bool {
         let at = self.at;
-        (0..=u8::MAX).any(|_| {
-            self.blocks.cache.get(at.index).is_some_and(|b| b.is_native) || self.blocks.warm(&at)
-        })
+        (0..=u8::MAX)
+            .any(|_| self.blocks.cache.get(at.index).is_some_and(|b| b.is_native) || self.blocks.warm(&at))
     }
 
     /// By the interpreter, up to where host code came: `enough` instructions if that was between two blocks, the same

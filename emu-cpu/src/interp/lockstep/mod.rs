@@ -88,7 +88,8 @@ impl Lockstep {
     /// Lengths of all orders of magnitude, the same ones in each run.
     fn budget(&mut self) -> u64 {
         // A linear congruential generator (Knuth's MMIX).
-        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.random =
+            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let bits = self.random >> 40;
         (LONGEST >> (bits % 13)).max(1) + (self.random >> 50) % 8
     }
@@ -186,7 +187,9 @@ impl Vcpu {
                 lockstep.note(format!("{:#x}: {:?} after {} instructions", pc, reached.why, reached.done));
                 lockstep.totals.instructions += reached.done;
                 lockstep.totals.blocks += reached.trail.len() as u64;
-                self.cpu.counters.bump_by(Metric::Instructions, counted.wrapping_sub(now).wrapping_add(reached.done));
+                self.cpu
+                    .counters
+                    .bump_by(Metric::Instructions, counted.wrapping_sub(now).wrapping_add(reached.done));
                 self.after(&reached)
             }
             Err(report) => {

@@ -58,7 +58,11 @@ impl State {
         let mut line = |name: &str, values: [String; 3]| {
             let [before, n, i] = values;
             if n != i {
-                let _ = writeln!(text, "  {name:12} before {before}\n  {:12} jit    {n}\n  {:12} interp {i}", "", "");
+                let _ = writeln!(
+                    text,
+                    "  {name:12} before {before}\n  {:12} jit    {n}\n  {:12} interp {i}",
+                    "", ""
+                );
             }
         };
         let all = [self, native, interpreted];
