@@ -198,6 +198,7 @@ impl Bank {
 /// See the module's head.
 pub struct FastTlb {
     current: Box<Bank>,
+    #[allow(clippy::vec_box, reason = "a switch exchanges pointers, not kilobytes")]
     others: Vec<Box<Bank>>,
     uppers: Uppers,
     next_serial: u64,
