@@ -24,7 +24,7 @@ fn program() -> Vec<u32> {
         0xd280_0002,                                   // mov x2, #0
         0xd280_0065,                                   // mov x5, #3
         0xd280_0004 | ROUNDS << 5,                     // mov x4, #ROUNDS
-        0x1000_0003 | (64 - 16) / 4 << 5,              // adr x3, #(first function)
+        0x1000_0003 | ((64 - 16) / 4) << 5,            // adr x3, #(first function)
         0xd280_0006 | FUNCTIONS << 5,                  // mov x6, #FUNCTIONS
         0xd63f_0060,                                   // blr x3
         0x9101_0063,                                   // add x3, x3, #64
