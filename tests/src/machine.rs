@@ -67,7 +67,7 @@ impl How {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { cpus: 2, instructions: 1_000_000_000, time: Duration::from_secs(60), how: How::default() }
+        Self { cpus: 2, instructions: 200_000_000_000, time: Duration::from_secs(60), how: How::default() }
     }
 }
 
