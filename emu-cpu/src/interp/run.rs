@@ -7,7 +7,7 @@ use super::exec::{self, End};
 use super::uop::{Frame, Uop};
 use crate::cpu::Cpu;
 use crate::exception::Exception;
-use crate::jit::{Left, Native, Part};
+use crate::jit::{Left, Native, NativeBlock, Part};
 use crate::lower::Mode;
 
 /// How control came to an address: what can be remembered when its block is known.
@@ -335,7 +335,10 @@ impl Blocks<'_> {
             Left::Event | Left::Hot => {
                 if left == Left::Hot {
                     let (head, page) = (last, jit.page);
-                    if self.round.as_ref().is_none_or(|round| (round.head, round.page) != (head, page)) {
+                    let unit = self.cache.get_mut(head).and_then(|b| b.native.as_mut());
+                    if !unit.is_some_and(NativeBlock::try_as_head) {
+                        self.give_up(head);
+                    } else if self.round.as_ref().is_none_or(|r| (r.head, r.page) != (head, page)) {
                         self.round = Some(Round::new(head, page));
                     }
                 }

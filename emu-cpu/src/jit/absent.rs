@@ -12,6 +12,13 @@ use crate::lower::Mode;
 #[derive(Clone, Copy, Debug)]
 pub enum NativeBlock {}
 
+#[allow(missing_docs, reason = "see the other version")]
+impl NativeBlock {
+    pub fn try_as_head(&mut self) -> bool {
+        match *self {}
+    }
+}
+
 /// See the other version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs, reason = "see the other version")]

@@ -33,6 +33,17 @@ pub struct NativeBlock {
     bytes: u32,
     /// It is a loop, or was found not to be one.
     settled: bool,
+    /// How often it was looked at as the head of a loop.
+    tried: u8,
+}
+
+impl NativeBlock {
+    /// It is to be looked at as the head of a loop. False if that has been done often enough: where hot loops are inside
+    /// one another, each keeps the others from being seen.
+    pub fn try_as_head(&mut self) -> bool {
+        self.tried = self.tried.saturating_add(1);
+        self.tried <= 8
+    }
 }
 
 /// Counters that are allocated at a time.
@@ -205,6 +216,7 @@ impl Native {
             fast: at + output.fast as u64,
             bytes: output.bytes.len() as u32,
             settled: parts.last().is_some_and(|p| p.on.is_some()),
+            tried: 0,
         })
     }
 
