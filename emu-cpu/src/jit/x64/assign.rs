@@ -5,7 +5,7 @@
 //! Vector slots have no homes; a unit loads those that it uses at its start and puts those that it wrote back at its exits.
 
 use super::operands::{self, Operand};
-use super::{PINNED, TEMP};
+use super::{PINNED, TEMP, pairs};
 use crate::interp::block::Code;
 use crate::interp::uop::{FIRST_TEMP, NZCV, Uop, ZERO};
 
@@ -47,8 +47,8 @@ struct Usage {
 }
 
 impl Usage {
-    fn note(&mut self, write: bool) {
-        self.times += 1;
+    fn note(&mut self, write: bool, times: u32) {
+        self.times = self.times.saturating_add(times);
         self.written |= write;
     }
 }
@@ -59,15 +59,22 @@ struct Usages {
 }
 
 impl Usages {
-    fn of<'a>(codes: impl Iterator<Item = &'a Code>) -> Self {
+    /// Of blocks, each with how often it runs.
+    fn of<'a>(codes: impl Iterator<Item = (&'a Code, u32)>) -> Self {
         let mut this = Self { int: [Usage::default(); 256], vec: [Usage::default(); 256] };
-        for code in codes {
-            for uop in &code.uops {
+        for (code, weight) in codes {
+            let mut passed = None;
+            for (n, uop) in code.uops.iter().enumerate() {
+                // What goes from one operation to the next through a scratch register needs none.
+                let (came, goes) = (passed, pairs::passed_on(code, n));
+                passed = goes;
                 operands::each(code, uop, &mut |operand| match operand {
-                    Operand::Reads(slot) => this.int[slot as usize].note(false),
-                    Operand::Writes(slot) => this.int[slot as usize].note(true),
-                    Operand::ReadsVector(slot) => this.vec[slot as usize].note(false),
-                    Operand::WritesVector(slot) => this.vec[slot as usize].note(true),
+                    Operand::Reads(slot) if came == Some(slot) => {}
+                    Operand::Writes(slot) if goes == Some(slot) => {}
+                    Operand::Reads(slot) => this.int[slot as usize].note(false, weight),
+                    Operand::Writes(slot) => this.int[slot as usize].note(true, weight),
+                    Operand::ReadsVector(slot) => this.vec[slot as usize].note(false, weight),
+                    Operand::WritesVector(slot) => this.vec[slot as usize].note(true, weight),
                 });
             }
         }
@@ -102,13 +109,13 @@ impl Assignment {
         let mut this = Self::homes();
         this.int[FIRST_TEMP as usize] = TEMP;
         if code.uops.iter().any(|uop| uses_vectors(code, uop)) {
-            this.place_vectors(&Usages::of(std::iter::once(code)), 2);
+            this.place_vectors(&Usages::of(std::iter::once((code, 1))), 2);
         }
         this
     }
 
-    /// Of a loop.
-    pub(super) fn of_loop<'a>(codes: impl Iterator<Item = &'a Code>) -> Self {
+    /// Of a loop's blocks, each with how often it runs.
+    pub(super) fn of_loop<'a>(codes: impl Iterator<Item = (&'a Code, u32)>) -> Self {
         let usages = Usages::of(codes);
         let mut this = Self::homes();
         let mut wanted = most_used(&usages.int, 1);
@@ -178,7 +185,7 @@ mod tests {
     #[test]
     fn a_loop_gives_homes_to_what_it_uses() {
         let uops = vec![Uop::Add64 { d: 9, a: 10, b: 0 }, Uop::Add64 { d: 9, a: 9, b: 11 }, Uop::Goto];
-        let a = Assignment::of_loop(std::iter::once(&code(uops)));
+        let a = Assignment::of_loop(std::iter::once((&code(uops), 1)));
         assert_eq!(a.int(0), PINNED.iter().find(|p| p.0 == 0).map(|p| p.1), "it stays at home");
         for slot in [9, 10, 11] {
             assert!(a.int(slot).is_some(), "X{slot}");
@@ -197,7 +204,7 @@ mod tests {
     #[test]
     fn no_register_has_two_slots() {
         let uops: Vec<Uop> = (0..40).map(|n| Uop::Add64 { d: n, a: n / 2, b: n / 3 }).collect();
-        let a = Assignment::of_loop(std::iter::once(&code(uops)));
+        let a = Assignment::of_loop(std::iter::once((&code(uops), 1)));
         let mut registers: Vec<u8> = (0..=255).filter_map(|s| a.int(s)).collect();
         let n = registers.len();
         registers.sort_unstable();

@@ -29,6 +29,10 @@ impl Flags {
     pub(super) fn kind_number(self) -> i32 {
         self.kind.map_or(0, |k| k as i32)
     }
+    /// What is known where this way and another one meet.
+    pub(super) fn joined_by(self, other: Self) -> Self {
+        Self { kind: self.kind.filter(|kind| other.kind == Some(*kind)), host: false }
+    }
     /// They are in their slot.
     pub(super) fn in_slot(&mut self) {
         *self = Self { kind: Some(Lazy::None), host: false };
@@ -45,6 +49,10 @@ pub(super) fn keeps_host_flags(uop: &Uop) -> bool {
         Sext8 { .. } | Sext16 { .. } | Sext32 { .. } | Sext8To32 { .. } | Sext16To32 { .. } => true,
         Goto => true,
         SelectCond { f, .. } | IfCond { f, .. } | Test { a: f, .. } => *f == NZCV,
+        // The carry is the first thing that these look for.
+        AddCarry64 { c, .. } | AddCarry32 { c, .. } | FlagsAdc64 { c, .. } | FlagsAdc32 { c, .. } => {
+            *c == NZCV
+        }
         _ => false,
     }
 }
@@ -54,9 +62,6 @@ pub(super) fn reads_slot(uop: &Uop) -> bool {
     use Uop::*;
     match *uop {
         Mov { a, .. } | Nzcv { a, .. } => a == NZCV,
-        AddCarry64 { c, .. } | AddCarry32 { c, .. } | FlagsAdc64 { c, .. } | FlagsAdc32 { c, .. } => {
-            c == NZCV
-        }
         SelectCond { a, b, .. } | Select { a, b, .. } => a == NZCV || b == NZCV,
         _ => false,
     }
@@ -120,8 +125,11 @@ impl Emitter<'_> {
             }
             return cc;
         }
-        if f == NZCV {
-            self.settle_flags();
+        if f == NZCV && self.flags.kind.is_none() {
+            // As of a subtraction, whatever it was.
+            e!(self; call extern self.thunks.compare as usize);
+            let (cc, _) = condition_code(Lazy::Sub64, cond);
+            return cc;
         }
         self.load32(RCX, f);
         let table = (0..16).filter(|n| cond.holds(n << 28)).fold(0, |t, n| t | 1 << n);
@@ -223,7 +231,25 @@ impl Emitter<'_> {
         }
     }
 
+    /// The carry of slot `c` as the host's. Changes rax, rcx and rdx.
     fn carry_in(&mut self, c: u8) {
+        if c == NZCV {
+            let host = self.flags.host;
+            self.flags.lose_host();
+            match self.flags.kind {
+                Some(Lazy::None) => {}
+                Some(kind) => {
+                    if !host {
+                        self.compare_again(kind);
+                    }
+                    if matches!(kind, Lazy::Sub64 | Lazy::Sub32) {
+                        e!(self; cmc);
+                    }
+                    return;
+                }
+                None => return e!(self; call extern self.thunks.compare as usize ; cmc),
+            }
+        }
         match self.reg(c) {
             Some(r) => e!(self; bt Rd(r), 29),
             None => e!(self; bt DWORD [r15 + x(c)], 29),
@@ -242,10 +268,9 @@ impl Emitter<'_> {
             Uop::FlagsLogic64 { d, a } => self.flags_of_value(Lazy::Logic64, d, a),
             Uop::FlagsLogic32 { d, a } => self.flags_of_value(Lazy::Logic32, d, a),
             Uop::FlagsAdc64 { d, a, b, c } | Uop::FlagsAdc32 { d, a, b, c } => {
-                let a = self.read(a, RDX);
-                e!(self; mov rdx, Rq(a));
-                let b = self.read(b, RCX);
                 self.carry_in(c);
+                self.load(RDX, a);
+                let b = self.read(b, RCX);
                 if matches!(uop, Uop::FlagsAdc64 { .. }) {
                     e!(self; adc rdx, Rq(b));
                 } else {
@@ -255,16 +280,16 @@ impl Emitter<'_> {
                 self.store(d, RAX);
             }
             Uop::AddCarry64 { d, a, b, c } => {
+                self.carry_in(c);
                 self.load(RDX, a);
                 let b = self.read(b, RCX);
-                self.carry_in(c);
                 e!(self; adc rdx, Rq(b));
                 self.store(d, RDX);
             }
             Uop::AddCarry32 { d, a, b, c } => {
+                self.carry_in(c);
                 self.load(RDX, a);
                 let b = self.read(b, RCX);
-                self.carry_in(c);
                 e!(self; adc edx, Rd(b));
                 self.store(d, RDX);
             }

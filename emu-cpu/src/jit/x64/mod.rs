@@ -27,8 +27,10 @@ mod golden;
 mod host;
 mod int;
 mod int_bits;
+mod joins;
 mod memory;
 mod operands;
+mod pairs;
 mod simd;
 mod simd_shape;
 mod sse;
@@ -181,6 +183,10 @@ struct Emitter<'a> {
     exits: Vec<Exit>,
     /// Exits of a loop whose code is put off.
     sides: Vec<exits::Side>,
+    /// Where its parts start.
+    starts: Vec<joins::Start>,
+    /// Ways back whose code is put off.
+    backs: Vec<joins::Back>,
     labels: unit::Labels,
     /// The instruction of the current operation.
     insn: u16,
@@ -188,6 +194,8 @@ struct Emitter<'a> {
     number: usize,
     /// Number of the next operation that has no code yet: some are done together.
     next: usize,
+    /// What the last operation has made ready for this one.
+    ready: pairs::Ready,
     /// What is known about vector slots.
     sizes: vector::Sizes,
 }
@@ -204,7 +212,8 @@ impl Emitter<'_> {
         if self.input.cpu.mem.journal.is_on() && !repeatable::is_repeatable(&uop, self.input.cpu) {
             return self.call_operation();
         }
-        let done = self.integer(uop)
+        let done = self.pair(uop)
+            || self.integer(uop)
             || self.bits(uop)
             || self.flag_operation(uop)
             || self.memory(uop)

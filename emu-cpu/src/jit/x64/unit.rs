@@ -8,6 +8,7 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 
 use super::assign::Assignment;
 use super::flags::Flags;
+use super::joins::Start;
 use super::thunks::Calls;
 use super::{Emitter, HostFeatures, Input, KIND_BITS, Kind, Output, PINNED, TEMP, Thunks, e, st, v, x};
 use crate::interp::uop::{Exact, FIRST_TEMP};
@@ -18,10 +19,6 @@ use crate::jit::state::JitState;
 pub(super) struct Labels {
     /// Where the checks of an entry lead when one fails.
     event: DynamicLabel,
-    /// Where a round of the loop begins.
-    pub top: DynamicLabel,
-    /// A request is pending between two rounds.
-    loop_event: DynamicLabel,
     /// Puts what the unit has in registers where it is between units.
     pub conform: DynamicLabel,
     /// Puts everything that is in registers into the frame, and takes it from there.
@@ -38,19 +35,13 @@ pub(in crate::jit) fn compile<'a>(
     next_slot: &'a mut u32,
 ) -> Option<Output> {
     input.part = *parts.first()?;
-    let is_loop = parts.last()?.on.is_some();
+    let is_loop = input.goes_on();
     let mut ops = VecAssembler::new(input.at as usize);
     let mut label = || ops.new_dynamic_label();
-    let labels = Labels {
-        event: label(),
-        top: label(),
-        loop_event: label(),
-        conform: label(),
-        save: label(),
-        restore: label(),
-    };
+    let labels = Labels { event: label(), conform: label(), save: label(), restore: label() };
+    let starts = Start::of(parts, label);
     let assignment = if is_loop {
-        Assignment::of_loop(parts.iter().map(|p| p.code))
+        Assignment::of_loop(parts.iter().map(|p| (p.code, p.weight)))
     } else {
         Assignment::of_block(input.code)
     };
@@ -67,21 +58,23 @@ pub(in crate::jit) fn compile<'a>(
         slow: Vec::new(),
         exits: Vec::new(),
         sides: Vec::new(),
+        starts,
+        backs: Vec::new(),
         labels,
         insn: 0,
         number: 0,
         next: 0,
+        ready: super::pairs::Ready::default(),
         sizes: super::vector::Sizes::default(),
     };
     let (head, fast) = m.entries();
     m.floating_point_on();
     m.load_assigned();
-    let top = m.labels.top;
-    e!(m; =>top);
     for n in 0..parts.len() {
         m.part(n);
     }
     m.side_exits();
+    m.ways_back();
     m.slow_paths();
     m.around(is_loop);
     let bytes = m.ops.finalize().ok()?;
@@ -125,7 +118,7 @@ impl Emitter<'_> {
         (head, self.ops.offset().0)
     }
 
-    fn leave_if_pending(&mut self, event: DynamicLabel) {
+    pub(super) fn leave_if_pending(&mut self, event: DynamicLabel) {
         let word = self.input.cpu.doorbell.word_address();
         e!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], 0 ; jne =>event);
         if self.input.cpu.mem.journal.is_on() {
@@ -137,6 +130,7 @@ impl Emitter<'_> {
         let Some(part) = self.parts.get(n) else { return };
         self.input.part = *part;
         self.number_of_part = n;
+        self.arrive(n);
         if let Some(counter) = part.counter {
             e!(self; mov rax, QWORD counter as i64 ; inc QWORD [rax]);
             self.flags.lose_host();
@@ -161,13 +155,6 @@ impl Emitter<'_> {
             self.input.part = *part;
             self.number_of_part = n;
         }
-    }
-
-    /// To the next round of the loop.
-    pub(super) fn go_round(&mut self) {
-        let (event, top) = (self.labels.loop_event, self.labels.top);
-        self.leave_if_pending(event);
-        e!(self; jmp =>top);
     }
 
     /// Sees to it that MXCSR is the guest's, if the unit has floating-point instructions: only calls of exact functions
@@ -215,10 +202,7 @@ impl Emitter<'_> {
     /// The code around the operations that is not on their way.
     fn around(&mut self, is_loop: bool) {
         self.back_in(0);
-        let Labels { event, loop_event, conform, save, restore, .. } = self.labels;
-        if is_loop {
-            e!(self; =>loop_event ; call =>conform);
-        }
+        let Labels { event, conform, save, restore } = self.labels;
         e!(self; =>event);
         self.leave(Kind::Event);
         if is_loop {
