@@ -240,7 +240,7 @@ impl Emitter<'_> {
     }
 
     /// Leads to exit `n`.
-    fn exit(&mut self, n: usize) {
+    pub(super) fn exit(&mut self, n: usize) {
         let out = self.ops.new_dynamic_label();
         let site = if self.target(n).is_some() {
             e!(self; jmp =>out);

@@ -68,7 +68,7 @@ impl Emitter<'_> {
         }
     }
 
-    fn note_way(&mut self, to: usize) {
+    pub(super) fn note_way(&mut self, to: usize) {
         let known = Known { flags: self.flags, sizes: self.sizes.clone() };
         if let Some(start) = self.starts.get_mut(to) {
             start.ways.push(known);
@@ -95,15 +95,17 @@ impl Emitter<'_> {
         e!(self; jmp =>label);
     }
 
-    /// Where a jump leads that is taken for exit `n`.
-    fn way_by(&mut self, n: usize) -> DynamicLabel {
+    /// Where a jump leads that is taken for exit `n`. `known`: what is known now holds there.
+    pub(super) fn way_by(&mut self, n: usize, known: bool) -> DynamicLabel {
         let start = self.ops.new_dynamic_label();
         let part = self.number_of_part;
         match self.input.to[n] {
             None => self.sides.push(Side { start, part, n }),
             Some(to) if to <= part => self.backs.push(Back { start, to }),
             Some(to) => {
-                self.note_way(to);
+                if known {
+                    self.note_way(to);
+                }
                 return self.starts.get(to).map_or(start, |s| s.label);
             }
         }
@@ -123,7 +125,7 @@ impl Emitter<'_> {
             _ if second == next => 0,
             _ => usize::from(is_back(first)),
         };
-        let way = self.way_by(jump);
+        let way = self.way_by(jump, true);
         self.jump_if(if jump == 0 { cc } else { cc ^ 1 }, way);
         if let Some(to) = self.input.to[jump ^ 1] {
             self.go_on(to);

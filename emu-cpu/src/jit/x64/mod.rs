@@ -17,6 +17,7 @@
 
 mod assign;
 mod atomic;
+mod ccmp;
 mod crypto;
 mod exits;
 mod flags;
@@ -187,6 +188,8 @@ struct Emitter<'a> {
     starts: Vec<joins::Start>,
     /// Ways back whose code is put off.
     backs: Vec<joins::Back>,
+    /// Comparisons that are not made: code that is put off.
+    others: Vec<ccmp::Otherwise>,
     labels: unit::Labels,
     /// The instruction of the current operation.
     insn: u16,
@@ -203,6 +206,9 @@ struct Emitter<'a> {
 impl Emitter<'_> {
     /// One operation.
     fn operation(&mut self, uop: Uop) {
+        if self.conditional_compare() {
+            return;
+        }
         if !flags::keeps_host_flags(&uop) {
             self.flags.lose_host();
         }

@@ -60,6 +60,7 @@ pub(in crate::jit) fn compile<'a>(
         sides: Vec::new(),
         starts,
         backs: Vec::new(),
+        others: Vec::new(),
         labels,
         insn: 0,
         number: 0,
@@ -73,6 +74,7 @@ pub(in crate::jit) fn compile<'a>(
     for n in 0..parts.len() {
         m.part(n);
     }
+    m.otherwise();
     m.side_exits();
     m.ways_back();
     m.slow_paths();
