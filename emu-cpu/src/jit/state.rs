@@ -101,6 +101,12 @@ pub struct JitState {
     pub flag_a: u64,
     /// Second operand of the flags.
     pub flag_b: u64,
+    /// Operands of flags that are not in the frame, saved before they were overwritten.
+    pub saved_a: u64,
+    /// See `saved_a`.
+    pub saved_b: u64,
+    /// `count` when the loop that runs was entered.
+    pub began: u64,
     /// The block and its instruction that called the runtime.
     pub at_block: u32,
     /// See `at_block`.
@@ -142,6 +148,9 @@ impl Default for JitState {
             faulted: 0,
             flag_a: 0,
             flag_b: 0,
+            saved_a: 0,
+            saved_b: 0,
+            began: 0,
             at_block: 0,
             at_insn: 0,
             mxcsr: 0x1f80,

@@ -221,8 +221,8 @@ impl Emitter<'_> {
 
     fn put_off_search(&mut self, start: DynamicLabel, search: Option<Search>, call: Call) -> DynamicLabel {
         let back = self.ops.new_dynamic_label();
-        let (insn, part) = (self.insn, self.number_of_part);
-        self.slow.push(Slow { start, back, insn, part, search, call });
+        let (insn, part, flags) = (self.insn, self.number_of_part, self.flags.place);
+        self.slow.push(Slow { start, back, insn, part, flags, search, call });
         back
     }
 
@@ -409,12 +409,15 @@ impl Emitter<'_> {
 
     /// The code that was put off.
     pub(super) fn slow_paths(&mut self) {
-        for Slow { start, back, insn, part, search, call } in std::mem::take(&mut self.slow) {
+        for Slow { start, back, insn, part, flags, search, call } in std::mem::take(&mut self.slow) {
             self.back_in(part);
             self.insn = insn;
             e!(self; =>start);
             if let Some(search) = search {
                 self.search(search);
+            }
+            if !matches!(call, Call::Exact { .. } | Call::ExactLane { .. }) {
+                self.put_flags(flags);
             }
             self.note_place();
             self.slow_path(call);

@@ -11,7 +11,7 @@
 //! | xmm5 to xmm15 | vector slots of the unit ([`assign`]) |
 //!
 //! All other slots are operands in memory. Flags are not computed where they are set: their operands are kept
-//! ([`flags`]), and a condition that follows becomes the host's comparison and conditional jump.
+//! ([`flags`], [`kept`]), and a condition that follows becomes the host's comparison and conditional jump.
 
 #![allow(clippy::useless_conversion, reason = "the assembler's macro makes them")]
 
@@ -27,6 +27,7 @@ mod golden;
 mod host;
 mod int;
 mod int_bits;
+mod kept;
 mod memory;
 mod operands;
 mod simd;
@@ -109,6 +110,7 @@ macro_rules! c {
 use c;
 
 /// What is to be compiled.
+#[derive(Clone, Copy)]
 pub(super) struct Input<'a> {
     /// The block that is being compiled.
     pub part: Part<'a>,
@@ -160,6 +162,8 @@ struct Slow {
     back: DynamicLabel,
     insn: u16,
     part: usize,
+    /// Where the flags are.
+    flags: kept::Place,
     search: Option<memory::Search>,
     call: memory::Call,
 }
@@ -177,6 +181,8 @@ struct Emitter<'a> {
     /// Numbers of slots for access sites.
     next_slot: &'a mut u32,
     flags: flags::Flags,
+    /// Where they are at the end of a loop's round.
+    round: kept::Place,
     slow: Vec<Slow>,
     exits: Vec<Exit>,
     /// Exits of a loop whose code is put off.
@@ -204,6 +210,7 @@ impl Emitter<'_> {
         if self.input.cpu.mem.journal.is_on() && !repeatable::is_repeatable(&uop, self.input.cpu) {
             return self.call_operation();
         }
+        let flags_die = self.keep_from(&uop);
         let done = self.integer(uop)
             || self.bits(uop)
             || self.flag_operation(uop)
@@ -215,6 +222,9 @@ impl Emitter<'_> {
             || self.end(uop);
         if !done {
             self.call_operation();
+        }
+        if flags_die {
+            self.flags.die();
         }
     }
 
@@ -270,6 +280,7 @@ impl Emitter<'_> {
 
     /// Calls the interpreter's version of the current operation.
     fn call_operation(&mut self) {
+        self.flags_to_frame();
         self.note_place();
         let (block, n) = (self.input.block as i32, self.number as i32);
         e!(self; mov eax, block ; mov edx, n);

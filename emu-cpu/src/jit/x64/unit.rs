@@ -8,6 +8,7 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 
 use super::assign::Assignment;
 use super::flags::Flags;
+use super::kept::Place;
 use super::thunks::Calls;
 use super::{Emitter, HostFeatures, Input, KIND_BITS, Kind, Output, PINNED, TEMP, Thunks, e, st, v, x};
 use crate::interp::uop::{Exact, FIRST_TEMP};
@@ -30,13 +31,31 @@ pub(super) struct Labels {
 }
 
 /// Compiles a unit; `None` if its first block is missing, or the code does not assemble.
+///
+/// Where the flags are when a loop goes round is known at its end, and used from its start on: such a loop is made twice.
 pub(in crate::jit) fn compile<'a>(
     parts: &'a [Part<'a>],
-    mut input: Input<'a>,
+    input: Input<'a>,
     thunks: &'a Thunks,
     host: HostFeatures,
     next_slot: &'a mut u32,
 ) -> Option<Output> {
+    let first_slot = *next_slot;
+    let (output, end) = generate(parts, input, thunks, host, (Place::Frame, next_slot))?;
+    let Place::Kept(kept) = end else { return Some(output) };
+    *next_slot = first_slot;
+    let (output, end) = generate(parts, input, thunks, host, (Place::Rounds(kept), next_slot))?;
+    (end == Place::Kept(kept)).then_some(output)
+}
+
+/// The code of a unit, with the flags where a round of its loop begins, and where one ends.
+fn generate<'a>(
+    parts: &'a [Part<'a>],
+    mut input: Input<'a>,
+    thunks: &'a Thunks,
+    host: HostFeatures,
+    (flags, next_slot): (Place, &'a mut u32),
+) -> Option<(Output, Place)> {
     input.part = *parts.first()?;
     let is_loop = parts.last()?.on.is_some();
     let mut ops = VecAssembler::new(input.at as usize);
@@ -64,6 +83,7 @@ pub(in crate::jit) fn compile<'a>(
         assignment,
         next_slot,
         flags: Flags::default(),
+        round: Place::Frame,
         slow: Vec::new(),
         exits: Vec::new(),
         sides: Vec::new(),
@@ -76,6 +96,10 @@ pub(in crate::jit) fn compile<'a>(
     let (head, fast) = m.entries();
     m.floating_point_on();
     m.load_assigned();
+    if let Place::Rounds(_) = flags {
+        e!(m; mov [r15 + st!(began)], r13);
+    }
+    m.flags.place = flags;
     let top = m.labels.top;
     e!(m; =>top);
     for n in 0..parts.len() {
@@ -85,7 +109,7 @@ pub(in crate::jit) fn compile<'a>(
     m.slow_paths();
     m.around(is_loop);
     let bytes = m.ops.finalize().ok()?;
-    Some(Output { bytes, head, fast, exits: m.exits })
+    Some((Output { bytes, head, fast, exits: m.exits }, m.round))
 }
 
 /// Code that counts down how often it is jumped to, on the way to the second entry of a unit, and leaves when the counter
@@ -165,6 +189,7 @@ impl Emitter<'_> {
 
     /// To the next round of the loop.
     pub(super) fn go_round(&mut self) {
+        self.round = self.flags.place;
         let (event, top) = (self.labels.loop_event, self.labels.top);
         self.leave_if_pending(event);
         e!(self; jmp =>top);
@@ -217,7 +242,9 @@ impl Emitter<'_> {
         self.back_in(0);
         let Labels { event, loop_event, conform, save, restore, .. } = self.labels;
         if is_loop {
-            e!(self; =>loop_event ; call =>conform);
+            e!(self; =>loop_event);
+            self.put_flags(self.round);
+            e!(self; call =>conform);
         }
         e!(self; =>event);
         self.leave(Kind::Event);
