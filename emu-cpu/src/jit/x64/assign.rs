@@ -5,6 +5,7 @@
 //! Vector slots have no homes; a unit loads those that it uses at its start and puts those that it wrote back at its exits.
 
 use super::operands::{self, Operand};
+use super::step;
 use super::{PINNED, TEMP};
 use crate::interp::block::Code;
 use crate::interp::uop::{FIRST_TEMP, NZCV, Uop, ZERO};
@@ -62,13 +63,16 @@ impl Usages {
     fn of<'a>(codes: impl Iterator<Item = &'a Code>) -> Self {
         let mut this = Self { int: [Usage::default(); 256], vec: [Usage::default(); 256] };
         for code in codes {
-            for uop in &code.uops {
-                operands::each(code, uop, &mut |operand| match operand {
-                    Operand::Reads(slot) => this.int[slot as usize].note(false),
-                    Operand::Writes(slot) => this.int[slot as usize].note(true),
-                    Operand::ReadsVector(slot) => this.vec[slot as usize].note(false),
-                    Operand::WritesVector(slot) => this.vec[slot as usize].note(true),
-                });
+            let mut next = 0;
+            while let Some(uop) = code.uops.get(next) {
+                if let Some(step) = step::at(code, next) {
+                    this.note(code, &step.access);
+                    this.note(code, &step.add);
+                    next += 3;
+                } else {
+                    this.note(code, uop);
+                    next += 1;
+                }
             }
         }
         // Flags are kept in another way, and zero is a constant.
@@ -77,6 +81,15 @@ impl Usages {
             this.vec[slot as usize].times = 0;
         }
         this
+    }
+
+    fn note(&mut self, code: &Code, uop: &Uop) {
+        operands::each(code, uop, &mut |operand| match operand {
+            Operand::Reads(slot) => self.int[slot as usize].note(false),
+            Operand::Writes(slot) => self.int[slot as usize].note(true),
+            Operand::ReadsVector(slot) => self.vec[slot as usize].note(false),
+            Operand::WritesVector(slot) => self.vec[slot as usize].note(true),
+        });
     }
 }
 

@@ -33,6 +33,7 @@ mod operands;
 mod simd;
 mod simd_shape;
 mod sse;
+mod step;
 mod system;
 mod thunks;
 mod unit;

@@ -9,6 +9,7 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 use super::assign::Assignment;
 use super::flags::Flags;
 use super::kept::Place;
+use super::step;
 use super::thunks::Calls;
 use super::{Emitter, HostFeatures, Input, KIND_BITS, Kind, Output, PINNED, TEMP, Thunks, e, st, v, x};
 use crate::interp::uop::{Exact, FIRST_TEMP};
@@ -172,9 +173,15 @@ impl Emitter<'_> {
             if n < self.next {
                 continue;
             }
-            self.number = n;
-            self.next = n + 1;
             self.insn = part.code.insn_of.get(n).copied().unwrap_or(0);
+            if let Some(step) = step::at(part.code, n) {
+                (self.number, self.next) = (n + 1, n + 3);
+                self.operation(step.access);
+                self.number = n + 2;
+                self.operation(step.add);
+                continue;
+            }
+            (self.number, self.next) = (n, n + 1);
             self.operation(*uop);
         }
     }
@@ -191,8 +198,11 @@ impl Emitter<'_> {
     pub(super) fn go_round(&mut self) {
         self.round = self.flags.place;
         let (event, top) = (self.labels.loop_event, self.labels.top);
-        self.leave_if_pending(event);
-        e!(self; jmp =>top);
+        let word = self.input.cpu.doorbell.word_address();
+        if self.input.cpu.mem.journal.is_on() {
+            e!(self; cmp r13, [r15 + st!(limit)] ; jae =>event);
+        }
+        e!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], 0 ; je =>top ; jmp =>event);
     }
 
     /// Sees to it that MXCSR is the guest's, if the unit has floating-point instructions: only calls of exact functions
