@@ -46,9 +46,17 @@ pub enum Lazy {
     /// N and Z of `flag_a`.
     Logic64,
     Logic32,
+    /// The host's flags after a difference are in `flag_a`: what LAHF gives in bits 15:8, overflow in bit 0.
+    Host,
 }
 
 impl Lazy {
+    /// The host's carry is a borrow, the opposite of Arm's.
+    #[must_use]
+    pub const fn borrows(self) -> bool {
+        matches!(self, Self::Sub64 | Self::Sub32 | Self::Host)
+    }
+
     /// From its number.
     #[must_use]
     pub const fn from_number(n: u32) -> Self {
@@ -59,6 +67,7 @@ impl Lazy {
             4 => Self::Add32,
             5 => Self::Logic64,
             6 => Self::Logic32,
+            7 => Self::Host,
             _ => Self::None,
         }
     }

@@ -37,6 +37,10 @@ impl Flags {
     pub(super) fn in_slot(&mut self) {
         *self = Self { place: Place::Known(Lazy::None), host: false };
     }
+    /// They are in this place, and the host's are the same.
+    pub(super) fn set(&mut self, place: Place) {
+        *self = Self { place, host: true };
+    }
     /// They are lost, as nobody looks.
     pub(super) fn die(&mut self) {
         *self = Self { place: Place::Dead, host: false };
@@ -74,7 +78,7 @@ pub(super) fn reads_slot(uop: &Uop) -> bool {
 ///
 /// The host's carry after a subtraction is a borrow, the opposite of Arm's; after a sum or TEST it is Arm's.
 fn condition_code(kind: Lazy, cond: Cond) -> (u8, bool) {
-    let sub = matches!(kind, Lazy::Sub64 | Lazy::Sub32);
+    let sub = kind.borrows();
     match cond {
         Cond::Eq => (4, false),
         Cond::Ne => (5, false),
@@ -110,7 +114,7 @@ impl Emitter<'_> {
                 if !self.flags.host {
                     self.compare_kept(kept);
                 }
-                self.gather(matches!(kept.kind, Lazy::Sub64 | Lazy::Sub32));
+                self.gather(kept.kind.borrows());
                 e!(self; mov [r15 + x(NZCV)], rax ; mov DWORD [r15 + st!(flag_kind)], 0);
             }
             Place::Frame | Place::Known(_) | Place::Rounds(_) => {
@@ -160,13 +164,17 @@ impl Emitter<'_> {
             Lazy::Add32 => e!(self; mov eax, [r15 + st!(flag_a)] ; add eax, [r15 + st!(flag_b)]),
             Lazy::Logic64 => e!(self; mov rax, [r15 + st!(flag_a)] ; test rax, rax),
             Lazy::Logic32 => e!(self; mov eax, [r15 + st!(flag_a)] ; test eax, eax),
+            Lazy::Host => {
+                e!(self; mov rax, [r15 + st!(flag_a)]);
+                self.host_flags_of_image();
+            }
             Lazy::None => {}
         }
     }
 
     /// Keeps the flags of an operation that has just set the host's.
     fn keep(&mut self, kind: Lazy, a: Source, b: Source) {
-        self.flags = Flags { place: Place::Kept(Kept { kind, a, b }), host: true };
+        self.flags.set(Place::Kept(Kept { kind, a, b }));
     }
 
     /// Flags of a sum or difference.
@@ -218,7 +226,7 @@ impl Emitter<'_> {
         if d == NZCV {
             self.keep(kind, a, b);
         } else {
-            self.gather(matches!(kind, Lazy::Sub64 | Lazy::Sub32));
+            self.gather(kind.borrows());
             self.store(d, RAX);
             self.flags.lose_host();
         }

@@ -64,7 +64,7 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) fn has_two(&self) -> bool {
-        !matches!(self.kind, Lazy::Logic64 | Lazy::Logic32)
+        !matches!(self.kind, Lazy::Logic64 | Lazy::Logic32 | Lazy::Host)
     }
 
     fn is_wide(&self) -> bool {
@@ -247,6 +247,10 @@ impl Emitter<'_> {
         match (kept.kind, kept.b) {
             (Lazy::Logic64, _) => return e!(self; test Rq(a), Rq(a)),
             (Lazy::Logic32, _) => return e!(self; test Rd(a), Rd(a)),
+            (Lazy::Host, _) => {
+                self.load_image(a);
+                return self.host_flags_of_image();
+            }
             (Lazy::Sub64, Source::Number(n)) if i32::try_from(n as i64).is_ok() => {
                 return e!(self; cmp Rq(a), n as i32);
             }
@@ -259,6 +263,12 @@ impl Emitter<'_> {
             Lazy::Sub32 => e!(self; cmp Rd(a), Rd(b)),
             Lazy::Add64 => e!(self; mov rdx, Rq(a) ; add rdx, Rq(b)),
             _ => e!(self; mov edx, Rd(a) ; add edx, Rd(b)),
+        }
+    }
+
+    fn load_image(&mut self, r: u8) {
+        if r != RAX {
+            e!(self; mov eax, Rd(r));
         }
     }
 

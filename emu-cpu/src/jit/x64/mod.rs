@@ -17,6 +17,7 @@
 
 mod assign;
 mod atomic;
+mod ccmp;
 mod crypto;
 mod exits;
 mod flags;
@@ -202,6 +203,9 @@ struct Emitter<'a> {
 impl Emitter<'_> {
     /// One operation.
     fn operation(&mut self, uop: Uop) {
+        if self.conditional_comparison(uop) {
+            return;
+        }
         if !flags::keeps_host_flags(&uop) {
             self.flags.lose_host();
         }

@@ -71,7 +71,7 @@ pub(super) fn at(code: &Code, n: usize) -> Option<Step> {
 }
 
 /// True if an operation from `n` on may read this temporary as it is now.
-fn is_read_from(code: &Code, n: usize, t: u8) -> bool {
+pub(super) fn is_read_from(code: &Code, n: usize, t: u8) -> bool {
     for uop in code.uops.iter().skip(n) {
         let (mut reads, mut writes) = (false, false);
         operands::each(code, uop, &mut |operand| {
