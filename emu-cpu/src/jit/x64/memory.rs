@@ -227,13 +227,19 @@ impl Emitter<'_> {
     }
 
     pub(super) fn resume(&mut self, back: DynamicLabel) {
+        self.held = None;
+        e!(self; =>back);
+    }
+
+    /// As `resume`, where the slow path has the result in the same register as the code before it.
+    fn resume_with_result(&mut self, back: DynamicLabel) {
         e!(self; =>back);
     }
 
     fn load_int(&mut self, d: u8, a: u8, off: i32, size: MemSize, extend: Extension) {
         let found = self.find(a, off, size.bytes() as i32, READ, Call::Load { d, size, extend });
         self.load_value(d, size, extend, &found);
-        self.resume(found.back);
+        self.resume_with_result(found.back);
     }
 
     fn load_value(&mut self, d: u8, size: MemSize, extend: Extension, at: &Found) {

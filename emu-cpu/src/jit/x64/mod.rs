@@ -170,6 +170,15 @@ struct Slow {
     call: memory::Call,
 }
 
+/// A slot without a register of its own was stored from this scratch register, by the instruction that ends at `at`:
+/// what is emitted there finds the value in the register still.
+#[derive(Clone, Copy)]
+struct Held {
+    slot: u8,
+    register: u8,
+    at: usize,
+}
+
 /// One unit in the making.
 struct Emitter<'a> {
     ops: VecAssembler<X64Relocation>,
@@ -198,6 +207,8 @@ struct Emitter<'a> {
     next: usize,
     /// What is known about vector slots.
     sizes: vector::Sizes,
+    /// What the last instruction has stored.
+    held: Option<Held>,
 }
 
 impl Emitter<'_> {
@@ -243,24 +254,35 @@ impl Emitter<'_> {
         if let Some(r) = self.reg(slot) {
             return r;
         }
-        e!(self; mov Rq(scratch), [r15 + x(slot)]);
+        self.load(scratch, slot);
         scratch
+    }
+
+    /// The scratch register that holds the value of a slot, if the last instruction has stored it from there.
+    fn held(&self, slot: u8) -> Option<u8> {
+        self.held.filter(|h| h.slot == slot && h.at == self.ops.offset().0).map(|h| h.register)
     }
 
     /// A slot's value in this host register. Keeps the host's flags.
     fn load(&mut self, r: u8, slot: u8) {
-        match self.reg(slot) {
+        match self.reg(slot).or_else(|| self.held(slot)) {
             Some(p) if p == r => {}
             Some(p) => e!(self; mov Rq(r), Rq(p)),
-            None => e!(self; mov Rq(r), [r15 + x(slot)]),
+            None => match i8::try_from(x(slot)) {
+                Ok(near) => e!(self; mov Rq(r), [BYTE r15 + near]),
+                Err(_) => e!(self; mov Rq(r), [r15 + x(slot)]),
+            },
         }
     }
 
     /// The low half of a slot's value in this host register, the high half zero.
     fn load32(&mut self, r: u8, slot: u8) {
-        match self.reg(slot) {
+        match self.reg(slot).or_else(|| self.held(slot)) {
             Some(p) => e!(self; mov Rd(r), Rd(p)),
-            None => e!(self; mov Rd(r), [r15 + x(slot)]),
+            None => match i8::try_from(x(slot)) {
+                Ok(near) => e!(self; mov Rd(r), [BYTE r15 + near]),
+                Err(_) => e!(self; mov Rd(r), [r15 + x(slot)]),
+            },
         }
     }
 
@@ -275,7 +297,11 @@ impl Emitter<'_> {
             Some(p) if p == r => {}
             Some(p) => e!(self; mov Rq(p), Rq(r)),
             None => {
-                e!(self; mov [r15 + x(slot)], Rq(r));
+                match i8::try_from(x(slot)) {
+                    Ok(near) => e!(self; mov [BYTE r15 + near], Rq(r)),
+                    Err(_) => e!(self; mov [r15 + x(slot)], Rq(r)),
+                }
+                self.held = Some(Held { slot, register: r, at: self.ops.offset().0 });
                 if slot == NZCV {
                     self.flags_are_in_slot();
                 }

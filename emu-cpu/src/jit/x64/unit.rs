@@ -93,6 +93,7 @@ fn generate<'a>(
         number: 0,
         next: 0,
         sizes: super::vector::Sizes::default(),
+        held: None,
     };
     let (head, fast) = m.entries();
     m.floating_point_on();
@@ -229,14 +230,14 @@ impl Emitter<'_> {
         for p in self.assignment.ints.iter().filter(|p| p.is_guest()) {
             e!(self; mov Rq(p.register), [r15 + x(p.slot)]);
         }
-        for p in self.assignment.vectors.iter().filter(|p| p.is_guest()) {
+        for p in self.assignment.vectors.iter().filter(|p| p.is_guest() && !p.through) {
             e!(self; movaps Rx(p.register), [r15 + v(p.slot)]);
         }
     }
 
     /// Puts it back. Keeps the host's flags.
     pub(super) fn put_assigned_back(&mut self) {
-        for p in self.assignment.vectors.iter().filter(|p| p.is_guest() && p.written) {
+        for p in self.assignment.vectors.iter().filter(|p| p.is_guest() && p.written && !p.through) {
             e!(self; movaps [r15 + v(p.slot)], Rx(p.register));
         }
         for p in self.assignment.ints.iter().filter(|p| p.is_guest() && p.written) {
@@ -288,7 +289,7 @@ impl Emitter<'_> {
         for p in &self.assignment.vectors {
             if !save {
                 e!(self; movaps Rx(p.register), [r15 + v(p.slot)]);
-            } else if p.written {
+            } else if p.written && !p.through {
                 e!(self; movaps [r15 + v(p.slot)], Rx(p.register));
             }
         }
