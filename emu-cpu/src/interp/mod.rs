@@ -10,6 +10,7 @@ pub mod exec;
 mod liveness;
 pub mod lockstep;
 pub mod predecode;
+mod rounds;
 mod run;
 pub mod uop;
 pub mod vcpu;

@@ -4,6 +4,7 @@ use emu_core::metrics::Metric;
 
 use super::cache::Cache;
 use super::exec::{self, End};
+use super::rounds::{Member, Round};
 use super::uop::{Frame, Uop};
 use crate::cpu::Cpu;
 use crate::exception::Exception;
@@ -30,53 +31,6 @@ pub(super) struct Place {
     pub index: u32,
     /// PSTATE.BTYPE at its first instruction.
     pub landed: u8,
-}
-
-/// The most blocks of a loop, and operations in them: what is longer gains little by being compiled as one.
-const LONGEST_LOOP: (usize, usize) = (16, 300);
-
-/// Rounds that are looked at to find the usual one.
-const ROUNDS: usize = 5;
-
-/// A round of a loop: its blocks, each with the exit by which it was left.
-type Path = Vec<(u32, usize)>;
-
-/// A loop in the making: some rounds are interpreted, to see which blocks it has.
-pub(super) struct Round {
-    pub head: u32,
-    /// Virtual page of its code.
-    page: u64,
-    /// The current round so far.
-    blocks: Path,
-    uops: usize,
-    /// Rounds that came back to the head, and rounds in all.
-    seen: Vec<Path>,
-    rounds: usize,
-}
-
-impl Round {
-    /// At the block `head`, in the virtual page `page`.
-    fn new(head: u32, page: u64) -> Self {
-        Self { head, page, blocks: Vec::new(), uops: 0, seen: Vec::new(), rounds: 0 }
-    }
-
-    /// A round is over; true if nothing more has to be seen.
-    fn over(&mut self, closes: bool) -> bool {
-        let path = std::mem::take(&mut self.blocks);
-        self.uops = 0;
-        self.rounds += 1;
-        let again = closes && self.seen.contains(&path);
-        if closes {
-            self.seen.push(path);
-        }
-        again || self.rounds >= ROUNDS
-    }
-
-    /// The round that was seen most often, and the shorter one of two.
-    fn usual(&self) -> Option<&Path> {
-        let times = |path: &Path| self.seen.iter().filter(|p| *p == path).count();
-        self.seen.iter().max_by_key(|path| (times(path), std::cmp::Reverse(path.len())))
-    }
 }
 
 /// A vCPU in its fast loop.
@@ -193,7 +147,8 @@ impl Blocks<'_> {
             code: &block.code,
             block: at.index,
             offset: block.offset() as u32,
-            on: None,
+            to: [None; 2],
+            weight: 1,
             counter: None,
         };
         let Some(made) = native.compile(&[part], at.pc & !0xfff, valid, place) else {
@@ -213,21 +168,15 @@ impl Blocks<'_> {
     #[cold]
     pub(super) fn round_ends(&mut self, at: &Place) -> bool {
         let Some(round) = &self.round else { return true };
-        let Some(block) = self.cache.get(at.index) else { return true };
         let is_head = at.index == round.head;
-        let starts = is_head && round.blocks.is_empty();
-        let goes_on = at.pc & !0xfff == round.page
-            && round.blocks.len() < LONGEST_LOOP.0
-            && round.uops + block.code.uops.len() <= LONGEST_LOOP.1
-            && round.blocks.iter().all(|(b, _)| *b != at.index);
-        if starts || goes_on && !round.blocks.is_empty() {
+        if is_head == round.is_between() && (is_head || round.goes_on_in(at.pc & !0xfff)) {
             return false;
         }
-        if round.blocks.is_empty() {
-            // Between two rounds, on the way to the head: host code does that.
+        if round.is_between() {
+            // On the way to the head: host code does that.
             return true;
         }
-        let closes = is_head && round.blocks.first().is_some_and(|(b, _)| *b == round.head);
+        let closes = is_head;
         self.round_is_over(closes);
         // The next round begins.
         !(closes && self.round.is_some())
@@ -237,7 +186,7 @@ impl Blocks<'_> {
     fn round_is_over(&mut self, closes: bool) {
         if self.round.as_mut().is_some_and(|round| round.over(closes))
             && let Some(round) = self.round.take()
-            && !round.usual().is_some_and(|path| self.compile_loop(&round, path))
+            && !self.compile_loop(&round)
         {
             self.give_up(round.head);
         }
@@ -260,8 +209,7 @@ impl Blocks<'_> {
         let end = exec::run(code, at.pc, self.frame, self.cpu);
         match (end, &mut self.round) {
             (End::Exit(n), Some(round)) => {
-                round.blocks.push((at.index, n));
-                round.uops += code.uops.len();
+                round.step(at.index, n, code.uops.len());
             }
             (End::Fault(..), _) => self.round = None,
             _ => self.round_is_over(false),
@@ -270,20 +218,21 @@ impl Blocks<'_> {
     }
 
     /// Compiles a loop; false if it cannot be.
-    fn compile_loop(&mut self, round: &Round, path: &Path) -> bool {
+    fn compile_loop(&mut self, round: &Round) -> bool {
         let Some(native) = &mut self.native else { return false };
         if !native.has_room() {
             return false;
         }
         let code_map = &self.cpu.mem.shared.code;
-        let mut parts = Vec::with_capacity(path.len());
-        for (index, n) in path {
-            let Some(block) = self.cache.get(*index) else { return false };
+        let members = round.members();
+        let mut parts = Vec::with_capacity(members.len());
+        for Member { block: index, to, weight } in members {
+            let Some(block) = self.cache.get(index) else { return false };
             if block.generation != code_map.generation(block.page) {
                 return false;
             }
-            let (block, offset, code) = (*index, block.offset() as u32, &block.code);
-            parts.push(Part { code, block, offset, on: Some(*n), counter: None });
+            let (offset, code) = (block.offset() as u32, &block.code);
+            parts.push(Part { code, block: index, offset, to, weight, counter: None });
         }
         let Some(head) = self.cache.get(round.head).filter(|b| b.is_native) else { return false };
         let valid = code_map.validity(head.page, head.generation);

@@ -57,10 +57,20 @@ pub struct Part<'a> {
     pub block: u32,
     /// Offset of its first instruction in its page.
     pub offset: u32,
-    /// The exit by which the unit goes on to its next block, or from the last one back to the first; `None` if it ends here.
-    pub on: Option<usize>,
+    /// The parts of the unit that its exits lead to; `None` if the unit ends there.
+    pub to: [Option<usize>; 2],
+    /// How often it runs, compared with others of the unit.
+    pub weight: u32,
     /// Host address of the counter of its runs, if they are counted.
     pub counter: Option<u64>,
+}
+
+impl Part<'_> {
+    /// True if it goes on inside the unit: then the unit is a loop.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.to != [None; 2]
+    }
 }
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]

@@ -215,7 +215,7 @@ impl Native {
             head: at + output.head as u64,
             fast: at + output.fast as u64,
             bytes: output.bytes.len() as u32,
-            settled: parts.last().is_some_and(|p| p.on.is_some()),
+            settled: part.goes_on(),
             tried: 0,
         })
     }

@@ -114,8 +114,8 @@ pub struct JitState {
     pub saved_a: u64,
     /// See `saved_a`.
     pub saved_b: u64,
-    /// `count` when the loop that runs was entered.
-    pub began: u64,
+    /// Where ways of a unit have met: by which of its ways the flags are kept; 0 if they are in the frame.
+    pub flag_way: u32,
     /// The block and its instruction that called the runtime.
     pub at_block: u32,
     /// See `at_block`.
@@ -159,7 +159,7 @@ impl Default for JitState {
             flag_b: 0,
             saved_a: 0,
             saved_b: 0,
-            began: 0,
+            flag_way: 0,
             at_block: 0,
             at_insn: 0,
             mxcsr: 0x1f80,

@@ -6,7 +6,7 @@
 
 use super::operands::{self, Operand};
 use super::step;
-use super::{PINNED, TEMP};
+use super::{PINNED, TEMP, pairs};
 use crate::interp::block::Code;
 use crate::interp::uop::{FIRST_TEMP, NZCV, Uop, ZERO};
 
@@ -55,8 +55,8 @@ struct Usage {
 }
 
 impl Usage {
-    fn note(&mut self, write: bool) {
-        self.times += 1;
+    fn note(&mut self, write: bool, times: u32) {
+        self.times = self.times.saturating_add(times);
         self.needed |= !write && !self.written;
         self.written |= write;
         self.writes += u32::from(write);
@@ -69,17 +69,21 @@ struct Usages {
 }
 
 impl Usages {
-    fn of<'a>(codes: impl Iterator<Item = &'a Code>) -> Self {
+    /// Of blocks, each with how often it runs.
+    fn of<'a>(codes: impl Iterator<Item = (&'a Code, u32)>) -> Self {
         let mut this = Self { int: [Usage::default(); 256], vec: [Usage::default(); 256] };
-        for code in codes {
-            let mut next = 0;
+        for (code, weight) in codes {
+            let (mut passed, mut next) = (None, 0);
             while let Some(uop) = code.uops.get(next) {
+                // What goes from one operation to the next through a scratch register needs none.
+                let (came, goes) = (passed, pairs::passed_on(code, next));
+                passed = goes;
                 if let Some(step) = step::at(code, next) {
-                    this.note(code, &step.access);
-                    this.note(code, &step.add);
+                    this.note(code, &step.access, weight, [None; 2]);
+                    this.note(code, &step.add, weight, [None; 2]);
                     next += 3;
                 } else {
-                    this.note(code, uop);
+                    this.note(code, uop, weight, [came, goes]);
                     next += 1;
                 }
             }
@@ -92,12 +96,14 @@ impl Usages {
         this
     }
 
-    fn note(&mut self, code: &Code, uop: &Uop) {
+    fn note(&mut self, code: &Code, uop: &Uop, weight: u32, [came, goes]: [Option<u8>; 2]) {
         operands::each(code, uop, &mut |operand| match operand {
-            Operand::Reads(slot) => self.int[slot as usize].note(false),
-            Operand::Writes(slot) => self.int[slot as usize].note(true),
-            Operand::ReadsVector(slot) => self.vec[slot as usize].note(false),
-            Operand::WritesVector(slot) => self.vec[slot as usize].note(true),
+            Operand::Reads(slot) if came == Some(slot) => {}
+            Operand::Writes(slot) if goes == Some(slot) => {}
+            Operand::Reads(slot) => self.int[slot as usize].note(false, weight),
+            Operand::Writes(slot) => self.int[slot as usize].note(true, weight),
+            Operand::ReadsVector(slot) => self.vec[slot as usize].note(false, weight),
+            Operand::WritesVector(slot) => self.vec[slot as usize].note(true, weight),
         });
     }
 }
@@ -124,13 +130,13 @@ impl Assignment {
         let mut this = Self::homes();
         this.int[FIRST_TEMP as usize] = TEMP;
         if code.uops.iter().any(|uop| uses_vectors(code, uop)) {
-            this.place_vectors(&Usages::of(std::iter::once(code)), 2, true);
+            this.place_vectors(&Usages::of(std::iter::once((code, 1))), 2, true);
         }
         this
     }
 
-    /// Of a loop.
-    pub(super) fn of_loop<'a>(codes: impl Iterator<Item = &'a Code>) -> Self {
+    /// Of a loop's blocks, each with how often it runs.
+    pub(super) fn of_loop<'a>(codes: impl Iterator<Item = (&'a Code, u32)>) -> Self {
         let usages = Usages::of(codes);
         let mut this = Self::homes();
         let mut wanted = most_used(&usages.int, 1);
@@ -218,7 +224,7 @@ mod tests {
     #[test]
     fn a_loop_gives_homes_to_what_it_uses() {
         let uops = vec![Uop::Add64 { d: 9, a: 10, b: 0 }, Uop::Add64 { d: 9, a: 9, b: 11 }, Uop::Goto];
-        let a = Assignment::of_loop(std::iter::once(&code(uops)));
+        let a = Assignment::of_loop(std::iter::once((&code(uops), 1)));
         assert_eq!(a.int(0), PINNED.iter().find(|p| p.0 == 0).map(|p| p.1), "it stays at home");
         for slot in [9, 10, 11] {
             assert!(a.int(slot).is_some(), "X{slot}");
@@ -237,7 +243,7 @@ mod tests {
     #[test]
     fn no_register_has_two_slots() {
         let uops: Vec<Uop> = (0..40).map(|n| Uop::Add64 { d: n, a: n / 2, b: n / 3 }).collect();
-        let a = Assignment::of_loop(std::iter::once(&code(uops)));
+        let a = Assignment::of_loop(std::iter::once((&code(uops), 1)));
         let mut registers: Vec<u8> = (0..=255).filter_map(|s| a.int(s)).collect();
         let n = registers.len();
         registers.sort_unstable();
@@ -256,7 +262,7 @@ mod tests {
         assert!(a.current_vector(3).is_some(), "written often");
         assert!(a.fill_vector(1) && !a.fill_vector(2) && !a.fill_vector(3));
         assert!(a.current_vector(1).is_some());
-        let a = Assignment::of_loop(std::iter::once(&code(uops)));
+        let a = Assignment::of_loop(std::iter::once((&code(uops), 1)));
         assert!(a.vectors.iter().all(|p| !p.through), "what one round wrote the next one reads");
     }
 

@@ -84,9 +84,18 @@ impl Emitter<'_> {
         }
         e!(self; jmp =>over ; =>constant);
         self.host_flags(otherwise);
-        e!(self; =>over ; lahf ; seto al ; mov [r15 + st!(saved_a)], rax);
-        self.flags.set(Place::Kept(Kept { kind: Lazy::Host, a: Source::Saved, b: Source::Number(0) }));
+        e!(self; =>over);
+        self.keep_host_flags(false);
         true
+    }
+
+    /// Keeps the flags that the host has: as after a difference, or with Arm's `carry`.
+    pub(super) fn keep_host_flags(&mut self, carry: bool) {
+        if carry {
+            e!(self; cmc);
+        }
+        e!(self; lahf ; seto al ; mov [r15 + st!(saved_a)], rax);
+        self.flags.set(Place::Kept(Kept { kind: Lazy::Host, a: Source::Saved, b: Source::Number(0) }));
     }
 
     /// Sets the host's flags as after a difference: the carry is the opposite of Arm's.

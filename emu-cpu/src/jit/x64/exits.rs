@@ -48,11 +48,11 @@ impl Kind {
 
 /// An exit of a loop: its code is put off.
 pub(super) struct Side {
-    start: DynamicLabel,
-    part: usize,
-    n: usize,
+    pub start: DynamicLabel,
+    pub part: usize,
+    pub n: usize,
     /// Where the flags are.
-    flags: Place,
+    pub flags: Place,
 }
 
 /// What to change so that an exit leads to another block. Addresses are the host's.
@@ -83,7 +83,8 @@ const NO_PAGE: u64 = 1;
 impl Emitter<'_> {
     /// Ends of blocks; false if it is something else.
     pub(super) fn end(&mut self, uop: Uop) -> bool {
-        let in_loop = self.input.on.is_some();
+        let in_loop = self.input.goes_on();
+        let on = self.input.to[0];
         let conditional = matches!(
             uop,
             Uop::IfCond { .. }
@@ -95,7 +96,11 @@ impl Emitter<'_> {
                 | Uop::IfBit { .. }
         );
         match uop {
-            Uop::Goto | Uop::IfCond { cond: Cond::Al | Cond::Nv, .. } if in_loop => self.go_on(),
+            Uop::Goto | Uop::IfCond { cond: Cond::Al | Cond::Nv, .. } if in_loop => {
+                if let Some(to) = on {
+                    self.go_on(to);
+                }
+            }
             Uop::Goto | Uop::IfCond { cond: Cond::Al | Cond::Nv, .. } => {
                 self.put_back();
                 self.exit(0);
@@ -200,13 +205,8 @@ impl Emitter<'_> {
 
     /// To exit 0 if the condition holds, else to exit 1.
     fn branch(&mut self, cc: u8) {
-        if let Some(on) = self.input.on {
-            let start = self.ops.new_dynamic_label();
-            // Away from the loop by the other exit.
-            self.jump_if(if on == 0 { cc ^ 1 } else { cc }, start);
-            let flags = self.flags.place;
-            self.sides.push(Side { start, part: self.number_of_part, n: on ^ 1, flags });
-            return self.go_on();
+        if self.input.goes_on() {
+            return self.part_ways(cc);
         }
         let taken = self.ops.new_dynamic_label();
         self.jump_if(cc, taken);
@@ -218,13 +218,6 @@ impl Emitter<'_> {
             self.leave_by(0, site);
         } else {
             self.exit(0);
-        }
-    }
-
-    /// To the next block of the loop.
-    fn go_on(&mut self) {
-        if self.number_of_part + 1 == self.parts.len() {
-            self.go_round();
         }
     }
 

@@ -57,6 +57,10 @@ pub(super) fn keeps_host_flags(uop: &Uop) -> bool {
         Sext8 { .. } | Sext16 { .. } | Sext32 { .. } | Sext8To32 { .. } | Sext16To32 { .. } => true,
         Goto => true,
         SelectCond { f, .. } | IfCond { f, .. } | Test { a: f, .. } => *f == NZCV,
+        // The carry is the first thing that these look for.
+        AddCarry64 { c, .. } | AddCarry32 { c, .. } | FlagsAdc64 { c, .. } | FlagsAdc32 { c, .. } => {
+            *c == NZCV
+        }
         _ => false,
     }
 }
@@ -66,9 +70,6 @@ pub(super) fn reads_slot(uop: &Uop) -> bool {
     use Uop::*;
     match *uop {
         Mov { a, .. } | Nzcv { a, .. } => a == NZCV,
-        AddCarry64 { c, .. } | AddCarry32 { c, .. } | FlagsAdc64 { c, .. } | FlagsAdc32 { c, .. } => {
-            c == NZCV
-        }
         SelectCond { a, b, .. } | Select { a, b, .. } => a == NZCV || b == NZCV,
         _ => false,
     }
@@ -117,7 +118,7 @@ impl Emitter<'_> {
                 self.gather(kept.kind.borrows());
                 e!(self; mov [r15 + x(NZCV)], rax ; mov DWORD [r15 + st!(flag_kind)], 0);
             }
-            Place::Frame | Place::Known(_) | Place::Rounds(_) => {
+            Place::Frame | Place::Known(_) | Place::Joined => {
                 self.put_flags(self.flags.place);
                 e!(self; call extern self.thunks.settle as usize);
             }
@@ -147,8 +148,12 @@ impl Emitter<'_> {
             }
             return cc;
         }
-        if f == NZCV {
-            self.settle_flags();
+        if f == NZCV && self.flags.place != Place::Known(Lazy::None) {
+            self.flags_to_frame();
+            // As of a subtraction, whatever it was.
+            e!(self; call extern self.thunks.compare as usize);
+            let (cc, _) = condition_code(Lazy::Sub64, cond);
+            return cc;
         }
         self.load32(RCX, f);
         let table = (0..16).filter(|n| cond.holds(n << 28)).fold(0, |t, n| t | 1 << n);
@@ -241,7 +246,31 @@ impl Emitter<'_> {
         }
     }
 
+    /// The carry of slot `c` as the host's. Changes rax, rcx and rdx.
     fn carry_in(&mut self, c: u8) {
+        if c == NZCV {
+            let host = self.flags.host;
+            self.flags.lose_host();
+            let kind = match self.flags.place {
+                Place::Known(kind) => kind,
+                Place::Kept(kept) => kept.kind,
+                Place::Frame | Place::Joined | Place::Dead => {
+                    self.flags_to_frame();
+                    return e!(self; call extern self.thunks.compare as usize ; cmc);
+                }
+            };
+            if kind != Lazy::None {
+                match self.flags.place {
+                    _ if host => {}
+                    Place::Kept(kept) => self.compare_kept(kept),
+                    _ => self.compare_again(kind),
+                }
+                if kind.borrows() {
+                    e!(self; cmc);
+                }
+                return;
+            }
+        }
         match self.reg(c) {
             Some(r) => e!(self; bt Rd(r), 29),
             None => e!(self; bt DWORD [r15 + x(c)], 29),
@@ -260,29 +289,32 @@ impl Emitter<'_> {
             Uop::FlagsLogic64 { d, a } => self.flags_of_value(Lazy::Logic64, d, a),
             Uop::FlagsLogic32 { d, a } => self.flags_of_value(Lazy::Logic32, d, a),
             Uop::FlagsAdc64 { d, a, b, c } | Uop::FlagsAdc32 { d, a, b, c } => {
-                let a = self.read(a, RDX);
-                e!(self; mov rdx, Rq(a));
-                let b = self.read(b, RCX);
                 self.carry_in(c);
+                self.load(RDX, a);
+                let b = self.read(b, RCX);
                 if matches!(uop, Uop::FlagsAdc64 { .. }) {
                     e!(self; adc rdx, Rq(b));
                 } else {
                     e!(self; adc edx, Rd(b));
                 }
-                self.gather(false);
-                self.store(d, RAX);
+                if d == NZCV {
+                    self.keep_host_flags(true);
+                } else {
+                    self.gather(false);
+                    self.store(d, RAX);
+                }
             }
             Uop::AddCarry64 { d, a, b, c } => {
+                self.carry_in(c);
                 self.load(RDX, a);
                 let b = self.read(b, RCX);
-                self.carry_in(c);
                 e!(self; adc rdx, Rq(b));
                 self.store(d, RDX);
             }
             Uop::AddCarry32 { d, a, b, c } => {
+                self.carry_in(c);
                 self.load(RDX, a);
                 let b = self.read(b, RCX);
-                self.carry_in(c);
                 e!(self; adc edx, Rd(b));
                 self.store(d, RDX);
             }

@@ -81,7 +81,7 @@ fn state_name(offset: usize) -> String {
     }
     let fields = fields!(
         constants page key tlb cpu cache count counted landed_at landed target out flag_kind faulted flag_a
-        flag_b saved_a saved_b began at_block at_insn mxcsr host_mxcsr fp_on limit fault profile targets
+        flag_b saved_a saved_b flag_way at_block at_insn mxcsr host_mxcsr fp_on limit fault profile targets
     );
     let (start, name) = fields.into_iter().filter(|f| f.0 <= offset).max().unwrap_or((0, "state"));
     match (name, offset - start) {
@@ -126,10 +126,14 @@ impl SymbolResolver for Names {
 
 /// Names of the thunks.
 fn thunk_names(thunks: &Thunks) -> BTreeMap<u64, String> {
-    let mut names: BTreeMap<u64, String> =
-        [(thunks.enter, "enter"), (thunks.exit, "exit"), (thunks.settle, "settle")]
-            .map(|(at, name)| (at, name.to_owned()))
-            .into();
+    let mut names: BTreeMap<u64, String> = [
+        (thunks.enter, "enter"),
+        (thunks.exit, "exit"),
+        (thunks.settle, "settle"),
+        (thunks.compare, "compare"),
+    ]
+    .map(|(at, name)| (at, name.to_owned()))
+    .into();
     for (calls, how) in [(&thunks.saving, ""), (&thunks.plain, ".plain")] {
         let named = [
             (calls.operation, "operation"),
@@ -173,7 +177,7 @@ fn code_of(words: &[u32], cpu: &Cpu, thunks: &Thunks) -> (Vec<u8>, usize) {
     let block = translate(|rel| words.get(rel as usize / 4).copied(), cpu.features, MODE, words.len());
     assert_eq!(block.insns.len(), words.len(), "one block: {words:x?}");
     let code = predecode(&block).unwrap();
-    let part = Part { code: &code, block: 1, offset: OFFSET, on: None, counter: None };
+    let part = Part { code: &code, block: 1, offset: OFFSET, to: [None; 2], weight: 1, counter: None };
     let valid = Some((0x1122_3344_5566_7788, 7));
     let input = Input { part, valid, at: CODE_AT, cpu, mode: MODE, first_exit: 0 };
     let output = compile(&[part], input, thunks, HOST, &mut 0).unwrap();

@@ -155,7 +155,7 @@ impl Emitter<'_> {
             Uop::PcPage { d, rel } => self.page_relative(d, rel),
 
             Uop::Add64 { d, a, b } => self.add(d, a, b),
-            Uop::Add32 { d, a, b } => binary!(self, add, false, true, d, a, b),
+            Uop::Add32 { d, a, b } => self.add32(d, a, b),
             Uop::Sub64 { d, a, b } => binary!(self, sub, true, false, d, a, b),
             Uop::Sub32 { d, a, b } => binary!(self, sub, false, false, d, a, b),
             Uop::And64 { d, a, b } => binary!(self, and, true, true, d, a, b),
@@ -164,6 +164,8 @@ impl Emitter<'_> {
             Uop::Or32 { d, a, b } => binary!(self, or, false, true, d, a, b),
             Uop::Xor64 { d, a, b } => binary!(self, xor, true, true, d, a, b),
             Uop::Xor32 { d, a, b } => binary!(self, xor, false, true, d, a, b),
+            Uop::AndNot64 { d, a, b } if self.host.bmi2 => self.and_not(true, d, a, b),
+            Uop::AndNot32 { d, a, b } if self.host.bmi2 => self.and_not(false, d, a, b),
             Uop::AndNot64 { d, a, b } => inverted!(self, and, true, d, a, b),
             Uop::AndNot32 { d, a, b } => inverted!(self, and, false, d, a, b),
             Uop::OrNot64 { d, a, b } => inverted!(self, or, true, d, a, b),
@@ -222,6 +224,16 @@ impl Emitter<'_> {
             Uop::LsrI32 { d, a, n } => shift!(self, shr, false, d, a, n & 31),
             Uop::AsrI64 { d, a, n } => shift!(self, sar, true, d, a, n & 63),
             Uop::AsrI32 { d, a, n } => shift!(self, sar, false, d, a, n & 31),
+            Uop::RorI64 { d, a, n } if self.host.bmi2 && d != a => {
+                let r = self.result(d, RAX);
+                self.rotate(r, a, (n & 63) as i8, true);
+                self.store(d, r);
+            }
+            Uop::RorI32 { d, a, n } if self.host.bmi2 => {
+                let r = self.result(d, RAX);
+                self.rotate(r, a, (n & 31) as i8, false);
+                self.store(d, r);
+            }
             Uop::RorI64 { d, a, n } => shift!(self, ror, true, d, a, n & 63),
             Uop::RorI32 { d, a, n } => shift!(self, ror, false, d, a, n & 31),
             Uop::AddShl64 { d, a, b, n } => self.add_shifted(d, a, b, n & 63),
@@ -284,6 +296,26 @@ impl Emitter<'_> {
             (Some(r), Some(a), Some(b)) if r != a && r != b => e!(self; lea Rq(r), [Rq(a) + Rq(b)]),
             _ => binary!(self, add, true, true, d, a, b),
         }
+    }
+
+    fn add32(&mut self, d: u8, a: u8, b: u8) {
+        match (self.reg(d), self.reg(a), self.reg(b)) {
+            (Some(r), Some(a), Some(b)) if r != a && r != b => e!(self; lea Rd(r), [Rq(a) + Rq(b)]),
+            _ => binary!(self, add, false, true, d, a, b),
+        }
+    }
+
+    /// ANDN.
+    fn and_not(&mut self, wide: bool, d: u8, a: u8, b: u8) {
+        let r = self.result(d, RAX);
+        let b = self.read(b, RAX);
+        match (self.reg(a), wide) {
+            (Some(a), true) => e!(self; andn Rq(r), Rq(b), Rq(a)),
+            (Some(a), false) => e!(self; andn Rd(r), Rd(b), Rd(a)),
+            (None, true) => e!(self; andn Rq(r), Rq(b), [r15 + x(a)]),
+            (None, false) => e!(self; andn Rd(r), Rd(b), [r15 + x(a)]),
+        }
+        self.store(d, r);
     }
 
     fn add_immediate(&mut self, d: u8, a: u8, imm: u64) {

@@ -5,14 +5,14 @@
 //! of a loop, calls of the runtime) puts them into the frame. An operand that is about to be overwritten is saved, unless
 //! nobody can look at the flags before they are set again.
 //!
-//! At the head of a loop the flags are as the frame says in the first round, and as the last comparison of the round left
-//! them in all others ([`Place::Rounds`]). Code that asks tells the rounds apart by the instructions counted since the
-//! loop began.
+//! Where several ways meet, each notes in the frame how it keeps the flags ([`JitState::flag_way`]), which costs one
+//! store, and only code that asks looks there ([`Place::Joined`]).
 
 use dynasmrt::{DynasmApi, DynasmLabelApi};
 
 use super::operands::{self, Operand};
 use super::{Emitter, RAX, RCX, e, st};
+use crate::interp::block::Code;
 use crate::interp::uop::{NZCV, Uop};
 use crate::jit::state::{JitState, Lazy};
 
@@ -71,12 +71,12 @@ impl Kept {
         matches!(self.kind, Lazy::Sub64 | Lazy::Add64 | Lazy::Logic64)
     }
 
-    fn uses(&self, slot: u8) -> bool {
+    pub(super) fn uses(&self, slot: u8) -> bool {
         self.a.is(slot) || self.b.is(slot)
     }
 
     /// The same after an operation that changes an operand in a way that can be undone.
-    fn after(self, uop: &Uop) -> Option<Self> {
+    pub(super) fn after(self, uop: &Uop) -> Option<Self> {
         let (slot, n) = match *uop {
             Uop::AddI64 { d, a, imm } if d == a => (d, i32::try_from(imm as i64).ok()?),
             Uop::AddI32 { d, a, imm } if d == a && !self.is_wide() => (d, imm as i32),
@@ -96,8 +96,8 @@ pub(super) enum Place {
     Known(Lazy),
     /// Not in the frame.
     Kept(Kept),
-    /// As the frame says in the first round of a loop, kept in all others.
-    Rounds(Kept),
+    /// As [`JitState::flag_way`] says: in the frame, or kept in one of the ways of the unit.
+    Joined,
     /// Lost: they are set again before anybody can look.
     Dead,
 }
@@ -119,11 +119,32 @@ fn may_look(uop: &Uop) -> bool {
     }
 }
 
+/// True if from operation `n` of a block on the flags are set before anybody can look at them.
+pub(super) fn are_dead_from(code: &Code, n: usize) -> bool {
+    for uop in code.uops.iter().skip(n) {
+        let (mut reads, mut sets) = (false, false);
+        operands::each(code, uop, &mut |operand| {
+            reads |= operand == Operand::Reads(NZCV);
+            sets |= operand == Operand::Writes(NZCV);
+        });
+        if reads || may_look(uop) {
+            return false;
+        }
+        if sets {
+            return true;
+        }
+    }
+    false
+}
+
 impl Emitter<'_> {
     /// Before the code of an operation: operands of kept flags that it overwrites are saved. True if instead the flags are
     /// lost with the operation.
     pub(super) fn keep_from(&mut self, uop: &Uop) -> bool {
-        let (Place::Kept(kept) | Place::Rounds(kept)) = self.flags.place else { return false };
+        let Place::Kept(kept) = self.flags.place else {
+            // No operand is overwritten where they are joined: see `flags_over`.
+            return self.flags.place == Place::Joined && are_dead_from(self.input.code, self.number + 1);
+        };
         let mut written = [None; 2];
         operands::each(self.input.code, uop, &mut |operand| {
             if let Operand::Writes(slot) = operand
@@ -137,13 +158,10 @@ impl Emitter<'_> {
             return false;
         }
         if let Some(after) = kept.after(uop) {
-            self.flags.place = match self.flags.place {
-                Place::Rounds(_) => Place::Rounds(after),
-                _ => Place::Kept(after),
-            };
+            self.flags.place = Place::Kept(after);
             return false;
         }
-        if self.are_dead_from(self.number + 1) {
+        if are_dead_from(self.input.code, self.number + 1) {
             return true;
         }
         written.into_iter().flatten().for_each(|slot| self.before_write(slot));
@@ -152,7 +170,7 @@ impl Emitter<'_> {
 
     /// Saves operands of kept flags that are in a slot. Keeps the host's flags; changes rcx.
     pub(super) fn before_write(&mut self, slot: u8) {
-        let (Place::Kept(mut kept) | Place::Rounds(mut kept)) = self.flags.place else { return };
+        let Place::Kept(mut kept) = self.flags.place else { return };
         if kept.a.is(slot) {
             self.put_source(kept.a, st!(saved_a), st!(saved_a));
             kept.a = Source::Saved;
@@ -161,28 +179,7 @@ impl Emitter<'_> {
             self.put_source(kept.b, st!(saved_b), st!(saved_b));
             kept.b = Source::Saved;
         }
-        self.flags.place = match self.flags.place {
-            Place::Rounds(_) => Place::Rounds(kept),
-            _ => Place::Kept(kept),
-        };
-    }
-
-    /// True if from operation `n` of this part on the flags are set before anybody can look at them.
-    fn are_dead_from(&self, n: usize) -> bool {
-        for uop in self.input.code.uops.iter().skip(n) {
-            let (mut reads, mut sets) = (false, false);
-            operands::each(self.input.code, uop, &mut |operand| {
-                reads |= operand == Operand::Reads(NZCV);
-                sets |= operand == Operand::Writes(NZCV);
-            });
-            if reads || may_look(uop) {
-                return false;
-            }
-            if sets {
-                return true;
-            }
-        }
-        false
+        self.flags.place = Place::Kept(kept);
     }
 
     /// Puts an operand to this place in the frame. Keeps the host's flags; changes rcx.
@@ -207,7 +204,7 @@ impl Emitter<'_> {
     }
 
     /// Puts flags that are in this place into the frame. Changes rcx, and keeps the host's flags but for
-    /// [`Place::Rounds`].
+    /// [`Place::Joined`].
     pub(super) fn put_flags(&mut self, place: Place) {
         match place {
             Place::Kept(kept) => {
@@ -217,12 +214,9 @@ impl Emitter<'_> {
                 }
                 e!(self; mov DWORD [r15 + st!(flag_kind)], kept.kind as i32);
             }
-            Place::Rounds(kept) => {
-                let words: usize = self.parts.iter().map(|p| p.code.words.len()).sum();
-                let first = self.ops.new_dynamic_label();
-                e!(self; mov rcx, r13 ; sub rcx, [r15 + st!(began)] ; cmp rcx, words as i32 ; jbe =>first);
-                self.put_flags(Place::Kept(kept));
-                e!(self; =>first);
+            Place::Joined => {
+                let kept = self.labels.kept;
+                e!(self; call =>kept);
             }
             Place::Frame | Place::Known(_) | Place::Dead => {}
         }
@@ -233,12 +227,34 @@ impl Emitter<'_> {
         self.put_flags(self.flags.place);
         match self.flags.place {
             Place::Kept(kept) => self.flags.place = Place::Known(kept.kind),
-            Place::Rounds(_) => {
+            Place::Joined => {
                 self.flags.place = Place::Frame;
                 self.flags.lose_host();
             }
             _ => {}
         }
+    }
+
+    /// The way in which flags are kept, as its number in [`JitState::flag_way`].
+    pub(super) fn number_of_way(&mut self, kept: Kept) -> i32 {
+        let n = self.ways.iter().position(|way| *way == kept).unwrap_or_else(|| {
+            self.ways.push(kept);
+            self.ways.len() - 1
+        });
+        n as i32 + 1
+    }
+
+    /// The code behind [`Place::Joined`], if there are ways.
+    pub(super) fn kept_ways(&mut self) {
+        let kept = self.labels.kept;
+        e!(self; =>kept ; mov ecx, [r15 + st!(flag_way)]);
+        for (n, way) in std::mem::take(&mut self.ways).into_iter().enumerate() {
+            let other = self.ops.new_dynamic_label();
+            e!(self; cmp ecx, n as i32 + 1 ; jne =>other);
+            self.put_flags(Place::Kept(way));
+            e!(self; ret ; =>other);
+        }
+        e!(self; ret);
     }
 
     /// Makes the comparison again. Changes rax, rcx and rdx.

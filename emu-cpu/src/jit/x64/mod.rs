@@ -20,6 +20,7 @@ mod atomic;
 mod ccmp;
 mod crypto;
 mod exits;
+mod flagged;
 mod flags;
 mod fp;
 mod fp_int;
@@ -28,9 +29,11 @@ mod golden;
 mod host;
 mod int;
 mod int_bits;
+mod joins;
 mod kept;
 mod memory;
 mod operands;
+mod pairs;
 mod simd;
 mod simd_shape;
 mod sse;
@@ -192,12 +195,18 @@ struct Emitter<'a> {
     /// Numbers of slots for access sites.
     next_slot: &'a mut u32,
     flags: flags::Flags,
-    /// Where they are at the end of a loop's round.
-    round: kept::Place,
+    /// The ways in which they are kept where parts of the unit meet: that of number n + 1 in [`JitState::flag_way`].
+    ways: Vec<kept::Kept>,
     slow: Vec<Slow>,
     exits: Vec<Exit>,
     /// Exits of a loop whose code is put off.
     sides: Vec<exits::Side>,
+    /// Where its parts start.
+    starts: Vec<joins::Start>,
+    /// Ways back whose code is put off.
+    backs: Vec<joins::Back>,
+    /// What happens on ways back when a request is pending.
+    events: Vec<joins::Pending>,
     labels: unit::Labels,
     /// The instruction of the current operation.
     insn: u16,
@@ -205,6 +214,8 @@ struct Emitter<'a> {
     number: usize,
     /// Number of the next operation that has no code yet: some are done together.
     next: usize,
+    /// What the last operation has made ready for this one.
+    ready: pairs::Ready,
     /// What is known about vector slots.
     sizes: vector::Sizes,
     /// What the last instruction has stored.
@@ -214,7 +225,7 @@ struct Emitter<'a> {
 impl Emitter<'_> {
     /// One operation.
     fn operation(&mut self, uop: Uop) {
-        if self.conditional_comparison(uop) {
+        if self.conditional_comparison(uop) || self.flagged(uop) {
             return;
         }
         if !flags::keeps_host_flags(&uop) {
@@ -227,7 +238,8 @@ impl Emitter<'_> {
             return self.call_operation();
         }
         let flags_die = self.keep_from(&uop);
-        let done = self.integer(uop)
+        let done = self.pair(uop)
+            || self.integer(uop)
             || self.bits(uop)
             || self.flag_operation(uop)
             || self.memory(uop)

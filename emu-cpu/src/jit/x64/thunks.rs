@@ -16,6 +16,8 @@ pub(in crate::jit) struct Thunks {
     pub exit: u64,
     /// Puts the flags into their slot; changes rax and rdx.
     pub settle: u64,
+    /// Makes the host's flags those of the guest, as after a subtraction: the carry is a borrow. Changes rax, rcx, rdx.
+    pub compare: u64,
     /// The runtime, for units that only have guest registers in their homes: they are saved and restored.
     pub saving: Calls,
     /// The runtime, for units that see to their registers themselves.
@@ -59,8 +61,9 @@ pub(in crate::jit) fn build(at: u64) -> Option<(Vec<u8>, Thunks)> {
     let enter = b.enter();
     let exit = b.exit();
     let settle = b.settle();
+    let compare = b.compare();
     let (saving, plain) = (b.calls(true), b.calls(false));
-    let thunks = Thunks { enter, exit, settle, saving, plain };
+    let thunks = Thunks { enter, exit, settle, compare, saving, plain };
     Some((b.ops.finalize().ok()?, thunks))
 }
 
@@ -222,6 +225,46 @@ impl Builder {
             ; mov [r15 + x(NZCV)], rax
             ; mov DWORD [r15 + st!(flag_kind)], 0
             ; ret
+        );
+        at
+    }
+
+    /// See [`Thunks::compare`].
+    fn compare(&mut self) -> u64 {
+        let at = self.here();
+        e!(self
+            ; mov eax, [r15 + st!(flag_kind)]
+            ; mov rdx, [r15 + st!(flag_a)]
+            ; cmp eax, Lazy::Sub64 as i32 ; je >sub64
+            ; cmp eax, Lazy::Sub32 as i32 ; je >sub32
+            ; cmp eax, Lazy::Logic32 as i32 ; je >logic32
+            ; cmp eax, Lazy::Logic64 as i32 ; je >logic64
+            ; cmp eax, Lazy::Add64 as i32 ; je >add64
+            ; cmp eax, Lazy::Add32 as i32 ; je >add32
+            ; cmp eax, Lazy::Host as i32 ; je >host
+            ; mov edx, [r15 + x(NZCV)]
+            ; mov eax, edx
+            ; shr eax, 16
+            // No carry is a borrow, bit 0 of AH.
+            ; mov ecx, eax
+            ; not ecx
+            ; and ecx, 0x2000
+            ; shr ecx, 5
+            ; and eax, 0xc000
+            ; or eax, ecx
+            // V is OF of a sum with the greatest number.
+            ; shr edx, 28
+            ; and edx, 1
+            ; add dl, 0x7f
+            ; sahf
+            ; ret
+            ; sub64: ; cmp rdx, [r15 + st!(flag_b)] ; ret
+            ; sub32: ; cmp edx, [r15 + st!(flag_b)] ; ret
+            ; logic64: ; test rdx, rdx ; cmc ; ret
+            ; logic32: ; test edx, edx ; cmc ; ret
+            ; add64: ; add rdx, [r15 + st!(flag_b)] ; cmc ; ret
+            ; add32: ; add edx, [r15 + st!(flag_b)] ; cmc ; ret
+            ; host: ; mov eax, edx ; add al, 0x7f ; sahf ; ret
         );
         at
     }

@@ -8,7 +8,7 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 
 use super::assign::Assignment;
 use super::flags::Flags;
-use super::kept::Place;
+use super::joins::Start;
 use super::step;
 use super::thunks::Calls;
 use super::{Emitter, HostFeatures, Input, KIND_BITS, Kind, Output, PINNED, TEMP, Thunks, e, st, v, x};
@@ -20,57 +20,31 @@ use crate::jit::state::JitState;
 pub(super) struct Labels {
     /// Where the checks of an entry lead when one fails.
     event: DynamicLabel,
-    /// Where a round of the loop begins.
-    pub top: DynamicLabel,
-    /// A request is pending between two rounds.
-    loop_event: DynamicLabel,
     /// Puts what the unit has in registers where it is between units.
     pub conform: DynamicLabel,
     /// Puts everything that is in registers into the frame, and takes it from there.
     save: DynamicLabel,
     restore: DynamicLabel,
+    /// Puts the flags into the frame, kept as [`JitState::flag_way`] says.
+    pub kept: DynamicLabel,
 }
 
 /// Compiles a unit; `None` if its first block is missing, or the code does not assemble.
-///
-/// Where the flags are when a loop goes round is known at its end, and used from its start on: such a loop is made twice.
 pub(in crate::jit) fn compile<'a>(
-    parts: &'a [Part<'a>],
-    input: Input<'a>,
-    thunks: &'a Thunks,
-    host: HostFeatures,
-    next_slot: &'a mut u32,
-) -> Option<Output> {
-    let first_slot = *next_slot;
-    let (output, end) = generate(parts, input, thunks, host, (Place::Frame, next_slot))?;
-    let Place::Kept(kept) = end else { return Some(output) };
-    *next_slot = first_slot;
-    let (output, end) = generate(parts, input, thunks, host, (Place::Rounds(kept), next_slot))?;
-    (end == Place::Kept(kept)).then_some(output)
-}
-
-/// The code of a unit, with the flags where a round of its loop begins, and where one ends.
-fn generate<'a>(
     parts: &'a [Part<'a>],
     mut input: Input<'a>,
     thunks: &'a Thunks,
     host: HostFeatures,
-    (flags, next_slot): (Place, &'a mut u32),
-) -> Option<(Output, Place)> {
+    next_slot: &'a mut u32,
+) -> Option<Output> {
     input.part = *parts.first()?;
-    let is_loop = parts.last()?.on.is_some();
+    let is_loop = input.goes_on();
     let mut ops = VecAssembler::new(input.at as usize);
     let mut label = || ops.new_dynamic_label();
-    let labels = Labels {
-        event: label(),
-        top: label(),
-        loop_event: label(),
-        conform: label(),
-        save: label(),
-        restore: label(),
-    };
+    let labels = Labels { event: label(), conform: label(), save: label(), restore: label(), kept: label() };
+    let starts = Start::of(parts, label);
     let assignment = if is_loop {
-        Assignment::of_loop(parts.iter().map(|p| p.code))
+        Assignment::of_loop(parts.iter().map(|p| (p.code, p.weight)))
     } else {
         Assignment::of_block(input.code)
     };
@@ -84,34 +58,33 @@ fn generate<'a>(
         assignment,
         next_slot,
         flags: Flags::default(),
-        round: Place::Frame,
+        ways: Vec::new(),
         slow: Vec::new(),
         exits: Vec::new(),
         sides: Vec::new(),
+        starts,
+        backs: Vec::new(),
+        events: Vec::new(),
         labels,
         insn: 0,
         number: 0,
         next: 0,
+        ready: super::pairs::Ready::default(),
         sizes: super::vector::Sizes::default(),
         held: None,
     };
     let (head, fast) = m.entries();
     m.floating_point_on();
     m.load_assigned();
-    if let Place::Rounds(_) = flags {
-        e!(m; mov [r15 + st!(began)], r13);
-    }
-    m.flags.place = flags;
-    let top = m.labels.top;
-    e!(m; =>top);
     for n in 0..parts.len() {
         m.part(n);
     }
     m.side_exits();
+    m.ways_back();
     m.slow_paths();
     m.around(is_loop);
     let bytes = m.ops.finalize().ok()?;
-    Some((Output { bytes, head, fast, exits: m.exits }, m.round))
+    Some(Output { bytes, head, fast, exits: m.exits })
 }
 
 /// Code that counts down how often it is jumped to, on the way to the second entry of a unit, and leaves when the counter
@@ -151,7 +124,7 @@ impl Emitter<'_> {
         (head, self.ops.offset().0)
     }
 
-    fn leave_if_pending(&mut self, event: DynamicLabel) {
+    pub(super) fn leave_if_pending(&mut self, event: DynamicLabel) {
         let word = self.input.cpu.doorbell.word_address();
         e!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], 0 ; jne =>event);
         if self.input.cpu.mem.journal.is_on() {
@@ -163,6 +136,7 @@ impl Emitter<'_> {
         let Some(part) = self.parts.get(n) else { return };
         self.input.part = *part;
         self.number_of_part = n;
+        self.arrive(n);
         if let Some(counter) = part.counter {
             e!(self; mov rax, QWORD counter as i64 ; inc QWORD [rax]);
             self.flags.lose_host();
@@ -193,17 +167,6 @@ impl Emitter<'_> {
             self.input.part = *part;
             self.number_of_part = n;
         }
-    }
-
-    /// To the next round of the loop.
-    pub(super) fn go_round(&mut self) {
-        self.round = self.flags.place;
-        let (event, top) = (self.labels.loop_event, self.labels.top);
-        let word = self.input.cpu.doorbell.word_address();
-        if self.input.cpu.mem.journal.is_on() {
-            e!(self; cmp r13, [r15 + st!(limit)] ; jae =>event);
-        }
-        e!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], 0 ; je =>top ; jmp =>event);
     }
 
     /// Sees to it that MXCSR is the guest's, if the unit has floating-point instructions: only calls of exact functions
@@ -251,18 +214,14 @@ impl Emitter<'_> {
     /// The code around the operations that is not on their way.
     fn around(&mut self, is_loop: bool) {
         self.back_in(0);
-        let Labels { event, loop_event, conform, save, restore, .. } = self.labels;
-        if is_loop {
-            e!(self; =>loop_event);
-            self.put_flags(self.round);
-            e!(self; call =>conform);
-        }
+        let Labels { event, conform, save, restore, .. } = self.labels;
         e!(self; =>event);
         self.leave(Kind::Event);
         if is_loop {
             e!(self; =>conform);
             self.put_assigned_back();
             e!(self; ret);
+            self.kept_ways();
         }
         if !self.assignment.is_plain() {
             e!(self; =>save);

@@ -10,6 +10,7 @@ use crate::interp::uop::{Uop, ZERO};
 
 /// For each vector slot, how many of its low bytes can be other than zero: what is written there by a scalar operation has
 /// zeros above it, and the next scalar operation need not make them again. Known inside straight-line code only.
+#[derive(Clone)]
 pub(super) struct Sizes([u8; 256]);
 
 impl Default for Sizes {
