@@ -87,6 +87,18 @@ constants! {
     low_halves = words(0x0000_ffff);
     /// The low words of doublewords.
     low_words = doublewords(0xffff_ffff);
+    /// Takes the even bytes, with zeros above.
+    even_bytes = 0x8080_8080_8080_8080_0e0c_0a08_0604_0200;
+    /// Takes the even halfwords, with zeros above.
+    even_halves = 0x8080_8080_8080_8080_0d0c_0908_0504_0100;
+    /// Takes the even bytes, twice.
+    even_bytes_twice = doublewords(0x0e0c_0a08_0604_0200);
+    /// Takes the odd bytes, twice.
+    odd_bytes_twice = doublewords(0x0f0d_0b09_0705_0301);
+    /// Takes the even halfwords, twice.
+    even_halves_twice = doublewords(0x0d0c_0908_0504_0100);
+    /// Takes the odd halfwords, twice.
+    odd_halves_twice = doublewords(0x0f0e_0b0a_0706_0302);
     /// Bytes of 15.
     fifteen = words(0x0f0f_0f0f);
     /// The number of ones in 0 to 15.

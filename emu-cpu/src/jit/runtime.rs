@@ -195,6 +195,7 @@ pub(super) fn settle(f: &mut Frame) {
         Lazy::Add32 => exec::add_flags32(a as u32, b as u32, false),
         Lazy::Logic64 => exec::nz64(a),
         Lazy::Logic32 => exec::nz32(a as u32),
+        Lazy::Host => (a >> 14 & 3) << 30 | (a >> 8 & 1 ^ 1) << 29 | (a & 1) << 28,
     };
     f.jit.flag_kind = Lazy::None as u32;
 }

@@ -46,9 +46,17 @@ pub enum Lazy {
     /// N and Z of `flag_a`.
     Logic64,
     Logic32,
+    /// The host's flags after a difference are in `flag_a`: what LAHF gives in bits 15:8, overflow in bit 0.
+    Host,
 }
 
 impl Lazy {
+    /// The host's carry is a borrow, the opposite of Arm's.
+    #[must_use]
+    pub const fn borrows(self) -> bool {
+        matches!(self, Self::Sub64 | Self::Sub32 | Self::Host)
+    }
+
     /// From its number.
     #[must_use]
     pub const fn from_number(n: u32) -> Self {
@@ -59,6 +67,7 @@ impl Lazy {
             4 => Self::Add32,
             5 => Self::Logic64,
             6 => Self::Logic32,
+            7 => Self::Host,
             _ => Self::None,
         }
     }
@@ -101,6 +110,12 @@ pub struct JitState {
     pub flag_a: u64,
     /// Second operand of the flags.
     pub flag_b: u64,
+    /// Operands of flags that are not in the frame, saved before they were overwritten.
+    pub saved_a: u64,
+    /// See `saved_a`.
+    pub saved_b: u64,
+    /// Where ways of a unit have met: by which of its ways the flags are kept; 0 if they are in the frame.
+    pub flag_way: u32,
     /// The block and its instruction that called the runtime.
     pub at_block: u32,
     /// See `at_block`.
@@ -142,6 +157,9 @@ impl Default for JitState {
             faulted: 0,
             flag_a: 0,
             flag_b: 0,
+            saved_a: 0,
+            saved_b: 0,
+            flag_way: 0,
             at_block: 0,
             at_insn: 0,
             mxcsr: 0x1f80,

@@ -5,6 +5,7 @@
 //! Vector slots have no homes; a unit loads those that it uses at its start and puts those that it wrote back at its exits.
 
 use super::operands::{self, Operand};
+use super::step;
 use super::{PINNED, TEMP, pairs};
 use crate::interp::block::Code;
 use crate::interp::uop::{FIRST_TEMP, NZCV, Uop, ZERO};
@@ -20,6 +21,8 @@ pub(super) struct Placed {
     pub register: u8,
     /// The unit writes it.
     pub written: bool,
+    /// Nothing but a write comes first: it is not loaded before, and what is written goes to the frame at once as well.
+    pub through: bool,
 }
 
 impl Placed {
@@ -33,6 +36,8 @@ impl Placed {
 pub(super) struct Assignment {
     int: [u8; 256],
     vec: [u8; 256],
+    /// Vector slots whose register has no value yet.
+    empty: [bool; 256],
     /// Integer slots outside their homes.
     pub ints: Vec<Placed>,
     /// Slots of [`PINNED`] whose home has another slot.
@@ -44,12 +49,17 @@ pub(super) struct Assignment {
 struct Usage {
     times: u32,
     written: bool,
+    /// Read before it was written.
+    needed: bool,
+    writes: u32,
 }
 
 impl Usage {
     fn note(&mut self, write: bool, times: u32) {
         self.times = self.times.saturating_add(times);
+        self.needed |= !write && !self.written;
         self.written |= write;
+        self.writes += u32::from(write);
     }
 }
 
@@ -63,19 +73,19 @@ impl Usages {
     fn of<'a>(codes: impl Iterator<Item = (&'a Code, u32)>) -> Self {
         let mut this = Self { int: [Usage::default(); 256], vec: [Usage::default(); 256] };
         for (code, weight) in codes {
-            let mut passed = None;
-            for (n, uop) in code.uops.iter().enumerate() {
+            let (mut passed, mut next) = (None, 0);
+            while let Some(uop) = code.uops.get(next) {
                 // What goes from one operation to the next through a scratch register needs none.
-                let (came, goes) = (passed, pairs::passed_on(code, n));
+                let (came, goes) = (passed, pairs::passed_on(code, next));
                 passed = goes;
-                operands::each(code, uop, &mut |operand| match operand {
-                    Operand::Reads(slot) if came == Some(slot) => {}
-                    Operand::Writes(slot) if goes == Some(slot) => {}
-                    Operand::Reads(slot) => this.int[slot as usize].note(false, weight),
-                    Operand::Writes(slot) => this.int[slot as usize].note(true, weight),
-                    Operand::ReadsVector(slot) => this.vec[slot as usize].note(false, weight),
-                    Operand::WritesVector(slot) => this.vec[slot as usize].note(true, weight),
-                });
+                if let Some(step) = step::at(code, next) {
+                    this.note(code, &step.access, weight, [None; 2]);
+                    this.note(code, &step.add, weight, [None; 2]);
+                    next += 3;
+                } else {
+                    this.note(code, uop, weight, [came, goes]);
+                    next += 1;
+                }
             }
         }
         // Flags are kept in another way, and zero is a constant.
@@ -84,6 +94,17 @@ impl Usages {
             this.vec[slot as usize].times = 0;
         }
         this
+    }
+
+    fn note(&mut self, code: &Code, uop: &Uop, weight: u32, [came, goes]: [Option<u8>; 2]) {
+        operands::each(code, uop, &mut |operand| match operand {
+            Operand::Reads(slot) if came == Some(slot) => {}
+            Operand::Writes(slot) if goes == Some(slot) => {}
+            Operand::Reads(slot) => self.int[slot as usize].note(false, weight),
+            Operand::Writes(slot) => self.int[slot as usize].note(true, weight),
+            Operand::ReadsVector(slot) => self.vec[slot as usize].note(false, weight),
+            Operand::WritesVector(slot) => self.vec[slot as usize].note(true, weight),
+        });
     }
 }
 
@@ -109,7 +130,7 @@ impl Assignment {
         let mut this = Self::homes();
         this.int[FIRST_TEMP as usize] = TEMP;
         if code.uops.iter().any(|uop| uses_vectors(code, uop)) {
-            this.place_vectors(&Usages::of(std::iter::once((code, 1))), 2);
+            this.place_vectors(&Usages::of(std::iter::once((code, 1))), 2, true);
         }
         this
     }
@@ -131,9 +152,9 @@ impl Assignment {
             }
             this.int[slot as usize] = register;
             let written = usages.int[slot as usize].written;
-            this.ints.push(Placed { slot, register, written });
+            this.ints.push(Placed { slot, register, written, through: false });
         }
-        this.place_vectors(&usages, 1);
+        this.place_vectors(&usages, 1, false);
         this
     }
 
@@ -141,6 +162,7 @@ impl Assignment {
         let mut this = Self {
             int: [NONE; 256],
             vec: [NONE; 256],
+            empty: [false; 256],
             ints: Vec::new(),
             evicted: Vec::new(),
             vectors: Vec::new(),
@@ -151,10 +173,15 @@ impl Assignment {
         this
     }
 
-    fn place_vectors(&mut self, usages: &Usages, least: u32) {
+    fn place_vectors(&mut self, usages: &Usages, least: u32, straight: bool) {
         for (slot, register) in most_used(&usages.vec, least).into_iter().zip(VECTORS) {
+            let usage = usages.vec[slot as usize];
+            let written = usage.written;
+            // A slot that is written often is stored once, at the end.
+            let through = straight && slot < FIRST_TEMP && written && !usage.needed && usage.writes <= 2;
             self.vec[slot as usize] = register;
-            self.vectors.push(Placed { slot, register, written: usages.vec[slot as usize].written });
+            self.empty[slot as usize] = through;
+            self.vectors.push(Placed { slot, register, written, through });
         }
     }
 
@@ -168,6 +195,17 @@ impl Assignment {
         Some(self.vec[slot as usize]).filter(|r| *r != NONE)
     }
 
+    /// The register of a vector slot, if it has the slot's value.
+    pub(super) fn current_vector(&self, slot: u8) -> Option<u8> {
+        self.vector(slot).filter(|_| !self.empty[slot as usize])
+    }
+
+    /// Notes that a vector slot's register has its value now. True if the frame must get it as well.
+    pub(super) fn fill_vector(&mut self, slot: u8) -> bool {
+        self.empty[slot as usize] = false;
+        self.vectors.iter().any(|p| p.slot == slot && p.through)
+    }
+
     /// True if code between units could run with this assignment: nothing to do at the start and at exits.
     pub(super) fn is_plain(&self) -> bool {
         self.ints.is_empty() && self.evicted.is_empty() && self.vectors.is_empty()
@@ -177,6 +215,7 @@ impl Assignment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ir::MemSize;
 
     fn code(uops: Vec<Uop>) -> Code {
         Code { uops, ..Code::default() }
@@ -210,6 +249,21 @@ mod tests {
         registers.sort_unstable();
         registers.dedup();
         assert_eq!((registers.len(), n), (9, 9));
+    }
+
+    #[test]
+    fn what_a_block_writes_first_has_no_value_before() {
+        let ld = |d| Uop::LdV { d, a: 0, size: MemSize::B16, elem: MemSize::B16, off: 0 };
+        let st = |b| Uop::StV { a: 0, b, size: MemSize::B16, elem: MemSize::B16, off: 16 };
+        let uops = vec![ld(1), st(2), ld(2), st(1), ld(3), ld(3), ld(3), Uop::Goto];
+        let mut a = Assignment::of_block(&code(uops.clone()));
+        assert!(a.vector(1).is_some() && a.current_vector(1).is_none(), "written first");
+        assert!(a.current_vector(2).is_some(), "read first");
+        assert!(a.current_vector(3).is_some(), "written often");
+        assert!(a.fill_vector(1) && !a.fill_vector(2) && !a.fill_vector(3));
+        assert!(a.current_vector(1).is_some());
+        let a = Assignment::of_loop(std::iter::once((&code(uops), 1)));
+        assert!(a.vectors.iter().all(|p| !p.through), "what one round wrote the next one reads");
     }
 
     #[test]

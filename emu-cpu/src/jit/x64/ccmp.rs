@@ -1,114 +1,115 @@
-//! A conditional comparison and the branch on it, done as two branches.
+//! Conditional comparisons (CCMP, CCMN).
 //!
-//! CCMP takes the flags of a comparison or a constant. Where a branch asks for them at once, the constant has decided it
-//! when the code is made, and NZCV is no value that anybody computes.
+//! The flags are those of a comparison or a constant, as a condition has it. Host code jumps, and either compares or sets
+//! its flags to what stands for the constant; then it saves them as they are ([`Lazy::Host`]).
 
-use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
+use dynasmrt::{DynasmApi, DynasmLabelApi};
 
-use super::{Emitter, e, st, x};
+use super::kept::{Kept, Place, Source};
+use super::{Emitter, RAX, RCX, e, st, step};
 use crate::interp::block::Code;
 use crate::interp::uop::{FIRST_TEMP, NZCV, Uop, ZERO};
 use crate::ir::Cond;
-use crate::jit::state::JitState;
+use crate::jit::state::{JitState, Lazy};
 
-/// CCMP or CCMN at the end of a block, and what the block ends in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Compared {
-    /// When the comparison is made.
-    when: Cond,
-    /// The flags otherwise.
-    nzcv: u32,
-    /// When the block is left by exit 0.
-    branch: Cond,
+/// The operations of one.
+struct Ccmp {
+    cond: Cond,
+    /// N, Z, C, V from bit 3 down.
+    otherwise: u8,
+    /// Number of the operation behind it.
+    next: usize,
 }
 
-/// Where the comparison is not made: code that is put off.
-pub(super) struct Otherwise {
-    start: DynamicLabel,
-    part: usize,
-    nzcv: u32,
-    /// The exit that is taken.
-    n: usize,
-}
-
-/// The comparison itself as one that sets the flags, if its result went to a temporary.
-fn setting_flags(uop: &Uop) -> Option<(u8, Uop)> {
-    let d = NZCV;
-    let (t, sets) = match *uop {
-        Uop::FlagsSub64 { d: t, a, b } => (t, Uop::FlagsSub64 { d, a, b }),
-        Uop::FlagsSub32 { d: t, a, b } => (t, Uop::FlagsSub32 { d, a, b }),
-        Uop::FlagsAdd64 { d: t, a, b } => (t, Uop::FlagsAdd64 { d, a, b }),
-        Uop::FlagsAdd32 { d: t, a, b } => (t, Uop::FlagsAdd32 { d, a, b }),
-        Uop::FlagsSubI64 { d: t, a, imm } => (t, Uop::FlagsSubI64 { d, a, imm }),
-        Uop::FlagsSubI32 { d: t, a, imm } => (t, Uop::FlagsSubI32 { d, a, imm }),
+/// The operations of `code` from `n` on as a conditional comparison, if they are one: a comparison to a temporary, a
+/// constant, and a selection from the two.
+fn at(code: &Code, n: usize) -> Option<Ccmp> {
+    let t = match *code.uops.get(n)? {
+        Uop::FlagsSub64 { d, .. } | Uop::FlagsSub32 { d, .. } | Uop::FlagsSubI32 { d, .. } => d,
+        Uop::FlagsAdd64 { d, .. } | Uop::FlagsAdd32 { d, .. } => d,
+        Uop::FlagsSubI64 { d, imm, .. } if i32::try_from(imm as i64).is_ok() => d,
         _ => return None,
     };
-    (t >= FIRST_TEMP).then_some((t, sets))
-}
-
-/// What is at the end of a block from operation `n` on, with the comparison.
-fn compared(code: &Code, n: usize) -> Option<(Compared, Uop)> {
-    let (t, sets) = setting_flags(code.uops.get(n)?)?;
-    let rest = code.uops.get(n + 1..)?;
-    let (otherwise, nzcv, rest) = match *rest {
-        [Uop::Const { d, imm }, ref rest @ ..] if d >= FIRST_TEMP && d != t => (d, imm as u32, rest),
-        ref rest => (ZERO, 0, rest),
+    let (constant, next) = match *code.uops.get(n + 1)? {
+        Uop::Const { d, imm } if d >= FIRST_TEMP => ((d, imm), n + 2),
+        _ => ((ZERO, 0), n + 1),
     };
-    let [Uop::SelectCond { d: NZCV, f: NZCV, cond: when, a, b }, Uop::IfCond { f: NZCV, cond: branch }] =
-        *rest
-    else {
-        return None;
-    };
-    let always = |cond| matches!(cond, Cond::Al | Cond::Nv);
-    ((a, b) == (t, otherwise) && !always(when) && !always(branch))
-        .then_some((Compared { when, nzcv, branch }, sets))
+    let Uop::SelectCond { d: NZCV, f: NZCV, cond, a, b } = *code.uops.get(next)? else { return None };
+    let unused = |slot| slot == ZERO || !step::is_read_from(code, next + 1, slot);
+    let fits = t >= FIRST_TEMP && (a, b) == (t, constant.0) && !matches!(cond, Cond::Al | Cond::Nv);
+    (fits && unused(t) && unused(constant.0)).then_some(Ccmp {
+        cond,
+        otherwise: (constant.1 >> 28 & 15) as u8,
+        next: next + 1,
+    })
 }
 
 impl Emitter<'_> {
-    /// The end of a block from this operation on; false if it is nothing of the kind.
-    pub(super) fn conditional_compare(&mut self) -> bool {
-        let Some((how, sets)) = compared(self.input.code, self.number) else { return false };
-        let start = self.ops.new_dynamic_label();
-        let cc = self.condition(NZCV, how.when);
-        self.jump_if(cc ^ 1, start);
-        let n = usize::from(!how.branch.holds(how.nzcv));
-        self.note_otherwise(n);
-        self.others.push(Otherwise { start, part: self.number_of_part, nzcv: how.nzcv, n });
-        self.number = self.input.code.uops.len().saturating_sub(1);
-        self.next = self.number + 1;
-        self.operation(sets);
-        self.operation(Uop::IfCond { f: NZCV, cond: how.branch });
+    /// A conditional comparison that begins with this operation; false if it does not.
+    pub(super) fn conditional_comparison(&mut self, uop: Uop) -> bool {
+        let Some(Ccmp { cond, otherwise, next }) = at(self.input.code, self.number) else { return false };
+        self.next = next;
+        let (constant, over) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+        let cc = self.condition(NZCV, cond);
+        self.jump_if(cc ^ 1, constant);
+        match uop {
+            Uop::FlagsSub64 { a, b, .. } => {
+                let (a, b) = (self.read(a, RAX), self.read(b, RCX));
+                e!(self; cmp Rq(a), Rq(b));
+            }
+            Uop::FlagsSub32 { a, b, .. } => {
+                let (a, b) = (self.read(a, RAX), self.read(b, RCX));
+                e!(self; cmp Rd(a), Rd(b));
+            }
+            Uop::FlagsSubI64 { a, imm, .. } => {
+                let a = self.read(a, RAX);
+                e!(self; cmp Rq(a), imm as i32);
+            }
+            Uop::FlagsSubI32 { a, imm, .. } => {
+                let a = self.read(a, RAX);
+                e!(self; cmp Rd(a), imm as i32);
+            }
+            // The host's carry after a sum is Arm's; as after a difference, it must be the opposite.
+            Uop::FlagsAdd64 { a, b, .. } => {
+                self.load(RAX, a);
+                let b = self.read(b, RCX);
+                e!(self; add rax, Rq(b) ; cmc);
+            }
+            Uop::FlagsAdd32 { a, b, .. } => {
+                self.load(RAX, a);
+                let b = self.read(b, RCX);
+                e!(self; add eax, Rd(b) ; cmc);
+            }
+            _ => {}
+        }
+        e!(self; jmp =>over ; =>constant);
+        self.host_flags(otherwise);
+        e!(self; =>over);
+        self.keep_host_flags(false);
         true
     }
 
-    /// The way by exit `n` with flags in their slot is one more that leads there.
-    fn note_otherwise(&mut self, n: usize) {
-        let (part, before) = (self.number_of_part, self.flags);
-        if let Some(to) = self.input.to[n].filter(|to| *to > part) {
-            self.flags.in_slot();
-            self.note_way(to);
-            self.flags = before;
+    /// Keeps the flags that the host has: as after a difference, or with Arm's `carry`.
+    pub(super) fn keep_host_flags(&mut self, carry: bool) {
+        if carry {
+            e!(self; cmc);
         }
+        e!(self; lahf ; seto al ; mov [r15 + st!(saved_a)], rax);
+        self.flags.set(Place::Kept(Kept { kind: Lazy::Host, a: Source::Saved, b: Source::Number(0) }));
     }
 
-    /// What happens where the comparison was not made.
-    pub(super) fn otherwise(&mut self) {
-        for Otherwise { start, part, nzcv, n } in std::mem::take(&mut self.others) {
-            self.back_in(part);
-            e!(self
-                ; =>start
-                ; mov eax, nzcv as i32
-                ; mov [r15 + x(NZCV)], rax
-                ; mov DWORD [r15 + st!(flag_kind)], 0
-            );
-            if self.input.goes_on() {
-                let way = self.way_by(n, false);
-                e!(self; jmp =>way);
-            } else {
-                self.put_assigned_back();
-                self.exit(n);
-            }
-        }
+    /// Sets the host's flags as after a difference: the carry is the opposite of Arm's.
+    fn host_flags(&mut self, nzcv: u8) {
+        let (n, z, c, v) = (nzcv >> 3 & 1, nzcv >> 2 & 1, nzcv >> 1 & 1, nzcv & 1);
+        let image = n << 7 | z << 6 | c ^ 1;
+        e!(self; mov eax, i32::from(image) << 8 | i32::from(v));
+        self.host_flags_of_image();
+    }
+
+    /// The host's flags from their image in ax: those of AH, and overflow from AL.
+    pub(super) fn host_flags_of_image(&mut self) {
+        // Only 1 overflows.
+        e!(self; add al, 0x7f ; sahf);
     }
 }
 
@@ -116,25 +117,26 @@ impl Emitter<'_> {
 mod tests {
     use super::*;
 
-    const T: u8 = FIRST_TEMP;
+    fn code(uops: Vec<Uop>) -> Code {
+        Code { uops, ..Code::default() }
+    }
 
-    fn code(uops: &[Uop]) -> Code {
-        Code { uops: uops.to_vec(), ..Code::default() }
+    const T: u8 = FIRST_TEMP;
+    const COMPARE: Uop = Uop::FlagsSub64 { d: T, a: 2, b: 3 };
+    const SELECT: Uop = Uop::SelectCond { d: NZCV, f: NZCV, cond: Cond::Ne, a: T, b: T + 1 };
+
+    #[test]
+    fn three_operations_are_one() {
+        let uops = vec![COMPARE, Uop::Const { d: T + 1, imm: 4 << 28 }, SELECT, Uop::Goto];
+        let found = at(&code(uops), 0).unwrap();
+        assert_eq!((found.cond, found.otherwise, found.next), (Cond::Ne, 4, 3));
     }
 
     #[test]
-    fn a_branch_on_a_conditional_comparison() {
-        let compare = Uop::FlagsSubI64 { d: T, a: 20, imm: 0 };
-        let other = Uop::Const { d: T + 1, imm: 0x4000_0000 };
-        let select = |b| Uop::SelectCond { d: NZCV, f: NZCV, cond: Cond::Ne, a: T, b };
-        let branch = Uop::IfCond { f: NZCV, cond: Cond::Eq };
-        let how = |nzcv| Compared { when: Cond::Ne, nzcv, branch: Cond::Eq };
-        let found = |uops: &[Uop]| compared(&code(uops), 0).map(|c| c.0);
-        assert_eq!(found(&[compare, other, select(T + 1), branch]), Some(how(0x4000_0000)));
-        assert_eq!(found(&[compare, select(ZERO), branch]), Some(how(0)));
-        assert_eq!(found(&[compare, other, select(T + 1), Uop::Goto]), None, "nobody asks");
-        assert_eq!(found(&[compare, other, select(T + 2), branch]), None, "another constant");
-        let sets = Uop::FlagsSubI64 { d: NZCV, a: 20, imm: 0 };
-        assert_eq!(found(&[sets, other, select(T + 1), branch]), None, "a comparison that is always made");
+    fn not_if_a_temporary_is_read_later() {
+        let again = Uop::Mov { d: 0, a: T };
+        let uops = vec![COMPARE, Uop::Const { d: T + 1, imm: 4 << 28 }, SELECT, again, Uop::Goto];
+        assert!(at(&code(uops), 0).is_none());
+        assert!(at(&code(vec![COMPARE, SELECT, Uop::Goto]), 0).is_none(), "no constant");
     }
 }

@@ -2,6 +2,7 @@
 
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 
+use super::kept::Place;
 use super::{Emitter, Exit, RAX, e, st, x};
 use crate::cpu::Cpu;
 use crate::interp::uop::{Uop, ZERO};
@@ -50,6 +51,8 @@ pub(super) struct Side {
     pub start: DynamicLabel,
     pub part: usize,
     pub n: usize,
+    /// Where the flags are.
+    pub flags: Place,
 }
 
 /// What to change so that an exit leads to another block. Addresses are the host's.
@@ -82,6 +85,16 @@ impl Emitter<'_> {
     pub(super) fn end(&mut self, uop: Uop) -> bool {
         let in_loop = self.input.goes_on();
         let on = self.input.to[0];
+        let conditional = matches!(
+            uop,
+            Uop::IfCond { .. }
+                | Uop::IfI1 { .. }
+                | Uop::IfNonZero64 { .. }
+                | Uop::IfZero64 { .. }
+                | Uop::IfNonZero32 { .. }
+                | Uop::IfZero32 { .. }
+                | Uop::IfBit { .. }
+        );
         match uop {
             Uop::Goto | Uop::IfCond { cond: Cond::Al | Cond::Nv, .. } if in_loop => {
                 if let Some(to) = on {
@@ -89,41 +102,41 @@ impl Emitter<'_> {
                 }
             }
             Uop::Goto | Uop::IfCond { cond: Cond::Al | Cond::Nv, .. } => {
-                self.put_assigned_back();
+                self.put_back();
                 self.exit(0);
             }
-            Uop::IfCond { .. }
-            | Uop::IfI1 { .. }
-            | Uop::IfNonZero64 { .. }
-            | Uop::IfZero64 { .. }
-            | Uop::IfNonZero32 { .. }
-            | Uop::IfZero32 { .. }
-            | Uop::IfBit { .. } => {
-                if !in_loop {
-                    self.put_assigned_back();
-                }
+            _ if conditional => {
                 let cc = self.branch_condition(uop);
+                if !in_loop {
+                    self.put_back();
+                }
                 self.branch(cc);
             }
             Uop::Indirect { a } => {
-                self.put_assigned_back();
+                self.put_back();
                 self.indirect(a, 0);
             }
             Uop::IndirectTyped { a, btype } => {
-                self.put_assigned_back();
+                self.put_back();
                 self.indirect(a, btype);
             }
             Uop::Leave { kind: LeaveKind::Context } => {
-                self.put_assigned_back();
+                self.put_back();
                 self.go_on_if_quiet();
             }
             Uop::Exception(_) | Uop::Leave { .. } => {
-                self.put_assigned_back();
+                self.put_back();
                 self.leave(Kind::End);
             }
             _ => return false,
         }
         true
+    }
+
+    /// Everything, flags too, to where it is between units. Keeps the host's flags.
+    fn put_back(&mut self) {
+        self.flags_to_frame();
+        self.put_assigned_back();
     }
 
     /// Returns from host code, before or at the end of the current block.
@@ -210,10 +223,12 @@ impl Emitter<'_> {
 
     /// The exits of a loop.
     pub(super) fn side_exits(&mut self) {
-        for Side { start, part, n } in std::mem::take(&mut self.sides) {
+        for Side { start, part, n, flags } in std::mem::take(&mut self.sides) {
             self.back_in(part);
             let conform = self.labels.conform;
-            e!(self; =>start ; call =>conform);
+            e!(self; =>start);
+            self.put_flags(flags);
+            e!(self; call =>conform);
             self.exit(n);
         }
     }
@@ -240,7 +255,7 @@ impl Emitter<'_> {
     }
 
     /// Leads to exit `n`.
-    pub(super) fn exit(&mut self, n: usize) {
+    fn exit(&mut self, n: usize) {
         let out = self.ops.new_dynamic_label();
         let site = if self.target(n).is_some() {
             e!(self; jmp =>out);

@@ -1,11 +1,12 @@
 //! NZCV.
 //!
-//! An operation that sets the flags only keeps its operands and what it was ([`Lazy`]); the host's own flags say the
-//! same until an instruction changes them. A condition uses the host's flags, or makes the comparison again. What asks
-//! for the flags as a value calls a stub that computes them.
+//! An operation that sets the flags leaves its operands where they are ([`super::kept`]); the host's own flags say the
+//! same until an instruction changes them. A condition uses the host's flags, or makes the comparison again. Only what asks
+//! for the flags as a value computes them.
 
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 
+use super::kept::{Kept, Place, Source};
 use super::{Emitter, RAX, RCX, RDX, e, st, x};
 use crate::interp::uop::{NZCV, Uop};
 use crate::ir::Cond;
@@ -14,9 +15,9 @@ use crate::jit::state::{JitState, Lazy};
 /// What is known about NZCV at a point of a block.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Flags {
-    /// How they are kept; `None`: as the frame says, which only running code knows.
-    kind: Option<Lazy>,
-    /// The host's flags are those of `kind`.
+    /// Where they are.
+    pub place: Place,
+    /// The host's flags are those of `place`.
     host: bool,
 }
 
@@ -27,15 +28,22 @@ impl Flags {
     }
     /// The number of the way in which they are kept; 0 if they are in their slot, or nobody knows.
     pub(super) fn kind_number(self) -> i32 {
-        self.kind.map_or(0, |k| k as i32)
-    }
-    /// What is known where this way and another one meet.
-    pub(super) fn joined_by(self, other: Self) -> Self {
-        Self { kind: self.kind.filter(|kind| other.kind == Some(*kind)), host: false }
+        match self.place {
+            Place::Known(kind) => kind as i32,
+            _ => 0,
+        }
     }
     /// They are in their slot.
     pub(super) fn in_slot(&mut self) {
-        *self = Self { kind: Some(Lazy::None), host: false };
+        *self = Self { place: Place::Known(Lazy::None), host: false };
+    }
+    /// They are in this place, and the host's are the same.
+    pub(super) fn set(&mut self, place: Place) {
+        *self = Self { place, host: true };
+    }
+    /// They are lost, as nobody looks.
+    pub(super) fn die(&mut self) {
+        *self = Self { place: Place::Dead, host: false };
     }
 }
 
@@ -71,7 +79,7 @@ pub(super) fn reads_slot(uop: &Uop) -> bool {
 ///
 /// The host's carry after a subtraction is a borrow, the opposite of Arm's; after a sum or TEST it is Arm's.
 fn condition_code(kind: Lazy, cond: Cond) -> (u8, bool) {
-    let sub = matches!(kind, Lazy::Sub64 | Lazy::Sub32);
+    let sub = kind.borrows();
     match cond {
         Cond::Eq => (4, false),
         Cond::Ne => (5, false),
@@ -93,16 +101,27 @@ fn condition_code(kind: Lazy, cond: Cond) -> (u8, bool) {
 impl Emitter<'_> {
     /// NZCV's slot has just been written.
     pub(super) fn flags_are_in_slot(&mut self) {
-        if self.flags.kind != Some(Lazy::None) {
+        if self.flags.place != Place::Known(Lazy::None) {
             e!(self; mov DWORD [r15 + st!(flag_kind)], 0);
         }
-        self.flags = Flags { kind: Some(Lazy::None), host: self.flags.host };
+        self.flags.in_slot();
     }
 
-    /// Sees to it that NZCV's slot holds the flags. Changes rax and rdx.
+    /// Sees to it that NZCV's slot holds the flags. Changes rax, rcx and rdx.
     pub(super) fn settle_flags(&mut self) {
-        if self.flags.kind != Some(Lazy::None) {
-            e!(self; call extern self.thunks.settle as usize);
+        match self.flags.place {
+            Place::Known(Lazy::None) | Place::Dead => {}
+            Place::Kept(kept) => {
+                if !self.flags.host {
+                    self.compare_kept(kept);
+                }
+                self.gather(kept.kind.borrows());
+                e!(self; mov [r15 + x(NZCV)], rax ; mov DWORD [r15 + st!(flag_kind)], 0);
+            }
+            Place::Frame | Place::Known(_) | Place::Joined => {
+                self.put_flags(self.flags.place);
+                e!(self; call extern self.thunks.settle as usize);
+            }
         }
         self.flags.in_slot();
     }
@@ -110,12 +129,16 @@ impl Emitter<'_> {
     /// Makes the host's flags those of a condition on slot `f`. Gives the condition code that is true if the condition
     /// holds. May change rax, rcx and rdx.
     pub(super) fn condition(&mut self, f: u8, cond: Cond) -> u8 {
-        if f == NZCV
-            && let Some(kind) = self.flags.kind
-            && kind != Lazy::None
-        {
-            if !self.flags.host {
-                self.compare_again(kind);
+        let kind = match self.flags.place {
+            Place::Known(kind) => kind,
+            Place::Kept(kept) => kept.kind,
+            _ => Lazy::None,
+        };
+        if f == NZCV && kind != Lazy::None {
+            match self.flags.place {
+                _ if self.flags.host => {}
+                Place::Kept(kept) => self.compare_kept(kept),
+                _ => self.compare_again(kind),
             }
             self.flags.host = true;
             let (cc, invert) = condition_code(kind, cond);
@@ -125,7 +148,8 @@ impl Emitter<'_> {
             }
             return cc;
         }
-        if f == NZCV && self.flags.kind.is_none() {
+        if f == NZCV && self.flags.place != Place::Known(Lazy::None) {
+            self.flags_to_frame();
             // As of a subtraction, whatever it was.
             e!(self; call extern self.thunks.compare as usize);
             let (cc, _) = condition_code(Lazy::Sub64, cond);
@@ -145,78 +169,69 @@ impl Emitter<'_> {
             Lazy::Add32 => e!(self; mov eax, [r15 + st!(flag_a)] ; add eax, [r15 + st!(flag_b)]),
             Lazy::Logic64 => e!(self; mov rax, [r15 + st!(flag_a)] ; test rax, rax),
             Lazy::Logic32 => e!(self; mov eax, [r15 + st!(flag_a)] ; test eax, eax),
+            Lazy::Host => {
+                e!(self; mov rax, [r15 + st!(flag_a)]);
+                self.host_flags_of_image();
+            }
             Lazy::None => {}
         }
     }
 
     /// Keeps the flags of an operation that has just set the host's.
-    fn keep(&mut self, kind: Lazy) {
-        if self.flags.kind != Some(kind) {
-            e!(self; mov DWORD [r15 + st!(flag_kind)], kind as i32);
-        }
-        self.flags = Flags { kind: Some(kind), host: true };
+    fn keep(&mut self, kind: Lazy, a: Source, b: Source) {
+        self.flags.set(Place::Kept(Kept { kind, a, b }));
     }
 
     /// Flags of a sum or difference.
     fn flags_of(&mut self, kind: Lazy, d: u8, a: u8, b: u8) {
+        let sources = [a, b].map(Source::slot);
         let a = self.read(a, RAX);
         let b = self.read(b, RCX);
-        if d == NZCV {
-            e!(self; mov [r15 + st!(flag_a)], Rq(a) ; mov [r15 + st!(flag_b)], Rq(b));
-        }
         match kind {
             Lazy::Sub64 => e!(self; cmp Rq(a), Rq(b)),
             Lazy::Sub32 => e!(self; cmp Rd(a), Rd(b)),
             Lazy::Add64 => e!(self; mov rdx, Rq(a) ; add rdx, Rq(b)),
             _ => e!(self; mov edx, Rd(a) ; add edx, Rd(b)),
         }
-        self.flags_to(kind, d);
+        self.flags_to(kind, d, sources);
     }
 
     /// Flags of a difference with a constant.
     fn flags_of_immediate(&mut self, kind: Lazy, d: u8, a: u8, imm: u64) {
+        let sources = [Source::slot(a), Source::Number(imm)];
         let a = self.read(a, RAX);
         let word = kind == Lazy::Sub32;
         let short = if word { Some(imm as i32) } else { i32::try_from(imm as i64).ok() };
         let Some(short) = short else {
-            e!(self; mov rcx, QWORD imm as i64);
-            if d == NZCV {
-                e!(self; mov [r15 + st!(flag_a)], Rq(a) ; mov [r15 + st!(flag_b)], rcx);
-            }
-            e!(self; cmp Rq(a), rcx);
-            return self.flags_to(kind, d);
+            e!(self; mov rcx, QWORD imm as i64 ; cmp Rq(a), rcx);
+            return self.flags_to(kind, d, sources);
         };
-        if d == NZCV {
-            e!(self; mov [r15 + st!(flag_a)], Rq(a) ; mov QWORD [r15 + st!(flag_b)], short);
-        }
         match (word, short) {
             (true, 0) => e!(self; test Rd(a), Rd(a)),
             (true, _) => e!(self; cmp Rd(a), short),
             (false, 0) => e!(self; test Rq(a), Rq(a)),
             (false, _) => e!(self; cmp Rq(a), short),
         }
-        self.flags_to(kind, d);
+        self.flags_to(kind, d, sources);
     }
 
     /// N and Z of a value.
     fn flags_of_value(&mut self, kind: Lazy, d: u8, a: u8) {
+        let sources = [Source::slot(a), Source::Number(0)];
         let a = self.read(a, RAX);
-        if d == NZCV {
-            e!(self; mov [r15 + st!(flag_a)], Rq(a));
-        }
         match kind {
             Lazy::Logic64 => e!(self; test Rq(a), Rq(a)),
             _ => e!(self; test Rd(a), Rd(a)),
         }
-        self.flags_to(kind, d);
+        self.flags_to(kind, d, sources);
     }
 
     /// Flags that the host has just set, for slot `d`.
-    fn flags_to(&mut self, kind: Lazy, d: u8) {
+    fn flags_to(&mut self, kind: Lazy, d: u8, [a, b]: [Source; 2]) {
         if d == NZCV {
-            self.keep(kind);
+            self.keep(kind, a, b);
         } else {
-            self.gather(matches!(kind, Lazy::Sub64 | Lazy::Sub32));
+            self.gather(kind.borrows());
             self.store(d, RAX);
             self.flags.lose_host();
         }
@@ -236,18 +251,24 @@ impl Emitter<'_> {
         if c == NZCV {
             let host = self.flags.host;
             self.flags.lose_host();
-            match self.flags.kind {
-                Some(Lazy::None) => {}
-                Some(kind) => {
-                    if !host {
-                        self.compare_again(kind);
-                    }
-                    if matches!(kind, Lazy::Sub64 | Lazy::Sub32) {
-                        e!(self; cmc);
-                    }
-                    return;
+            let kind = match self.flags.place {
+                Place::Known(kind) => kind,
+                Place::Kept(kept) => kept.kind,
+                Place::Frame | Place::Joined | Place::Dead => {
+                    self.flags_to_frame();
+                    return e!(self; call extern self.thunks.compare as usize ; cmc);
                 }
-                None => return e!(self; call extern self.thunks.compare as usize ; cmc),
+            };
+            if kind != Lazy::None {
+                match self.flags.place {
+                    _ if host => {}
+                    Place::Kept(kept) => self.compare_kept(kept),
+                    _ => self.compare_again(kind),
+                }
+                if kind.borrows() {
+                    e!(self; cmc);
+                }
+                return;
             }
         }
         match self.reg(c) {
@@ -276,8 +297,12 @@ impl Emitter<'_> {
                 } else {
                     e!(self; adc edx, Rd(b));
                 }
-                self.gather(false);
-                self.store(d, RAX);
+                if d == NZCV {
+                    self.keep_host_flags(true);
+                } else {
+                    self.gather(false);
+                    self.store(d, RAX);
+                }
             }
             Uop::AddCarry64 { d, a, b, c } => {
                 self.carry_in(c);

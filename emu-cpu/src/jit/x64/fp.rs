@@ -273,7 +273,7 @@ impl Emitter<'_> {
 
     /// True if a slot is in a register, with zeros above its low `bytes`.
     fn has_zeros(&self, slot: u8, bytes: u8) -> bool {
-        self.vassigned(slot).is_some() && self.vfits(slot, bytes)
+        self.vcurrent(slot).is_some() && self.vfits(slot, bytes)
     }
 
     /// The host's maximum is its second operand if the two are equal: of zeros of unlike signs it may be the wrong one.

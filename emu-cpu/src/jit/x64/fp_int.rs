@@ -50,6 +50,7 @@ impl Emitter<'_> {
             && from == lane
             && lane >= FIRST_TEMP
         {
+            self.before_write(lane);
             e!(self; xor eax, eax ; mov ecx, i32::MIN);
             self.op2(insn, a, b);
             e!(self; seta al ; cmovp eax, ecx ; sbb eax, -1);
@@ -81,6 +82,7 @@ impl Emitter<'_> {
             return false;
         }
         let slow = self.ops.new_dynamic_label();
+        self.before_write(result);
         if !self.integer_in_rax(from, to, imm, a, slow) {
             return false;
         }

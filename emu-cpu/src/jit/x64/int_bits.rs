@@ -78,6 +78,8 @@ impl Emitter<'_> {
                 e!(self; mov ecx, eax ; sar ecx, 31 ; xor eax, ecx ; lzcnt eax, eax ; dec eax);
                 self.store(d, RAX);
             }
+            Uop::Rbit64 { d, a } if self.then_counts(d, true) => self.trailing_zeros(d, a, true),
+            Uop::Rbit32 { d, a } if self.then_counts(d, false) => self.trailing_zeros(d, a, false),
             Uop::Rbit64 { d, a } => {
                 self.load(RAX, a);
                 e!(self; bswap rax);
@@ -103,6 +105,41 @@ impl Emitter<'_> {
             _ => return self.truths(uop),
         }
         true
+    }
+
+    /// True if the next operation counts the zeros of slot `d` and puts their number there.
+    fn then_counts(&self, d: u8, wide: bool) -> bool {
+        match self.input.code.uops.get(self.number + 1) {
+            Some(Uop::Clz64 { d: to, a }) => wide && (*to, *a) == (d, d),
+            Some(Uop::Clz32 { d: to, a }) => !wide && (*to, *a) == (d, d),
+            _ => false,
+        }
+    }
+
+    /// RBIT and CLZ count the zeros at the low end: the reversed value itself is never seen.
+    fn trailing_zeros(&mut self, d: u8, a: u8, wide: bool) {
+        self.next = self.number + 2;
+        let a = self.read(a, RAX);
+        match (self.host.bmi2, wide) {
+            (true, _) => {
+                let r = self.result(d, RAX);
+                if wide {
+                    e!(self; tzcnt Rq(r), Rq(a));
+                } else {
+                    e!(self; tzcnt Rd(r), Rd(a));
+                }
+                self.store(d, r);
+            }
+            // The host's older instruction has no result for 0.
+            (false, true) => {
+                e!(self; mov ecx, 64 ; bsf rax, Rq(a) ; cmovz rax, rcx);
+                self.store(d, RAX);
+            }
+            (false, false) => {
+                e!(self; mov ecx, 32 ; bsf eax, Rd(a) ; cmovz eax, ecx);
+                self.store(d, RAX);
+            }
+        }
     }
 
     /// Reverses the bits in each byte of rax.

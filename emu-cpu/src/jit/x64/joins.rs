@@ -3,14 +3,20 @@
 //! A way forward is a jump, or nothing where the next block comes next. A way back first looks for pending requests: no
 //! round of any loop goes without that. What the generator knows about flags and vectors at the end of a block holds at
 //! the start of the next one where that is the only way to it.
+//!
+//! Where several ways meet each has noted how it keeps the flags. That is good until an operand is overwritten, so those
+//! that are before the flags are set again were saved on the way there.
 
-use dynasmrt::{DynamicLabel, DynasmLabelApi};
+use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 
 use super::exits::Side;
 use super::flags::Flags;
+use super::kept::{self, Place};
+use super::operands::{self, Operand};
 use super::vector::Sizes;
-use super::{Emitter, Kind, e};
+use super::{Emitter, Kind, e, st};
 use crate::jit::Part;
+use crate::jit::state::JitState;
 
 /// What is known where control goes from one part to another.
 struct Known {
@@ -21,10 +27,14 @@ struct Known {
 /// The start of a part.
 pub(super) struct Start {
     label: DynamicLabel,
-    /// Some way leads back to it: nothing is known there.
+    /// Some way leads back to it: nothing is known about vectors there.
     is_head: bool,
-    /// Where a way back leads when a request is pending.
-    event: Option<DynamicLabel>,
+    /// Several ways lead to it.
+    is_join: bool,
+    /// The flags are set before anybody looks at them.
+    dead: bool,
+    /// Integer slots that are written while somebody may look at the flags with which the part begins.
+    written: Vec<u8>,
     /// Ways forward to it that have code.
     ways: Vec<Known>,
 }
@@ -32,43 +42,113 @@ pub(super) struct Start {
 impl Start {
     /// Those of a unit's parts.
     pub(super) fn of(parts: &[Part<'_>], mut label: impl FnMut() -> DynamicLabel) -> Vec<Self> {
+        let ways_to = |n| parts.iter().flat_map(|p| p.to).filter(|to| *to == Some(n)).count();
         let is_head =
             |n| parts.iter().enumerate().any(|(from, part)| from >= n && part.to.contains(&Some(n)));
         (0..parts.len())
-            .map(|n| Self { label: label(), is_head: n == 0 || is_head(n), event: None, ways: Vec::new() })
+            .map(|n| {
+                let (mut written, mut seen) = (Vec::new(), Vec::new());
+                let looks = flags_are_seen(parts, n, &mut seen, &mut written);
+                Self {
+                    label: label(),
+                    is_head: is_head(n),
+                    is_join: ways_to(n) + usize::from(n == 0) > 1,
+                    dead: !looks,
+                    written,
+                    ways: Vec::new(),
+                }
+            })
             .collect()
     }
+}
+
+/// True if somebody may look at the flags with which part `n` begins. Adds what is written before they are set, or nobody
+/// looks any more.
+fn flags_are_seen(parts: &[Part<'_>], n: usize, seen: &mut Vec<usize>, written: &mut Vec<u8>) -> bool {
+    let Some(part) = parts.get(n).filter(|_| !seen.contains(&n)) else { return false };
+    seen.push(n);
+    let code = part.code;
+    for (i, uop) in code.uops.iter().enumerate() {
+        if kept::are_dead_from(code, i) {
+            return i > 0;
+        }
+        if !kept::are_dead_from(code, i + 1) {
+            operands::each(code, uop, &mut |operand| {
+                if let Operand::Writes(slot) = operand {
+                    written.push(slot);
+                }
+            });
+        }
+    }
+    for to in part.to.into_iter().flatten() {
+        flags_are_seen(parts, to, seen, written);
+    }
+    true
 }
 
 /// A way back whose code is put off.
 pub(super) struct Back {
     start: DynamicLabel,
     to: usize,
+    /// Where the flags are.
+    flags: Place,
+}
+
+/// What happens on a way back when a request is pending.
+pub(super) struct Pending {
+    start: DynamicLabel,
+    to: usize,
+    /// Where the flags are.
+    flags: Place,
 }
 
 impl Emitter<'_> {
     /// At the start of part `n`.
     pub(super) fn arrive(&mut self, n: usize) {
         let Some(start) = self.starts.get_mut(n) else { return };
-        let (label, is_head) = (start.label, start.is_head);
+        let (label, is_head, is_join, dead) = (start.label, start.is_head, start.is_join, start.dead);
         let mut ways = std::mem::take(&mut start.ways);
+        if n == 0 && is_join && !dead {
+            // As if another unit had led here: the flags are in the frame.
+            e!(self; mov DWORD [r15 + st!(flag_way)], 0);
+        }
         e!(self; =>label);
-        match ways.pop() {
-            Some(only) if !is_head && ways.is_empty() => {
-                self.flags = only.flags;
-                self.sizes = only.sizes;
-            }
-            first => {
-                let flags = first
-                    .filter(|_| !is_head)
-                    .map(|first| ways.iter().fold(first.flags, |known, way| known.joined_by(way.flags)));
-                self.flags = flags.unwrap_or_default();
-                self.forget_vector_sizes();
-            }
+        self.held = None;
+        let first = ways.pop().filter(|_| !is_head);
+        if is_join {
+            self.flags = Flags::default();
+            self.flags.place = if dead { Place::Dead } else { Place::Joined };
+        } else {
+            self.flags = first.as_ref().map_or_else(Flags::default, |way| way.flags);
+        }
+        match first {
+            Some(only) if ways.is_empty() => self.sizes = only.sizes,
+            _ => self.forget_vector_sizes(),
         }
     }
 
-    pub(super) fn note_way(&mut self, to: usize) {
+    /// Before control goes to part `to`: notes how the flags are kept if other ways lead there. Their operands are saved if
+    /// they are overwritten before that is over. Keeps the host's flags; changes rcx.
+    fn flags_over(&mut self, to: usize) {
+        let Some(start) = self.starts.get(to).filter(|s| s.is_join && !s.dead) else { return };
+        let written = start.written.clone();
+        match self.flags.place {
+            Place::Kept(kept) => {
+                for slot in written.into_iter().filter(|slot| kept.uses(*slot)) {
+                    self.before_write(slot);
+                }
+                if let Place::Kept(kept) = self.flags.place {
+                    let way = self.number_of_way(kept);
+                    e!(self; mov DWORD [r15 + st!(flag_way)], way);
+                }
+            }
+            Place::Frame | Place::Known(_) => e!(self; mov DWORD [r15 + st!(flag_way)], 0),
+            Place::Joined | Place::Dead => {}
+        }
+    }
+
+    fn note_way(&mut self, to: usize) {
+        self.flags_over(to);
         let known = Known { flags: self.flags, sizes: self.sizes.clone() };
         if let Some(start) = self.starts.get_mut(to) {
             start.ways.push(known);
@@ -88,24 +168,26 @@ impl Emitter<'_> {
     }
 
     fn go_back(&mut self, to: usize) {
-        let fresh = self.ops.new_dynamic_label();
-        let Some(start) = self.starts.get_mut(to) else { return };
-        let (label, event) = (start.label, *start.event.get_or_insert(fresh));
-        self.leave_if_pending(event);
-        e!(self; jmp =>label);
+        self.flags_over(to);
+        let start = self.ops.new_dynamic_label();
+        self.events.push(Pending { start, to, flags: self.flags.place });
+        let Some(label) = self.starts.get(to).map(|s| s.label) else { return };
+        let word = self.input.cpu.doorbell.word_address();
+        if self.input.cpu.mem.journal.is_on() {
+            e!(self; cmp r13, [r15 + st!(limit)] ; jae =>start);
+        }
+        e!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], 0 ; je =>label ; jmp =>start);
     }
 
-    /// Where a jump leads that is taken for exit `n`. `known`: what is known now holds there.
-    pub(super) fn way_by(&mut self, n: usize, known: bool) -> DynamicLabel {
+    /// Where a jump leads that is taken for exit `n`. Keeps the host's flags.
+    fn way_by(&mut self, n: usize) -> DynamicLabel {
         let start = self.ops.new_dynamic_label();
-        let part = self.number_of_part;
+        let (part, flags) = (self.number_of_part, self.flags.place);
         match self.input.to[n] {
-            None => self.sides.push(Side { start, part, n }),
-            Some(to) if to <= part => self.backs.push(Back { start, to }),
+            None => self.sides.push(Side { start, part, n, flags }),
+            Some(to) if to <= part => self.backs.push(Back { start, to, flags }),
             Some(to) => {
-                if known {
-                    self.note_way(to);
-                }
+                self.note_way(to);
                 return self.starts.get(to).map_or(start, |s| s.label);
             }
         }
@@ -125,7 +207,7 @@ impl Emitter<'_> {
             _ if second == next => 0,
             _ => usize::from(is_back(first)),
         };
-        let way = self.way_by(jump, true);
+        let way = self.way_by(jump);
         self.jump_if(if jump == 0 { cc } else { cc ^ 1 }, way);
         if let Some(to) = self.input.to[jump ^ 1] {
             self.go_on(to);
@@ -134,17 +216,19 @@ impl Emitter<'_> {
 
     /// The ways back whose code was put off, and what happens on a way back when a request is pending.
     pub(super) fn ways_back(&mut self) {
-        for Back { start, to } in std::mem::take(&mut self.backs) {
+        for Back { start, to, flags } in std::mem::take(&mut self.backs) {
+            self.flags = Flags::default();
+            self.flags.place = flags;
             e!(self; =>start);
             self.go_back(to);
         }
-        for n in 0..self.starts.len() {
-            if let Some(event) = self.starts.get_mut(n).and_then(|s| s.event.take()) {
-                self.back_in(n);
-                let conform = self.labels.conform;
-                e!(self; =>event ; call =>conform);
-                self.leave(Kind::Event);
-            }
+        for Pending { start, to, flags } in std::mem::take(&mut self.events) {
+            self.back_in(to);
+            let conform = self.labels.conform;
+            e!(self; =>start);
+            self.put_flags(flags);
+            e!(self; call =>conform);
+            self.leave(Kind::Event);
         }
     }
 }

@@ -221,19 +221,25 @@ impl Emitter<'_> {
 
     fn put_off_search(&mut self, start: DynamicLabel, search: Option<Search>, call: Call) -> DynamicLabel {
         let back = self.ops.new_dynamic_label();
-        let (insn, part) = (self.insn, self.number_of_part);
-        self.slow.push(Slow { start, back, insn, part, search, call });
+        let (insn, part, flags) = (self.insn, self.number_of_part, self.flags.place);
+        self.slow.push(Slow { start, back, insn, part, flags, search, call });
         back
     }
 
     pub(super) fn resume(&mut self, back: DynamicLabel) {
+        self.held = None;
+        e!(self; =>back);
+    }
+
+    /// As `resume`, where the slow path has the result in the same register as the code before it.
+    fn resume_with_result(&mut self, back: DynamicLabel) {
         e!(self; =>back);
     }
 
     fn load_int(&mut self, d: u8, a: u8, off: i32, size: MemSize, extend: Extension) {
         let found = self.find(a, off, size.bytes() as i32, READ, Call::Load { d, size, extend });
         self.load_value(d, size, extend, &found);
-        self.resume(found.back);
+        self.resume_with_result(found.back);
     }
 
     fn load_value(&mut self, d: u8, size: MemSize, extend: Extension, at: &Found) {
@@ -409,12 +415,15 @@ impl Emitter<'_> {
 
     /// The code that was put off.
     pub(super) fn slow_paths(&mut self) {
-        for Slow { start, back, insn, part, search, call } in std::mem::take(&mut self.slow) {
+        for Slow { start, back, insn, part, flags, search, call } in std::mem::take(&mut self.slow) {
             self.back_in(part);
             self.insn = insn;
             e!(self; =>start);
             if let Some(search) = search {
                 self.search(search);
+            }
+            if !matches!(call, Call::Exact { .. } | Call::ExactLane { .. }) {
+                self.put_flags(flags);
             }
             self.note_place();
             self.slow_path(call);

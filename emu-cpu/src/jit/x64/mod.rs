@@ -11,7 +11,7 @@
 //! | xmm5 to xmm15 | vector slots of the unit ([`assign`]) |
 //!
 //! All other slots are operands in memory. Flags are not computed where they are set: their operands are kept
-//! ([`flags`]), and a condition that follows becomes the host's comparison and conditional jump.
+//! ([`flags`], [`kept`]), and a condition that follows becomes the host's comparison and conditional jump.
 
 #![allow(clippy::useless_conversion, reason = "the assembler's macro makes them")]
 
@@ -20,6 +20,7 @@ mod atomic;
 mod ccmp;
 mod crypto;
 mod exits;
+mod flagged;
 mod flags;
 mod fp;
 mod fp_int;
@@ -29,12 +30,14 @@ mod host;
 mod int;
 mod int_bits;
 mod joins;
+mod kept;
 mod memory;
 mod operands;
 mod pairs;
 mod simd;
 mod simd_shape;
 mod sse;
+mod step;
 mod system;
 mod thunks;
 mod unit;
@@ -112,6 +115,7 @@ macro_rules! c {
 use c;
 
 /// What is to be compiled.
+#[derive(Clone, Copy)]
 pub(super) struct Input<'a> {
     /// The block that is being compiled.
     pub part: Part<'a>,
@@ -163,8 +167,19 @@ struct Slow {
     back: DynamicLabel,
     insn: u16,
     part: usize,
+    /// Where the flags are.
+    flags: kept::Place,
     search: Option<memory::Search>,
     call: memory::Call,
+}
+
+/// A slot without a register of its own was stored from this scratch register, by the instruction that ends at `at`:
+/// what is emitted there finds the value in the register still.
+#[derive(Clone, Copy)]
+struct Held {
+    slot: u8,
+    register: u8,
+    at: usize,
 }
 
 /// One unit in the making.
@@ -180,6 +195,8 @@ struct Emitter<'a> {
     /// Numbers of slots for access sites.
     next_slot: &'a mut u32,
     flags: flags::Flags,
+    /// The ways in which they are kept where parts of the unit meet: that of number n + 1 in [`JitState::flag_way`].
+    ways: Vec<kept::Kept>,
     slow: Vec<Slow>,
     exits: Vec<Exit>,
     /// Exits of a loop whose code is put off.
@@ -188,8 +205,8 @@ struct Emitter<'a> {
     starts: Vec<joins::Start>,
     /// Ways back whose code is put off.
     backs: Vec<joins::Back>,
-    /// Comparisons that are not made: code that is put off.
-    others: Vec<ccmp::Otherwise>,
+    /// What happens on ways back when a request is pending.
+    events: Vec<joins::Pending>,
     labels: unit::Labels,
     /// The instruction of the current operation.
     insn: u16,
@@ -201,12 +218,14 @@ struct Emitter<'a> {
     ready: pairs::Ready,
     /// What is known about vector slots.
     sizes: vector::Sizes,
+    /// What the last instruction has stored.
+    held: Option<Held>,
 }
 
 impl Emitter<'_> {
     /// One operation.
     fn operation(&mut self, uop: Uop) {
-        if self.conditional_compare() {
+        if self.conditional_comparison(uop) || self.flagged(uop) {
             return;
         }
         if !flags::keeps_host_flags(&uop) {
@@ -218,6 +237,7 @@ impl Emitter<'_> {
         if self.input.cpu.mem.journal.is_on() && !repeatable::is_repeatable(&uop, self.input.cpu) {
             return self.call_operation();
         }
+        let flags_die = self.keep_from(&uop);
         let done = self.pair(uop)
             || self.integer(uop)
             || self.bits(uop)
@@ -231,6 +251,9 @@ impl Emitter<'_> {
         if !done {
             self.call_operation();
         }
+        if flags_die {
+            self.flags.die();
+        }
     }
 
     /// The host register of an integer slot, if it has one.
@@ -243,24 +266,35 @@ impl Emitter<'_> {
         if let Some(r) = self.reg(slot) {
             return r;
         }
-        e!(self; mov Rq(scratch), [r15 + x(slot)]);
+        self.load(scratch, slot);
         scratch
+    }
+
+    /// The scratch register that holds the value of a slot, if the last instruction has stored it from there.
+    fn held(&self, slot: u8) -> Option<u8> {
+        self.held.filter(|h| h.slot == slot && h.at == self.ops.offset().0).map(|h| h.register)
     }
 
     /// A slot's value in this host register. Keeps the host's flags.
     fn load(&mut self, r: u8, slot: u8) {
-        match self.reg(slot) {
+        match self.reg(slot).or_else(|| self.held(slot)) {
             Some(p) if p == r => {}
             Some(p) => e!(self; mov Rq(r), Rq(p)),
-            None => e!(self; mov Rq(r), [r15 + x(slot)]),
+            None => match i8::try_from(x(slot)) {
+                Ok(near) => e!(self; mov Rq(r), [BYTE r15 + near]),
+                Err(_) => e!(self; mov Rq(r), [r15 + x(slot)]),
+            },
         }
     }
 
     /// The low half of a slot's value in this host register, the high half zero.
     fn load32(&mut self, r: u8, slot: u8) {
-        match self.reg(slot) {
+        match self.reg(slot).or_else(|| self.held(slot)) {
             Some(p) => e!(self; mov Rd(r), Rd(p)),
-            None => e!(self; mov Rd(r), [r15 + x(slot)]),
+            None => match i8::try_from(x(slot)) {
+                Ok(near) => e!(self; mov Rd(r), [BYTE r15 + near]),
+                Err(_) => e!(self; mov Rd(r), [r15 + x(slot)]),
+            },
         }
     }
 
@@ -275,7 +309,11 @@ impl Emitter<'_> {
             Some(p) if p == r => {}
             Some(p) => e!(self; mov Rq(p), Rq(r)),
             None => {
-                e!(self; mov [r15 + x(slot)], Rq(r));
+                match i8::try_from(x(slot)) {
+                    Ok(near) => e!(self; mov [BYTE r15 + near], Rq(r)),
+                    Err(_) => e!(self; mov [r15 + x(slot)], Rq(r)),
+                }
+                self.held = Some(Held { slot, register: r, at: self.ops.offset().0 });
                 if slot == NZCV {
                     self.flags_are_in_slot();
                 }
@@ -285,6 +323,7 @@ impl Emitter<'_> {
 
     /// Calls the interpreter's version of the current operation.
     fn call_operation(&mut self) {
+        self.flags_to_frame();
         self.note_place();
         let (block, n) = (self.input.block as i32, self.number as i32);
         e!(self; mov eax, block ; mov edx, n);

@@ -138,10 +138,16 @@ impl Emitter<'_> {
         }
         let t = match op {
             L::ShlImm | L::ShrImm { .. } | L::ShlInsert | L::ShrInsert | L::RorImm => {
-                if !self.shift_immediate(op, e, imm, [a, b]) {
+                if matches!(op, L::ShlImm | L::ShrImm { signed: false, round: false }) {
+                    let t = self.vresult(d, &[], 0);
+                    let x = self.vread(a, 0);
+                    self.shift_logical(e, op != L::ShlImm, t, x, imm.min(e.bits()) as u8);
+                    t
+                } else if self.shift_immediate(op, e, imm, [a, b]) {
+                    0
+                } else {
                     return false;
                 }
-                0
             }
             L::SatAdd(_) | L::SatSub(_) if matches!(e, Elem::B | Elem::H) => {
                 self.saturating(op, e, q, [a, b]);

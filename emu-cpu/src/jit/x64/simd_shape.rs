@@ -139,11 +139,11 @@ impl Emitter<'_> {
                 return true;
             }
             (NarrowOp::Truncate, _) => {
-                self.clear(1);
-                let (mask, pack) =
-                    if e == Elem::B { (LOW_BYTES, sse::PACKUSWB) } else { (LOW_HALVES, sse::PACKUSDW) };
-                self.op3(PAND, 0, x, mask);
-                self.op3(pack, 0, 0, Src::Reg(1));
+                let order = if e == Elem::B { c!(even_bytes) } else { c!(even_halves) };
+                let t = self.vresult(d, &[], 0);
+                self.op3(PSHUFB, t, x, Src::Mem(order));
+                self.vstore_sized(d, t, 8);
+                return true;
             }
             (_, Elem::S) => return false,
             _ => {
@@ -307,6 +307,23 @@ impl Emitter<'_> {
     fn unzip(&mut self, odd: bool, e: Elem, q: bool, d: u8, s: [u8; 2]) -> bool {
         let [a, b] = s;
         let mut x = self.vread(a, 0);
+        if a == b && matches!(e, Elem::B | Elem::H) {
+            let order = match (e, odd) {
+                (Elem::B, false) => c!(even_bytes_twice),
+                (Elem::B, true) => c!(odd_bytes_twice),
+                (_, false) => c!(even_halves_twice),
+                (_, true) => c!(odd_halves_twice),
+            };
+            let t = self.vresult(d, &[], 0);
+            if q {
+                self.op3(PSHUFB, t, x, Src::Mem(order));
+            } else {
+                self.op3(sse::PUNPCKLQDQ, 0, x, Src::Reg(x));
+                self.op3(PSHUFB, t, 0, Src::Mem(order));
+            }
+            self.finish(d, t, q, false);
+            return true;
+        }
         let mut y = if a == b { x } else { self.vread(b, 1) };
         if !q {
             // Both operands are one vector of twice the number of elements.

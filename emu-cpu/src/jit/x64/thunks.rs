@@ -207,6 +207,7 @@ impl Builder {
             ; cmp eax, Lazy::Logic64 as i32 ; je >logic64
             ; cmp eax, Lazy::Add64 as i32 ; je >add64
             ; cmp eax, Lazy::Add32 as i32 ; je >add32
+            ; cmp eax, Lazy::Host as i32 ; je >host
             ; ret
             ; logic64: ; test rdx, rdx ; jmp >gather
             ; logic32: ; test edx, edx ; jmp >gather
@@ -215,8 +216,11 @@ impl Builder {
             ; sub64: ; cmp rdx, [r15 + st!(flag_b)] ; jmp >borrow
             ; sub32: ; cmp edx, [r15 + st!(flag_b)]
             ; borrow: ; cmc
+            ; jmp >gather
+            ; host: ; mov eax, edx ; xor eax, 0x100 ; jmp >image
             // AH has SF, ZF and CF as bits 7, 6 and 0. The product brings them and OF (bit 0) to the top.
-            ; gather: ; lahf ; seto al ; and eax, 0xc101 ; imul eax, eax, 0x1021_0000
+            ; gather: ; lahf ; seto al
+            ; image: ; and eax, 0xc101 ; imul eax, eax, 0x1021_0000
             ; and eax, 0xf000_0000u32 as i32
             ; mov [r15 + x(NZCV)], rax
             ; mov DWORD [r15 + st!(flag_kind)], 0
@@ -237,6 +241,7 @@ impl Builder {
             ; cmp eax, Lazy::Logic64 as i32 ; je >logic64
             ; cmp eax, Lazy::Add64 as i32 ; je >add64
             ; cmp eax, Lazy::Add32 as i32 ; je >add32
+            ; cmp eax, Lazy::Host as i32 ; je >host
             ; mov edx, [r15 + x(NZCV)]
             ; mov eax, edx
             ; shr eax, 16
@@ -259,6 +264,7 @@ impl Builder {
             ; logic32: ; test edx, edx ; cmc ; ret
             ; add64: ; add rdx, [r15 + st!(flag_b)] ; cmc ; ret
             ; add32: ; add edx, [r15 + st!(flag_b)] ; cmc ; ret
+            ; host: ; mov eax, edx ; add al, 0x7f ; sahf ; ret
         );
         at
     }

@@ -9,6 +9,7 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 use super::assign::Assignment;
 use super::flags::Flags;
 use super::joins::Start;
+use super::step;
 use super::thunks::Calls;
 use super::{Emitter, HostFeatures, Input, KIND_BITS, Kind, Output, PINNED, TEMP, Thunks, e, st, v, x};
 use crate::interp::uop::{Exact, FIRST_TEMP};
@@ -24,6 +25,8 @@ pub(super) struct Labels {
     /// Puts everything that is in registers into the frame, and takes it from there.
     save: DynamicLabel,
     restore: DynamicLabel,
+    /// Puts the flags into the frame, kept as [`JitState::flag_way`] says.
+    pub kept: DynamicLabel,
 }
 
 /// Compiles a unit; `None` if its first block is missing, or the code does not assemble.
@@ -38,7 +41,7 @@ pub(in crate::jit) fn compile<'a>(
     let is_loop = input.goes_on();
     let mut ops = VecAssembler::new(input.at as usize);
     let mut label = || ops.new_dynamic_label();
-    let labels = Labels { event: label(), conform: label(), save: label(), restore: label() };
+    let labels = Labels { event: label(), conform: label(), save: label(), restore: label(), kept: label() };
     let starts = Start::of(parts, label);
     let assignment = if is_loop {
         Assignment::of_loop(parts.iter().map(|p| (p.code, p.weight)))
@@ -55,18 +58,20 @@ pub(in crate::jit) fn compile<'a>(
         assignment,
         next_slot,
         flags: Flags::default(),
+        ways: Vec::new(),
         slow: Vec::new(),
         exits: Vec::new(),
         sides: Vec::new(),
         starts,
         backs: Vec::new(),
-        others: Vec::new(),
+        events: Vec::new(),
         labels,
         insn: 0,
         number: 0,
         next: 0,
         ready: super::pairs::Ready::default(),
         sizes: super::vector::Sizes::default(),
+        held: None,
     };
     let (head, fast) = m.entries();
     m.floating_point_on();
@@ -74,7 +79,6 @@ pub(in crate::jit) fn compile<'a>(
     for n in 0..parts.len() {
         m.part(n);
     }
-    m.otherwise();
     m.side_exits();
     m.ways_back();
     m.slow_paths();
@@ -144,9 +148,15 @@ impl Emitter<'_> {
             if n < self.next {
                 continue;
             }
-            self.number = n;
-            self.next = n + 1;
             self.insn = part.code.insn_of.get(n).copied().unwrap_or(0);
+            if let Some(step) = step::at(part.code, n) {
+                (self.number, self.next) = (n + 1, n + 3);
+                self.operation(step.access);
+                self.number = n + 2;
+                self.operation(step.add);
+                continue;
+            }
+            (self.number, self.next) = (n, n + 1);
             self.operation(*uop);
         }
     }
@@ -183,14 +193,14 @@ impl Emitter<'_> {
         for p in self.assignment.ints.iter().filter(|p| p.is_guest()) {
             e!(self; mov Rq(p.register), [r15 + x(p.slot)]);
         }
-        for p in self.assignment.vectors.iter().filter(|p| p.is_guest()) {
+        for p in self.assignment.vectors.iter().filter(|p| p.is_guest() && !p.through) {
             e!(self; movaps Rx(p.register), [r15 + v(p.slot)]);
         }
     }
 
     /// Puts it back. Keeps the host's flags.
     pub(super) fn put_assigned_back(&mut self) {
-        for p in self.assignment.vectors.iter().filter(|p| p.is_guest() && p.written) {
+        for p in self.assignment.vectors.iter().filter(|p| p.is_guest() && p.written && !p.through) {
             e!(self; movaps [r15 + v(p.slot)], Rx(p.register));
         }
         for p in self.assignment.ints.iter().filter(|p| p.is_guest() && p.written) {
@@ -204,13 +214,14 @@ impl Emitter<'_> {
     /// The code around the operations that is not on their way.
     fn around(&mut self, is_loop: bool) {
         self.back_in(0);
-        let Labels { event, conform, save, restore } = self.labels;
+        let Labels { event, conform, save, restore, .. } = self.labels;
         e!(self; =>event);
         self.leave(Kind::Event);
         if is_loop {
             e!(self; =>conform);
             self.put_assigned_back();
             e!(self; ret);
+            self.kept_ways();
         }
         if !self.assignment.is_plain() {
             e!(self; =>save);
@@ -237,7 +248,7 @@ impl Emitter<'_> {
         for p in &self.assignment.vectors {
             if !save {
                 e!(self; movaps Rx(p.register), [r15 + v(p.slot)]);
-            } else if p.written {
+            } else if p.written && !p.through {
                 e!(self; movaps [r15 + v(p.slot)], Rx(p.register));
             }
         }

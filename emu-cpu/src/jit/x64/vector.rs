@@ -26,6 +26,11 @@ impl Emitter<'_> {
         self.assignment.vector(slot)
     }
 
+    /// The register that has the value of a vector slot, if there is one.
+    pub(super) fn vcurrent(&self, slot: u8) -> Option<u8> {
+        self.assignment.current_vector(slot)
+    }
+
     /// Nothing is known any more about the high parts of slots: where paths come together, and after an operation that
     /// writes slots unseen.
     pub(super) fn forget_vector_sizes(&mut self) {
@@ -39,12 +44,12 @@ impl Emitter<'_> {
 
     /// A slot as an operand.
     pub(super) fn vsrc(&self, slot: u8) -> Src {
-        self.vassigned(slot).map_or(Src::Mem(v(slot)), Src::Reg)
+        self.vcurrent(slot).map_or(Src::Mem(v(slot)), Src::Reg)
     }
 
     /// All of a slot in a register, which must not be changed: its own, or `scratch`. Keeps the host's flags.
     pub(super) fn vread(&mut self, slot: u8, scratch: u8) -> u8 {
-        if let Some(r) = self.vassigned(slot) {
+        if let Some(r) = self.vcurrent(slot) {
             return r;
         }
         self.vload(scratch, slot);
@@ -62,7 +67,7 @@ impl Emitter<'_> {
 
     /// The low 4, 8 or 16 bytes of a slot with zeros above, in a register that must not be changed: its own, or `scratch`.
     pub(super) fn vread_low(&mut self, slot: u8, bytes: u8, scratch: u8) -> u8 {
-        match self.vassigned(slot) {
+        match self.vcurrent(slot) {
             Some(r) if self.vfits(slot, bytes) => r,
             _ => {
                 self.vload_low(scratch, slot, bytes);
@@ -115,10 +120,16 @@ impl Emitter<'_> {
     /// Puts a register, which has zeros above its low `bytes`, into a slot.
     pub(super) fn vstore_sized(&mut self, slot: u8, r: u8, bytes: u8) {
         self.sizes.0[slot as usize] = bytes;
-        match self.vassigned(slot) {
-            Some(own) => self.copy(own, r),
-            None if self.host.avx => e!(self; vmovaps [r15 + v(slot)], Rx(r)),
-            None => e!(self; movaps [r15 + v(slot)], Rx(r)),
+        let own = self.vassigned(slot);
+        if let Some(own) = own {
+            self.copy(own, r);
+        }
+        if self.assignment.fill_vector(slot) || own.is_none() {
+            if self.host.avx {
+                e!(self; vmovaps [r15 + v(slot)], Rx(r));
+            } else {
+                e!(self; movaps [r15 + v(slot)], Rx(r));
+            }
         }
     }
 
@@ -231,7 +242,7 @@ impl Emitter<'_> {
     /// An element to an integer slot.
     fn vector_lane(&mut self, d: u8, a: u8, esize: u8, lane: u8) {
         let r = self.result(d, RAX);
-        match self.vassigned(a) {
+        match self.vcurrent(a) {
             None => {
                 let at = v(a) + ((i32::from(lane) << esize) & 15);
                 match esize {

@@ -1,0 +1,140 @@
+//! Sums and differences that set the flags and go to a register (ADDS, SUBS).
+//!
+//! They come as two operations, the flags first. The host's instruction does both.
+
+use dynasmrt::DynasmApi;
+
+use super::kept::{Kept, Place, Source};
+use super::{Emitter, e, x};
+use crate::interp::block::Code;
+use crate::interp::uop::{NZCV, Uop};
+use crate::jit::state::Lazy;
+
+/// Two operations that are one instruction of the host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Flagged {
+    d: u8,
+    kept: Kept,
+    /// The slot of the first operand.
+    a: u8,
+}
+
+/// The operations of `code` from `n` on as one, if they are. A constant must fit the host's instruction, and it must be the
+/// first operand that is overwritten.
+fn at(code: &Code, n: usize) -> Option<Flagged> {
+    let &[flags, sum] = code.uops.get(n..n + 2)? else { return None };
+    let slots = |kind, a, b| Kept { kind, a: Source::slot(a), b: Source::slot(b) };
+    let number = |kind, a, imm| Kept { kind, a: Source::slot(a), b: Source::Number(imm) };
+    let ((d, a, b), found) = match (flags, sum) {
+        (Uop::FlagsAdd64 { d: NZCV, a, b }, Uop::Add64 { d, a: p, b: q }) => {
+            ((d, p, q), slots(Lazy::Add64, a, b))
+        }
+        (Uop::FlagsAdd32 { d: NZCV, a, b }, Uop::Add32 { d, a: p, b: q }) => {
+            ((d, p, q), slots(Lazy::Add32, a, b))
+        }
+        (Uop::FlagsSub64 { d: NZCV, a, b }, Uop::Sub64 { d, a: p, b: q }) => {
+            ((d, p, q), slots(Lazy::Sub64, a, b))
+        }
+        (Uop::FlagsSub32 { d: NZCV, a, b }, Uop::Sub32 { d, a: p, b: q }) => {
+            ((d, p, q), slots(Lazy::Sub32, a, b))
+        }
+        (Uop::FlagsSubI64 { d: NZCV, a, imm }, Uop::AddI64 { d, a: p, imm: n }) => {
+            let fits = d == a && p == a && n == imm.wrapping_neg() && i32::try_from(imm as i64).is_ok();
+            return fits.then_some(Flagged { d, kept: number(Lazy::Sub64, a, imm), a });
+        }
+        (Uop::FlagsSubI32 { d: NZCV, a, imm }, Uop::AddI32 { d, a: p, imm: n }) => {
+            let fits = d == a && p == a && n == imm.wrapping_neg();
+            return fits.then_some(Flagged { d, kept: number(Lazy::Sub32, a, u64::from(imm)), a });
+        }
+        _ => return None,
+    };
+    let same = (found.a, found.b) == (Source::slot(a), Source::slot(b));
+    (same && (d == a || d != b)).then_some(Flagged { d, kept: found, a })
+}
+
+impl Emitter<'_> {
+    /// Flags and a result that are made together; false if this operation does not begin such.
+    pub(super) fn flagged(&mut self, uop: Uop) -> bool {
+        if !matches!(
+            uop,
+            Uop::FlagsAdd64 { .. }
+                | Uop::FlagsAdd32 { .. }
+                | Uop::FlagsSub64 { .. }
+                | Uop::FlagsSub32 { .. }
+                | Uop::FlagsSubI64 { .. }
+                | Uop::FlagsSubI32 { .. }
+        ) {
+            return false;
+        }
+        let Some(Flagged { d, kept, a }) = at(self.input.code, self.number) else { return false };
+        // Without a register the result would be stored after the flags are set.
+        let Some(r) = self.reg(d) else { return false };
+        self.flags.set(Place::Kept(kept));
+        match self.input.code.uops.get(self.number + 1) {
+            Some(sum) if matches!(kept.b, Source::Number(_)) => {
+                if let Some(after) = kept.after(sum) {
+                    self.flags.set(Place::Kept(after));
+                } else {
+                    self.before_write(d);
+                }
+            }
+            _ => self.before_write(d),
+        }
+        self.next = self.number + 2;
+        self.load(r, a);
+        let b = match (kept.kind, kept.b) {
+            (_, Source::Slot { slot, .. }) => self.reg(slot).ok_or(slot),
+            (Lazy::Sub64, Source::Number(n)) => return self.subtract(true, r, n as i32),
+            (_, Source::Number(n)) => return self.subtract(false, r, n as i32),
+            (_, Source::Saved) => return false,
+        };
+        match (kept.kind, b) {
+            (Lazy::Add64, Ok(b)) => e!(self; add Rq(r), Rq(b)),
+            (Lazy::Add64, Err(b)) => e!(self; add Rq(r), [r15 + x(b)]),
+            (Lazy::Add32, Ok(b)) => e!(self; add Rd(r), Rd(b)),
+            (Lazy::Add32, Err(b)) => e!(self; add Rd(r), [r15 + x(b)]),
+            (Lazy::Sub64, Ok(b)) => e!(self; sub Rq(r), Rq(b)),
+            (Lazy::Sub64, Err(b)) => e!(self; sub Rq(r), [r15 + x(b)]),
+            (_, Ok(b)) => e!(self; sub Rd(r), Rd(b)),
+            (_, Err(b)) => e!(self; sub Rd(r), [r15 + x(b)]),
+        }
+        true
+    }
+
+    fn subtract(&mut self, wide: bool, r: u8, n: i32) -> bool {
+        if wide {
+            e!(self; sub Rq(r), n);
+        } else {
+            e!(self; sub Rd(r), n);
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(uops: Vec<Uop>) -> Code {
+        Code { uops, ..Code::default() }
+    }
+
+    #[test]
+    fn one_instruction_for_flags_and_result() {
+        let adds = code(vec![Uop::FlagsAdd64 { d: NZCV, a: 1, b: 2 }, Uop::Add64 { d: 1, a: 1, b: 2 }]);
+        assert_eq!(at(&adds, 0).map(|f| (f.d, f.a, f.kept.kind)), Some((1, 1, Lazy::Add64)));
+        let other = code(vec![Uop::FlagsAdd64 { d: NZCV, a: 1, b: 2 }, Uop::Add64 { d: 1, a: 1, b: 3 }]);
+        assert_eq!(at(&other, 0), None, "another sum");
+        let second = code(vec![Uop::FlagsSub64 { d: NZCV, a: 1, b: 2 }, Uop::Sub64 { d: 2, a: 1, b: 2 }]);
+        assert_eq!(at(&second, 0), None, "the second operand is overwritten");
+    }
+
+    #[test]
+    fn a_count_that_goes_down() {
+        let step = |n: u32| Uop::AddI32 { d: 1, a: 1, imm: n };
+        let subs = code(vec![Uop::FlagsSubI32 { d: NZCV, a: 1, imm: 1 }, step(u32::MAX)]);
+        assert!(at(&subs, 0).is_some());
+        let other = code(vec![Uop::FlagsSubI32 { d: NZCV, a: 1, imm: 1 }, step(1)]);
+        assert_eq!(at(&other, 0), None);
+    }
+}
