@@ -119,14 +119,14 @@ use c;
 pub(super) struct Input<'a> {
     /// The block that is being compiled.
     pub part: Part<'a>,
-    /// Host address of the page's word in the code map, and its value while the unit is good.
-    pub valid: Option<(u64, u32)>,
     /// Host address at which the code will run.
     pub at: u64,
     /// The CPU that it will run on, for what never changes of it.
     pub cpu: &'a Cpu,
     /// What the blocks were translated for.
     pub mode: Mode,
+    /// [`JitState::key`] under which a loop's blocks were found in their pages.
+    pub key: u64,
     /// Number of the first exit.
     pub first_exit: u32,
 }
@@ -205,6 +205,8 @@ struct Emitter<'a> {
     starts: Vec<joins::Start>,
     /// Ways back whose code is put off.
     backs: Vec<joins::Back>,
+    /// Indirect branches to parts of the unit: code that is put off.
+    elsewhere: Vec<joins::Elsewhere>,
     /// What happens on ways back when a request is pending.
     events: Vec<joins::Pending>,
     labels: unit::Labels,

@@ -64,6 +64,7 @@ pub(in crate::jit) fn compile<'a>(
         sides: Vec::new(),
         starts,
         backs: Vec::new(),
+        elsewhere: Vec::new(),
         events: Vec::new(),
         labels,
         insn: 0,
@@ -79,8 +80,9 @@ pub(in crate::jit) fn compile<'a>(
     for n in 0..parts.len() {
         m.part(n);
     }
+    m.ways_put_off();
     m.side_exits();
-    m.ways_back();
+    m.requests_on_ways();
     m.slow_paths();
     m.around(is_loop);
     let bytes = m.ops.finalize().ok()?;
