@@ -203,9 +203,10 @@ impl Emitter<'_> {
         let jump = match (first, second) {
             (None, _) => 0,
             (_, None) => 1,
-            _ if first == next => 1,
-            _ if second == next => 0,
-            _ => usize::from(is_back(first)),
+            // A round of a loop is to jump once.
+            _ if is_back(first) => 1,
+            _ if is_back(second) => 0,
+            _ => usize::from(first == next),
         };
         let way = self.way_by(jump);
         self.jump_if(if jump == 0 { cc } else { cc ^ 1 }, way);
