@@ -8,6 +8,9 @@
 const LONGEST_LOOP: (usize, usize) = (32, 500);
 /// The most blocks that one round runs.
 const LONGEST_ROUND: usize = 100;
+/// How often one block may run in a round. A loop inside that goes round more often is better off as a unit of its own, with
+/// registers for what it uses.
+const REPEATS: usize = 6;
 /// Rounds that show nothing new, after which no more are looked at.
 const QUIET: usize = 12;
 /// The most rounds that are looked at.
@@ -64,9 +67,10 @@ impl Round {
         self.steps.is_empty()
     }
 
-    /// True if the round may go on with a block in this page that is not the head.
-    pub(super) fn goes_on_in(&self, page: u64) -> bool {
-        page == self.page && !self.steps.is_empty() && self.steps.len() < LONGEST_ROUND
+    /// True if the round may go on with a block that is not the head, and is in this page.
+    pub(super) fn goes_on_with(&self, block: u32, page: u64) -> bool {
+        let times = || self.steps.iter().filter(|s| s.0 == block).count();
+        page == self.page && !self.steps.is_empty() && self.steps.len() < LONGEST_ROUND && times() < REPEATS
     }
 
     /// A block has run, with so many operations, and was left by exit `n`.

@@ -169,7 +169,7 @@ impl Blocks<'_> {
     pub(super) fn round_ends(&mut self, at: &Place) -> bool {
         let Some(round) = &self.round else { return true };
         let is_head = at.index == round.head;
-        if is_head == round.is_between() && (is_head || round.goes_on_in(at.pc & !0xfff)) {
+        if is_head == round.is_between() && (is_head || round.goes_on_with(at.index, at.pc & !0xfff)) {
             return false;
         }
         if round.is_between() {
