@@ -33,6 +33,7 @@ mod memory;
 mod operands;
 mod simd;
 mod simd_shape;
+mod spans;
 mod sse;
 mod step;
 mod system;
@@ -209,6 +210,8 @@ struct Emitter<'a> {
     sizes: vector::Sizes,
     /// What the last instruction has stored.
     held: Option<Held>,
+    /// Accesses that are done together.
+    spans: Vec<spans::Span>,
 }
 
 impl Emitter<'_> {

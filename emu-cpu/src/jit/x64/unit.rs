@@ -94,6 +94,7 @@ fn generate<'a>(
         next: 0,
         sizes: super::vector::Sizes::default(),
         held: None,
+        spans: Vec::new(),
     };
     let (head, fast) = m.entries();
     m.floating_point_on();
