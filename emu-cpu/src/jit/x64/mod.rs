@@ -36,6 +36,7 @@ mod operands;
 mod pairs;
 mod simd;
 mod simd_shape;
+mod spans;
 mod sse;
 mod step;
 mod system;
@@ -220,6 +221,8 @@ struct Emitter<'a> {
     sizes: vector::Sizes,
     /// What the last instruction has stored.
     held: Option<Held>,
+    /// Accesses that are done together.
+    spans: Vec<spans::Span>,
 }
 
 impl Emitter<'_> {

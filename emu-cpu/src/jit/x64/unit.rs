@@ -72,6 +72,7 @@ pub(in crate::jit) fn compile<'a>(
         ready: super::pairs::Ready::default(),
         sizes: super::vector::Sizes::default(),
         held: None,
+        spans: Vec::new(),
     };
     let (head, fast) = m.entries();
     m.floating_point_on();
