@@ -174,7 +174,11 @@ impl Emitter<'_> {
         let Some(label) = self.starts.get(to).map(|s| s.label) else { return };
         let word = self.input.cpu.doorbell.word_address();
         if self.input.cpu.mem.journal.is_on() {
-            e!(self; cmp r13, [r15 + st!(limit)] ; jae =>start);
+            if self.assignment.counts_in_frame {
+                e!(self; mov rax, [r15 + st!(count)] ; cmp rax, [r15 + st!(limit)] ; jae =>start);
+            } else {
+                e!(self; cmp r13, [r15 + st!(limit)] ; jae =>start);
+            }
         }
         e!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], 0 ; je =>label ; jmp =>start);
     }
