@@ -3,7 +3,7 @@
 use dynasmrt::{DynasmApi, DynasmLabelApi};
 
 use super::{Emitter, RAX, RCX, RDX, e, st, x};
-use crate::interp::uop::Uop;
+use crate::interp::uop::{FIRST_TEMP, Uop};
 use crate::jit::state::JitState;
 
 /// An instruction with two operands, the second one a slot.
@@ -319,6 +319,9 @@ impl Emitter<'_> {
     }
 
     fn add_immediate(&mut self, d: u8, a: u8, imm: u64) {
+        if d >= FIRST_TEMP && d != a && self.span() {
+            return;
+        }
         let r = self.result(d, RAX);
         match i32::try_from(imm as i64) {
             Ok(imm) => {

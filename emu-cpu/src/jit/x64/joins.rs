@@ -291,7 +291,11 @@ impl Emitter<'_> {
         let Some(label) = self.starts.get(to).map(|s| s.label) else { return };
         let word = self.input.cpu.doorbell.word_address();
         if self.input.cpu.mem.journal.is_on() {
-            e!(self; cmp r13, [r15 + st!(limit)] ; jae =>start);
+            if self.assignment.counts_in_frame {
+                e!(self; mov rax, [r15 + st!(count)] ; cmp rax, [r15 + st!(limit)] ; jae =>start);
+            } else {
+                e!(self; cmp r13, [r15 + st!(limit)] ; jae =>start);
+            }
         }
         e!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], 0 ; je =>label ; jmp =>start);
     }
@@ -325,9 +329,10 @@ impl Emitter<'_> {
         let jump = match (first, second) {
             (None, _) => 0,
             (_, None) => 1,
-            _ if first == next => 1,
-            _ if second == next => 0,
-            _ => usize::from(is_back(first)),
+            // A round of a loop is to jump once.
+            _ if is_back(first) => 1,
+            _ if is_back(second) => 0,
+            _ => usize::from(first == next),
         };
         let way = self.way_by(jump);
         self.jump_if(if jump == 0 { cc } else { cc ^ 1 }, way);

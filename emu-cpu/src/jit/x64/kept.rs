@@ -103,20 +103,20 @@ pub(super) enum Place {
 }
 
 /// True for operations that can end the unit, or run code that may look at the flags.
+#[rustfmt::skip]
 fn may_look(uop: &Uop) -> bool {
     use Uop::*;
-    match uop {
-        Ld8 { .. } | Ld16 { .. } | Ld32 { .. } | Ld64 { .. } | Ld8s32 { .. } | Ld16s32 { .. } => true,
-        Ld8s64 { .. } | Ld16s64 { .. } | Ld32s64 { .. } | LdV { .. } | LdWords { .. } | LdPair { .. } => true,
-        St8 { .. } | St16 { .. } | St32 { .. } | St64 { .. } | StV { .. } | StWords { .. } => true,
-        StPair { .. } | LdAcc { .. } | StAcc { .. } | LdEx { .. } | StEx { .. } | ClearEx => true,
-        Rmw { .. } | Cas { .. } | Barrier(_) | CheckSp | Mrs { .. } | Msr { .. } | Sys { .. } => true,
-        Pac { .. } | MopsCheck { .. } | MopsMove { .. } | MsrImm { .. } | SendEvent { .. } => true,
-        Goto | IfCond { .. } | IfI1 { .. } | IfZero64 { .. } | IfZero32 { .. } | IfNonZero64 { .. } => true,
-        IfNonZero32 { .. } | IfBit { .. } | Indirect { .. } | IndirectTyped { .. } => true,
-        Exception(_) | Leave { .. } => true,
-        _ => false,
-    }
+    matches!(
+        uop,
+        Ld8 { .. } | Ld16 { .. } | Ld32 { .. } | Ld64 { .. } | Ld8s32 { .. } | Ld16s32 { .. } | Ld8s64 { .. }
+            | Ld16s64 { .. } | Ld32s64 { .. } | LdV { .. } | LdWords { .. } | LdPair { .. } | St8 { .. }
+            | St16 { .. } | St32 { .. } | St64 { .. } | StV { .. } | StWords { .. } | StPair { .. }
+            | LdAcc { .. } | StAcc { .. } | LdEx { .. } | StEx { .. } | ClearEx | Rmw { .. } | Cas { .. }
+            | Barrier(_) | CheckSp | Mrs { .. } | Msr { .. } | Sys { .. } | Pac { .. } | MopsCheck { .. }
+            | MopsMove { .. } | MsrImm { .. } | SendEvent { .. } | Goto | IfCond { .. } | IfI1 { .. }
+            | IfZero64 { .. } | IfZero32 { .. } | IfNonZero64 { .. } | IfNonZero32 { .. } | IfBit { .. }
+            | Indirect { .. } | IndirectTyped { .. } | Exception(_) | Leave { .. }
+    )
 }
 
 /// True if from operation `n` of a block on the flags are set before anybody can look at them.

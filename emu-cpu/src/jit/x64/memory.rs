@@ -20,25 +20,25 @@ pub(super) const WRITE: i32 = offset::tag(true);
 
 /// An access that was found: it is at the host address `base` + rcx + `off`.
 pub(super) struct Found {
-    base: u8,
-    off: i32,
+    pub base: u8,
+    pub off: i32,
     /// Behind the access: the slow path, which has done it, goes on there.
-    back: DynamicLabel,
+    pub back: DynamicLabel,
 }
 
 /// The way of an access that its slot did not have: through the table of pages.
 #[derive(Clone, Copy)]
 pub(super) struct Search {
-    base: u8,
-    off: i32,
-    bytes: i32,
-    tag: i32,
+    pub base: u8,
+    pub off: i32,
+    pub bytes: i32,
+    pub tag: i32,
     /// Displacement of the slot.
-    slot: i32,
+    pub slot: i32,
     /// It must be aligned.
-    aligned: bool,
+    pub aligned: bool,
     /// The access itself, when it was found.
-    go: DynamicLabel,
+    pub go: DynamicLabel,
 }
 
 /// What is done with a loaded value.
@@ -81,6 +81,10 @@ pub(super) enum Call {
     StoreVector {
         how: u32,
     },
+    /// The members of a span, one by one.
+    Span {
+        n: usize,
+    },
     /// The interpreter's version of operation `n`; flags were kept in this way before it.
     Operation {
         n: usize,
@@ -104,6 +108,9 @@ impl Emitter<'_> {
     pub(super) fn memory(&mut self, uop: Uop) -> bool {
         use Extension::{Sign32, Sign64, Zero};
         use MemSize::{B1, B2, B4, B8};
+        if self.starts_span(&uop) && self.span() {
+            return true;
+        }
         match uop {
             Uop::Ld8 { d, a, off } => self.load_int(d, a, off, B1, Zero),
             Uop::Ld16 { d, a, off } => self.load_int(d, a, off, B2, Zero),
@@ -140,12 +147,12 @@ impl Emitter<'_> {
     }
 
     /// The address of an access in rax.
-    fn address(&mut self, a: u8, off: i32) {
+    pub(super) fn address(&mut self, a: u8, off: i32) {
         match (self.reg(a), off) {
             (Some(a), 0) => e!(self; mov rax, Rq(a)),
             (Some(a), _) => e!(self; lea rax, [Rq(a) + off]),
             (None, _) => {
-                e!(self; mov rax, [r15 + x(a)]);
+                self.load(RAX, a);
                 if off != 0 {
                     e!(self; lea rax, [rax + off]);
                 }
@@ -188,7 +195,7 @@ impl Emitter<'_> {
         Found { base, off, back }
     }
 
-    fn next_slot(&mut self, tag: i32) -> i32 {
+    pub(super) fn next_slot(&mut self, tag: i32) -> i32 {
         let n = *self.next_slot;
         *self.next_slot = n.wrapping_add(1);
         offset::slot(tag == WRITE, n as usize)
@@ -219,7 +226,12 @@ impl Emitter<'_> {
         self.put_off_search(start, None, call)
     }
 
-    fn put_off_search(&mut self, start: DynamicLabel, search: Option<Search>, call: Call) -> DynamicLabel {
+    pub(super) fn put_off_search(
+        &mut self,
+        start: DynamicLabel,
+        search: Option<Search>,
+        call: Call,
+    ) -> DynamicLabel {
         let back = self.ops.new_dynamic_label();
         let (insn, part, flags) = (self.insn, self.number_of_part, self.flags.place);
         self.slow.push(Slow { start, back, insn, part, flags, search, call });
@@ -266,7 +278,7 @@ impl Emitter<'_> {
         self.resume(found.back);
     }
 
-    fn store_value(&mut self, v: u8, size: MemSize, at: &Found) {
+    pub(super) fn store_value(&mut self, v: u8, size: MemSize, at: &Found) {
         let v = self.read(v, RDX);
         let (b, off) = (at.base, at.off);
         match size {
@@ -305,6 +317,11 @@ impl Emitter<'_> {
 
     fn store_pair(&mut self, a: u8, v: u8, w: u8, off: i32) {
         let found = self.find(a, off, 16, WRITE, Call::StorePair { b: v, c: w });
+        self.store_pair_at(v, w, &found);
+        self.resume(found.back);
+    }
+
+    pub(super) fn store_pair_at(&mut self, v: u8, w: u8, found: &Found) {
         let (b, off) = (found.base, found.off);
         let v = self.read(v, RDX);
         if self.pairs_are_whole() {
@@ -316,12 +333,16 @@ impl Emitter<'_> {
             let w = self.read(w, RDX);
             e!(self; mov [Rq(b) + rcx + off + 8], Rq(w));
         }
-        self.resume(found.back);
     }
 
     fn load_vector(&mut self, d: u8, a: u8, size: MemSize, elem: MemSize, off: i32) {
         let how = vector_access(d, size, elem);
         let found = self.find(a, off, size.bytes() as i32, READ, Call::LoadVector { how });
+        self.load_vector_at(d, size, &found);
+        self.resume(found.back);
+    }
+
+    pub(super) fn load_vector_at(&mut self, d: u8, size: MemSize, found: &Found) {
         let (b, off) = (found.base, found.off);
         let r = self.vresult(d, &[], 0);
         match size {
@@ -332,12 +353,16 @@ impl Emitter<'_> {
             MemSize::B1 => e!(self; movzx eax, BYTE [Rq(b) + rcx + off] ; movd Rx(r), eax),
         }
         self.vstore_sized(d, r, size.bytes().max(4) as u8);
-        self.resume(found.back);
     }
 
     fn store_vector(&mut self, a: u8, s: u8, size: MemSize, elem: MemSize, off: i32) {
         let how = vector_access(s, size, elem);
         let found = self.find(a, off, size.bytes() as i32, WRITE, Call::StoreVector { how });
+        self.store_vector_at(s, size, &found);
+        self.resume(found.back);
+    }
+
+    pub(super) fn store_vector_at(&mut self, s: u8, size: MemSize, found: &Found) {
         let (b, off) = (found.base, found.off);
         let r = self.vread(s, 0);
         match size {
@@ -347,7 +372,6 @@ impl Emitter<'_> {
             MemSize::B2 => e!(self; pextrw [Rq(b) + rcx + off], Rx(r), 0),
             MemSize::B1 => e!(self; pextrb [Rq(b) + rcx + off], Rx(r), 0),
         }
-        self.resume(found.back);
     }
 
     /// The access, if it has code in line: ordered, by the current privilege, of an integer.
@@ -450,7 +474,7 @@ impl Emitter<'_> {
         );
     }
 
-    fn slow_path(&mut self, call: Call) {
+    pub(super) fn slow_path(&mut self, call: Call) {
         match call {
             Call::Load { d, size, extend } => {
                 self.call_thunk(|calls| calls.load[size as usize]);
@@ -496,6 +520,7 @@ impl Emitter<'_> {
                 e!(self; mov edx, how as i32);
                 self.call_thunk(|calls| calls.store_vector);
             }
+            Call::Span { n } => self.span_by_parts(n),
             Call::Exact { n } => self.call_exact(n),
             Call::ExactLane { n, v, d, wide } => {
                 self.call_exact(n);

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | rbx rbp rsi rdi r8 r9 r11 r12 | guest registers that are used most ([`PINNED`]) |
 //! | r10 | the first temporary of a block |
-//! | r13 | instructions executed since host code was entered |
+//! | r13 | instructions executed since host code was entered; in long loops a slot |
 //! | r14 | the fast TLB's tables |
 //! | r15 | the frame, [`BIAS`] bytes in, so that X0..X30 and SP have short displacements |
 //! | rax rcx rdx, xmm0 to xmm4 | nothing across operations |
@@ -36,6 +36,7 @@ mod operands;
 mod pairs;
 mod simd;
 mod simd_shape;
+mod spans;
 mod sse;
 mod step;
 mod system;
@@ -222,6 +223,8 @@ struct Emitter<'a> {
     sizes: vector::Sizes,
     /// What the last instruction has stored.
     held: Option<Held>,
+    /// Accesses that are done together.
+    spans: Vec<spans::Span>,
 }
 
 impl Emitter<'_> {

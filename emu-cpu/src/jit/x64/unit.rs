@@ -73,6 +73,7 @@ pub(in crate::jit) fn compile<'a>(
         ready: super::pairs::Ready::default(),
         sizes: super::vector::Sizes::default(),
         held: None,
+        spans: Vec::new(),
     };
     let (head, fast) = m.entries();
     m.floating_point_on();
@@ -144,7 +145,13 @@ impl Emitter<'_> {
             self.flags.lose_host();
         }
         // Conditions of this block may use flags that the last one has set.
-        e!(self; lea r13, [r13 + part.code.words.len() as i32]);
+        let words = part.code.words.len() as i32;
+        if self.assignment.counts_in_frame {
+            e!(self; add QWORD [r15 + st!(count)], words);
+            self.flags.lose_host();
+        } else {
+            e!(self; lea r13, [r13 + words]);
+        }
         self.next = 0;
         for (n, uop) in part.code.uops.iter().enumerate() {
             if n < self.next {
@@ -192,6 +199,9 @@ impl Emitter<'_> {
         for (slot, register) in &self.assignment.evicted {
             e!(self; mov [r15 + x(*slot)], Rq(*register));
         }
+        if self.assignment.counts_in_frame {
+            e!(self; mov [r15 + st!(count)], r13);
+        }
         for p in self.assignment.ints.iter().filter(|p| p.is_guest()) {
             e!(self; mov Rq(p.register), [r15 + x(p.slot)]);
         }
@@ -210,6 +220,9 @@ impl Emitter<'_> {
         }
         for (slot, register) in &self.assignment.evicted {
             e!(self; mov Rq(*register), [r15 + x(*slot)]);
+        }
+        if self.assignment.counts_in_frame {
+            e!(self; mov r13, [r15 + st!(count)]);
         }
     }
 
@@ -246,6 +259,10 @@ impl Emitter<'_> {
             } else {
                 e!(self; mov Rq(register), [r15 + x(slot)]);
             }
+        }
+        if save && self.assignment.counts_in_frame {
+            // As functions of the runtime find it.
+            e!(self; mov r13, [r15 + st!(count)]);
         }
         for p in &self.assignment.vectors {
             if !save {
