@@ -259,12 +259,16 @@ impl Emitter<'_> {
         e!(self; mov rcx, QWORD at as i64 ; cmp rax, rcx ; jne =>other);
         self.turn_to(to, out);
         if btype != 0 {
-            if self.assignment.counts_in_frame {
-                e!(self; mov rdx, [r15 + st!(count)] ; mov [r15 + st!(landed_at)], rdx);
+            let count = if self.assignment.counts_in_frame {
+                e!(self; mov rcx, [r15 + st!(count)]);
+                super::RCX
             } else {
-                e!(self; mov [r15 + st!(landed_at)], r13);
-            }
-            e!(self; mov DWORD [r15 + st!(landed)], i32::from(btype));
+                super::assign::COUNT
+            };
+            e!(self
+                ; mov [r15 + st!(landed_at)], Rq(count)
+                ; mov DWORD [r15 + st!(landed)], i32::from(btype)
+            );
         }
     }
 
