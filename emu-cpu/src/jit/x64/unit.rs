@@ -265,5 +265,8 @@ impl Emitter<'_> {
             let thunk = which(&self.thunks.plain);
             e!(self; call =>save ; call extern thunk as usize ; call =>restore);
         }
+        if let Some(slot) = self.assignment.guest_temp {
+            e!(self; mov Rq(TEMP), [r15 + x(slot)]);
+        }
     }
 }
