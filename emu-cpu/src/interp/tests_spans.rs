@@ -27,7 +27,7 @@ fn program(accesses: &[u32], by: u32) -> Vec<u32> {
 /// for any host or for this one.
 fn run(words: &[u32], at: u64, second: bool, host: Option<bool>) -> (Vcpu, &'static GuestRam) {
     let (mut v, ram) = mapped(words, 0);
-    let page = |at: u64| RAM + at | 1 << 10 | 1 << 6 | 3;
+    let page = |at: u64| (RAM + at) | 1 << 10 | 1 << 6 | 3;
     ram.store_u64(0x8008, (RAM + 0x9000) | 3).unwrap();
     ram.store_u64(0x9000, (RAM + 0xa000) | 3).unwrap();
     ram.store_u64(0xa000, page(0)).unwrap();
