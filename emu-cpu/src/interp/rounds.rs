@@ -1,8 +1,9 @@
 //! Loops in the making: some rounds are interpreted, to see which blocks a loop has and how control goes from one to the
 //! next.
 //!
-//! What is compiled is all that was seen of rounds that came back to the head, inside one page: a loop may have branches
-//! that join again, and loops inside.
+//! What is compiled is all that was seen of rounds that came back to the head: a loop may have branches that join again,
+//! loops inside, and calls of functions with what they do, in whichever page they are. A round that returns from the
+//! function which its head is in has left the loop: else what is around a loop would become a part of it.
 
 /// The most blocks of a loop, and operations in them: what is longer gains little by being compiled as one.
 const LONGEST_LOOP: (usize, usize) = (32, 500);
@@ -15,13 +16,19 @@ const REPEATS: usize = 6;
 const QUIET: usize = 12;
 /// The most rounds that are looked at.
 const ROUNDS: usize = 100;
-/// Rounds that do not come back, after which a loop is given up if no others were seen.
-const LOST: usize = 5;
+/// Rounds that do not come back, after which a loop is given up if no others were seen, and in any case.
+const LOST: (usize, usize) = (5, 50);
+
+/// The most targets of an indirect branch that are compared with.
+pub(super) const TARGETS: usize = 3;
+/// In place of the number of an exit: an indirect branch.
+pub(super) const INDIRECT: usize = 2;
 
 /// A way from a block to another one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Edge {
     from: u32,
+    /// The exit, or [`INDIRECT`].
     n: usize,
     to: u32,
     /// How often it was taken.
@@ -32,10 +39,25 @@ struct Edge {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Member {
     pub block: u32,
+    /// Virtual page of its code.
+    pub page: u64,
     /// Where its exits lead: places in that order. `None`: out of the loop.
     pub to: [Option<usize>; 2],
+    /// Where it leads by an indirect branch, the way that is taken most often first.
+    pub targets: [Option<usize>; TARGETS],
     /// How often it ran.
     pub weight: u32,
+}
+
+/// A block that has run.
+#[derive(Clone, Copy)]
+struct Step {
+    block: u32,
+    page: u64,
+    /// The exit by which it was left, or [`INDIRECT`].
+    n: usize,
+    /// How many operations it has.
+    uops: usize,
 }
 
 /// See the module's head.
@@ -44,9 +66,11 @@ pub(super) struct Round {
     pub head: u32,
     /// Virtual page of its code.
     pub page: u64,
-    /// The current round so far: blocks, each with the exit by which it was left, and how many operations it has.
-    steps: Vec<(u32, usize, usize)>,
+    /// The current round so far.
+    steps: Vec<Step>,
     edges: Vec<Edge>,
+    /// Virtual pages of the blocks in `edges`.
+    pages: Vec<(u32, u64)>,
     /// Operations in all blocks of `edges`.
     uops: usize,
     rounds: usize,
@@ -54,12 +78,37 @@ pub(super) struct Round {
     quiet: usize,
     /// Rounds that did not come back.
     lost: usize,
+    /// Calls of the current round that have not returned; below zero if it has returned from the head's function.
+    depth: i32,
+}
+
+/// What the last instruction of a block does to the depth of calls.
+fn depth_after(word: u32) -> i32 {
+    let is_bl = word & 0xfc00_0000 == 0x9400_0000;
+    match word & 0xfeff_f000 {
+        // BL; BLR, BLRAA and so on; RET, RETAA and so on.
+        _ if is_bl => 1,
+        0xd63f_0000 => 1,
+        0xd65f_0000 => -1,
+        _ => 0,
+    }
 }
 
 impl Round {
     /// At the block `head`, in the virtual page `page`.
     pub(super) fn new(head: u32, page: u64) -> Self {
-        Self { head, page, steps: Vec::new(), edges: Vec::new(), uops: 0, rounds: 0, quiet: 0, lost: 0 }
+        Self {
+            head,
+            page,
+            steps: Vec::new(),
+            edges: Vec::new(),
+            pages: Vec::new(),
+            uops: 0,
+            rounds: 0,
+            quiet: 0,
+            lost: 0,
+            depth: 0,
+        }
     }
 
     /// True between two rounds, on the way to the head.
@@ -69,18 +118,37 @@ impl Round {
 
     /// True if the round may go on with a block that is not the head, and is in this page.
     pub(super) fn goes_on_with(&self, block: u32, page: u64) -> bool {
-        let times = || self.steps.iter().filter(|s| s.0 == block).count();
-        page == self.page && !self.steps.is_empty() && self.steps.len() < LONGEST_ROUND && times() < REPEATS
+        let mut times = 0;
+        let one_page = self.steps.iter().filter(|s| s.block == block).all(|s| {
+            times += 1;
+            s.page == page
+        });
+        // Context and pages of the other half of the address space are others.
+        let half = |page: u64| page >> 55 & 1;
+        !self.steps.is_empty()
+            && self.depth >= 0
+            && self.steps.len() < LONGEST_ROUND
+            && one_page
+            && times < REPEATS
+            && half(page) == half(self.page)
     }
 
-    /// A block has run, with so many operations, and was left by exit `n`.
-    pub(super) fn step(&mut self, block: u32, n: usize, uops: usize) {
-        self.steps.push((block, n & 1, uops));
+    /// A block in a page has run, with so many operations, and was left by exit `n` or an indirect branch. `last` is its
+    /// last instruction.
+    pub(super) fn step(&mut self, (block, page): (u32, u64), n: usize, uops: usize, last: u32) {
+        self.steps.push(Step { block, page, n, uops });
+        self.depth += depth_after(last);
+    }
+
+    /// True if the function has been returned from that the head is in: the head, if that comes next, is another one.
+    pub(super) fn has_returned(&self) -> bool {
+        self.depth < 0
     }
 
     /// A round is over; true if nothing more has to be seen.
     pub(super) fn over(&mut self, closes: bool) -> bool {
         let steps = std::mem::take(&mut self.steps);
+        self.depth = 0;
         self.rounds += 1;
         if closes {
             let known = self.edges.len();
@@ -89,7 +157,9 @@ impl Round {
         } else {
             self.lost += 1;
         }
-        self.quiet >= QUIET || self.rounds >= ROUNDS || self.lost >= LOST && self.lost * 2 > self.rounds
+        self.quiet >= QUIET
+            || self.rounds >= ROUNDS
+            || self.lost >= if self.edges.is_empty() { LOST.0 } else { LOST.1 }
     }
 
     fn knows(&self, block: u32) -> bool {
@@ -97,22 +167,28 @@ impl Round {
     }
 
     /// Adds what was new in a round, unless the loop would become too long.
-    fn add(&mut self, steps: &[(u32, usize, usize)]) {
-        let mut fresh: Vec<(u32, usize)> =
-            steps.iter().filter(|s| !self.knows(s.0)).map(|s| (s.0, s.2)).collect();
-        fresh.sort_unstable();
-        fresh.dedup();
-        let uops = self.uops + fresh.iter().map(|b| b.1).sum::<usize>();
-        let mut blocks: Vec<u32> =
-            self.edges.iter().map(|e| e.from).chain(fresh.iter().map(|b| b.0)).collect();
-        blocks.sort_unstable();
-        blocks.dedup();
-        if blocks.len() > LONGEST_LOOP.0 || uops > LONGEST_LOOP.1 {
+    fn add(&mut self, steps: &[Step]) {
+        let mut fresh: Vec<&Step> = steps.iter().filter(|s| !self.knows(s.block)).collect();
+        fresh.sort_unstable_by_key(|s| s.block);
+        fresh.dedup_by_key(|s| s.block);
+        let uops = self.uops + fresh.iter().map(|s| s.uops).sum::<usize>();
+        let moved = |s: &Step| self.pages.iter().any(|p| p.0 == s.block && p.1 != s.page);
+        // A branch with many targets is not compared with a few of them.
+        let mut targets: Vec<(u32, u32)> =
+            self.edges.iter().filter(|e| e.n == INDIRECT).map(|e| (e.from, e.to)).collect();
+        let next = steps.iter().skip(1).map(|s| s.block).chain([self.head]);
+        targets.extend(steps.iter().zip(next).filter(|(s, _)| s.n == INDIRECT).map(|(s, to)| (s.block, to)));
+        targets.sort_unstable();
+        targets.dedup();
+        let too_many = targets.chunk_by(|a, b| a.0 == b.0).any(|of_one| of_one.len() > TARGETS);
+        let too_long = self.pages.len() + fresh.len() > LONGEST_LOOP.0 || uops > LONGEST_LOOP.1;
+        if too_long || too_many || steps.iter().any(moved) {
             return;
         }
         self.uops = uops;
-        let targets = steps.iter().skip(1).map(|s| s.0).chain([self.head]);
-        for ((from, n, _), to) in steps.iter().copied().zip(targets) {
+        self.pages.extend(fresh.iter().map(|s| (s.block, s.page)));
+        let targets = steps.iter().skip(1).map(|s| s.block).chain([self.head]);
+        for (Step { block: from, n, .. }, to) in steps.iter().copied().zip(targets) {
             match self.edges.iter_mut().find(|e| (e.from, e.n, e.to) == (from, n, to)) {
                 Some(edge) => edge.times += 1,
                 None => self.edges.push(Edge { from, n, to, times: 1 }),
@@ -132,9 +208,19 @@ impl Round {
         let exit = |from: u32, n: usize| {
             self.edges.iter().find(|e| (e.from, e.n) == (from, n)).and_then(|e| place(e.to))
         };
+        let targets = |from: u32| {
+            let mut edges: Vec<&Edge> =
+                self.edges.iter().filter(|e| (e.from, e.n) == (from, INDIRECT)).collect();
+            edges.sort_by_key(|e| std::cmp::Reverse(e.times));
+            let mut places = edges.into_iter().filter_map(|e| place(e.to));
+            [places.next(), places.next(), places.next()]
+        };
+        let page = |block: u32| self.pages.iter().find(|p| p.0 == block).map_or(self.page, |p| p.1);
         let member = |block: &u32| Member {
             block: *block,
+            page: page(*block),
             to: [exit(*block, 0), exit(*block, 1)],
+            targets: targets(*block),
             weight: self.edges.iter().filter(|e| e.from == *block).map(|e| e.times).sum(),
         };
         order.iter().map(member).collect()
@@ -159,7 +245,7 @@ mod tests {
     use super::*;
 
     fn round(round: &mut Round, steps: &[(u32, usize)]) -> bool {
-        steps.iter().for_each(|(block, n)| round.step(*block, *n, 10));
+        steps.iter().for_each(|(block, n)| round.step((*block, 0), *n, 10, 0));
         round.over(true)
     }
 
@@ -186,11 +272,59 @@ mod tests {
     }
 
     #[test]
+    fn a_function_returns_to_where_it_was_called_from() {
+        let mut r = Round::new(1, 0x1000);
+        let mut over = false;
+        while !over {
+            let call = [(0x1000, 0, 0x9400_0001), (0x5000, INDIRECT, 0xd65f_03c0)];
+            for (block, (page, n, last)) in [1, 7, 2, 7].into_iter().zip(call.into_iter().cycle()) {
+                assert!(r.is_between() || r.goes_on_with(block, page));
+                r.step((block, page), n, 10, last);
+            }
+            r.step((3, 0x1000), 0, 10, 0);
+            over = r.over(true);
+        }
+        assert!(!r.goes_on_with(7, 0x6000), "between two rounds");
+        let members = r.members();
+        let function = members.iter().find(|m| m.block == 7).unwrap();
+        assert_eq!((function.page, function.to), (0x5000, [None; 2]));
+        let mut back: Vec<u32> = function.targets.iter().flatten().map(|n| members[*n].block).collect();
+        back.sort_unstable();
+        assert_eq!(back, [2, 3]);
+    }
+
+    #[test]
+    fn a_branch_with_many_targets_has_few() {
+        let mut r = Round::new(1, 0);
+        for target in 2..20 {
+            r.step((1, 0), INDIRECT, 10, 0);
+            r.step((target, 0), 0, 10, 0);
+            r.over(true);
+        }
+        assert_eq!(r.members().len(), 1 + TARGETS);
+    }
+
+    #[test]
+    fn depth_of_calls() {
+        let (blr, blraaz, ret, retaa, br) = (0xd63f_0020, 0xd63f_083f, 0xd65f_03c0, 0xd65f_0bff, 0xd61f_0020);
+        assert_eq!(
+            [0x9400_0000, 0x97ff_ffff, blr, blraaz, ret, retaa, br, 0x1400_0000].map(depth_after),
+            [1, 1, 1, 1, -1, -1, 0, 0]
+        );
+        let mut r = Round::new(1, 0);
+        r.step((1, 0), 0, 10, blr);
+        r.step((2, 0), INDIRECT, 10, ret);
+        assert!(r.goes_on_with(3, 0));
+        r.step((3, 0), INDIRECT, 10, ret);
+        assert!(r.has_returned() && !r.goes_on_with(4, 0));
+    }
+
+    #[test]
     fn rounds_that_do_not_come_back_are_given_up() {
         let mut r = Round::new(1, 0);
-        for n in 1..=LOST {
-            r.step(1, 0, 10);
-            assert_eq!(r.over(false), n == LOST);
+        for n in 1..=LOST.0 {
+            r.step((1, 0), 0, 10, 0);
+            assert_eq!(r.over(false), n == LOST.0);
         }
         assert!(r.members().is_empty());
     }
@@ -199,8 +333,8 @@ mod tests {
     fn what_makes_a_loop_too_long_is_left_out() {
         let mut r = Round::new(1, 0);
         assert!(!round(&mut r, &[(1, 0), (2, 0)]));
-        r.step(1, 1, 10);
-        r.step(3, 0, LONGEST_LOOP.1);
+        r.step((1, 0), 1, 10, 0);
+        r.step((3, 0), 0, LONGEST_LOOP.1, 0);
         assert!(!r.over(true));
         assert_eq!(r.members().len(), 2);
         assert_eq!(r.members()[0].to, [Some(1), None]);

@@ -4,7 +4,7 @@ use emu_core::metrics::Metric;
 
 use super::cache::Cache;
 use super::exec::{self, End};
-use super::rounds::{Member, Round};
+use super::rounds::{INDIRECT, Member, Round};
 use super::uop::{Frame, Uop};
 use crate::cpu::Cpu;
 use crate::exception::Exception;
@@ -141,17 +141,19 @@ impl Blocks<'_> {
             self.cache.clear();
             return false;
         }
-        let valid = self.cpu.mem.shared.code.validity(block.page, block.generation);
         let place = (&*self.cpu, self.mode);
         let part = Part {
             code: &block.code,
             block: at.index,
             offset: block.offset() as u32,
+            page: at.pc & !0xfff,
+            valid: self.cpu.mem.shared.code.validity(block.page, block.generation),
             to: [None; 2],
+            targets: [None; 3],
             weight: 1,
             counter: None,
         };
-        let Some(made) = native.compile(&[part], at.pc & !0xfff, valid, place) else {
+        let Some(made) = native.compile(&[part], 0, place) else {
             // It stays with the interpreter.
             block.cold = u8::MAX;
             return false;
@@ -176,7 +178,7 @@ impl Blocks<'_> {
             // On the way to the head: host code does that.
             return true;
         }
-        let closes = is_head;
+        let closes = is_head && at.pc & !0xfff == round.page && !round.has_returned();
         self.round_is_over(closes);
         // The next round begins.
         !(closes && self.round.is_some())
@@ -207,9 +209,15 @@ impl Blocks<'_> {
         self.cpu.counters.bump_by(Metric::Instructions, code.words.len() as u64);
         self.cpu.counters.bump(Metric::Blocks);
         let end = exec::run(code, at.pc, self.frame, self.cpu);
+        let by = match end {
+            End::Exit(n) => Some(n & 1),
+            End::Indirect(_) | End::Landing(..) => Some(INDIRECT),
+            _ => None,
+        };
         match (end, &mut self.round) {
-            (End::Exit(n), Some(round)) => {
-                round.step(at.index, n, code.uops.len());
+            (_, Some(round)) if let Some(n) = by => {
+                let last = code.words.last().copied().unwrap_or(0);
+                round.step((at.index, at.pc & !0xfff), n, code.uops.len(), last);
             }
             (End::Fault(..), _) => self.round = None,
             _ => self.round_is_over(false),
@@ -226,17 +234,20 @@ impl Blocks<'_> {
         let code_map = &self.cpu.mem.shared.code;
         let members = round.members();
         let mut parts = Vec::with_capacity(members.len());
-        for Member { block: index, to, weight } in members {
+        for Member { block: index, page, to, targets, weight } in members {
             let Some(block) = self.cache.get(index) else { return false };
             if block.generation != code_map.generation(block.page) {
                 return false;
             }
             let (offset, code) = (block.offset() as u32, &block.code);
-            parts.push(Part { code, block: index, offset, to, weight, counter: None });
+            let valid = code_map.validity(block.page, block.generation);
+            parts.push(Part { code, block: index, page, offset, valid, to, targets, weight, counter: None });
         }
-        let Some(head) = self.cache.get(round.head).filter(|b| b.is_native) else { return false };
-        let valid = code_map.validity(head.page, head.generation);
-        let Some(made) = native.compile(&parts, round.page, valid, (&*self.cpu, self.mode)) else {
+        if !self.cache.get(round.head).is_some_and(|b| b.is_native) {
+            return false;
+        }
+        let key = Native::key(self.cpu.mem.serial(round.page), self.mode);
+        let Some(made) = native.compile(&parts, key, (&*self.cpu, self.mode)) else {
             return false;
         };
         if let Some(block) = self.cache.get_mut(round.head)

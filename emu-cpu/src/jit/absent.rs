@@ -60,13 +60,7 @@ impl Native {
     pub fn begin(&mut self, _: u64, _: &mut JitState) {
         match *self {}
     }
-    pub fn compile(
-        &mut self,
-        _: &[Part<'_>],
-        _: u64,
-        _: Option<(u64, u32)>,
-        _: (&Cpu, Mode),
-    ) -> Option<NativeBlock> {
+    pub fn compile(&mut self, _: &[Part<'_>], _: u64, _: (&Cpu, Mode)) -> Option<NativeBlock> {
         match *self {}
     }
     #[must_use]

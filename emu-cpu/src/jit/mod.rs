@@ -55,10 +55,17 @@ pub struct Part<'a> {
     pub code: &'a Code,
     /// Its number.
     pub block: u32,
+    /// Virtual page of its code. A unit is good for all pages that its first part is in, but goes to another part's page only
+    /// if that is where it was.
+    pub page: u64,
+    /// Host address of its page's word in the code map, and its value while the code is good.
+    pub valid: Option<(u64, u32)>,
     /// Offset of its first instruction in its page.
     pub offset: u32,
     /// The parts of the unit that its exits lead to; `None` if the unit ends there.
     pub to: [Option<usize>; 2],
+    /// The parts that an indirect branch at its end leads to, if it leads there.
+    pub targets: [Option<usize>; 3],
     /// How often it runs, compared with others of the unit.
     pub weight: u32,
     /// Host address of the counter of its runs, if they are counted.
@@ -66,10 +73,15 @@ pub struct Part<'a> {
 }
 
 impl Part<'_> {
+    /// All parts that it leads to.
+    pub fn leads_to(&self) -> impl Iterator<Item = usize> {
+        self.to.into_iter().chain(self.targets).flatten()
+    }
+
     /// True if it goes on inside the unit: then the unit is a loop.
     #[must_use]
     pub fn goes_on(&self) -> bool {
-        self.to != [None; 2]
+        self.leads_to().next().is_some()
     }
 }
 

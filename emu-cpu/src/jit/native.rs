@@ -183,23 +183,20 @@ impl Native {
         }
     }
 
-    /// Compiles a unit: a block, or the blocks of a loop, all in the page that is at
-    /// virtual address `page` now. `valid` is the host address of the page's word in
-    /// the code map, with its value as long as the blocks are good. `None` if there is no room, or more code than any unit
-    /// should have.
+    /// Compiles a unit: a block, or the blocks of a loop. `key` is that under which a loop's blocks were found in their pages.
+    /// `None` if there is no room, or more code than any unit should have.
     pub fn compile(
         &mut self,
         parts: &[Part<'_>],
-        page: u64,
-        valid: Option<(u64, u32)>,
+        key: u64,
         (cpu, mode): (&Cpu, Mode),
     ) -> Option<NativeBlock> {
         let at = self.arena.next();
-        let count = |p: &Part<'_>| self.observers.counter(p.code, page | u64::from(p.offset), mode.el);
+        let count = |p: &Part<'_>| self.observers.counter(p.code, p.page | u64::from(p.offset), mode.el);
         let parts: Vec<_> = parts.iter().map(|p| Part { counter: count(p), ..*p }).collect();
         let part = *parts.first()?;
         let first_exit = self.exits.len() as u32;
-        let input = Input { part, valid, at, cpu, mode, first_exit };
+        let input = Input { part, at, cpu, mode, key, first_exit };
         let output = x64::compile(&parts, input, &self.thunks, self.host, &mut self.next_slot)?;
         self.arena.push(&output.bytes).then_some(())?;
         cpu.counters.bump(Metric::Compiled);
@@ -207,7 +204,7 @@ impl Native {
         self.observers.made(
             at,
             &output.bytes,
-            What::Block { pc: page | u64::from(part.offset), el: mode.el },
+            What::Block { pc: part.page | u64::from(part.offset), el: mode.el },
         );
         self.exits.extend(output.exits);
         Some(NativeBlock {

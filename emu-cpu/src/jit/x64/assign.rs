@@ -10,6 +10,10 @@ use super::{PINNED, TEMP, pairs};
 use crate::interp::block::Code;
 use crate::interp::uop::{FIRST_TEMP, NZCV, Uop, ZERO};
 
+/// The register that counts instructions, and how long the blocks of a loop are on average that need it more for a slot:
+/// then the count is in the frame, which costs more where blocks are short.
+pub(super) const COUNT: u8 = 13;
+const LONG: usize = 10;
 /// Registers for vector slots: the lower ones are scratch.
 const VECTORS: std::ops::RangeInclusive<u8> = 5..=15;
 const NONE: u8 = 0xff;
@@ -45,6 +49,8 @@ pub(super) struct Assignment {
     pub vectors: Vec<Placed>,
     /// A guest register that has the place of the first temporary: see [`written_first`].
     pub guest_temp: Option<u8>,
+    /// The count of instructions is in the frame: its register has a slot.
+    pub counts_in_frame: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -170,14 +176,17 @@ impl Assignment {
     }
 
     /// Of a loop's blocks, each with how often it runs.
-    pub(super) fn of_loop<'a>(codes: impl Iterator<Item = (&'a Code, u32)>) -> Self {
+    pub(super) fn of_loop<'a>(codes: impl Iterator<Item = (&'a Code, u32)> + Clone) -> Self {
+        let (blocks, words) =
+            codes.clone().fold((0, 0), |(n, words), code| (n + 1, words + code.0.words.len()));
         let usages = Usages::of(codes);
         let mut this = Self::homes();
         let mut wanted = most_used(&usages.int, 1);
-        wanted.truncate(PINNED.len() + 1);
+        this.counts_in_frame = wanted.len() > PINNED.len() + 1 && words > LONG * blocks;
+        wanted.truncate(PINNED.len() + 1 + usize::from(this.counts_in_frame));
         let home = |slot: u8| PINNED.iter().find(|p| p.0 == slot).map(|p| p.1);
         let unwanted = PINNED.iter().filter(|p| !wanted.contains(&p.0)).map(|p| p.1);
-        let mut free: Vec<u8> = unwanted.chain([TEMP]).collect();
+        let mut free: Vec<u8> = unwanted.chain([TEMP]).chain(this.counts_in_frame.then_some(COUNT)).collect();
         let mut homeless = wanted.into_iter().filter(|slot| home(*slot).is_none());
         while let (Some(register), Some(slot)) = (free.pop(), homeless.next()) {
             if let Some((evicted, _)) = PINNED.iter().find(|p| p.1 == register) {
@@ -201,6 +210,7 @@ impl Assignment {
             evicted: Vec::new(),
             vectors: Vec::new(),
             guest_temp: None,
+            counts_in_frame: false,
         };
         for (slot, register) in PINNED {
             this.int[slot as usize] = register;
@@ -284,6 +294,16 @@ mod tests {
         registers.sort_unstable();
         registers.dedup();
         assert_eq!((registers.len(), n), (9, 9));
+        assert!(!a.counts_in_frame, "it is short");
+    }
+
+    #[test]
+    fn a_long_loop_has_the_register_of_the_count() {
+        let uops: Vec<Uop> = (0..40).map(|n| Uop::Add64 { d: n % 12, a: n % 11, b: n % 10 }).collect();
+        let code = Code { words: vec![0; 40], ..code(uops) };
+        let a = Assignment::of_loop(std::iter::once((&code, 1)));
+        assert!(a.counts_in_frame);
+        assert_eq!((0..=255).filter(|slot| a.int(*slot).is_some()).count(), 10);
     }
 
     #[test]

@@ -84,7 +84,6 @@ impl Emitter<'_> {
     /// Ends of blocks; false if it is something else.
     pub(super) fn end(&mut self, uop: Uop) -> bool {
         let in_loop = self.input.goes_on();
-        let on = self.input.to[0];
         let conditional = matches!(
             uop,
             Uop::IfCond { .. }
@@ -96,11 +95,9 @@ impl Emitter<'_> {
                 | Uop::IfBit { .. }
         );
         match uop {
-            Uop::Goto | Uop::IfCond { cond: Cond::Al | Cond::Nv, .. } if in_loop => {
-                if let Some(to) = on {
-                    self.go_on(to);
-                }
-            }
+            Uop::Goto | Uop::IfCond { cond: Cond::Al | Cond::Nv, .. } if in_loop => self.go_on(0),
+            Uop::Indirect { a } if in_loop => self.part_indirect(a, 0),
+            Uop::IndirectTyped { a, btype } if in_loop => self.part_indirect(a, btype),
             Uop::Goto | Uop::IfCond { cond: Cond::Al | Cond::Nv, .. } => {
                 self.put_back();
                 self.exit(0);
@@ -293,12 +290,17 @@ impl Emitter<'_> {
 
     /// To an address in a register, with PSTATE.BTYPE.
     fn indirect(&mut self, a: u8, btype: u8) {
+        self.load(RAX, a);
+        self.indirect_to_rax(btype);
+    }
+
+    /// To the address in rax, with PSTATE.BTYPE.
+    pub(super) fn indirect_to_rax(&mut self, btype: u8) {
         const INDEX: i32 = ((TARGETS - 1) << 5) as i32;
         const PC: usize = std::mem::offset_of!(Target, pc);
         const KEY: usize = std::mem::offset_of!(Target, key);
         const ENTRY: usize = std::mem::offset_of!(Target, entry);
         let miss = self.ops.new_dynamic_label();
-        self.load(RAX, a);
         e!(self
             ; lea ecx, [rax * 8]
             ; and ecx, INDEX

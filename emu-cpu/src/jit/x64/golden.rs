@@ -177,9 +177,18 @@ fn code_of(words: &[u32], cpu: &Cpu, thunks: &Thunks) -> (Vec<u8>, usize) {
     let block = translate(|rel| words.get(rel as usize / 4).copied(), cpu.features, MODE, words.len());
     assert_eq!(block.insns.len(), words.len(), "one block: {words:x?}");
     let code = predecode(&block).unwrap();
-    let part = Part { code: &code, block: 1, offset: OFFSET, to: [None; 2], weight: 1, counter: None };
-    let valid = Some((0x1122_3344_5566_7788, 7));
-    let input = Input { part, valid, at: CODE_AT, cpu, mode: MODE, first_exit: 0 };
+    let part = Part {
+        code: &code,
+        block: 1,
+        page: 0,
+        valid: Some((0x1122_3344_5566_7788, 7)),
+        offset: OFFSET,
+        to: [None; 2],
+        targets: [None; 3],
+        weight: 1,
+        counter: None,
+    };
+    let input = Input { part, at: CODE_AT, cpu, mode: MODE, key: 0, first_exit: 0 };
     let output = compile(&[part], input, thunks, HOST, &mut 0).unwrap();
     (output.bytes, output.fast)
 }

@@ -4,6 +4,10 @@
 //! round of any loop goes without that. What the generator knows about flags and vectors at the end of a block holds at
 //! the start of the next one where that is the only way to it.
 //!
+//! The blocks of a unit may be in several pages. A way to another page, or by an indirect branch, is one if it leads to the
+//! address that it was seen to lead to, in the same translation context, and the code there has not changed; else it leaves
+//! the unit.
+//!
 //! Where several ways meet each has noted how it keeps the flags. That is good until an operand is overwritten, so those
 //! that are before the flags are set again were saved on the way there.
 
@@ -14,7 +18,7 @@ use super::flags::Flags;
 use super::kept::{self, Place};
 use super::operands::{self, Operand};
 use super::vector::Sizes;
-use super::{Emitter, Kind, e, st};
+use super::{Emitter, Kind, RAX, e, st};
 use crate::jit::Part;
 use crate::jit::state::JitState;
 
@@ -42,9 +46,9 @@ pub(super) struct Start {
 impl Start {
     /// Those of a unit's parts.
     pub(super) fn of(parts: &[Part<'_>], mut label: impl FnMut() -> DynamicLabel) -> Vec<Self> {
-        let ways_to = |n| parts.iter().flat_map(|p| p.to).filter(|to| *to == Some(n)).count();
+        let ways_to = |n| parts.iter().flat_map(Part::leads_to).filter(|to| *to == n).count();
         let is_head =
-            |n| parts.iter().enumerate().any(|(from, part)| from >= n && part.to.contains(&Some(n)));
+            |n| parts.iter().enumerate().any(|(from, part)| from >= n && part.leads_to().any(|to| to == n));
         (0..parts.len())
             .map(|n| {
                 let (mut written, mut seen) = (Vec::new(), Vec::new());
@@ -80,16 +84,30 @@ fn flags_are_seen(parts: &[Part<'_>], n: usize, seen: &mut Vec<usize>, written: 
             });
         }
     }
-    for to in part.to.into_iter().flatten() {
+    for to in part.leads_to() {
         flags_are_seen(parts, to, seen, written);
     }
     true
 }
 
-/// A way back whose code is put off.
+/// A way back, or to another page, whose code is put off.
 pub(super) struct Back {
     start: DynamicLabel,
+    part: usize,
+    /// The exit.
+    n: usize,
     to: usize,
+    /// Where the flags are.
+    flags: Place,
+}
+
+/// An indirect branch that does not go to its first target.
+pub(super) struct Elsewhere {
+    start: DynamicLabel,
+    /// Where it leaves the unit.
+    out: DynamicLabel,
+    part: usize,
+    btype: u8,
     /// Where the flags are.
     flags: Place,
 }
@@ -155,8 +173,27 @@ impl Emitter<'_> {
         }
     }
 
-    /// On to part `to`.
-    pub(super) fn go_on(&mut self, to: usize) {
+    /// As `note_way`, of a way whose code is put off and changes the host's flags.
+    fn note_put_off(&mut self, to: usize) {
+        let mut flags = self.flags;
+        flags.lose_host();
+        let known = Known { flags, sizes: self.sizes.clone() };
+        if let Some(start) = self.starts.get_mut(to) {
+            start.ways.push(known);
+        }
+    }
+
+    /// On by exit `n`.
+    pub(super) fn go_on(&mut self, n: usize) {
+        let Some(to) = self.input.to[n] else { return };
+        if self.is_far(to) {
+            self.go_far(n, to);
+        }
+        self.go_near(to);
+    }
+
+    /// On to part `to`, whose page is the current one.
+    fn go_near(&mut self, to: usize) {
         let Some(label) = self.starts.get(to).map(|s| s.label) else { return };
         if to <= self.number_of_part {
             return self.go_back(to);
@@ -167,6 +204,95 @@ impl Emitter<'_> {
         }
     }
 
+    /// As `go_near`, in code that is put off.
+    fn jump_near(&mut self, to: usize) {
+        let Some(label) = self.starts.get(to).map(|s| s.label) else { return };
+        if to <= self.number_of_part {
+            return self.go_back(to);
+        }
+        self.flags_over(to);
+        e!(self; jmp =>label);
+    }
+
+    fn is_far(&self, to: usize) -> bool {
+        self.parts.get(to).is_some_and(|part| part.page != self.input.page)
+    }
+
+    /// To the page of part `to` by exit `n`, or out of the unit. Changes rdx.
+    fn go_far(&mut self, n: usize, to: usize) {
+        let (start, part, flags) = (self.ops.new_dynamic_label(), self.number_of_part, self.flags.place);
+        self.sides.push(Side { start, part, n, flags });
+        e!(self; mov rdx, QWORD self.input.page as i64 ; cmp rdx, [r15 + st!(page)] ; jne =>start);
+        self.turn_to(to, start);
+        self.flags.lose_host();
+    }
+
+    /// Makes the page of part `to` the current one if it is where it was, and its code is what it was. Changes rdx.
+    fn turn_to(&mut self, to: usize, out: DynamicLabel) {
+        let Some(part) = self.parts.get(to).copied() else { return };
+        e!(self; mov rdx, QWORD self.input.key as i64 ; cmp rdx, [r15 + st!(key)] ; jne =>out);
+        if let Some((word, value)) = part.valid {
+            e!(self; mov rdx, QWORD word as i64 ; cmp DWORD [rdx], value as i32 ; jne =>out);
+        }
+        e!(self; mov rdx, QWORD part.page as i64 ; mov [r15 + st!(page)], rdx);
+    }
+
+    /// By an indirect branch, with PSTATE.BTYPE, to the parts that it was seen to lead to.
+    pub(super) fn part_indirect(&mut self, a: u8, btype: u8) {
+        let [Some(first), second, third] = self.input.targets else { return };
+        self.load(RAX, a);
+        let (start, out) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+        let (part, flags) = (self.number_of_part, self.flags.place);
+        self.elsewhere.push(Elsewhere { start, out, part, btype, flags });
+        for to in [second, third].into_iter().flatten().filter(|to| *to > part) {
+            self.note_put_off(to);
+        }
+        self.land(first, btype, (start, out));
+        self.flags.lose_host();
+        self.go_near(first);
+    }
+
+    /// To part `to` if the address in rax is its own; `other` if not. Changes rcx and rdx.
+    fn land(&mut self, to: usize, btype: u8, (other, out): (DynamicLabel, DynamicLabel)) {
+        let Some(part) = self.parts.get(to).copied() else { return };
+        let at = part.page | u64::from(part.offset);
+        e!(self; mov rcx, QWORD at as i64 ; cmp rax, rcx ; jne =>other);
+        self.turn_to(to, out);
+        if btype != 0 {
+            let count = if self.assignment.counts_in_frame {
+                e!(self; mov rcx, [r15 + st!(count)]);
+                super::RCX
+            } else {
+                super::assign::COUNT
+            };
+            e!(self
+                ; mov [r15 + st!(landed_at)], Rq(count)
+                ; mov DWORD [r15 + st!(landed)], i32::from(btype)
+            );
+        }
+    }
+
+    /// Indirect branches that do not go to their first targets.
+    fn land_elsewhere(&mut self) {
+        for Elsewhere { start, out, part, btype, flags } in std::mem::take(&mut self.elsewhere) {
+            self.back_in(part);
+            e!(self; =>start);
+            for to in self.input.targets.into_iter().skip(1).flatten() {
+                self.flags = Flags::default();
+                self.flags.place = flags;
+                let other = self.ops.new_dynamic_label();
+                self.land(to, btype, (other, out));
+                self.jump_near(to);
+                e!(self; =>other);
+            }
+            e!(self; =>out);
+            self.put_flags(flags);
+            let conform = self.labels.conform;
+            e!(self; call =>conform);
+            self.indirect_to_rax(btype);
+        }
+    }
+
     fn go_back(&mut self, to: usize) {
         self.flags_over(to);
         let start = self.ops.new_dynamic_label();
@@ -174,7 +300,11 @@ impl Emitter<'_> {
         let Some(label) = self.starts.get(to).map(|s| s.label) else { return };
         let word = self.input.cpu.doorbell.word_address();
         if self.input.cpu.mem.journal.is_on() {
-            e!(self; cmp r13, [r15 + st!(limit)] ; jae =>start);
+            if self.assignment.counts_in_frame {
+                e!(self; mov rax, [r15 + st!(count)] ; cmp rax, [r15 + st!(limit)] ; jae =>start);
+            } else {
+                e!(self; cmp r13, [r15 + st!(limit)] ; jae =>start);
+            }
         }
         e!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], 0 ; je =>label ; jmp =>start);
     }
@@ -185,7 +315,12 @@ impl Emitter<'_> {
         let (part, flags) = (self.number_of_part, self.flags.place);
         match self.input.to[n] {
             None => self.sides.push(Side { start, part, n, flags }),
-            Some(to) if to <= part => self.backs.push(Back { start, to, flags }),
+            Some(to) if to <= part || self.is_far(to) => {
+                self.backs.push(Back { start, part, n, to, flags });
+                if to > part {
+                    self.note_put_off(to);
+                }
+            }
             Some(to) => {
                 self.note_way(to);
                 return self.starts.get(to).map_or(start, |s| s.label);
@@ -210,19 +345,26 @@ impl Emitter<'_> {
         };
         let way = self.way_by(jump);
         self.jump_if(if jump == 0 { cc } else { cc ^ 1 }, way);
-        if let Some(to) = self.input.to[jump ^ 1] {
-            self.go_on(to);
-        }
+        self.go_on(jump ^ 1);
     }
 
-    /// The ways back whose code was put off, and what happens on a way back when a request is pending.
-    pub(super) fn ways_back(&mut self) {
-        for Back { start, to, flags } in std::mem::take(&mut self.backs) {
+    /// The ways whose code was put off. Before the exits of the loop.
+    pub(super) fn ways_put_off(&mut self) {
+        for Back { start, part, n, to, flags } in std::mem::take(&mut self.backs) {
+            self.back_in(part);
             self.flags = Flags::default();
             self.flags.place = flags;
             e!(self; =>start);
-            self.go_back(to);
+            if self.is_far(to) {
+                self.go_far(n, to);
+            }
+            self.jump_near(to);
         }
+        self.land_elsewhere();
+    }
+
+    /// What happens on a way back when a request is pending.
+    pub(super) fn requests_on_ways(&mut self) {
         for Pending { start, to, flags } in std::mem::take(&mut self.events) {
             self.back_in(to);
             let conform = self.labels.conform;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | rbx rbp rsi rdi r8 r9 r11 r12 | guest registers that are used most ([`PINNED`]) |
 //! | r10 | the first temporary of a block |
-//! | r13 | instructions executed since host code was entered |
+//! | r13 | instructions executed since host code was entered; in long loops a slot |
 //! | r14 | the fast TLB's tables |
 //! | r15 | the frame, [`BIAS`] bytes in, so that X0..X30 and SP have short displacements |
 //! | rax rcx rdx, xmm0 to xmm4 | nothing across operations |
@@ -122,14 +122,14 @@ use c;
 pub(super) struct Input<'a> {
     /// The block that is being compiled.
     pub part: Part<'a>,
-    /// Host address of the page's word in the code map, and its value while the unit is good.
-    pub valid: Option<(u64, u32)>,
     /// Host address at which the code will run.
     pub at: u64,
     /// The CPU that it will run on, for what never changes of it.
     pub cpu: &'a Cpu,
     /// What the blocks were translated for.
     pub mode: Mode,
+    /// [`JitState::key`] under which a loop's blocks were found in their pages.
+    pub key: u64,
     /// Number of the first exit.
     pub first_exit: u32,
 }
@@ -208,6 +208,8 @@ struct Emitter<'a> {
     starts: Vec<joins::Start>,
     /// Ways back whose code is put off.
     backs: Vec<joins::Back>,
+    /// Indirect branches to parts of the unit: code that is put off.
+    elsewhere: Vec<joins::Elsewhere>,
     /// What happens on ways back when a request is pending.
     events: Vec<joins::Pending>,
     labels: unit::Labels,

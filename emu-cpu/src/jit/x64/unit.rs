@@ -64,6 +64,7 @@ pub(in crate::jit) fn compile<'a>(
         sides: Vec::new(),
         starts,
         backs: Vec::new(),
+        elsewhere: Vec::new(),
         events: Vec::new(),
         labels,
         insn: 0,
@@ -80,8 +81,9 @@ pub(in crate::jit) fn compile<'a>(
     for n in 0..parts.len() {
         m.part(n);
     }
+    m.ways_put_off();
     m.side_exits();
-    m.ways_back();
+    m.requests_on_ways();
     m.slow_paths();
     m.around(is_loop);
     let bytes = m.ops.finalize().ok()?;
@@ -143,8 +145,16 @@ impl Emitter<'_> {
             self.flags.lose_host();
         }
         // Conditions of this block may use flags that the last one has set.
-        e!(self; lea r13, [r13 + part.code.words.len() as i32]);
+        let words = part.code.words.len() as i32;
+        if self.assignment.counts_in_frame {
+            e!(self; add QWORD [r15 + st!(count)], words);
+            self.flags.lose_host();
+        } else {
+            e!(self; lea r13, [r13 + words]);
+        }
         self.next = 0;
+        // Ways from elsewhere may have come together here.
+        self.held = None;
         for (n, uop) in part.code.uops.iter().enumerate() {
             if n < self.next {
                 continue;
@@ -191,6 +201,9 @@ impl Emitter<'_> {
         for (slot, register) in &self.assignment.evicted {
             e!(self; mov [r15 + x(*slot)], Rq(*register));
         }
+        if self.assignment.counts_in_frame {
+            e!(self; mov [r15 + st!(count)], r13);
+        }
         for p in self.assignment.ints.iter().filter(|p| p.is_guest()) {
             e!(self; mov Rq(p.register), [r15 + x(p.slot)]);
         }
@@ -209,6 +222,9 @@ impl Emitter<'_> {
         }
         for (slot, register) in &self.assignment.evicted {
             e!(self; mov Rq(*register), [r15 + x(*slot)]);
+        }
+        if self.assignment.counts_in_frame {
+            e!(self; mov r13, [r15 + st!(count)]);
         }
     }
 
@@ -245,6 +261,10 @@ impl Emitter<'_> {
             } else {
                 e!(self; mov Rq(register), [r15 + x(slot)]);
             }
+        }
+        if save && self.assignment.counts_in_frame {
+            // As functions of the runtime find it.
+            e!(self; mov r13, [r15 + st!(count)]);
         }
         for p in &self.assignment.vectors {
             if !save {
