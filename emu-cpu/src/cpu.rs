@@ -20,7 +20,7 @@ use crate::pmu::Pmu;
 use crate::psci::Machine;
 use crate::random::Random;
 use crate::regs::{Pstate, Regs, SP};
-use crate::sysreg::{Reg, SysState, sctlr};
+use crate::sysreg::{Permits, Reg, SysState, sctlr};
 use crate::timer::Timers;
 
 /// List registers of the virtual CPU interface.
@@ -115,6 +115,8 @@ pub struct Cpu {
     pub(crate) physical_offset: u64,
     /// The effective value of HCR_EL2, found again by [`Cpu::refresh`].
     pub(crate) hcr: u64,
+    /// What needs no check, found again by [`Cpu::refresh`].
+    pub(crate) permits: Permits,
 }
 
 impl Cpu {
@@ -151,6 +153,7 @@ impl Cpu {
             mops_enabled: false,
             physical_offset: 0,
             hcr: 0,
+            permits: Permits::default(),
         };
         cpu.reset(Entry::default());
         cpu
@@ -213,6 +216,7 @@ impl Cpu {
         self.fp_enabled = self.fp_trap().is_none();
         self.mops_enabled = self.mops_allowed();
         self.refresh_physical_offset();
+        self.permits = Permits::of(self);
         self.context_changed = true;
     }
 

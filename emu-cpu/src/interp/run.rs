@@ -264,6 +264,7 @@ impl Blocks<'_> {
         let entry = self.cache.get(at.index)?.native?;
         self.frame.jit.page = at.pc & !0xfff;
         self.frame.jit.key = Native::key(self.cpu.mem.serial(at.pc), self.mode);
+        self.frame.jit.salt = Native::salt(self.frame.jit.key);
         // The block counts itself when it starts: this is what it would find if an indirect branch had led to it.
         self.frame.jit.landed_at = self.frame.jit.count;
         self.frame.jit.landed = u32::from(at.landed);

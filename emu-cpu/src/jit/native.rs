@@ -268,7 +268,7 @@ impl Native {
 
     /// Remembers where an indirect branch to `pc` leads.
     pub fn remember(state: &mut JitState, pc: u64, key: u64, to: &NativeBlock) {
-        state.targets[Target::index(pc)] = Target { pc, key, entry: to.entry };
+        state.targets[Target::index(pc, state.salt)] = Target { pc, key, entry: to.entry };
     }
 
     /// Jumps back to this unit are not to be counted any more: it cannot be made a loop.
@@ -336,6 +336,12 @@ impl Native {
             Kind::Hot => Left::Hot,
         };
         (left, number)
+    }
+
+    /// The [`JitState::salt`] of a key.
+    #[must_use]
+    pub const fn salt(key: u64) -> u32 {
+        ((key >> KEY_SERIAL).wrapping_mul(0x9e37_79b9) as u32 >> 16) << 5
     }
 
     /// What links and targets found in this state depend on.

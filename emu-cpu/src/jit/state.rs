@@ -7,7 +7,7 @@ use super::profile::Profile;
 use crate::exception::Exception;
 
 /// Entries of the table of indirect branches.
-pub const TARGETS: usize = 4096;
+pub const TARGETS: usize = 8192;
 
 /// Where an indirect branch to an address leads.
 #[derive(Clone, Copy)]
@@ -25,10 +25,10 @@ impl Target {
     /// No address.
     pub const NONE: Self = Self { pc: 1, key: 0, entry: 0 };
 
-    /// The entry for an address.
+    /// The entry for an address in the context of a [`JitState::salt`].
     #[must_use]
-    pub const fn index(pc: u64) -> usize {
-        (pc >> 2) as usize % TARGETS
+    pub const fn index(pc: u64, salt: u32) -> usize {
+        (pc >> 2 ^ salt as u64 >> 5) as usize % TARGETS
     }
 }
 
@@ -82,6 +82,9 @@ pub struct JitState {
     pub page: u64,
     /// What cross-page links and [`Target`]s depend on: the context's serial, and the mode.
     pub key: u64,
+    /// What the place of a [`Target`] depends on beside the address: contexts that take turns do not overwrite each
+    /// other's. A multiple of the size of a target.
+    pub salt: u32,
     /// Host address of the fast TLB's current tables.
     pub tlb: u64,
     /// Host address of the [`crate::cpu::Cpu`].
@@ -143,6 +146,7 @@ impl Default for JitState {
             constants: Constants::ALL,
             page: 0,
             key: 0,
+            salt: 0,
             tlb: 0,
             cpu: 0,
             cache: 0,

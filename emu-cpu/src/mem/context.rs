@@ -181,5 +181,6 @@ pub fn select(cpu: &mut Cpu) {
     let with_stage2 = has_stage2(cpu, regime);
     let features = cpu.mem.features;
     cpu.mem.fast.select(&key, || Context::decode(&features, key, with_stage2));
+    cpu.permits.pauth = crate::pauth::Quick::of(cpu);
     cpu.mem.fast.set_alignment_check(key.regs.sctlr >> 1 & 1 != 0);
 }

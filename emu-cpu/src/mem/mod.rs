@@ -69,7 +69,7 @@ pub struct Mem {
     writers: Writers,
     pub(crate) journal: journal::Journal,
     /// Maintenance was posted to other vCPUs and not waited for: the next DSB does.
-    unsynchronised: bool,
+    pub(crate) unsynchronised: bool,
 }
 
 impl Default for Mem {

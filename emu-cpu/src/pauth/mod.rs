@@ -1,9 +1,12 @@
 //! Pointer authentication: FEAT_PAuth with FEAT_PAuth2, FEAT_FPAC and FEAT_FPACCOMBINE (Arm ARM,
 //! D8.10; pseudocode functions AddPAC, Auth, Strip).
 
+mod permit;
 mod qarma;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use permit::{OFF, Quick, READY, key};
 
 use crate::cpu::Cpu;
 use crate::exception::{Exception, ec};
@@ -26,11 +29,16 @@ const DB: Key = Key { low: Reg::APDBKeyLo_EL1, high: Reg::APDBKeyHi_EL1, enable:
 
 /// A fast algorithm of our own: two keyed multiplications. What it lacks in strength a guest cannot tell.
 fn quick(data: u64, modifier: u64, (high, low): (u64, u64)) -> u64 {
-    let x = (data ^ low).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    let x = (data ^ low).wrapping_mul(QUICK_FACTORS[0]);
     // The high bits, which all others have reached, go down before the second one.
-    let x = (x ^ x >> 32 ^ modifier.rotate_left(29) ^ high).wrapping_mul(0x9fb2_1c65_1e98_df25);
+    let x = (x ^ x >> 32 ^ modifier.rotate_left(QUICK_ROTATION) ^ high).wrapping_mul(QUICK_FACTORS[1]);
     x ^ x >> 32
 }
+
+/// Of the fast algorithm, which host code computes as well.
+pub(crate) const QUICK_FACTORS: [u64; 2] = [0xd6e8_feb8_6659_fd93, 0x9fb2_1c65_1e98_df25];
+/// See `QUICK_FACTORS`.
+pub(crate) const QUICK_ROTATION: u32 = 29;
 
 impl Cpu {
     fn pac(&self, data: u64, modifier: u64, low: Reg, high: Reg) -> u64 {

@@ -7,7 +7,7 @@ use crate::sysreg::{Reg, hcr, sctlr};
 use crate::test_pe::{Bench, bench};
 
 /// EL1 with 48-bit addresses in both halves, all keys enabled.
-fn el1(model: Model, tcr: u64) -> Bench {
+pub(super) fn el1(model: Model, tcr: u64) -> Bench {
     let mut b = bench(model, true);
     b.cpu.mem.features = crate::mem::mmu_features(&b.cpu.model);
     let c = &mut b.cpu;

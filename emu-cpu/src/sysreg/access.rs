@@ -25,6 +25,8 @@ pub(crate) struct Direct {
     pub writable: u64,
     /// ... and which of the other bits are ones.
     pub ones: u64,
+    /// Where in [`Cpu`] the register of fine-grained traps is that can trap it, and which bit does.
+    pub fine: Option<(usize, u8)>,
 }
 
 const UNDEFINED: Exception = Exception::Insn(ExcOp::Undefined);
@@ -147,8 +149,10 @@ impl Cpu {
         let e2h = self.hcr & hcr::E2H != 0;
         let row = if e2h && el == 2 { entry.host.unwrap_or(entry.row) } else { entry.row };
         let applies = |t: &&Trap| !t.spares(el) && **t != Trap::NeedsSpSel;
-        let trapped = entry.row.traps.iter().any(|t| applies(&t))
-            || entry.row.fine.is_some() && el != 2 && self.features.has(Feat::Fgt);
+        let trapped = entry.row.traps.iter().any(|t| applies(&t));
+        let fine = entry.row.fine.filter(|_| el != 2 && self.features.has(Feat::Fgt)).and_then(|fine| {
+            Some((std::mem::offset_of!(Self, sys) + 8 * fine.register(read)? as usize, fine.bit))
+        });
         let allowed = entry.row.perm[usize::from(el.min(2))].allows(read)
             && (read || !row.context && harmless_msr(enc));
         match row.cell {
@@ -158,6 +162,7 @@ impl Cpu {
                 e2h: by_e2h.then_some(e2h),
                 writable: self.bits_of_features(bits),
                 ones,
+                fine,
             }),
             _ => None,
         }

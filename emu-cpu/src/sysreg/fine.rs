@@ -37,7 +37,7 @@ pub struct Fine {
 
 impl Fine {
     /// The trap register that has the bit for reads, or for writes and executions.
-    const fn register(self, read: bool) -> Option<Reg> {
+    pub(super) const fn register(self, read: bool) -> Option<Reg> {
         match (self.group, read) {
             (Group::Registers, true) => Some(Reg::HFGRTR_EL2),
             (Group::Registers, false) => Some(Reg::HFGWTR_EL2),
@@ -61,7 +61,7 @@ fn is_nxs(enc: SysEnc) -> bool {
 }
 
 /// Fine-grained traps are made here: below EL2, but for the EL0 of a host.
-fn active(cpu: &Cpu) -> bool {
+pub(super) fn active(cpu: &Cpu) -> bool {
     let host = cpu.hcr() & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
     cpu.el2 && cpu.features.has(Feat::Fgt) && (cpu.pstate.el == 1 || cpu.pstate.el == 0 && !host)
 }

@@ -9,6 +9,8 @@ pub(crate) use access::Direct;
 mod bits;
 mod fine;
 mod insn;
+mod permits;
+pub(crate) use permits::{DCZID, Permits};
 mod row;
 mod special;
 mod state;

@@ -160,7 +160,7 @@ const fn key(name: &'static str, crm: u32, op2: u32, slot: Reg) -> Row {
 
 /// A register of fine-grained traps, whose bits are those that there is something to trap for.
 const fn fine(name: &'static str, crn: u32, op2: u32, slot: Reg) -> Row {
-    reg(name, 3, 4, crn, 1, op2).el2(RW).needs(F::Fgt).trap_bits(slot)
+    reg(name, 3, 4, crn, 1, op2).el2(RW).needs(F::Fgt).trap_bits(slot).context()
 }
 
 pub(super) const ROWS: &[Row] = &[

@@ -303,6 +303,7 @@ impl Emitter<'_> {
         let miss = self.ops.new_dynamic_label();
         e!(self
             ; lea ecx, [rax * 8]
+            ; xor ecx, [r15 + st!(salt)]
             ; and ecx, INDEX
             ; cmp rax, [r15 + rcx + (st!(targets) + PC as i32)]
             ; jne =>miss

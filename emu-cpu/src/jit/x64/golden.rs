@@ -80,7 +80,7 @@ fn state_name(offset: usize) -> String {
         };
     }
     let fields = fields!(
-        constants page key tlb cpu cache count counted landed_at landed target out flag_kind faulted flag_a
+        constants page key salt tlb cpu cache count counted landed_at landed target out flag_kind faulted flag_a
         flag_b saved_a saved_b flag_way at_block at_insn mxcsr host_mxcsr fp_on limit fault profile targets
     );
     let (start, name) = fields.into_iter().filter(|f| f.0 <= offset).max().unwrap_or((0, "state"));

@@ -33,6 +33,7 @@ mod joins;
 mod kept;
 mod memory;
 mod operands;
+mod pac;
 mod pairs;
 mod simd;
 mod simd_shape;
@@ -257,6 +258,7 @@ impl Emitter<'_> {
             || self.memory(uop)
             || self.atomic(uop)
             || self.system(uop)
+            || self.pointer_authentication(uop)
             || self.vector(uop)
             || self.exact(uop)
             || self.end(uop);

@@ -2,24 +2,32 @@
 
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 
-use super::memory::WRITE;
+use super::memory::{READ, WRITE};
 use super::{Emitter, RAX, RCX, RDX, e, st, x};
 use crate::cpu::Cpu;
-use crate::features::Feat;
 use crate::interp::uop::Uop;
 use crate::ir::{BarrierKind, PstateField, SysEnc};
 use crate::jit::state::JitState;
+use crate::mem::Mem;
 use crate::mem::maintenance::ZVA_BYTES;
 use crate::regs::{Pstate, Regs, SP};
-use crate::sysreg::{Direct, hcr};
+use crate::sysreg::{DCZID, Direct, Permits, hcr};
 
 const DAIF: SysEnc = SysEnc::new(3, 3, 4, 2, 1);
 const FPCR: SysEnc = SysEnc::new(3, 3, 4, 4, 0);
+const DCZID_EL0: SysEnc = SysEnc::new(3, 3, 0, 0, 7);
 const DC_ZVA: SysEnc = SysEnc::new(1, 3, 7, 4, 1);
+const DC_CVAC: SysEnc = SysEnc::new(1, 3, 7, 10, 1);
+const DC_CVAU: SysEnc = SysEnc::new(1, 3, 7, 11, 1);
+const DC_CIVAC: SysEnc = SysEnc::new(1, 3, 7, 14, 1);
+const IC_IVAU: SysEnc = SysEnc::new(1, 3, 7, 5, 1);
 /// Offsets in [`Cpu`].
 const CPU_DAIF: i32 = (std::mem::offset_of!(Cpu, pstate) + std::mem::offset_of!(Pstate, daif)) as i32;
 const CPU_SP_SEL: i32 = (std::mem::offset_of!(Cpu, pstate) + std::mem::offset_of!(Pstate, sp_sel)) as i32;
 const CPU_FPCR: i32 = (std::mem::offset_of!(Cpu, regs) + std::mem::offset_of!(Regs, fpcr)) as i32;
+const CPU_UNSYNCHRONISED: i32 =
+    (std::mem::offset_of!(Cpu, mem) + std::mem::offset_of!(Mem, unsynchronised)) as i32;
+const CPU_PERMITS: i32 = std::mem::offset_of!(Cpu, permits) as i32;
 const CPU_HCR: i32 = std::mem::offset_of!(Cpu, hcr) as i32;
 
 impl Emitter<'_> {
@@ -39,6 +47,19 @@ impl Emitter<'_> {
             }
             // The host orders loads before loads and stores before stores by itself.
             Uop::Barrier(BarrierKind::DmbLoad | BarrierKind::DmbStore | BarrierKind::Speculation) => true,
+            // Maintenance that others still do must be waited for.
+            Uop::Barrier(BarrierKind::Dsb) => {
+                let start = self.ops.new_dynamic_label();
+                e!(self
+                    ; mov rax, [r15 + st!(cpu)]
+                    ; cmp BYTE [rax + CPU_UNSYNCHRONISED], 0
+                    ; jne =>start
+                    ; lock or DWORD [rsp], 0
+                );
+                let back = self.or_interpret(start);
+                self.resume(back);
+                true
+            }
             Uop::Barrier(BarrierKind::DmbFull) => {
                 e!(self; lock or DWORD [rsp], 0);
                 true
@@ -52,6 +73,14 @@ impl Emitter<'_> {
             Uop::Mrs { d, enc: FPCR, .. } if self.input.mode.fp_enabled => {
                 e!(self; mov rax, [r15 + st!(cpu)] ; mov eax, [rax + CPU_FPCR]);
                 self.store(d, RAX);
+                true
+            }
+            Uop::Mrs { d, enc: DCZID_EL0, .. } => {
+                let start = self.permit(std::mem::offset_of!(Permits, zero_size));
+                e!(self; mov eax, DCZID as i32);
+                self.store(d, RAX);
+                let back = self.or_interpret(start);
+                self.resume(back);
                 true
             }
             Uop::Mrs { d, enc, .. } => self.read_register(d, enc),
@@ -74,18 +103,23 @@ impl Emitter<'_> {
                 e!(self; mov rax, [r15 + st!(cpu)] ; or BYTE [rax + CPU_DAIF], (imm & 15) as i8);
                 true
             }
-            Uop::Sys { a, enc: DC_ZVA, .. } if self.is_free_of_fine_traps() => {
+            Uop::Sys { a, enc: DC_ZVA, .. } => {
                 self.zero_block(a);
+                true
+            }
+            Uop::Sys { a, enc: DC_CVAC | DC_CVAU | DC_CIVAC | IC_IVAU, .. } => {
+                self.clean(a);
                 true
             }
             _ => false,
         }
     }
 
-    /// At EL1 FEAT_FGT can trap it; EL0 asks SCTLR_ELx.
-    fn is_free_of_fine_traps(&self) -> bool {
-        let (el, cpu) = (self.input.mode.el, self.input.cpu);
-        el == 2 || el == 1 && !cpu.features.has(Feat::Fgt)
+    /// Looks for one of [`Permits`]. Gives the label of what is interpreted, where there is none.
+    fn permit(&mut self, which: usize) -> DynamicLabel {
+        let start = self.ops.new_dynamic_label();
+        e!(self; mov rdx, [r15 + st!(cpu)] ; cmp BYTE [rdx + (CPU_PERMITS + which as i32)], 0 ; je =>start);
+        start
     }
 
     fn read_register(&mut self, d: u8, enc: SysEnc) -> bool {
@@ -131,7 +165,7 @@ impl Emitter<'_> {
         /// HCR_EL2.E2H, a bit of the byte at offset 4.
         const E2H: i8 = (hcr::E2H >> 32) as i8;
         e!(self; mov rax, [r15 + st!(cpu)]);
-        if !direct.needs_sp_sel && direct.e2h.is_none() {
+        if !direct.needs_sp_sel && direct.e2h.is_none() && direct.fine.is_none() {
             return None;
         }
         let start = self.ops.new_dynamic_label();
@@ -146,19 +180,26 @@ impl Emitter<'_> {
                 e!(self; jne =>start);
             }
         }
+        if let Some((register, bit)) = direct.fine {
+            e!(self; test BYTE [rax + (register as i32 + i32::from(bit / 8))], (1u8 << (bit % 8)) as i8 ; jne =>start);
+        }
         Some(self.or_interpret(start))
     }
 
-    /// DC ZVA, unless HCR_EL2.TDZ traps it.
-    fn zero_block(&mut self, a: u8) {
-        let start = self.ops.new_dynamic_label();
+    /// Maintenance by address, of which all that a guest can see is that the address is translated.
+    fn clean(&mut self, a: u8) {
+        let start = self.permit(std::mem::offset_of!(Permits, clean));
         self.load(RAX, a);
-        e!(self
-            ; mov rdx, [r15 + st!(cpu)]
-            ; test DWORD [rdx + CPU_HCR], hcr::TDZ as i32
-            ; jne =>start
-            ; and rax, -(ZVA_BYTES as i32)
-        );
+        self.look_up(1, READ, start);
+        let back = self.or_interpret(start);
+        self.resume(back);
+    }
+
+    /// DC ZVA.
+    fn zero_block(&mut self, a: u8) {
+        let start = self.permit(std::mem::offset_of!(Permits, zero_block));
+        self.load(RAX, a);
+        e!(self; and rax, -(ZVA_BYTES as i32));
         self.look_up(1, WRITE, start);
         e!(self; pxor xmm0, xmm0);
         for at in (0..ZVA_BYTES as i32).step_by(16) {

@@ -22,6 +22,8 @@ pub(in crate::jit) struct Thunks {
     pub saving: Calls,
     /// The runtime, for units that see to their registers themselves.
     pub plain: Calls,
+    /// Pointer authentication.
+    pub pac: [u64; 8],
 }
 
 /// Stubs that call functions of the runtime. Arguments are in rax, rdx, rcx, and the result is in rax.
@@ -48,8 +50,8 @@ pub(in crate::jit) struct Calls {
     pub store_vector: u64,
 }
 
-struct Builder {
-    ops: VecAssembler<X64Relocation>,
+pub(super) struct Builder {
+    pub(super) ops: VecAssembler<X64Relocation>,
     at: u64,
     /// Leaves; registers are in the frame already.
     exit_saved: u64,
@@ -63,12 +65,13 @@ pub(in crate::jit) fn build(at: u64) -> Option<(Vec<u8>, Thunks)> {
     let settle = b.settle();
     let compare = b.compare();
     let (saving, plain) = (b.calls(true), b.calls(false));
-    let thunks = Thunks { enter, exit, settle, compare, saving, plain };
+    let pac = b.pac();
+    let thunks = Thunks { enter, exit, settle, compare, saving, plain, pac };
     Some((b.ops.finalize().ok()?, thunks))
 }
 
 impl Builder {
-    fn here(&self) -> u64 {
+    pub(super) fn here(&self) -> u64 {
         self.at + self.ops.offset().0 as u64
     }
 
