@@ -27,3 +27,5 @@ mod tests_code_cache;
 mod tests_lse2;
 #[cfg(test)]
 mod tests_mops;
+#[cfg(test)]
+mod tests_spans;

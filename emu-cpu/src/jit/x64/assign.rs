@@ -47,6 +47,8 @@ pub(super) struct Assignment {
     /// Slots of [`PINNED`] whose home has another slot.
     pub evicted: Vec<(u8, u8)>,
     pub vectors: Vec<Placed>,
+    /// A guest register that has the place of the first temporary: see [`written_first`].
+    pub guest_temp: Option<u8>,
     /// The count of instructions is in the frame: its register has a slot.
     pub counts_in_frame: bool,
 }
@@ -129,12 +131,44 @@ fn most_used(usages: &[Usage; 256], least: u32) -> Vec<u8> {
     slots
 }
 
+/// The guest register without a home that a block uses most, if it writes it before it reads it and has no temporary in
+/// the place of the first one: calls of the runtime save that register where the temporary would be. What is written goes
+/// to the frame at once as well, so that nothing has to be done for it at the end.
+fn written_first(code: &Code) -> Option<u8> {
+    const LEAST: u32 = 3;
+    if code.uops.len() < LEAST as usize {
+        return None;
+    }
+    let mut times = [0; FIRST_TEMP as usize + 1];
+    let (mut needed, mut written) = (0u64, 0u64);
+    for uop in &code.uops {
+        operands::each(code, uop, &mut |operand| {
+            let (Operand::Reads(slot) | Operand::Writes(slot)) = operand else { return };
+            let Some(n) = times.get_mut(slot as usize) else { return };
+            *n += 1;
+            if matches!(operand, Operand::Writes(_)) {
+                written |= 1 << slot;
+            } else if written >> slot & 1 == 0 {
+                needed |= 1 << slot;
+            }
+        });
+    }
+    if times[FIRST_TEMP as usize] != 0 {
+        return None;
+    }
+    (0..31u8)
+        .filter(|s| PINNED.iter().all(|p| p.0 != *s) && needed >> s & 1 == 0)
+        .filter(|s| times[*s as usize] >= LEAST)
+        .max_by_key(|s| times[*s as usize])
+}
+
 impl Assignment {
     /// Of a block: homes, and one register for the first temporary. Vector slots that are used only once are operands in
     /// memory.
     pub(super) fn of_block(code: &Code) -> Self {
         let mut this = Self::homes();
-        this.int[FIRST_TEMP as usize] = TEMP;
+        this.guest_temp = written_first(code);
+        this.int[this.guest_temp.unwrap_or(FIRST_TEMP) as usize] = TEMP;
         if code.uops.iter().any(|uop| uses_vectors(code, uop)) {
             this.place_vectors(&Usages::of(std::iter::once((code, 1))), 2, true);
         }
@@ -175,6 +209,7 @@ impl Assignment {
             ints: Vec::new(),
             evicted: Vec::new(),
             vectors: Vec::new(),
+            guest_temp: None,
             counts_in_frame: false,
         };
         for (slot, register) in PINNED {
@@ -269,6 +304,29 @@ mod tests {
         let a = Assignment::of_loop(std::iter::once((&code, 1)));
         assert!(a.counts_in_frame);
         assert_eq!((0..=255).filter(|slot| a.int(*slot).is_some()).count(), 10);
+    }
+
+    #[test]
+    fn a_guest_register_can_have_the_place_of_a_temporary() {
+        // ADRP X16; LDR X17, [X16]; ADD X16, X16
+        let stub = [
+            Uop::PcPage { d: 16, rel: 0x1000 },
+            Uop::Ld64 { d: 17, a: 16, off: 8 },
+            Uop::AddI64 { d: 16, a: 16, imm: 8 },
+            Uop::Indirect { a: 17 },
+        ];
+        let a = Assignment::of_block(&code(stub.to_vec()));
+        assert_eq!((a.guest_temp, a.int(16), a.int(FIRST_TEMP)), (Some(16), Some(TEMP), None));
+        assert!(a.is_plain(), "nothing to do at the exits");
+        let a = Assignment::of_block(&code(stub[1..].to_vec()));
+        assert_eq!(
+            (a.guest_temp, a.int(16), a.int(FIRST_TEMP)),
+            (None, None, Some(TEMP)),
+            "it is read first"
+        );
+        let mut temps = stub.to_vec();
+        temps.push(Uop::Const { d: FIRST_TEMP, imm: 1 });
+        assert_eq!(Assignment::of_block(&code(temps)).guest_temp, None, "there is a temporary");
     }
 
     #[test]

@@ -324,6 +324,12 @@ impl Emitter<'_> {
         }
         let r = self.result(d, RAX);
         match i32::try_from(imm as i64) {
+            Ok(imm) if self.reg(d).is_some() && self.reg(a).is_some() => {
+                let held = self.held_now();
+                let a = self.read(a, RAX);
+                e!(self; lea Rq(r), [Rq(a) + imm]);
+                return self.hold_again(held);
+            }
             Ok(imm) => {
                 let a = self.read(a, RAX);
                 e!(self; lea Rq(r), [Rq(a) + imm]);

@@ -168,8 +168,8 @@ impl Emitter<'_> {
         let (base, off) = match self.reg(a) {
             Some(base) => (base, off),
             None => {
-                self.address(a, off);
-                (RAX, 0)
+                self.load(RAX, a);
+                (RAX, off)
             }
         };
         let (start, go) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
@@ -469,6 +469,12 @@ impl Emitter<'_> {
         e!(self
             ; mov [r14 + s.slot + offset::SLOT_TAG], rdx
             ; mov [r14 + s.slot + offset::SLOT_ADDEND], rcx
+        );
+        if s.base == RAX && s.off != 0 {
+            // The access itself has the offset.
+            e!(self; lea rax, [rax - s.off]);
+        }
+        e!(self
             ; jmp =>s.go
             ; =>call
         );

@@ -52,6 +52,8 @@ pub(super) use host::HostFeatures;
 pub(super) use thunks::{Thunks, build as build_thunks};
 pub(super) use unit::{compile, hot_stub};
 
+use operands::Operand;
+
 use crate::cpu::Cpu;
 use crate::interp::lockstep::repeatable;
 use crate::interp::uop::{Frame, NZCV, Uop};
@@ -230,6 +232,11 @@ struct Emitter<'a> {
 impl Emitter<'_> {
     /// One operation.
     fn operation(&mut self, uop: Uop) {
+        self.code_of(uop);
+        self.write_through(&uop);
+    }
+
+    fn code_of(&mut self, uop: Uop) {
         if self.conditional_comparison(uop) || self.flagged(uop) {
             return;
         }
@@ -261,6 +268,33 @@ impl Emitter<'_> {
         }
     }
 
+    /// The value that an operation has given to the guest register in a temporary's place goes to the frame, too.
+    fn write_through(&mut self, uop: &Uop) {
+        let Some(slot) = self.assignment.guest_temp else { return };
+        let mut written = false;
+        let code = self.input.code;
+        // Some operations are done together with those that follow.
+        let rest = code.uops.get(self.number + 1..self.next).unwrap_or_default();
+        for uop in std::iter::once(uop).chain(rest) {
+            operands::each(code, uop, &mut |operand| written |= operand == Operand::Writes(slot));
+        }
+        if written {
+            let held = self.held_now();
+            e!(self; mov [BYTE r15 + x(slot) as i8], Rq(TEMP));
+            self.hold_again(held);
+        }
+    }
+
+    /// What is in a scratch register at this place.
+    fn held_now(&self) -> Option<Held> {
+        self.held.filter(|h| h.at == self.ops.offset().0)
+    }
+
+    /// It is there still, behind code that has changed neither the register nor the slot.
+    fn hold_again(&mut self, held: Option<Held>) {
+        self.held = held.map(|h| Held { at: self.ops.offset().0, ..h });
+    }
+
     /// The host register of an integer slot, if it has one.
     fn reg(&self, slot: u8) -> Option<u8> {
         self.assignment.int(slot)
@@ -277,7 +311,7 @@ impl Emitter<'_> {
 
     /// The scratch register that holds the value of a slot, if the last instruction has stored it from there.
     fn held(&self, slot: u8) -> Option<u8> {
-        self.held.filter(|h| h.slot == slot && h.at == self.ops.offset().0).map(|h| h.register)
+        self.held_now().filter(|h| h.slot == slot).map(|h| h.register)
     }
 
     /// A slot's value in this host register. Keeps the host's flags.

@@ -177,8 +177,8 @@ impl Emitter<'_> {
         let (base, low) = match self.reg(span.base) {
             Some(base) => (base, span.from),
             None => {
-                self.address(span.base, span.from);
-                (RAX, 0)
+                self.load(RAX, span.base);
+                (RAX, span.from)
             }
         };
         let tag = if span.write { WRITE } else { READ };

@@ -153,6 +153,8 @@ impl Emitter<'_> {
             e!(self; lea r13, [r13 + words]);
         }
         self.next = 0;
+        // Ways from elsewhere may have come together here.
+        self.held = None;
         for (n, uop) in part.code.uops.iter().enumerate() {
             if n < self.next {
                 continue;
@@ -282,6 +284,9 @@ impl Emitter<'_> {
             let (save, restore) = (self.labels.save, self.labels.restore);
             let thunk = which(&self.thunks.plain);
             e!(self; call =>save ; call extern thunk as usize ; call =>restore);
+        }
+        if let Some(slot) = self.assignment.guest_temp {
+            e!(self; mov Rq(TEMP), [r15 + x(slot)]);
         }
     }
 }
