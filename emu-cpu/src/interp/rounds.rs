@@ -78,6 +78,8 @@ pub(super) struct Round {
     quiet: usize,
     /// Rounds that did not come back.
     lost: usize,
+    /// Rounds that came back, but were left out.
+    refused: usize,
     /// Calls of the current round that have not returned; below zero if it has returned from the head's function.
     depth: i32,
 }
@@ -107,6 +109,7 @@ impl Round {
             rounds: 0,
             quiet: 0,
             lost: 0,
+            refused: 0,
             depth: 0,
         }
     }
@@ -183,6 +186,7 @@ impl Round {
         let too_many = targets.chunk_by(|a, b| a.0 == b.0).any(|of_one| of_one.len() > TARGETS);
         let too_long = self.pages.len() + fresh.len() > LONGEST_LOOP.0 || uops > LONGEST_LOOP.1;
         if too_long || too_many || steps.iter().any(moved) {
+            self.refused += 1;
             return;
         }
         self.uops = uops;
@@ -197,10 +201,11 @@ impl Round {
     }
 
     /// The blocks of the loop, its head first, each before those that it leads to but for jumps back. Empty if no round
-    /// came back.
+    /// came back, or many that did were left out: such a loop would be left all the time.
     pub(super) fn members(&self) -> Vec<Member> {
         let mut order = Vec::new();
-        if self.knows(self.head) {
+        let closed = self.rounds - self.lost;
+        if self.knows(self.head) && self.refused * 4 <= closed {
             self.visit(self.head, &mut Vec::new(), &mut order);
         }
         order.reverse();
@@ -296,12 +301,15 @@ mod tests {
     #[test]
     fn a_branch_with_many_targets_has_few() {
         let mut r = Round::new(1, 0);
-        for target in 2..20 {
+        let to = |r: &mut Round, target: u32| {
             r.step((1, 0), INDIRECT, 10, 0);
             r.step((target, 0), 0, 10, 0);
             r.over(true);
-        }
-        assert_eq!(r.members().len(), 1 + TARGETS);
+        };
+        (2..=2 + TARGETS as u32).for_each(|target| to(&mut r, target));
+        assert_eq!(r.members().len(), 1 + TARGETS, "it hardly ever goes elsewhere");
+        (6..20).for_each(|target| to(&mut r, target));
+        assert!(r.members().is_empty(), "it does");
     }
 
     #[test]
@@ -336,6 +344,9 @@ mod tests {
         r.step((1, 0), 1, 10, 0);
         r.step((3, 0), 0, LONGEST_LOOP.1, 0);
         assert!(!r.over(true));
+        for _ in 0..2 {
+            assert!(!round(&mut r, &[(1, 0), (2, 0)]));
+        }
         assert_eq!(r.members().len(), 2);
         assert_eq!(r.members()[0].to, [Some(1), None]);
     }
