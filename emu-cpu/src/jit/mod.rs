@@ -19,7 +19,7 @@
 //! - Host code is position-independent in the guest: a block knows its offset in its page, and the page's address is in
 //!   the frame. Direct branches inside a page are host jumps; others first compare what they were linked under.
 //! - Control enters a block at its *checked* entry (pending requests, generation of its page) from everywhere but from
-//!   further up in the same page, so that no path between two checks is longer than a page.
+//!   further up in the same page, so that no path between two checks is longer than a page, or than one round of a loop.
 //! - The registers in the frame are up to date whenever a function of `runtime` runs.
 
 pub mod constants;
