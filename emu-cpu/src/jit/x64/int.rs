@@ -281,6 +281,9 @@ impl Emitter<'_> {
 
     /// An address relative to the current page.
     fn page_relative(&mut self, d: u8, rel: i64) {
+        if self.page_is_known() {
+            return self.constant(d, self.input.page.wrapping_add(rel as u64));
+        }
         let r = self.result(d, RAX);
         e!(self; mov Rq(r), [r15 + st!(page)]);
         match i32::try_from(rel) {

@@ -218,11 +218,19 @@ impl Emitter<'_> {
         self.parts.get(to).is_some_and(|part| part.page != self.input.page)
     }
 
+    /// True if the current part runs at its own virtual page only: a unit can be entered at any page that its first part
+    /// is in, but it comes to other pages by comparing them.
+    pub(super) fn page_is_known(&self) -> bool {
+        self.parts.first().is_some_and(|first| first.page != self.input.page)
+    }
+
     /// To the page of part `to` by exit `n`, or out of the unit. Changes rdx.
     fn go_far(&mut self, n: usize, to: usize) {
         let (start, part, flags) = (self.ops.new_dynamic_label(), self.number_of_part, self.flags.place);
         self.sides.push(Side { start, part, n, flags });
-        e!(self; mov rdx, QWORD self.input.page as i64 ; cmp rdx, [r15 + st!(page)] ; jne =>start);
+        if !self.page_is_known() {
+            e!(self; mov rdx, QWORD self.input.page as i64 ; cmp rdx, [r15 + st!(page)] ; jne =>start);
+        }
         self.turn_to(to, start);
         self.flags.lose_host();
     }
