@@ -126,3 +126,15 @@ fn trailing_zeros() {
         }
     }
 }
+
+#[test]
+fn a_copy_of_the_stack_pointer_stays() {
+    // MOV X29, SP; SUB SP, SP, #0xe8; SUB X29, X29, #0x40; LDR X1, [X0]
+    let words = program(&[0x9100_03fd, 0xd103_a3ff, 0xd101_03bd, 0xf940_0001], 8);
+    let [interpreted, baseline, host] = [None, Some(false), Some(true)].map(|host| {
+        let regs = run(&words, 0x100, true, host).0.cpu.regs;
+        (regs.x[29], regs.x[31])
+    });
+    assert_eq!((baseline, host), (interpreted, interpreted));
+    assert_eq!(host.0.wrapping_sub(host.1), 0xe8 - 0x40);
+}

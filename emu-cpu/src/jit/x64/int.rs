@@ -328,7 +328,8 @@ impl Emitter<'_> {
         let r = self.result(d, RAX);
         match i32::try_from(imm as i64) {
             Ok(imm) if self.reg(d).is_some() && self.reg(a).is_some() => {
-                let held = self.held_now();
+                // What X29 was stored from may be SP's register, and SP what this changes.
+                let held = self.held_now().filter(|held| held.register != r);
                 let a = self.read(a, RAX);
                 e!(self; lea Rq(r), [Rq(a) + imm]);
                 return self.hold_again(held);
