@@ -88,12 +88,17 @@ pub struct Overlap {
 #[derive(Clone, Default)]
 pub struct BusView {
     regions: Vec<Region>,
+    /// The place of the largest one, which is RAM and mostly asked for.
+    largest: usize,
 }
 
 impl BusView {
     /// The region that holds `pa`.
     #[must_use]
     pub fn find(&self, pa: Pa) -> Option<&Region> {
+        if let Some(region) = self.regions.get(self.largest).filter(|r| r.contains(pa)) {
+            return Some(region);
+        }
         let i = self.regions.partition_point(|r| r.base <= pa);
         self.regions[..i].last().filter(|r| r.contains(pa))
     }
@@ -114,7 +119,18 @@ impl BusView {
             return Err(overlap);
         }
         self.regions.insert(i, region);
+        self.find_largest();
         Ok(())
+    }
+
+    fn remove(&mut self, base: Pa) {
+        self.regions.retain(|r| r.base != base);
+        self.find_largest();
+    }
+
+    fn find_largest(&mut self) {
+        let sizes = self.regions.iter().enumerate();
+        self.largest = sizes.max_by_key(|(_, r)| r.size).map_or(0, |(i, _)| i);
     }
 }
 
@@ -182,7 +198,7 @@ impl Bus {
     /// leaves array mode). `old` without a region only adds.
     pub fn remap(&self, old: Pa, base: Pa, size: u64, backing: Backing) -> Result<(), Overlap> {
         self.change(|v| {
-            v.regions.retain(|r| r.base != old);
+            v.remove(old);
             v.insert(Region { base, size, backing })
         })
     }
@@ -190,7 +206,7 @@ impl Bus {
     /// Takes the region that starts at `base` away.
     pub fn unmap(&self, base: Pa) {
         let _ = self.change(|v| {
-            v.regions.retain(|r| r.base != base);
+            v.remove(base);
             Ok(())
         });
     }

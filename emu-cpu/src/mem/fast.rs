@@ -25,7 +25,7 @@ use super::upper::{UpperId, Uppers, is_upper};
 /// Entries for unprivileged accesses in a bank.
 const USER_ENTRIES: usize = 64;
 /// Entries for instruction pages in a bank.
-const FETCH_ENTRIES: usize = 64;
+const FETCH_ENTRIES: usize = 256;
 /// Banks kept. A process has three under a kernel (its own, and the kernel's with PAN set and clear), a guest has its
 /// own under each of its processes, and a hypervisor at EL2 with VHE some more.
 const BANKS: usize = 32;
