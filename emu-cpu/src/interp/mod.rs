@@ -29,3 +29,5 @@ mod tests_lse2;
 mod tests_mops;
 #[cfg(test)]
 mod tests_spans;
+#[cfg(test)]
+mod tests_system;

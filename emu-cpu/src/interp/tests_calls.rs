@@ -7,7 +7,7 @@ use super::tests::{RAM, mapped, vcpu};
 use super::vcpu::Vcpu;
 use crate::sysreg::Reg;
 
-const HVC: u32 = 0xd400_2462;
+pub(super) const HVC: u32 = 0xd400_2462;
 /// Bit GP of a descriptor: the page is guarded.
 const GUARDED: u64 = 1 << 50;
 
@@ -23,7 +23,7 @@ fn run(mut v: Vcpu) -> Vcpu {
 }
 
 /// Runs code at offsets in RAM with the interpreter and as host code, which must do the same. Gives the latter's end.
-fn both(make: impl Fn() -> (Vcpu, &'static GuestRam), code: &[(u64, &[u32])]) -> Vcpu {
+pub(super) fn both(make: impl Fn() -> (Vcpu, &'static GuestRam), code: &[(u64, &[u32])]) -> Vcpu {
     let made = || {
         let (v, ram) = make();
         for (at, words) in code {
