@@ -161,3 +161,23 @@ fn a_loop_over_the_end_of_a_page() {
     both(|| vcpu(&[]), &[(0, &start), (0xff4, &body)]);
     both(|| mapped(&[], 0), &[(0, &start), (0xff4, &body)]);
 }
+
+#[test]
+fn a_comparison_of_numbers_is_the_last_one_when_its_loop_ends() {
+    let program = [
+        0xd280_7d03, // mov x3, #1000
+        0x9e62_0061, // scvtf d1, x3
+        0x9e67_03e0, // fmov d0, xzr
+        0x1e6e_1002, // fmov d2, #1.0
+        0xd280_fa02, // mov x2, #2000
+        0xb500_00c8, // cbnz x8, (hvc)
+        0x1e61_2000, // fcmp d0, d1
+        0x1e62_2800, // fadd d0, d0, d2
+        0xd100_0442, // sub x2, x2, #1
+        0xb5ff_ff82, // cbnz x2, (cbnz x8)
+        0xd53b_4205, // mrs x5, nzcv
+        HVC,
+    ];
+    let v = both(|| mapped(&[], 0), &[(0, &program)]);
+    assert_eq!(v.cpu.regs.x[5], 0x2000_0000, "greater");
+}

@@ -250,7 +250,7 @@ impl Emitter<'_> {
         if self.input.cpu.mem.journal.is_on() && !repeatable::is_repeatable(&uop, self.input.cpu) {
             return self.call_operation();
         }
-        let flags_die = self.keep_from(&uop);
+        let (before, flags_die) = (self.flags.place, self.keep_from(&uop));
         let done = self.pair(uop)
             || self.integer(uop)
             || self.bits(uop)
@@ -265,7 +265,8 @@ impl Emitter<'_> {
         if !done {
             self.call_operation();
         }
-        if flags_die {
+        // An operation that was done together with those behind it may have set them already.
+        if flags_die && self.flags.place == before {
             self.flags.die();
         }
     }
