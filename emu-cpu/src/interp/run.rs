@@ -66,6 +66,14 @@ impl Blocks<'_> {
         Ok(())
     }
 
+    /// The block where control has landed is not executed now: PSTATE.BTYPE is again what the branch made it.
+    pub(super) fn take_landing_back(&mut self, at: &Place) {
+        if at.landed != 0 {
+            self.cpu.pstate.btype = at.landed;
+            self.mode = self.cpu.mode();
+        }
+    }
+
     /// An indirect branch, from wherever the vCPU is.
     #[inline]
     pub(super) fn branch(&mut self, at: &mut Place, target: u64, btype: u8) {
@@ -120,7 +128,12 @@ impl Blocks<'_> {
         if self.native.is_some() && (block.is_native || self.warm(at)) {
             return self.run_native(at);
         }
-        let code = &self.cache.get(at.index)?.code;
+        // There was no room for the block's code, and everything was dropped.
+        let Some(block) = self.cache.get(at.index) else {
+            self.take_landing_back(at);
+            return None;
+        };
+        let code = &block.code;
         self.cpu.counters.bump_by(Metric::Instructions, code.words.len() as u64);
         self.cpu.counters.bump(Metric::Blocks);
         Some(exec::run(code, at.pc, self.frame, self.cpu))
@@ -303,10 +316,7 @@ impl Blocks<'_> {
                         self.round = Some(Round::new(head, page));
                     }
                 }
-                if at.landed != 0 {
-                    self.cpu.pstate.btype = at.landed;
-                    self.mode = self.cpu.mode();
-                }
+                self.take_landing_back(at);
                 return None;
             }
             Left::Indirect => match *block.code.uops.last()? {

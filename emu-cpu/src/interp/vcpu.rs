@@ -194,7 +194,10 @@ impl Vcpu {
                 if block.generation != blocks.cpu.mem.shared.code.generation(block.page) {
                     match blocks.cache.renew(blocks.cpu, at.index, at.pc) {
                         Ok(()) => continue,
-                        Err(e) => return Self::raise(blocks.frame, blocks.cpu, e, at.pc, 0),
+                        Err(e) => {
+                            blocks.take_landing_back(&at);
+                            return Self::raise(blocks.frame, blocks.cpu, e, at.pc, 0);
+                        }
                     }
                 }
                 let Some(end) = blocks.run(&mut at) else { continue 'next };

@@ -127,13 +127,19 @@ impl Follower<'_> {
             loop {
                 match self.renew() {
                     Ok(true) => {}
-                    Ok(false) => continue 'next,
+                    Ok(false) => {
+                        self.blocks.take_landing_back(&self.at);
+                        continue 'next;
+                    }
                     Err(why) => return self.reached(why),
                 }
                 self.trail.push(self.at);
                 let in_round = self.interprets_round();
                 let native = !in_round && self.is_compiled();
-                let Some(block) = self.blocks.cache.get(self.at.index) else { continue 'next };
+                let Some(block) = self.blocks.cache.get(self.at.index) else {
+                    self.blocks.take_landing_back(&self.at);
+                    continue 'next;
+                };
                 if !native {
                     // Host code does not count it.
                     start = start.wrapping_sub(block.code.words.len() as u64);
