@@ -21,3 +21,11 @@ fn host_code_does_what_the_interpreter_does() {
         Err(report) => panic!("{report}"),
     }
 }
+
+/// Flags that were given up with those before them; a landing that was lost when all code was dropped.
+#[test]
+fn programs_that_have_found_something() {
+    for program in [41_400, 311_719] {
+        run(1_936_679_275, Until::Program(program), |_| {}).unwrap_or_else(|report| panic!("{report}"));
+    }
+}
