@@ -91,11 +91,13 @@ impl Clock {
         }
     }
 
-    /// Counted mode: lets `ns` pass and fires what is due, in order of deadline, on this thread.
+    /// Counted mode: lets `ns` pass and fires what is due, in order of deadline, on this thread. Time ends at the greatest
+    /// number: a guest can ask for a timer there.
     pub fn advance(&self, ns: u64) {
         if self.mode == Mode::Counted {
-            let now = self.base.fetch_add(ns, Ordering::AcqRel) + ns;
-            self.fire_until(now);
+            let later = |now: u64| Some(now.saturating_add(ns));
+            let before = self.base.fetch_update(Ordering::AcqRel, Ordering::Acquire, later);
+            self.fire_until(before.unwrap_or_else(|now| now).saturating_add(ns));
         }
     }
 
@@ -247,6 +249,8 @@ mod tests {
         clock.advance(100);
         assert_eq!(*log.lock(), [2, 1]);
         assert_eq!(clock.now_ns(), 350);
+        clock.advance(u64::MAX);
+        assert_eq!(clock.now_ns(), u64::MAX, "the end of time");
     }
 
     #[test]

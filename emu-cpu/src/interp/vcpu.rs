@@ -374,6 +374,10 @@ impl Vcpu {
                 let due =
                     cpu.clock.next_deadline().map_or(1_000_000, |d| d.saturating_sub(cpu.clock.now_ns()));
                 cpu.clock.advance(due.max(1));
+                if cpu.clock.now_ns() == u64::MAX {
+                    // No time is left to wait in; a WFI may end at any time.
+                    break;
+                }
             } else {
                 cpu.doorbell.sleep(false, left.map(Duration::from_nanos));
             }
