@@ -5,8 +5,7 @@
 
 use dynasmrt::DynasmApi;
 
-use super::operands::{self, Operand};
-use super::{Emitter, RAX, RCX, RDX, e, x};
+use super::{Emitter, RAX, RCX, RDX, e, step, x};
 use crate::interp::block::Code;
 use crate::interp::uop::{FIRST_TEMP, Uop};
 
@@ -17,7 +16,7 @@ pub(super) enum Ready {
     #[default]
     Nothing,
     /// The value of a temporary, in rax.
-    Temporary(u8),
+    Temporary,
     /// The product whose high half it asks for, in rdx.
     High,
 }
@@ -51,26 +50,11 @@ fn binary(uop: &Uop) -> Option<(u8, u8, u8)> {
     })
 }
 
-/// True if nothing reads this temporary from operation `n` on before it is written again.
-fn is_dead(code: &Code, n: usize, slot: u8) -> bool {
-    for uop in code.uops.iter().skip(n) {
-        let (mut reads, mut writes) = (false, false);
-        operands::each(code, uop, &mut |operand| {
-            reads |= operand == Operand::Reads(slot);
-            writes |= operand == Operand::Writes(slot);
-        });
-        if reads || writes {
-            return !reads;
-        }
-    }
-    true
-}
-
 /// The temporary that operation `n` makes for the next one only, if they are done as one.
 pub(super) fn passed_on(code: &Code, n: usize) -> Option<u8> {
     let (t, ..) = shift(code.uops.get(n)?)?;
     let (_, a, b) = binary(code.uops.get(n + 1)?)?;
-    (t >= FIRST_TEMP && b == t && a != t && is_dead(code, n + 2, t)).then_some(t)
+    (t >= FIRST_TEMP && b == t && a != t && !step::is_read_from(code, n + 2, t)).then_some(t)
 }
 
 /// True if the two ask for both halves of one product.
@@ -85,7 +69,7 @@ impl Emitter<'_> {
     pub(super) fn pair(&mut self, uop: Uop) -> bool {
         match std::mem::take(&mut self.ready) {
             Ready::Nothing => {}
-            Ready::Temporary(_) => return self.with_rax(uop),
+            Ready::Temporary => return self.with_rax(uop),
             Ready::High => {
                 if let Uop::UMulH { d, .. } | Uop::SMulH { d, .. } = uop {
                     self.store(d, RDX);
@@ -96,9 +80,9 @@ impl Emitter<'_> {
         let Some(next) = self.input.code.uops.get(self.number + 1).copied() else { return false };
         if is_whole_product(&uop, &next) {
             self.product(uop, next);
-        } else if let Some(t) = passed_on(self.input.code, self.number) {
+        } else if passed_on(self.input.code, self.number).is_some() {
             self.shift_to_rax(uop);
-            self.ready = Ready::Temporary(t);
+            self.ready = Ready::Temporary;
         } else {
             return false;
         }

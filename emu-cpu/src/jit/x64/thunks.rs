@@ -62,8 +62,8 @@ pub(in crate::jit) fn build(at: u64) -> Option<(Vec<u8>, Thunks)> {
     let mut b = Builder { ops: VecAssembler::new(at as usize), at, exit_saved: 0 };
     let enter = b.enter();
     let exit = b.exit();
-    let settle = b.settle();
     let compare = b.compare();
+    let settle = b.settle(compare);
     let (saving, plain) = (b.calls(true), b.calls(false));
     let pac = b.pac();
     let thunks = Thunks { enter, exit, settle, compare, saving, plain, pac };
@@ -198,35 +198,20 @@ impl Builder {
         at
     }
 
-    /// See [`Lazy`].
-    fn settle(&mut self) -> u64 {
+    /// See [`Lazy`]: the flags as after a subtraction, made a value.
+    fn settle(&mut self, compare: u64) -> u64 {
         let at = self.here();
         e!(self
-            ; mov eax, [r15 + st!(flag_kind)]
-            ; mov rdx, [r15 + st!(flag_a)]
-            ; cmp eax, Lazy::Sub64 as i32 ; je >sub64
-            ; cmp eax, Lazy::Sub32 as i32 ; je >sub32
-            ; cmp eax, Lazy::Logic32 as i32 ; je >logic32
-            ; cmp eax, Lazy::Logic64 as i32 ; je >logic64
-            ; cmp eax, Lazy::Add64 as i32 ; je >add64
-            ; cmp eax, Lazy::Add32 as i32 ; je >add32
-            ; cmp eax, Lazy::Host as i32 ; je >host
-            ; ret
-            ; logic64: ; test rdx, rdx ; jmp >gather
-            ; logic32: ; test edx, edx ; jmp >gather
-            ; add64: ; add rdx, [r15 + st!(flag_b)] ; jmp >gather
-            ; add32: ; add edx, [r15 + st!(flag_b)] ; jmp >gather
-            ; sub64: ; cmp rdx, [r15 + st!(flag_b)] ; jmp >borrow
-            ; sub32: ; cmp edx, [r15 + st!(flag_b)]
-            ; borrow: ; cmc
-            ; jmp >gather
-            ; host: ; mov eax, edx ; xor eax, 0x100 ; jmp >image
+            ; cmp DWORD [r15 + st!(flag_kind)], 0
+            ; je >settled
+            ; call extern compare as usize
             // AH has SF, ZF and CF as bits 7, 6 and 0. The product brings them and OF (bit 0) to the top.
-            ; gather: ; lahf ; seto al
-            ; image: ; and eax, 0xc101 ; imul eax, eax, 0x1021_0000
+            ; lahf ; seto al ; and eax, 0xc101 ; imul eax, eax, 0x1021_0000
             ; and eax, 0xf000_0000u32 as i32
+            ; xor eax, 1 << 29
             ; mov [r15 + x(NZCV)], rax
             ; mov DWORD [r15 + st!(flag_kind)], 0
+            ; settled:
             ; ret
         );
         at
