@@ -115,7 +115,7 @@ pub struct Cpu {
     pub(crate) physical_offset: u64,
     /// The effective value of HCR_EL2, found again by [`Cpu::refresh`].
     pub(crate) hcr: u64,
-    /// What needs no check, found again by [`Cpu::refresh`].
+    /// What needs no check, found again by [`crate::mem::context::select`].
     pub(crate) permits: Permits,
 }
 
@@ -216,7 +216,6 @@ impl Cpu {
         self.fp_enabled = self.fp_trap().is_none();
         self.mops_enabled = self.mops_allowed();
         self.refresh_physical_offset();
-        self.permits = Permits::of(self);
         self.context_changed = true;
     }
 

@@ -4,7 +4,7 @@ use emu_mmu::{Features, Half, Regime, Stage1, Stage1Regs, Stage2, Stage2Regs, Tl
 
 use super::watch;
 use crate::cpu::Cpu;
-use crate::sysreg::{Reg, hcr};
+use crate::sysreg::{Permits, Reg, hcr};
 
 /// Everything that a fast translation depends on. Two contexts with equal keys see the same memory in the same way (until
 /// maintenance says otherwise).
@@ -171,7 +171,8 @@ pub(super) fn context_for(cpu: &Cpu, regime: Regime, privileged: bool, pan: bool
     Context::decode(&cpu.mem.features, key, has_stage2(cpu, regime))
 }
 
-/// Finds the context of the current state again, and makes its fast TLB bank the current one.
+/// Finds the context of the current state again, and makes its fast TLB bank the current one; with it what needs no check
+/// there.
 pub fn select(cpu: &mut Cpu) {
     cpu.mem.refresh_view();
     watch::refresh(cpu);
@@ -181,6 +182,6 @@ pub fn select(cpu: &mut Cpu) {
     let with_stage2 = has_stage2(cpu, regime);
     let features = cpu.mem.features;
     cpu.mem.fast.select(&key, || Context::decode(&features, key, with_stage2));
-    cpu.permits.pauth = crate::pauth::Quick::of(cpu);
+    cpu.permits = Permits::of(cpu);
     cpu.mem.fast.set_alignment_check(key.regs.sctlr >> 1 & 1 != 0);
 }

@@ -76,6 +76,7 @@ mod tests {
         assert_eq!(Quick::of(c).check, [READY, OFF, READY, READY]);
         c.sys[Reg::HCR_EL2] &= !hcr::API;
         c.refresh();
+        crate::mem::context::select(c);
         assert_eq!(c.permits.pauth.check, [ASK, OFF, ASK, ASK], "what is off does not trap");
         let qarma = el1(Model::max().with_qarma5(), 0);
         assert_eq!(Quick::of(&qarma.cpu).check, [ASK; 4]);

@@ -1,6 +1,6 @@
 //! What needs no check at present: host code looks here instead of asking each time whether an instruction traps.
 //!
-//! [`Cpu::refresh`] finds them again. Where a permit is not given the instruction must be checked, and may be allowed
+//! [`crate::mem::context::select`] finds them again, after every change of the context. Where a permit is not given the instruction must be checked, and may be allowed
 //! nevertheless.
 
 use super::{Reg, fine, hcr, sctlr, trap};
@@ -51,6 +51,7 @@ impl Permits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mem::context::select;
     use crate::model::Model;
     use crate::test_pe::bench;
 
@@ -59,6 +60,7 @@ mod tests {
         let mut b = bench(Model::max(), true);
         let c = &mut b.cpu;
         c.set_level(1, true);
+        select(c);
         assert_eq!((c.permits.zero_block, c.permits.clean, c.permits.zero_size), (1, 1, 1));
         for (reg, bits, expected) in [
             (Reg::HCR_EL2, hcr::TDZ, (0, 1, 0)),
@@ -69,13 +71,16 @@ mod tests {
             let old = c.sys[reg];
             c.sys[reg] |= bits;
             c.refresh();
+            select(c);
             assert_eq!((c.permits.zero_block, c.permits.clean, c.permits.zero_size), expected, "{reg:?}");
             c.sys[reg] = old;
         }
         c.set_level(0, false);
+        select(c);
         assert_eq!((c.permits.zero_block, c.permits.clean), (0, 0), "SCTLR_EL1.DZE, UCI");
         c.sys[Reg::SCTLR_EL1] |= sctlr::DZE | sctlr::UCI;
         c.refresh();
+        select(c);
         assert_eq!((c.permits.zero_block, c.permits.clean), (1, 1));
     }
 }
