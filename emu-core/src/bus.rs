@@ -88,15 +88,15 @@ pub struct Overlap {
 #[derive(Clone, Default)]
 pub struct BusView {
     regions: Vec<Region>,
-    /// The place of the largest one, which is RAM and mostly asked for.
-    largest: usize,
+    /// The place of the largest one that is RAM: it is mostly asked for.
+    main_ram: usize,
 }
 
 impl BusView {
     /// The region that holds `pa`.
     #[must_use]
     pub fn find(&self, pa: Pa) -> Option<&Region> {
-        if let Some(region) = self.regions.get(self.largest).filter(|r| r.contains(pa)) {
+        if let Some(region) = self.regions.get(self.main_ram).filter(|r| r.contains(pa)) {
             return Some(region);
         }
         let i = self.regions.partition_point(|r| r.base <= pa);
@@ -119,18 +119,18 @@ impl BusView {
             return Err(overlap);
         }
         self.regions.insert(i, region);
-        self.find_largest();
+        self.find_main_ram();
         Ok(())
     }
 
     fn remove(&mut self, base: Pa) {
         self.regions.retain(|r| r.base != base);
-        self.find_largest();
+        self.find_main_ram();
     }
 
-    fn find_largest(&mut self) {
-        let sizes = self.regions.iter().enumerate();
-        self.largest = sizes.max_by_key(|(_, r)| r.size).map_or(0, |(i, _)| i);
+    fn find_main_ram(&mut self) {
+        let ram = self.regions.iter().enumerate().filter(|(_, r)| matches!(r.backing, Backing::Ram(..)));
+        self.main_ram = ram.max_by_key(|(_, r)| r.size).map_or(0, |(i, _)| i);
     }
 }
 
