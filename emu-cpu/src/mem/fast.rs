@@ -18,6 +18,7 @@ use emu_mmu::{Regime, TlbiScope};
 
 use super::Fetched;
 use super::context::{Context, Key};
+use super::filters::{Banks, Blocks, Pages, UNTAGGED, page_count};
 use super::shared::CodeMap;
 use super::tables::{EMPTY, Entry, Tables};
 use super::upper::{UpperId, Uppers, is_upper};
@@ -29,8 +30,6 @@ const FETCH_ENTRIES: usize = 256;
 /// Banks kept. A process has three under a kernel (its own, and the kernel's with PAN set and clear), a guest has its
 /// own under each of its processes, and a hypervisor at EL2 with VHE some more.
 const BANKS: usize = 32;
-/// Pages of a range invalidation that are dropped one by one; a longer range drops the bank.
-const MAX_PAGES: u64 = 64;
 
 pub(super) const PAGE: u64 = 4096;
 pub(super) const PAGE_MASK: u64 = !(PAGE - 1);
@@ -41,10 +40,6 @@ const MISALIGNMENT: u64 = 15;
 pub(super) const NO_TAG: u64 = 1 << 5;
 /// The page is memory of Device type.
 pub(super) const DEVICE_TAG: u64 = 1 << 4;
-/// The bits of an address that a TLBI compares: not the tag byte.
-const UNTAGGED: u64 = 0x00ff_ffff_ffff_f000;
-/// How many bits that leaves of an address.
-const UNTAGGED_BITS: u8 = 56;
 
 /// An instruction page.
 #[derive(Clone, Copy, Debug)]
@@ -81,74 +76,6 @@ impl HostPage {
     }
 }
 
-/// Which blocks (or contiguous runs) of stage 1 pages were taken from, as a filter that may say yes too often. Every
-/// page of a block goes when a TLBI names any address in it, and the pages of a bank do not know their block.
-#[derive(Clone, Copy, Default)]
-pub(super) struct BlockFilter {
-    /// Bit n: there are blocks of 2^n bytes.
-    sizes: u64,
-    bits: [u64; 16],
-}
-
-impl BlockFilter {
-    /// Blocks that a range is looked up for one by one; a longer range counts as a hit.
-    const MAX_BLOCKS: u64 = 64;
-
-    fn slot(block: u64, bits: u8) -> usize {
-        ((block ^ u64::from(bits) << 58).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as usize
-    }
-
-    pub(super) fn add(&mut self, va: u64, bits: u8) {
-        let bits = bits.min(UNTAGGED_BITS);
-        let slot = Self::slot((va & UNTAGGED) >> bits, bits);
-        self.sizes |= 1 << bits;
-        self.bits[slot / 64] |= 1 << (slot % 64);
-    }
-
-    pub(super) fn may_touch(&self, start: u64, end: u64) -> bool {
-        let (start, end) = (start & UNTAGGED, end & UNTAGGED);
-        (0..=UNTAGGED_BITS).filter(|bits| self.sizes >> bits & 1 != 0).any(|bits| {
-            let (first, last) = (start >> bits, end >> bits);
-            let has = |block| {
-                let slot = Self::slot(block, bits);
-                self.bits[slot / 64] >> (slot % 64) & 1 != 0
-            };
-            last.wrapping_sub(first) >= Self::MAX_BLOCKS || (first..=last).any(has)
-        })
-    }
-}
-
-/// Pages that instructions were fetched from, as a filter by page number that may say yes too often.
-#[derive(Clone, Copy)]
-struct CodePages([u64; 64]);
-
-impl Default for CodePages {
-    fn default() -> Self {
-        Self([0; 64])
-    }
-}
-
-impl CodePages {
-    fn bit(va: u64) -> usize {
-        (va >> 12) as usize % (64 * 64)
-    }
-
-    fn add(&mut self, va: u64) {
-        let n = Self::bit(va);
-        self.0[n / 64] |= 1 << (n % 64);
-    }
-
-    /// True if there may be one in a range.
-    fn may_have(&self, start: u64, end: u64) -> bool {
-        let pages = (end >> 12).wrapping_sub(start >> 12).wrapping_add(1);
-        let has = |n: u64| {
-            let bit = Self::bit(start.wrapping_add(n << 12));
-            self.0[bit / 64] >> (bit % 64) & 1 != 0
-        };
-        pages > MAX_PAGES || pages == 0 || (0..pages).any(has)
-    }
-}
-
 struct Bank {
     /// No two banks have the same.
     number: u8,
@@ -159,10 +86,6 @@ struct Bank {
     /// Of code in the lower half; that of the upper half is with its [`Uppers`].
     serial: u64,
     upper: UpperId,
-    /// Instruction pages used under these serials: a TLBI of one of them ends the serial.
-    code_pages: CodePages,
-    /// The stage 1 blocks larger than 4 KiB that pages of this bank came from.
-    blocks: BlockFilter,
     last_used: u64,
 }
 
@@ -176,8 +99,6 @@ impl Bank {
             fetch: Box::new([None; FETCH_ENTRIES]),
             serial: 0,
             upper: UpperId::default(),
-            code_pages: CodePages::default(),
-            blocks: BlockFilter::default(),
             last_used: 0,
         }
     }
@@ -190,9 +111,37 @@ impl Bank {
         self.tables.clear();
         self.user.fill(EMPTY);
         self.fetch.fill(None);
-        self.code_pages = CodePages::default();
-        self.blocks = BlockFilter::default();
     }
+
+    /// It may hold something that the TLBI names.
+    fn is_named(&self, scope: &TlbiScope) -> bool {
+        self.context.as_ref().is_some_and(|c| concerns(scope, c.regime(), c.vmid, Some(c.asid)))
+    }
+
+    fn drop_data(&mut self, start: u64, pages: u64) {
+        self.tables.forget(start, pages, UNTAGGED);
+        for va in addresses(start, pages) {
+            let same = |tag: u64| tag != NO_TAG && (tag ^ va) & UNTAGGED == 0;
+            let e = &mut self.user[FastTlb::user_index(va)];
+            if same(e.read) || same(e.write) {
+                *e = EMPTY;
+            }
+        }
+    }
+
+    fn drop_code(&mut self, start: u64, pages: u64) {
+        for va in addresses(start, pages) {
+            let page = &mut self.fetch[FastTlb::fetch_index(va)];
+            if page.is_some_and(|e| (e.va ^ va) & UNTAGGED == 0) {
+                *page = None;
+            }
+        }
+    }
+}
+
+/// The addresses of some pages.
+fn addresses(start: u64, pages: u64) -> impl Iterator<Item = u64> {
+    (0..pages).map(move |n| (start & PAGE_MASK).wrapping_add(n * PAGE))
 }
 
 /// See the module's head.
@@ -201,6 +150,12 @@ pub struct FastTlb {
     #[allow(clippy::vec_box, reason = "a switch exchanges pointers, not kilobytes")]
     others: Vec<Box<Bank>>,
     uppers: Uppers,
+    /// Pages of data, unprivileged ones too.
+    data_pages: Pages,
+    /// Instruction pages used under the banks' serials: a TLBI of one of them ends the serial.
+    code_pages: Pages,
+    /// The stage 1 blocks larger than 4 KiB that pages came from.
+    blocks: Blocks,
     next_serial: u64,
     clock: u64,
     /// Bits of an address that must be clear: size - 1 while SCTLR_ELx.A is set, else 0.
@@ -402,6 +357,9 @@ impl FastTlb {
             current: Box::new(Bank { serial: 1, ..Bank::new(0) }),
             others: Vec::new(),
             uppers: Uppers::default(),
+            data_pages: Pages::new(),
+            code_pages: Pages::new(),
+            blocks: Blocks::new(),
             next_serial: 2,
             clock: 0,
             align: 0,
@@ -478,6 +436,11 @@ impl FastTlb {
     }
 
     #[inline(always)]
+    fn fetch_index(va: u64) -> usize {
+        (va >> 12) as usize % FETCH_ENTRIES
+    }
+
+    #[inline(always)]
     fn user_index(va: u64) -> usize {
         (va >> 12) as usize % USER_ENTRIES
     }
@@ -485,19 +448,21 @@ impl FastTlb {
     /// Keeps a page: `va` anywhere in it, `host` the start of its memory.
     pub(super) fn fill(&mut self, va: u64, host: *mut u8, allowed: Allowed) {
         self.current.tables.keep(va, entry(va, host, allowed));
+        self.data_pages.add(va, self.current.number);
         self.note_block(va, allowed.block_bits);
     }
 
     /// As [`FastTlb::fill`], for unprivileged accesses under the current context.
     pub(super) fn fill_user(&mut self, va: u64, host: *mut u8, allowed: Allowed) {
         self.current.user[Self::user_index(va)] = entry(va, host, allowed);
+        self.data_pages.add(va, self.current.number);
         self.note_block(va, allowed.block_bits);
     }
 
     fn note_block(&mut self, va: u64, bits: u8) {
         // With stage 1 off there is no block that a TLBI by address could name.
         if (13..64).contains(&bits) {
-            self.current.blocks.add(va, bits);
+            self.blocks.add(va, bits, self.current.number);
         }
     }
 
@@ -514,7 +479,7 @@ impl FastTlb {
     /// The instruction page of `va`.
     #[inline]
     pub(super) fn fetch(&self, va: u64) -> Option<FetchEntry> {
-        self.current.fetch[(va >> 12) as usize % FETCH_ENTRIES].filter(|e| e.va == va & PAGE_MASK)
+        self.current.fetch[Self::fetch_index(va)].filter(|e| e.va == va & PAGE_MASK)
     }
 
     /// True if code at `va` was found under the present serial of the upper half.
@@ -530,11 +495,11 @@ impl FastTlb {
     /// Keeps an instruction page. `unwatched`: see [`Uppers::note`].
     pub(super) fn fill_fetch(&mut self, va: u64, fetched: Fetched, block_bits: u8, unwatched: bool) {
         let Fetched { page, host, guarded } = fetched;
-        self.current.code_pages.add(va);
+        self.code_pages.add(va, self.current.number);
         if is_upper(va) {
             self.uppers.note(self.current.upper, va, block_bits, unwatched);
         }
-        self.current.fetch[(va >> 12) as usize % FETCH_ENTRIES] =
+        self.current.fetch[Self::fetch_index(va)] =
             Some(FetchEntry { va: va & PAGE_MASK, page, host, guarded });
         self.note_block(va, block_bits);
     }
@@ -557,6 +522,7 @@ impl FastTlb {
                     self.oldest()
                 };
                 bank.clear();
+                self.forget_filters(bank.number);
                 bank.context = Some(decode());
                 bank.serial = self.fresh_serial();
                 bank
@@ -599,25 +565,24 @@ impl FastTlb {
         self.uppers.clear(|| count(serials));
     }
 
+    /// A bank is empty.
+    fn forget_filters(&mut self, bank: u8) {
+        self.data_pages.forget(bank);
+        self.code_pages.forget(bank);
+        self.blocks.forget(bank);
+    }
+
     fn flush_current(&mut self) {
         self.current.clear();
+        self.forget_filters(self.current.number);
         self.current.serial = self.fresh_serial();
     }
 
     /// Forgets what a TLBI names.
     pub(super) fn invalidate(&mut self, scope: &TlbiScope, code: &CodeMap) {
-        let named = |b: &Bank| b.context.as_ref().is_some_and(|c| hits(c, scope));
-        self.others.retain_mut(|b| !named(b) || !drop_from(b, scope));
-        if named(&self.current) && drop_from(&mut self.current, scope) {
-            self.flush_current();
-        }
-        if let TlbiScope::Va { start, end, .. } = *scope {
-            let serials = &mut self.next_serial;
-            for bank in self.others.iter_mut().chain([&mut self.current]) {
-                if drop_code_pages(bank, start, end) && !is_upper(start) {
-                    bank.serial = count(serials);
-                }
-            }
+        match *scope {
+            TlbiScope::Va { start, end, .. } => self.invalidate_pages(scope, start, end),
+            _ => self.drop_banks(scope, Banks::MAX),
         }
         let serials = &mut self.next_serial;
         if self.uppers.invalidate(scope, code, || count(serials)) {
@@ -629,12 +594,54 @@ impl FastTlb {
         }
     }
 
-    /// Takes the write tags of the page at host address `host` away, which are in bank `number` and for `va` only; true if
+    /// Drops those of some banks whose contexts a TLBI names.
+    fn drop_banks(&mut self, scope: &TlbiScope, banks: Banks) {
+        let named = |b: &Bank| banks >> b.number & 1 != 0 && b.is_named(scope);
+        self.others.retain(|b| !named(b));
+        if named(&self.current) {
+            self.flush_current();
+        }
+    }
+
+    /// Drops pages from the banks whose contexts a TLBI names.
+    fn invalidate_pages(&mut self, scope: &TlbiScope, start: u64, end: u64) {
+        let (data, code) = (self.data_pages.between(start, end), self.code_pages.between(start, end));
+        let blocks = self.blocks.touched(start, end);
+        if data | code | blocks == 0 {
+            return;
+        }
+        let Some(pages) = page_count(start, end) else { return self.drop_banks(scope, data | code | blocks) };
+        self.drop_banks(scope, blocks);
+        let serials = &mut self.next_serial;
+        for bank in self.others.iter_mut().chain([&mut self.current]) {
+            let (data, code) = (data >> bank.number & 1 != 0, code >> bank.number & 1 != 0);
+            if !(data || code) || !bank.is_named(scope) {
+                continue;
+            }
+            if data {
+                bank.drop_data(start, pages);
+            }
+            if code {
+                bank.drop_code(start, pages);
+                if !is_upper(start) {
+                    bank.serial = count(serials);
+                }
+            }
+        }
+    }
+
+    /// Serials of the current context's two halves: code that is found is found under one of them.
+    pub(super) fn serials(&self) -> [u64; 2] {
+        [self.current.serial, self.uppers.serial(self.current.upper)]
+    }
+
+    /// Takes the write tags of the page at host address `host` away, which are in these banks and for `va` only; true if
     /// there was one.
-    pub(super) fn revoke_one(&mut self, host: *mut u8, number: u8, va: u64) -> bool {
-        let bank = self.others.iter_mut().chain([&mut self.current]).find(|b| b.number == number);
-        bank.is_some_and(|bank| {
-            bank.tables.revoke_at(va, host as usize) | bank.user[Self::user_index(va)].revoke(host as usize)
+    pub(super) fn revoke_at(&mut self, host: *mut u8, banks: Banks, va: u64) -> bool {
+        let host = host as usize;
+        let all = self.others.iter_mut().chain([&mut self.current]);
+        all.filter(|b| banks >> b.number & 1 != 0).fold(false, |found, bank| {
+            found | bank.tables.revoke_at(va, host) | bank.user[Self::user_index(va)].revoke(host)
         })
     }
 
@@ -673,29 +680,6 @@ fn count(next: &mut u64) -> u64 {
     *next - 1
 }
 
-/// Drops instruction pages in a range; true if blocks may have been found through one of them.
-fn drop_code_pages(bank: &mut Bank, start: u64, end: u64) -> bool {
-    if !bank.code_pages.may_have(start, end) {
-        return false;
-    }
-    for e in bank.fetch.iter_mut() {
-        if e.is_some_and(|e| in_range(e.va, start, end)) {
-            *e = None;
-        }
-    }
-    true
-}
-
-fn in_range(va: u64, start: u64, end: u64) -> bool {
-    let (va, start, end) = (va & UNTAGGED, start & UNTAGGED, end & UNTAGGED);
-    start <= va && va <= end
-}
-
-/// True if a bank of this context may hold something that the TLBI names.
-fn hits(c: &Context, scope: &TlbiScope) -> bool {
-    concerns(scope, c.regime(), c.vmid, Some(c.asid))
-}
-
 /// True if the TLBI names something of this regime, VMID and (if one is given) ASID.
 pub(super) fn concerns(scope: &TlbiScope, r: Regime, v: u16, a: Option<u16>) -> bool {
     match *scope {
@@ -709,25 +693,6 @@ pub(super) fn concerns(scope: &TlbiScope, r: Regime, v: u16, a: Option<u16>) -> 
         }
         TlbiScope::Ipa { vmid, .. } => r == Regime::El10 && v == vmid,
     }
-}
-
-/// Drops what a TLBI names from a bank; true if the whole bank must go.
-fn drop_from(bank: &mut Bank, scope: &TlbiScope) -> bool {
-    let TlbiScope::Va { start, end, .. } = *scope else { return true };
-    let pages = (end >> 12).wrapping_sub(start >> 12).wrapping_add(1);
-    if pages > MAX_PAGES || pages == 0 || bank.blocks.may_touch(start, end) {
-        return true;
-    }
-    bank.tables.forget(start, pages, UNTAGGED);
-    for n in 0..pages {
-        let va = (start & PAGE_MASK).wrapping_add(n * PAGE);
-        let same = |tag: u64| tag != NO_TAG && (tag ^ va) & UNTAGGED == 0;
-        let e = &mut bank.user[FastTlb::user_index(va)];
-        if same(e.read) || same(e.write) {
-            *e = EMPTY;
-        }
-    }
-    false
 }
 
 #[cfg(test)]

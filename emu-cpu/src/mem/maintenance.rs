@@ -71,9 +71,10 @@ fn tlbi(cpu: &mut Cpu, op: TlbiOp, reach: Reach, val: u64) {
     let asid16 = cpu.mem.features.asid16 && regime != Regime::El2 && tcr_as(cpu, regime);
     let context = TlbiContext { vmid: current_vmid(cpu), host, e2h, asid16, ds: range_ds(cpu, op, regime) };
     let Some(scope) = kind.scope(val, &context) else { return };
+    let serials = cpu.mem.fast.serials();
     cpu.mem.invalidate(&scope);
-    // The way to the next instruction may have changed.
-    cpu.context_changed = true;
+    // The way to the next instruction may be another one.
+    cpu.context_changed |= cpu.mem.fast.serials() != serials;
     // HCR_EL2.FB makes EL1's local maintenance reach the Inner Shareable domain.
     if reach != Reach::Local || cpu.pstate.el == 1 && h & hcr::FB != 0 {
         cpu.mem.broadcast(PeerRequest::Tlbi(scope));

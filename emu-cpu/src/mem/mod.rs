@@ -16,6 +16,7 @@
 pub mod access;
 pub mod context;
 pub mod fast;
+mod filters;
 pub mod inspect;
 pub mod journal;
 pub mod maintenance;
@@ -172,8 +173,9 @@ pub fn barrier(cpu: &mut Cpu, kind: BarrierKind) {
         BarrierKind::Dsb => {
             fence(Ordering::SeqCst);
             if std::mem::take(&mut cpu.mem.unsynchronised) {
+                let serials = cpu.mem.fast.serials();
                 cpu.mem.wait_served();
-                cpu.context_changed = true;
+                cpu.context_changed |= cpu.mem.fast.serials() != serials;
             }
         }
     }

@@ -159,7 +159,7 @@ impl Mem {
         }
         let Some(Target::Ram(host, _)) = self.target(Pa(page << 12)) else { return false };
         match place {
-            Where::One { bank, va } => self.fast.revoke_one(host, bank, va),
+            Where::At { va, banks } => self.fast.revoke_at(host, banks, va),
             _ => self.fast.revoke(host),
         }
     }

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use emu_mmu::{Regime, TlbiScope};
 
 use super::context::{Context, Key};
-use super::fast::{BlockFilter, concerns};
+use super::fast::concerns;
+use super::filters::Blocks;
 use super::shared::CodeMap;
 
 /// Upper halves that are known at a time.
@@ -28,7 +29,7 @@ struct Upper {
     serial: u64,
     /// Pages that instructions were fetched from under this serial.
     pages: BTreeSet<u64>,
-    blocks: BlockFilter,
+    blocks: Blocks,
     /// Physical pages of the tables that say where those of them are that are not global, with their generations. A kernel
     /// whose user processes do not see it (KPTI) has only such pages, and an invalidation by ASID, which each of its
     /// processes needs now and then, names them all. It changes nothing as long as the tables are what they were.
@@ -85,7 +86,7 @@ impl Uppers {
             id: self.clock,
             serial: serial(),
             pages: BTreeSet::new(),
-            blocks: BlockFilter::default(),
+            blocks: Blocks::new(),
             tables: Vec::new(),
             unwatched: false,
             last_used: self.clock,
@@ -117,7 +118,7 @@ impl Uppers {
         if let Some(u) = self.list.get_mut(which.at) {
             u.pages.insert(va >> 12);
             if (13..64).contains(&block_bits) {
-                u.blocks.add(va, block_bits);
+                u.blocks.add(va, block_bits, 0);
             }
             u.unwatched |= unwatched;
         }
@@ -172,14 +173,14 @@ impl Upper {
     fn has_any(&self, start: u64, end: u64) -> bool {
         is_upper(end)
             && (self.pages.range(start >> 12..=end >> 12).next().is_some()
-                || self.blocks.may_touch(start, end))
+                || self.blocks.touched(start, end) != 0)
     }
 
     /// A new serial.
     fn begin(&mut self, serial: u64) {
         self.serial = serial;
         self.pages.clear();
-        self.blocks = BlockFilter::default();
+        self.blocks.forget(0);
         self.tables.clear();
         self.unwatched = false;
     }

@@ -2,6 +2,7 @@
 //! many places to look at all of them each time that a program writes new code over old.
 
 use super::fast::PAGE_MASK;
+use super::filters::Banks;
 use super::shared::CodeMap;
 
 /// Where the write tags of a page may be.
@@ -9,49 +10,63 @@ use super::shared::CodeMap;
 pub(super) enum Where {
     /// There are none.
     Nowhere,
-    /// In this bank, for this virtual page only.
-    One {
-        /// Number of the bank.
-        bank: u8,
+    /// For this virtual page only. A kernel has a page at one address, in the contexts of all its processes.
+    At {
         /// Address of the page, as programs write it.
         va: u64,
+        /// In which banks.
+        banks: Banks,
     },
-    /// In several places.
+    /// At several addresses.
     Anywhere,
 }
 
-/// What a word holds for [`Where::Anywhere`]; 0 is [`Where::Nowhere`], and else it is the virtual page with the bank's
-/// number plus 1 in the low bits.
-const ANYWHERE: u64 = u64::MAX;
+/// What is known of one page.
+#[derive(Clone, Copy, Default)]
+struct Tags {
+    /// The virtual page, or [`SEVERAL`].
+    va: u64,
+    /// The banks; 0 for [`Where::Nowhere`].
+    banks: Banks,
+}
 
-/// One word for each page of RAM.
+/// Not the address of a page.
+const SEVERAL: u64 = 1;
+
+/// One entry for each page of RAM.
 pub(super) struct Writers {
-    ranges: Vec<(u64, Box<[u64]>)>,
+    ranges: Vec<(u64, Box<[Tags]>)>,
 }
 
 impl Writers {
     pub(super) fn new(code: &CodeMap) -> Self {
-        Self { ranges: code.ranges().map(|(first, pages)| (first, vec![0; pages].into())).collect() }
+        let none = |pages| vec![Tags::default(); pages].into();
+        Self { ranges: code.ranges().map(|(first, pages)| (first, none(pages))).collect() }
     }
 
-    fn word(&mut self, page: u64) -> Option<&mut u64> {
-        self.ranges.iter_mut().find_map(|(first, words)| words.get_mut(page.checked_sub(*first)? as usize))
+    fn tags(&mut self, page: u64) -> Option<&mut Tags> {
+        self.ranges.iter_mut().find_map(|(first, tags)| tags.get_mut(page.checked_sub(*first)? as usize))
     }
 
     /// A write tag of physical page `page` was made.
     pub(super) fn note(&mut self, page: u64, bank: u8, va: u64) {
-        if let Some(word) = self.word(page) {
-            let one = (va & PAGE_MASK) | (u64::from(bank) + 1);
-            *word = if *word == 0 || *word == one { one } else { ANYWHERE };
+        let va = va & PAGE_MASK;
+        if let Some(tags) = self.tags(page) {
+            if tags.banks == 0 {
+                tags.va = va;
+            } else if tags.va != va {
+                tags.va = SEVERAL;
+            }
+            tags.banks |= 1 << bank;
         }
     }
 
     /// All write tags of the page go away now: where they may be.
     pub(super) fn take(&mut self, page: u64) -> Where {
-        match self.word(page).map(std::mem::take) {
-            Some(0) => Where::Nowhere,
-            Some(ANYWHERE) | None => Where::Anywhere,
-            Some(one) => Where::One { bank: ((one & !PAGE_MASK) - 1) as u8, va: one & PAGE_MASK },
+        match self.tags(page).map(std::mem::take) {
+            Some(Tags { banks: 0, .. }) => Where::Nowhere,
+            Some(Tags { va: SEVERAL, .. }) | None => Where::Anywhere,
+            Some(Tags { va, banks }) => Where::At { va, banks },
         }
     }
 }
@@ -71,10 +86,10 @@ mod tests {
         w.note(0x40001, 31, 0xffff_8000_1234_5678);
         w.note(0x40001, 31, 0xffff_8000_1234_5000);
         w.note(0x40002, 0, 0x7000);
-        assert_eq!(w.take(0x40001), Where::One { bank: 31, va: 0xffff_8000_1234_5000 });
+        assert_eq!(w.take(0x40001), Where::At { va: 0xffff_8000_1234_5000, banks: 1 << 31 });
         assert_eq!(w.take(0x40001), Where::Nowhere);
         w.note(0x40002, 1, 0x7000);
-        assert_eq!(w.take(0x40002), Where::Anywhere);
+        assert_eq!(w.take(0x40002), Where::At { va: 0x7000, banks: 1 | 1 << 1 });
         w.note(0x40002, 0, 0x7000);
         w.note(0x40002, 0, 0x8000);
         assert_eq!(w.take(0x40002), Where::Anywhere);
