@@ -19,7 +19,7 @@ use crate::mem::{self, Fetched};
 
 /// Entries of the table by virtual address. A host kernel under KVM, its processes and a guest are some ten thousand
 /// addresses in use at once.
-const JUMPS: usize = 32768;
+const JUMPS: usize = 65536;
 /// Guest instructions in a block, at most.
 const MAX_INSNS: usize = 48;
 /// Words of predecoded operations that a cache holds before it starts again from nothing (16 bytes each).

@@ -110,7 +110,7 @@ impl Blocks<'_> {
                     }
                 }
                 Came::ByTarget(target) if target == at.pc => {
-                    Native::remember(&mut self.frame.jit, target, key, &to);
+                    native.remember(target, key, &to);
                 }
                 _ => {}
             }
@@ -148,7 +148,7 @@ impl Blocks<'_> {
         if block.cold != 0 {
             return false;
         }
-        native.begin(epoch, &mut self.frame.jit);
+        native.begin(epoch);
         if !native.has_room() {
             self.cpu.counters.bump(Metric::HostCodeDrops);
             self.cache.clear();

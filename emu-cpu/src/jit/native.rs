@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::arena::Arena;
 use super::observe::{Observers, Size, What};
-use super::state::{JitState, Lazy, Target};
+use super::state::{Lazy, TARGETS, Target};
 use super::x64::{self, BIAS, Exit, HostFeatures, Input, KIND_BITS, Kind, Site, Thunks};
 use super::{Part, runtime};
 use crate::cpu::Cpu;
@@ -106,6 +106,8 @@ pub struct Native {
     exits: Vec<Exit>,
     /// The one by which host code was left last.
     left_by: usize,
+    /// Where indirect branches lead.
+    targets: Box<[Target]>,
     /// For access sites.
     next_slot: u32,
     counters: Counters,
@@ -146,6 +148,7 @@ impl Native {
             epoch: 0,
             exits: Vec::new(),
             left_by: 0,
+            targets: vec![Target::NONE; TARGETS].into(),
             next_slot: 0,
             counters: Counters::new(rounds),
             observers: Observers::default(),
@@ -172,13 +175,13 @@ impl Native {
 
     /// Drops all code if it was made in another epoch: code names blocks by their numbers. Before a block is compiled; until
     /// then no block of the new epoch has host code, so nothing leads to what is left of the old one.
-    pub fn begin(&mut self, epoch: u64, state: &mut JitState) {
+    pub fn begin(&mut self, epoch: u64) {
         if self.epoch != epoch {
             self.epoch = epoch;
             self.arena.truncate(self.shared);
             self.exits.clear();
             self.counters = Counters::new(self.counters.rounds);
-            state.targets.fill(Target::NONE);
+            self.targets.fill(Target::NONE);
             self.observers.dropped();
         }
     }
@@ -267,8 +270,8 @@ impl Native {
     }
 
     /// Remembers where an indirect branch to `pc` leads.
-    pub fn remember(state: &mut JitState, pc: u64, key: u64, to: &NativeBlock) {
-        state.targets[Target::index(pc, state.salt)] = Target { pc, key, entry: to.entry };
+    pub fn remember(&mut self, pc: u64, key: u64, to: &NativeBlock) {
+        self.targets[Target::index(pc, Self::salt(key))] = Target { pc, key, entry: to.entry };
     }
 
     /// Jumps back to this unit are not to be counted any more: it cannot be made a loop.
@@ -305,6 +308,7 @@ impl Native {
     ) -> (Left, u32) {
         let jit = &mut frame.jit;
         jit.tlb = cpu.mem.fast.tables();
+        jit.targets = self.targets.as_ptr().expose_provenance() as u64;
         jit.cpu = std::ptr::from_mut(cpu).expose_provenance() as u64;
         jit.cache = std::ptr::from_ref(cache).expose_provenance() as u64;
         let biased = std::ptr::from_mut(frame).wrapping_byte_offset(BIAS as isize);

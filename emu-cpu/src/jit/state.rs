@@ -7,7 +7,7 @@ use super::profile::Profile;
 use crate::exception::Exception;
 
 /// Entries of the table of indirect branches.
-pub const TARGETS: usize = 8192;
+pub const TARGETS: usize = 32768;
 
 /// Where an indirect branch to an address leads.
 #[derive(Clone, Copy)]
@@ -87,6 +87,8 @@ pub struct JitState {
     pub salt: u32,
     /// Host address of the fast TLB's current tables.
     pub tlb: u64,
+    /// Host address of the table of indirect branches: [`TARGETS`] times a [`Target`].
+    pub targets: u64,
     /// Host address of the [`crate::cpu::Cpu`].
     pub cpu: u64,
     /// Host address of the [`crate::interp::cache::Cache`].
@@ -136,8 +138,6 @@ pub struct JitState {
     pub fault: Option<Exception>,
     /// Where the runtime counts what it is called for, while somebody asks.
     pub profile: Option<Arc<Profile>>,
-    /// Where indirect branches lead.
-    pub targets: [Target; TARGETS],
 }
 
 impl Default for JitState {
@@ -148,6 +148,7 @@ impl Default for JitState {
             key: 0,
             salt: 0,
             tlb: 0,
+            targets: 0,
             cpu: 0,
             cache: 0,
             count: 0,
@@ -172,7 +173,6 @@ impl Default for JitState {
             fp_on: 0,
             fault: None,
             profile: None,
-            targets: [Target::NONE; TARGETS],
         }
     }
 }

@@ -305,7 +305,8 @@ impl Emitter<'_> {
             ; lea ecx, [rax * 8]
             ; xor ecx, [r15 + st!(salt)]
             ; and ecx, INDEX
-            ; cmp rax, [r15 + rcx + (st!(targets) + PC as i32)]
+            ; add rcx, [r15 + st!(targets)]
+            ; cmp rax, [rcx + PC as i32]
             ; jne =>miss
             ; mov rdx, [r15 + st!(key)]
         );
@@ -313,7 +314,7 @@ impl Emitter<'_> {
             e!(self; or rdx, i32::from(btype & 3) << KEY_BTYPE);
         }
         e!(self
-            ; cmp rdx, [r15 + rcx + (st!(targets) + KEY as i32)]
+            ; cmp rdx, [rcx + KEY as i32]
             ; jne =>miss
         );
         if btype != 0 {
@@ -322,7 +323,7 @@ impl Emitter<'_> {
         e!(self
             ; and rax, -4096
             ; mov [r15 + st!(page)], rax
-            ; jmp QWORD [r15 + rcx + (st!(targets) + ENTRY as i32)]
+            ; jmp QWORD [rcx + ENTRY as i32]
             ; =>miss
             ; mov [r15 + st!(target)], rax
         );
