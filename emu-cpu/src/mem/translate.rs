@@ -159,7 +159,10 @@ impl Mem {
         }
         let Some(Target::Ram(host, _)) = self.target(Pa(page << 12)) else { return false };
         match place {
-            Where::At { va, banks } => self.fast.revoke_at(host, banks, va),
+            Where::At { addresses, banks } => addresses
+                .iter()
+                .flatten()
+                .fold(false, |found, va| found | self.fast.revoke_at(host, banks, *va)),
             _ => self.fast.revoke(host),
         }
     }

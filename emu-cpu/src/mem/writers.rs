@@ -5,68 +5,71 @@ use super::fast::PAGE_MASK;
 use super::filters::Banks;
 use super::shared::CodeMap;
 
+/// Addresses that are known of a page, at most. A kernel has one for all memory, in the contexts of all its processes; a second
+/// one for what it maps now and then, and a process or a hypervisor has another.
+const ADDRESSES: usize = 3;
+
 /// Where the write tags of a page may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Where {
     /// There are none.
     Nowhere,
-    /// For this virtual page only. A kernel has a page at one address, in the contexts of all its processes.
+    /// In these banks, for these virtual pages.
     At {
-        /// Address of the page, as programs write it.
-        va: u64,
+        /// Addresses of the page, as programs write it.
+        addresses: [Option<u64>; ADDRESSES],
         /// In which banks.
         banks: Banks,
     },
-    /// At several addresses.
+    /// At more addresses than are noted.
     Anywhere,
 }
 
-/// What is known of one page.
-#[derive(Clone, Copy, Default)]
-struct Tags {
-    /// The virtual page, or [`SEVERAL`].
-    va: u64,
-    /// The banks; 0 for [`Where::Nowhere`].
-    banks: Banks,
-}
+/// Words of one page: its addresses, each with [`PRESENT`], and the banks with [`MORE`].
+const WORDS: usize = ADDRESSES + 1;
+/// There is an address in the word.
+const PRESENT: u64 = 1;
+/// There were more addresses.
+const MORE: u64 = 1 << 32;
 
-/// Not the address of a page.
-const SEVERAL: u64 = 1;
-
-/// One entry for each page of RAM.
+/// Some words for each page of RAM: 0 where nothing is known, so that the memory is not touched until then.
 pub(super) struct Writers {
-    ranges: Vec<(u64, Box<[Tags]>)>,
+    ranges: Vec<(u64, Box<[u64]>)>,
 }
 
 impl Writers {
     pub(super) fn new(code: &CodeMap) -> Self {
-        let none = |pages| vec![Tags::default(); pages].into();
-        Self { ranges: code.ranges().map(|(first, pages)| (first, none(pages))).collect() }
+        Self { ranges: code.ranges().map(|(first, pages)| (first, vec![0; pages * WORDS].into())).collect() }
     }
 
-    fn tags(&mut self, page: u64) -> Option<&mut Tags> {
-        self.ranges.iter_mut().find_map(|(first, tags)| tags.get_mut(page.checked_sub(*first)? as usize))
+    fn words(&mut self, page: u64) -> Option<&mut [u64; WORDS]> {
+        self.ranges.iter_mut().find_map(|(first, words)| {
+            let at = (page.checked_sub(*first)? as usize).checked_mul(WORDS)?;
+            words.get_mut(at..)?.first_chunk_mut()
+        })
     }
 
     /// A write tag of physical page `page` was made.
     pub(super) fn note(&mut self, page: u64, bank: u8, va: u64) {
-        let va = va & PAGE_MASK;
-        if let Some(tags) = self.tags(page) {
-            if tags.banks == 0 {
-                tags.va = va;
-            } else if tags.va != va {
-                tags.va = SEVERAL;
+        let address = va & PAGE_MASK | PRESENT;
+        if let Some([addresses @ .., banks]) = self.words(page) {
+            *banks |= 1 << bank;
+            match addresses.iter_mut().find(|a| **a == 0 || **a == address) {
+                Some(a) => *a = address,
+                None => *banks |= MORE,
             }
-            tags.banks |= 1 << bank;
         }
     }
 
     /// All write tags of the page go away now: where they may be.
     pub(super) fn take(&mut self, page: u64) -> Where {
-        match self.tags(page).map(std::mem::take) {
-            Some(Tags { banks: 0, .. }) => Where::Nowhere,
-            Some(Tags { va: SEVERAL, .. }) | None => Where::Anywhere,
-            Some(Tags { va, banks }) => Where::At { va, banks },
+        match self.words(page).map(std::mem::take) {
+            Some([.., 0]) => Where::Nowhere,
+            Some([addresses @ .., banks]) if banks & MORE == 0 => {
+                let address = |a| (a != 0).then_some(a & PAGE_MASK);
+                Where::At { addresses: addresses.map(address), banks: banks as Banks }
+            }
+            _ => Where::Anywhere,
         }
     }
 }
@@ -82,17 +85,26 @@ mod tests {
     fn one_place_and_several() {
         let shared = Shared::new(1, &[(Pa(0x4000_0000), 0x4000)]);
         let mut w = Writers::new(&shared.code);
+        let at = |addresses, banks| Where::At { addresses, banks };
         assert_eq!(w.take(0x40001), Where::Nowhere);
         w.note(0x40001, 31, 0xffff_8000_1234_5678);
         w.note(0x40001, 31, 0xffff_8000_1234_5000);
-        w.note(0x40002, 0, 0x7000);
-        assert_eq!(w.take(0x40001), Where::At { va: 0xffff_8000_1234_5000, banks: 1 << 31 });
+        w.note(0x40002, 0, 0);
+        assert_eq!(w.take(0x40001), at([Some(0xffff_8000_1234_5000), None, None], 1 << 31));
         assert_eq!(w.take(0x40001), Where::Nowhere);
         w.note(0x40002, 1, 0x7000);
-        assert_eq!(w.take(0x40002), Where::At { va: 0x7000, banks: 1 | 1 << 1 });
-        w.note(0x40002, 0, 0x7000);
-        w.note(0x40002, 0, 0x8000);
-        assert_eq!(w.take(0x40002), Where::Anywhere);
+        w.note(0x40002, 1, 0);
+        assert_eq!(w.take(0x40002), at([Some(0), Some(0x7000), None], 1 | 1 << 1));
+        for va in [0x7000, 0x8000, 0x9000] {
+            w.note(0x40003, 0, va);
+        }
+        assert_eq!(w.take(0x40003), at([Some(0x7000), Some(0x8000), Some(0x9000)], 1));
+        for va in [0x7000, 0x8000, 0x9000, 0xa000] {
+            w.note(0x40003, 0, va);
+        }
+        assert_eq!(w.take(0x40003), Where::Anywhere);
+        assert_eq!(w.take(0x40003), Where::Nowhere);
+        assert_eq!(w.take(0x40004), Where::Anywhere, "the page after the last one");
         assert_eq!(w.take(0x1), Where::Anywhere, "nothing is known about what is not RAM");
     }
 }
