@@ -15,7 +15,10 @@ pub struct Exit {
 
 /// A predecoded block of the interpreter.
 #[derive(Default)]
+#[repr(C)]
 pub struct Code {
+    /// Up to two known continuations.
+    pub exits: [Exit; 2],
     /// Operations; the last one ends the block.
     pub uops: Vec<Uop>,
     /// For each operation, the guest instruction that it belongs to (instruction n is at relative address 4 n).
@@ -26,8 +29,6 @@ pub struct Code {
     pub accesses: Vec<Access>,
     /// Exact functions.
     pub calls: Vec<Call>,
-    /// Up to two known continuations.
-    pub exits: [Exit; 2],
 }
 
 impl Code {

@@ -25,28 +25,41 @@ const MAX_INSNS: usize = 48;
 /// Words of predecoded operations that a cache holds before it starts again from nothing (16 bytes each).
 const MAX_UOPS: usize = 2 << 20;
 
-/// A block in the cache.
+/// A block in the cache. What is needed each time that host code is entered or left is in one line of the host's cache.
+#[repr(C, align(64))]
 pub struct Cached {
-    /// The predecoded block.
-    pub code: Code,
+    /// Its host code, maybe that of an earlier generation.
+    pub native: Option<NativeBlock>,
     /// Physical page.
     pub page: u64,
     /// Generation of the page that the block was made from.
     pub generation: u32,
+    /// Offset of the first instruction in its page.
+    offset: u16,
+    /// Instructions.
+    length: u8,
     /// Times that the interpreter will run it before it is compiled.
     pub cold: u8,
     /// It has host code, which is up to date.
     pub is_native: bool,
-    /// Its host code, maybe that of an earlier generation.
-    pub native: Option<NativeBlock>,
+    /// The predecoded block.
+    pub code: Code,
     key: Key,
 }
+
+const _: () = assert!(std::mem::offset_of!(Cached, is_native) < 64 && MAX_INSNS < 256);
 
 impl Cached {
     /// Offset of the first instruction in its page.
     #[must_use]
     pub fn offset(&self) -> u64 {
-        self.key.pa & 0xfff
+        u64::from(self.offset)
+    }
+
+    /// Instructions in the block.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        u64::from(self.length)
     }
 }
 
@@ -237,7 +250,17 @@ fn make(cpu: &mut Cpu, key: Key, fetched: Fetched, cold: u8) -> Cached {
             Err(_) => max_insns = (max_insns / 2).max(1),
         }
     };
-    Cached { code, page: fetched.page, generation, key, cold, is_native: false, native: None }
+    Cached {
+        native: None,
+        page: fetched.page,
+        generation,
+        offset: first as u16,
+        length: code.words.len() as u8,
+        cold,
+        is_native: false,
+        code,
+        key,
+    }
 }
 
 /// Translates the one instruction at `pc`, outside the cache (software step).

@@ -134,7 +134,7 @@ impl Blocks<'_> {
             return None;
         };
         let code = &block.code;
-        self.cpu.counters.bump_by(Metric::Instructions, code.words.len() as u64);
+        self.cpu.counters.bump_by(Metric::Instructions, block.length());
         self.cpu.counters.bump(Metric::Blocks);
         Some(exec::run(code, at.pc, self.frame, self.cpu))
     }
@@ -301,7 +301,7 @@ impl Blocks<'_> {
         at.pc = jit.page.wrapping_add(block.offset());
         // Only the block that was landed in has started at this count.
         let before = matches!(left, Left::Event | Left::Hot);
-        let length = if before { 0 } else { block.code.words.len() as u64 };
+        let length = if before { 0 } else { block.length() };
         at.landed = if jit.count.wrapping_sub(length) == jit.landed_at { jit.landed as u8 } else { 0 };
         Some(match left {
             Left::Exit(n) => End::Exit(n),

@@ -124,6 +124,8 @@ fn execute(config: &MachineConfig, plan: &load::plan::Plan) -> Result<ExitCode, 
         terminal::raw::restore();
         eprint!("{}{}", board::stats::table(&board), board::host_code::table(&board));
     }
+    // The CPUs end with the process: to free some hundred thousand blocks one by one would only take time.
+    std::mem::forget(board.vcpus.clone());
     Ok(match stop {
         Stop::Quit(status) => ExitCode::from(status),
         Stop::Off | Stop::Reset => ExitCode::SUCCESS,
