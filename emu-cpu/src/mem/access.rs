@@ -432,15 +432,16 @@ pub fn store_exclusive(
 ) -> Result<bool, Exception> {
     let bytes = size.bytes();
     check_atomic(cpu, va, bytes, true)?;
-    let monitor = cpu.mem.exclusive.take();
-    let Some(seen) = monitor.filter(|m| m.va == va && m.bytes == bytes) else {
+    let seen = cpu.mem.exclusive;
+    cpu.mem.exclusive.close();
+    if (seen.va, seen.bytes) != (va, bytes) {
         return Ok(false);
-    };
+    }
     let p = atomic_target(cpu, va, bytes, Access::Write).inspect_err(|_| {
         // A debugger's watchpoint must not make the instruction fail when it is executed after all: the guest would go
         // around its loop and meet the watchpoint again, for ever.
         if cpu.mem.watch.hit.is_some() || cpu.mem.journal.is_stopped() {
-            cpu.mem.exclusive = monitor;
+            cpu.mem.exclusive = seen;
         }
     });
     let p = p?;

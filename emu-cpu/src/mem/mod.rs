@@ -46,12 +46,30 @@ use fast::FastTlb;
 use shared::Shared;
 use writers::Writers;
 
-/// The exclusive monitor: what the last load-exclusive saw. A store-exclusive succeeds if memory still holds it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// The exclusive monitor: what the last load-exclusive saw. A store-exclusive succeeds if memory still holds it. Host code
+/// reads and writes the fields.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(C)]
 pub struct Exclusive {
-    va: u64,
-    bytes: u64,
-    value: u128,
+    /// Address.
+    pub va: u64,
+    /// Size of the access; 0 while the monitor is closed.
+    pub bytes: u64,
+    /// What was loaded, zero-extended.
+    pub value: u128,
+}
+
+impl Exclusive {
+    /// It is open: a load-exclusive was done, and no store-exclusive since.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.bytes != 0
+    }
+
+    /// Closes it. The rest stays, for it means nothing.
+    pub fn close(&mut self) {
+        self.bytes = 0;
+    }
 }
 
 /// What a vCPU keeps for its memory accesses.
@@ -65,7 +83,7 @@ pub struct Mem {
     pub(crate) shared: Arc<Shared>,
     /// This vCPU's number in `shared`.
     pub(crate) index: usize,
-    pub(crate) exclusive: Option<Exclusive>,
+    pub(crate) exclusive: Exclusive,
     pub(crate) watch: watch::Watch,
     writers: Writers,
     pub(crate) journal: journal::Journal,
@@ -92,7 +110,7 @@ impl Mem {
             view,
             bus,
             index,
-            exclusive: None,
+            exclusive: Exclusive::default(),
             watch: watch::Watch::default(),
             writers: Writers::new(&shared.code),
             journal: journal::Journal::default(),
@@ -104,7 +122,7 @@ impl Mem {
     /// True while the exclusive monitor is open: a WFE now waits for a store of another PE.
     #[must_use]
     pub fn monitor_is_open(&self) -> bool {
-        self.exclusive.is_some()
+        self.exclusive.is_open()
     }
 
     /// The context that code at `pc` is cached under: changes whenever a cached translation of an instruction address may
@@ -147,13 +165,13 @@ impl Mem {
     pub fn reset(&mut self) {
         self.fast.flush_all();
         self.tlb.clear();
-        self.exclusive = None;
+        self.exclusive.close();
     }
 }
 
 /// Clears the exclusive monitor.
 pub fn clear_exclusive(cpu: &mut Cpu) {
-    cpu.mem.exclusive = None;
+    cpu.mem.exclusive.close();
 }
 
 /// True if a misaligned SP is a fault at the current Exception level (SCTLR_ELx.SA, SA0).

@@ -218,7 +218,7 @@ impl Mem {
     }
 
     pub(super) fn open_monitor(&mut self, va: u64, bytes: u64, value: u128) {
-        self.exclusive = Some(Exclusive { va, bytes, value });
+        self.exclusive = Exclusive { va, bytes, value };
     }
 }
 

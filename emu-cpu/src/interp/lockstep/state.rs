@@ -15,7 +15,7 @@ pub(super) struct State {
     regs: Regs,
     pstate: Pstate,
     sys: SysState,
-    exclusive: Option<Exclusive>,
+    exclusive: Exclusive,
 }
 
 impl State {

@@ -1,11 +1,22 @@
-//! Atomic operations of FEAT_LSE, by the host's locked instructions.
+//! Atomic operations of FEAT_LSE and exclusives, by the host's locked instructions.
+
+use std::mem::offset_of;
 
 use dynasmrt::{DynasmApi, DynasmLabelApi};
 
-use super::memory::WRITE;
-use super::{Emitter, RAX, RDX, e};
+use super::memory::{READ, WRITE};
+use super::{Emitter, RAX, RCX, RDX, e, st};
+use crate::cpu::Cpu;
 use crate::interp::uop::{Access, Uop};
 use crate::ir::{AtomicOp, MemSize};
+use crate::jit::state::JitState;
+use crate::mem::{Exclusive, Mem};
+
+/// The exclusive monitor in the [`Cpu`].
+const MONITOR: usize = offset_of!(Cpu, mem) + offset_of!(Mem, exclusive);
+const MONITOR_VA: i32 = (MONITOR + offset_of!(Exclusive, va)) as i32;
+const MONITOR_BYTES: i32 = (MONITOR + offset_of!(Exclusive, bytes)) as i32;
+const MONITOR_VALUE: i32 = (MONITOR + offset_of!(Exclusive, value)) as i32;
 
 impl Emitter<'_> {
     /// Atomic operations; false if it is something else, or one that has no code in line.
@@ -39,8 +50,60 @@ impl Emitter<'_> {
                 self.resume(back);
                 true
             }
+            Uop::LdEx { d, a, access } => self.load_exclusive(d, a, access),
+            Uop::StEx { d, a, b, access } => self.store_exclusive(d, a, b, access),
+            Uop::ClearEx => {
+                e!(self; mov rax, [r15 + st!(cpu)] ; mov QWORD [rax + MONITOR_BYTES], 0);
+                true
+            }
             _ => false,
         }
+    }
+
+    /// The host's loads acquire.
+    fn load_exclusive(&mut self, d: u8, a: u8, access: u16) -> bool {
+        let Some(how) = self.plain(access) else { return false };
+        let back = self.find_aligned(a, how.size, READ);
+        match how.size {
+            MemSize::B1 => e!(self; movzx edx, BYTE [rax + rcx]),
+            MemSize::B2 => e!(self; movzx edx, WORD [rax + rcx]),
+            MemSize::B4 => e!(self; mov edx, [rax + rcx]),
+            _ => e!(self; mov rdx, [rax + rcx]),
+        }
+        e!(self
+            ; mov rcx, [r15 + st!(cpu)]
+            ; mov [rcx + MONITOR_VA], rax
+            ; mov QWORD [rcx + MONITOR_BYTES], how.size.bytes() as i32
+            ; mov [rcx + MONITOR_VALUE], rdx
+            ; mov QWORD [rcx + MONITOR_VALUE + 8], 0
+        );
+        self.store(d, RDX);
+        self.resume(back);
+        true
+    }
+
+    /// The result is 0 if it stored. A page that cannot be written in line is the interpreter's, also where the monitor is
+    /// closed.
+    fn store_exclusive(&mut self, d: u8, a: u8, b: u8, access: u16) -> bool {
+        let Some(how) = self.plain(access) else { return false };
+        let back = self.find_aligned(a, how.size, WRITE);
+        let out = self.ops.new_dynamic_label();
+        e!(self
+            ; mov rdx, [r15 + st!(cpu)]
+            ; cmp QWORD [rdx + MONITOR_BYTES], how.size.bytes() as i32
+            ; mov QWORD [rdx + MONITOR_BYTES], 0
+            ; jne =>out
+            ; cmp rax, [rdx + MONITOR_VA]
+            ; jne =>out
+            ; add rcx, rax
+            ; mov rax, [rdx + MONITOR_VALUE]
+        );
+        self.load(RDX, b);
+        self.compare_exchange(how.size);
+        e!(self; =>out ; setne cl ; movzx ecx, cl);
+        self.store(d, RCX);
+        self.resume(back);
+        true
     }
 
     fn plain(&self, access: u16) -> Option<Access> {
