@@ -24,6 +24,8 @@ mod tests_calls;
 #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
 mod tests_code_cache;
 #[cfg(test)]
+mod tests_exclusives;
+#[cfg(test)]
 mod tests_lse2;
 #[cfg(test)]
 mod tests_mops;

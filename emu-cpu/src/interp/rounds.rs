@@ -12,6 +12,8 @@ const LONGEST_ROUND: usize = 100;
 /// How often one block may run in a round. A loop inside that goes round more often is better off as a unit of its own, with
 /// registers for what it uses.
 const REPEATS: usize = 6;
+/// How often a short loop is repeated, at most, and how many operations that may make.
+const REPEATED: (usize, usize) = (4, 32);
 /// Rounds that show nothing new, after which no more are looked at.
 const QUIET: usize = 12;
 /// The most rounds that are looked at.
@@ -228,7 +230,7 @@ impl Round {
             targets: targets(*block),
             weight: self.edges.iter().filter(|e| e.from == *block).map(|e| e.times).sum(),
         };
-        order.iter().map(member).collect()
+        repeated(order.iter().map(member).collect(), self.uops)
     }
 
     /// Depth first; what is behind a block comes before it in `order`, and the way that is taken most often last.
@@ -243,6 +245,24 @@ impl Round {
         }
         order.push(block);
     }
+}
+
+/// A short loop several times in a row: what there is once in a round of a unit, as the look for requests, is then there once in
+/// several rounds of the guest's.
+fn repeated(once: Vec<Member>, uops: usize) -> Vec<Member> {
+    let copies = (REPEATED.1 / uops.max(1)).min(REPEATED.0);
+    if copies < 2 {
+        return once;
+    }
+    let n = once.len();
+    let copy = |i: usize| {
+        let place = move |to: Option<usize>| match to {
+            Some(0) => Some((i + 1) % copies * n),
+            to => to.map(|to| i * n + to),
+        };
+        once.iter().map(move |m| Member { to: m.to.map(place), targets: m.targets.map(place), ..*m })
+    };
+    (0..copies).flat_map(copy).collect()
 }
 
 #[cfg(test)]
@@ -349,5 +369,25 @@ mod tests {
         }
         assert_eq!(r.members().len(), 2);
         assert_eq!(r.members()[0].to, [Some(1), None]);
+    }
+
+    #[test]
+    fn a_short_loop_is_there_several_times() {
+        let ways = |members: &[Member]| members.iter().map(|m| (m.block, m.to)).collect::<Vec<_>>();
+        let mut one = Round::new(1, 0);
+        one.step((1, 0), 1, 10, 0);
+        one.over(true);
+        let places = [[None, Some(1)], [None, Some(2)], [None, Some(0)]];
+        assert_eq!(ways(&one.members()), places.map(|to| (1, to)));
+        let mut two = Round::new(1, 0);
+        [(1, 0), (2, 1)].into_iter().for_each(|(block, n)| two.step((block, 0), n, 8, 0));
+        two.over(true);
+        let places = [[Some(1), None], [None, Some(2)], [Some(3), None], [None, Some(0)]];
+        let blocks = [1, 2, 1, 2];
+        assert_eq!(ways(&two.members()), blocks.into_iter().zip(places).collect::<Vec<_>>());
+        let mut long = Round::new(1, 0);
+        long.step((1, 0), 1, 17, 0);
+        long.over(true);
+        assert_eq!(ways(&long.members()), [(1, [None, Some(0)])]);
     }
 }
