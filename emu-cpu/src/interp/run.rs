@@ -166,14 +166,15 @@ impl Blocks<'_> {
             weight: 1,
             counter: None,
         };
-        let Some(made) = native.compile(&[part], 0, place) else {
+        let Some(mut made) = native.compile(&[part], 0, place) else {
             // It stays with the interpreter.
             block.cold = u8::MAX;
             return false;
         };
-        if let Some(old) = block.native.replace(made) {
-            native.replace(&old, &made);
+        if let Some(old) = block.native {
+            native.replace(&old, &mut made);
         }
+        block.native = Some(made);
         block.is_native = true;
         true
     }
@@ -260,13 +261,14 @@ impl Blocks<'_> {
             return false;
         }
         let key = Native::key(self.cpu.mem.serial(round.page), self.mode);
-        let Some(made) = native.compile(&parts, key, (&*self.cpu, self.mode)) else {
+        let Some(mut made) = native.compile(&parts, key, (&*self.cpu, self.mode)) else {
             return false;
         };
         if let Some(block) = self.cache.get_mut(round.head)
-            && let Some(old) = block.native.replace(made)
+            && let Some(old) = &mut block.native
         {
-            native.replace(&old, &made);
+            native.replace(old, &mut made);
+            *old = made;
         }
         true
     }

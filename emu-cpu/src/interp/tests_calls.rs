@@ -120,6 +120,39 @@ fn a_function_that_changes() {
     }
 }
 
+/// Calls a function in another page, half of the times after `instruction`.
+fn a_loop_around(instruction: u32) -> Vcpu {
+    let program = [
+        0xd280_0000, // mov x0, #0
+        0xd281_7702, // mov x2, #3000
+        0x9400_03fe, // bl (function)
+        0xf100_0442, // subs x2, x2, #1
+        0xf117_705f, // cmp x2, #1500
+        0x5400_0060, // b.eq (instruction)
+        0xb5ff_ff82, // cbnz x2, (bl)
+        HVC,
+        instruction,
+        0xd503_3b9f, // dsb ish
+        0xd503_3fdf, // isb
+        0x17ff_fff7, // b (bl)
+    ];
+    // add x0, x0, #1; ret
+    let v = both(|| mapped(&[], 0), &[(0, &program), (0x1000, &[0x9100_0400, 0xd65f_03c0])]);
+    assert_eq!(v.cpu.regs.x[0], 3000);
+    v
+}
+
+/// After a TLBI the function might be elsewhere; when the loop has gone round a while it is compiled again, to go there
+/// directly.
+#[test]
+fn a_loop_is_made_anew_where_it_is_in_another_context() {
+    let compiled = |v: &Vcpu| v.cpu.counters.get(Metric::Compiled);
+    let (same, other) =
+        (a_loop_around(0xd50c_879f /* tlbi alle1 */), a_loop_around(0xd50c_871f /* tlbi alle2 */));
+    let has_jit = cfg!(all(target_arch = "x86_64", target_os = "linux"));
+    assert_eq!(has_jit, compiled(&other) > compiled(&same), "{} {}", compiled(&other), compiled(&same));
+}
+
 #[test]
 fn calls_land_in_guarded_pages() {
     let program = [

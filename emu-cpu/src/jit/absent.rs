@@ -2,7 +2,6 @@
 
 use super::Part;
 use super::observe::{Observers, Size};
-use super::state::JitState;
 use crate::cpu::Cpu;
 use crate::interp::cache::Cache;
 use crate::interp::uop::Frame;
@@ -57,7 +56,7 @@ impl Native {
     pub fn has_room(&self) -> bool {
         match *self {}
     }
-    pub fn begin(&mut self, _: u64, _: &mut JitState) {
+    pub fn begin(&mut self, _: u64) {
         match *self {}
     }
     pub fn compile(&mut self, _: &[Part<'_>], _: u64, _: (&Cpu, Mode)) -> Option<NativeBlock> {
@@ -73,14 +72,18 @@ impl Native {
     pub fn settle(&mut self, unit: &mut NativeBlock) {
         match *unit {}
     }
-    pub fn remember(_: &mut JitState, _: u64, _: u64, to: &NativeBlock) {
-        match *to {}
+    pub fn remember(&mut self, _: u64, _: u64, _: &NativeBlock) {
+        match *self {}
     }
-    pub fn replace(&mut self, _: &NativeBlock, _: &NativeBlock) {
+    pub fn replace(&mut self, _: &NativeBlock, _: &mut NativeBlock) {
         match *self {}
     }
     pub fn enter(&mut self, _: &NativeBlock, _: &mut Frame, _: &mut Cpu, _: &Cache) -> (Left, u32) {
         match *self {}
+    }
+    #[must_use]
+    pub fn salt(_: u64) -> u32 {
+        0
     }
     #[must_use]
     pub fn key(_: u64, _: Mode) -> u64 {

@@ -31,10 +31,14 @@ pub struct NativeBlock {
     fast: u64,
     /// Length of the code.
     bytes: u32,
+    /// Counts how often the loop was entered in another context than it was made for; 0 if that does not matter.
+    elsewhere: u32,
     /// It is a loop, or was found not to be one.
     settled: bool,
     /// How often it was looked at as the head of a loop.
     tried: u8,
+    /// How often that came to an end, with a loop or without.
+    ended: u8,
 }
 
 impl NativeBlock {
@@ -48,6 +52,12 @@ impl NativeBlock {
 
 /// Counters that are allocated at a time.
 const COUNTERS: usize = 1024;
+/// How often a loop is entered in another context than it was made for until it is made anew. Each time it takes longer: where
+/// processes take turns in a library's loop, it would be made all the time.
+const ELSEWHERE: u32 = 64;
+/// How often a block is looked at again that was found to be the head of no loop, each time after many more rounds: the first
+/// rounds may have been unlike the later ones, or interrupted.
+const RETRIES: u8 = 2;
 
 /// Where jumps back to blocks are counted.
 struct Counters {
@@ -55,24 +65,33 @@ struct Counters {
     rounds: u32,
     chunks: Vec<Box<[u32; COUNTERS]>>,
     used: usize,
-    /// The stub of the unit whose second entry is at an address.
-    stubs: HashMap<u64, u64>,
+    /// The stub, and its counter, of the unit whose second entry is at an address.
+    stubs: HashMap<u64, (u64, u32)>,
 }
 
 impl Counters {
     fn new(rounds: u32) -> Self {
-        Self { rounds, chunks: Vec::new(), used: 0, stubs: HashMap::new() }
+        // Number 0 is none.
+        Self { rounds, chunks: vec![Box::new([rounds; COUNTERS])], used: 1, stubs: HashMap::new() }
     }
 
-    /// The host address of a new counter.
-    fn fresh(&mut self) -> u64 {
+    /// The number and the host address of a new counter.
+    fn fresh(&mut self) -> (u32, u64) {
         let n = self.used % COUNTERS;
         if n == 0 {
             self.chunks.push(Box::new([self.rounds; COUNTERS]));
         }
+        let number = self.used as u32;
         self.used += 1;
         let chunk = self.chunks.last_mut().map(|c| c.as_mut_ptr()).unwrap_or_default();
-        chunk.wrapping_add(n).expose_provenance() as u64
+        (number, chunk.wrapping_add(n).expose_provenance() as u64)
+    }
+
+    /// What a counter counts down from now.
+    fn set(&mut self, number: u32, value: u32) {
+        if let Some(chunk) = self.chunks.get_mut(number as usize / COUNTERS) {
+            chunk[number as usize % COUNTERS] = value;
+        }
     }
 }
 
@@ -199,7 +218,9 @@ impl Native {
         let parts: Vec<_> = parts.iter().map(|p| Part { counter: count(p), ..*p }).collect();
         let part = *parts.first()?;
         let first_exit = self.exits.len() as u32;
-        let input = Input { part, at, cpu, mode, key, first_exit };
+        let depends = parts.iter().any(|p| p.page != part.page || p.targets[0].is_some());
+        let (elsewhere, counter) = depends.then(|| self.counters.fresh()).unzip();
+        let input = Input { part, at, cpu, mode, key, first_exit, elsewhere: counter };
         let output = x64::compile(&parts, input, &self.thunks, self.host, &mut self.next_slot)?;
         self.arena.push(&output.bytes).then_some(())?;
         cpu.counters.bump(Metric::Compiled);
@@ -215,8 +236,10 @@ impl Native {
             head: at + output.head as u64,
             fast: at + output.fast as u64,
             bytes: output.bytes.len() as u32,
+            elsewhere: elsewhere.unwrap_or(0),
             settled: part.goes_on(),
             tried: 0,
+            ended: 0,
         })
     }
 
@@ -258,14 +281,14 @@ impl Native {
 
     /// Where jumps back to a block are counted.
     fn counted(&mut self, (block, unit): (u32, &NativeBlock)) -> Option<u64> {
-        if let Some(stub) = self.counters.stubs.get(&unit.head) {
+        if let Some((stub, _)) = self.counters.stubs.get(&unit.head) {
             return Some(*stub);
         }
         let at = self.arena.next();
-        let counter = self.counters.fresh();
+        let (number, counter) = self.counters.fresh();
         let code = x64::hot_stub(at, (unit.head, block), counter, &self.thunks)?;
         self.arena.push(&code).then_some(())?;
-        self.counters.stubs.insert(unit.head, at);
+        self.counters.stubs.insert(unit.head, (at, number));
         Some(at)
     }
 
@@ -274,22 +297,38 @@ impl Native {
         self.targets[Target::index(pc, Self::salt(key))] = Target { pc, key, entry: to.entry };
     }
 
-    /// Jumps back to this unit are not to be counted any more: it cannot be made a loop.
+    /// This unit has just been found not to be a loop, or none in this context.
     pub fn settle(&mut self, unit: &mut NativeBlock) {
+        unit.tried = 0;
+        unit.ended = unit.ended.saturating_add(1);
+        self.wait_elsewhere(unit);
+        let stub = self.counters.stubs.get(&unit.head).map(|(_, counter)| *counter);
+        if let Some(counter) = stub.filter(|_| unit.ended <= RETRIES) {
+            return self.counters.set(counter, self.counters.rounds << (5 * unit.ended));
+        }
         unit.settled = true;
         self.stop_counting(unit.head, unit.head);
     }
 
+    /// A loop is entered in another context for so long before it is made anew.
+    fn wait_elsewhere(&mut self, unit: &NativeBlock) {
+        if unit.elsewhere != 0 {
+            self.counters.set(unit.elsewhere, ELSEWHERE << (2 * unit.ended.min(12)));
+        }
+    }
+
     /// Jumps that were counted on their way to `head` go to `to` at once.
     fn stop_counting(&mut self, head: u64, to: u64) {
-        if let Some(stub) = self.counters.stubs.remove(&head) {
+        if let Some((stub, _)) = self.counters.stubs.remove(&head) {
             self.arena.patch(stub, &[0xe9]);
             self.lead(stub + 1, to);
         }
     }
 
     /// Whoever still enters `old` comes to `new`, a unit that begins with the same block.
-    pub fn replace(&mut self, old: &NativeBlock, new: &NativeBlock) {
+    pub fn replace(&mut self, old: &NativeBlock, new: &mut NativeBlock) {
+        new.ended = old.ended + u8::from(old.ended < u8::MAX && new.settled);
+        self.wait_elsewhere(new);
         for (from, to) in [(old.entry, new.entry), (old.head, new.head), (old.fast, new.fast)] {
             self.arena.patch(from, &[0xe9]);
             self.lead(from + 1, to);

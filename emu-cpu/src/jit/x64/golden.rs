@@ -188,7 +188,7 @@ fn code_of(words: &[u32], cpu: &Cpu, thunks: &Thunks) -> (Vec<u8>, usize) {
         weight: 1,
         counter: None,
     };
-    let input = Input { part, at: CODE_AT, cpu, mode: MODE, key: 0, first_exit: 0 };
+    let input = Input { part, at: CODE_AT, cpu, mode: MODE, key: 0, first_exit: 0, elsewhere: None };
     let output = compile(&[part], input, thunks, HOST, &mut 0).unwrap();
     (output.bytes, output.fast)
 }

@@ -133,6 +133,8 @@ pub(super) struct Input<'a> {
     pub key: u64,
     /// Number of the first exit.
     pub first_exit: u32,
+    /// Host address of a counter: after so many entries under another key the unit leaves for good, to be made anew.
+    pub elsewhere: Option<u64>,
 }
 
 impl<'a> std::ops::Deref for Input<'a> {

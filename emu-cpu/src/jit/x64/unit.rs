@@ -20,6 +20,8 @@ use crate::jit::state::JitState;
 pub(super) struct Labels {
     /// Where the checks of an entry lead when one fails.
     event: DynamicLabel,
+    /// Where it is counted that a loop is entered in another context, and where it goes on.
+    elsewhere: [DynamicLabel; 2],
     /// Puts what the unit has in registers where it is between units.
     pub conform: DynamicLabel,
     /// Puts everything that is in registers into the frame, and takes it from there.
@@ -41,7 +43,14 @@ pub(in crate::jit) fn compile<'a>(
     let is_loop = input.goes_on();
     let mut ops = VecAssembler::new(input.at as usize);
     let mut label = || ops.new_dynamic_label();
-    let labels = Labels { event: label(), conform: label(), save: label(), restore: label(), kept: label() };
+    let labels = Labels {
+        event: label(),
+        elsewhere: [label(), label()],
+        conform: label(),
+        save: label(),
+        restore: label(),
+        kept: label(),
+    };
     let starts = Start::of(parts, label);
     let assignment = if is_loop {
         Assignment::of_loop(parts.iter().map(|p| (p.code, p.weight)))
@@ -76,6 +85,7 @@ pub(in crate::jit) fn compile<'a>(
         spans: Vec::new(),
     };
     let (head, fast) = m.entries();
+    m.look_where_it_is();
     m.floating_point_on();
     m.load_assigned();
     for n in 0..parts.len() {
@@ -125,6 +135,24 @@ impl Emitter<'_> {
         let head = self.ops.offset().0;
         self.leave_if_pending(event);
         (head, self.ops.offset().0)
+    }
+
+    /// A loop that goes to other pages can do so only in the context that it was made for.
+    fn look_where_it_is(&mut self) {
+        if self.input.elsewhere.is_some() {
+            let [start, back] = self.labels.elsewhere;
+            let key = self.input.key as i64;
+            e!(self; mov rdx, QWORD key ; cmp rdx, [r15 + st!(key)] ; jne =>start ; =>back);
+        }
+    }
+
+    /// Counts that it is entered in another one.
+    fn count_elsewhere(&mut self) {
+        if let Some(counter) = self.input.elsewhere {
+            let [start, back] = self.labels.elsewhere;
+            e!(self; =>start ; mov rax, QWORD counter as i64 ; sub DWORD [rax], 1 ; jns =>back);
+            self.leave(Kind::Hot);
+        }
     }
 
     pub(super) fn leave_if_pending(&mut self, event: DynamicLabel) {
@@ -234,6 +262,7 @@ impl Emitter<'_> {
         let Labels { event, conform, save, restore, .. } = self.labels;
         e!(self; =>event);
         self.leave(Kind::Event);
+        self.count_elsewhere();
         if is_loop {
             e!(self; =>conform);
             self.put_assigned_back();
