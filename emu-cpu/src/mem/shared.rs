@@ -205,10 +205,12 @@ impl Shared {
         (news, generation)
     }
 
-    /// A page was, or may have been, written. Code that was made from it ends at its next check, on every vCPU.
+    /// A page was, or may have been, written. Code that was made from it ends at its next check, on every vCPU; one that is
+    /// parked checks before it runs anything.
     pub fn wrote_page(&self, page: u64) {
         if self.code.wrote(page) {
-            self.peers.iter().filter_map(|p| p.bell.get()).for_each(|b| b.ring(reason::REQUEST));
+            let awake = self.peers.iter().filter(|p| !p.parked.load(Ordering::SeqCst));
+            awake.filter_map(|p| p.bell.get()).for_each(|b| b.ring(reason::REQUEST));
         }
     }
 
