@@ -39,7 +39,7 @@ impl Seen {
         self.counts.iter().map(|c| c.rounds).sum()
     }
 
-    /// Rounds with an outcome that must not be, other than the known ones.
+    /// Rounds with an outcome that must not be.
     #[must_use]
     pub fn violations(&self) -> u64 {
         self.rounds(Kind::Forbidden) + self.rounds(Kind::Impossible)
@@ -54,7 +54,6 @@ impl Seen {
                 Kind::Allowed => "",
                 Kind::Weak => "  allowed by the relaxed model only",
                 Kind::Forbidden => "  FORBIDDEN",
-                Kind::Known => "  forbidden; a known deviation of this emulator",
                 Kind::Impossible => "  IMPOSSIBLE",
             };
             text.push_str(&format!("  {outcome:<6} {rounds:>10}{remark}\n"));

@@ -8,7 +8,7 @@ use crate::cpu::Cpu;
 use crate::exception::Exception;
 use crate::fp::FpEnv;
 use crate::ir::{ExcOp, LeaveKind, MemSize};
-use crate::mem::{self, access, mops};
+use crate::mem::{self, access, exclusive, mops};
 use crate::regs::SP;
 
 /// How a block ended.
@@ -374,7 +374,7 @@ fn execute<const ONE: bool>(code: &Code, first: usize, pc: u64, f: &mut Frame, c
             }
             Uop::LdEx { d, a, access } => {
                 let how = &code.accesses[access as usize];
-                let value = ok!(access::load_exclusive(cpu, x!(a), how.size, how.acc));
+                let value = ok!(exclusive::load_exclusive(cpu, x!(a), how.size, how.acc, how.apart));
                 if how.size == MemSize::B16 {
                     v!(d) = value;
                 } else {
@@ -384,7 +384,13 @@ fn execute<const ONE: bool>(code: &Code, first: usize, pc: u64, f: &mut Frame, c
             Uop::StEx { d, a, b, access } => {
                 let how = &code.accesses[access as usize];
                 let value = if how.size == MemSize::B16 { v!(b) } else { u128::from(x!(b)) };
-                x!(d) = u64::from(!ok!(access::store_exclusive(cpu, x!(a), how.size, how.acc, value)));
+                x!(d) = u64::from(!ok!(exclusive::store_exclusive(
+                    cpu,
+                    x!(a),
+                    how.size,
+                    (how.acc, how.apart),
+                    value
+                )));
             }
             Uop::ClearEx => mem::clear_exclusive(cpu),
             Uop::Rmw { d, a, b, op, access } => {

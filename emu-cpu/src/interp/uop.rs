@@ -43,6 +43,9 @@ pub struct Access {
     pub acc: Acc,
     /// Sign-extend loads: 0 no, 32 or 64 to this width.
     pub signed: u8,
+    /// Of exclusives: in the block, other accesses stand between a load-exclusive and the next exclusive or the end, between a
+    /// store-exclusive and the exclusive before it or the start.
+    pub apart: bool,
 }
 
 /// Which operation of the IR a call stands for.

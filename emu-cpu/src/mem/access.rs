@@ -1,4 +1,4 @@
-//! Loads, stores, exclusives and atomics.
+//! Loads, stores and atomics.
 
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
 
@@ -321,7 +321,7 @@ pub(super) fn put_byte(cpu: &mut Cpu, va: u64, byte: u8, unprivileged: bool) -> 
 
 /// Exclusive and atomic accesses must be aligned, or with FEAT_LSE2 lie in an aligned quantity of 16 bytes (pseudocode
 /// function AArch64.UnalignedAccessFaults).
-fn check_atomic(cpu: &Cpu, va: u64, bytes: u64, write: bool) -> Result<(), Exception> {
+pub(super) fn check_atomic(cpu: &Cpu, va: u64, bytes: u64, write: bool) -> Result<(), Exception> {
     if va & (bytes - 1) == 0 || is_in_quantity(cpu, va, bytes) {
         Ok(())
     } else {
@@ -375,7 +375,12 @@ pub fn store_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, value: u128) 
 }
 
 /// Host memory for an atomic access. Memory that has no atomics (registers) is an unsupported atomic fault.
-fn atomic_target(cpu: &mut Cpu, va: u64, bytes: u64, access: Access) -> Result<HostPtr, Exception> {
+pub(super) fn atomic_target(
+    cpu: &mut Cpu,
+    va: u64,
+    bytes: u64,
+    access: Access,
+) -> Result<HostPtr, Exception> {
     check_atomic(cpu, va, bytes, access != Access::Read)?;
     let fast = match (bytes, access) {
         (_, Access::Read) => None,
@@ -402,53 +407,6 @@ fn atomic_target(cpu: &mut Cpu, va: u64, bytes: u64, access: Access) -> Result<H
             Err(Exception::Data(plain_abort(va, UNSUPPORTED_ATOMIC, access == Access::Write)))
         }
     }
-}
-
-/// A load-exclusive: remembers what it saw.
-pub fn load_exclusive(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result<u128, Exception> {
-    let bytes = size.bytes();
-    check_atomic(cpu, va, bytes, false)?;
-    let value = if size == MemSize::B16 {
-        let p = atomic_target(cpu, va, bytes, Access::Read)?;
-        wide::load_atomic(p)
-    } else {
-        load_vector(cpu, va, size, size)?
-    };
-    if acc.order != Order::Plain {
-        fence(Ordering::Acquire);
-    }
-    cpu.mem.open_monitor(va, bytes, value);
-    Ok(value)
-}
-
-/// A store-exclusive; true if it stored. It stores if the monitor is open for this address and size, and memory still
-/// holds what the load-exclusive saw.
-pub fn store_exclusive(
-    cpu: &mut Cpu,
-    va: u64,
-    size: MemSize,
-    acc: Acc,
-    value: u128,
-) -> Result<bool, Exception> {
-    let bytes = size.bytes();
-    check_atomic(cpu, va, bytes, true)?;
-    let seen = cpu.mem.exclusive;
-    cpu.mem.exclusive.close();
-    if (seen.va, seen.bytes) != (va, bytes) {
-        return Ok(false);
-    }
-    let p = atomic_target(cpu, va, bytes, Access::Write).inspect_err(|_| {
-        // A debugger's watchpoint must not make the instruction fail when it is executed after all: the guest would go
-        // around its loop and meet the watchpoint again, for ever.
-        if cpu.mem.watch.hit.is_some() || cpu.mem.journal.is_stopped() {
-            cpu.mem.exclusive = seen;
-        }
-    });
-    let p = p?;
-    if acc.order != Order::Plain {
-        fence(Ordering::SeqCst);
-    }
-    Ok(exchange_if(p, size, seen.value, value) == seen.value)
 }
 
 /// CAS; gives what memory held.
@@ -531,7 +489,7 @@ fn applied(op: AtomicOp, size: MemSize, old: u64, operand: u64) -> u64 {
 }
 
 /// Atomically replaces `expected` by `new`; gives what was there.
-fn exchange_if(p: HostPtr, size: MemSize, expected: u128, new: u128) -> u128 {
+pub(super) fn exchange_if(p: HostPtr, size: MemSize, expected: u128, new: u128) -> u128 {
     if p.raw() as usize as u64 & (size.bytes() - 1) != 0 {
         let (expected, new) = (expected as u64, new as u64);
         return u128::from(wide::update(p, size.bytes(), |old| (old == expected).then_some(new)));

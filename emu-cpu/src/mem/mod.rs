@@ -5,7 +5,7 @@
 //! no tag there. [`shared`] is what the vCPUs of a machine have in common: which pages hold translated code, and the
 //! inboxes through which TLB maintenance is broadcast.
 //!
-//! [`wide`] has what sixteen bytes at once need, [`mops`] the instructions that copy and set memory.
+//! [`exclusive`] is the exclusive monitor. [`wide`] has what sixteen bytes at once need, [`mops`] the instructions that copy and set memory.
 //!
 //! # Invariants
 //! - A page has a write tag in some fast TLB only if no translated code was made from it; making code from it first
@@ -15,6 +15,7 @@
 
 pub mod access;
 pub mod context;
+pub mod exclusive;
 pub mod fast;
 mod filters;
 pub mod inspect;
@@ -38,6 +39,7 @@ use emu_mmu::{Features, Tlb};
 
 use crate::cpu::Cpu;
 use crate::ir::BarrierKind;
+pub use exclusive::{Exclusive, clear_exclusive};
 pub use maintenance::maintenance;
 pub use model_features::mmu_features;
 pub use translate::{Fetched, fetch};
@@ -45,32 +47,6 @@ pub use translate::{Fetched, fetch};
 use fast::FastTlb;
 use shared::Shared;
 use writers::Writers;
-
-/// The exclusive monitor: what the last load-exclusive saw. A store-exclusive succeeds if memory still holds it. Host code
-/// reads and writes the fields.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[repr(C)]
-pub struct Exclusive {
-    /// Address.
-    pub va: u64,
-    /// Size of the access; 0 while the monitor is closed.
-    pub bytes: u64,
-    /// What was loaded, zero-extended.
-    pub value: u128,
-}
-
-impl Exclusive {
-    /// It is open: a load-exclusive was done, and no store-exclusive since.
-    #[must_use]
-    pub const fn is_open(&self) -> bool {
-        self.bytes != 0
-    }
-
-    /// Closes it. The rest stays, for it means nothing.
-    pub fn close(&mut self) {
-        self.bytes = 0;
-    }
-}
 
 /// What a vCPU keeps for its memory accesses.
 pub struct Mem {
@@ -84,6 +60,7 @@ pub struct Mem {
     /// This vCPU's number in `shared`.
     pub(crate) index: usize,
     pub(crate) exclusive: Exclusive,
+    refused: exclusive::Refused,
     pub(crate) watch: watch::Watch,
     writers: Writers,
     pub(crate) journal: journal::Journal,
@@ -111,6 +88,7 @@ impl Mem {
             bus,
             index,
             exclusive: Exclusive::default(),
+            refused: exclusive::Refused::default(),
             watch: watch::Watch::default(),
             writers: Writers::new(&shared.code),
             journal: journal::Journal::default(),
@@ -149,6 +127,13 @@ impl Mem {
         shared.wait_served(self.index, || self.serve_requests());
     }
 
+    /// As `wait_served`; notes if the way to the next instruction may be another one then.
+    fn wait_noting(&mut self, context_changed: &mut bool) {
+        let serials = self.fast.serials();
+        self.wait_served();
+        *context_changed |= self.fast.serials() != serials;
+    }
+
     /// Serves what other vCPUs posted.
     pub fn serve_requests(&mut self) {
         if !self.shared.has_requests(self.index) {
@@ -169,11 +154,6 @@ impl Mem {
     }
 }
 
-/// Clears the exclusive monitor.
-pub fn clear_exclusive(cpu: &mut Cpu) {
-    cpu.mem.exclusive.close();
-}
-
 /// True if a misaligned SP is a fault at the current Exception level (SCTLR_ELx.SA, SA0).
 #[must_use]
 pub fn sp_check_enabled(cpu: &Cpu) -> bool {
@@ -191,9 +171,7 @@ pub fn barrier(cpu: &mut Cpu, kind: BarrierKind) {
         BarrierKind::Dsb => {
             fence(Ordering::SeqCst);
             if std::mem::take(&mut cpu.mem.unsynchronised) {
-                let serials = cpu.mem.fast.serials();
-                cpu.mem.wait_served();
-                cpu.context_changed |= cpu.mem.fast.serials() != serials;
+                cpu.mem.wait_noting(&mut cpu.context_changed);
             }
         }
     }

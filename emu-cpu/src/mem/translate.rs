@@ -15,7 +15,7 @@ use super::fast::{Allowed, HostPage};
 use super::shared::{Request as PeerRequest, Shared};
 use super::upper::is_upper;
 use super::writers::Where;
-use super::{Exclusive, Mem, watch};
+use super::{Mem, watch};
 use crate::cpu::Cpu;
 use crate::exception::{Abort, Exception};
 use crate::features::Feat;
@@ -215,10 +215,6 @@ impl Mem {
             self.shared.post(self.index, request);
             self.unsynchronised = true;
         }
-    }
-
-    pub(super) fn open_monitor(&mut self, va: u64, bytes: u64, value: u128) {
-        self.exclusive = Exclusive { va, bytes, value };
     }
 }
 

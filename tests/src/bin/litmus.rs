@@ -102,8 +102,8 @@ fn named(name: &str) -> Result<Vec<&'static Litmus>, String> {
 fn run_all(o: &Options) -> ExitCode {
     let (mut failed, mut ran) = (0, 0);
     println!(
-        "{:36} {:>10} {:>8} {:>10} {:>10} {:>8} {:>8}",
-        "test", "rounds", "outcomes", "weak", "forbidden", "known", "s"
+        "{:36} {:>10} {:>8} {:>10} {:>10} {:>8}",
+        "test", "rounds", "outcomes", "weak", "forbidden", "s"
     );
     for test in &o.tests {
         let Some(model) = Model::by_name(&o.cpu).filter(|m| is_for(test, m)) else {
@@ -120,10 +120,8 @@ fn run_all(o: &Options) -> ExitCode {
                     n => n.to_string(),
                 };
                 let (outcomes, wrong) = (seen.counts.len(), seen.violations());
-                let known =
-                    if test.known.is_empty() { "-".to_owned() } else { seen.rounds(Kind::Known).to_string() };
                 println!(
-                    "{:36} {:>10} {outcomes:>8} {weak:>10} {wrong:>10} {known:>8} {:>8.2}",
+                    "{:36} {:>10} {outcomes:>8} {weak:>10} {wrong:>10} {:>8.2}",
                     test.name,
                     seen.total(),
                     seen.time.as_secs_f64()

@@ -5,6 +5,17 @@ use crate::interp::liveness::{constant, is_plain};
 use crate::interp::uop::{Access, Uop};
 use crate::ir::{Acc, BinOp, MemSize, Op, Ty, Val};
 
+/// True if another access to memory comes before an exclusive.
+fn is_access_first<'a>(mut ops: impl Iterator<Item = &'a Op>) -> bool {
+    ops.find_map(|op| match op {
+        Op::LoadEx { .. } | Op::StoreEx { .. } | Op::ClearEx => Some(false),
+        Op::Load { .. } | Op::Store { .. } | Op::Rmw { .. } | Op::Cas { .. } => Some(true),
+        Op::MopsMove { .. } | Op::Sys { .. } => Some(true),
+        _ => None,
+    })
+    .unwrap_or(false)
+}
+
 impl Predecoder<'_> {
     /// The slot and offset of an access's address.
     pub(super) fn address(&mut self, addr: Val, acc: &Acc) -> Result<(u8, i32), TooBig> {
@@ -22,7 +33,18 @@ impl Predecoder<'_> {
     }
 
     pub(super) fn access(&mut self, size: MemSize, acc: Acc, signed: u8) -> u16 {
-        self.code.accesses.push(Access { size, acc, signed });
+        self.code.accesses.push(Access { size, acc, signed, apart: false });
+        (self.code.accesses.len() - 1) as u16
+    }
+
+    /// As `access`, of an exclusive that is instruction `i` of the IR.
+    fn exclusive(&mut self, i: usize, size: MemSize, acc: Acc) -> u16 {
+        let (before, after) = self.block.insts.split_at(i);
+        let apart = match self.block.insts[i].op {
+            Op::LoadEx { .. } => is_access_first(after.iter().skip(1).map(|inst| &inst.op)),
+            _ => is_access_first(before.iter().rev().map(|inst| &inst.op)),
+        };
+        self.code.accesses.push(Access { size, acc, signed: 0, apart });
         (self.code.accesses.len() - 1) as u16
     }
 
@@ -32,7 +54,7 @@ impl Predecoder<'_> {
             Op::Store { size, acc, addr, val } => self.store(size, acc, addr, val),
             Op::LoadEx { size, acc, addr } => {
                 let (a, _) = self.address(addr, &acc)?;
-                let access = self.access(size, acc, 0);
+                let access = self.exclusive(i, size, acc);
                 let d = self.dest(i)?;
                 self.emit(Uop::LdEx { d, a, access });
                 Ok(())
@@ -40,7 +62,7 @@ impl Predecoder<'_> {
             Op::StoreEx { size, acc, addr, val } => {
                 let (a, _) = self.address(addr, &acc)?;
                 let b = self.any(val)?;
-                let access = self.access(size, acc, 0);
+                let access = self.exclusive(i, size, acc);
                 let d = self.dest(i)?;
                 self.emit(Uop::StEx { d, a, b, access });
                 Ok(())

@@ -62,7 +62,7 @@ impl Emitter<'_> {
 
     /// The host's loads acquire.
     fn load_exclusive(&mut self, d: u8, a: u8, access: u16) -> bool {
-        let Some(how) = self.plain(access) else { return false };
+        let Some(how) = self.plain(access).filter(|how| !self.is_watched(how)) else { return false };
         let back = self.find_aligned(a, how.size, READ);
         match how.size {
             MemSize::B1 => e!(self; movzx edx, BYTE [rax + rcx]),
@@ -82,17 +82,18 @@ impl Emitter<'_> {
         true
     }
 
-    /// The result is 0 if it stored. A page that cannot be written in line is the interpreter's, also where the monitor is
-    /// closed.
+    /// The result is 0 if it stored. A page that cannot be written in line is the interpreter's, and so is a monitor that is
+    /// closed, or open for another size.
     fn store_exclusive(&mut self, d: u8, a: u8, b: u8, access: u16) -> bool {
-        let Some(how) = self.plain(access) else { return false };
+        let Some(how) = self.plain(access).filter(|how| !self.is_watched(how)) else { return false };
+        let (out, other) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
         let back = self.find_aligned(a, how.size, WRITE);
-        let out = self.ops.new_dynamic_label();
+        let watched = self.or_interpret(other);
         e!(self
             ; mov rdx, [r15 + st!(cpu)]
             ; cmp QWORD [rdx + MONITOR_BYTES], how.size.bytes() as i32
+            ; jne =>other
             ; mov QWORD [rdx + MONITOR_BYTES], 0
-            ; jne =>out
             ; cmp rax, [rdx + MONITOR_VA]
             ; jne =>out
             ; add rcx, rax
@@ -102,8 +103,14 @@ impl Emitter<'_> {
         self.compare_exchange(how.size);
         e!(self; =>out ; setne cl ; movzx ecx, cl);
         self.store(d, RCX);
+        self.resume(watched);
         self.resume(back);
         true
+    }
+
+    /// Others may have to be looked for between the two exclusives ([`crate::mem::exclusive`]).
+    fn is_watched(&self, how: &Access) -> bool {
+        how.apart && self.input.cpu.mem.shared.has_peers()
     }
 
     fn plain(&self, access: u16) -> Option<Access> {

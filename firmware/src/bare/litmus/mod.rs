@@ -84,7 +84,6 @@ const BLANK: Litmus = Litmus {
     allowed: &[],
     weak: &[],
     forbidden: &[],
-    known: &[],
 };
 
 /// A litmus test. See the module's head.
@@ -108,8 +107,6 @@ pub struct Litmus {
     pub weak: &'static [&'static str],
     /// Outcomes that it forbids for the reason given; what is in no list is forbidden, too.
     pub forbidden: &'static [&'static str],
-    /// Outcomes that it forbids, and that this emulator is known to show: where the test is, it says why.
-    pub known: &'static [&'static str],
 }
 
 /// What an outcome is.
@@ -121,8 +118,6 @@ pub enum Kind {
     Weak,
     /// A violation of what the test is about.
     Forbidden,
-    /// A violation that is known.
-    Known,
     /// Nothing that the program could compute on any machine.
     Impossible,
 }
@@ -155,16 +150,14 @@ impl Litmus {
     /// that they can fail.
     #[must_use]
     pub const fn judged_by(self, other: &Self) -> Self {
-        Self { allowed: other.allowed, weak: other.weak, forbidden: other.forbidden, known: &[], ..self }
+        Self { allowed: other.allowed, weak: other.weak, forbidden: other.forbidden, ..self }
     }
 
     /// What an outcome is. The more special list comes first, for patterns may overlap.
     #[must_use]
     pub fn judge(&self, outcome: &str) -> Kind {
         let is_in = |list: &[&str]| list.iter().any(|pattern| matches(pattern, outcome));
-        if is_in(self.known) {
-            Kind::Known
-        } else if is_in(self.forbidden) {
+        if is_in(self.forbidden) {
             Kind::Forbidden
         } else if is_in(self.weak) {
             Kind::Weak
@@ -265,17 +258,12 @@ mod tests {
                 assert!(usize::from(*pe) < test.pes() && (4..=7).contains(n), "{} observes {o:?}", test.name);
             }
             assert!(!test.allowed.is_empty(), "{}", test.name);
-            assert!(
-                ![test.weak, test.forbidden, test.known].concat().is_empty(),
-                "{} says nothing",
-                test.name
-            );
-            for outcome in [test.allowed, test.weak, test.forbidden, test.known].concat() {
+            assert!(![test.weak, test.forbidden].concat().is_empty(), "{} says nothing", test.name);
+            for outcome in [test.allowed, test.weak, test.forbidden].concat() {
                 let digit = |c: char| matches!(c, '0'..='6' | '_');
                 assert!(outcome.len() == test.observed.len() && outcome.chars().all(digit), "{}", test.name);
             }
-            for outcome in test.allowed.iter().chain(test.weak).chain(test.known).filter(|o| !o.contains('_'))
-            {
+            for outcome in test.allowed.iter().chain(test.weak).filter(|o| !o.contains('_')) {
                 assert_ne!(test.judge(outcome), Kind::Forbidden, "{}: {outcome} is in two lists", test.name);
             }
         }
