@@ -107,9 +107,17 @@ impl Journal {
         std::mem::take(&mut self.stopped)
     }
 
-    /// A walk has updated a descriptor, which stays as it is: what was compared says nothing if it was read, too.
-    pub(crate) fn descriptor_was_updated(&self) -> bool {
+    /// A walk has updated a descriptor, which stays as it is, or a TLB entry has another one in its place, which is not taken
+    /// back: what was compared says nothing, for the interpreter did not begin where host code did.
+    pub(crate) fn says_nothing(&self) -> bool {
         self.updated
+    }
+
+    /// An access was not allowed by the TLB entry of its page, which was out of date without a TLBI: it went by the tables, and
+    /// so do those after it.
+    #[cold]
+    pub(super) fn entry_replaced(&mut self) {
+        self.updated = true;
     }
 
     /// A walk has written a descriptor.

@@ -103,6 +103,11 @@ pub(super) fn plain_abort(va: u64, status: u8, write: bool) -> Abort {
     Abort { va, status, stage2: false, s1ptw: false, ipa: None, write, maintenance: false }
 }
 
+/// True if two translations of an address differ at most in what a first write to the page changes.
+fn is_alike(a: &Translation, b: &Translation) -> bool {
+    (a.pa, a.attrs, a.permissions, a.guarded) == (b.pa, b.attrs, b.permissions, b.guarded)
+}
+
 impl Mem {
     /// Translates through the tagged TLB, or walks.
     pub(super) fn translate(
@@ -125,6 +130,9 @@ impl Mem {
         if self.journal.is_recording() {
             let updated = tables.updated.take();
             updated.into_iter().for_each(|(pa, value)| self.journal.descriptor(pa, value));
+            if cached.is_some_and(|old| result.is_ok_and(|new| !is_alike(&old, &new))) {
+                self.journal.entry_replaced();
+            }
         }
         if let Ok(t) = &result {
             self.tlb.insert(&tlb_context, canonical, t);

@@ -212,7 +212,7 @@ impl Vcpu {
         let after = State::of(&self.frame, &mut self.cpu);
         let bytes = self.cpu.mem.different_bytes(BYTES);
         let Some(lockstep) = &mut self.lockstep else { return Ok(interpreted) };
-        if self.cpu.mem.journal.descriptor_was_updated() {
+        if self.cpu.mem.journal.says_nothing() {
             lockstep.totals.updated += 1;
             return Ok(interpreted);
         }
