@@ -100,13 +100,13 @@ impl Counters {
 pub enum Left {
     /// At exit 0 or 1.
     Exit(usize),
-    /// By an indirect branch to [`JitState::target`].
+    /// By an indirect branch to [`super::state::JitState::target`].
     Indirect,
     /// At the block's last operation, which is still to be done.
     End,
     /// Before the block.
     Event,
-    /// With [`JitState::fault`].
+    /// With [`super::state::JitState::fault`].
     Fault,
     /// Before the block, to which host code has jumped back very often.
     Hot,
@@ -381,7 +381,7 @@ impl Native {
         (left, number)
     }
 
-    /// The [`JitState::salt`] of a key.
+    /// The [`super::state::JitState::salt`] of a key.
     #[must_use]
     pub const fn salt(key: u64) -> u32 {
         ((key >> KEY_SERIAL).wrapping_mul(0x9e37_79b9) as u32 >> 16) << 5
