@@ -1,8 +1,5 @@
 //! Memory for code. It is mapped twice: where it is written it cannot be executed, and the other way round.
 //!
-//! A guest's code is entered all over many megabytes, which are more pages of 4 KiB than the host's TLB holds. The arena asks
-//! for large pages as it fills; on a host that has none to give it works with small ones.
-//!
 //! The memory is shared and anonymous, and the second mapping is made of the first one: perf looks names of code up in
 //! its map file only if the code is in anonymous memory.
 
@@ -10,20 +7,11 @@ use std::io;
 use std::ops::Range;
 use std::ptr::NonNull;
 
-/// Bytes of a large page of the host.
-const LARGE: usize = 2 << 20;
-
-/// Of madvise(2), since Linux 6.1: other kernels refuse it.
-const MADV_COLLAPSE: libc::c_int = 25;
-
 /// Code of one vCPU, filled from the start to the end.
 pub(super) struct Arena {
     write: Mapping,
     execute: Mapping,
     used: usize,
-    /// Where the next large page begins that is not asked for yet. The first one stays as it is: code of a short program
-    /// is not worth it.
-    large: usize,
 }
 
 /// Pages of ours.
@@ -44,63 +32,25 @@ impl Mapping {
         }
     }
 
-    /// Addresses that nobody uses, at the start of a large page.
-    fn reserve(bytes: usize) -> io::Result<Self> {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        let most = bytes + LARGE;
-        // SAFETY: a mapping at an address that the kernel chooses changes no memory that is in use.
-        let all = unsafe { libc::mmap(std::ptr::null_mut(), most, libc::PROT_NONE, flags, -1, 0) };
-        let all = Self::new(all, most)?;
-        let before = all.start.align_offset(LARGE);
-        // SAFETY: the two ends are parts of the mapping that was just made; the middle goes on as a mapping of its own.
-        unsafe {
-            let start = all.start.as_ptr();
-            std::mem::forget(all);
-            if before != 0 {
-                libc::munmap(start.cast(), before);
-            }
-            libc::munmap(start.add(before + bytes).cast(), LARGE - before);
-            Self::new(start.add(before).cast(), bytes)
-        }
-    }
-
     /// Of new memory, to be written.
     fn of_memory(bytes: usize) -> io::Result<Self> {
-        let place = Self::reserve(bytes)?;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
-        // SAFETY: the addresses are ours, and nothing refers to them.
-        let made = unsafe { libc::mmap(place.start.as_ptr().cast(), bytes, protection, flags, -1, 0) };
-        if made == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(place) }
+        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a mapping at an address that the kernel chooses changes no memory that is in use.
+        Self::new(unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, flags, -1, 0) }, bytes)
     }
 
     /// The same memory once more, to be executed.
     fn to_execute(&self) -> io::Result<Self> {
-        let again = Self::reserve(self.bytes)?;
-        let (from, to) = (self.start.as_ptr().cast(), again.start.as_ptr().cast());
-        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
-        // SAFETY: with an old size of zero the old mapping, which is a shared one, stays as it is (mremap(2)); the new
-        // addresses are ours, and nothing refers to them.
-        let made = unsafe { libc::mremap(from, 0, self.bytes, flags, to) };
-        if made == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
+        let start = self.start.as_ptr().cast();
+        // SAFETY: with an old size of zero the old mapping, which is a shared one, stays as it is (mremap(2)).
+        let again = unsafe { libc::mremap(start, 0, self.bytes, libc::MREMAP_MAYMOVE) };
+        let again = Self::new(again, self.bytes)?;
         // SAFETY: the pages are those that were just mapped, and nothing refers to them yet.
-        let done = unsafe { libc::mprotect(to, again.bytes, libc::PROT_READ | libc::PROT_EXEC) };
+        let done = unsafe {
+            libc::mprotect(again.start.as_ptr().cast(), again.bytes, libc::PROT_READ | libc::PROT_EXEC)
+        };
         if done == 0 { Ok(again) } else { Err(io::Error::last_os_error()) }
-    }
-
-    /// Makes the [`LARGE`] bytes at `offset` one page, if the host can.
-    fn make_large(&self, offset: usize) {
-        if offset + LARGE <= self.bytes {
-            // SAFETY: the range is in our mapping, which can be read; what it holds does not change.
-            unsafe {
-                let at = self.start.as_ptr().add(offset);
-                // The kernel makes large pages only of ranges in which it has any.
-                at.read_volatile();
-                libc::madvise(at.cast(), LARGE, MADV_COLLAPSE);
-            }
-        }
     }
 
     fn address(&self) -> u64 {
@@ -138,7 +88,7 @@ impl Arena {
     pub(super) fn new(bytes: usize) -> io::Result<Self> {
         let write = Mapping::of_memory(bytes)?;
         let execute = write.to_execute()?;
-        Ok(Self { write, execute, used: 0, large: LARGE })
+        Ok(Self { write, execute, used: 0 })
     }
 
     /// The host address at which the first code runs.
@@ -168,12 +118,6 @@ impl Arena {
 
     /// Puts code at [`Arena::next`]; false if there is no room.
     pub(super) fn push(&mut self, code: &[u8]) -> bool {
-        while self.large < self.used + code.len() && self.large < self.write.bytes {
-            if std::env::var_os("US_COL").is_some() {
-                self.execute.make_large(self.large);
-            }
-            self.large += LARGE;
-        }
         let done = self.write.put(self.used, code);
         if done {
             self.used = (self.used + code.len()).next_multiple_of(16).min(self.write.bytes);
