@@ -235,7 +235,7 @@ impl Cache {
 fn make(cpu: &mut Cpu, key: Key, fetched: Fetched, cold: u8) -> Cached {
     cpu.counters.bump(Metric::Translated);
     // The page is marked before it is read, so that a write after the reading is seen.
-    let generation = cpu.mem.mark_code(fetched.page);
+    let (_, generation) = cpu.mem.mark_code(fetched.page);
     let first = key.pa & 0xfff;
     let mut max_insns = MAX_INSNS;
     let code = loop {

@@ -132,8 +132,7 @@ fn watch_page(cpu: &mut Cpu, va: u64, bytes: u64) -> Result<Option<(u64, u32)>, 
         if !cpu.mem.shared.code.has(page) {
             return Ok(None);
         }
-        let news = !cpu.mem.shared.code.has_code(page);
-        let generation = cpu.mem.mark_code(page);
+        let (news, generation) = cpu.mem.mark_code(page);
         watched = Some((page, generation));
         if !news {
             break;
@@ -182,7 +181,11 @@ pub fn store_exclusive(
     if acc.order != Order::Plain {
         fence(Ordering::SeqCst);
     }
-    Ok(exchange_if(p, size, seen.value, value) == seen.value)
+    let stored = exchange_if(p, size, seen.value, value) == seen.value;
+    if stored && (watched || apart) {
+        cpu.mem.refused = Refused::default();
+    }
+    Ok(stored)
 }
 
 /// Counts a refusal; false if there were too many in a row.
@@ -255,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_loop_that_stores_between_ends() {
-        let (mut b, _) = one_of(2);
+        let (mut b, shared) = one_of(2);
         let mut tries = 0;
         loop {
             load(&mut b.cpu, RAM, true);
@@ -272,5 +275,13 @@ mod tests {
             !store(&mut b.cpu, RAM, true)
         });
         assert_eq!(failed.count(), REFUSALS as usize);
+        // A success begins the row anew.
+        for n in 0..3 * REFUSALS {
+            load(&mut b.cpu, RAM, true);
+            if n % 2 == 0 {
+                shared.wrote_page(RAM >> 12);
+            }
+            assert_eq!(store(&mut b.cpu, RAM, true), n % 2 != 0, "{n}");
+        }
     }
 }

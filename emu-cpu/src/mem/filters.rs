@@ -5,7 +5,7 @@
 //! banks that are worth asking.
 
 /// Pages of a range that are looked up one by one; a longer range counts as a hit.
-pub(super) const MAX_PAGES: u64 = 64;
+const MAX_PAGES: u64 = 64;
 /// The bits of an address that a TLBI compares: not the tag byte.
 pub(super) const UNTAGGED: u64 = 0x00ff_ffff_ffff_f000;
 /// How many bits that leaves of an address.

@@ -194,8 +194,9 @@ impl Mem {
         let mut news = false;
         let mut watched = Vec::with_capacity(pages.len());
         for page in pages {
-            news |= !self.shared.code.has_code(page);
-            watched.push((page, self.mark_code(page)));
+            let (marked, generation) = self.mark_code(page);
+            news |= marked;
+            watched.push((page, generation));
         }
         if news && self.shared.has_peers() {
             // From now on their writes are noticed, too.
@@ -208,13 +209,14 @@ impl Mem {
         same
     }
 
-    /// Says that code will be made from a physical page, and gives the generation that it will belong to.
-    pub fn mark_code(&mut self, page: u64) -> u32 {
+    /// Says that code will be made from a physical page. True if that is news: then other vCPUs may have write tags until
+    /// they have served what was posted. And the generation that the code will belong to.
+    pub fn mark_code(&mut self, page: u64) -> (bool, u32) {
         let (news, generation) = self.shared.mark_code(self.index, page);
         if news {
             self.revoke(page);
         }
-        generation
+        (news, generation)
     }
 
     /// Posts a request to the other vCPUs; the next DSB waits for it.

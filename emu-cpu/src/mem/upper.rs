@@ -288,7 +288,7 @@ mod tests {
         let asid = TlbiScope::Asid { regime: Regime::El20, vmid: 0, asid: 1 };
         let table = 0x40003;
         fetched(cpu, UP, 12, false);
-        let generation = cpu.mem.mark_code(table);
+        let (_, generation) = cpu.mem.mark_code(table);
         cpu.mem.fast.watch_upper(&[(table, generation)]);
         let up = cpu.mem.serial(UP);
         cpu.mem.invalidate(&asid);
