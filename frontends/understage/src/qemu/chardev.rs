@@ -1,10 +1,26 @@
-//! `-chardev`, and the short forms that `-serial` takes.
+//! `-chardev`, `-serial` and the short forms that it takes.
 
 use super::Reader;
+use super::option::Action::{OnlyNone, Value};
+use super::option::Row;
 use crate::config::{CharBackend, HostFile};
 use crate::error::UserError;
 use crate::keyval::Parts;
 use crate::user_error;
+
+/// The options of this group.
+pub(super) const OPTIONS: &[Row] = &[
+    ("-chardev", Value(chardev), "stdio|null|file,id=ID[,path=FILE][,mux=on]"),
+    ("-serial", Value(serial), "stdio, mon:stdio, null, none, file:FILE or chardev:ID"),
+    ("-monitor", OnlyNone("monitor"), "none"),
+    ("-parallel", OnlyNone("parallel port"), "none"),
+];
+
+/// What `-serial` says.
+pub(super) enum Serial {
+    Backend(CharBackend),
+    Chardev(String),
+}
 
 /// A `-chardev` that waits for its user.
 #[derive(Debug)]
@@ -14,7 +30,7 @@ pub(super) struct Chardev {
 }
 
 /// Reads the short form of a backend.
-pub(super) fn backend(option: &'static str, text: &str) -> Result<CharBackend, UserError> {
+fn backend(option: &'static str, text: &str) -> Result<CharBackend, UserError> {
     match text {
         "stdio" => Ok(CharBackend::Stdio { escapes: false }),
         "mon:stdio" => Ok(CharBackend::Stdio { escapes: true }),
@@ -28,8 +44,20 @@ pub(super) fn backend(option: &'static str, text: &str) -> Result<CharBackend, U
     }
 }
 
+/// `-serial`.
+fn serial(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
+    let serial = match text.strip_prefix("chardev:") {
+        Some(id) => Serial::Chardev(id.to_owned()),
+        None => Serial::Backend(backend(option, text)?),
+    };
+    if r.serial.replace(serial).is_some() {
+        return Err(user_error!("a second -serial is not supported: the board has one serial port"));
+    }
+    Ok(())
+}
+
 /// `-chardev`.
-pub(super) fn chardev(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
+fn chardev(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
     let mut parts = Parts::split(option, text);
     let kind = parts.take_first("backend")?.ok_or_else(|| user_error!("{option} needs a backend"))?;
     let id = parts.require("id")?;

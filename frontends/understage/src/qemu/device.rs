@@ -1,11 +1,23 @@
 //! `-device`: virtio devices and the generic loader.
 
+use super::option::Action::Value;
+use super::option::Row;
 use super::{Reader, chardev, drive};
 use crate::config::{Blob, CharBackend, Device, DeviceKind, HostFile, VirtioBus};
 use crate::error::UserError;
 use crate::keyval::Parts;
 use crate::number::parse_u64;
 use crate::user_error;
+
+/// The options of this group.
+pub(super) const OPTIONS: &[Row] = &[(
+    "-device",
+    Value(|r, o, v| {
+        r.devices.push(Parts::split(o, v));
+        Ok(())
+    }),
+    "virtio-blk-pci|virtio-blk-device,drive=ID; virtio-rng-*; virtio-serial-* and virtconsole,chardev=ID; loader,...",
+)];
 
 /// What a `-device` makes.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,24 @@
-//! `-drive` and `-pflash`.
+//! `-drive`, `-pflash`, `-snapshot`.
 
 use super::Reader;
+use super::option::Action::{Plain, Value};
+use super::option::Row;
 use crate::config::{Device, DeviceKind, Disk, DiskFormat, Flash, HostFile, VirtioBus, disk_serial};
 use crate::error::UserError;
 use crate::keyval::Parts;
 use crate::number::parse_u64;
 use crate::user_error;
+
+/// The options of this group.
+pub(super) const OPTIONS: &[Row] = &[
+    ("-pflash", Value(pflash), "FILE: the next flash bank"),
+    (
+        "-drive",
+        Value(drive),
+        "file=FILE,if=none|virtio|pflash[,id=][,format=raw|qcow2][,snapshot=on][,readonly=on][,serial=][,unit=]",
+    ),
+    ("-snapshot", Plain(|r| r.snapshot = true), "no disk or flash image is changed"),
+];
 
 /// A `-drive` that waits for its device.
 #[derive(Debug)]
@@ -26,7 +39,7 @@ enum Place {
 }
 
 /// `-drive`.
-pub(super) fn drive(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
+fn drive(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
     let mut parts = Parts::split(option, text);
     let interface = parts.take("if")?;
     let place = match interface.as_deref() {
@@ -73,7 +86,7 @@ fn unit(parts: &mut Parts) -> Result<Option<usize>, UserError> {
 }
 
 /// `-pflash`.
-pub(super) fn pflash(r: &mut Reader, option: &'static str, path: &str) -> Result<(), UserError> {
+fn pflash(r: &mut Reader, option: &'static str, path: &str) -> Result<(), UserError> {
     let file = HostFile::new(option, path);
     let disk =
         Disk { file, format: Some(DiskFormat::Raw), readonly: false, snapshot: false, serial: String::new() };

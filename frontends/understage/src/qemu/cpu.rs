@@ -1,77 +1,28 @@
-//! `-M`, `-cpu`, `-smp`, `-m`, `-accel`.
+//! `-cpu`, `-smp`, `-accel`: the processors, and how they are executed.
 
 use super::Reader;
-use crate::config::{Accel, Check, CpuModel, Given, HostFile, Topology, check_cpus, check_memory};
+use super::option::Action::{Refused, Value};
+use super::option::Row;
+use crate::config::{Accel, Check, CpuModel, Given, Topology, check_cpus};
 use crate::error::UserError;
-use crate::keyval::{Parts, on_off};
+use crate::keyval::Parts;
 use crate::number::{parse_size, parse_u64};
 use crate::user_error;
 
-/// What an option of the board accepts.
-enum Rule {
-    /// on or off.
-    Switch(fn(&mut Reader, bool)),
-    /// These values, all of which mean what the machine does anyway.
-    Only(&'static [&'static str], &'static str),
-    /// A file.
-    File(fn(&mut Reader, HostFile)),
-}
-
-use Rule::{File, Only, Switch};
-
-/// The options of the board. For those that are `Only`, the last column says why.
-const BOARD: &[(&str, Rule)] = &[
-    ("virtualization", Switch(|r, on| r.config.virt.virtualization = on)),
-    ("its", Switch(|r, on| r.config.virt.its = on)),
+/// The options of this group.
+pub(super) const OPTIONS: &[Row] = &[
+    ("-cpu", Value(cpu), "cortex-a72, neoverse-n1 or max[,pauth-qarma5=on]"),
+    ("-smp", Value(smp), "[cpus=]N[,sockets=N][,clusters=N][,cores=N]: up to 8 CPUs"),
     (
-        "highmem",
-        Switch(|r, on| {
-            r.config.virt.highmem_ecam = on;
-            r.config.virt.highmem_mmio = on;
-        }),
+        "-accel",
+        Value(accel),
+        "tcg: whatever executes instructions here, with tb-size=MIB of host code, check=lockstep; interp: the interpreter",
     ),
-    ("highmem-ecam", Switch(|r, on| r.config.virt.highmem_ecam = on)),
-    ("highmem-mmio", Switch(|r, on| r.config.virt.highmem_mmio = on)),
-    ("dumpdtb", File(|r, f| r.config.dump_dtb = Some(f))),
-    ("gic-version", Only(&["3", "max"], "the interrupt controller is a GICv3")),
-    ("iommu", Only(&["none"], "there is no system MMU yet")),
-    ("acpi", Only(&["off", "auto"], "there are no ACPI tables yet")),
-    ("secure", Only(&["off"], "there is no EL3 and no Secure state")),
-    ("mte", Only(&["off"], "there is no memory tagging")),
-    ("ras", Only(&["off"], "there is no error injection")),
-    ("graphics", Only(&["off"], "there is no display")),
-    ("usb", Only(&["off"], "there is no USB")),
-    ("accel", Only(&["tcg"], "instructions are executed in software only")),
+    ("-enable-kvm", Refused("instructions are executed in software only"), ""),
 ];
 
-/// `-M`: may be given several times, each adds to the others.
-pub(super) fn board(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
-    let mut parts = Parts::split(option, text);
-    if let Some(board) = parts.take_first("type")? {
-        if board != "virt" {
-            return Err(user_error!("there is no board '{board}': {option} takes 'virt'"));
-        }
-        r.has_board = true;
-    }
-    while let Some(part) = parts.next_part() {
-        let (key, value) = (part.key.as_str(), part.value.as_deref().unwrap_or("on"));
-        match BOARD.iter().find(|(k, _)| *k == key) {
-            None => return Err(user_error!("'{key}={value}' is not supported for the board in {option}")),
-            Some((_, Switch(f))) => {
-                f(r, on_off(value).map_err(|e| user_error!("{e}, given as '{key}' in {option}"))?);
-            }
-            Some((_, File(f))) => f(r, HostFile::new(option, value)),
-            Some((_, Only(values, _))) if values.contains(&value) => {}
-            Some((_, Only(_, why))) => {
-                return Err(user_error!("'{key}={value}' in {option} is not supported: {why}"));
-            }
-        }
-    }
-    Ok(())
-}
-
 /// `-cpu`. The features that may be turned off are those that no model has.
-pub(super) fn cpu(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
+fn cpu(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
     let mut parts = Parts::split(option, text);
     let model = parts.take_first("model")?.ok_or_else(|| user_error!("{option} needs a model"))?;
     r.config.cpu = CpuModel::from_name(&model)?;
@@ -92,7 +43,7 @@ pub(super) fn cpu(r: &mut Reader, option: &'static str, text: &str) -> Result<()
 }
 
 /// `-smp`: what is not given follows from the rest, cores before clusters and sockets.
-pub(super) fn smp(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
+fn smp(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
     let mut parts = Parts::split(option, text);
     let number = |parts: &mut Parts, key: &str| {
         parts.take_with(key, |v| Ok(u32::try_from(parse_u64(v)?).unwrap_or(u32::MAX)))
@@ -129,16 +80,8 @@ pub(super) fn smp(r: &mut Reader, option: &'static str, text: &str) -> Result<()
     Ok(())
 }
 
-/// `-m`.
-pub(super) fn memory(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
-    let mut parts = Parts::split(option, text);
-    let size = parts.take_first("size")?.ok_or_else(|| user_error!("{option} needs a size"))?;
-    r.config.memory = check_memory(parse_size(&size, Some(1 << 20))?)?;
-    parts.finish("the RAM")
-}
-
 /// `-accel`: `tcg` is whatever executes instructions here, `interp` the interpreter.
-pub(super) fn accel(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
+fn accel(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
     let mut parts = Parts::split(option, text);
     match parts.take_first("accel")?.as_deref() {
         Some("tcg") => {

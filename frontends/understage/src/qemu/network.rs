@@ -1,0 +1,11 @@
+//! The network: `-nic`, `-net`, `-netdev`. There is none yet, and a line that asks for none is honoured.
+
+use super::option::Action::{OnlyNone, Refused};
+use super::option::Row;
+
+/// The options of this group.
+pub(super) const OPTIONS: &[Row] = &[
+    ("-nic", OnlyNone("network"), "none"),
+    ("-net", OnlyNone("network"), "none"),
+    ("-netdev", Refused("there is no network yet"), ""),
+];

@@ -1,0 +1,5 @@
+/// What is added to a line that runs, and what the refusal says.
+pub(super) const REFUSALS: &[(&str, &str)] = &[
+    ("-S", "-S needs a debugger that lets the machine go: say where it connects"),
+    ("-gdb stdio", "'stdio' given with -gdb is not tcp:HOST:PORT"),
+];
