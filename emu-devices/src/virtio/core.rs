@@ -16,9 +16,30 @@ use super::{GuestMemory, Placement, Queue, QueueConfig, QueueFault, VirtioDevice
 /// device empties it for so long is not sane, and must not hold the vCPU for ever.
 const INLINE_BUDGET: u32 = 1 << 16;
 
+/// The interfaces that a device has (virtio 1.2, 1.3.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Interfaces {
+    /// That of virtio 1.0 and later.
+    #[default]
+    Modern,
+    /// That of the drafts before it.
+    Legacy,
+    /// Both, for the driver to choose one: a transitional device. Only PCI has room for it.
+    Transitional,
+}
+
+/// The interface that an access came through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Interface {
+    Modern,
+    Legacy,
+}
+
 /// What a board may choose.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct VirtioOptions {
+    /// The interfaces that drivers can use. [`Interfaces::Transitional`] is modern where there can be only one.
+    pub interfaces: Interfaces,
     /// Offer and demand VIRTIO_F_ACCESS_PLATFORM: for devices behind an SMMU.
     pub iommu_platform: bool,
     /// Offer VIRTIO_F_EVENT_IDX.
@@ -34,6 +55,7 @@ pub struct VirtioOptions {
 impl Default for VirtioOptions {
     fn default() -> Self {
         Self {
+            interfaces: Interfaces::Modern,
             iommu_platform: false,
             event_idx: true,
             indirect_desc: true,
@@ -183,20 +205,31 @@ impl VirtioCore {
 
     // Features and status.
 
-    fn offered(&self) -> u64 {
+    fn offered(&self, interface: Interface) -> u64 {
         let o = &self.options;
         let option = |on, bit| if on { bit } else { 0 };
-        self.device.features()
-            | feature::VERSION_1
-            | option(o.iommu_platform, feature::ACCESS_PLATFORM)
+        let common = self.device.features()
             | option(o.event_idx, feature::EVENT_IDX)
-            | option(o.indirect_desc, feature::INDIRECT_DESC)
-            | option(o.ring_reset, feature::RING_RESET)
+            | option(o.indirect_desc, feature::INDIRECT_DESC);
+        match interface {
+            Interface::Modern => {
+                common
+                    | feature::VERSION_1
+                    | option(o.iommu_platform, feature::ACCESS_PLATFORM)
+                    | option(o.ring_reset, feature::RING_RESET)
+            }
+            Interface::Legacy => (common | feature::ANY_LAYOUT) & feature::LEGACY,
+        }
     }
 
     /// The 32 feature bits of the device that are selected.
-    pub(super) fn device_features(&self) -> u32 {
-        half(self.offered(), self.regs().device_feature_select)
+    pub(super) fn device_features(&self, interface: Interface) -> u32 {
+        half(self.offered(interface), self.regs().device_feature_select)
+    }
+
+    /// All feature bits that a legacy driver can see.
+    pub(super) fn legacy_features(&self) -> u32 {
+        self.offered(Interface::Legacy) as u32
     }
 
     /// The 32 feature bits of the driver that are selected.
@@ -218,34 +251,65 @@ impl VirtioCore {
         }
     }
 
+    /// A legacy driver accepts features: all at once, and at any time (virtio 1.2, 3.1.2).
+    pub(super) fn set_legacy_features(&self, value: u32) {
+        let mut live = self.live.lock();
+        let accepted = u64::from(value) & self.offered(Interface::Legacy);
+        self.regs().driver_features = accepted;
+        if live.active {
+            live.queues.iter_mut().for_each(|q| q.set_features(accepted));
+            self.device.activate(accepted);
+        }
+    }
+
+    /// The legacy features that the driver has accepted.
+    pub(super) fn legacy_driver_features(&self) -> u32 {
+        self.regs().driver_features as u32
+    }
+
     fn acceptable(&self, accepted: u64) -> bool {
-        let demanded = feature::VERSION_1 | self.offered() & feature::ACCESS_PLATFORM;
-        accepted & !self.offered() == 0 && accepted & demanded == demanded
+        let offered = self.offered(Interface::Modern);
+        let demanded = feature::VERSION_1 | offered & feature::ACCESS_PLATFORM;
+        accepted & !offered == 0 && accepted & demanded == demanded
     }
 
     /// The driver writes the status; zero resets the device, and has reset it when this returns.
-    pub(super) fn set_status(&self, value: u8) {
+    pub(super) fn set_status(&self, value: u8, interface: Interface) {
         if value == 0 {
             return self.reset();
         }
         let mut live = self.live.lock();
         let mut regs = self.regs();
         let mut new = value & !regs.status;
-        if new & status::FEATURES_OK != 0 && !self.acceptable(regs.driver_features) {
-            self.anomaly("the driver's features are not acceptable");
-            new &= !status::FEATURES_OK;
-        }
+        let negotiated = match interface {
+            Interface::Modern => {
+                if new & status::FEATURES_OK != 0 && !self.acceptable(regs.driver_features) {
+                    self.anomaly("the driver's features are not acceptable");
+                    new &= !status::FEATURES_OK;
+                }
+                (regs.status | new) & status::FEATURES_OK != 0
+            }
+            // There is no such bit, and nothing to agree on.
+            Interface::Legacy => {
+                new &= !status::FEATURES_OK;
+                true
+            }
+        };
         regs.status |= new & !status::NEEDS_RESET;
-        if new & status::DRIVER_OK != 0 && regs.status & status::FEATURES_OK != 0 {
+        if new & status::DRIVER_OK != 0 && negotiated {
             let features = regs.driver_features;
-            live.queues.iter_mut().for_each(|q| q.set_features(features));
-            live.active = true;
             drop(regs);
-            self.device.activate(features);
+            self.activate(&mut live, features);
             self.pending.store(u64::MAX, Ordering::Release);
         }
         drop(live);
         self.run_pending();
+    }
+
+    fn activate(&self, live: &mut Live, features: u64) {
+        live.queues.iter_mut().for_each(|q| q.set_features(features));
+        live.active = true;
+        self.device.activate(features);
     }
 
     /// To the state after power-on. Waits for the request that is being executed.
@@ -341,6 +405,41 @@ impl VirtioCore {
         drop(regs);
         drop(live);
         self.run_pending();
+    }
+
+    /// A legacy driver says how the selected queue's used ring is aligned.
+    pub(super) fn set_queue_align(&self, align: u32) {
+        if align.is_power_of_two() {
+            self.set_queue(|q| q.legacy_align = align);
+        } else {
+            self.anomaly("an alignment of a queue that is no power of two");
+        }
+    }
+
+    /// A legacy driver gives the selected queue's place in units of `page` bytes; 0 takes the queue away. From then on
+    /// the device may be notified: such drivers use it before they say DRIVER_OK, or without saying it (virtio 1.2,
+    /// 3.1.2).
+    pub(super) fn set_queue_page(&self, number: u32, page: u32) {
+        self.enable_queue(false);
+        if number == 0 {
+            return;
+        }
+        if !page.is_power_of_two() {
+            return self.anomaly("a queue's page before the size of pages");
+        }
+        self.set_queue(|q| q.place_legacy(u64::from(number) * u64::from(page)));
+        self.enable_queue(true);
+        let mut live = self.live.lock();
+        let features = self.regs().driver_features;
+        if !live.active {
+            self.activate(&mut live, features);
+        }
+    }
+
+    /// The page of the selected queue, in units of `page` bytes.
+    pub(super) fn queue_page(&self, page: u32) -> u32 {
+        let q = self.queue();
+        if q.enabled { q.desc.checked_div(page.into()).unwrap_or(0) as u32 } else { 0 }
     }
 
     /// Resets the selected queue alone (VIRTIO_F_RING_RESET; virtio 1.2, 2.6.1).

@@ -2,7 +2,8 @@
 //!
 //! A [`VirtioDevice`] executes one request at a time; [`VirtioCore`] does everything that all devices share: feature
 //! negotiation, queues, the worker thread, reset, stalls, save and restore. [`VirtioMmio`] and [`VirtioPci`] are two
-//! register layouts over it.
+//! register layouts over it, [`Interfaces`] which of them speak the legacy interface of the drafts before virtio 1.0.
+//! That one is in the byte order of the guest, which is little-endian here.
 //!
 //! # Invariants
 //! - Rings and buffers are reached only through the device's DMA port.
@@ -30,7 +31,7 @@ mod worker;
 pub use blk::{Blk, BlkOptions};
 pub use chain::{Chain, Segment};
 pub use console::{Console, ConsoleBackend};
-pub use core::{DeviceHandle, VirtioCore, VirtioOptions};
+pub use core::{DeviceHandle, Interfaces, VirtioCore, VirtioOptions};
 pub use device::{DeviceKind, Placement, QueueFault, VirtioDevice};
 pub use memory::GuestMemory;
 pub use mmio::{MMIO_SIZE, VirtioMmio};
@@ -56,6 +57,10 @@ pub mod status {
 
 /// Feature bits that do not belong to a device type (virtio 1.2, 6).
 pub mod feature {
+    /// The bits of the legacy interface.
+    pub const LEGACY: u64 = 0xffff_ffff;
+    /// Requests may be cut into buffers in any way; only the legacy interface says so, all others may.
+    pub const ANY_LAYOUT: u64 = 1 << 27;
     /// Descriptors may refer to tables of descriptors.
     pub const INDIRECT_DESC: u64 = 1 << 28;
     /// `used_event` and `avail_event` tell when to notify.

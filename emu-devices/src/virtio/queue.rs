@@ -8,6 +8,8 @@ use super::{Chain, GuestMemory, QueueFault, Segment, feature};
 const MAX_CHAIN: u16 = 1024;
 /// Bytes of a descriptor.
 const DESCRIPTOR: u64 = 16;
+/// Alignment of the used ring, where a legacy driver cannot choose it or does not.
+const LEGACY_ALIGN: u64 = 4096;
 
 /// Descriptor flag: `next` is valid.
 const NEXT: u16 = 1;
@@ -31,6 +33,21 @@ pub struct QueueConfig {
     pub avail: u64,
     /// Address of the used ring ("device area").
     pub used: u64,
+    /// What a legacy driver aligns the used ring to; 0 until it has said so.
+    pub legacy_align: u32,
+}
+
+impl QueueConfig {
+    /// The rings of a queue at `base`, one behind the other as the legacy interface has them (virtio 1.2, 2.7.2).
+    pub(super) fn place_legacy(&mut self, base: u64) {
+        let size = u64::from(self.size);
+        let align = if self.legacy_align == 0 { LEGACY_ALIGN } else { u64::from(self.legacy_align) };
+        self.desc = base;
+        self.avail = base.wrapping_add(DESCRIPTOR * size);
+        // Flags, index and used_event beside the ring itself.
+        let end = self.avail.wrapping_add(2 * (3 + size));
+        self.used = end.wrapping_add(align - 1) & !(align - 1);
+    }
 }
 
 #[derive(Clone, Copy)]

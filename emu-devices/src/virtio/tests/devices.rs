@@ -130,7 +130,7 @@ impl ConsoleBackend for Paper {
 
 #[test]
 fn console_prints_and_reads() {
-    for transport in TRANSPORTS {
+    for transport in ALL {
         let paper = Arc::new(Paper::default());
         let console = Console::new(paper.clone());
         let rig = Rig::new(transport, console.clone(), VirtioOptions::default());
@@ -189,7 +189,7 @@ fn console_input_is_saved() {
 
 #[test]
 fn entropy_is_repeatable_with_a_seed() {
-    for transport in TRANSPORTS {
+    for transport in ALL {
         let rig = Rig::new(transport, Rng::new(Arc::new(SeededEntropy::new(1))), VirtioOptions::default());
         let ring = &mut rig.initialise(1, u64::MAX)[0];
         assert_eq!(rig.request(ring, &[(BUFFER, 100, true)]), 100);

@@ -14,7 +14,10 @@ use emu_core::ram::GuestRam;
 use parking_lot::Mutex;
 
 use crate::pci::{ECAM_SIZE, PciHost};
-use crate::virtio::{VirtioDevice, VirtioMmio, VirtioOptions, VirtioPci, feature, status};
+use crate::virtio::{
+    Chain, DeviceHandle, DeviceKind, GuestMemory, Interfaces, Placement, QueueFault, VirtioDevice,
+    VirtioMmio, VirtioOptions, VirtioPci, feature, status,
+};
 
 pub(super) const RAM: u64 = 0x4000_0000;
 pub(super) const RAM_SIZE: u64 = 1 << 20;
@@ -24,6 +27,9 @@ const MMIO: u64 = 0x0a00_0000;
 pub(super) const ECAM: u64 = 0x40_1000_0000 + (1 << 15);
 const BAR1: u64 = 0x1000_0000;
 pub(super) const BAR4: u64 = 0x80_0000_0000;
+const PIO: u64 = 0x3eff_0000;
+/// The legacy registers of the PCI function.
+pub(super) const IO: u64 = PIO + 0x1000;
 const SINK: u64 = 0x0808_0000;
 pub(super) const QUEUE_SIZE: u16 = 16;
 const CPU: Requester = Requester::Cpu(0);
@@ -119,10 +125,73 @@ pub(super) enum Transport {
     Pci {
         msix: bool,
     },
+    LegacyMmio,
+    /// A transitional function with a legacy driver.
+    LegacyPci {
+        msix: bool,
+    },
 }
 
+/// Those of the modern interface.
 pub(super) const TRANSPORTS: [Transport; 3] =
     [Transport::Mmio, Transport::Pci { msix: true }, Transport::Pci { msix: false }];
+
+pub(super) const ALL: [Transport; 6] = [
+    Transport::Mmio,
+    Transport::Pci { msix: true },
+    Transport::Pci { msix: false },
+    Transport::LegacyMmio,
+    Transport::LegacyPci { msix: true },
+    Transport::LegacyPci { msix: false },
+];
+
+/// A device with queues as long as the driver's: a legacy driver cannot choose their size on PCI.
+struct Fitted(Arc<dyn VirtioDevice>, Vec<u16>);
+
+impl VirtioDevice for Fitted {
+    fn kind(&self) -> DeviceKind {
+        self.0.kind()
+    }
+    fn features(&self) -> u64 {
+        self.0.features()
+    }
+    fn queue_sizes(&self) -> &[u16] {
+        &self.1
+    }
+    fn config_read(&self, offset: u64, out: &mut [u8]) {
+        self.0.config_read(offset, out);
+    }
+    fn config_write(&self, offset: u64, bytes: &[u8]) {
+        self.0.config_write(offset, bytes);
+    }
+    fn placement(&self) -> Placement {
+        self.0.placement()
+    }
+    fn attach(&self, handle: DeviceHandle) {
+        self.0.attach(handle);
+    }
+    fn activate(&self, features: u64) {
+        self.0.activate(features);
+    }
+    fn ready(&self, queue: u16) -> bool {
+        self.0.ready(queue)
+    }
+    fn process(&self, queue: u16, chain: &Chain, memory: &GuestMemory<'_>) -> Result<u32, QueueFault> {
+        self.0.process(queue, chain, memory)
+    }
+    fn reset(&self) {
+        self.0.reset();
+    }
+    fn halt(&self) {
+        self.0.halt();
+    }
+    fn save(&self) -> serde_json::Value {
+        self.0.save()
+    }
+    fn restore(&self, state: &serde_json::Value) -> Result<(), String> {
+        self.0.restore(state)
+    }
+}
 
 pub(super) struct Rig {
     pub(super) transport: Transport,
@@ -158,7 +227,23 @@ impl Rig {
         let counters = Arc::new(Counters::default());
         bus.map(Pa(RAM), RAM_SIZE, Backing::Ram(ram, 0)).unwrap();
         bus.map(Pa(SINK), 0x1000, Backing::Mmio(sink.clone())).unwrap();
-        let stream = if transport == Transport::Mmio { 0x100 } else { 8 };
+        let pci = matches!(transport, Transport::Pci { .. } | Transport::LegacyPci { .. });
+        let stream = if pci { 8 } else { 0x100 };
+        let interfaces = match transport {
+            Transport::Mmio | Transport::Pci { .. } => options.interfaces,
+            Transport::LegacyMmio => Interfaces::Legacy,
+            Transport::LegacyPci { .. } => Interfaces::Transitional,
+        };
+        let options = VirtioOptions { interfaces, ..options };
+        let fitted = |f: fn(u16) -> u16| -> Arc<dyn VirtioDevice> {
+            let sizes = device.queue_sizes().iter().map(|s| f(*s)).collect();
+            Arc::new(Fitted(device.clone(), sizes))
+        };
+        let device = match transport {
+            Transport::Mmio | Transport::Pci { .. } => device,
+            Transport::LegacyMmio => fitted(|size| size.max(QUEUE_SIZE)),
+            Transport::LegacyPci { .. } => fitted(|_| QUEUE_SIZE),
+        };
         let port = Arc::new(StallingPort {
             inner: DirectPort::new(bus.clone(), stream, None),
             armed: Mutex::new(None),
@@ -168,13 +253,13 @@ impl Rig {
         });
         let irq = IrqLine::new(wire.clone(), 0);
         let component: Arc<dyn Component> = match transport {
-            Transport::Mmio => {
+            Transport::Mmio | Transport::LegacyMmio => {
                 let slot =
                     VirtioMmio::new("virtio-mmio", Some(device), irq, port.clone(), options, &counters);
                 bus.map(Pa(MMIO), 0x200, Backing::Mmio(slot.clone())).unwrap();
                 slot
             }
-            Transport::Pci { .. } => {
+            Transport::Pci { .. } | Transport::LegacyPci { .. } => {
                 let made = port.clone();
                 let ports = move |_| -> Arc<dyn DmaPort> { made.clone() };
                 let host =
@@ -182,6 +267,7 @@ impl Rig {
                 bus.map(Pa(ECAM - (1 << 15)), ECAM_SIZE, Backing::Mmio(host.ecam())).unwrap();
                 bus.map(Pa(BAR1), 0x1000_0000, Backing::Mmio(host.memory_window("low", BAR1))).unwrap();
                 bus.map(Pa(BAR4), 0x1000_0000, Backing::Mmio(host.memory_window("high", BAR4))).unwrap();
+                bus.map(Pa(PIO), 0x1_0000, Backing::Mmio(host.io_window())).unwrap();
                 host.add(Some(1), VirtioPci::new("virtio-pci", device, options, &counters)).unwrap();
                 host
             }
@@ -204,7 +290,13 @@ impl Rig {
         self.put(MMIO + at, Size::B4, v);
     }
     pub(super) fn is_mmio(&self) -> bool {
-        self.transport == Transport::Mmio
+        matches!(self.transport, Transport::Mmio | Transport::LegacyMmio)
+    }
+    fn is_legacy(&self) -> bool {
+        matches!(self.transport, Transport::LegacyMmio | Transport::LegacyPci { .. })
+    }
+    fn is_legacy_pci(&self) -> bool {
+        matches!(self.transport, Transport::LegacyPci { .. })
     }
 
     /// Offset of the capability for MSI-X (`structure` `None`) or of a virtio structure.
@@ -223,10 +315,13 @@ impl Rig {
 
     /// What firmware does: BARs, bus mastering, and MSI-X with vector *n* sending 0x50 + n.
     pub(super) fn enumerate(&self) {
-        let Transport::Pci { msix } = self.transport else { return };
+        let (Transport::Pci { msix } | Transport::LegacyPci { msix }) = self.transport else { return };
+        if self.is_legacy_pci() {
+            self.put(ECAM + 0x10, Size::B4, IO - PIO);
+        }
         self.put(ECAM + 0x14, Size::B4, BAR1);
         self.put(ECAM + 0x20, Size::B8, BAR4);
-        self.put(ECAM + 4, Size::B2, 6);
+        self.put(ECAM + 4, Size::B2, 7);
         if msix {
             let control = ECAM + self.capability(None) + 2;
             for vector in 0..=self.get(control, Size::B2) & 0x7ff {
@@ -238,12 +333,24 @@ impl Rig {
     }
 
     pub(super) fn status(&self) -> u8 {
-        if self.is_mmio() { self.mmio(0x70) as u8 } else { self.get(BAR4 + 20, Size::B1) as u8 }
+        let (at, size) = self.status_register();
+        self.get(at, size) as u8
     }
     pub(super) fn set_status(&self, v: u8) {
-        if self.is_mmio() { self.set_mmio(0x70, v.into()) } else { self.put(BAR4 + 20, Size::B1, v.into()) }
+        let (at, size) = self.status_register();
+        self.put(at, size, v.into());
+    }
+    fn status_register(&self) -> (u64, Size) {
+        match self.transport {
+            Transport::Mmio | Transport::LegacyMmio => (MMIO + 0x70, Size::B4),
+            Transport::Pci { .. } => (BAR4 + 20, Size::B1),
+            Transport::LegacyPci { .. } => (IO + 18, Size::B1),
+        }
     }
     pub(super) fn features(&self) -> u64 {
+        if self.is_legacy_pci() {
+            return self.get(IO, Size::B4);
+        }
         let word = |i| {
             if self.is_mmio() {
                 self.set_mmio(0x14, i);
@@ -256,6 +363,11 @@ impl Rig {
         word(0) | word(1) << 32
     }
     fn accept(&self, features: u64) {
+        if self.is_legacy_pci() {
+            self.put(IO + 4, Size::B4, features);
+            assert_eq!(self.get(IO + 4, Size::B4), features);
+            return;
+        }
         for (i, word) in [features & 0xffff_ffff, features >> 32].into_iter().enumerate() {
             if self.is_mmio() {
                 self.set_mmio(0x24, i as u64);
@@ -267,26 +379,52 @@ impl Rig {
         }
     }
 
-    /// Reset and negotiation up to FEATURES_OK; false if the device does not take the features.
+    /// Reset and negotiation up to FEATURES_OK, which legacy drivers do without; false if the device does not take the
+    /// features.
     pub(super) fn negotiate(&self, features: u64) -> bool {
+        if self.transport == Transport::LegacyMmio {
+            // Linux says so once, before it resets the device.
+            self.set_mmio(0x28, 0x1000);
+        }
         self.set_status(0);
         assert_eq!(self.status(), 0);
         let begun = status::ACKNOWLEDGE | status::DRIVER;
         self.set_status(begun);
         self.accept(features);
+        if self.is_legacy() {
+            return true;
+        }
         self.set_status(begun | status::FEATURES_OK);
         self.status() & status::FEATURES_OK != 0
     }
 
+    /// One behind the other, as the legacy interface demands and the modern one allows.
     pub(super) fn rings(queue: u16) -> [u64; 3] {
         let base = RAM + 0x1_0000 + 0x4000 * u64::from(queue);
-        [base, base + 0x2000, base + 0x3000]
+        [base, base + 16 * u64::from(QUEUE_SIZE), base + 0x1000]
     }
 
     pub(super) fn setup_queue(&self, queue: u16) -> Ring {
         let rings = Self::rings(queue);
         self.bus.write_bytes(Pa(rings[0]), &[0; 0x4000], CPU).unwrap();
-        if self.is_mmio() {
+        let page = rings[0] >> 12;
+        if self.transport == Transport::LegacyMmio {
+            self.set_mmio(0x30, queue.into());
+            assert!(self.mmio(0x34) != 0 && self.mmio(0x40) == 0);
+            self.set_mmio(0x38, QUEUE_SIZE.into());
+            self.set_mmio(0x3c, 0x1000);
+            self.set_mmio(0x40, page);
+            assert_eq!(self.mmio(0x40), page);
+        } else if let Transport::LegacyPci { msix } = self.transport {
+            self.put(IO + 14, Size::B2, queue.into());
+            assert_eq!((self.get(IO + 12, Size::B2), self.get(IO + 8, Size::B4)), (QUEUE_SIZE.into(), 0));
+            if msix {
+                self.put(IO + 22, Size::B2, u64::from(queue) + 1);
+                assert_eq!(self.get(IO + 22, Size::B2), u64::from(queue) + 1);
+            }
+            self.put(IO + 8, Size::B4, page);
+            assert_eq!(self.get(IO + 8, Size::B4), page);
+        } else if self.is_mmio() {
             self.set_mmio(0x30, queue.into());
             assert!(self.mmio(0x34) != 0 && self.mmio(0x44) == 0);
             self.set_mmio(0x38, QUEUE_SIZE.into());
@@ -314,25 +452,36 @@ impl Rig {
     pub(super) fn initialise(&self, queues: u16, mask: u64) -> Vec<Ring> {
         self.enumerate();
         assert!(self.negotiate(self.features() & (mask | feature::VERSION_1)));
-        if !self.is_mmio() {
-            self.put(BAR4 + 16, Size::B2, 0);
+        match self.transport {
+            Transport::Pci { .. } => self.put(BAR4 + 16, Size::B2, 0),
+            Transport::LegacyPci { msix: true } => self.put(IO + 20, Size::B2, 0),
+            _ => {}
         }
         let rings = (0..queues).map(|q| self.setup_queue(q)).collect();
-        self.set_status(0x0f);
+        self.set_status(if self.is_legacy() { 0x07 } else { 0x0f });
         rings
     }
 
+    fn config_base(&self) -> u64 {
+        match self.transport {
+            Transport::Mmio | Transport::LegacyMmio => MMIO + 0x100,
+            Transport::Pci { .. } => BAR4 + 0x2000,
+            Transport::LegacyPci { msix } => IO + if msix { 24 } else { 20 },
+        }
+    }
     /// Reads the device's configuration space.
     pub(super) fn config(&self, at: u64, size: Size) -> u64 {
-        self.get(if self.is_mmio() { MMIO + 0x100 } else { BAR4 + 0x2000 } + at, size)
+        self.get(self.config_base() + at, size)
     }
     pub(super) fn set_config(&self, at: u64, size: Size, v: u64) {
-        self.put(if self.is_mmio() { MMIO + 0x100 } else { BAR4 + 0x2000 } + at, size, v);
+        self.put(self.config_base() + at, size, v);
     }
 
     pub(super) fn notify(&self, queue: u16) {
         if self.is_mmio() {
             self.set_mmio(0x50, queue.into());
+        } else if self.is_legacy_pci() {
+            self.put(IO + 16, Size::B2, queue.into());
         } else {
             self.put(BAR4 + 0x3000 + 4 * u64::from(queue), Size::B2, queue.into());
         }
@@ -342,19 +491,19 @@ impl Rig {
     pub(super) fn interrupted(&self, queue: Option<u16>) -> bool {
         let bit = if queue.is_some() { 1 } else { 2 };
         match self.transport {
-            Transport::Mmio => {
+            Transport::Mmio | Transport::LegacyMmio => {
                 let isr = self.mmio(0x60);
                 assert_eq!(self.wire.0.load(Ordering::SeqCst), isr != 0);
                 self.set_mmio(0x64, bit);
                 isr & bit != 0
             }
-            Transport::Pci { msix: false } => {
+            Transport::Pci { msix: false } | Transport::LegacyPci { msix: false } => {
                 let wire = self.wire.0.load(Ordering::SeqCst);
-                let isr = self.get(BAR4 + 0x1000, Size::B1);
+                let isr = self.get(if self.is_legacy_pci() { IO + 19 } else { BAR4 + 0x1000 }, Size::B1);
                 assert!(!self.wire.0.load(Ordering::SeqCst));
                 wire && isr & bit != 0
             }
-            Transport::Pci { msix: true } => {
+            Transport::Pci { msix: true } | Transport::LegacyPci { msix: true } => {
                 let message = (Requester::Device(8), 0x50 + queue.map_or(0, |q| u64::from(q) + 1));
                 let mut all = self.sink.0.lock();
                 let before = all.len();

@@ -58,7 +58,7 @@ const BREAKAGES: &[(&str, Breakage)] = &[
 
 #[test]
 fn nonsense_needs_a_reset_and_harms_nothing() {
-    for transport in TRANSPORTS {
+    for transport in ALL {
         let disk = disk();
         let rig = Rig::new(transport, blk(disk.clone()), VirtioOptions::default());
         for (what, break_it) in BREAKAGES {

@@ -2,6 +2,7 @@
 
 mod devices;
 mod driver;
+mod legacy;
 mod malformed;
 mod transports;
 

@@ -16,7 +16,7 @@ use crate::virtio::{VirtioMmio, VirtioOptions, feature, status};
 
 #[test]
 fn block_requests_on_every_transport() {
-    for transport in TRANSPORTS {
+    for transport in ALL {
         let disk = disk();
         let rig = Rig::new(transport, blk(disk.clone()), VirtioOptions::default());
         let ring = &mut rig.initialise(1, u64::MAX)[0];
@@ -43,7 +43,7 @@ fn block_requests_on_every_transport() {
 
 #[test]
 fn indirect_chains_and_many_requests() {
-    for transport in TRANSPORTS {
+    for transport in ALL {
         let rig = Rig::new(transport, blk(disk()), VirtioOptions::default());
         let ring = &mut rig.initialise(1, u64::MAX)[0];
         let table = DATA + 0x800;
@@ -131,7 +131,7 @@ fn negotiation() {
 
 #[test]
 fn reset_waits_for_the_request_at_hand() {
-    for transport in TRANSPORTS {
+    for transport in ALL {
         let gate = Gate::new(0);
         let rig = Rig::new(transport, blk(gate.clone()), VirtioOptions::default());
         let ring = &mut rig.initialise(1, u64::MAX)[0];
@@ -191,7 +191,7 @@ fn a_ring_can_be_reset_alone() {
 
 #[test]
 fn snapshots_go_on_where_they_were() {
-    for transport in TRANSPORTS {
+    for transport in ALL {
         let ram = GuestRam::new(RAM_SIZE).unwrap();
         let rig = Rig::with_ram(transport, blk(disk()), VirtioOptions::default(), ram);
         let mut ring = rig.initialise(1, !feature::EVENT_IDX)[0];
@@ -251,7 +251,7 @@ fn deterministic_devices_answer_at_once() {
 
 #[test]
 fn stalled_requests_are_parked_and_tried_again() {
-    for transport in TRANSPORTS {
+    for transport in ALL {
         let [desc, avail, used] = Rig::rings(0);
         // The ring's parts, the header, the data, the status byte.
         for place in [avail + 2, avail + 4, desc, HEADER, BUFFER + 100, STATUS, used + 4, used + 2] {
@@ -276,7 +276,7 @@ fn stalled_requests_are_parked_and_tried_again() {
 
 #[test]
 fn terminated_stalls_are_aborts() {
-    for transport in TRANSPORTS {
+    for transport in ALL {
         let rig = Rig::new(transport, blk(disk()), VirtioOptions::default());
         let ring = &mut rig.initialise(1, u64::MAX)[0];
         rig.port.arm(BUFFER);

@@ -1,4 +1,9 @@
-//! The PCI transport, modern only (virtio 1.2, 4.1).
+//! The PCI transport (virtio 1.2, 4.1): the structures that capabilities point to, and the registers of the legacy interface.
+//!
+//! A transitional function has both; its driver chooses by what it uses.
+
+mod layout;
+mod legacy;
 
 use std::sync::{Arc, Weak};
 
@@ -9,92 +14,22 @@ use emu_core::metrics::Counters;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::core::{CoreState, Signals, WeakClient};
-use super::{VirtioCore, VirtioDevice, VirtioOptions};
-use crate::pci::{
-    BarKind, Capability, ConfigEffect, FunctionBuilder, FunctionCore, FunctionState, Identity, MsixLayout,
-    PciFunction,
+use self::layout::{
+    BAR, CFG_BAR, CFG_DATA, CFG_LENGTH, CFG_OFFSET, COMMON, COMMON_FIELDS, DEVICE, Field, ISR, LEGACY_BAR,
+    NOTIFY, NOTIFY_MULTIPLIER, PAGE, STRUCTURES,
 };
+use super::core::{CoreState, Interface, Signals, WeakClient};
+use super::{VirtioCore, VirtioDevice, VirtioOptions};
+use crate::pci::{ConfigEffect, FunctionCore, FunctionState, PciFunction};
 
 /// Version of the saved state.
 const VERSION: u32 = 1;
-/// Vendor and subsystem vendor ID of virtio.
-const VENDOR: u16 = 0x1af4;
-/// Device ID of device type 0.
-const DEVICE_BASE: u16 = 0x1040;
 /// The vector number that stands for none.
 const NO_VECTOR: u16 = 0xffff;
-/// The BAR of the virtio structures, and the one of MSI-X.
-const BAR: u8 = 4;
-const MSIX_BAR: u8 = 1;
-/// Bytes of each structure's page in the BAR.
-const PAGE: u32 = 0x1000;
-/// Queue *n* is notified at *n* times this.
-const NOTIFY_MULTIPLIER: u32 = 4;
 /// ISR: a used buffer.
 const ISR_QUEUE: u8 = 1;
 /// ISR: a configuration change.
 const ISR_CONFIG: u8 = 2;
-
-/// The virtio structures in BAR 4: type of their capability, page, bytes.
-const STRUCTURES: [(u8, u32, u32); 4] =
-    [(COMMON, 0, PAGE), (ISR, PAGE, PAGE), (DEVICE, 2 * PAGE, PAGE), (NOTIFY, 3 * PAGE, PAGE)];
-const COMMON: u8 = 1;
-const NOTIFY: u8 = 2;
-const ISR: u8 = 3;
-const DEVICE: u8 = 4;
-const PCI_CFG: u8 = 5;
-
-/// Offsets in the PCI configuration access capability.
-const CFG_BAR: u16 = 4;
-const CFG_OFFSET: u16 = 8;
-const CFG_LENGTH: u16 = 12;
-const CFG_DATA: u16 = 16;
-
-/// Fields of the common configuration structure.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Field {
-    DeviceFeatureSelect,
-    DeviceFeature,
-    DriverFeatureSelect,
-    DriverFeature,
-    ConfigVector,
-    NumQueues,
-    Status,
-    Generation,
-    QueueSelect,
-    QueueSize,
-    QueueVector,
-    QueueEnable,
-    QueueNotifyOff,
-    QueueDesc,
-    QueueDriver,
-    QueueDevice,
-    QueueNotifyData,
-    QueueReset,
-}
-
-/// The common configuration structure (virtio 1.2, 4.1.4.3): offset, bytes, field.
-const COMMON_FIELDS: &[(u64, u64, Field)] = &[
-    (0, 4, Field::DeviceFeatureSelect),
-    (4, 4, Field::DeviceFeature),
-    (8, 4, Field::DriverFeatureSelect),
-    (12, 4, Field::DriverFeature),
-    (16, 2, Field::ConfigVector),
-    (18, 2, Field::NumQueues),
-    (20, 1, Field::Status),
-    (21, 1, Field::Generation),
-    (22, 2, Field::QueueSelect),
-    (24, 2, Field::QueueSize),
-    (26, 2, Field::QueueVector),
-    (28, 2, Field::QueueEnable),
-    (30, 2, Field::QueueNotifyOff),
-    (32, 8, Field::QueueDesc),
-    (40, 8, Field::QueueDriver),
-    (48, 8, Field::QueueDevice),
-    (56, 2, Field::QueueNotifyData),
-    (58, 2, Field::QueueReset),
-];
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Vectors {
@@ -127,6 +62,14 @@ impl Side {
         v.config = NO_VECTOR;
         v.queues.fill(NO_VECTOR);
         self.function.set_intx(false);
+    }
+
+    /// Reading acknowledges (virtio 1.2, 4.1.4.5).
+    fn take_isr(&self) -> u8 {
+        let mut v = self.vectors.lock();
+        let isr = std::mem::take(&mut v.isr);
+        self.function.set_intx(false);
+        isr
     }
 
     /// A vector that does not exist cannot be chosen.
@@ -168,14 +111,15 @@ struct State {
     vectors: Vectors,
 }
 
-/// A virtio device as a PCI function: MSI-X in BAR 1, the virtio structures in BAR 4.
+/// A virtio device as a PCI function: the legacy registers in BAR 0, MSI-X in BAR 1, the virtio
+/// structures in BAR 4.
 pub struct VirtioPci {
     side: Arc<Side>,
     core: Arc<VirtioCore>,
     /// The function's port knows its client weakly; this keeps it.
     _client: Arc<dyn DmaClient>,
-    /// Offset of the PCI configuration access capability.
-    cfg_access: u16,
+    /// Offset of the PCI configuration access capability, if there is one.
+    cfg_access: Option<u16>,
 }
 
 impl VirtioPci {
@@ -188,7 +132,9 @@ impl VirtioPci {
         counters: &Arc<Counters>,
     ) -> Arc<Self> {
         let queues = device.queue_sizes().len();
-        let (function, cfg_access) = build_function(&*device, counters);
+        let interfaces = layout::possible(&*device, options.interfaces);
+        let options = VirtioOptions { interfaces, ..options };
+        let (function, cfg_access) = layout::build(&*device, interfaces, counters);
         let vectors = Vectors { isr: 0, config: NO_VECTOR, queues: vec![NO_VECTOR; queues] };
         let side = Arc::new(Side { function, vectors: Mutex::new(vectors) });
         let port: Arc<dyn DmaPort> = side.function.port().clone();
@@ -199,11 +145,32 @@ impl VirtioPci {
         Arc::new(Self { side, core, _client: client, cfg_access })
     }
 
+    fn set_status(&self, value: u8, interface: Interface) {
+        self.core.set_status(value, interface);
+        if value == 0 {
+            self.side.reset_vectors();
+        }
+    }
+
+    /// The vector of the selected queue.
+    fn queue_vector(&self) -> u16 {
+        let selected = usize::from(self.core.regs().queue_select);
+        self.side.vectors.lock().queues.get(selected).copied().unwrap_or(NO_VECTOR)
+    }
+
+    fn set_queue_vector(&self, vector: u16) {
+        let selected = usize::from(self.core.regs().queue_select);
+        let vector = self.side.checked(vector);
+        if let Some(slot) = self.side.vectors.lock().queues.get_mut(selected) {
+            *slot = vector;
+        }
+    }
+
     fn common_read(&self, field: Field) -> u64 {
         let core = &*self.core;
         match field {
             Field::DeviceFeatureSelect => core.regs().device_feature_select.into(),
-            Field::DeviceFeature => core.device_features().into(),
+            Field::DeviceFeature => core.device_features(Interface::Modern).into(),
             Field::DriverFeatureSelect => core.regs().driver_feature_select.into(),
             Field::DriverFeature => core.driver_features().into(),
             Field::ConfigVector => self.side.vectors.lock().config.into(),
@@ -212,10 +179,7 @@ impl VirtioPci {
             Field::Generation => core.regs().generation.into(),
             Field::QueueSelect => core.regs().queue_select.into(),
             Field::QueueSize => core.queue().size.into(),
-            Field::QueueVector => {
-                let selected = usize::from(core.regs().queue_select);
-                self.side.vectors.lock().queues.get(selected).copied().unwrap_or(NO_VECTOR).into()
-            }
+            Field::QueueVector => self.queue_vector().into(),
             Field::QueueEnable => core.queue().enabled.into(),
             // Also the number that QueueNotifyData would have: queues are notified by their own number.
             Field::QueueNotifyOff | Field::QueueNotifyData => core.regs().queue_select.into(),
@@ -234,21 +198,10 @@ impl VirtioPci {
             Field::DriverFeatureSelect => core.regs().driver_feature_select = v as u32,
             Field::DriverFeature => core.set_driver_features(v as u32),
             Field::ConfigVector => self.side.vectors.lock().config = self.side.checked(v as u16),
-            Field::Status => {
-                core.set_status(v as u8);
-                if v as u8 == 0 {
-                    self.side.reset_vectors();
-                }
-            }
+            Field::Status => self.set_status(v as u8, Interface::Modern),
             Field::QueueSelect => core.regs().queue_select = v as u16,
             Field::QueueSize => core.set_queue_size(v as u32),
-            Field::QueueVector => {
-                let selected = usize::from(core.regs().queue_select);
-                let vector = self.side.checked(v as u16);
-                if let Some(slot) = self.side.vectors.lock().queues.get_mut(selected) {
-                    *slot = vector;
-                }
-            }
+            Field::QueueVector => self.set_queue_vector(v as u16),
             // The driver does not disable a queue this way (virtio 1.2, 4.1.4.3.2).
             Field::QueueEnable if v == 1 => core.enable_queue(true),
             Field::QueueDesc => core.set_queue(|q| q.desc = v),
@@ -271,13 +224,7 @@ impl VirtioPci {
                 Some((start, _, field)) => self.common_read(field) >> (8 * (at - start)) & size.mask(),
                 None => 0,
             },
-            Some(ISR) if at == 0 => {
-                let mut v = self.side.vectors.lock();
-                // Reading acknowledges (virtio 1.2, 4.1.4.5).
-                let isr = std::mem::take(&mut v.isr);
-                self.side.function.set_intx(false);
-                isr.into()
-            }
+            Some(ISR) if at == 0 => self.side.take_isr().into(),
             Some(DEVICE) => {
                 let mut bytes = [0; 8];
                 self.core.device().config_read(at, &mut bytes[..size.bytes() as usize]);
@@ -316,59 +263,16 @@ impl VirtioPci {
         }
     }
 
-    /// What the PCI configuration access capability points to, if it makes sense (virtio 1.2, 4.1.4.9).
-    fn window(&self) -> Option<(u64, Size)> {
-        let get = |at, size| self.side.function.config_read(self.cfg_access + at, size);
+    /// What the PCI configuration access capability points to, if `offset` is its data and it makes sense (virtio 1.2,
+    /// 4.1.4.9).
+    fn window(&self, offset: u16) -> Option<(u64, Size)> {
+        let access = self.cfg_access.filter(|at| at + CFG_DATA == offset)?;
+        let get = |at, size| self.side.function.config_read(access + at, size);
         let (bar, offset) = (get(CFG_BAR, Size::B1), u64::from(get(CFG_OFFSET, Size::B4)));
         let size = Size::from_bytes(get(CFG_LENGTH, Size::B4).into()).filter(|s| *s != Size::B8)?;
         let inside = offset + size.bytes() <= u64::from(4 * PAGE) && offset % size.bytes() == 0;
         (bar == u32::from(BAR) && inside).then_some((offset, size))
     }
-
-    fn is_window(&self, offset: u16) -> bool {
-        offset == self.cfg_access + CFG_DATA
-    }
-}
-
-fn build_function(device: &dyn VirtioDevice, counters: &Arc<Counters>) -> (FunctionCore, u16) {
-    let kind = device.kind();
-    let identity = Identity {
-        vendor: VENDOR,
-        device: DEVICE_BASE + kind.id,
-        class: kind.pci_class,
-        revision: 1,
-        subsystem_vendor: VENDOR,
-        subsystem: 0x1100,
-    };
-    let vectors = device.queue_sizes().len() as u16 + 1;
-    let mut at = 0;
-    let mut builder = FunctionBuilder::new(identity)
-        .bar(MSIX_BAR, BarKind::Memory32, 0x1000)
-        .bar(BAR, BarKind::Memory64 { prefetchable: true }, u64::from(4 * PAGE))
-        .intx_pin(1)
-        .express()
-        .msix(MsixLayout { vectors, bar: MSIX_BAR, table_offset: 0, pba_offset: 0x800 });
-    for (structure, offset, length) in STRUCTURES {
-        let mut body = vendor_body(structure, BAR, offset, length);
-        if structure == NOTIFY {
-            body.extend_from_slice(&NOTIFY_MULTIPLIER.to_le_bytes());
-        }
-        builder = builder.capability(Capability::Vendor { body: &body, rw: &[] }, &mut at);
-    }
-    let mut body = vendor_body(PCI_CFG, 0, 0, 0);
-    body.extend_from_slice(&[0; 4]);
-    // BAR, offset, length and data are the driver's to write.
-    let rw = [0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
-    builder = builder.capability(Capability::Vendor { body: &body, rw: &rw }, &mut at);
-    (builder.build(counters), at)
-}
-
-/// A `virtio_pci_cap` behind its length byte.
-fn vendor_body(structure: u8, bar: u8, offset: u32, length: u32) -> Vec<u8> {
-    let mut body = vec![structure, bar, 0, 0, 0];
-    body.extend_from_slice(&offset.to_le_bytes());
-    body.extend_from_slice(&length.to_le_bytes());
-    body
 }
 
 impl PciFunction for VirtioPci {
@@ -376,24 +280,30 @@ impl PciFunction for VirtioPci {
         &self.side.function
     }
     fn config_read(&self, offset: u16, size: Size) -> u32 {
-        match self.window().filter(|_| self.is_window(offset)) {
+        match self.window(offset) {
             Some((at, length)) => self.structure_read(at, length) as u32 & size.mask() as u32,
             None => self.side.function.config_read(offset, size),
         }
     }
     fn config_write(&self, offset: u16, size: Size, value: u32) -> ConfigEffect {
         let effect = self.side.function.config_write(offset, size, value);
-        if let Some((at, length)) = self.window().filter(|_| self.is_window(offset)) {
+        if let Some((at, length)) = self.window(offset) {
             self.structure_write(at, length, u64::from(value) & length.mask());
         }
         effect
     }
     fn bar_read(&self, bar: u8, offset: u64, size: Size) -> u64 {
-        if bar == BAR { self.structure_read(offset, size) } else { 0 }
+        match bar {
+            BAR => self.structure_read(offset, size),
+            LEGACY_BAR => self.legacy_read(offset, size),
+            _ => 0,
+        }
     }
     fn bar_write(&self, bar: u8, offset: u64, size: Size, value: u64) {
-        if bar == BAR {
-            self.structure_write(offset, size, value);
+        match bar {
+            BAR => self.structure_write(offset, size, value),
+            LEGACY_BAR => self.legacy_write(offset, size, value),
+            _ => {}
         }
     }
 }
