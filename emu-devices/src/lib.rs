@@ -7,6 +7,7 @@ pub mod flash;
 pub mod fwcfg;
 pub mod gic;
 pub mod gpio;
+pub mod hostfile;
 pub mod pci;
 pub mod registers;
 pub mod rtc;

@@ -7,11 +7,16 @@
 //!   an error is on stable storage.
 //! - Requests are executed in the order in which they are called; no cache of ours holds data back.
 
+mod chain;
+#[cfg(test)]
+mod chain_tests;
 mod memory;
 mod open;
 mod overlay;
 mod qcow2;
 mod qcow2_check;
+mod qcow2_header;
+mod ranges;
 mod raw;
 #[cfg(test)]
 mod tests;

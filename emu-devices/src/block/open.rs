@@ -1,6 +1,6 @@
 //! Opening an image by its path.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::{BlockBackend, Overlay, Qcow2Disk, RawFile, Scratch};
+use super::{BlockBackend, Overlay, RawFile, Scratch, chain};
+use crate::hostfile::{self, Claim};
 
 /// The format of an image file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,6 +52,14 @@ pub enum OpenError {
         /// Name of the format.
         format: &'static str,
     },
+    /// An image of a kind that is not read.
+    #[error("the disk image '{path}' {what}, which is not supported")]
+    Feature {
+        /// The file.
+        path: String,
+        /// What it is, as a verb and its object.
+        what: String,
+    },
     /// Another process writes to it, or uses it while we want to write.
     #[error(
         "the disk image '{path}' is in use by another process; open it read-only or as a snapshot, or stop that one"
@@ -81,9 +90,9 @@ pub enum OpenError {
 
 /// Magic numbers: offset in the file, bytes, name of the format, the format if we read it.
 const MAGIC: &[(usize, &[u8], &str, Option<Format>)] = &[
-    (0, b"QFI\xfb\0\0\0\x02", "qcow2", Some(Format::Qcow2)),
-    (0, b"QFI\xfb\0\0\0\x03", "qcow2", Some(Format::Qcow2)),
-    (0, b"QFI\xfb", "qcow (version 1)", None),
+    (0, b"QFI\xfb\0\0\0\x01", "qcow (version 1)", None),
+    // Which of the later versions are read, the header's reader says.
+    (0, b"QFI\xfb", "qcow2", Some(Format::Qcow2)),
     (0, b"QED\0", "QED", None),
     (0, b"KDMV", "VMDK", None),
     (0, b"COWD", "VMDK", None),
@@ -103,32 +112,30 @@ pub(super) fn foreign_magic(head: &[u8]) -> Option<(&'static str, Option<Format>
     MAGIC.iter().find(|row| fits((row.0, row.1))).map(|row| (row.2, row.3))
 }
 
-/// Opens the image at `path`. The host's file is locked against other writers for as long as the disk lives.
+/// Opens the image at `path`. The host's file, and each that it refers to, is locked for as long as the disk lives.
 pub fn open(path: &Path, options: OpenOptions) -> Result<Arc<dyn BlockBackend>, OpenError> {
     let name = path.display().to_string();
     let read_only = options.read_only || options.snapshot;
-    let broken = |format| {
-        let path = name.clone();
-        move |source| OpenError::Broken { path, format, source }
-    };
     let refused = |source| OpenError::Open { path: name.clone(), source };
 
-    let mut file = File::options().read(true).write(!read_only).open(path).map_err(refused)?;
-    if file.metadata().map_err(refused)?.is_dir() {
-        return Err(refused(io::ErrorKind::IsADirectory.into()));
-    }
-    lock(&file, read_only).map_err(|()| OpenError::InUse { path: name.clone() })?;
-    let len = file.seek(SeekFrom::End(0)).map_err(refused)?;
+    let (mut file, identity) = hostfile::open(path, !read_only).map_err(refused)?;
+    lock(&file, if read_only { Claim::Read } else { Claim::Write }, path)?;
     let format = match options.format {
         Some(f) => f,
-        None => probe(&file, &name)?,
+        None => probe(&file, path)?,
     };
     let image: Arc<dyn BlockBackend> = match format {
         Format::Raw => {
+            let len = file.seek(SeekFrom::End(0)).map_err(refused)?;
             let guessed = options.format.is_none();
             Arc::new(RawFile::new(&name, file, len, read_only, guessed))
         }
-        Format::Qcow2 => Arc::new(Qcow2Disk::new(path, file, read_only).map_err(broken("qcow2"))?),
+        Format::Qcow2 => {
+            if !read_only {
+                lock(&file, Claim::WriteAndGrow, path)?;
+            }
+            Arc::new(chain::open(path, file, identity, !read_only)?)
+        }
     };
     if options.snapshot && !options.read_only {
         let scratch = Scratch::file().map_err(|source| OpenError::Scratch { path: name.clone(), source })?;
@@ -137,16 +144,19 @@ pub fn open(path: &Path, options: OpenOptions) -> Result<Arc<dyn BlockBackend>, 
     Ok(image)
 }
 
-/// Takes the host's advisory lock: shared to read, exclusive to write. A file system without locks is used unlocked.
-fn lock(file: &File, read_only: bool) -> Result<(), ()> {
-    let taken = if read_only { file.try_lock_shared() } else { file.try_lock() };
-    match taken {
-        Err(TryLockError::WouldBlock) => Err(()),
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+/// Claims a file, as long as it is open.
+pub(super) fn lock(file: &File, claim: Claim, path: &Path) -> Result<(), OpenError> {
+    let path = || path.display().to_string();
+    match hostfile::lock(file, claim) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(OpenError::InUse { path: path() }),
+        Err(source) => Err(OpenError::Open { path: path(), source }),
     }
 }
 
-fn probe(file: &File, name: &str) -> Result<Format, OpenError> {
+/// The format that a file's magic number says.
+pub(super) fn probe(file: &File, path: &Path) -> Result<Format, OpenError> {
+    let path = || path.display().to_string();
     let mut head = [0; PROBE];
     let mut have = 0;
     while have < PROBE {
@@ -154,12 +164,12 @@ fn probe(file: &File, name: &str) -> Result<Format, OpenError> {
             Ok(0) => break,
             Ok(n) => have += n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(source) => return Err(OpenError::Open { path: name.to_owned(), source }),
+            Err(source) => return Err(OpenError::Open { path: path(), source }),
         }
     }
     match foreign_magic(&head[..have]) {
         None => Ok(Format::Raw),
         Some((_, Some(format))) => Ok(format),
-        Some((format, None)) => Err(OpenError::Unsupported { path: name.to_owned(), format }),
+        Some((format, None)) => Err(OpenError::Unsupported { path: path(), format }),
     }
 }

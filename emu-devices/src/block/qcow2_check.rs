@@ -1,89 +1,146 @@
 //! Whether the tables of a QCOW2 image can be trusted for writing (QEMU, docs/interop/qcow2).
 //!
 //! Every cluster that is referenced must have a refcount block. One that has none cannot be freed: `imago` 0.2.6 then looks
-//! for a place for that block without end. The guest cannot change the tables, so that once, at the start, is enough.
+//! for a place for that block without end. And it must have a count, because a cluster whose count is zero is given out
+//! again. A host that lost its power may have kept a table and lost the count of what is in it, so counts that are too
+//! low are raised; one that is too high only wastes a cluster. The guest cannot change the tables, so that once, at the
+//! start, is enough.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Bytes of the largest refcount table, and of the largest L1 table, that QEMU takes.
-const MAX_REFCOUNT_TABLE: u64 = 8 << 20;
-const MAX_L1: u64 = 32 << 20;
+use super::qcow2_header::{DIRTY, Header, INCOMPATIBLE};
+
 /// Host offsets in entries of L1 and L2 tables.
 const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 /// L2: the cluster is compressed.
 const COMPRESSED: u64 = 1 << 62;
-/// Incompatible features: an external data file, and L2 entries of 16 bytes.
-const EXTERNAL_DATA: u64 = 1 << 2;
-const EXTENDED_L2: u64 = 1 << 4;
+/// What the size of a compressed cluster is counted in.
+const SECTOR: u64 = 512;
+/// Refcount blocks that are held at once.
+const HELD_BLOCKS: usize = 64;
 
 fn broken(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{why}; repair it, or open it read-only"))
 }
 
-/// A table of big-endian doublewords.
-fn table(file: &File, offset: u64, bytes: u64) -> io::Result<Vec<u64>> {
-    let mut raw = vec![0; bytes as usize];
+fn bytes(file: &File, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+    let mut raw = vec![0; len as usize];
     file.read_exact_at(&mut raw, offset).map_err(|_| broken("one of its tables is outside of the file"))?;
-    Ok(raw.chunks_exact(8).map(|c| c.iter().fold(0, |v, b| v << 8 | u64::from(*b))).collect())
+    Ok(raw)
 }
 
-struct Refcounts {
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |v, b| v << 8 | u64::from(*b))
+}
+
+/// A table of big-endian doublewords.
+fn table(file: &File, offset: u64, len: u64) -> io::Result<Vec<u64>> {
+    Ok(bytes(file, offset, len)?.chunks_exact(8).map(number).collect())
+}
+
+/// The reference counts of all clusters.
+struct Refcounts<'a> {
+    file: &'a File,
     table: Vec<u64>,
-    /// log2 of the bytes that one refcount block stands for.
-    block_bits: u32,
+    cluster_bits: u32,
+    /// log2 of the bits of a count.
+    order: u32,
+    held: HashMap<u64, Vec<u8>>,
+    raised: u64,
 }
 
-impl Refcounts {
-    fn covers(&self, offset: u64) -> io::Result<()> {
-        match self.table.get((offset >> self.block_bits) as usize) {
-            Some(0) | None => Err(broken("a cluster in use has no reference count")),
-            Some(_) => Ok(()),
+impl<'a> Refcounts<'a> {
+    fn new(file: &'a File, header: &Header) -> io::Result<Self> {
+        let table = table(file, header.refcounts_offset, header.refcounts_bytes)?;
+        let (cluster_bits, order) = (header.cluster_bits, header.refcount_order);
+        Ok(Self { file, table, cluster_bits, order, held: HashMap::new(), raised: 0 })
+    }
+
+    /// The cluster at `offset` has at least this count afterwards.
+    fn require(&mut self, offset: u64, least: u64) -> io::Result<()> {
+        let cluster = offset >> self.cluster_bits;
+        let entries_bits = self.cluster_bits + 3 - self.order;
+        let block = match self.table.get((cluster >> entries_bits) as usize) {
+            Some(0) | None => return Err(broken("a cluster in use has no reference count")),
+            Some(block) => *block,
+        };
+        if self.held.len() >= HELD_BLOCKS {
+            self.held.clear();
         }
+        let counts = match self.held.entry(block) {
+            std::collections::hash_map::Entry::Occupied(held) => held.into_mut(),
+            std::collections::hash_map::Entry::Vacant(room) => {
+                room.insert(bytes(self.file, block, 1 << self.cluster_bits)?)
+            }
+        };
+        let bit = (cluster & ((1 << entries_bits) - 1)) << self.order;
+        let (at, width) = ((bit / 8) as usize, 1_u32 << self.order);
+        // Counts of less than a byte: the first one is in the least significant bits.
+        let (len, shift) = if width < 8 { (1, (bit % 8) as u32) } else { (width as usize / 8, 0) };
+        let mask = u64::MAX >> (64 - width);
+        let field = &mut counts[at..at + len];
+        let old = number(field);
+        if old >> shift & mask >= least {
+            return Ok(());
+        }
+        if least > mask {
+            return Err(broken("a cluster has more references than can be counted"));
+        }
+        let new = old & !(mask << shift) | least << shift;
+        field.copy_from_slice(&new.to_be_bytes()[8 - len..]);
+        self.raised += 1;
+        self.file.write_all_at(field, block + at as u64)
     }
 }
 
-/// Checks an image that will be written.
-pub(super) fn check(file: &File) -> io::Result<()> {
-    let mut header = [0; 104];
-    file.read_exact_at(&mut header[..72], 0).map_err(|_| broken("its header is incomplete"))?;
-    let be32 = |h: &[u8], at: usize| h[at..at + 4].iter().fold(0_u64, |v, b| v << 8 | u64::from(*b));
-    let be64 = |h: &[u8], at: usize| be32(h, at) << 32 | be32(h, at + 4);
-    let version3 = be32(&header, 4) >= 3;
-    if version3 {
-        file.read_exact_at(&mut header, 0).map_err(|_| broken("its header is incomplete"))?;
+/// The clusters of the host's file that a compressed cluster touches.
+fn compressed_clusters(entry: u64, cluster_bits: u32) -> std::ops::RangeInclusive<u64> {
+    let offset_bits = 70 - cluster_bits;
+    let start = (entry & ((1 << offset_bits) - 1)) & !(SECTOR - 1);
+    let sectors = (entry & (COMPRESSED - 1)) >> offset_bits;
+    start >> cluster_bits..=(start + (sectors + 1) * SECTOR - 1) >> cluster_bits
+}
+
+/// Checks an image that will be written, and raises counts that are too low.
+pub(super) fn check(file: &File, header: &Header) -> io::Result<()> {
+    if header.features & DIRTY != 0 && header.snapshots != 0 {
+        return Err(broken("it was not closed when it was last written, and has snapshots"));
     }
-    let (features, order) = if version3 { (be64(&header, 72), be32(&header, 96)) } else { (0, 4) };
-    let bits = be32(&header, 20) as u32;
-    if !(9..=21).contains(&bits) || order > 6 {
-        return Err(broken("its clusters or reference counts have no size that there is"));
+    let mut counts = Refcounts::new(file, header)?;
+    for offset in [0, header.l1_offset, header.refcounts_offset] {
+        counts.require(offset, 1)?;
     }
-    let (l1_bytes, l1_at) = (be32(&header, 36) * 8, be64(&header, 40));
-    let (counts_at, counts_bytes) = (be64(&header, 48), be32(&header, 56) << bits);
-    if l1_bytes > MAX_L1 || counts_bytes > MAX_REFCOUNT_TABLE {
-        return Err(broken("its tables are too large"));
+    let blocks: Vec<u64> = counts.table.iter().copied().filter(|b| *b != 0).collect();
+    for block in blocks {
+        counts.require(block, 1)?;
     }
-    let counts =
-        Refcounts { table: table(file, counts_at, counts_bytes)?, block_bits: 2 * bits + 3 - order as u32 };
-    for offset in [0, l1_at, counts_at] {
-        counts.covers(offset)?;
-    }
-    for block in counts.table.iter().filter(|b| **b != 0) {
-        counts.covers(*block)?;
-    }
+    let bits = header.cluster_bits;
+    let mut compressed: HashMap<u64, u64> = HashMap::new();
     let mut tables_left = file.metadata()?.len() >> bits;
-    for entry in table(file, l1_at, l1_bytes)?.into_iter().filter(|e| e & OFFSET != 0) {
+    for entry in table(file, header.l1_offset, header.l1_entries * 8)?.into_iter().filter(|e| e & OFFSET != 0)
+    {
         tables_left = tables_left.checked_sub(1).ok_or_else(|| broken("it has more tables than clusters"))?;
-        counts.covers(entry & OFFSET)?;
-        let entries = table(file, entry & OFFSET, 1 << bits)?;
-        let step = if features & EXTENDED_L2 != 0 { 2 } else { 1 };
-        for e in entries.into_iter().step_by(step) {
-            let at = if e & COMPRESSED != 0 { e & ((1 << (70 - bits)) - 1) } else { e & OFFSET };
-            if at != 0 && (features & EXTERNAL_DATA == 0 || e & COMPRESSED != 0) {
-                counts.covers(at)?;
+        counts.require(entry & OFFSET, 1)?;
+        for e in table(file, entry & OFFSET, 1 << bits)? {
+            if e & COMPRESSED != 0 {
+                compressed_clusters(e, bits).for_each(|c| *compressed.entry(c).or_default() += 1);
+            } else if e & OFFSET != 0 && header.data_file.is_none() {
+                counts.require(e & OFFSET, 1)?;
             }
         }
+    }
+    for (cluster, references) in compressed {
+        counts.require(cluster << bits, references)?;
+    }
+    if counts.raised != 0 {
+        tracing::warn!("{} reference counts of a disk image were too low, and are repaired", counts.raised);
+    }
+    if header.features & DIRTY != 0 {
+        file.sync_data()?;
+        file.write_all_at(&(header.features & !DIRTY).to_be_bytes(), INCOMPATIBLE)?;
     }
     Ok(())
 }
