@@ -30,7 +30,7 @@ mod worker;
 
 pub use blk::{Blk, BlkOptions};
 pub use chain::{Chain, Segment};
-pub use console::{Console, ConsoleBackend};
+pub use console::{Console, ConsoleBackend, MAX_PORTS, PortOptions, RoomCallback as ConsoleRoom};
 pub use core::{DeviceHandle, Interfaces, VirtioCore, VirtioOptions};
 pub use device::{DeviceKind, Placement, QueueFault, VirtioDevice};
 pub use memory::GuestMemory;

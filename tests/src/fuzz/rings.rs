@@ -270,7 +270,7 @@ fn steps(rig: &Rig, s: &mut Source) {
             9 => device.notify(rig, if s.one_in(4) { s.value() & 0xffff } else { queue }),
             10 => rig.consoles.iter().for_each(|c| {
                 // What does not fit is lost.
-                let _ = c.input(b"input");
+                let _ = c.input(0, b"input");
             }),
             _ => device.poke(rig, s),
         }

@@ -134,7 +134,7 @@ fn console_prints_and_reads() {
         let paper = Arc::new(Paper::default());
         let console = Console::new(paper.clone());
         let rig = Rig::new(transport, console.clone(), VirtioOptions::default());
-        assert_eq!(console.input(b"early "), 6);
+        assert_eq!(console.input(0, b"early "), 6);
         let rings = &mut rig.initialise(2, u64::MAX);
         rig.set_bytes(DATA, b"hello, world");
         rig.request(&mut rings[1], &[(DATA, 5, false), (DATA + 5, 7, false)]);
@@ -146,7 +146,7 @@ fn console_prints_and_reads() {
         rig.chain(Rig::rings(0)[0], 0, &[(BUFFER, 64, true)]);
         rig.publish(&mut rings[0], 0);
         rig.notify(0);
-        console.input(b"typed");
+        console.input(0, b"typed");
         assert_eq!(rig.wait_used(&mut rings[0]), (0, 5));
         assert_eq!(rig.bytes(BUFFER, 5), b"typed");
         rig.interrupted(Some(0));
@@ -155,7 +155,7 @@ fn console_prints_and_reads() {
         until(|| rig.interrupted(None));
         rig.set_config(8, Size::B4, u64::from(b'!'));
         assert_eq!(paper.0.lock().last(), Some(&b'!'));
-        assert_eq!(console.input(&[b'x'; 100_000]), 64 << 10, "input is bounded");
+        assert_eq!(console.input(0, &[b'x'; 100_000]), 64 << 10, "input is bounded");
     }
 }
 
@@ -179,7 +179,7 @@ fn console_output_that_stalls_is_printed_once() {
 #[test]
 fn console_input_is_saved() {
     let console = Console::new(Arc::new(Paper::default()));
-    console.input(b"pending");
+    console.input(0, b"pending");
     let other = Console::new(Arc::new(Paper::default()));
     other.restore(&console.save()).unwrap();
     assert_eq!(other.save(), console.save());

@@ -1,5 +1,6 @@
 //! Tests of the queues, transports and devices with a small driver.
 
+mod console;
 mod devices;
 mod driver;
 mod legacy;

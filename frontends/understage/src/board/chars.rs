@@ -79,7 +79,7 @@ pub(super) fn feed_uart(port: &Arc<Port>, uart: &Arc<Pl011>) {
 /// not fit is offered again with the next key.)
 pub(super) fn feed_console(port: &Arc<Port>, console: &Arc<Console>) {
     let weak = Arc::downgrade(console);
-    let give = move |bytes: &[u8]| weak.upgrade().map_or(0, |c| c.input(bytes));
+    let give = move |bytes: &[u8]| weak.upgrade().map_or(0, |c| c.input(0, bytes));
     let feeder = Feeder { queue: port.input().clone(), waiting: Mutex::default(), give: Box::new(give) };
     port.input().set_notify(Arc::new(move || feeder.pump()));
 }
