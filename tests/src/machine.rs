@@ -211,7 +211,6 @@ fn build(model: Model, cpus: usize) -> Parts {
         cpus: &[0, 1, 2, 3][..cpus],
         spis: SPIS,
         its: true,
-        awake_at_reset: false,
         bus: bus.clone(),
         observer: Some(shared.clone()),
         counters: Arc::default(),

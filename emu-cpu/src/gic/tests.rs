@@ -115,6 +115,56 @@ fn constants() {
     assert_eq!(rig.get(ICH_VMCR_EL2), 3 << 18 | 2 << 21 | 1 << 3, "the least binary points");
 }
 
+/// What every register reads after reset (IHI 0069, 12.2 to 12.4; values that it leaves open are ours).
+const AFTER_RESET: &[(GicReg, u64)] = &[
+    (ICC_PMR_EL1, 0),
+    (ICC_IAR0_EL1, 1023),
+    (ICC_IAR1_EL1, 1023),
+    (ICC_HPPIR0_EL1, 1023),
+    (ICC_HPPIR1_EL1, 1023),
+    // The least that 5 bits of preemption allow: 7 less 5, and one more for Group 1.
+    (ICC_BPR0_EL1, 2),
+    (ICC_BPR1_EL1, 3),
+    (ICC_AP0R_EL1(0), 0),
+    (ICC_AP1R_EL1(0), 0),
+    (ICC_RPR_EL1, 0xff),
+    // RSS, A3V, PRIbits; EOImode and CBPR are 0.
+    (ICC_CTLR_EL1, 0x4_8400),
+    (ICC_SRE_EL1, 0b0111),
+    (ICC_SRE_EL2, 0b0111),
+    (ICC_IGRPEN0_EL1, 0),
+    (ICC_IGRPEN1_EL1, 0),
+    (ICH_AP0R_EL2(0), 0),
+    (ICH_AP1R_EL2(0), 0),
+    (ICH_HCR_EL2, 0),
+    (ICH_VTR_EL2, 0x9038_0003),
+    (ICH_MISR_EL2, 0),
+    (ICH_EISR_EL2, 0),
+    (ICH_ELRSR_EL2, 0xf),
+    (ICH_VMCR_EL2, 3 << 18 | 2 << 21 | 1 << 3),
+    (ICH_LR_EL2(0), 0),
+    (ICH_LR_EL2(3), 0),
+];
+
+#[test]
+fn after_reset() {
+    let mut rig = Rig::new();
+    for (reg, value) in AFTER_RESET {
+        assert_eq!(rig.get(*reg), *value, "{reg:?} at first");
+    }
+    for row in TABLE.iter().filter(|r| r.direction == Direction::ReadWrite) {
+        rig.cpu.write(row.reg, 0x0f0f_0f0f, &EL2);
+    }
+    rig.cpu.reset();
+    for (reg, value) in AFTER_RESET {
+        assert_eq!(rig.get(*reg), *value, "{reg:?} later");
+    }
+    let readable = TABLE.iter().filter(|r| r.direction != Direction::WriteOnly);
+    let allowed = readable.filter(|r| rig.cpu.access(r.reg, false, &EL2) == Access::Allowed);
+    let missing: Vec<_> = allowed.filter(|r| !AFTER_RESET.iter().any(|(reg, _)| *reg == r.reg)).collect();
+    assert!(missing.iter().all(|r| matches!(r.reg, ICH_LR_EL2(_))), "{missing:?}");
+}
+
 #[test]
 fn accesses() {
     use Access::{Allowed, TrapToEl2, Undefined};

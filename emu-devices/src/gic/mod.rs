@@ -61,9 +61,6 @@ pub struct GicConfig<'a> {
     pub spis: u32,
     /// With LPIs and an ITS.
     pub its: bool,
-    /// Redistributors come out of reset awake (GICR_WAKER = 0), as firmware leaves them: for guests that are started
-    /// without firmware and do not wake them.
-    pub awake_at_reset: bool,
     /// Where the LPI and ITS tables are: guest RAM on this bus.
     pub bus: Arc<Bus>,
     /// Told when the GIC writes a table.
@@ -210,7 +207,6 @@ pub struct Gicv3 {
     pes: Vec<Pe>,
     by_affinity: HashMap<u32, usize>,
     spi_count: u32,
-    awake_at_reset: bool,
     /// GICD_CTLR.EnableGrp0 and EnableGrp1, bits 0 and 1.
     ctlr: AtomicU32,
     spis: Mutex<Spis>,
@@ -239,7 +235,6 @@ impl Gicv3 {
             spis: Mutex::new(Spis::new(config.spis, &by_affinity)),
             by_affinity,
             spi_count: config.spis,
-            awake_at_reset: config.awake_at_reset,
             ctlr: AtomicU32::new(0),
             its: config.its.then(Mutex::default),
             memory: TableMemory::new(config.bus, config.observer),

@@ -1,6 +1,7 @@
 //! The PEs' ports and the SPI wires.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 use emu_core::irq::{GicPort, IrqSink, Pending, Sgi};
 use emu_core::metrics::Metric;
@@ -82,9 +83,14 @@ impl GicPort for Port {
         }
     }
 
+    /// Enabling a group while the redistributor is asleep is a write of a CPU interface that is said to be quiescent,
+    /// which is UNPREDICTABLE (11.1). Here it wakes the redistributor as clearing GICR_WAKER.ProcessorSleep does: software
+    /// that was written for machines whose firmware had done that gets its interrupts.
     fn set_group_enables(&self, g0: bool, g1: bool) {
         let value = if g0 { flag::G0 } else { 0 } | if g1 { flag::G1 } else { 0 };
-        self.gic.change_flags(self.pe, flag::G0 | flag::G1, value);
+        let enabled = value & !self.gic.pes[self.pe].flags.load(SeqCst);
+        let woken = if enabled != 0 { flag::ASLEEP } else { 0 };
+        self.gic.change_flags(self.pe, flag::G0 | flag::G1 | woken, value);
     }
 }
 

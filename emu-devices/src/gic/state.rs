@@ -35,12 +35,11 @@ struct State {
 impl Gicv3 {
     pub(super) fn reset_state(&self) {
         self.ctlr.store(0, SeqCst);
-        let flags = if self.awake_at_reset { 0 } else { flag::ASLEEP };
         if let Some(its) = &self.its {
             its.lock().reset();
         }
         for (n, pe) in self.pes.iter().enumerate() {
-            pe.flags.store(flags, SeqCst);
+            pe.flags.store(flag::ASLEEP, SeqCst);
             self.with_private(n, Bank::reset);
             self.with_lpis(n, |l| *l = Lpis::default());
         }

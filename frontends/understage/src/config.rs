@@ -351,7 +351,7 @@ pub struct MachineConfig {
 }
 
 /// The most CPUs that a machine has.
-pub const MAX_CPUS: u32 = 8;
+pub const MAX_CPUS: u32 = 64;
 /// The most RAM: it ends below the first region above 4 GiB of the board's map.
 pub const MAX_MEMORY: u64 = 255 << 30;
 /// RAM is a multiple of this.
@@ -534,7 +534,7 @@ mod tests {
         assert!(check_memory(2 << 30).is_ok());
         assert_eq!(check_memory(4096).unwrap_err().to_string(), "4 KiB of RAM is not a whole number of MiB");
         assert!(check_memory(256 << 30).unwrap_err().to_string().contains("255 GiB"));
-        assert_eq!(check_cpus(9).unwrap_err().to_string(), "a machine has 1 to 8 CPUs, not 9");
+        assert_eq!(check_cpus(65).unwrap_err().to_string(), "a machine has 1 to 64 CPUs, not 65");
     }
 
     #[test]

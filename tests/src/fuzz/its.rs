@@ -43,7 +43,6 @@ impl Rig {
             cpus: &[0, 1],
             spis: 64,
             its: true,
-            awake_at_reset: true,
             bus,
             observer: None,
             counters: Arc::default(),

@@ -90,7 +90,6 @@ impl Pe {
             cpus: &[0],
             spis: 64,
             its: false,
-            awake_at_reset: true,
             bus: bus.clone(),
             observer: Some(shared.clone()),
             counters: Arc::default(),

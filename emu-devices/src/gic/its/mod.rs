@@ -59,7 +59,7 @@ struct Route {
 }
 
 /// The registers of an ITS: all its state, as the tables are in guest memory.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ItsState {
     enabled: bool,
     cbaser: u64,
@@ -67,6 +67,14 @@ pub(super) struct ItsState {
     creadr: u64,
     /// GITS_BASER0 (devices) and GITS_BASER1 (collections), the writable part.
     baser: [u64; 2],
+}
+
+impl Default for ItsState {
+    /// The registers after reset. GITS_BASER<n>.Page_Size starts at the largest size (12.19.1 leaves it open; this is what
+    /// implementations do, and software that does not choose a size relies on it).
+    fn default() -> Self {
+        Self { enabled: false, cbaser: 0, cwriter: 0, creadr: 0, baser: [Baser::PAGE_64K; 2] }
+    }
 }
 
 /// The ITS.

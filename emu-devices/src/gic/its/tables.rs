@@ -17,6 +17,8 @@ pub(super) struct Baser(u64);
 impl Baser {
     /// Indirect: a table of pages of entries.
     pub(super) const INDIRECT: u64 = 1 << 62;
+    /// Page_Size, bits 9:8: 64 KiB.
+    pub(super) const PAGE_64K: u64 = 2 << 8;
     /// All but Type and Entry_Size.
     pub(super) const WRITABLE: u64 = !(0x7 << 56 | 0x1f << 48);
 

@@ -31,7 +31,7 @@ fn refuses_what_cannot_be() {
     let config = |cpus, spis| {
         let counters = Arc::default();
         let bus = Arc::default();
-        Gicv3::new(GicConfig { cpus, spis, its: false, awake_at_reset: true, bus, observer: None, counters })
+        Gicv3::new(GicConfig { cpus, spis, its: false, bus, observer: None, counters })
     };
     assert_eq!(config(&[], 32).err(), Some(GicError::Cpus(0)));
     assert_eq!(config(&[0, 1, 0], 32).err(), Some(GicError::Affinity(0)));
@@ -281,4 +281,41 @@ fn nothing_a_guest_writes_panics() {
     }
     let _ = (rig.pending(0), rig.pending(1));
     assert!(rig.anomalies() > 0);
+}
+
+/// Sixty-four PEs as on the board: 16 of them share Aff1, so that one target list names them all.
+#[test]
+fn sgis_reach_every_one_of_many_clusters() {
+    let cpus: Vec<u64> = (0..64).map(|n| ((n / 16) << 8) + n % 16).collect();
+    let rig = Rig::warm(&cpus);
+    for pe in 0..64 {
+        rig.sgi(pe, 0x100, 1 << 3);
+    }
+    let sgi = |aff1: u8, targets| Sgi {
+        intid: 3,
+        group: Group::G1,
+        all_others: false,
+        aff: [0, 0, aff1],
+        range: 0,
+        targets,
+    };
+    rig.ports[0].send_sgi(sgi(3, 0x8001));
+    let with: Vec<usize> = (0..64).filter(|pe| rig.intid(*pe) == Some(3)).collect();
+    assert_eq!(with, [48, 63]);
+    rig.ports[5].send_sgi(sgi(4, 0xffff));
+    assert_eq!((0..64).filter(|pe| rig.intid(*pe).is_some()).count(), 2, "nobody has Aff1 4");
+    rig.ports[5].send_sgi(Sgi { all_others: true, ..sgi(0, 0) });
+    let without: Vec<usize> = (0..64).filter(|pe| rig.intid(*pe).is_none()).collect();
+    assert_eq!(without, [5]);
+    assert_eq!(
+        rig.gicr_read(63, 0x8, Size::B8),
+        0x30f << 32 | 63 << 8 | 1 << 5 | 1 << 4 | 1,
+        "GICR_TYPER, Last"
+    );
+    rig.enable(40);
+    rig.route(40, 0x20a);
+    rig.raise(40);
+    assert_eq!(rig.intid(42), Some(3), "the lower INTID first");
+    assert!(rig.ports[42].acknowledge(3));
+    assert_eq!(rig.intid(42), Some(40));
 }

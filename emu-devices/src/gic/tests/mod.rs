@@ -3,6 +3,7 @@
 mod distributor;
 mod its;
 mod life;
+mod reset;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -52,7 +53,6 @@ impl Rig {
             cpus,
             spis: 256,
             its: true,
-            awake_at_reset: false,
             bus: bus.clone(),
             observer: None,
             counters: counters.clone(),

@@ -154,7 +154,6 @@ fn build_gic(
         cpus: &affinities,
         spis: SPIS,
         its: config.virt.its,
-        awake_at_reset: true,
         bus: bus.clone(),
         observer: Some(shared.clone()),
         counters: counters.clone(),

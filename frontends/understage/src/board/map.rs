@@ -130,5 +130,6 @@ mod tests {
     fn there_is_a_redistributor_for_each_cpu() {
         assert!(u64::from(crate::config::MAX_CPUS) * 0x2_0000 <= GICR.size);
         assert_eq!(mpidr(7), 7);
+        assert_eq!(mpidr(63), 0x30f, "16 CPUs share Aff1");
     }
 }

@@ -338,6 +338,20 @@ mod tests {
     }
 
     #[test]
+    fn the_most_cpus_are_found_by_their_affinity() {
+        let cpus = crate::config::MAX_CPUS as usize;
+        let power = Power::new(cpus);
+        power.start(Entry::default());
+        for cpu in 1..cpus {
+            assert_eq!(power.cpu_on(map::mpidr(cpu as u32), 0, 0), Ok(()));
+        }
+        assert_eq!(power.affinity_info(0x30f, 0), Ok(AffinityState::OnPending));
+        assert_eq!(power.affinity_info(0x300, 1), Ok(AffinityState::OnPending));
+        assert_eq!(power.cpu_on(0x10, 0, 0), Err(PsciError::InvalidParameters), "Aff0 ends at 15");
+        assert_eq!(power.affinity_info(0x400, 1), Err(PsciError::InvalidParameters));
+    }
+
+    #[test]
     fn stopping_waits_for_those_that_execute() {
         let power = Power::new(1);
         power.start(Entry::default());

@@ -59,7 +59,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "MODEL", default_value = "max", value_parser = CpuModel::from_name,
           help_heading = "Machine")]
     cpu: CpuModel,
-    /// Number of CPUs, 1 to 8
+    /// Number of CPUs, 1 to 64 (1 to 8 with a GICv2)
     #[arg(long, value_name = "CPUS", default_value = "1", value_parser = cpus, help_heading = "Machine")]
     smp: u32,
     /// RAM, with a unit: 512M, 2G
@@ -363,8 +363,8 @@ mod tests {
                 "--cpu cortex-a53",
                 "there is no CPU model 'cortex-a53' (there are cortex-a72, neoverse-n1, max, max-qarma5)",
             ),
-            ("--smp 9", "a machine has 1 to 8 CPUs, not 9"),
-            ("--smp 0", "a machine has 1 to 8 CPUs, not 0"),
+            ("--smp 65", "a machine has 1 to 64 CPUs, not 65"),
+            ("--smp 0", "a machine has 1 to 64 CPUs, not 0"),
             ("--memory 1000G", "more than the 255 GiB"),
             ("--gic-version 2", "invalid value '2' for '--gic-version <VERSION>'"),
             ("--accel kvm", "invalid value 'kvm' for '--accel <HOW>'"),

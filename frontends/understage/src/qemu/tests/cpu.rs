@@ -4,7 +4,7 @@ pub(super) const REFUSALS: &[(&str, &str)] = &[
     ("-cpu host", "there is no CPU model 'host'"),
     ("-cpu max,pauth=off", "'pauth=off' is not supported for the CPU model max in -cpu"),
     ("-cpu max,sve=on", "'sve=on' is not supported for the CPU model max in -cpu"),
-    ("-smp 16", "a machine has 1 to 8 CPUs, not 16"),
+    ("-smp 65", "a machine has 1 to 64 CPUs, not 65"),
     ("-smp 2,threads=2", "threads in -smp can only be 1"),
     ("-smp 2,maxcpus=4", "maxcpus in -smp can only be 2"),
     ("-accel kvm", "'-accel kvm' is not supported: instructions are executed in software only"),
