@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_understage");
@@ -72,10 +72,22 @@ const TWO_CPUS: &[u32] = &[
     0,
 ];
 
+/// Counts in X0 for ever, and puts it into memory.
+const FOREVER: &[u32] = &[
+    0x1000_0086, // adr x6, counter
+    0x9100_0400, // loop: add x0, x0, #1
+    0xf900_00c0, // str x0, [x6]
+    0x17ff_fffe, // b loop
+    0,           // counter: .quad 0
+    0,
+];
+
 /// A machine that waits for a debugger.
 struct Machine {
     child: Child,
     address: String,
+    /// What it prints, which nobody reads; but it can be printed.
+    _errors: BufReader<ChildStderr>,
     _dir: tempfile::TempDir,
 }
 
@@ -96,12 +108,13 @@ impl Machine {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        let mut errors = BufReader::new(child.stderr.take().unwrap());
+        errors.read_line(&mut line).unwrap();
         let address = line
             .trim()
             .strip_prefix("understage: a debugger can connect to ")
             .unwrap_or_else(|| panic!("{line}"));
-        Self { address: address.to_owned(), child, _dir: dir }
+        Self { address: address.to_owned(), child, _errors: errors, _dir: dir }
     }
 
     fn connect(&self) -> Client {
@@ -326,7 +339,8 @@ fn time_stands_still_while_the_debugger_looks() {
     let before = c.system("CNTPCT_EL0");
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(c.system("CNTPCT_EL0"), before);
-    // Half an instruction later, so to speak: a step lets it go on.
+    // Half an instruction later, so to speak: a step lets it go on, if it may.
+    assert_eq!(c.ask("Qqemu.sstep=3"), "OK");
     assert_eq!(c.ask("vCont;s:1"), "T05thread:01;");
     let frequency = c.system("CNTFRQ_EL0");
     assert!(c.system("CNTPCT_EL0") - before < frequency / 20, "less than the 50 ms that were slept");
@@ -405,6 +419,165 @@ fn memory_and_watchpoints() {
     let mut c = machine.connect();
     assert_eq!((c.ask("?"), c.pc()), ("T05thread:01;".to_owned(), START + 0x50));
     c.send("k");
+    assert_eq!(machine.status(), Some(0));
+}
+
+/// While the machine runs nobody can look at it: what asks for that is refused, and a key stops it.
+#[test]
+fn packets_while_the_machine_runs() {
+    let machine = Machine::start(FOREVER, &["--smp", "2"]);
+    let mut c = machine.connect();
+    for go in ["c", "vCont;c", "vCont;c:1"] {
+        c.send(go);
+        for packet in
+            ["g", "m40080000,4", "vCont;c", "vCont;s:1", "c", "?", "p20", "Hg1", "Z0,40080004,4", "T1"]
+        {
+            assert_eq!(c.ask(packet), "E01", "{packet}");
+        }
+        assert_eq!(c.ask("qRcmd,68656c70"), "E01");
+        assert_eq!(c.ask("qqemu.sstep"), "0x7", "what is no business of a CPU's is answered");
+        c.stream.write_all(&[3]).unwrap();
+        assert_eq!(c.receive(), "T02thread:01;");
+        assert_eq!(c.ask("m40080000,4"), "86000010", "after {go}");
+    }
+    // A word in passing is heard, too.
+    c.send("vCont;c");
+    assert_eq!(c.ask("D"), "OK");
+    let mut c = machine.connect();
+    assert_eq!(c.ask("?"), "T05thread:01;");
+    c.send("vCont;c");
+    assert_eq!(c.ask("vKill;1"), "OK");
+    assert_eq!(machine.status(), Some(0));
+}
+
+/// What is not understood is an error, and no more: the session goes on with the same thread selected.
+#[test]
+fn packets_that_make_no_sense() {
+    let machine = Machine::start(FOREVER, &["--smp", "2"]);
+    let mut c = machine.connect();
+    assert_eq!(c.ask("Hg2"), "OK");
+    let mpidr = format!("p{:x}", c.number_of("MPIDR_EL1"));
+    let senseless = [
+        "Hg99",
+        "Hg3",
+        "Hgp1.3",
+        "Hq1",
+        "vCont;s:3",
+        "vCont;q",
+        "vCont;s",
+        "vCont",
+        "mxyz,4",
+        "m40080000",
+        "M0,4:0",
+        "Z0,zz,4",
+        "Z7",
+        "P0=x",
+        "G00",
+        "qXfer:features:read:target.xml:x,y",
+        "qThreadExtraInfo",
+        "Txx",
+        "qRcmd,zz",
+        "m123456789123456789,4",
+        "Hg-1",
+        "vKill",
+        "X0,4",
+    ];
+    for packet in senseless {
+        let answer = c.ask(packet);
+        assert!(answer.starts_with('E') || answer.is_empty(), "{packet}: {answer}");
+        assert_eq!(c.number(&mpidr) & 0xff, 1, "after {packet}");
+    }
+    assert_eq!(c.ask(&format!("M0,1:{}", "0".repeat(20_000))), "E01", "longer than a packet can be");
+    // A packet with a wrong sum is asked for again, and an answer can be asked for again.
+    c.stream.write_all(b"$?#00").unwrap();
+    assert_eq!(c.byte(), b'-');
+    assert_eq!(c.ask("?"), "T05thread:01;");
+    c.stream.write_all(b"-").unwrap();
+    assert_eq!(c.receive(), "T05thread:01;");
+    // No more memory than a packet holds.
+    for much in ["40000000", "ffffffffffffffffffff"] {
+        let answer = c.ask(&format!("m{START:x},{much}"));
+        assert!((4096..16384).contains(&answer.len()) && answer.starts_with("86000010"), "{}", answer.len());
+    }
+    assert_eq!(c.ask("QStartNoAckMode"), "OK");
+    c.stream.write_all(b"$?#00").unwrap();
+    assert_eq!(c.receive(), "E01");
+    c.send("k");
+    assert_eq!(machine.status(), Some(0));
+}
+
+#[test]
+fn points_that_are_refused_are_not_kept() {
+    let machine = Machine::start(CODE, &[]);
+    let mut c = machine.connect();
+    for point in [format!("2,{COUNTER:x},0"), "2,ffffffffffffffff,2".to_owned(), "4,0,0".to_owned()] {
+        assert_eq!(c.ask(&format!("Z{point}")), "E16", "{point}");
+        assert_eq!(c.ask(&format!("z{point}")), "E16", "{point} is not there");
+    }
+    // The same one twice is one; two kinds at one address are two.
+    for point in [format!("0,{LOOP:x},4"), format!("2,{COUNTER:x},8")] {
+        assert_eq!((c.ask(&format!("Z{point}")), c.ask(&format!("Z{point}"))), ("OK".into(), "OK".into()));
+    }
+    assert_eq!(c.ask(&format!("Z1,{LOOP:x},4")), "OK");
+    assert_eq!(c.ask(&format!("z0,{LOOP:x},4")), "OK");
+    assert_eq!(c.ask("vCont;c"), "T05thread:01;swbreak:;");
+    assert_eq!(c.ask(&format!("z1,{LOOP:x},4")), "OK");
+    assert_eq!(c.ask(&format!("z2,{COUNTER:x},8")), "OK");
+    assert_eq!(c.ask("vCont;c"), "W00");
+    // As many watchpoints as anybody needs, but not as many as one likes.
+    let machine = Machine::start(CODE, &[]);
+    let mut c = machine.connect();
+    let refused = (0..2000).find(|n| c.ask(&format!("Z2,{:x},1", 0x4010_0000 + n)) != "OK");
+    assert_eq!(refused, Some(1024));
+}
+
+/// Who asks and never reads is not read from either.
+#[test]
+fn a_debugger_that_does_not_read() {
+    let machine = Machine::start(CODE, &[]);
+    let mut c = machine.connect();
+    c.stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let packets = "$g#67".repeat(1000);
+    const MUCH: usize = 200 << 20;
+    let mut sent = 0;
+    // The host keeps some megabytes for a connection.
+    while sent < MUCH && c.stream.write_all(packets.as_bytes()).is_ok() {
+        sent += packets.len();
+    }
+    assert!(sent < MUCH / 4, "{sent}");
+    drop(c);
+    assert_eq!(machine.status(), Some(0), "the machine goes on");
+}
+
+/// What QEMU's users type.
+#[test]
+fn packets_and_commands_of_qemu() {
+    let machine = Machine::start(CODE, &[]);
+    let mut c = machine.connect();
+    assert_eq!(c.ask("qqemu.Supported"), "sstepbits;sstep;PhyMemMode");
+    assert_eq!(c.ask("qqemu.sstepbits"), "ENABLE=1,NOIRQ=2,NOTIMER=4");
+    assert_eq!(c.ask("qqemu.sstep"), "0x7");
+    assert_eq!(c.ask("Qqemu.sstep=8"), "E22");
+    assert_eq!(c.ask("Qqemu.sstep=x"), "E22");
+    // Time stands still in a step, or it does not.
+    let time = |c: &mut Client| c.system("CNTPCT_EL0");
+    let before = time(&mut c);
+    assert_eq!((c.ask("vCont;s:1"), time(&mut c)), ("T05thread:01;".into(), before));
+    assert_eq!(c.ask("Qqemu.sstep=0x3"), "OK");
+    assert_eq!((c.ask("qqemu.sstep"), c.ask("vCont;s:1")), ("0x3".into(), "T05thread:01;".into()));
+    assert!(time(&mut c) > before);
+    assert!(c.monitor("step-interrupts").contains("off"));
+    assert_eq!(c.ask("Qqemu.sstep=5"), "OK");
+    assert!(c.monitor("step-interrupts").contains("on"));
+
+    let shown = c.monitor("info registers");
+    for part in ["CPU#0\n PC=0000000040080008 X00=", "X01=0000000080000000\n", "PSTATE=000003c9 ---- EL2h"] {
+        assert!(shown.contains(part), "no {part} in {shown}");
+    }
+    assert!(c.monitor("info mice").contains("usage: info registers"));
+    // Without ENABLE a step goes on.
+    assert_eq!(c.ask("Qqemu.sstep=0"), "OK");
+    assert_eq!(c.ask("vCont;s:1"), "W00");
     assert_eq!(machine.status(), Some(0));
 }
 

@@ -16,6 +16,7 @@
 
 mod board;
 pub mod campaign;
+mod debugger;
 mod images;
 mod its;
 mod pe;
@@ -95,6 +96,8 @@ macro_rules! fuzz_targets {
                 "damaged devicetrees";
             disks images::disk, images::disks, 1048576,
                 "damaged qcow2 images";
+            debugger debugger::run, debugger::samples, 4096,
+                "what a debugger says while the machine is stopped or runs";
         }
     };
 }

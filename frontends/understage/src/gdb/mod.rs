@@ -6,24 +6,32 @@
 //! | [`description`] | the same as XML, for the debugger |
 //! | [`target`] | threads, memory, breakpoints, resuming: what the protocol asks of the machine |
 //! | [`monitor`] | the commands behind `monitor` |
-//! | [`packets`] | the few packets of QEMU's own |
+//! | [`held`] | who may look at the CPUs |
 //! | [`server`] | listening, and one session after the other |
-//! | [`wire`] | sending packets |
+//! | [`session`] | a conversation, while the machine is stopped and while it runs |
+//! | [`incoming`], [`wire`] | receiving and sending packets |
+//! | [`packets`] | those that are not left to the protocol's library |
 //!
 //! All CPUs stop together and go on together. While they are stopped the clock of the machine stands still, so that no
 //! timer of the guest runs out because somebody looks at it.
 
 pub mod description;
+mod held;
+mod incoming;
 pub mod monitor;
-pub mod packets;
+mod packets;
 pub mod registers;
 pub mod server;
+mod session;
 pub mod target;
-pub mod wire;
+mod wire;
 
 use crate::config::Given;
 use crate::error::UserError;
 use crate::user_error;
+
+/// A packet with all core registers, or a piece of memory; no longer one is taken, or sent.
+const PACKET_BYTES: usize = 16384;
 
 /// Where to listen for a debugger.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -5,9 +5,10 @@ use std::fmt::Write;
 use emu_cpu::cpu::Cpu;
 use emu_cpu::gic::GicReg;
 use emu_cpu::mem::inspect;
+use emu_cpu::regs::SP;
 
 use super::registers::{Register, named};
-use super::target::Debuggee;
+use super::target::{Debuggee, sstep};
 use crate::number::parse_u64;
 
 /// A command: name, arguments, what help says, what it does.
@@ -15,6 +16,7 @@ type Command = (&'static str, &'static str, &'static str, fn(&mut Debuggee, &[&s
 
 const COMMANDS: &[Command] = &[
     ("help", "", "this list", |_, _| help()),
+    ("info", "registers [-a]", "registers of the CPU, or of all, as QEMU shows them", info),
     ("regs", "[NAME...]", "registers of the CPU, or these system registers", regs),
     ("walk", "ADDRESS", "how the CPU's current regime translates a virtual address, step by step", walk),
     ("interrupts", "", "interrupts of the CPU: what is signalled, priorities, list registers", interrupts),
@@ -68,11 +70,16 @@ fn regs(debuggee: &mut Debuggee, names: &[&str]) -> String {
     })
 }
 
+/// The condition flags in PSTATE.
+const FLAGS: [(u32, &str); 4] = [(31, "N"), (30, "Z"), (29, "C"), (28, "V")];
+
+fn flag(on: bool, name: &'static str) -> &'static str {
+    if on { name } else { "-" }
+}
+
 fn core(cpu: &mut Cpu, out: &mut String) -> std::fmt::Result {
     let p = &cpu.pstate;
-    let flag = |on: bool, name: &'static str| if on { name } else { "-" };
-    let nzcv = [(31, "N"), (30, "Z"), (29, "C"), (28, "V")];
-    let flags: String = nzcv.iter().map(|(bit, name)| flag(cpu.regs.nzcv >> bit & 1 != 0, name)).collect();
+    let flags: String = FLAGS.iter().map(|(bit, name)| flag(cpu.regs.nzcv >> bit & 1 != 0, name)).collect();
     let masks = [(8, "D"), (4, "A"), (2, "I"), (1, "F")];
     let masked: String = masks.iter().map(|(bit, name)| flag(p.daif & bit != 0, name)).collect();
     writeln!(out, "PC  {:#018x}  {flags} {masked} SPSel {}", cpu.regs.pc, u8::from(p.sp_sel))?;
@@ -175,5 +182,36 @@ fn phys(debuggee: &mut Debuggee, arguments: &[&str]) -> String {
 }
 
 fn step_interrupts(debuggee: &mut Debuggee, arguments: &[&str]) -> String {
-    switch(&mut debuggee.step_interrupts, "interrupts while stepping", arguments)
+    let mut on = debuggee.sstep & sstep::NO_IRQ == 0;
+    let said = switch(&mut on, "interrupts while stepping", arguments);
+    debuggee.sstep = debuggee.sstep & !sstep::NO_IRQ | if on { 0 } else { sstep::NO_IRQ };
+    said
+}
+
+/// The one thing that QEMU's users ask for here, in the form that their scripts read.
+fn info(debuggee: &mut Debuggee, arguments: &[&str]) -> String {
+    let cpus = match arguments {
+        ["registers"] => debuggee.current..debuggee.current + 1,
+        ["registers", "-a"] => 0..debuggee.cpus.count(),
+        _ => return "usage: info registers [-a]\n".to_owned(),
+    };
+    let mut out = String::new();
+    for cpu in cpus {
+        if let Some(mut vcpu) = debuggee.vcpu(cpu) {
+            // Writing to a String does not fail.
+            let _ = as_qemu(cpu, &mut vcpu.cpu, &mut out);
+        }
+    }
+    out
+}
+
+fn as_qemu(number: usize, cpu: &mut Cpu, out: &mut String) -> std::fmt::Result {
+    write!(out, "\nCPU#{number}\n PC={:016x} ", cpu.regs.pc)?;
+    for n in 0..31 {
+        write!(out, "X{n:02}={:016x}{}", cpu.regs.x[n], if n % 3 == 1 { "\n" } else { " " })?;
+    }
+    let spsr = cpu.spsr();
+    let flags: String = FLAGS.iter().map(|(bit, name)| flag(spsr >> bit & 1 != 0, name)).collect();
+    let pointer = if cpu.pstate.sp_sel { 'h' } else { 't' };
+    writeln!(out, "SP={:016x}\nPSTATE={spsr:08x} {flags} EL{}{pointer}", cpu.regs.x[SP], cpu.pstate.el)
 }

@@ -1,143 +1,140 @@
-//! The packets of QEMU's own that its users type (`maintenance packet ...`): they are answered before the rest of the
-//! protocol sees them.
+//! Packets that the library does not answer, or not well: those of QEMU's own, which its users type (`maintenance packet
+//! ...`), and the parts of others that are looked at before it gets them.
 
-/// A packet longer than this is none of ours, and goes on as it comes.
-const LONGEST: usize = 64;
+use super::PACKET_BYTES;
+use super::target::{Debuggee, sstep};
 
-/// A question or an order of QEMU's making.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum QemuPacket {
-    /// `qqemu.Supported`.
-    Supported,
-    /// `qqemu.PhyMemMode`: do memory accesses take physical addresses?
-    AskPhysical,
-    /// `Qqemu.PhyMemMode:0` or `:1`.
-    SetPhysical(bool),
-}
+/// The error of a packet that is not understood, or comes at the wrong time.
+pub(super) const ERROR: &str = "E01";
+/// EINVAL.
+const BAD_VALUE: &str = "E22";
 
-impl QemuPacket {
-    fn of(body: &[u8]) -> Option<Self> {
-        Some(match body {
-            b"qqemu.Supported" => Self::Supported,
-            b"qqemu.PhyMemMode" => Self::AskPhysical,
-            b"Qqemu.PhyMemMode:0" => Self::SetPhysical(false),
-            b"Qqemu.PhyMemMode:1" => Self::SetPhysical(true),
-            _ => return None,
-        })
-    }
-}
-
-/// What becomes of a byte that came in.
-#[derive(PartialEq, Eq, Debug)]
-pub enum Sorted {
-    /// It is kept until more is known.
-    Kept,
-    /// These bytes are for the protocol.
-    Pass(Vec<u8>),
-    /// A whole packet for us.
-    Qemu(QemuPacket),
-}
-
-/// Tells our packets from the others.
-#[derive(Default)]
-pub struct Sorter {
-    /// A packet's bytes so far, from its `$` on; empty outside a packet.
-    packet: Vec<u8>,
-    /// In the middle of a packet that is not ours: bytes of it that are left to pass after its `#`.
-    passing: Option<usize>,
-    no_acks: bool,
-}
-
-impl Sorter {
-    /// Sorts the next byte.
-    pub fn sort(&mut self, byte: u8) -> Sorted {
-        if let Some(left) = self.passing {
-            self.passing = match (left, byte) {
-                (0, b'#') => Some(2),
-                (0, _) => Some(0),
-                (1, _) => None,
-                (n, _) => Some(n - 1),
-            };
-            return Sorted::Pass(vec![byte]);
+/// Answers a question or an order of QEMU's making; `None` for any other packet.
+pub(super) fn qemu(body: &[u8], debuggee: &mut Debuggee) -> Option<String> {
+    let text = str::from_utf8(body).ok()?;
+    let ok = || "OK".to_owned();
+    Some(match text {
+        "qqemu.Supported" => "sstepbits;sstep;PhyMemMode".to_owned(),
+        "qqemu.PhyMemMode" => u8::from(debuggee.physical).to_string(),
+        "Qqemu.PhyMemMode:0" | "Qqemu.PhyMemMode:1" => {
+            debuggee.physical = text.ends_with('1');
+            ok()
         }
-        if self.packet.is_empty() && byte != b'$' {
-            return Sorted::Pass(vec![byte]);
+        "qqemu.sstepbits" => {
+            format!("ENABLE={:x},NOIRQ={:x},NOTIMER={:x}", sstep::ENABLE, sstep::NO_IRQ, sstep::NO_TIMER)
         }
-        self.packet.push(byte);
-        match self.packet.iter().position(|b| *b == b'#') {
-            Some(end) if self.packet.len() == end + 3 => self.complete(end),
-            None if self.packet.len() > LONGEST => {
-                self.passing = Some(0);
-                Sorted::Pass(std::mem::take(&mut self.packet))
+        "qqemu.sstep" => format!("{:#x}", debuggee.sstep),
+        _ => {
+            let value = text.strip_prefix("Qqemu.sstep=").or_else(|| text.strip_prefix("Qqemu.sstep:"))?;
+            let digits = value.strip_prefix("0x").unwrap_or(value);
+            match u32::from_str_radix(digits, 16) {
+                Ok(bits) if bits & !sstep::ALL == 0 && !digits.starts_with('+') => {
+                    debuggee.sstep = bits;
+                    ok()
+                }
+                _ => BAD_VALUE.to_owned(),
             }
-            _ => Sorted::Kept,
         }
-    }
+    })
+}
 
-    fn complete(&mut self, end: usize) -> Sorted {
-        let packet = std::mem::take(&mut self.packet);
-        let body = &packet[1..end];
-        self.no_acks |= body == b"QStartNoAckMode";
-        let sum = body.iter().fold(0u8, |a, b| a.wrapping_add(*b));
-        match QemuPacket::of(body) {
-            Some(ours) if packet[end + 1..].eq_ignore_ascii_case(format!("{sum:02x}").as_bytes()) => {
-                Sorted::Qemu(ours)
+/// True for packets with which a debugger goes: they are heard while the machine runs, too.
+pub(super) fn is_farewell(body: &[u8]) -> bool {
+    body == b"k" || body == b"D" || body.starts_with(b"D;") || body.starts_with(b"vKill;")
+}
+
+/// False if the packet selects or resumes a thread that is not there, or resumes none. The library does not look.
+pub(super) fn threads_exist(body: &[u8], cpus: usize) -> bool {
+    let exists = |text: &[u8]| {
+        // `pPROCESS.THREAD`, or `THREAD`.
+        let thread = text.strip_prefix(b"p").map_or(Some(text), |t| t.split(|b| *b == b'.').nth(1));
+        match thread {
+            // The whole process.
+            None => true,
+            Some(b"-1" | b"0") => true,
+            Some(digits) => {
+                let number = str::from_utf8(digits).ok().and_then(|d| usize::from_str_radix(d, 16).ok());
+                number.is_some_and(|n| (1..=cpus).contains(&n))
             }
-            _ => Sorted::Pass(packet),
         }
-    }
-
-    /// The bytes that answer one of our packets.
-    #[must_use]
-    pub fn answer(&self, text: &str) -> Vec<u8> {
-        let ack: &[u8] = if self.no_acks { b"" } else { b"+" };
-        [ack, &packet(text)].concat()
+    };
+    match body {
+        [b'H', _, thread @ ..] => exists(thread),
+        [b'v', b'C', b'o', b'n', b't', b';', actions @ ..] => actions
+            .split(|b| *b == b';')
+            .filter_map(|action| action.splitn(2, |b| *b == b':').nth(1))
+            .all(exists),
+        b"vCont?" => true,
+        _ => !body.starts_with(b"vCont"),
     }
 }
 
-/// A packet on the wire.
-#[must_use]
-pub fn packet(text: &str) -> Vec<u8> {
-    let sum = text.bytes().fold(0u8, |a, b| a.wrapping_add(b));
-    format!("${text}#{sum:02x}").into_bytes()
+/// The same packet, with no more memory asked for (`m`) than the answer has room for: who gets less asks again.
+pub(super) fn modest(body: Vec<u8>) -> Vec<u8> {
+    const MOST: u64 = PACKET_BYTES as u64 / 2 - 64;
+    let parts = str::from_utf8(&body).ok().and_then(|t| t.strip_prefix('m')).and_then(|t| t.split_once(','));
+    // A number that is too large for us is so for memory, too.
+    let hex = |digits: &str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    match parts {
+        Some((address, length)) if hex(length) => match u64::from_str_radix(length, 16) {
+            Ok(n) if n <= MOST => body,
+            _ => format!("m{address},{MOST:x}").into_bytes(),
+        },
+        _ => body,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sort(sorter: &mut Sorter, bytes: &[u8]) -> (Vec<u8>, Vec<QemuPacket>) {
-        let (mut passed, mut ours) = (Vec::new(), Vec::new());
-        for b in bytes {
-            match sorter.sort(*b) {
-                Sorted::Kept => {}
-                Sorted::Pass(bytes) => passed.extend(bytes),
-                Sorted::Qemu(p) => ours.push(p),
-            }
+    #[test]
+    fn threads() {
+        for there in [
+            "Hg1",
+            "Hc-1",
+            "Hg0",
+            "Hgp1.2",
+            "Hcp1.-1",
+            "vCont;c",
+            "vCont;s:p1.1;c:-1",
+            "vCont;c:p1",
+            "vCont?",
+            "?",
+        ] {
+            assert!(threads_exist(there.as_bytes(), 2), "{there}");
         }
-        (passed, ours)
+        for missing in [
+            "Hg3",
+            "Hgp1.3",
+            "Hg",
+            "Hgx",
+            "Hg99",
+            "vCont",
+            "vContinue",
+            "vCont;s:3;c",
+            "vCont;c:1;s:p1.ffffffffffffffffff",
+        ] {
+            assert!(!threads_exist(missing.as_bytes(), 2), "{missing}");
+        }
     }
 
     #[test]
-    fn only_ours_are_taken() {
-        let mut s = Sorter::default();
-        let mut bytes = b"+$?#3f".to_vec();
-        bytes.extend(packet("Qqemu.PhyMemMode:1"));
-        bytes.extend(b"\x03$qqemu.PhyMemMode#00$g#67");
-        let (passed, ours) = sort(&mut s, &bytes);
-        assert_eq!(passed, b"+$?#3f\x03$qqemu.PhyMemMode#00$g#67", "a wrong sum is the protocol's to refuse");
-        assert_eq!(ours, [QemuPacket::SetPhysical(true)]);
-        assert_eq!(s.answer("OK"), b"+$OK#9a");
-        sort(&mut s, &packet("QStartNoAckMode"));
-        assert_eq!(s.answer("OK"), b"$OK#9a");
+    fn memory_is_asked_for_in_pieces() {
+        let modest = |text: &str| String::from_utf8(modest(text.into())).unwrap();
+        assert_eq!(modest("m1000,20"), "m1000,20");
+        for much in ["m1000,40000000", "m1000,ffffffffffffffffffffff"] {
+            assert_eq!(modest(much), "m1000,1fc0");
+        }
+        assert_eq!(modest("m1000"), "m1000");
+        assert_eq!(modest("M1000,2:ffff"), "M1000,2:ffff");
     }
 
     #[test]
-    fn long_packets_pass() {
-        let mut s = Sorter::default();
-        let mut bytes = vec![b'$'];
-        bytes.extend([b'a'; 3 * LONGEST]);
-        bytes.extend(b"#00$g#67");
-        assert_eq!(sort(&mut s, &bytes), (bytes.clone(), vec![]));
+    fn farewells() {
+        for farewell in ["k", "D", "D;1", "vKill;1"] {
+            assert!(is_farewell(farewell.as_bytes()));
+        }
+        assert!(!is_farewell(b"g") && !is_farewell(b"vCont;c"));
     }
 }

@@ -1,5 +1,6 @@
 //! The machine as the debugger's protocol sees it: threads that are CPUs, their registers, memory, and what stops them.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -29,7 +30,9 @@ use gdbstub::target::ext::thread_extra_info::{ThreadExtraInfo, ThreadExtraInfoOp
 use gdbstub::target::{Target, TargetError, TargetResult};
 use parking_lot::MutexGuard;
 
+use super::PACKET_BYTES;
 use super::description;
+use super::held::{Cpus, Held};
 use super::monitor;
 use super::registers::{Aarch64, CoreRegs, Register, from_le};
 use crate::board::build::SharedVcpu;
@@ -37,6 +40,8 @@ use crate::board::power::Power;
 
 /// EFAULT: there is no such memory, or none that can be looked at.
 const BAD_ADDRESS: u8 = 14;
+/// EBUSY: the machine runs.
+const BUSY: u8 = 16;
 /// EINVAL: a register cannot be written, or not with this value.
 const INVALID: u8 = 22;
 
@@ -50,22 +55,43 @@ enum Action {
     Stay,
 }
 
-/// See the module's head. Its methods are called while all CPUs are held.
+/// What the debugger has set up for single steps, as QEMU numbers it.
+pub(super) mod sstep {
+    /// A step executes one instruction; without it, it goes on.
+    pub(in crate::gdb) const ENABLE: u32 = 1;
+    /// Interrupts wait.
+    pub(in crate::gdb) const NO_IRQ: u32 = 2;
+    /// The machine's time stands still.
+    pub(in crate::gdb) const NO_TIMER: u32 = 4;
+    /// All that there is, and what a session starts with.
+    pub(in crate::gdb) const ALL: u32 = ENABLE | NO_IRQ | NO_TIMER;
+}
+
+/// Breakpoints that there can be, and watchpoints, each of which is looked at wherever memory is translated: whoever is at
+/// the other end of the connection must not make the machine's memory or its time grow without bound.
+const MOST_BREAKPOINTS: usize = 65536;
+const MOST_WATCHPOINTS: usize = 1024;
+
+/// Whose breakpoint it is: one of the debugger's in software and one in hardware may be at the same address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum BreakKind {
+    Software,
+    Hardware,
+}
+
+/// See the module's head. It is asked at any time; while the machine runs, the answer of whatever needs a CPU is an error.
 pub struct Debuggee {
-    vcpus: Vec<SharedVcpu>,
-    pub(super) power: Arc<Power>,
-    clock: Arc<Clock>,
-    /// Addresses, each as often as it was set.
-    breakpoints: Vec<u64>,
+    pub(super) cpus: Arc<Cpus>,
+    /// The CPUs, unless they were let go and nothing has been reported since.
+    pub(super) held: Option<Held>,
+    breakpoints: BTreeSet<(u64, BreakKind)>,
     watchpoints: Vec<Watchpoint>,
     actions: Vec<Action>,
     description: String,
     /// Addresses of memory are physical.
     pub(super) physical: bool,
-    /// A step takes interrupts.
-    pub(super) step_interrupts: bool,
-    /// The CPUs were let go, and nothing has been reported since.
-    pub(super) running: bool,
+    /// What a step is: bits of [`sstep`].
+    pub(super) sstep: u32,
     /// The CPU that the debugger asked about last, for what it asks without naming one.
     pub(super) current: usize,
 }
@@ -80,75 +106,85 @@ pub(super) fn thread(cpu: usize) -> Tid {
 }
 
 impl Debuggee {
-    /// Around the CPUs of a machine.
+    /// Around the CPUs of a machine that has not started.
     pub(super) fn new(vcpus: Vec<SharedVcpu>, power: Arc<Power>, clock: Arc<Clock>) -> Self {
         let description = vcpus.first().map(|v| description::xml(&v.lock().cpu)).unwrap_or_default();
         Self {
             actions: vec![Action::Default; vcpus.len()],
-            vcpus,
-            power,
-            clock,
-            breakpoints: Vec::new(),
+            cpus: Cpus::new(vcpus, power, clock),
+            held: None,
+            breakpoints: BTreeSet::new(),
             watchpoints: Vec::new(),
             description,
             physical: false,
-            step_interrupts: false,
-            running: false,
+            sstep: sstep::ALL,
             current: 0,
         }
     }
 
-    pub(super) fn cpus(&self) -> usize {
-        self.vcpus.len()
-    }
-
-    /// A CPU to look at; it is held.
+    /// A CPU to look at, if the machine is stopped and has it.
     pub(super) fn vcpu(&self, cpu: usize) -> Option<MutexGuard<'_, Vcpu>> {
-        Some(self.vcpus.get(cpu)?.lock())
+        self.held.as_ref()?.vcpu(cpu)
     }
 
     /// The CPU of a thread that the debugger names.
     fn of(&mut self, tid: Tid) -> Result<MutexGuard<'_, Vcpu>, TargetError<Infallible>> {
-        self.current = index(tid);
-        self.vcpu(index(tid)).ok_or(TargetError::Errno(INVALID))
+        if index(tid) < self.cpus.count() {
+            self.current = index(tid);
+        }
+        let held = self.held.as_ref().ok_or(TargetError::Errno(BUSY))?;
+        held.vcpu(index(tid)).ok_or(TargetError::Errno(INVALID))
     }
 
-    /// Waits until all CPUs, which somebody has told to stop, are still, and stops the clock; true unless the machine has
-    /// ended before.
-    pub(super) fn halted(&mut self) -> bool {
-        self.running = false;
-        let still = self.power.wait_held();
-        if still {
-            self.clock.pause();
+    /// Stops the machine if it runs; true unless it has ended before.
+    pub(super) fn stop(&mut self) -> bool {
+        if self.held.is_none() {
+            self.held = self.cpus.hold();
         }
-        still
+        self.held.is_some()
     }
 
     /// Ends the machine.
     pub(super) fn kill(&mut self) {
-        self.clock.resume();
-        self.power.quit(0);
+        if self.stop()
+            && let Some(held) = self.held.take()
+        {
+            held.kill();
+        }
     }
 
     fn let_go(&mut self) {
-        for (vcpu, action) in self.vcpus.iter().zip(&self.actions) {
-            let mut vcpu = vcpu.lock();
-            vcpu.set_breakpoints(&self.breakpoints);
+        let Some(held) = self.held.take() else { return };
+        let breakpoints: Vec<u64> = self.breakpoints.iter().map(|b| b.0).collect();
+        let stepping = |action: Action| action == Action::Step && self.sstep & sstep::ENABLE != 0;
+        for (cpu, action) in self.actions.iter().enumerate() {
+            let Some(mut vcpu) = held.vcpu(cpu) else { continue };
+            vcpu.set_breakpoints(&breakpoints);
             vcpu.set_watchpoints(&self.watchpoints);
-            match action {
-                Action::Step => vcpu.step_once(self.step_interrupts),
-                Action::Default | Action::Continue | Action::Stay => vcpu.step_not(),
+            if stepping(*action) {
+                vcpu.step_once(self.sstep & sstep::NO_IRQ == 0);
+            } else {
+                vcpu.step_not();
             }
         }
-        self.running = true;
-        self.clock.resume();
-        self.power.release(|cpu| self.actions.get(cpu).is_some_and(|a| *a != Action::Stay));
+        let mut steps = (0..self.actions.len()).filter(|cpu| stepping(self.actions[*cpu])).peekable();
+        // A CPU that is off does not step; the others may go on for long, and need time for it.
+        let brief = steps.peek().is_some() && steps.all(|cpu| self.cpus.is_on(cpu));
+        let time = !(brief && self.sstep & sstep::NO_TIMER != 0);
+        held.release(time, |cpu| self.actions.get(cpu).is_some_and(|a| *a != Action::Stay));
+    }
+
+    /// A debugger comes: the machine stops, and what the last one had set is forgotten. False if the machine has ended.
+    pub(super) fn attach(&mut self) -> bool {
+        self.physical = false;
+        self.sstep = sstep::ALL;
+        self.current = 0;
+        self.stop()
     }
 
     /// The debugger goes: nothing stops the machine any more. It may be running still.
     pub(super) fn detach(&mut self) {
-        self.power.hold();
-        if !self.halted() {
+        if !self.stop() {
             return;
         }
         self.breakpoints.clear();
@@ -175,14 +211,18 @@ impl Debuggee {
         }
     }
 
-    fn set(&mut self, address: u64) -> bool {
-        self.breakpoints.push(address);
+    /// Sets a breakpoint, as often as one likes; false if there are too many.
+    fn set(&mut self, address: u64, kind: BreakKind) -> bool {
+        let there = self.breakpoints.contains(&(address, kind));
+        if !there && self.breakpoints.len() >= MOST_BREAKPOINTS {
+            return false;
+        }
+        self.breakpoints.insert((address, kind));
         true
     }
 
-    fn clear(&mut self, address: u64) -> bool {
-        let at = self.breakpoints.iter().position(|b| *b == address);
-        at.map(|n| self.breakpoints.swap_remove(n)).is_some()
+    fn clear(&mut self, address: u64, kind: BreakKind) -> bool {
+        self.breakpoints.remove(&(address, kind))
     }
 
     fn act(&mut self, tid: Tid, action: Action) {
@@ -244,7 +284,7 @@ impl MultiThreadBase for Debuggee {
     }
 
     fn list_active_threads(&mut self, is_active: &mut dyn FnMut(Tid)) -> Result<(), Infallible> {
-        (0..self.cpus()).for_each(|cpu| is_active(thread(cpu)));
+        (0..self.cpus.count()).for_each(|cpu| is_active(thread(cpu)));
         Ok(())
     }
 
@@ -325,19 +365,19 @@ impl Breakpoints for Debuggee {
 
 impl SwBreakpoint for Debuggee {
     fn add_sw_breakpoint(&mut self, address: u64, _: usize) -> TargetResult<bool, Self> {
-        Ok(self.set(address))
+        Ok(self.set(address, BreakKind::Software))
     }
     fn remove_sw_breakpoint(&mut self, address: u64, _: usize) -> TargetResult<bool, Self> {
-        Ok(self.clear(address))
+        Ok(self.clear(address, BreakKind::Software))
     }
 }
 
 impl HwBreakpoint for Debuggee {
     fn add_hw_breakpoint(&mut self, address: u64, _: usize) -> TargetResult<bool, Self> {
-        Ok(self.set(address))
+        Ok(self.set(address, BreakKind::Hardware))
     }
     fn remove_hw_breakpoint(&mut self, address: u64, _: usize) -> TargetResult<bool, Self> {
-        Ok(self.clear(address))
+        Ok(self.clear(address, BreakKind::Hardware))
     }
 }
 
@@ -352,8 +392,16 @@ fn watchpoint(va: u64, bytes: u64, kind: GdbWatchKind) -> Watchpoint {
 
 impl HwWatchpoint for Debuggee {
     fn add_hw_watchpoint(&mut self, va: u64, bytes: u64, kind: GdbWatchKind) -> TargetResult<bool, Self> {
-        self.watchpoints.push(watchpoint(va, bytes, kind));
-        Ok(bytes != 0)
+        let point = watchpoint(va, bytes, kind);
+        if bytes == 0 || va.checked_add(bytes - 1).is_none() {
+            return Ok(false);
+        }
+        let there = self.watchpoints.contains(&point);
+        if !there && self.watchpoints.len() < MOST_WATCHPOINTS {
+            self.watchpoints.push(point);
+            return Ok(true);
+        }
+        Ok(there)
     }
     fn remove_hw_watchpoint(&mut self, va: u64, bytes: u64, kind: GdbWatchKind) -> TargetResult<bool, Self> {
         let point = watchpoint(va, bytes, kind);
@@ -384,10 +432,11 @@ impl TargetDescriptionXmlOverride for Debuggee {
 impl ThreadExtraInfo for Debuggee {
     fn thread_extra_info(&self, tid: Tid, buf: &mut [u8]) -> Result<usize, Infallible> {
         let text = match self.vcpu(index(tid)) {
-            Some(vcpu) if self.power.is_on(index(tid)) => {
+            Some(vcpu) if self.cpus.is_on(index(tid)) => {
                 format!("CPU {}, EL{}", index(tid), vcpu.cpu.pstate.el)
             }
-            _ => format!("CPU {}, off", index(tid)),
+            Some(_) => format!("CPU {}, off", index(tid)),
+            None => return Ok(0),
         };
         let n = text.len().min(buf.len());
         buf[..n].copy_from_slice(&text.as_bytes()[..n]);
@@ -397,7 +446,12 @@ impl ThreadExtraInfo for Debuggee {
 
 impl MonitorCmd for Debuggee {
     fn handle_monitor_cmd(&mut self, cmd: &[u8], mut out: ConsoleOutput<'_>) -> Result<(), Infallible> {
-        out.write_raw(monitor::answer(self, &String::from_utf8_lossy(cmd)).as_bytes());
+        // Each flush makes a packet, and each byte two characters of it.
+        for piece in monitor::answer(self, &String::from_utf8_lossy(cmd)).as_bytes().chunks(PACKET_BYTES / 4)
+        {
+            out.write_raw(piece);
+            out.flush();
+        }
         Ok(())
     }
 }
