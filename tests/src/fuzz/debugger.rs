@@ -112,7 +112,7 @@ pub(super) fn run(data: &[u8]) {
         if let Some(client) = machine.connect() {
             client.talk(data);
         }
-        *slot = match machine.connect().and_then(Client::is_served) {
+        *slot = match machine.connect().and_then(Client::ask_sense) {
             Some(()) => Some(machine),
             None => {
                 machine.gone();
@@ -204,7 +204,7 @@ impl Client {
     }
 
     /// The stub serves a debugger that makes sense, with the machine stopped and running. `None` if it has ended.
-    fn is_served(mut self) -> Option<()> {
+    fn ask_sense(mut self) -> Option<()> {
         let mut ask = |bytes: &[u8], end| {
             self.stream.write_all(bytes).ok()?;
             self.until(end)
@@ -218,9 +218,14 @@ impl Client {
             return None;
         }
         assert!(stopped.contains("$T02thread:"), "{stopped}");
-        ask(&framed(b"D"), "OK#9a")?;
+        ask(&framed(b"D"), "OK#9a").map(drop)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // Whoever reads has the connection, too.
         let _ = self.stream.shutdown(Shutdown::Both);
-        Some(())
     }
 }
 
