@@ -48,7 +48,8 @@ features! {
     Dit = "PSTATE.DIT.",
     Dpb = "DC CVAP.",
     Dpb2 = "DC CVADP.",
-    PAuth = "Pointer authentication, with FEAT_PAuth2, FEAT_FPAC and FEAT_FPACCOMBINE.",
+    PAuth = "Pointer authentication, with FEAT_PAuth2.",
+    Fpac = "A failed authentication is an exception, with FEAT_FPACCOMBINE.",
     PAuthQarma5 = "Pointer authentication by the architected algorithm.",
     PAuthImpdef = "Pointer authentication by an algorithm of our own.",
     Bti = "Branch target identification.",
@@ -95,6 +96,7 @@ features! {
     Lpa2 = "52-bit addresses with 4K and 16K granules.",
     Nv = "Nested virtualization.",
     Nv2 = "Enhanced nested virtualization.",
+    Ccidx = "The 64-bit format of CCSIDR_EL1.",
     Csv2 = "CSV2 and SCXTNUM registers.",
     Bbm = "Break-before-make level 2.",
 }

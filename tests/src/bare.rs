@@ -1,7 +1,10 @@
 //! Running a case of the bare-metal suite, here or elsewhere.
 
+use std::collections::HashSet;
+
+use emu_cpu::features::Feat;
 use emu_cpu::model::Model;
-use firmware::bare::{Case, Needs, layout, report};
+use firmware::bare::{CASES, Case, Needs, layout, report};
 
 use crate::machine::{self, Ending, How, Limits};
 
@@ -14,6 +17,23 @@ pub fn models(case: &Case) -> Vec<(&'static str, Model)> {
         (Needs::Max, "max", Model::max),
     ];
     all.into_iter().filter(|(has, ..)| *has >= case.needs).map(|(_, name, model)| (name, model())).collect()
+}
+
+/// Every model runs the first case of each area that it has the features for, as host code: the models that [`models`] leaves
+/// out differ from those in numbers and in single features.
+pub fn run_sample(model: &Model) -> Result<(), String> {
+    let has = if model.features.has(Feat::Vhe) { Needs::V82 } else { Needs::V80 };
+    let mut areas = HashSet::new();
+    let mut failures = String::new();
+    for case in CASES.iter().filter(|case| case.needs <= has) {
+        let area = case.name.split("::").next().unwrap_or(case.name);
+        if areas.insert(area)
+            && let Err(text) = run(case, model.clone(), How::HostCode)
+        {
+            failures.push_str(&format!("{} ({}) on {}:\n{text}", case.name, case.section, model.name));
+        }
+    }
+    if failures.is_empty() { Ok(()) } else { Err(failures) }
 }
 
 /// Runs a case on one model. The error says what differs from what the specification says.

@@ -71,9 +71,9 @@ pub const FIELDS: &[Field] = &[
     field(ID_AA64ISAR0_EL1, 56, "TLB", &[(1, F::TlbiOs), (2, F::TlbiRange)]),
     field(ID_AA64ISAR0_EL1, 60, "RNDR", &[(1, F::Rng)]),
     field(ID_AA64ISAR1_EL1, 0, "DPB", &[(1, F::Dpb), (2, F::Dpb2)]),
-    // 5: FEAT_FPACCOMBINE.
-    field(ID_AA64ISAR1_EL1, 4, "APA", &[(5, F::PAuthQarma5)]),
-    field(ID_AA64ISAR1_EL1, 8, "API", &[(5, F::PAuthImpdef)]),
+    // 3: FEAT_PAuth2, 5: FEAT_FPACCOMBINE.
+    field(ID_AA64ISAR1_EL1, 4, "APA", &[(3, F::PAuthQarma5), (5, F::Fpac)]),
+    field(ID_AA64ISAR1_EL1, 8, "API", &[(3, F::PAuthImpdef), (5, F::Fpac)]),
     field(ID_AA64ISAR1_EL1, 24, "GPA", &[(1, F::PAuthQarma5)]),
     field(ID_AA64ISAR1_EL1, 28, "GPI", &[(1, F::PAuthImpdef)]),
     field(ID_AA64ISAR1_EL1, 12, "JSCVT", &[(1, F::Jscvt)]),
@@ -104,6 +104,7 @@ pub const FIELDS: &[Field] = &[
     field(ID_AA64MMFR2_EL1, 0, "CnP", &[(1, F::Ttcnp)]),
     field(ID_AA64MMFR2_EL1, 4, "UAO", &[(1, F::Uao)]),
     field(ID_AA64MMFR2_EL1, 16, "VARange", &[(1, F::Lva)]),
+    field(ID_AA64MMFR2_EL1, 20, "CCIDX", &[(1, F::Ccidx)]),
     field(ID_AA64MMFR2_EL1, 24, "NV", &[(1, F::Nv), (2, F::Nv2)]),
     field(ID_AA64MMFR2_EL1, 28, "ST", &[(1, F::Ttst)]),
     field(ID_AA64MMFR2_EL1, 32, "AT", &[(1, F::Lse2)]),
@@ -206,34 +207,200 @@ impl IdRegs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::MODELS;
 
     fn ids(model: &Model) -> impl Fn(Id) -> u64 + use<> {
         let ids = IdRegs::new(model, true);
         move |r| ids.value(r)
     }
 
-    #[test]
-    fn cortex_a72() {
-        let id = ids(&Model::cortex_a72());
-        // Hardware differs where this program does: AArch32 at every level, BigEnd and SNSMem.
-        assert_eq!(id(ID_AA64PFR0_EL1), 0x0100_0111);
-        assert_eq!(id(ID_AA64DFR0_EL1), 0x1030_5106);
-        assert_eq!(id(ID_AA64ISAR0_EL1), 0x0001_1120);
-        assert_eq!(id(ID_AA64MMFR0_EL1), 0x0000_0024, "44 bits, 16-bit ASIDs, 4K and 64K granules");
-        assert_eq!(id(ID_AA64MMFR1_EL1), 0);
-    }
+    /// What the Technical Reference Manual says of a part, and what is here. `docs/cpu-models.md` has the differences in words.
+    type Values = &'static [(Id, u64, u64)];
+    const PARTS: &[(&str, Values)] = &[
+        (
+            "cortex-a35",
+            &[
+                (ID_AA64PFR0_EL1, 0x2222, 0x0100_0111),
+                (ID_AA64DFR0_EL1, 0x1030_5106, 0x1030_5106),
+                (ID_AA64ISAR0_EL1, 0x0001_1120, 0x0001_1120),
+                (ID_AA64MMFR0_EL1, 0x0010_1122, 0x0010_0022),
+            ],
+        ),
+        (
+            "cortex-a53",
+            &[
+                (ID_AA64PFR0_EL1, 0x2222, 0x0100_0111),
+                (ID_AA64DFR0_EL1, 0x1030_5106, 0x1030_5106),
+                (ID_AA64ISAR0_EL1, 0x0001_1120, 0x0001_1120),
+                (ID_AA64MMFR0_EL1, 0x0000_1122, 0x0000_0022),
+            ],
+        ),
+        (
+            "cortex-a57",
+            &[
+                (ID_AA64PFR0_EL1, 0x2222, 0x0100_0111),
+                (ID_AA64DFR0_EL1, 0x1030_5106, 0x1030_5106),
+                (ID_AA64ISAR0_EL1, 0x0001_1120, 0x0001_1120),
+                (ID_AA64MMFR0_EL1, 0x0000_1124, 0x0000_0024),
+            ],
+        ),
+        (
+            "cortex-a72",
+            &[
+                (ID_AA64PFR0_EL1, 0x2222, 0x0100_0111),
+                (ID_AA64DFR0_EL1, 0x1030_5106, 0x1030_5106),
+                (ID_AA64ISAR0_EL1, 0x0001_1120, 0x0001_1120),
+                (ID_AA64MMFR0_EL1, 0x0000_1124, 0x0000_0024),
+            ],
+        ),
+        (
+            "cortex-a55",
+            &[
+                (ID_AA64PFR0_EL1, 0x1011_2222, 0x1111_0111),
+                (ID_AA64PFR1_EL1, 0x10, 0x10),
+                (ID_AA64DFR0_EL1, 0x1030_5408, 0x1030_5408),
+                (ID_AA64ISAR0_EL1, 0x1000_1021_1120, 0x1000_1021_1120),
+                (ID_AA64ISAR1_EL1, 0x0010_0001, 0x0010_0001),
+                (ID_AA64MMFR0_EL1, 0x0010_1122, 0x0010_0022),
+                (ID_AA64MMFR1_EL1, 0x1021_2122, 0x1021_1122),
+                (ID_AA64MMFR2_EL1, 0x1011, 0x0011),
+            ],
+        ),
+        (
+            "cortex-a76",
+            &[
+                (ID_AA64PFR0_EL1, 0x1100_0000_1011_1112, 0x1100_0000_1111_0111),
+                (ID_AA64PFR1_EL1, 0x10, 0x10),
+                (ID_AA64DFR0_EL1, 0x1030_5408, 0x1030_5408),
+                (ID_AA64ISAR0_EL1, 0x1000_1021_1120, 0x1000_1021_1120),
+                (ID_AA64ISAR1_EL1, 0x0010_0001, 0x0010_0001),
+                (ID_AA64MMFR0_EL1, 0x0010_1122, 0x0010_0022),
+                (ID_AA64MMFR1_EL1, 0x1021_2122, 0x1021_1122),
+                (ID_AA64MMFR2_EL1, 0x1011, 0x0011),
+            ],
+        ),
+        (
+            "neoverse-n1",
+            &[
+                (ID_AA64PFR0_EL1, 0x1100_0000_1011_1112, 0x1100_0000_1111_0111),
+                (ID_AA64PFR1_EL1, 0x20, 0x20),
+                (ID_AA64DFR0_EL1, 0x1_1030_5408, 0x1030_5408),
+                (ID_AA64ISAR0_EL1, 0x1000_1021_1120, 0x1000_1021_1120),
+                (ID_AA64ISAR1_EL1, 0x0010_0001, 0x0010_0001),
+                (ID_AA64MMFR0_EL1, 0x0010_1125, 0x0010_0025),
+                (ID_AA64MMFR1_EL1, 0x1021_2122, 0x1021_1122),
+                (ID_AA64MMFR2_EL1, 0x1011, 0x0011),
+            ],
+        ),
+        (
+            "neoverse-v1",
+            &[
+                (ID_AA64PFR0_EL1, 0x1101_1101_2011_1112, 0x1101_0000_1111_0111),
+                (ID_AA64PFR1_EL1, 0x20, 0x20),
+                (ID_AA64DFR0_EL1, 0x01f2_1030_5519, 0x1030_5508),
+                (ID_AA64ISAR0_EL1, 0x1011_1111_1021_2120, 0x1011_1111_1021_2120),
+                (ID_AA64ISAR1_EL1, 0x0011_1000_0121_1032, 0x0011_1000_0121_1032),
+                (ID_AA64MMFR0_EL1, 0x0010_1125, 0x0010_0025),
+                (ID_AA64MMFR1_EL1, 0x1021_2122, 0x1021_1122),
+                (ID_AA64MMFR2_EL1, 0x0220_0111_0210_1011, 0x0220_0111_0010_0011),
+            ],
+        ),
+        (
+            "neoverse-n2",
+            &[
+                (ID_AA64PFR0_EL1, 0x1201_1111_2011_1112, 0x1201_0000_1111_0111),
+                (ID_AA64PFR1_EL1, 0x221, 0x21),
+                (ID_AA64DFR0_EL1, 0x11f2_1030_5619, 0x1030_5608),
+                (ID_AA64ISAR0_EL1, 0x1221_1111_1021_2120, 0x1221_1111_1021_2120),
+                (ID_AA64ISAR1_EL1, 0x0011_1111_0121_1052, 0x0011_1111_0121_1052),
+                (ID_AA64MMFR0_EL1, 0x0222_0010_1125, 0x0222_0010_0025),
+                (ID_AA64MMFR1_EL1, 0x1021_2122, 0x1021_1122),
+                (ID_AA64MMFR2_EL1, 0x1221_0111_1210_1011, 0x1221_0111_1010_0011),
+            ],
+        ),
+    ];
 
     #[test]
-    fn neoverse_n1() {
-        let id = ids(&Model::neoverse_n1());
-        // As for the Cortex-A72; beyond it, hardware has HPDS2 (HPDS = 2) and IESB.
-        assert_eq!(id(ID_AA64PFR0_EL1), 0x1100_0000_1111_0111);
-        assert_eq!(id(ID_AA64PFR1_EL1), 0x20);
-        assert_eq!(id(ID_AA64ISAR0_EL1), 0x0000_1000_1021_1120);
-        assert_eq!(id(ID_AA64ISAR1_EL1), 0x0010_0001);
-        assert_eq!(id(ID_AA64MMFR0_EL1), 0x0010_0025);
-        assert_eq!(id(ID_AA64MMFR1_EL1), 0x1021_1122);
-        assert_eq!(id(ID_AA64MMFR2_EL1), 0x11);
+    fn parts() {
+        for (name, values) in PARTS {
+            let model = Model::by_name(name).unwrap();
+            let ids = IdRegs::new(&model, true);
+            for (reg, _, here) in *values {
+                // A host without atomic accesses of 16 bytes has no FEAT_LSE2.
+                let host =
+                    if *reg == ID_AA64MMFR2_EL1 && !model.features.has(F::Lse2) { !(15 << 32) } else { !0 };
+                assert_eq!(ids.value(*reg), here & host, "{name} {reg:?}");
+            }
+            for reg in REGISTERS.iter().filter(|reg| values.iter().all(|(named, ..)| named != *reg)) {
+                assert_eq!(ids.value(*reg), 0, "{name} {reg:?}");
+            }
+        }
+    }
+
+    /// Fields where more is said here than in the part's manual: the GIC, which a part has as it is built.
+    #[test]
+    fn no_part_has_more_than_the_real_one() {
+        for (name, values) in PARTS {
+            for (reg, part, here) in *values {
+                for lsb in (0..64).step_by(4) {
+                    let (part, here) = (part >> lsb & 15, here >> lsb & 15);
+                    // DoubleLock: 15 says that there is none.
+                    let less = here <= part || (*reg, lsb) == (ID_AA64PFR0_EL1, 24);
+                    assert!(less, "{name} {reg:?} bit {lsb}: {here} for {part}");
+                }
+            }
+        }
+    }
+
+    const REGISTERS: [Id; 9] = [
+        ID_AA64PFR0_EL1,
+        ID_AA64PFR1_EL1,
+        ID_AA64DFR0_EL1,
+        ID_AA64ISAR0_EL1,
+        ID_AA64ISAR1_EL1,
+        ID_AA64ISAR2_EL1,
+        ID_AA64MMFR0_EL1,
+        ID_AA64MMFR1_EL1,
+        ID_AA64MMFR2_EL1,
+    ];
+
+    /// What is said by registers outside the ID space's group 3: MIDR, REVIDR, CTR, CLIDR, and the three caches as sets
+    /// and ways.
+    #[test]
+    fn identities_and_caches() {
+        type Caches = [(u32, u32); 3];
+        type Identity = (&'static str, u32, u32, u32, u64, Caches);
+        let rows: [Identity; 9] = [
+            ("cortex-a35", 0x411f_d040, 0, 0x8444_8004, 0x0a20_0023, [(128, 4), (256, 2), (1024, 8)]),
+            ("cortex-a53", 0x410f_d034, 0x100, 0x8444_8004, 0x0a20_0023, [(128, 4), (256, 2), (1024, 16)]),
+            ("cortex-a55", 0x412f_d050, 0, 0x8444_8004, 0x8200_0023, [(128, 4), (128, 4), (1024, 4)]),
+            ("cortex-a57", 0x411f_d070, 0, 0x8444_c004, 0x0a20_0023, [(256, 2), (256, 3), (2048, 16)]),
+            ("cortex-a72", 0x410f_d083, 0, 0x8444_c004, 0x0a20_0023, [(256, 2), (256, 3), (1024, 16)]),
+            ("cortex-a76", 0x414f_d0b1, 0, 0x8444_c004, 0x8200_0023, [(256, 4), (256, 4), (1024, 8)]),
+            ("neoverse-n1", 0x414f_d0c1, 0, 0xb444_c004, 0x8200_0023, [(256, 4), (256, 4), (2048, 8)]),
+            ("neoverse-v1", 0x411f_d402, 0, 0xb444_c004, 0x8200_0023, [(256, 4), (256, 4), (2048, 8)]),
+            ("neoverse-n2", 0x410f_d493, 0, 0xb444_c004, 0x8200_0023, [(256, 4), (256, 4), (1024, 8)]),
+        ];
+        for (name, midr, revidr, ctr, clidr, caches) in rows {
+            let model = Model::by_name(name).unwrap();
+            assert_eq!(
+                (model.midr, model.revidr, model.ctr, model.clidr),
+                (midr, revidr, ctr, clidr),
+                "{name}"
+            );
+            assert_eq!(model.caches.map(|c| (c.sets, c.ways)), caches, "{name}");
+        }
+    }
+
+    /// Nobody has to look up a model by half a name: names are unique, and so are MIDRs but for the two of `max`.
+    #[test]
+    fn names_are_unique() {
+        for (i, a) in MODELS.iter().enumerate() {
+            for b in &MODELS[i + 1..] {
+                assert_ne!(a.name, b.name);
+                assert!(a.midr != b.midr || a.name.starts_with("max"), "{} and {}", a.name, b.name);
+            }
+        }
     }
 
     #[test]
@@ -274,7 +441,7 @@ mod tests {
         ] {
             assert_eq!(field(reg, lsb), value, "{name}");
         }
-        let qarma = ids(&Model::max().with_qarma5());
+        let qarma = ids(&Model::by_name("max-qarma5").unwrap());
         assert_eq!(qarma(ID_AA64ISAR1_EL1) & 0xff00_0ff0, 0x0100_0050);
     }
 
@@ -297,15 +464,15 @@ mod tests {
     /// A feature that a field's higher value stands for comes with those of its lower values, in every model.
     #[test]
     fn models_are_closed() {
-        for name in Model::NAMES {
-            let model = Model::by_name(name).unwrap();
+        for model in MODELS {
+            let name = model.name;
             for f in FIELDS {
                 let mut missing = false;
                 for (_, feat) in f.values {
                     let has = model.features.has(*feat);
-                    // DebugVer's steps are versions, not features.
+                    // DebugVer's steps are versions, not features; FEAT_FPAC is the same for both algorithms.
                     assert!(
-                        !(missing && has) || f.name == "DebugVer",
+                        !(missing && has) || matches!(f.name, "DebugVer" | "APA" | "API"),
                         "{name}: {} without what comes before",
                         f.name
                     );

@@ -1,4 +1,4 @@
-//! Pointer authentication: FEAT_PAuth with FEAT_PAuth2, FEAT_FPAC and FEAT_FPACCOMBINE (Arm ARM,
+//! Pointer authentication: FEAT_PAuth with FEAT_PAuth2, and FEAT_FPAC with FEAT_FPACCOMBINE (Arm ARM,
 //! D8.10; pseudocode functions AddPAC, Auth, Strip).
 
 mod permit;
@@ -114,7 +114,8 @@ impl Cpu {
         let original = extended(ptr, field, upper);
         let code = self.pac(original, modifier, key.low, key.high);
         let result = ptr ^ code & field;
-        if result == original {
+        // Without FEAT_FPAC what is wrong stays in the pointer, which then is no address.
+        if result == original || !self.features.has(Feat::Fpac) {
             return Ok(result);
         }
         Err(Exception::Trap { target: 1, ec: ec::PAC_FAIL, iss: key.number })

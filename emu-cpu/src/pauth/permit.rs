@@ -78,7 +78,7 @@ mod tests {
         c.refresh();
         crate::mem::context::select(c);
         assert_eq!(c.permits.pauth.check, [ASK, OFF, ASK, ASK], "what is off does not trap");
-        let qarma = el1(Model::max().with_qarma5(), 0);
+        let qarma = el1(Model::by_name("max-qarma5").unwrap(), 0);
         assert_eq!(Quick::of(&qarma.cpu).check, [ASK; 4]);
     }
 }

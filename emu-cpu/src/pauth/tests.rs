@@ -31,7 +31,7 @@ fn run(c: &mut Cpu, op: PacOp, ptr: u64) -> Result<u64, Exception> {
 
 #[test]
 fn signed_pointers_come_back() {
-    for model in [Model::max(), Model::max().with_qarma5()] {
+    for model in [Model::max(), Model::by_name("max-qarma5").unwrap()] {
         let mut b = el1(model, 0);
         let c = &mut b.cpu;
         for ptr in [0x0000_1234_5678_9abc, 0xffff_8000_1234_5678] {
@@ -47,6 +47,21 @@ fn signed_pointers_come_back() {
         }
         let code = run(c, PacOp::PacGa, 5).unwrap();
         assert!(code != 0 && code as u32 == 0);
+    }
+}
+
+/// Auth: the code of the pointer is not there again, so its bits differ from an address's, and no exception says so.
+#[test]
+fn without_fpac_what_is_wrong_stays_in_the_pointer() {
+    let ptr = 0xffff_8000_1234_5678;
+    for (name, faults) in [("neoverse-v1", false), ("neoverse-n2", true)] {
+        let mut b = el1(Model::by_name(name).unwrap(), 0);
+        let c = &mut b.cpu;
+        let signed = run(c, PacOp::PacIa, ptr).unwrap();
+        assert_eq!(run(c, PacOp::AutIa, signed), Ok(ptr), "{name}");
+        let wrong = run(c, PacOp::AutIa, signed ^ 1 << 60);
+        assert_eq!(wrong.is_err(), faults, "{name}");
+        assert!(faults || wrong == Ok(ptr ^ 1 << 60), "{name}: {wrong:x?}");
     }
 }
 
@@ -101,7 +116,7 @@ fn codes_of_another_implementation() {
             0xbfe5_14ed_0000_0000,
         ),
     ] {
-        let mut b = el1(Model::max().with_qarma5(), tcr);
+        let mut b = el1(Model::by_name("max-qarma5").unwrap(), tcr);
         let sys = &mut b.cpu.sys;
         for (low, high) in
             [(Reg::APIAKeyLo_EL1, Reg::APIAKeyHi_EL1), (Reg::APGAKeyLo_EL1, Reg::APGAKeyHi_EL1)]

@@ -20,14 +20,15 @@ fn visible(cpu: &Cpu) -> u64 {
     if cpu.pstate.el == 2 { ALL_COUNTERS } else { (bit(cpu.guest_counters()) - 1) | bit(CYCLE) }
 }
 
-/// PMCR_EL0: N is the number of counters that can be seen here; IMP and IDCODE are the model's.
+/// PMCR_EL0: N is the number of counters that can be seen here; IMP and IDCODE are the model's, IMP 0 without the other.
 pub(crate) fn read_pmcr(cpu: &mut Cpu) -> u64 {
     let n = if cpu.pstate.el == 2 { EVENT_COUNTERS } else { cpu.guest_counters() };
+    let implementer = if cpu.model.pmu_idcode == 0 { 0 } else { u64::from(cpu.model.midr >> 24) };
     cpu.sys[Reg::PMCR_EL0]
         | pmcr::LC
         | (n as u64) << 11
         | u64::from(cpu.model.pmu_idcode) << 16
-        | u64::from(cpu.model.midr >> 24) << 24
+        | implementer << 24
 }
 
 /// PMCR_EL0: P and C reset counters, event counters only as far as they can be seen.

@@ -172,7 +172,7 @@ impl Cpu {
     /// debugger lists.
     #[must_use]
     pub fn lists(&self, row: &Row) -> bool {
-        let built = self.features.has(row.feat) && row.model.is_none_or(|name| name == self.model.name);
+        let built = self.features.has(row.feat) && self.has_by_model(row);
         let level = self.el2 || row.perm[1] != Perm::NO || row.perm[0] != Perm::NO;
         let readable = match row.cell {
             Cell::Gic(reg) => {
@@ -245,9 +245,11 @@ impl Cpu {
     }
 
     fn has(&self, row: &Row) -> bool {
-        self.features.has(row.feat)
-            && row.model.is_none_or(|name| name == self.model.name)
-            && (!row.only_e2h || self.hcr & hcr::E2H != 0)
+        self.features.has(row.feat) && self.has_by_model(row) && (!row.only_e2h || self.hcr & hcr::E2H != 0)
+    }
+
+    fn has_by_model(&self, row: &Row) -> bool {
+        row.models.is_none_or(|names| names.contains(&self.model.name))
     }
 
     /// The row of the register that an encoding means here.

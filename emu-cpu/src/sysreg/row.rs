@@ -90,8 +90,8 @@ pub struct Row {
     pub reset: u64,
     /// In the feature ID space: with FEAT_IDST an access at EL0 is reported as a trap, not as UNDEFINED.
     pub id_space: bool,
-    /// Only in this CPU model (implementation defined registers).
-    pub model: Option<&'static str>,
+    /// Only in these CPU models (implementation defined registers).
+    pub models: Option<&'static [&'static str]>,
     /// Offset in the memory at VNCR_EL2 (FEAT_NV2), where there is one. For information: FEAT_NV2 is not implemented.
     pub nv2: Option<u16>,
     /// A name `_EL12` or `_EL02`: UNDEFINED unless HCR_EL2.E2H is 1.
@@ -122,7 +122,7 @@ pub(super) const fn reg(name: &'static str, op0: u32, op1: u32, crn: u32, crm: u
         context: false,
         reset: 0,
         id_space: false,
-        model: None,
+        models: None,
         nv2: None,
         only_e2h: false,
     }
@@ -205,8 +205,8 @@ impl Row {
         self.reset = v;
         self
     }
-    pub(super) const fn only_model(mut self, model: &'static str) -> Self {
-        self.model = Some(model);
+    pub(super) const fn only_in(mut self, models: &'static [&'static str]) -> Self {
+        self.models = Some(models);
         self
     }
     pub(super) const fn nv2(mut self, offset: u16) -> Self {

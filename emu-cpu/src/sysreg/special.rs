@@ -42,16 +42,20 @@ pub(super) fn read_mpidr(cpu: &mut Cpu) -> u64 {
 /// The cache that CSSELR_EL1 selects: InD is bit 0, the level less one bits 3:1.
 pub(super) fn read_ccsidr(cpu: &mut Cpu) -> u64 {
     let [l1d, l1i, l2] = cpu.model.caches;
-    let cache = match cpu.sys[Reg::CSSELR_EL1] & 15 {
-        0 => l1d,
-        1 => l1i,
-        2 => l2,
+    // Write-back with read and write allocation; instruction caches allocate on reads.
+    let (cache, policy) = match cpu.sys[Reg::CSSELR_EL1] & 15 {
+        0 => (l1d, 7),
+        1 => (l1i, 2),
+        2 => (l2, 7),
         _ => return 0,
     };
+    let (sets, ways) = (u64::from(cache.sets.wrapping_sub(1)), u64::from(cache.ways.wrapping_sub(1)));
     // LineSize 2: 64 bytes.
-    u64::from(cache.sets.wrapping_sub(1) & 0x7fff) << 13
-        | u64::from(cache.ways.wrapping_sub(1) & 0x3ff) << 3
-        | 2
+    if cpu.features.has(Feat::Ccidx) {
+        sets << 32 | ways << 3 | 2
+    } else {
+        policy << 28 | (sets & 0x7fff) << 13 | (ways & 0x3ff) << 3 | 2
+    }
 }
 
 /// DCZID_EL0: blocks of 64 bytes; DZP says that DC ZVA would trap here.

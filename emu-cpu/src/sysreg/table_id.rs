@@ -31,22 +31,26 @@ pub(super) const ROWS: &[Row] = &[
         .traps(&[Trap::Hcr(hcr::TID2 | hcr::TID4)])
         .read(f::read_ccsidr)
         .id_space(),
-    // Level 1 separate, level 2 unified; level of coherency 2, levels of unification 1.
+    // UNKNOWN in AArch64 state.
+    reg("CCSIDR2_EL1", 3, 1, 0, 0, 2)
+        .el1(RO)
+        .needs(Feat::Ccidx)
+        .traps(&[Trap::Hcr(hcr::TID2 | hcr::TID4)])
+        .id_space(),
     reg("CLIDR_EL1", 3, 1, 0, 0, 1)
         .el1(RO)
         .traps(&[Trap::Hcr(hcr::TID2 | hcr::TID4)])
-        .value(0x0a20_0023)
+        .read(|cpu| cpu.model.clidr)
         .id_space(),
     reg("CSSELR_EL1", 3, 2, 0, 0, 0)
         .el1(Perm::RW)
         .traps(&[Trap::Hcr(hcr::TID2 | hcr::TID4)])
         .slot(Reg::CSSELR_EL1, &[(Feat::Base, 15)])
         .id_space(),
-    // Lines of 64 bytes, PIPT; IDC and DIC: instruction fetches see what was stored without maintenance.
     reg("CTR_EL0", 3, 3, 0, 0, 1)
         .el0(RO)
         .traps(&[Trap::El0Needs(sctlr::UCT), Trap::HcrRead(hcr::TID2)])
-        .value(0xb444_c004)
+        .read(|cpu| u64::from(cpu.model.ctr))
         .id_space(),
     reg("DCZID_EL0", 3, 3, 0, 0, 7).el0(RO).read(f::read_dczid).id_space(),
     reg("VPIDR_EL2", 3, 4, 0, 0, 0).el2(Perm::RW).slot(Reg::VPIDR_EL2, LOW32).nv2(0x88),

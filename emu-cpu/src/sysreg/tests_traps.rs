@@ -45,7 +45,7 @@ fn every_fine_grained_trap() {
     ];
     for (name, control, read) in registers {
         open_everything(c);
-        for row in rows().iter().filter(|row| row.fine.is_some() && row.model.is_none()) {
+        for row in rows().iter().filter(|row| row.fine.is_some() && row.models.is_none()) {
             let fine = row.fine.unwrap();
             for el in [0, 1] {
                 if !row.perm[el].allows(read) {
@@ -293,7 +293,8 @@ const VM: &[&str] = &[
 
 /// Tries everything in the table from EL1 and asks whether exactly what `expected` names was trapped to EL2.
 fn try_all(c: &mut Cpu, what: &str, set: impl Fn(&mut Cpu) -> u64, expected: impl Fn(&str, bool) -> bool) {
-    for row in rows().iter().filter(|row| row.model.is_none()) {
+    let has = c.features;
+    for row in rows().iter().filter(|row| row.models.is_none() && has.has(row.feat)) {
         for read in [true, false] {
             if !row.perm[1].allows(read) || matches!(row.cell, Cell::Insn(_)) && read {
                 continue;
@@ -336,9 +337,11 @@ fn every_trap_of_el1() {
         ("TRVM", hcr::TRVM, |n, read| read && VM.contains(&n)),
         ("TACR", hcr::TACR, |n, _| n == "ACTLR_EL1"),
         ("TID1", hcr::TID1, |n, _| matches!(n, "AIDR_EL1" | "REVIDR_EL1")),
-        ("TID2", hcr::TID2, |n, _| matches!(n, "CTR_EL0" | "CCSIDR_EL1" | "CLIDR_EL1" | "CSSELR_EL1")),
+        ("TID2", hcr::TID2, |n, _| {
+            matches!(n, "CTR_EL0" | "CCSIDR_EL1" | "CCSIDR2_EL1" | "CLIDR_EL1" | "CSSELR_EL1")
+        }),
         ("TID3", hcr::TID3, |n, _| n.starts_with("ID_") || n.starts_with("MVFR")),
-        ("TID4", hcr::TID4, |n, _| matches!(n, "CCSIDR_EL1" | "CLIDR_EL1" | "CSSELR_EL1")),
+        ("TID4", hcr::TID4, |n, _| matches!(n, "CCSIDR_EL1" | "CCSIDR2_EL1" | "CLIDR_EL1" | "CSSELR_EL1")),
         ("TSW", hcr::TSW, |n, _| matches!(n, "DC ISW" | "DC CSW" | "DC CISW")),
         ("TPCP", hcr::TPCP, |n, _| matches!(n, "DC IVAC" | "DC CIVAC" | "DC CVAC" | "DC CVAP" | "DC CVADP")),
         ("TPU", hcr::TPU, |n, _| n.starts_with("IC ") || n == "DC CVAU"),

@@ -4,6 +4,9 @@
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use emu_cpu::features::Feat;
+use emu_cpu::model::{MODELS, Model};
+
 use crate::error::UserError;
 use crate::gdb::Address;
 use crate::number::show_size;
@@ -56,35 +59,69 @@ impl HostFile {
     }
 }
 
-/// The processor models.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CpuModel {
-    /// Armv8.0-A with the cryptographic extension; no VHE.
-    CortexA72,
-    /// Armv8.2-A and parts of later versions; VHE.
-    NeoverseN1,
-    /// Everything that is implemented.
-    Max,
-    /// The same, with the architected algorithm of pointer authentication in place of the fast one.
-    MaxQarma5,
-}
+/// A processor model: one of [`MODELS`].
+#[derive(Clone, Copy)]
+pub struct CpuModel(&'static Model);
 
 impl CpuModel {
-    /// All models with their names on the command line.
-    pub const NAMES: [(&'static str, Self); 4] = [
-        ("cortex-a72", Self::CortexA72),
-        ("neoverse-n1", Self::NeoverseN1),
-        ("max", Self::Max),
-        ("max-qarma5", Self::MaxQarma5),
-    ];
-
     /// The model called `name`.
     pub fn from_name(name: &str) -> Result<Self, UserError> {
-        let known = Self::NAMES.iter().find(|(n, _)| *n == name);
-        known.map(|(_, model)| *model).ok_or_else(|| {
-            let names: Vec<_> = Self::NAMES.iter().map(|(n, _)| *n).collect();
+        MODELS.iter().find(|model| model.name == name).map(Self).ok_or_else(|| {
+            let names: Vec<_> = MODELS.iter().map(|model| model.name).collect();
             user_error!("there is no CPU model '{name}' (there are {})", names.join(", "))
         })
+    }
+
+    /// Everything that is implemented.
+    #[must_use]
+    pub fn max() -> Self {
+        Self(MODELS.iter().find(|model| model.name == "max").unwrap_or(&MODELS[0]))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.0.name
+    }
+
+    /// What its node in a devicetree is compatible with.
+    #[must_use]
+    pub const fn compatible(self) -> &'static str {
+        self.0.compatible
+    }
+
+    /// It has this feature of the architecture.
+    #[must_use]
+    pub const fn has(self, feature: Feat) -> bool {
+        self.0.features.has(feature)
+    }
+
+    /// The model of `emu-cpu`.
+    #[must_use]
+    pub fn model(self) -> Model {
+        Model::by_name(self.0.name).unwrap_or_else(Model::max)
+    }
+
+    /// A line for each model: what `--cpu help` prints.
+    #[must_use]
+    pub fn help() -> String {
+        let width = MODELS.iter().map(|model| model.name.len()).max().unwrap_or(0);
+        let line = |model: &Model| format!("  {:width$}  {}\n", model.name, model.summary);
+        format!("CPU models:\n{}", MODELS.iter().map(line).collect::<String>())
+    }
+}
+
+impl PartialEq for CpuModel {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for CpuModel {}
+
+impl std::fmt::Debug for CpuModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.name)
     }
 }
 
@@ -361,7 +398,7 @@ impl Default for MachineConfig {
     fn default() -> Self {
         Self {
             virt: Virt { virtualization: true, its: true, highmem_ecam: true, highmem_mmio: true },
-            cpu: CpuModel::Max,
+            cpu: CpuModel::max(),
             topology: Topology::flat(1),
             memory: 2 << 30,
             kernel: None,

@@ -49,7 +49,7 @@ fn config(image: &tour::Image) -> MachineConfig {
         access_platform: false,
     };
     MachineConfig {
-        cpu: CpuModel::Max,
+        cpu: CpuModel::max(),
         memory: tour::MEMORY,
         blobs: vec![Blob::Data { bytes: image.bytes.clone(), address: image.base }],
         entry: Some(image.entry),

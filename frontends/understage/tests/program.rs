@@ -27,8 +27,9 @@ fn a_mistake_is_one_sentence_and_status_2() {
         ),
         (
             &["run", "--cpu", "z80"],
-            "understage: invalid value 'z80' for '--cpu <MODEL>': there is no CPU model 'z80' (there are cortex-a72, \
-             neoverse-n1, max, max-qarma5)\n",
+            "understage: invalid value 'z80' for '--cpu <MODEL>': there is no CPU model 'z80' (there are cortex-a35, \
+             cortex-a53, cortex-a57, cortex-a72, cortex-a55, cortex-a76, neoverse-n1, neoverse-v1, neoverse-n2, max, \
+             max-qarma5)\n",
         ),
         (
             &["qemu", "-M", "virt,iommu=smmuv3", "-cpu", "max"],

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use emu_cpu::model::Model;
+use emu_cpu::model::{MODELS, Model};
 use firmware::bare::litmus::{self, Kind, Litmus};
 use understage_tests::litmus::{Accel, is_for, run};
 
@@ -70,7 +70,7 @@ fn options(words: &[String]) -> Result<Options, String> {
                     return Err(format!(
                         "'{}' given with --cpu is none of {}",
                         o.cpu,
-                        Model::NAMES.join(", ")
+                        MODELS.iter().map(|m| m.name).collect::<Vec<_>>().join(", ")
                     ));
                 }
             }

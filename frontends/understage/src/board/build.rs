@@ -18,7 +18,6 @@ use emu_cpu::interp::vcpu::Vcpu;
 use emu_cpu::jit::observe::Observers;
 use emu_cpu::mem::shared::Shared;
 use emu_cpu::mem::{Mem, mmu_features};
-use emu_cpu::model::Model;
 use emu_devices::block::{self, Format, MemoryDisk, OpenOptions};
 use emu_devices::flash::FlashStore;
 use emu_devices::flash::cfi::CfiFlash;
@@ -39,9 +38,7 @@ use super::host_code;
 use super::map::{self, Range};
 use super::power::Power;
 use super::slots::{self, Place};
-use crate::config::{
-    Accel, CharBackend, Check, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, MachineConfig,
-};
+use crate::config::{Accel, CharBackend, Check, Device, DeviceKind, Disk, DiskFormat, Flash, MachineConfig};
 use crate::error::{UserError, reason};
 use crate::load::plan::Plan;
 use crate::terminal::{OnQuit, Port};
@@ -88,17 +85,6 @@ struct Builder<'a> {
     smmu: Arc<GlobalBypass>,
     on_quit: OnQuit,
     components: Vec<Arc<dyn Component>>,
-}
-
-/// The model of `emu-cpu` that goes by this name.
-#[must_use]
-pub fn model(cpu: CpuModel) -> Model {
-    match cpu {
-        CpuModel::CortexA72 => Model::cortex_a72(),
-        CpuModel::NeoverseN1 => Model::neoverse_n1(),
-        CpuModel::Max => Model::max(),
-        CpuModel::MaxQarma5 => Model::max().with_qarma5(),
-    }
 }
 
 impl Board {
@@ -311,7 +297,7 @@ impl Builder<'_> {
     }
 
     fn cpus(&self, power: &Arc<Power>) -> Result<(Vec<SharedVcpu>, Vec<Arc<Counters>>), UserError> {
-        let model = Arc::new(model(self.config.cpu));
+        let model = Arc::new(self.config.cpu.model());
         let (mut vcpus, mut counters) = (Vec::new(), Vec::new());
         let listeners = host_code::listeners(&self.config.perf)?;
         for index in 0..self.gic.cpus() {

@@ -69,7 +69,7 @@ pub fn parse(args: &[OsString]) -> Result<Request, UserError> {
         None => Request::Tour(None),
         Some(Verb::Tour { check }) => Request::Tour(check.map(|_| Check::Lockstep("--check lockstep"))),
         Some(Verb::Qemu { options }) => Request::Qemu(options),
-        Some(Verb::Run(args)) => Request::Run(Box::new(args.into_config()?)),
+        Some(Verb::Run(args)) => args.into_request()?,
     })
 }
 

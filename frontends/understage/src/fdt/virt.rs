@@ -1,5 +1,7 @@
 //! The devicetree of the `virt` board.
 
+use emu_cpu::features::Feat;
+
 use super::tree::{Node, Tree, split};
 use crate::board::map::{self, Range};
 use crate::config::{CpuModel, MachineConfig, Topology};
@@ -38,12 +40,7 @@ impl CpuTraits {
     /// The traits of `model`.
     #[must_use]
     pub fn of(model: CpuModel) -> Self {
-        match model {
-            CpuModel::CortexA72 => Self { compatible: "arm,cortex-a72", pmu: true, vhe: false },
-            CpuModel::NeoverseN1 => Self { compatible: "arm,neoverse-n1", pmu: true, vhe: true },
-            // The binding keeps this name for software models.
-            CpuModel::Max | CpuModel::MaxQarma5 => Self { compatible: "arm,armv8", pmu: true, vhe: true },
-        }
+        Self { compatible: model.compatible(), pmu: model.has(Feat::Pmuv3), vhe: model.has(Feat::Vhe) }
     }
 }
 

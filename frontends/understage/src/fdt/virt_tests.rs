@@ -117,7 +117,7 @@ fn options_show() {
     without.virt.its = false;
     without.virt.highmem_ecam = false;
     without.virt.highmem_mmio = false;
-    without.cpu = CpuModel::CortexA72;
+    without.cpu = CpuModel::from_name("cortex-a72").unwrap();
     without.topology = Topology { sockets: 2, clusters: 1, cores: 2 };
     let root = tree(&without);
     assert_eq!(root.find("psci").unwrap().get_str("method"), Some("hvc"));
@@ -132,7 +132,7 @@ fn options_show() {
     assert_eq!(root.find("cpus/cpu@0").unwrap().get_str("compatible"), Some("arm,cortex-a72"));
     let last = cells(&root, "cpus/cpu-map/socket1/cluster0/core1", "cpu");
     assert_eq!(last, cells(&root, "cpus/cpu@3", "phandle"));
-    let no_pmu = build(&config(), CpuTraits { pmu: false, ..CpuTraits::of(CpuModel::Max) });
+    let no_pmu = build(&config(), CpuTraits { pmu: false, ..CpuTraits::of(CpuModel::max()) });
     assert!(no_pmu.root.find("pmu").is_none());
 }
 
@@ -145,7 +145,7 @@ fn dtc_has_no_complaint() {
     }
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("virt.dtb");
-    std::fs::write(&path, build(&config(), CpuTraits::of(CpuModel::Max)).to_blob().unwrap()).unwrap();
+    std::fs::write(&path, build(&config(), CpuTraits::of(CpuModel::max())).to_blob().unwrap()).unwrap();
     let out =
         Command::new("dtc").args(["-I", "dtb", "-O", "dts", "-o", "/dev/null"]).arg(&path).output().unwrap();
     let errors = String::from_utf8_lossy(&out.stderr);

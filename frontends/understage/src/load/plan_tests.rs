@@ -27,7 +27,7 @@ impl Files {
 
 fn make(config: &MachineConfig) -> Result<Plan, String> {
     let seeds = Seeds { rng: [0; 32], kaslr: 0 };
-    plan(config, CpuTraits::of(CpuModel::Max), seeds).map_err(|e| e.to_string())
+    plan(config, CpuTraits::of(CpuModel::max()), seeds).map_err(|e| e.to_string())
 }
 
 fn segment<'a>(plan: &'a Plan, what: &str) -> &'a Segment {

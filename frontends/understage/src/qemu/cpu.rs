@@ -11,7 +11,7 @@ use crate::user_error;
 
 /// The options of this group.
 pub(super) const OPTIONS: &[Row] = &[
-    ("-cpu", Value(cpu), "cortex-a72, neoverse-n1 or max[,pauth-qarma5=on]"),
+    ("-cpu", Value(cpu), "MODEL: neoverse-n1, cortex-a72, max[,pauth-qarma5=on] and others"),
     ("-smp", Value(smp), "[cpus=]N[,sockets=N][,clusters=N][,cores=N]: up to 8 CPUs"),
     (
         "-accel",
@@ -27,8 +27,8 @@ fn cpu(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError
     let model = parts.take_first("model")?.ok_or_else(|| user_error!("{option} needs a model"))?;
     r.config.cpu = CpuModel::from_name(&model)?;
     r.has_cpu = true;
-    if r.config.cpu == CpuModel::Max && parts.take_switch("pauth-qarma5")? == Some(true) {
-        r.config.cpu = CpuModel::MaxQarma5;
+    if r.config.cpu == CpuModel::max() && parts.take_switch("pauth-qarma5")? == Some(true) {
+        r.config.cpu = CpuModel::from_name("max-qarma5")?;
     }
     for absent in ["sve", "sme", "aarch64"] {
         let on = absent == "aarch64";
