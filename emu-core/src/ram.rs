@@ -161,6 +161,53 @@ impl GuestRam {
         Ok(ram)
     }
 
+    /// As [`GuestRam::new`], with the bytes of `file`, which must have at least `size` of them and keep them as long as
+    /// the process lives. If it is `shared`, what is written goes to the file and comes from there; otherwise the file is
+    /// not changed. Who else writes to it is not noticed as a CPU or a device is: code that was translated stays.
+    pub fn over_file(size: u64, file: &File, shared: bool) -> Result<&'static Self, RamError> {
+        let ram = Self::new(size)?;
+        let kind = if shared { libc::MAP_SHARED } else { libc::MAP_PRIVATE };
+        // SAFETY: the range is the block's own, which nobody has seen yet; it is replaced by a mapping of the same
+        // length. Whether the file has so many bytes is the caller's to see to: else the host ends the process.
+        let mapped = unsafe {
+            libc::mmap(
+                ram.base.cast(),
+                size as usize,
+                libc::PROT_READ | libc::PROT_WRITE,
+                kind | libc::MAP_FIXED,
+                file.as_raw_fd(),
+                0,
+            )
+        };
+        match mapped == libc::MAP_FAILED {
+            true => Err(RamError::Map { size, source: std::io::Error::last_os_error() }),
+            false => Ok(ram),
+        }
+    }
+
+    fn advise(&self, advice: i32) -> std::io::Result<()> {
+        // SAFETY: the range is the block's, and what is advised changes no contents.
+        match unsafe { libc::madvise(self.base.cast(), self.size as usize, advice) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    }
+
+    /// Keeps the block out of core dumps.
+    pub fn hide_from_core_dumps(&self) -> std::io::Result<()> {
+        self.advise(libc::MADV_DONTDUMP)
+    }
+
+    /// Lets the host keep one page for several that are the same.
+    pub fn allow_merging(&self) -> std::io::Result<()> {
+        self.advise(libc::MADV_MERGEABLE)
+    }
+
+    /// Takes all pages from the host now rather than when they are used.
+    pub fn populate(&self) -> std::io::Result<()> {
+        self.advise(libc::MADV_POPULATE_WRITE)
+    }
+
     /// The size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
@@ -246,6 +293,41 @@ impl GuestRam {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ram_over_a_file_is_shared_or_a_copy() {
+        let file = memory_file().unwrap();
+        file.set_len(8192).unwrap();
+        file.write_all_at(b"abcd", 4096).unwrap();
+        let (copy, shared) = (
+            GuestRam::over_file(8192, &file, false).unwrap(),
+            GuestRam::over_file(8192, &file, true).unwrap(),
+        );
+        let at = |offset: u64| {
+            let mut b = [0; 4];
+            file.read_exact_at(&mut b, offset).unwrap();
+            b
+        };
+        assert_eq!(copy.load_u32(4096), Some(u32::from_le_bytes(*b"abcd")));
+        copy.write(4096, b"copy").unwrap();
+        assert_eq!(at(4096), *b"abcd", "the file keeps what it has");
+        shared.write(4096, b"mine").unwrap();
+        assert_eq!(at(4096), *b"mine");
+        file.write_all_at(b"host", 0).unwrap();
+        assert_eq!(shared.load_u32(0), Some(u32::from_le_bytes(*b"host")));
+    }
+
+    #[test]
+    fn ram_can_be_taken_at_once() {
+        let ram = GuestRam::new(1 << 20).unwrap();
+        ram.hide_from_core_dumps().unwrap();
+        ram.write(0, b"x").unwrap();
+        match ram.populate() {
+            Ok(()) => assert_eq!(ram.load_u8(0), Some(b'x'), "what was there stays"),
+            // Hosts before Linux 5.14.
+            Err(e) => assert_eq!(e.raw_os_error(), Some(libc::EINVAL)),
+        }
+    }
 
     #[test]
     fn words_and_bulk_agree() {

@@ -1,11 +1,18 @@
 //! What machine to build, as plain data. Both command lines produce a [`MachineConfig`]; the loaders, the devicetree
 //! and the board read it and nothing else.
 
+mod block;
+mod cpu;
+mod host;
+
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+pub use block::BlockTuning;
+pub use cpu::CpuChanges;
 use emu_cpu::features::Feat;
 use emu_cpu::model::{MODELS, Model};
+pub use host::{Host, Ram, RamBacking, Rtc, RtcBase};
 
 use crate::error::UserError;
 use crate::gdb::Address;
@@ -195,6 +202,8 @@ pub struct Disk {
     pub snapshot: bool,
     /// What the device answers to VIRTIO_BLK_T_GET_ID; at most 20 bytes.
     pub serial: String,
+    /// What it offers its driver.
+    pub tuning: BlockTuning,
 }
 
 /// Where the bytes of a character device go and come from.
@@ -228,7 +237,10 @@ pub enum VirtioBus {
         slot: Option<u8>,
     },
     /// One of the board's virtio-mmio transports.
-    Mmio,
+    Mmio {
+        /// Its number, or else the last free one.
+        transport: Option<u8>,
+    },
 }
 
 /// What a virtio device does.
@@ -238,8 +250,8 @@ pub enum DeviceKind {
     Block(Disk),
     /// virtio-blk with these contents in memory, which are gone at the end.
     MemoryBlock(Vec<u8>),
-    /// virtio-rng.
-    Entropy,
+    /// virtio-rng, with the bytes of this file of the host, or else of the host's own generator.
+    Entropy(Option<HostFile>),
     /// virtio-console with one port.
     Console(CharBackend),
 }
@@ -290,6 +302,49 @@ pub enum Blob {
         /// Physical address.
         address: u64,
     },
+    /// The bytes of a file, with a node in the devicetree.
+    Module(Module),
+}
+
+/// A file for a hypervisor that looks for its guests in the devicetree (Xen's "multiboot" binding).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Module {
+    /// The file.
+    pub file: HostFile,
+    /// Physical address.
+    pub address: u64,
+    /// What it is.
+    pub kind: ModuleKind,
+}
+
+/// What a [`Module`] is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ModuleKind {
+    /// A guest's kernel.
+    Kernel {
+        /// Its command line.
+        bootargs: Option<String>,
+    },
+    /// A guest's initial RAM disk.
+    Ramdisk,
+}
+
+/// A file that fw_cfg shows to the guest.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FwCfgFile {
+    /// Its name there.
+    pub name: String,
+    /// Its contents.
+    pub contents: FwCfgContents,
+}
+
+/// Where the contents of a [`FwCfgFile`] come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FwCfgContents {
+    /// A file of the host.
+    File(HostFile),
+    /// These bytes.
+    Bytes(Vec<u8>),
 }
 
 /// The kernel that the machine boots.
@@ -381,6 +436,24 @@ pub struct MachineConfig {
     pub gdb_wait: Option<&'static str>,
     /// A reset by the guest ends the machine.
     pub no_reboot: bool,
+    /// After power-off by the guest the machine stays, stopped, until the user ends it.
+    pub no_shutdown: bool,
+    /// What changes in the processor model.
+    pub cpu_changes: CpuChanges,
+    /// The devicetree has random numbers for the kernel.
+    pub dtb_randomness: bool,
+    /// Whether firmware shows a menu, in fw_cfg.
+    pub boot_menu: Option<bool>,
+    /// UUID of the machine, which fw_cfg gives.
+    pub uuid: Option<[u8; 16]>,
+    /// What fw_cfg has beside what every board has.
+    pub fw_cfg: Vec<FwCfgFile>,
+    /// The guest's RAM.
+    pub ram: Ram,
+    /// Real-time clock.
+    pub rtc: Rtc,
+    /// The host's side.
+    pub host: Host,
     /// Print what the machine counted when it ends.
     pub stats: bool,
     /// Filter of the log on standard error.
@@ -417,6 +490,15 @@ impl Default for MachineConfig {
             gdb: None,
             gdb_wait: None,
             no_reboot: false,
+            no_shutdown: false,
+            cpu_changes: CpuChanges::default(),
+            dtb_randomness: true,
+            boot_menu: None,
+            uuid: None,
+            fw_cfg: Vec::new(),
+            ram: Ram::default(),
+            rtc: Rtc::default(),
+            host: Host::default(),
             stats: false,
             log: None,
         }
@@ -469,6 +551,7 @@ impl MachineConfig {
             ));
         }
         self.check_accel()?;
+        self.check_daemon()?;
         if let (Some(Check::Lockstep(option)), Accel::Interp) = (&self.check, &self.accel) {
             return Err(user_error!(
                 "{option} compares host code with the interpreter, and there is only the latter"
@@ -495,6 +578,22 @@ impl MachineConfig {
             return Err(user_error!("there is nothing to run: give a kernel, firmware, or an entry point"));
         }
         Ok(())
+    }
+
+    /// What goes on in the background has no terminal.
+    fn check_daemon(&self) -> Result<(), UserError> {
+        let Some(daemonize) = &self.host.daemonize else { return Ok(()) };
+        let consoles = self.devices.iter().filter_map(|d| match &d.kind {
+            DeviceKind::Console(c) => Some(c),
+            _ => None,
+        });
+        match consoles.chain([&self.serial]).any(CharBackend::is_stdio) {
+            true => Err(user_error!(
+                "{} takes the terminal away, and a serial port or console is on it: say where else it goes",
+                daemonize.option
+            )),
+            false => Ok(()),
+        }
     }
 
     /// Each CPU has its own part of the host code, which has a least and a greatest size.

@@ -39,6 +39,17 @@ impl Parts {
         Self { option, parts: raw.into_iter().filter(|p| !p.is_empty()).map(part).collect() }
     }
 
+    /// No parts of `option`.
+    #[must_use]
+    pub fn empty(option: &'static str) -> Self {
+        Self { option, parts: Vec::new() }
+    }
+
+    /// Adds a part.
+    pub fn push(&mut self, key: &str, value: &str) {
+        self.parts.push(Part { key: key.to_owned(), value: Some(value.to_owned()) });
+    }
+
     /// The option that the parts belong to, as `-device`.
     #[must_use]
     pub fn option(&self) -> &'static str {

@@ -7,6 +7,7 @@
 //! | [`load`] | from files to what is in RAM and flash at the start |
 //! | [`fdt`] | devicetrees: the board's own, and changing a given one |
 //! | [`gdb`] | the stub that debuggers connect to |
+//! | [`process`] | the program as a process of the host |
 //! | [`board`] | the memory map, and who is plugged in where |
 //! | [`terminal`] | the user's terminal and the other ends of serial ports |
 //! | [`tour`] | the built-in hypervisor, run and measured |
@@ -22,6 +23,7 @@ pub mod gdb;
 pub mod keyval;
 pub mod load;
 pub mod number;
+pub mod process;
 pub mod qemu;
 pub mod terminal;
 pub mod tour;
@@ -92,16 +94,27 @@ fn run(config: &MachineConfig) -> Result<ExitCode, UserError> {
     start_log(config.log.as_deref().unwrap_or("warn"))?;
     let seeds = fdt::Seeds::from_host()
         .map_err(|e| user_error!("cannot get random numbers from /dev/urandom: {}", error::reason(&e)))?;
-    let plan = load::plan(config, fdt::virt::CpuTraits::of(config.cpu), seeds)?;
+    let plan = load::plan(config, fdt::virt::CpuTraits::of_machine(config), seeds)?;
     if let Some(file) = &config.dump_dtb {
         load::plan::dump(&plan.dtb, file)?;
         return Ok(ExitCode::SUCCESS);
     }
-    execute(config, &plan)
+    match process::begin(&config.host)? {
+        process::Part::Done(code) => Ok(code),
+        process::Part::Machine(presence) => {
+            let ended = execute(config, &plan, &presence);
+            presence.end();
+            ended
+        }
+    }
 }
 
 /// Runs a machine until the guest or the user ends it; gives the exit status.
-fn execute(config: &MachineConfig, plan: &load::plan::Plan) -> Result<ExitCode, UserError> {
+fn execute(
+    config: &MachineConfig,
+    plan: &load::plan::Plan,
+    presence: &process::Presence,
+) -> Result<ExitCode, UserError> {
     let on_quit = |power: Arc<Power>| -> OnQuit { Arc::new(move |why: Quit| power.quit(why.status())) };
     let board = Board::new(config, plan, &on_quit)?;
     terminal::signals::watch(on_quit(board.power.clone()))
@@ -113,10 +126,11 @@ fn execute(config: &MachineConfig, plan: &load::plan::Plan) -> Result<ExitCode, 
         }
         None => None,
     };
+    presence.ready()?;
     if config.gdb_wait.is_some() {
         board.power.hold();
     }
-    let stop = board::run::run(&board, plan, config.no_reboot)?;
+    let stop = board::run::run(&board, plan, config.no_reboot, config.no_shutdown)?;
     if let Some(debugger) = debugger {
         debugger.farewell();
     }

@@ -44,7 +44,7 @@ const ROWS: [(Metric, &str); 12] = [
 fn config(image: &tour::Image) -> MachineConfig {
     let disk = Device {
         kind: DeviceKind::MemoryBlock(tour::disk()),
-        bus: VirtioBus::Mmio,
+        bus: VirtioBus::Mmio { transport: None },
         // The guest's driver knows no IOMMU, and there is none.
         access_platform: false,
     };
@@ -76,7 +76,7 @@ pub fn run(check: Option<Check>) -> Result<ExitCode, UserError> {
     let journal = Arc::new(Mutex::new(Journal::default()));
     let (sets, watched) = (stats::sets(&board), journal.clone());
     board.serial.watch(Box::new(move |bytes| watched.lock().feed(bytes, || Snapshot::of(&sets))));
-    let stop = crate::board::run::run(&board, &plan, config.no_reboot)?;
+    let stop = crate::board::run::run(&board, &plan, config.no_reboot, config.no_shutdown)?;
     terminal::raw::restore();
     match stop {
         Stop::Quit(status) => return Ok(ExitCode::from(status)),

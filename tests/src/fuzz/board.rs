@@ -29,12 +29,12 @@ impl Running {
         let kinds = || {
             [
                 DeviceKind::MemoryBlock(vec![0x5a; 64 << 10]),
-                DeviceKind::Entropy,
+                DeviceKind::Entropy(None),
                 DeviceKind::Console(CharBackend::Null),
             ]
         };
         let pci = kinds().map(|kind| device(kind, VirtioBus::Pci { slot: None }));
-        let mmio = kinds().map(|kind| device(kind, VirtioBus::Mmio));
+        let mmio = kinds().map(|kind| device(kind, VirtioBus::Mmio { transport: None }));
         let config = MachineConfig {
             topology: Topology::flat(2),
             memory: RAM_SIZE,
@@ -46,6 +46,7 @@ impl Running {
             segments: Vec::new(),
             flash: [None, None],
             fw_cfg: vec![FwCfgItem { key: 0x11, bytes: vec![0xa5; 5000] }],
+            fw_cfg_files: vec![("opt/x".into(), vec![0x5a; 300])],
             dtb: Vec::new(),
             boot: None,
         };

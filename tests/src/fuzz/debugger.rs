@@ -67,6 +67,7 @@ fn plan() -> Plan {
         segments: vec![program],
         flash: [None, None],
         fw_cfg: Vec::new(),
+        fw_cfg_files: Vec::new(),
         dtb: Vec::new(),
         boot: Some(Boot { entry_pc: map::RAM_BASE, x0: 0, x1: 0, x2: 0, x3: 0, el: 2 }),
     }
@@ -87,7 +88,7 @@ impl Debugged {
         let server = Server::start(&address, vcpus, power, clock).unwrap_or_else(|e| panic!("{e}"));
         let address = server.address();
         let b = board.clone();
-        let body = move || run::run(&b, &plan(), false).unwrap_or_else(|e| panic!("{e}"));
+        let body = move || run::run(&b, &plan(), false, false).unwrap_or_else(|e| panic!("{e}"));
         let thread = std::thread::spawn(body);
         Self { board, address, thread }
     }

@@ -82,7 +82,13 @@ pub(super) fn devicetree(data: &[u8]) {
     let Ok(mut tree) = fdt::read::read(data) else { return };
     let initrd = Some(Range { base: 0x4800_0000, size: 4096 });
     let seeds = Seeds { rng: [1; 32], kaslr: 2 };
-    let info = BootInfo { memory: MEMORY, bootargs: Some("console=ttyAMA0".into()), initrd, seeds };
+    let info = BootInfo {
+        memory: MEMORY,
+        bootargs: Some("console=ttyAMA0".into()),
+        initrd,
+        modules: Vec::new(),
+        seeds: Some(seeds),
+    };
     if info.apply(&mut tree).is_err() {
         return;
     }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use emu_core::Pa;
 use emu_core::bus::{Backing, Bus, MmioDevice};
@@ -95,7 +94,7 @@ impl Board {
         on_quit: &dyn Fn(Arc<Power>) -> OnQuit,
     ) -> Result<Self, UserError> {
         let cpus = config.topology.cpus();
-        let ram = GuestRam::new(config.memory).map_err(|e| user_error!("{e}"))?;
+        let ram = super::ram::get(config.memory, &config.ram)?;
         let bus = Arc::new(Bus::new());
         let clock = Clock::new(Mode::RealTime);
         let shared = Arc::new(Shared::new(cpus as usize, &[(Pa(map::RAM_BASE), config.memory)]));
@@ -204,15 +203,17 @@ impl Builder<'_> {
         );
         chars::feed_uart(&port, &uart);
         self.map(map::UART, uart.clone())?;
-        // The board's real-time clock starts at the host's time, and goes on with the machine's own.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        let rtc = Pl031::new("pl031@9010000", &self.clock, now, self.line(map::RTC_SPI), &self.counters);
+        let (clock, now) = super::rtc::clock_and_start(self.config.rtc, &self.clock)?;
+        let rtc = Pl031::new("pl031@9010000", &clock, now, self.line(map::RTC_SPI), &self.counters);
         self.map(map::RTC, rtc.clone())?;
         let gpio = Pl061::new("pl061@9030000", self.line(map::GPIO_SPI), [const { None }; 8], &self.counters);
         self.map(map::GPIO, gpio.clone())?;
         let fw_cfg = FwCfg::new("fw_cfg@9020000", self.port(0), &self.counters);
         for item in &plan.fw_cfg {
             fw_cfg.set_key(item.key, item.bytes.clone()).map_err(|e| user_error!("{e}"))?;
+        }
+        for (name, bytes) in &plan.fw_cfg_files {
+            fw_cfg.set_file(name, bytes.clone()).map_err(|e| user_error!("-fw_cfg {name}: {e}"))?;
         }
         self.map(map::FW_CFG, fw_cfg.clone())?;
         self.components.extend([uart as Arc<dyn Component>, rtc, gpio, fw_cfg]);
@@ -277,13 +278,13 @@ impl Builder<'_> {
         let options = VirtioOptions { iommu_platform: device.access_platform, ..VirtioOptions::default() };
         let made: Arc<dyn VirtioDevice> = match &device.kind {
             DeviceKind::Block(disk) => {
-                Blk::new(open_disk(disk)?, &disk.serial, BlkOptions::default(), &self.counters)
+                Blk::new(open_disk(disk)?, &disk.serial, block_options(disk), &self.counters)
             }
             DeviceKind::MemoryBlock(contents) => {
                 let disk = Arc::new(MemoryDisk::new("memory", contents.clone()));
                 Blk::new(disk, "", BlkOptions::default(), &self.counters)
             }
-            DeviceKind::Entropy => Rng::new(Arc::new(HostEntropy::open()?)),
+            DeviceKind::Entropy(file) => Rng::new(Arc::new(HostEntropy::open(file.as_ref())?)),
             DeviceKind::Console(backend) => self.console(backend)?,
         };
         Ok((made, options))
@@ -297,7 +298,7 @@ impl Builder<'_> {
     }
 
     fn cpus(&self, power: &Arc<Power>) -> Result<(Vec<SharedVcpu>, Vec<Arc<Counters>>), UserError> {
-        let model = Arc::new(self.config.cpu.model());
+        let model = Arc::new(self.config.cpu_changes.apply(self.config.cpu.model()));
         let (mut vcpus, mut counters) = (Vec::new(), Vec::new());
         let listeners = host_code::listeners(&self.config.perf)?;
         for index in 0..self.gic.cpus() {
@@ -349,6 +350,16 @@ impl Builder<'_> {
 
 /// A block is compiled when it runs for this many times: what runs once is not worth it.
 const COMPILED_AT: u8 = 12;
+
+fn block_options(disk: &Disk) -> BlkOptions {
+    let tuning = &disk.tuning;
+    BlkOptions {
+        queue_size: tuning.queue_size,
+        block_size: tuning.logical,
+        physical_block_exp: tuning.physical_exponent(),
+        discard: tuning.discard,
+    }
+}
 
 fn open_disk(disk: &Disk) -> Result<Arc<dyn block::BlockBackend>, UserError> {
     let format = match disk.format {

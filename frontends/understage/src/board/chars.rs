@@ -8,6 +8,7 @@ use emu_devices::uart::pl011::{CharBackend, Pl011};
 use emu_devices::virtio::{Console, ConsoleBackend, EntropySource};
 use parking_lot::Mutex;
 
+use crate::config::HostFile;
 use crate::error::{UserError, reason};
 use crate::terminal::{InputQueue, Port};
 use crate::user_error;
@@ -88,9 +89,13 @@ pub(super) fn feed_console(port: &Arc<Port>, console: &Arc<Console>) {
 pub(super) struct HostEntropy(Mutex<File>);
 
 impl HostEntropy {
-    pub(super) fn open() -> Result<Self, UserError> {
-        let file = File::open("/dev/urandom")
-            .map_err(|e| user_error!("cannot open '/dev/urandom': {}", reason(&e)))?;
+    /// The host's generator, or another file that gives random bytes.
+    pub(super) fn open(file: Option<&HostFile>) -> Result<Self, UserError> {
+        let file = match file {
+            Some(file) => crate::load::file::open(file)?,
+            None => File::open("/dev/urandom")
+                .map_err(|e| user_error!("cannot open '/dev/urandom': {}", reason(&e)))?,
+        };
         Ok(Self(Mutex::new(file)))
     }
 }

@@ -5,6 +5,8 @@ mod chars;
 pub mod host_code;
 pub mod map;
 pub mod power;
+mod ram;
+mod rtc;
 pub mod run;
 pub mod slots;
 pub mod stats;

@@ -179,6 +179,18 @@ impl Power {
         }
     }
 
+    /// After a power-off that does not end the machine: no CPU is on, and the user or a reset ends that.
+    pub fn all_off(&self) {
+        let mut s = self.state.lock();
+        // The user's word may have come meanwhile, and stays.
+        if s.stop == Some(Stop::Off) {
+            s.stop = None;
+        }
+        s.cores.fill(Core::Off);
+        s.run = Run::Running;
+        self.changed.notify_all();
+    }
+
     /// Lets the threads end.
     pub fn end(&self) {
         let mut s = self.state.lock();
@@ -349,6 +361,20 @@ mod tests {
         assert_eq!(power.affinity_info(0x300, 1), Ok(AffinityState::OnPending));
         assert_eq!(power.cpu_on(0x10, 0, 0), Err(PsciError::InvalidParameters), "Aff0 ends at 15");
         assert_eq!(power.affinity_info(0x400, 1), Err(PsciError::InvalidParameters));
+    }
+
+    #[test]
+    fn a_machine_that_is_off_waits_for_the_user() {
+        let power = Power::new(1);
+        power.start(Entry::default());
+        power.system_off();
+        assert_eq!(power.wait_for_stop(), Stop::Off);
+        power.all_off();
+        assert!(!power.is_on(0));
+        power.quit(3);
+        assert_eq!(power.wait_for_stop(), Stop::Quit(3));
+        power.all_off();
+        assert_eq!(power.wait_for_stop(), Stop::Quit(3), "the user's word stays");
     }
 
     #[test]

@@ -59,8 +59,9 @@ fn spawn(index: usize, vcpu: SharedVcpu, power: Arc<Power>, boot: Boot) -> Resul
         .map_err(|e| user_error!("cannot start a thread for a CPU: {}", reason(&e)))
 }
 
-/// Starts the machine and waits until it ends; gives the reason. With `no_reboot` a reset is an end, too.
-pub fn run(board: &Board, plan: &Plan, no_reboot: bool) -> Result<Stop, UserError> {
+/// Starts the machine and waits until it ends; gives the reason. With `no_reboot` a reset is an end, too; with
+/// `no_shutdown` a power-off is none, and the machine stays with all CPUs off.
+pub fn run(board: &Board, plan: &Plan, no_reboot: bool, no_shutdown: bool) -> Result<Stop, UserError> {
     let boot = plan.boot.ok_or_else(|| user_error!("there is nothing to run: give a kernel or firmware"))?;
     let power = board.power.clone();
     let vcpus = board.vcpus.iter().cloned().enumerate();
@@ -69,7 +70,12 @@ pub fn run(board: &Board, plan: &Plan, no_reboot: bool) -> Result<Stop, UserErro
     board.components.iter().for_each(|c| c.start());
     let stop = loop {
         power.start(Entry { pc: boot.entry_pc, x0: boot.x0 });
-        match power.wait_for_stop() {
+        let mut stop = power.wait_for_stop();
+        while stop == Stop::Off && no_shutdown {
+            power.all_off();
+            stop = power.wait_for_stop();
+        }
+        match stop {
             Stop::Reset if !no_reboot => reset(&board.components, board, plan)?,
             stop => break stop,
         }

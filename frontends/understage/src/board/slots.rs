@@ -27,7 +27,15 @@ pub fn assign(devices: &[Device]) -> Result<Vec<Place>, UserError> {
             taken |= bit;
         }
     }
-    let mut next_mmio = VIRTIO_MMIO_COUNT;
+    let mut transports = 0u64;
+    for device in devices {
+        if let VirtioBus::Mmio { transport: Some(n) } = device.bus {
+            if transports >> n & 1 != 0 {
+                return Err(user_error!("two devices are to be on virtio-mmio transport {n}"));
+            }
+            transports |= 1 << n;
+        }
+    }
     let mut place = |device: &Device| match device.bus {
         VirtioBus::Pci { slot: Some(slot) } => Ok(Place::Pci(slot)),
         VirtioBus::Pci { slot: None } => {
@@ -38,13 +46,16 @@ pub fn assign(devices: &[Device]) -> Result<Vec<Place>, UserError> {
             taken |= 1 << slot;
             Ok(Place::Pci(slot as u8))
         }
-        VirtioBus::Mmio => {
-            next_mmio = next_mmio.checked_sub(1).ok_or_else(|| {
+        VirtioBus::Mmio { transport: Some(n) } => Ok(Place::Mmio(n.into())),
+        VirtioBus::Mmio { transport: None } => {
+            let free = (0..VIRTIO_MMIO_COUNT).rev().find(|n| transports >> n & 1 == 0);
+            let n = free.ok_or_else(|| {
                 user_error!(
                     "there are more virtio-mmio devices than the board's {VIRTIO_MMIO_COUNT} transports"
                 )
             })?;
-            Ok(Place::Mmio(next_mmio))
+            transports |= 1 << n;
+            Ok(Place::Mmio(n))
         }
     };
     devices.iter().map(&mut place).collect()
@@ -56,17 +67,30 @@ mod tests {
     use crate::config::DeviceKind;
 
     fn at(bus: VirtioBus) -> Device {
-        Device { kind: DeviceKind::Entropy, bus, access_platform: false }
+        Device { kind: DeviceKind::Entropy(None), bus, access_platform: false }
     }
 
     fn pci(slot: Option<u8>) -> Device {
         at(VirtioBus::Pci { slot })
     }
 
+    fn mmio(transport: Option<u8>) -> Device {
+        at(VirtioBus::Mmio { transport })
+    }
+
     #[test]
     fn named_slots_are_kept_free() {
-        let devices = [pci(None), pci(Some(2)), at(VirtioBus::Mmio), pci(None), at(VirtioBus::Mmio)];
-        let places = [Place::Pci(1), Place::Pci(2), Place::Mmio(31), Place::Pci(3), Place::Mmio(30)];
+        let devices =
+            [pci(None), pci(Some(2)), mmio(None), pci(None), mmio(Some(30)), mmio(None), mmio(Some(0))];
+        let places = [
+            Place::Pci(1),
+            Place::Pci(2),
+            Place::Mmio(31),
+            Place::Pci(3),
+            Place::Mmio(30),
+            Place::Mmio(29),
+            Place::Mmio(0),
+        ];
         assert_eq!(assign(&devices).unwrap(), places);
     }
 
@@ -76,6 +100,7 @@ mod tests {
         assert_eq!(e(vec![pci(Some(4)), pci(Some(4))]), "two devices are to be in PCI slot 0x4");
         assert!(e(vec![pci(None); 32]).contains("31"));
         assert!(assign(&vec![pci(None); 31]).is_ok());
-        assert!(e(vec![at(VirtioBus::Mmio); 33]).contains("32 transports"));
+        assert_eq!(e(vec![mmio(Some(4)); 2]), "two devices are to be on virtio-mmio transport 4");
+        assert!(e(vec![mmio(None); 33]).contains("32 transports"));
     }
 }

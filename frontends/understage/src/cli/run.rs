@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::Request;
 use crate::config::{
-    self, Accel, Blob, CharBackend, Check, CpuModel, Device, DeviceKind, Disk, DiskFormat, Flash, Given,
-    HostFile, Kernel, MachineConfig, PerfFile, Topology, Virt, VirtioBus,
+    self, Accel, Blob, BlockTuning, CharBackend, Check, CpuModel, Device, DeviceKind, Disk, DiskFormat,
+    Flash, Given, HostFile, Kernel, MachineConfig, PerfFile, Topology, Virt, VirtioBus,
 };
 use crate::error::UserError;
 use crate::gdb::Address;
@@ -189,7 +189,7 @@ impl RunArgs {
             devices.push(pci(DeviceKind::Console(backend("--virtio-console", text)?)));
         }
         if self.rng {
-            devices.push(pci(DeviceKind::Entropy));
+            devices.push(pci(DeviceKind::Entropy(None)));
         }
         let alone = self.kernel.is_none() && self.firmware.is_none() && self.entry.is_none();
         let firmware = self.firmware.map(|f| Flash {
@@ -226,6 +226,7 @@ impl RunArgs {
             no_reboot: self.no_reboot,
             stats: self.stats,
             log: self.log,
+            ..MachineConfig::default()
         };
         config.check()?;
         Ok(config)
@@ -267,7 +268,7 @@ fn disk(text: &str) -> Result<Device, UserError> {
     let file = leading_file(&mut parts)?;
     let bus = match parts.take("bus")?.as_deref() {
         None | Some("pci") => VirtioBus::Pci { slot: None },
-        Some("mmio") => VirtioBus::Mmio,
+        Some("mmio") => VirtioBus::Mmio { transport: None },
         Some(other) => return Err(user_error!("there is no bus '{other}' for --disk (there are pci, mmio)")),
     };
     let disk = Disk {
@@ -276,6 +277,7 @@ fn disk(text: &str) -> Result<Device, UserError> {
         readonly: parts.take_switch("readonly")?.unwrap_or(false),
         snapshot: parts.take_switch("snapshot")?.unwrap_or(false),
         serial: parts.take_with("serial", config::disk_serial)?.unwrap_or_default(),
+        tuning: BlockTuning::default(),
     };
     parts.finish("a disk")?;
     Ok(Device { kind: DeviceKind::Block(disk), bus, access_platform: true })
@@ -358,12 +360,13 @@ mod tests {
             readonly: false,
             snapshot: true,
             serial: "S1".into(),
+            tuning: BlockTuning::default(),
         };
         assert_eq!(c.devices[0].kind, DeviceKind::Block(first));
-        assert_eq!(c.devices[0].bus, VirtioBus::Mmio);
+        assert_eq!(c.devices[0].bus, VirtioBus::Mmio { transport: None });
         assert_eq!(c.devices.len(), 4);
         assert_eq!(c.devices[2].kind, DeviceKind::Console(CharBackend::File(HostFile::new("", "log"))));
-        assert_eq!(c.devices[3].kind, DeviceKind::Entropy);
+        assert_eq!(c.devices[3].kind, DeviceKind::Entropy(None));
         assert_eq!(c.blobs, [Blob::Raw { file: HostFile::new("", "x.bin"), address: 0x4800_0000 }]);
         assert!(c.flash[1].as_ref().unwrap().snapshot);
     }

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 
 use super::tree::{Node, Tree, split};
 use crate::board::map::Range;
+use crate::config::ModuleKind;
 
 /// Random numbers for the kernel (Devicetree schema, `chosen`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,8 +36,10 @@ pub struct BootInfo {
     pub bootargs: Option<String>,
     /// Initial RAM disk.
     pub initrd: Option<Range>,
-    /// Random numbers.
-    pub seeds: Seeds,
+    /// What a hypervisor finds for its guests, and where.
+    pub modules: Vec<(Range, ModuleKind)>,
+    /// Random numbers, if there are to be any.
+    pub seeds: Option<Seeds>,
 }
 
 /// A devicetree that cannot be brought up to date.
@@ -57,8 +60,13 @@ impl BootInfo {
             chosen.set("linux,initrd-start", initrd.base.to_be_bytes().to_vec());
             chosen.set("linux,initrd-end", initrd.end().to_be_bytes().to_vec());
         }
-        chosen.set("rng-seed", self.seeds.rng.to_vec());
-        chosen.set("kaslr-seed", self.seeds.kaslr.to_be_bytes().to_vec());
+        if let Some(seeds) = &self.seeds {
+            chosen.set("rng-seed", seeds.rng.to_vec());
+            chosen.set("kaslr-seed", seeds.kaslr.to_be_bytes().to_vec());
+        }
+        for (range, kind) in &self.modules {
+            chosen.children.push(module(*range, kind));
+        }
         Ok(())
     }
 
@@ -77,6 +85,22 @@ impl BootInfo {
             .cells("reg", &reg);
         root.children.insert(at, node);
         Ok(())
+    }
+}
+
+/// A node of Xen's binding for what a boot loader has put into memory (docs/misc/arm/device-tree/booting.txt), with two
+/// cells for address and size each.
+fn module(range: Range, kind: &ModuleKind) -> Node {
+    let what = match kind {
+        ModuleKind::Kernel { .. } => "multiboot,kernel",
+        ModuleKind::Ramdisk => "multiboot,ramdisk",
+    };
+    let node = Node::new(format!("module@{:#x}", range.base))
+        .strings("compatible", &["multiboot,module", what])
+        .wide("reg", &[range.base, range.size]);
+    match kind {
+        ModuleKind::Kernel { bootargs: Some(text) } => node.strings("bootargs", &[text]),
+        _ => node,
     }
 }
 
@@ -99,7 +123,8 @@ mod tests {
             memory: Range { base: 0x4000_0000, size: 6 << 30 },
             bootargs: Some("console=ttyAMA0".into()),
             initrd: Some(Range { base: 0x4800_0000, size: 0x123 }),
-            seeds: Seeds { rng: [7; 32], kaslr: 9 },
+            modules: Vec::new(),
+            seeds: Some(Seeds { rng: [7; 32], kaslr: 9 }),
         }
     }
 
@@ -128,6 +153,15 @@ mod tests {
     }
 
     #[test]
+    fn random_numbers_can_be_left_out() {
+        let root = Node::new("").cells("#address-cells", &[2]).cells("#size-cells", &[2]);
+        let mut tree = Tree { root, ..Tree::default() };
+        BootInfo { seeds: None, ..info() }.apply(&mut tree).unwrap();
+        let chosen = tree.root.find("chosen").unwrap();
+        assert_eq!((chosen.get("rng-seed"), chosen.get("kaslr-seed")), (None, None));
+    }
+
+    #[test]
     fn what_is_not_given_stays() {
         let root = Node::new("").child(Node::new("chosen").strings("bootargs", &["old"]));
         let mut tree = Tree { root, ..Tree::default() };
@@ -137,6 +171,25 @@ mod tests {
         assert_eq!(chosen.get_str("bootargs"), Some("old"));
         assert_eq!(chosen.get("linux,initrd-start"), None);
         assert_eq!(tree.root.children[0].get_cells("reg").unwrap(), [0, 0x4000_0000, 0x4000_0000]);
+    }
+
+    #[test]
+    fn guests_of_a_hypervisor_have_nodes() {
+        let kernel = ModuleKind::Kernel { bootargs: Some("root=/dev/vda".into()) };
+        let modules = vec![
+            (Range { base: 0x4700_0000, size: 0x1000 }, kernel),
+            (Range { base: 0x4800_0000, size: 0x20 }, ModuleKind::Ramdisk),
+        ];
+        let root = Node::new("").cells("#address-cells", &[2]).cells("#size-cells", &[2]);
+        let mut tree = Tree { root, ..Tree::default() };
+        BootInfo { modules, ..info() }.apply(&mut tree).unwrap();
+        let chosen = tree.root.find("chosen").unwrap();
+        let kernel = chosen.find("module@0x47000000").unwrap();
+        assert_eq!(kernel.get("compatible"), Some(&b"multiboot,module\0multiboot,kernel\0"[..]));
+        assert_eq!(kernel.get_cells("reg").unwrap(), [0, 0x4700_0000, 0, 0x1000]);
+        assert_eq!(kernel.get_str("bootargs"), Some("root=/dev/vda"));
+        let ramdisk = chosen.find("module@0x48000000").unwrap();
+        assert_eq!(ramdisk.get("compatible"), Some(&b"multiboot,module\0multiboot,ramdisk\0"[..]));
     }
 
     #[test]

@@ -44,6 +44,15 @@ impl CpuTraits {
     }
 }
 
+impl CpuTraits {
+    /// The traits of the CPUs of a machine: those of its model, with what was changed in it.
+    #[must_use]
+    pub fn of_machine(config: &MachineConfig) -> Self {
+        let model = Self::of(config.cpu);
+        Self { pmu: model.pmu && !config.cpu_changes.without.contains(&Feat::Pmuv3), ..model }
+    }
+}
+
 /// The tree of the board that `config` describes, but for what [`super::BootInfo`] adds.
 #[must_use]
 pub fn build(config: &MachineConfig, cpu: CpuTraits) -> Tree {

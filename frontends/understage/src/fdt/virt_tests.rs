@@ -12,7 +12,9 @@ fn tree(config: &MachineConfig) -> Node {
     let mut tree = build(config, CpuTraits { pmu: true, ..CpuTraits::of(config.cpu) });
     let memory = Range { base: map::RAM_BASE, size: config.memory };
     let seeds = Seeds { rng: [1; 32], kaslr: 2 };
-    BootInfo { memory, bootargs: None, initrd: None, seeds }.apply(&mut tree).unwrap();
+    BootInfo { memory, bootargs: None, initrd: None, modules: Vec::new(), seeds: Some(seeds) }
+        .apply(&mut tree)
+        .unwrap();
     read::read(&tree.to_blob().unwrap()).unwrap().root
 }
 

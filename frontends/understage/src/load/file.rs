@@ -55,11 +55,19 @@ pub fn disk_format(disk: &Disk) -> Result<DiskFormat, UserError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::BlockTuning;
     use std::path::Path;
 
     fn disk(path: &Path) -> Disk {
         let file = HostFile::new("--disk", path);
-        Disk { file, format: None, readonly: false, snapshot: false, serial: String::new() }
+        Disk {
+            file,
+            format: None,
+            readonly: false,
+            snapshot: false,
+            serial: String::new(),
+            tuning: BlockTuning::default(),
+        }
     }
 
     #[test]

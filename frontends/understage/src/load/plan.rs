@@ -9,7 +9,7 @@ use emu_core::ram::GuestRam;
 use super::layout::Layout;
 use super::{elf, file, image};
 use crate::board::map::{self, Range};
-use crate::config::{Blob, Flash, HostFile, Kernel, MachineConfig};
+use crate::config::{Blob, Flash, FwCfgContents, FwCfgFile, HostFile, Kernel, MachineConfig};
 use crate::error::{UserError, reason};
 use crate::fdt::virt::CpuTraits;
 use crate::fdt::{self, BootInfo, Seeds, Tree};
@@ -59,10 +59,14 @@ pub struct FwCfgItem {
 
 /// Selectors of fw_cfg for what firmware hands to a kernel (QEMU, docs/specs/fw_cfg.rst and its register list).
 pub mod fw_cfg_key {
+    /// UUID of the machine, its bytes in the order in which they are written.
+    pub const UUID: u16 = 0x02;
     /// Number of CPUs, 16 bits.
     pub const NB_CPUS: u16 = 0x05;
     /// Size of the kernel, 32 bits.
     pub const KERNEL_SIZE: u16 = 0x08;
+    /// Whether firmware shows a menu of what it can boot, 16 bits.
+    pub const BOOT_MENU: u16 = 0x0e;
     /// Size of the initial RAM disk, 32 bits.
     pub const INITRD_SIZE: u16 = 0x0b;
     /// The kernel.
@@ -84,6 +88,8 @@ pub struct Plan {
     pub flash: [Option<Vec<u8>>; 2],
     /// What fw_cfg has beside what every board has.
     pub fw_cfg: Vec<FwCfgItem>,
+    /// What the user wants fw_cfg to have, by name.
+    pub fw_cfg_files: Vec<(String, Vec<u8>)>,
     /// The devicetree.
     pub dtb: Vec<u8>,
     /// Where CPU 0 starts; `None` if there is nothing to run, which only a dump of the devicetree allows.
@@ -114,8 +120,12 @@ pub fn plan(config: &MachineConfig, cpu: CpuTraits, seeds: Seeds) -> Result<Plan
     let mut layout = Layout::new(ram);
     let mut segments = Vec::new();
     let mut blob_entry = None;
+    let mut modules = Vec::new();
     for blob in &config.blobs {
         let (loaded, entry) = load_blob(blob, ram)?;
+        if let (Blob::Module(module), Some(first)) = (blob, loaded.first()) {
+            modules.push((Range { base: first.address, size: first.size }, module.kind.clone()));
+        }
         segments.extend(loaded);
         blob_entry = blob_entry.or(entry);
     }
@@ -126,6 +136,13 @@ pub fn plan(config: &MachineConfig, cpu: CpuTraits, seeds: Seeds) -> Result<Plan
         key: fw_cfg_key::NB_CPUS,
         bytes: (config.topology.cpus() as u16).to_le_bytes().to_vec(),
     }];
+    fw_cfg.extend(
+        config.boot_menu.map(|menu| FwCfgItem {
+            key: fw_cfg_key::BOOT_MENU,
+            bytes: u16::from(menu).to_le_bytes().to_vec(),
+        }),
+    );
+    fw_cfg.extend(config.uuid.map(|uuid| FwCfgItem { key: fw_cfg_key::UUID, bytes: uuid.to_vec() }));
     let mut kernel_entry = None;
     let mut initrd_bytes = None;
     if has_firmware {
@@ -154,7 +171,13 @@ pub fn plan(config: &MachineConfig, cpu: CpuTraits, seeds: Seeds) -> Result<Plan
     let dtb = devicetree(
         config,
         cpu,
-        BootInfo { memory: ram, bootargs: config.append.as_ref().map(|a| a.value.clone()), initrd, seeds },
+        BootInfo {
+            memory: ram,
+            bootargs: config.append.as_ref().map(|a| a.value.clone()),
+            initrd,
+            modules,
+            seeds: config.dtb_randomness.then_some(seeds),
+        },
     )?;
     let near = match (kernel_entry, initrd) {
         (None, _) => ram.base,
@@ -176,7 +199,21 @@ pub fn plan(config: &MachineConfig, cpu: CpuTraits, seeds: Seeds) -> Result<Plan
         x3: 0,
         el,
     });
-    Ok(Plan { segments, flash, fw_cfg, dtb, boot })
+    Ok(Plan { segments, flash, fw_cfg, fw_cfg_files: fw_cfg_files(config)?, dtb, boot })
+}
+
+/// The most that a file of fw_cfg has: its size is a 32-bit number, and its bytes are kept.
+const LARGEST_FW_CFG_FILE: u64 = 256 * MIB;
+
+fn fw_cfg_files(config: &MachineConfig) -> Result<Vec<(String, Vec<u8>)>, UserError> {
+    let read = |f: &FwCfgFile| {
+        let bytes = match &f.contents {
+            FwCfgContents::Bytes(bytes) => bytes.clone(),
+            FwCfgContents::File(file) => file::read(file, LARGEST_FW_CFG_FILE, "what fw_cfg takes")?,
+        };
+        Ok((f.name.clone(), bytes))
+    };
+    config.fw_cfg.iter().map(read).collect()
 }
 
 /// A devicetree must not cross a 2 MiB boundary (booting.rst): it is aligned to a power of two that holds it.
@@ -204,6 +241,7 @@ fn load_blob(blob: &Blob, ram: Range) -> Result<(Vec<Segment>, Option<u64>), Use
     };
     Ok(match blob {
         Blob::Raw { file, address } => one(read_for_ram(file, ram)?, *address, file.describe()),
+        Blob::Module(m) => one(read_for_ram(&m.file, ram)?, m.address, m.file.describe()),
         Blob::Data { bytes, address } => one(bytes.clone(), *address, "the data of a loader".into()),
         Blob::Elf { file, run } => {
             // Symbols and debugging information may make the file larger than RAM.

@@ -1,4 +1,4 @@
-//! `-M`: the board and its options.
+//! `-M`: the board, its versions and its options.
 
 use super::Reader;
 use super::option::Action::Value;
@@ -13,7 +13,7 @@ pub(super) const OPTIONS: &[Row] = &[
     (
         "-M",
         Value(board),
-        "virt[,virtualization=on|off][,gic-version=3][,its=on|off][,highmem=on|off][,dumpdtb=FILE]",
+        "virt[-VERSION][,OPTION=VALUE...]: 'help' lists the versions, 'virt,help' the options",
     ),
     ("-machine", Value(board), "the same"),
 ];
@@ -26,9 +26,11 @@ enum Rule {
     Only(&'static [&'static str], &'static str),
     /// A file.
     File(fn(&mut Reader, HostFile)),
+    /// The name of an object or a node.
+    Name(fn(&mut Reader, &str)),
 }
 
-use Rule::{File, Only, Switch};
+use Rule::{File, Name, Only, Switch};
 
 /// The options of the board. For those that are `Only`, the last column says why.
 const BOARD: &[(&str, Rule)] = &[
@@ -52,17 +54,101 @@ const BOARD: &[(&str, Rule)] = &[
     ("ras", Only(&["off"], "there is no error injection")),
     ("graphics", Only(&["off"], "there is no display")),
     ("usb", Only(&["off"], "there is no USB")),
-    ("accel", Only(&["tcg"], "instructions are executed in software only")),
+    ("nvdimm", Only(&["off"], "there is no persistent memory")),
+    ("hmat", Only(&["off"], "there are no ACPI tables yet")),
+    ("default-bus-bypass-iommu", Only(&["off"], "there is no system MMU yet")),
+    (
+        "compact-highmem",
+        Only(&["on"], "regions above RAM are where the newest version of the board has them"),
+    ),
+    ("highmem-redists", Only(&["on", "off"], "there is one region of redistributors")),
+    ("accel", Name(super::cpu::accel_of_board)),
+    ("memory-backend", Name(|r, id| r.memory_backend = Some(id.to_owned()))),
+    ("pflash0", Name(|r, node| r.flash_nodes[0] = Some(node.to_owned()))),
+    ("pflash1", Name(|r, node| r.flash_nodes[1] = Some(node.to_owned()))),
+    ("dump-guest-core", Switch(|r, on| r.config.ram.in_core_dump = on)),
+    ("mem-merge", Switch(|r, on| r.config.ram.mergeable = on)),
+    ("dtb-randomness", Switch(|r, on| r.config.dtb_randomness = on)),
+    ("dtb-kaslr-seed", Switch(|r, on| r.config.dtb_randomness = on)),
 ];
+
+/// Major and minor number of a release of QEMU.
+pub(super) type Version = (u32, u32);
+
+/// The releases whose boards this one can be, newest first. What they do in another way than the newest: see [`compat`].
+const VERSIONS: &[Version] = &[
+    (11, 1),
+    (11, 0),
+    (10, 2),
+    (10, 1),
+    (10, 0),
+    (9, 2),
+    (9, 1),
+    (9, 0),
+    (8, 2),
+    (8, 1),
+    (8, 0),
+    (7, 2),
+    (7, 1),
+    (7, 0),
+    (6, 2),
+    (6, 1),
+    (6, 0),
+    (5, 2),
+];
+
+fn version(option: &str, board: &str) -> Result<Version, UserError> {
+    let newest = VERSIONS[0];
+    if board == "virt" {
+        return Ok(newest);
+    }
+    let numbers = board.strip_prefix("virt-").and_then(|v| v.split_once('.'));
+    let asked = numbers.and_then(|(a, b)| a.parse().ok().zip(b.parse().ok()));
+    asked.filter(|v| VERSIONS.contains(v)).ok_or_else(|| {
+        let oldest = VERSIONS[VERSIONS.len() - 1];
+        let ((a, b), (c, d)) = (oldest, newest);
+        user_error!("there is no board '{board}': {option} takes virt, and virt-{a}.{b} to virt-{c}.{d}")
+    })
+}
+
+/// What a guest can see of an older version of the board, after all options were read.
+pub(super) fn compat(r: &mut Reader, version: Version) -> Result<(), UserError> {
+    // Until then the emulated GICv3 of QEMU had no ITS.
+    if version <= (6, 1) {
+        r.config.virt.its = false;
+    }
+    super::cpu::compat(r, version)
+}
+
+/// The versions, for `-M help`.
+pub(super) fn help(name: Option<&str>) -> Result<String, UserError> {
+    match name {
+        None => {
+            let line = |(a, b): &Version| {
+                let is = if (*a, *b) == VERSIONS[0] { " (the same as virt)" } else { "" };
+                format!("  virt-{:<8}the virt board of QEMU {a}.{b}{is}\n", format!("{a}.{b}"))
+            };
+            let lines: String = VERSIONS.iter().map(line).collect();
+            Ok(format!("Boards:\n  virt         the newest\n{lines}"))
+        }
+        Some(board) => {
+            version("-M", board)?;
+            let line = |(name, rule): &(&str, Rule)| match rule {
+                Switch(_) => format!("  {name}=<on|off>\n"),
+                File(_) => format!("  {name}=<file>\n"),
+                Name(_) => format!("  {name}=<name>\n"),
+                Only(values, why) => format!("  {name}=<{}> - {why}\n", values.join("|")),
+            };
+            Ok(format!("{board} options:\n{}", BOARD.iter().map(line).collect::<String>()))
+        }
+    }
+}
 
 /// `-M`: may be given several times, each adds to the others.
 fn board(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
     let mut parts = Parts::split(option, text);
     if let Some(board) = parts.take_first("type")? {
-        if board != "virt" {
-            return Err(user_error!("there is no board '{board}': {option} takes 'virt'"));
-        }
-        r.has_board = true;
+        r.version = Some(version(option, &board)?);
     }
     while let Some(part) = parts.next_part() {
         let (key, value) = (part.key.as_str(), part.value.as_deref().unwrap_or("on"));
@@ -72,6 +158,7 @@ fn board(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserErr
                 f(r, on_off(value).map_err(|e| user_error!("{e}, given as '{key}' in {option}"))?);
             }
             Some((_, File(f))) => f(r, HostFile::new(option, value)),
+            Some((_, Name(f))) => f(r, value),
             Some((_, Only(values, _))) if values.contains(&value) => {}
             Some((_, Only(_, why))) => {
                 return Err(user_error!("'{key}={value}' in {option} is not supported: {why}"));

@@ -1,6 +1,6 @@
 //! Looking at what runs: `-gdb`, `-s`, `-S`, and files for `perf`.
 
-use super::option::Action::{Plain, Short, Value};
+use super::option::Action::{Plain, Refused, Short, Value};
 use super::option::Row;
 use super::{Reader, set};
 use crate::config::{Given, PerfFile};
@@ -12,6 +12,10 @@ pub(super) const OPTIONS: &[Row] = &[
     ("-gdb", Value(gdb), "tcp:[HOST]:PORT: listen for gdb; without HOST only this computer can connect"),
     ("-s", Short(|r| gdb(r, "-s", "tcp:localhost:1234")), "the same as -gdb tcp:localhost:1234"),
     ("-S", Plain(|r| r.config.gdb_wait = Some("-S")), "wait for the debugger before the first instruction"),
+    ("-trace", Refused("QEMU's trace events are not there; -d and --log say what happens"), ""),
+    ("-plugin", Refused("there are no plugins"), ""),
+    ("-qtest", Refused("devices are driven by the CPUs only"), ""),
+    ("-record", Refused("machines are not recorded"), ""),
     (
         "-perfmap",
         Plain(|r| perf(r, "-perfmap", PerfFile::Map)),

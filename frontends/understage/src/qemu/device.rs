@@ -1,62 +1,264 @@
-//! `-device`: virtio devices and the generic loader.
+//! `-device`: the devices by the names that QEMU gives them, and their properties.
 
+use super::loader::{GUEST, GuestLoader, LOADER, Loader};
 use super::option::Action::Value;
 use super::option::Row;
-use super::{Reader, chardev, drive};
-use crate::config::{Blob, CharBackend, Device, DeviceKind, HostFile, VirtioBus};
+use super::property::Value::{Number, Only, Switch, Text};
+use super::property::{self, Property, property};
+use super::{Reader, chardev, drive, object};
+use crate::board::map::VIRTIO_MMIO_COUNT;
+use crate::config::{BlockTuning, CharBackend, Device, DeviceKind, VirtioBus};
 use crate::error::UserError;
 use crate::keyval::Parts;
-use crate::number::parse_u64;
 use crate::user_error;
 
 /// The options of this group.
 pub(super) const OPTIONS: &[Row] = &[(
     "-device",
-    Value(|r, o, v| {
-        r.devices.push(Parts::split(o, v));
-        Ok(())
-    }),
-    "virtio-blk-pci|virtio-blk-device,drive=ID; virtio-rng-*; virtio-serial-* and virtconsole,chardev=ID; loader,...",
+    Value(given),
+    "NAME[,PROPERTY=VALUE...]: add a device; 'help' lists them, 'NAME,help' its properties",
 )];
 
-/// What a `-device` makes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Make {
-    Block,
-    Entropy,
-    SerialBus,
-    ConsolePort,
-    Loader,
+fn given(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
+    r.devices.push(Parts::split(option, text));
+    Ok(())
 }
 
-/// How it is attached.
+/// What the properties of a device say.
+#[derive(Default)]
+struct Wish {
+    id: Option<String>,
+    drive: Option<String>,
+    serial: Option<String>,
+    chardev: Option<String>,
+    rng: Option<String>,
+    bus: Option<String>,
+    iothread: Option<String>,
+    slot: Option<u8>,
+    access_platform: bool,
+    block: BlockTuning,
+}
+
+/// Makes a device; the name is the driver's.
+type Make = fn(&mut Reader, &'static Driver, Wish) -> Result<(), UserError>;
+
+/// A device that can be asked for.
+struct Driver {
+    name: &'static str,
+    /// Other names for it.
+    aliases: &'static [&'static str],
+    bus: Bus,
+    about: &'static str,
+    make: Build,
+}
+
+/// How a device is made from its properties.
+enum Build {
+    /// By what most devices have.
+    Device(Make, &'static [&'static [Property<Wish>]]),
+    Loader,
+    GuestLoader,
+}
+
+/// What a device is plugged into.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Transport {
+enum Bus {
     Pci,
-    Mmio,
+    Virtio,
+    VirtioSerial,
+    /// Nothing.
     None,
 }
 
-/// The devices by the names that QEMU gives them.
-const DEVICES: &[(&str, Make, Transport)] = &[
-    ("virtio-blk-pci", Make::Block, Transport::Pci),
-    ("virtio-blk-pci-non-transitional", Make::Block, Transport::Pci),
-    ("virtio-blk", Make::Block, Transport::Pci),
-    ("virtio-blk-device", Make::Block, Transport::Mmio),
-    ("virtio-rng-pci", Make::Entropy, Transport::Pci),
-    ("virtio-rng-pci-non-transitional", Make::Entropy, Transport::Pci),
-    ("virtio-rng", Make::Entropy, Transport::Pci),
-    ("virtio-rng-device", Make::Entropy, Transport::Mmio),
-    ("virtio-serial-pci", Make::SerialBus, Transport::Pci),
-    ("virtio-serial-pci-non-transitional", Make::SerialBus, Transport::Pci),
-    ("virtio-serial", Make::SerialBus, Transport::Pci),
-    ("virtio-serial-device", Make::SerialBus, Transport::Mmio),
-    ("virtconsole", Make::ConsolePort, Transport::None),
-    ("loader", Make::Loader, Transport::None),
+impl Bus {
+    fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Pci => Some("PCI"),
+            Self::Virtio => Some("virtio-bus"),
+            Self::VirtioSerial => Some("virtio-serial-bus"),
+            Self::None => None,
+        }
+    }
+}
+
+const fn pci(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    about: &'static str,
+    make: Make,
+    own: &'static [&'static [Property<Wish>]],
+) -> Driver {
+    Driver { name, aliases, bus: Bus::Pci, about, make: Build::Device(make, own) }
+}
+
+const fn mmio(
+    name: &'static str,
+    about: &'static str,
+    make: Make,
+    own: &'static [&'static [Property<Wish>]],
+) -> Driver {
+    Driver { name, aliases: &[], bus: Bus::Virtio, about, make: Build::Device(make, own) }
+}
+
+/// The devices.
+const DRIVERS: &[Driver] = &[
+    pci(
+        "virtio-blk-pci",
+        &["virtio-blk", "virtio-blk-pci-non-transitional"],
+        "disk",
+        block,
+        &[COMMON, PCI, BLOCK],
+    ),
+    mmio("virtio-blk-device", "disk", block, &[COMMON, MMIO, BLOCK]),
+    pci(
+        "virtio-rng-pci",
+        &["virtio-rng", "virtio-rng-pci-non-transitional"],
+        "entropy",
+        entropy,
+        &[COMMON, PCI, RNG],
+    ),
+    mmio("virtio-rng-device", "entropy", entropy, &[COMMON, MMIO, RNG]),
+    pci(
+        "virtio-serial-pci",
+        &["virtio-serial", "virtio-serial-pci-non-transitional"],
+        "console ports",
+        serial_bus,
+        &[COMMON, PCI],
+    ),
+    mmio("virtio-serial-device", "console ports", serial_bus, &[COMMON, MMIO]),
+    Driver {
+        name: "virtconsole",
+        aliases: &[],
+        bus: Bus::VirtioSerial,
+        about: "port of a virtio-serial device",
+        make: Build::Device(console_port, &[PORT]),
+    },
+    Driver {
+        name: "loader",
+        aliases: &[],
+        bus: Bus::None,
+        about: "a file or a value in memory, and where CPU 0 starts",
+        make: Build::Loader,
+    },
+    Driver {
+        name: "guest-loader",
+        aliases: &[],
+        bus: Bus::None,
+        about: "a hypervisor's guest in memory, with its node in the devicetree",
+        make: Build::GuestLoader,
+    },
 ];
 
+/// What every virtio device has.
+const COMMON: &[Property<Wish>] = &[
+    property("id", Text(|w, v| put(&mut w.id, v)), "its name"),
+    property("iommu_platform", Switch(|w, on| w.access_platform = on), "offer VIRTIO_F_ACCESS_PLATFORM"),
+    property("event_idx", Only(&["on"]), "VIRTIO_F_EVENT_IDX is offered"),
+    property("indirect_desc", Only(&["on"]), "VIRTIO_F_INDIRECT_DESC is offered"),
+    property("packed", Only(&["off"]), "there are split queues only"),
+];
+
+/// What a PCI function has.
+const PCI: &[Property<Wish>] = &[
+    property("bus", Text(pci_bus), "pcie.0"),
+    property(
+        "addr",
+        Text(|w, v| pci_address(v).map(|n| w.slot = Some(n))),
+        "device number, hexadecimal: 1 to 1f",
+    ),
+    property("disable-legacy", Only(&["on", "auto"]), "virtio is modern only"),
+    property("disable-modern", Only(&["off"]), "virtio is modern only"),
+    property("multifunction", Only(&["off"]), "devices have one function"),
+    property("ats", Only(&["off"]), "there are no address translation services"),
+    property("aer", Only(&["off"]), "there is no advanced error reporting"),
+    property("romfile", Only(&[""]), "there are no option ROMs"),
+    property("rombar", Only(&["0"]), "there are no option ROMs"),
+];
+
+/// What a device of the board's virtio-mmio transports has.
+const MMIO: &[Property<Wish>] = &[property(
+    "bus",
+    Text(|w, v| put(&mut w.bus, v)),
+    "virtio-mmio-bus.N: the transport at 0xa000000 + N * 0x200",
+)];
+
+/// What a disk has.
+const BLOCK: &[Property<Wish>] = &[
+    property("drive", Text(|w, v| put(&mut w.drive, v)), "the id of a -drive, or node-name of a -blockdev"),
+    property("serial", Text(|w, v| put(&mut w.serial, v)), "serial number, at most 20 bytes"),
+    property("logical_block_size", Number(|w, n| w.block.logical(n)), "512 or 4096"),
+    property("physical_block_size", Number(|w, n| w.block.physical(n)), "a multiple of logical_block_size"),
+    property(
+        "queue-size",
+        Number(|w, n| w.block.queue(n)),
+        "descriptors of its queue: a power of two, 4 to 1024",
+    ),
+    property("discard", Switch(|w, on| w.block.discard = on), "offer VIRTIO_BLK_F_DISCARD"),
+    property("num-queues", Only(&["1"]), "a disk has one queue"),
+    property("write-cache", Only(&["on", "auto"]), "the disk has a write cache, and the guest flushes it"),
+    property("config-wce", Only(&["off"]), "the guest cannot turn the write cache off"),
+    property("share-rw", Only(&["off"]), "an image has one writer"),
+    property("scsi", Only(&["off"]), "there is no pass-through of SCSI commands"),
+    property(
+        "iothread",
+        Text(|w, v| put(&mut w.iothread, v)),
+        "the id of an -object iothread: each disk has a thread of its own",
+    ),
+];
+
+/// What a source of entropy has.
+const RNG: &[Property<Wish>] =
+    &[property("rng", Text(|w, v| put(&mut w.rng, v)), "the id of an -object rng-random or rng-builtin")];
+
+/// What a port of a virtio-serial device has.
+const PORT: &[Property<Wish>] = &[
+    property("id", Text(|w, v| put(&mut w.id, v)), "its name"),
+    property("chardev", Text(|w, v| put(&mut w.chardev, v)), "the id of a -chardev"),
+    property("bus", Text(|w, v| put(&mut w.bus, v)), "ID.0, where ID is that of a virtio-serial device"),
+];
+
+fn put(slot: &mut Option<String>, value: &str) -> Result<(), UserError> {
+    *slot = Some(value.to_owned());
+    Ok(())
+}
+
+fn pci_bus(_: &mut Wish, bus: &str) -> Result<(), UserError> {
+    match bus {
+        "pcie.0" | "pcie" => Ok(()),
+        _ => Err(user_error!("there is no bus '{bus}' in -device: the only one for PCI devices is pcie.0")),
+    }
+}
+
+/// `addr=SLOT[.FUNCTION]`, hexadecimal.
+fn pci_address(text: &str) -> Result<u8, UserError> {
+    let (slot, function) = text.split_once('.').unwrap_or((text, "0"));
+    if function.trim_start_matches("0x") != "0" {
+        return Err(user_error!("'addr={text}' in -device is not supported: devices have one function"));
+    }
+    match u8::from_str_radix(slot.trim_start_matches("0x"), 16) {
+        Ok(n @ 1..=31) => Ok(n),
+        _ => Err(user_error!("'addr={text}' in -device is not a free slot (1 to 1f, hexadecimal)")),
+    }
+}
+
+/// The number in `virtio-mmio-bus.N`.
+fn transport(bus: &str) -> Result<u8, UserError> {
+    let n = bus.strip_prefix("virtio-mmio-bus.").and_then(|n| n.parse::<u8>().ok());
+    n.filter(|n| u32::from(*n) < VIRTIO_MMIO_COUNT).ok_or_else(|| {
+        let last = VIRTIO_MMIO_COUNT - 1;
+        user_error!(
+            "there is no bus '{bus}' in -device: there are virtio-mmio-bus.0 to virtio-mmio-bus.{last}"
+        )
+    })
+}
+
+fn find(name: &str) -> Result<&'static Driver, UserError> {
+    let driver = DRIVERS.iter().find(|d| d.name == name || d.aliases.contains(&name));
+    driver.ok_or_else(|| user_error!("'-device {name}' is not supported: there is no such device here"))
+}
+
 /// A virtio-serial device: its bus takes one console port here.
-struct SerialBus {
+pub(super) struct SerialBus {
     /// Index in the list of devices.
     index: usize,
     id: Option<String>,
@@ -64,88 +266,76 @@ struct SerialBus {
 }
 
 /// Makes all devices, in order.
-pub(super) fn build(r: &mut Reader, all: Vec<Parts>) -> Result<(), UserError> {
-    let mut serial_buses: Vec<SerialBus> = Vec::new();
-    for mut parts in all {
+pub(super) fn build(r: &mut Reader) -> Result<(), UserError> {
+    for mut parts in std::mem::take(&mut r.devices) {
         let name = parts.take_first("driver")?.ok_or_else(|| user_error!("-device needs a device"))?;
-        let Some(&(name, make, transport)) = DEVICES.iter().find(|(n, ..)| *n == name) else {
-            return Err(user_error!("'-device {name}' is not supported: there is no such device here"));
-        };
-        match make {
-            Make::Loader => {
-                loader(r, &mut parts)?;
-                parts.finish(name)?;
-                continue;
+        let driver = find(&name)?;
+        match &driver.make {
+            Build::Loader => {
+                let mut loader = Loader::default();
+                property::read(parts, &[LOADER], driver.name, &mut loader)?;
+                loader.build(r)?;
             }
-            Make::ConsolePort => {
-                console_port(r, &mut parts, &mut serial_buses)?;
-                parts.finish(name)?;
-                continue;
+            Build::GuestLoader => {
+                let mut loader = GuestLoader::default();
+                property::read(parts, &[GUEST], driver.name, &mut loader)?;
+                loader.build(r)?;
             }
-            Make::Block | Make::Entropy | Make::SerialBus => {}
+            Build::Device(make, properties) => {
+                let mut wish = Wish::default();
+                property::read(parts, properties, driver.name, &mut wish)?;
+                make(r, driver, wish)?;
+            }
         }
-        let id = parts.take("id")?;
-        let (bus, access_platform) = attachment(&mut parts, name, transport)?;
-        let kind = match make {
-            Make::Block => {
-                let drive = parts.require("drive")?;
-                let serial = parts.take("serial")?;
-                DeviceKind::Block(drive::take(r, &drive, serial, name)?)
-            }
-            Make::Entropy => DeviceKind::Entropy,
-            _ => {
-                serial_buses.push(SerialBus { index: r.config.devices.len(), id, has_port: false });
-                DeviceKind::Console(CharBackend::Null)
-            }
-        };
-        parts.finish(name)?;
-        r.config.devices.push(Device { kind, bus, access_platform });
     }
-    match serial_buses.iter().find(|b| !b.has_port) {
+    match r.serial_buses.iter().find(|b| !b.has_port) {
         Some(_) => Err(user_error!("a virtio-serial device has no port: add -device virtconsole,chardev=ID")),
         None => Ok(()),
     }
 }
 
-/// The transport's own properties.
-fn attachment(parts: &mut Parts, name: &str, transport: Transport) -> Result<(VirtioBus, bool), UserError> {
-    let access_platform = parts.take_switch("iommu_platform")?.unwrap_or(false);
-    if transport != Transport::Pci {
-        return Ok((VirtioBus::Mmio, access_platform));
-    }
-    if let Some(bus) = parts.take("bus")?.filter(|b| b != "pcie.0") {
-        return Err(user_error!("there is no bus '{bus}' for {name}: the only one is pcie.0"));
-    }
-    if matches!(parts.take("disable-legacy")?.as_deref(), Some("off" | "false" | "no")) {
-        return Err(user_error!("'disable-legacy=off' is not supported for {name}: virtio is modern only"));
-    }
-    if parts.take_switch("disable-modern")? == Some(true) {
-        return Err(user_error!("'disable-modern=on' is not supported for {name}: virtio is modern only"));
-    }
-    let slot = parts.take_with("addr", pci_address)?;
-    Ok((VirtioBus::Pci { slot }, access_platform))
+/// Adds a virtio device where its properties say.
+fn add(r: &mut Reader, driver: &Driver, wish: &Wish, kind: DeviceKind) -> Result<(), UserError> {
+    let bus = match driver.bus {
+        Bus::Pci => VirtioBus::Pci { slot: wish.slot },
+        _ => VirtioBus::Mmio { transport: wish.bus.as_deref().map(transport).transpose()? },
+    };
+    r.config.devices.push(Device { kind, bus, access_platform: wish.access_platform });
+    Ok(())
 }
 
-/// `addr=SLOT[.FUNCTION]`, hexadecimal.
-fn pci_address(text: &str) -> Result<u8, UserError> {
-    let (slot, function) = text.split_once('.').unwrap_or((text, "0"));
-    if function != "0" {
-        return Err(user_error!("'{text}' is not supported: devices have one function"));
+fn block(r: &mut Reader, driver: &'static Driver, mut wish: Wish) -> Result<(), UserError> {
+    let drive = wish.drive.take().ok_or_else(|| user_error!("-device {} needs 'drive='", driver.name))?;
+    if let Some(id) = wish.iothread.take() {
+        object::iothread(r, &id, driver.name)?;
     }
-    match u8::from_str_radix(slot.trim_start_matches("0x"), 16) {
-        Ok(n @ 1..=31) => Ok(n),
-        _ => Err(user_error!("'{text}' is not a free slot (1 to 1f, hexadecimal)")),
-    }
+    let mut disk = drive::take(r, &drive, wish.serial.take(), driver.name)?;
+    disk.tuning = wish.block;
+    disk.tuning.check(&format!("-device {}", driver.name))?;
+    add(r, driver, &wish, DeviceKind::Block(disk))
 }
 
-fn console_port(r: &mut Reader, parts: &mut Parts, buses: &mut [SerialBus]) -> Result<(), UserError> {
-    let backend = chardev::take(&mut r.chardevs, &parts.require("chardev")?, "virtconsole")?;
-    parts.take("id")?;
-    let bus = match parts.take("bus")? {
+fn entropy(r: &mut Reader, driver: &'static Driver, wish: Wish) -> Result<(), UserError> {
+    let source = object::entropy(r, wish.rng.as_deref(), driver.name)?;
+    add(r, driver, &wish, DeviceKind::Entropy(source))
+}
+
+fn serial_bus(r: &mut Reader, driver: &'static Driver, wish: Wish) -> Result<(), UserError> {
+    let index = r.config.devices.len();
+    r.serial_buses.push(SerialBus { index, id: wish.id.clone(), has_port: false });
+    add(r, driver, &wish, DeviceKind::Console(CharBackend::Null))
+}
+
+fn console_port(r: &mut Reader, driver: &'static Driver, wish: Wish) -> Result<(), UserError> {
+    let name = driver.name;
+    let chardev = wish.chardev.ok_or_else(|| user_error!("-device {name} needs 'chardev='"))?;
+    let backend = chardev::take(&mut r.chardevs, &chardev, name)?;
+    let buses = &mut r.serial_buses;
+    let bus = match wish.bus {
         Some(name) => buses.iter_mut().find(|b| b.id.as_ref().is_some_and(|id| name == format!("{id}.0"))),
         None => buses.first_mut(),
     };
-    let bus = bus.ok_or_else(|| user_error!("virtconsole needs a virtio-serial device before it"))?;
+    let bus = bus.ok_or_else(|| user_error!("{name} needs a virtio-serial device before it"))?;
     if bus.has_port {
         return Err(user_error!("a second port on a virtio-serial device is not supported"));
     }
@@ -154,63 +344,22 @@ fn console_port(r: &mut Reader, parts: &mut Parts, buses: &mut [SerialBus]) -> R
     Ok(())
 }
 
-/// `loader`: a file or a value into RAM, a start address, or both.
-fn loader(r: &mut Reader, parts: &mut Parts) -> Result<(), UserError> {
-    parts.take("id")?;
-    let file = parts.take("file")?.map(|f| HostFile::new("-device loader", f));
-    let address = parts.take_with("addr", parse_u64)?;
-    let raw = parts.take_switch("force-raw")?.unwrap_or(false);
-    let data = parts.take_with("data", parse_u64)?;
-    let cpu = parts.take_with("cpu-num", parse_u64)?;
-    if cpu.is_some_and(|n| n != 0) {
-        return Err(user_error!("only CPU 0 runs after a reset: cpu-num in -device loader can only be 0"));
-    }
-    match (file, data, address) {
-        (Some(_), Some(_), _) => return Err(user_error!("-device loader takes file= or data=, not both")),
-        (Some(file), None, address) => match (raw, address) {
-            (true, None) => return Err(user_error!("{} needs addr=", file.describe())),
-            // As QEMU has it: an ELF file goes where it says, anything else to the address.
-            (false, None) => r.config.blobs.push(Blob::Elf { file, run: cpu.is_some() }),
-            (false, Some(_)) if crate::load::is_elf(&file)? => {
-                r.config.blobs.push(Blob::Elf { file, run: cpu.is_some() });
-            }
-            (_, Some(address)) => {
-                r.config.blobs.push(Blob::Raw { file, address });
-                set_entry(r, cpu, address)?;
-            }
-        },
-        (None, Some(value), Some(address)) => {
-            let len = parts.take_with("data-len", parse_u64)?;
-            let big_endian = parts.take_switch("data-be")?.unwrap_or(false);
-            r.config.blobs.push(Blob::Data { bytes: data_bytes(value, len, big_endian)?, address });
-        }
-        (None, None, Some(address)) if cpu.is_some() => set_entry(r, cpu, address)?,
-        _ => {
-            return Err(user_error!("-device loader needs file=, data= with addr=, or addr= with cpu-num=0"));
-        }
-    }
-    Ok(())
-}
-
-fn set_entry(r: &mut Reader, cpu: Option<u64>, address: u64) -> Result<(), UserError> {
-    if cpu.is_some() && r.config.entry.replace(address).is_some() {
-        return Err(user_error!("two -device loader set the start address of CPU 0"));
-    }
-    Ok(())
-}
-
-fn data_bytes(value: u64, len: Option<u64>, big_endian: bool) -> Result<Vec<u8>, UserError> {
-    let len = match len {
-        Some(n @ 1..=8) => n as usize,
-        Some(n) => return Err(user_error!("data-len={n} in -device loader is not 1 to 8")),
-        None => return Err(user_error!("data= in -device loader needs data-len=")),
+/// `-device help`, or what `-device NAME,help` says of one.
+pub(super) fn help(name: Option<&str>) -> Result<String, UserError> {
+    let Some(name) = name else {
+        return Ok(DRIVERS.iter().map(summary).collect());
     };
-    if len < 8 && value >> (8 * len) != 0 {
-        return Err(user_error!("data={value:#x} in -device loader does not fit in {len} bytes"));
-    }
-    let mut bytes = value.to_le_bytes()[..len].to_vec();
-    if big_endian {
-        bytes.reverse();
-    }
-    Ok(bytes)
+    let driver = find(name)?;
+    let properties = match &driver.make {
+        Build::Loader => property::help(&[LOADER]),
+        Build::GuestLoader => property::help(&[GUEST]),
+        Build::Device(_, tables) => property::help(tables),
+    };
+    Ok(format!("{} options:\n{properties}", driver.name))
+}
+
+fn summary(driver: &Driver) -> String {
+    let bus = driver.bus.name().map_or_else(String::new, |b| format!(", bus {b}"));
+    let aliases: String = driver.aliases.iter().map(|a| format!(", alias \"{a}\"")).collect();
+    format!("name \"{}\"{bus}{aliases}, desc \"{}\"\n", driver.name, driver.about)
 }

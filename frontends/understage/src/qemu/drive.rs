@@ -1,23 +1,37 @@
-//! `-drive`, `-pflash`, `-snapshot`.
+//! `-drive`, `-hda`, `-pflash`, `-snapshot`.
 
-use super::Reader;
-use super::option::Action::{Plain, Value};
+use super::option::Action::{Plain, Refused, Value};
 use super::option::Row;
-use crate::config::{Device, DeviceKind, Disk, DiskFormat, Flash, HostFile, VirtioBus, disk_serial};
+use super::property::Value::{Number, Only, Switch, Text};
+use super::property::{self, Property, property};
+use super::{Reader, blockdev};
+use crate::config::{
+    BlockTuning, Device, DeviceKind, Disk, DiskFormat, Flash, HostFile, VirtioBus, disk_serial,
+};
 use crate::error::UserError;
 use crate::keyval::Parts;
-use crate::number::parse_u64;
 use crate::user_error;
 
 /// The options of this group.
 pub(super) const OPTIONS: &[Row] = &[
-    ("-pflash", Value(pflash), "FILE: the next flash bank"),
     (
         "-drive",
         Value(drive),
-        "file=FILE,if=none|virtio|pflash[,id=][,format=raw|qcow2][,snapshot=on][,readonly=on][,serial=][,unit=]",
+        "file=FILE,if=none|virtio|pflash[,id=][,format=raw|qcow2][,snapshot=on][,readonly=on][,...]: 'help' lists all",
     ),
+    ("-blockdev", Value(blockdev::given), "driver=file|raw|qcow2,node-name=NAME,...: 'help' lists all"),
+    ("-hda", Value(disk), "FILE: a disk (virtio), also without the option"),
+    ("-hdb", Value(disk), "the same"),
+    ("-hdc", Value(disk), "the same"),
+    ("-hdd", Value(disk), "the same"),
+    ("-cdrom", Value(cdrom), "FILE: a disk (virtio) that cannot be written"),
+    ("-pflash", Value(pflash), "FILE: the next flash bank"),
     ("-snapshot", Plain(|r| r.snapshot = true), "no disk or flash image is changed"),
+    ("-sd", Refused("the board has no SD card"), ""),
+    ("-mtdblock", Refused("the board has no such flash: say -drive if=pflash"), ""),
+    ("-fda", Refused("the board has no floppy disks"), ""),
+    ("-fdb", Refused("the board has no floppy disks"), ""),
+    ("-iscsi", Refused("images are files"), ""),
 ];
 
 /// A `-drive` that waits for its device.
@@ -38,58 +52,121 @@ enum Place {
     Flash { unit: Option<usize> },
 }
 
+/// What a `-drive` says.
+#[derive(Default)]
+struct Wish {
+    interface: Option<String>,
+    file: Option<HostFile>,
+    id: Option<String>,
+    format: Option<DiskFormat>,
+    readonly: bool,
+    snapshot: bool,
+    number: Option<u64>,
+}
+
+const PROPERTIES: &[Property<Wish>] = &[
+    property(
+        "if",
+        Text(|w, v| put(&mut w.interface, v.to_owned())),
+        "none, virtio or pflash; virtio if not said",
+    ),
+    property("file", Text(|w, v| put(&mut w.file, HostFile::new("-drive", v))), "the image"),
+    property("id", Text(|w, v| put(&mut w.id, v.to_owned())), "the name by which a -device has it"),
+    property("format", Text(format), "raw or qcow2; raw if not said"),
+    property("readonly", Switch(|w, on| w.readonly = on), "the guest cannot write"),
+    property("read-only", Switch(|w, on| w.readonly = on), "the same"),
+    property("snapshot", Switch(|w, on| w.snapshot = on), "what the guest writes is lost at the end"),
+    property("media", Text(media), "disk, or cdrom, which the guest cannot write"),
+    property("unit", Number(|w, n| put(&mut w.number, n)), "the flash bank"),
+    property("index", Number(|w, n| put(&mut w.number, n)), "the same"),
+    property("bus", Only(&["0"]), "there is one bus"),
+    property("cache", Only(&["writeback"]), "the host's cache is used, and flushes are passed on"),
+    property("aio", Only(&["threads"]), "each disk has a thread"),
+    property("discard", Only(&["unmap", "on"]), "discarded ranges are given back to the host"),
+    property("detect-zeroes", Only(&["off"]), "zeroes are data"),
+    property("werror", Only(&["report"]), "errors are reported to the guest"),
+    property("rerror", Only(&["report"]), "errors are reported to the guest"),
+    property("copy-on-read", Only(&["off"]), "reads change no image"),
+];
+
+fn put<T>(slot: &mut Option<T>, value: T) -> Result<(), UserError> {
+    *slot = Some(value);
+    Ok(())
+}
+
+fn format(w: &mut Wish, name: &str) -> Result<(), UserError> {
+    let format = DiskFormat::from_name(name);
+    put(&mut w.format, format.map_err(|e| user_error!("{e}, given as 'format' in -drive"))?)
+}
+
+fn media(w: &mut Wish, text: &str) -> Result<(), UserError> {
+    match text {
+        "disk" => {}
+        "cdrom" => w.readonly = true,
+        _ => return Err(user_error!("'media={text}' in -drive is neither disk nor cdrom")),
+    }
+    Ok(())
+}
+
 /// `-drive`.
 fn drive(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
-    let mut parts = Parts::split(option, text);
-    let interface = parts.take("if")?;
-    let place = match interface.as_deref() {
+    let mut wish = Wish::default();
+    property::read(Parts::split(option, text), &[PROPERTIES], "a drive", &mut wish)?;
+    let place = match wish.interface.as_deref() {
         Some("none") => Place::Named,
         None | Some("virtio") => Place::Virtio,
-        Some("pflash") => Place::Flash { unit: unit(&mut parts)? },
+        Some("pflash") => Place::Flash { unit: wish.number.map(bank).transpose()? },
         Some(other) => {
             return Err(user_error!(
                 "'if={other}' in {option} is not supported (there are none, virtio, pflash)"
             ));
         }
     };
-    let file = HostFile::new(option, parts.require("file")?);
-    let id = parts.take("id")?;
-    let readonly = parts.take_switch("readonly")?;
-    let disk = Disk {
-        file,
-        format: parts.take_with("format", DiskFormat::from_name)?,
-        readonly: readonly.or(parts.take_switch("read-only")?).unwrap_or(false),
-        snapshot: parts.take_switch("snapshot")?.unwrap_or(false),
-        serial: String::new(),
-    };
-    if parts.take("media")?.is_some_and(|m| m != "disk") {
-        return Err(user_error!("only media=disk is supported in {option}"));
-    }
-    parts.finish("a drive")?;
+    let file = wish.file.ok_or_else(|| user_error!("{option} needs 'file='"))?;
+    let id = wish.id;
     if id.is_some() && r.drives.iter().any(|d| d.id == id) {
         return Err(user_error!("two drives have the id '{}'", id.unwrap_or_default()));
     }
+    let disk = Disk { format: wish.format, readonly: wish.readonly, snapshot: wish.snapshot, ..plain(file) };
     r.drives.push(Drive { id, place, disk });
     Ok(())
 }
 
-fn unit(parts: &mut Parts) -> Result<Option<usize>, UserError> {
-    let number = match parts.take_with("unit", parse_u64)? {
-        None => parts.take_with("index", parse_u64)?,
-        unit => unit,
-    };
-    match number {
-        None => Ok(None),
-        Some(n @ 0..=1) => Ok(Some(n as usize)),
-        Some(n) => Err(user_error!("there is no flash bank {n}: the board has 0 and 1")),
+fn bank(n: u64) -> Result<usize, UserError> {
+    match n {
+        0 | 1 => Ok(n as usize),
+        _ => Err(user_error!("there is no flash bank {n}: the board has 0 and 1")),
     }
+}
+
+/// A disk that is only its file.
+fn plain(file: HostFile) -> Disk {
+    Disk {
+        file,
+        format: None,
+        readonly: false,
+        snapshot: false,
+        serial: String::new(),
+        tuning: BlockTuning::default(),
+    }
+}
+
+/// `-hda FILE` and its kin, and a file without an option: virtio is what the board has for disks.
+pub(super) fn disk(r: &mut Reader, option: &'static str, path: &str) -> Result<(), UserError> {
+    r.drives.push(Drive { id: None, place: Place::Virtio, disk: plain(HostFile::new(option, path)) });
+    Ok(())
+}
+
+fn cdrom(r: &mut Reader, option: &'static str, path: &str) -> Result<(), UserError> {
+    let disk = Disk { readonly: true, ..plain(HostFile::new(option, path)) };
+    r.drives.push(Drive { id: None, place: Place::Virtio, disk });
+    Ok(())
 }
 
 /// `-pflash`.
 fn pflash(r: &mut Reader, option: &'static str, path: &str) -> Result<(), UserError> {
     let file = HostFile::new(option, path);
-    let disk =
-        Disk { file, format: Some(DiskFormat::Raw), readonly: false, snapshot: false, serial: String::new() };
+    let disk = Disk { format: Some(DiskFormat::Raw), ..plain(file) };
     r.drives.push(Drive { id: None, place: Place::Flash { unit: None }, disk });
     Ok(())
 }
@@ -97,8 +174,12 @@ fn pflash(r: &mut Reader, option: &'static str, path: &str) -> Result<(), UserEr
 /// Gives the drive `id` to the device `user`.
 pub(super) fn take(r: &mut Reader, id: &str, serial: Option<String>, user: &str) -> Result<Disk, UserError> {
     let found = r.drives.iter().position(|d| d.place == Place::Named && d.id.as_deref() == Some(id));
-    let found = found.ok_or_else(|| user_error!("there is no free drive '{id}' with if=none for {user}"))?;
-    let mut disk = r.drives.remove(found).disk;
+    let disk = match found {
+        Some(found) => Some(r.drives.remove(found).disk),
+        None => blockdev::take(r, id)?,
+    };
+    let mut disk =
+        disk.ok_or_else(|| user_error!("there is no free drive '{id}' with if=none for {user}"))?;
     if let Some(serial) = serial {
         disk.serial = disk_serial(&serial)?;
     }
@@ -123,7 +204,20 @@ pub(super) fn build_rest(r: &mut Reader) -> Result<(), UserError> {
             Place::Flash { unit } => flash(r, unit, disk)?,
         }
     }
-    Ok(())
+    for (bank, node) in std::mem::take(&mut r.flash_nodes).into_iter().enumerate() {
+        let Some(node) = node else { continue };
+        let disk = blockdev::take(r, &node)?;
+        let mut disk =
+            disk.ok_or_else(|| user_error!("there is no -blockdev '{node}' for -M pflash{bank}"))?;
+        disk.snapshot |= r.snapshot;
+        flash(r, Some(bank), disk)?;
+    }
+    blockdev::finish(r)
+}
+
+/// The lines of `-drive help`.
+pub(super) fn help() -> String {
+    format!("-drive options:\n{}", property::help(&[PROPERTIES]))
 }
 
 fn flash(r: &mut Reader, unit: Option<usize>, disk: Disk) -> Result<(), UserError> {

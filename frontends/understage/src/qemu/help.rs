@@ -2,6 +2,8 @@
 
 use super::option::Action::{Print, Refused};
 use super::option::{GROUPS, Row};
+use super::{blockdev, board, cpu, device, drive, object};
+use crate::error::UserError;
 
 /// The options of this group.
 pub(super) const OPTIONS: &[Row] = &[
@@ -9,6 +11,30 @@ pub(super) const OPTIONS: &[Row] = &[
     ("-h", Print(help), "this text"),
     ("-help", Print(help), "this text"),
 ];
+
+/// What an option lists when its value is `help`, or `NAME,help`.
+type Lister = fn(Option<&str>) -> Result<String, UserError>;
+
+const LISTERS: &[(&str, Lister)] = &[
+    ("-M", board::help),
+    ("-machine", board::help),
+    ("-cpu", cpu::help_cpu),
+    ("-accel", cpu::help_accel),
+    ("-device", device::help),
+    ("-object", object::help),
+    ("-drive", |_| Ok(drive::help())),
+    ("-blockdev", |_| Ok(blockdev::help())),
+];
+
+/// The list that `value` of the option `name` asks for.
+pub(super) fn asked(name: &str, value: &str) -> Option<Result<String, UserError>> {
+    let (_, lister) = LISTERS.iter().find(|(n, _)| *n == name)?;
+    if matches!(value, "help" | "?") {
+        return Some(lister(None));
+    }
+    let (first, rest) = value.split_once(',')?;
+    rest.split(',').any(|part| matches!(part, "help" | "?")).then(|| lister(Some(first)))
+}
 
 fn version() -> String {
     format!("understage {} (QEMU's spelling of the command line)\n", env!("CARGO_PKG_VERSION"))

@@ -7,6 +7,7 @@
 //! An option, or a part of one, is either honoured or refused; nothing is accepted and then ignored. What turns off
 //! something that this machine does not have (`-nic none`, `-M acpi=off`) is honoured by that.
 
+mod blockdev;
 mod board;
 mod chardev;
 mod cpu;
@@ -17,11 +18,15 @@ mod drive;
 mod help;
 mod host;
 mod kernel;
+mod loader;
 mod memory;
 mod network;
+mod object;
 mod option;
+mod property;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use crate::config::{CharBackend, Flash, HostFile, MachineConfig};
 use crate::error::UserError;
@@ -39,10 +44,11 @@ pub enum Request {
 }
 
 /// What has been read so far. Some options refer to others that may come later, so the devices are made at the end.
+#[derive(Default)]
 struct Reader {
     config: MachineConfig,
-    /// `-M` named the board.
-    has_board: bool,
+    /// The board that `-M` named.
+    version: Option<board::Version>,
     has_cpu: bool,
     serial: Option<chardev::Serial>,
     nographic: bool,
@@ -51,7 +57,19 @@ struct Reader {
     nodefaults: bool,
     snapshot: bool,
     bios: Option<HostFile>,
+    /// Where `-L` says that files may be.
+    data_dirs: Vec<PathBuf>,
     drives: Vec<drive::Drive>,
+    blockdevs: Vec<blockdev::Node>,
+    /// The nodes that `-M pflash0=` and `pflash1=` name.
+    flash_nodes: [Option<String>; 2],
+    objects: Vec<object::Object>,
+    /// `-M memory-backend=`.
+    memory_backend: Option<String>,
+    /// `-m` gave a size.
+    memory_given: bool,
+    cpu_wish: cpu::Wish,
+    serial_buses: Vec<device::SerialBus>,
     chardevs: Vec<chardev::Chardev>,
     devices: Vec<Parts>,
 }
@@ -65,10 +83,11 @@ pub fn parse(args: &[OsString]) -> Result<Request, UserError> {
         // QEMU takes two dashes for one.
         let name = if given.starts_with("--") { &given[1..] } else { given };
         let Some((name, action, _)) = option::find(name) else {
-            return Err(match name.starts_with('-') {
-                true => user_error!("the option '{given}' is not supported"),
-                false => user_error!("'{given}' is not an option (a disk is given with -drive)"),
-            });
+            if name.starts_with('-') {
+                return Err(user_error!("the option '{given}' is not supported"));
+            }
+            drive::disk(&mut reader, "the command line", given)?;
+            continue;
         };
         let mut value = || {
             let v = args.next().ok_or_else(|| user_error!("the option {name} needs a value"))?;
@@ -77,7 +96,13 @@ pub fn parse(args: &[OsString]) -> Result<Request, UserError> {
         match action {
             Plain(f) => f(&mut reader),
             Short(f) => f(&mut reader)?,
-            Value(f) => f(&mut reader, name, value()?)?,
+            Value(f) => {
+                let value = value()?;
+                if let Some(text) = help::asked(name, value) {
+                    return Ok(Request::Print(text?));
+                }
+                f(&mut reader, name, value)?;
+            }
             OnlyNone(what) => match value()? {
                 "none" => {}
                 other => return Err(user_error!("'{name} {other}' is not supported: there is no {what}")),
@@ -107,28 +132,24 @@ impl Reader {
         // QEMU's defaults for the board.
         config.virt.virtualization = false;
         config.memory = 128 << 20;
-        Self {
-            config,
-            has_board: false,
-            has_cpu: false,
-            serial: None,
-            nographic: false,
-            headless: false,
-            nodefaults: false,
-            snapshot: false,
-            bios: None,
-            drives: Vec::new(),
-            chardevs: Vec::new(),
-            devices: Vec::new(),
-        }
+        // The clock of the board goes by the host's there.
+        config.rtc.follows_host = true;
+        Self { config, ..Self::default() }
     }
 
     fn finish(mut self) -> Result<MachineConfig, UserError> {
-        if !self.has_board {
-            return Err(user_error!("-M is needed: the board is 'virt'"));
-        }
+        let version = self
+            .version
+            .ok_or_else(|| user_error!("-M is needed: there is no default, and the board is 'virt'"))?;
         if !self.has_cpu {
-            return Err(user_error!("-cpu is needed: the board's default, a 32-bit processor, is not there"));
+            return Err(user_error!(
+                "-cpu is needed: the board's default is the cortex-a15, a 32-bit processor that no 64-bit program runs on (say -cpu max)"
+            ));
+        }
+        board::compat(&mut self, version)?;
+        cpu::finish(&self)?;
+        if let Some(id) = self.memory_backend.take() {
+            object::board_memory(&mut self, &id)?;
         }
         self.config.serial = match self.serial.take() {
             Some(chardev::Serial::Backend(b)) => b,
@@ -136,12 +157,12 @@ impl Reader {
             None if self.nodefaults || self.headless && !self.nographic => CharBackend::Null,
             None => CharBackend::Stdio { escapes: true },
         };
-        if let Some(file) = self.bios.take() {
+        if let Some(file) = kernel::firmware(&mut self) {
             self.config.flash[0] = Some(Flash { file, readonly: false, snapshot: true });
         }
-        let devices = std::mem::take(&mut self.devices);
-        device::build(&mut self, devices)?;
+        device::build(&mut self)?;
         drive::build_rest(&mut self)?;
+        object::finish(&self)?;
         if let Some(c) = self.chardevs.first() {
             return Err(user_error!("the character device '{}' is not used by anything", c.id));
         }

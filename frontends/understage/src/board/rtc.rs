@@ -1,0 +1,58 @@
+//! What the board's real-time clock shows, and which clock it goes by.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use emu_core::clock::{Clock, Mode};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::config::{Rtc, RtcBase};
+use crate::error::UserError;
+use crate::user_error;
+
+/// The clock of the PL031, and the seconds that it shows first. One that follows the host has a clock of its own, which a
+/// debugger does not stop.
+pub(super) fn clock_and_start(rtc: Rtc, machine: &Arc<Clock>) -> Result<(Arc<Clock>, u64), UserError> {
+    let clock = if rtc.follows_host { Clock::new(Mode::RealTime) } else { machine.clone() };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let start = match rtc.base {
+        RtcBase::Utc => now,
+        RtcBase::At(seconds) => seconds,
+        RtcBase::Local => {
+            let zone = TimeZone::try_system()
+                .map_err(|e| user_error!("-rtc base=localtime: the host's time zone is not known ({e})"))?;
+            now.saturating_add_signed(offset(&zone, now))
+        }
+    };
+    Ok((clock, start))
+}
+
+/// Seconds by which the clocks of `zone` are ahead of UTC at `now`.
+fn offset(zone: &TimeZone, now: u64) -> i64 {
+    let at = i64::try_from(now).ok().and_then(|s| Timestamp::from_second(s).ok());
+    at.map_or(0, |t| zone.to_offset(t).seconds().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_is_what_was_asked_for() {
+        let machine = Clock::new(Mode::Counted);
+        let start = |base, follows_host| clock_and_start(Rtc { base, follows_host }, &machine).unwrap();
+        let (clock, seconds) = start(RtcBase::At(1_000_000_000), false);
+        assert!(Arc::ptr_eq(&clock, &machine));
+        assert_eq!(seconds, 1_000_000_000);
+        let (clock, utc) = start(RtcBase::Utc, true);
+        assert!(!Arc::ptr_eq(&clock, &machine));
+        assert!(utc > 1_700_000_000);
+    }
+
+    #[test]
+    fn local_time_is_ahead_by_the_offset_of_the_zone() {
+        let zone = TimeZone::fixed(jiff::tz::offset(-3));
+        assert_eq!(offset(&zone, 1_000_000_000), -3 * 3600);
+    }
+}
