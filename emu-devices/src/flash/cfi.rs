@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::chip::{BLOCK, Chip, ReadMode, Work, status};
-use super::store::FlashStore;
+use super::store::{FlashStore, Programming};
 
 /// Bytes in an erase sector of the bank: one block of each device.
 pub const SECTOR: u64 = 2 * BLOCK;
@@ -76,25 +76,29 @@ pub struct CfiFlash {
 }
 
 impl CfiFlash {
-    /// A bank of `size` bytes with the contents of `image`, blank after its end. With a `store`, what the guest changes
-    /// is written there, and the image must be complete.
+    /// A bank of `size` bytes with the contents of `image`, blank after its end.
     pub fn new(
         name: &str,
         size: u64,
         image: &[u8],
-        store: Option<Box<dyn FlashStore>>,
+        programming: Programming,
         counters: &Arc<Counters>,
     ) -> Result<Arc<Self>, FlashError> {
         if !size.is_power_of_two() || !(SECTOR..=1 << 30).contains(&size) {
             return Err(FlashError::Size(size));
         }
+        let (store, protected) = match programming {
+            Programming::Protected => (None, true),
+            Programming::Lost => (None, false),
+            Programming::Kept(store) => (Some(store), false),
+        };
         let found = image.len() as u64;
         if found > size || store.is_some() && found != size {
             return Err(FlashError::Image { found, expected: size });
         }
         let array = GuestRam::filled(size, 0xff)?;
         array.write(0, image);
-        let chip = Chip::new(size / 2);
+        let chip = Chip::new(size / 2, protected);
         Ok(Arc::new_cyclic(|this| Self {
             name: name.to_owned(),
             size,
@@ -276,15 +280,15 @@ impl Component for CfiFlash {
             sector.iter().any(|&b| b != 0xff).then(|| (n, to_hex(&sector)))
         });
         let state = SavedState { sectors: sectors.collect(), chips: s.chips.clone() };
-        Saved::new(&self.name, 1, &state)
+        Saved::new(&self.name, 2, &state)
     }
 
     fn restore(&self, saved: &Saved) -> Result<(), RestoreError> {
-        let state: SavedState = saved.get(1)?;
+        let state: SavedState = saved.get(2)?;
         let wrong = |why: &str| RestoreError::Form { name: self.name.clone(), why: why.to_owned() };
         let mut s = self.state.lock();
         if !state.chips.iter().zip(&s.chips).all(|(a, b)| a.fits(b)) {
-            return Err(wrong("the flash has another size"));
+            return Err(wrong("the flash has another size, or is otherwise protected"));
         }
         let mut sectors = Vec::with_capacity(state.sectors.len());
         for (n, hex) in &state.sectors {
@@ -328,9 +332,9 @@ mod tests {
     }
 
     impl Bench {
-        fn new(image: &[u8], store: Option<Box<dyn FlashStore>>) -> Self {
+        fn new(image: &[u8], programming: Programming) -> Self {
             let counters = Arc::new(Counters::default());
-            let flash = CfiFlash::new("flash0", SIZE, image, store, &counters).unwrap();
+            let flash = CfiFlash::new("flash0", SIZE, image, programming, &counters).unwrap();
             let bus = Arc::new(Bus::new());
             flash.attach(&bus, Pa(BASE)).unwrap();
             Self { flash, bus, counters }
@@ -352,7 +356,7 @@ mod tests {
 
     #[test]
     fn array_mode_is_memory() {
-        let b = Bench::new(&[1, 2, 3, 4], None);
+        let b = Bench::new(&[1, 2, 3, 4], Programming::Lost);
         assert!(b.is_memory());
         assert_eq!((b.rd(0), b.rd(4)), (0x0403_0201, 0xffff_ffff));
         let before = b.bus.generation();
@@ -366,7 +370,7 @@ mod tests {
 
     #[test]
     fn identification_and_query() {
-        let b = Bench::new(&[], None);
+        let b = Bench::new(&[], Programming::Lost);
         b.cmd(0, 0x90);
         assert_eq!((b.rd(0), b.rd(4), b.rd(8)), (0x0089_0089, 0x0018_0018, 0));
         b.cmd(0x55 * 4, 0x98);
@@ -382,7 +386,7 @@ mod tests {
 
     #[test]
     fn program_clears_bits_and_erase_sets_them() {
-        let b = Bench::new(&[], None);
+        let b = Bench::new(&[], Programming::Lost);
         b.cmd(SECTOR, 0x40);
         b.wr(SECTOR, 0x1234_5678);
         assert_eq!(b.rd(SECTOR), 0x0080_0080, "status until told otherwise");
@@ -398,7 +402,7 @@ mod tests {
 
     #[test]
     fn one_lane_is_one_device() {
-        let b = Bench::new(&[], None);
+        let b = Bench::new(&[], Programming::Lost);
         b.bus.write(Pa(BASE), Size::B2, 0x40, ME).unwrap();
         b.bus.write(Pa(BASE), Size::B2, 0xabcd, ME).unwrap();
         assert_eq!(b.rd(0), 0xffff_0080);
@@ -409,7 +413,7 @@ mod tests {
 
     #[test]
     fn buffered_program() {
-        let b = Bench::new(&[], None);
+        let b = Bench::new(&[], Programming::Lost);
         b.cmd(0x1000, 0xe8);
         assert_eq!(b.rd(0x1000), 0x0080_0080);
         b.cmd(0x1000, 3);
@@ -424,7 +428,7 @@ mod tests {
 
     #[test]
     fn sequence_errors_are_in_the_status() {
-        let b = Bench::new(&[], None);
+        let b = Bench::new(&[], Programming::Lost);
         let error = 0x00b0_00b0;
         b.cmd(0, 0x20);
         b.cmd(0, 0xff);
@@ -452,7 +456,7 @@ mod tests {
 
     #[test]
     fn locks() {
-        let b = Bench::new(&[], None);
+        let b = Bench::new(&[], Programming::Lost);
         b.cmd(SECTOR, 0x60);
         b.cmd(SECTOR, 0x01);
         b.cmd(0, 0x90);
@@ -474,11 +478,46 @@ mod tests {
     }
 
     #[test]
+    fn what_is_protected_stays_as_it_is() {
+        let b = Bench::new(&[0x55; 16], Programming::Protected);
+        let blank = |b: &Bench| b.cmd(0, 0x50);
+        for reset in [false, true] {
+            // Unlocking is a command that has no effect.
+            b.cmd(0, 0x60);
+            b.cmd(0, 0xd0);
+            b.cmd(0, 0x90);
+            assert_eq!(b.rd(8), 0x0001_0001);
+            for word in [0x40, 0x10] {
+                b.cmd(0, word);
+                b.wr(0, 0);
+                assert_eq!(b.rd(0), 0x0092_0092);
+                blank(&b);
+            }
+            b.cmd(0, 0xe8);
+            b.cmd(0, 0);
+            b.wr(0, 0);
+            b.cmd(0, 0xd0);
+            assert_eq!(b.rd(0), 0x0092_0092);
+            blank(&b);
+            b.cmd(0, 0x20);
+            b.cmd(0, 0xd0);
+            assert_eq!(b.rd(0), 0x00a2_00a2);
+            b.cmd(0, 0xff);
+            assert_eq!((b.rd(0), b.rd(16)), (0x5555_5555, u32::MAX));
+            if !reset {
+                b.flash.reset();
+            }
+        }
+        let other = Bench::new(&[], Programming::Lost);
+        assert!(other.flash.restore(&b.flash.save()).is_err());
+    }
+
+    #[test]
     fn changes_reach_the_image() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let image = vec![0x55; SIZE as usize];
         std::fs::write(file.path(), &image).unwrap();
-        let b = Bench::new(&image, Some(Box::new(file.reopen().unwrap())));
+        let b = Bench::new(&image, Programming::Kept(Box::new(file.reopen().unwrap())));
         b.cmd(0, 0x20);
         b.cmd(0, 0xd0);
         b.cmd(8, 0x40);
@@ -500,7 +539,7 @@ mod tests {
                 Ok(())
             }
         }
-        let b = Bench::new(&vec![0xff; SIZE as usize], Some(Box::new(Broken)));
+        let b = Bench::new(&vec![0xff; SIZE as usize], Programming::Kept(Box::new(Broken)));
         b.cmd(0, 0x40);
         b.wr(0, 0);
         assert_eq!(b.rd(0), 0x0090_0090);
@@ -508,23 +547,27 @@ mod tests {
 
     #[test]
     fn sizes_are_checked() {
-        let new = |size, image: &[u8], store| CfiFlash::new("f", size, image, store, &Arc::default());
-        assert!(matches!(new(SECTOR * 3, &[], None), Err(FlashError::Size(_))));
-        assert!(matches!(new(SECTOR, &vec![0; SECTOR as usize + 1], None), Err(FlashError::Image { .. })));
+        let new =
+            |size, image: &[u8], programming| CfiFlash::new("f", size, image, programming, &Arc::default());
+        assert!(matches!(new(SECTOR * 3, &[], Programming::Lost), Err(FlashError::Size(_))));
+        assert!(matches!(
+            new(SECTOR, &vec![0; SECTOR as usize + 1], Programming::Lost),
+            Err(FlashError::Image { .. })
+        ));
         let store = Box::new(tempfile::tempfile().unwrap());
-        assert!(matches!(new(SECTOR, &[0], Some(store)), Err(FlashError::Image { .. })));
+        assert!(matches!(new(SECTOR, &[0], Programming::Kept(store)), Err(FlashError::Image { .. })));
     }
 
     #[test]
     fn save_and_restore() {
-        let a = Bench::new(&[9, 8, 7, 6], None);
+        let a = Bench::new(&[9, 8, 7, 6], Programming::Lost);
         a.cmd(SECTOR, 0x60);
         a.cmd(SECTOR, 0x01);
         a.cmd(0, 0xe8);
         a.cmd(0, 1);
         a.wr(0x40, 0x0101_0101);
         let saved = a.flash.save();
-        let b = Bench::new(&[], None);
+        let b = Bench::new(&[], Programming::Lost);
         b.flash.restore(&saved).unwrap();
         assert_eq!(b.flash.save(), saved);
         assert!(!b.is_memory());
@@ -533,7 +576,7 @@ mod tests {
         b.flash.reset();
         assert!(b.is_memory());
         assert_eq!((b.rd(0), b.rd(0x40), b.rd(0x44)), (0x0607_0809, 0x0101_0101, 0x0202_0202));
-        let other = CfiFlash::new("flash0", 2 * SIZE, &[], None, &Arc::default()).unwrap();
+        let other = CfiFlash::new("flash0", 2 * SIZE, &[], Programming::Lost, &Arc::default()).unwrap();
         assert!(other.restore(&saved).is_err());
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct Chip {
     pending: Pending,
     status: u16,
     locked: Vec<bool>,
+    /// The write-protect pin is low: every block is locked, and no command unlocks it.
+    write_protected: bool,
     /// log2 of the device's size in bytes.
     size_log2: u8,
 }
@@ -68,23 +70,26 @@ const MANUFACTURER: u16 = 0x89;
 const DEVICE: u16 = 0x18;
 
 impl Chip {
-    pub(super) fn new(bytes: u64) -> Self {
+    pub(super) fn new(bytes: u64, write_protected: bool) -> Self {
         Self {
             read_mode: ReadMode::Array,
             pending: Pending::Command,
             status: status::READY,
-            locked: vec![false; (bytes / BLOCK) as usize],
+            locked: vec![write_protected; (bytes / BLOCK) as usize],
+            write_protected,
             size_log2: bytes.ilog2() as u8,
         }
     }
 
     pub(super) fn reset(&mut self) {
-        *self = Self::new(1 << self.size_log2);
+        *self = Self::new(1 << self.size_log2, self.write_protected);
     }
 
     /// True if the state belongs to a device like this one.
     pub(super) fn fits(&self, other: &Self) -> bool {
-        self.size_log2 == other.size_log2 && self.locked.len() == other.locked.len()
+        self.size_log2 == other.size_log2
+            && self.locked.len() == other.locked.len()
+            && self.write_protected == other.write_protected
     }
 
     fn block(word: u64) -> u64 {
@@ -227,7 +232,7 @@ impl Chip {
         match (what, self.locked.get_mut(block)) {
             // Lock and lock-down; a lock-down without a write-protect pin is a lock.
             (0x01 | 0x2f, Some(bit)) => *bit = true,
-            (0xd0, Some(bit)) => *bit = false,
+            (0xd0, Some(bit)) => *bit = self.write_protected,
             _ => return self.sequence_error(),
         }
         Work::None

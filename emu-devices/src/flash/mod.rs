@@ -4,4 +4,4 @@ pub mod cfi;
 mod chip;
 mod store;
 
-pub use store::FlashStore;
+pub use store::{FlashStore, Programming};

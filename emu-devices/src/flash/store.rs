@@ -12,6 +12,16 @@ pub trait FlashStore: Send + Sync {
     fn flush(&self) -> io::Result<()>;
 }
 
+/// What becomes of what the guest programs.
+pub enum Programming {
+    /// The write-protect pin is low: there is none.
+    Protected,
+    /// It is lost with the machine.
+    Lost,
+    /// It is kept, and the image must be complete.
+    Kept(Box<dyn FlashStore>),
+}
+
 impl FlashStore for File {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.write_all_at(bytes, offset)

@@ -1,6 +1,5 @@
 //! Putting the `virt` board together from a [`MachineConfig`] and a [`Plan`].
 
-use std::path::Path;
 use std::sync::Arc;
 
 use emu_core::Pa;
@@ -17,8 +16,7 @@ use emu_cpu::interp::vcpu::Vcpu;
 use emu_cpu::jit::observe::Observers;
 use emu_cpu::mem::shared::Shared;
 use emu_cpu::mem::{Mem, mmu_features};
-use emu_devices::block::{self, Format, MemoryDisk, OpenOptions};
-use emu_devices::flash::FlashStore;
+use emu_devices::block::MemoryDisk;
 use emu_devices::flash::cfi::CfiFlash;
 use emu_devices::fwcfg::FwCfg;
 use emu_devices::gic::{GicConfig, Gicv3};
@@ -37,8 +35,9 @@ use super::host_code;
 use super::map::{self, Range};
 use super::power::Power;
 use super::slots::{self, Place};
-use crate::config::{Accel, CharBackend, Check, Device, DeviceKind, Disk, DiskFormat, Flash, MachineConfig};
-use crate::error::{UserError, reason};
+use super::storage;
+use crate::config::{Accel, CharBackend, Check, Device, DeviceKind, MachineConfig};
+use crate::error::UserError;
 use crate::load::plan::Plan;
 use crate::terminal::{OnQuit, Port};
 use crate::user_error;
@@ -177,11 +176,8 @@ impl Builder<'_> {
         let banks = [(map::FLASH0, "flash0"), (map::FLASH1, "flash1")];
         for (i, (range, name)) in banks.into_iter().enumerate() {
             let image = plan.flash[i].as_deref().unwrap_or_default();
-            let store = match &self.config.flash[i] {
-                Some(f) if !f.readonly && !f.snapshot => Some(open_store(f, image, range.size)?),
-                _ => None,
-            };
-            let flash = CfiFlash::new(name, range.size, image, store, &self.counters)
+            let programming = storage::programming(self.config.flash[i].as_ref(), image, range.size)?;
+            let flash = CfiFlash::new(name, range.size, image, programming, &self.counters)
                 .map_err(|e| user_error!("{e}"))?;
             flash
                 .attach(&self.bus, Pa(range.base))
@@ -278,7 +274,8 @@ impl Builder<'_> {
         let options = VirtioOptions { iommu_platform: device.access_platform, ..VirtioOptions::default() };
         let made: Arc<dyn VirtioDevice> = match &device.kind {
             DeviceKind::Block(disk) => {
-                Blk::new(open_disk(disk)?, &disk.serial, block_options(disk), &self.counters)
+                let options = storage::block_options(disk);
+                Blk::new(storage::open_disk(disk)?, &disk.serial, options, &self.counters)
             }
             DeviceKind::MemoryBlock(contents) => {
                 let disk = Arc::new(MemoryDisk::new("memory", contents.clone()));
@@ -350,38 +347,3 @@ impl Builder<'_> {
 
 /// A block is compiled when it runs for this many times: what runs once is not worth it.
 const COMPILED_AT: u8 = 12;
-
-fn block_options(disk: &Disk) -> BlkOptions {
-    let tuning = &disk.tuning;
-    BlkOptions {
-        queue_size: tuning.queue_size,
-        block_size: tuning.logical,
-        physical_block_exp: tuning.physical_exponent(),
-        discard: tuning.discard,
-    }
-}
-
-fn open_disk(disk: &Disk) -> Result<Arc<dyn block::BlockBackend>, UserError> {
-    let format = match disk.format {
-        Some(DiskFormat::Raw) => Some(Format::Raw),
-        Some(DiskFormat::Qcow2) => Some(Format::Qcow2),
-        None => None,
-    };
-    let options = OpenOptions { format, read_only: disk.readonly, snapshot: disk.snapshot };
-    block::open(Path::new(&disk.file.value), options)
-        .map_err(|e| user_error!("{e} (given with {})", disk.file.option))
-}
-
-/// Where a flash bank's changes go. A file that is smaller than the bank keeps its size: only what is in the file is kept.
-fn open_store(flash: &Flash, image: &[u8], size: u64) -> Result<Box<dyn FlashStore>, UserError> {
-    if image.len() as u64 != size {
-        return Err(user_error!(
-            "{} has {} bytes, and a flash that the guest can write has {size}: pad it, or make it read-only or a snapshot",
-            flash.file.describe(),
-            image.len()
-        ));
-    }
-    let file = std::fs::File::options().read(true).write(true).open(&flash.file.value);
-    let file = file.map_err(|e| user_error!("cannot open {}: {}", flash.file.describe(), reason(&e)))?;
-    Ok(Box::new(file))
-}

@@ -10,3 +10,4 @@ mod rtc;
 pub mod run;
 pub mod slots;
 pub mod stats;
+mod storage;
