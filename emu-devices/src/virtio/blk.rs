@@ -153,9 +153,10 @@ impl Blk {
         })
     }
 
-    /// Runs `f` over pieces of `len` bytes: offset of the piece, and the buffer for it.
+    /// Runs `f` over pieces of `len` bytes: offset of the piece, and the buffer for it. A chain may name 4 GiB.
     fn pieces(
         &self,
+        memory: &GuestMemory<'_>,
         len: u64,
         mut f: impl FnMut(u64, &mut [u8]) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
@@ -163,6 +164,7 @@ impl Blk {
         buffer.resize(PIECE, 0);
         let mut done = 0;
         while done < len {
+            memory.give_way()?;
             let n = (len - done).min(PIECE as u64);
             f(done, &mut buffer[..n as usize])?;
             done += n;
@@ -172,7 +174,7 @@ impl Blk {
 
     fn read(&self, chain: &Chain, memory: &GuestMemory<'_>, sector: u64, len: u64) -> Result<(), Failure> {
         let offset = self.range(sector, len)?;
-        self.pieces(len, |at, buf| {
+        self.pieces(memory, len, |at, buf| {
             self.report("read", self.backend.read_at(offset + at, buf))?;
             Ok(chain.write(memory, at, buf)?)
         })?;
@@ -183,7 +185,7 @@ impl Blk {
     fn write(&self, chain: &Chain, memory: &GuestMemory<'_>, sector: u64, len: u64) -> Result<(), Failure> {
         self.writable()?;
         let offset = self.range(sector, len)?;
-        self.pieces(len, |at, buf| {
+        self.pieces(memory, len, |at, buf| {
             chain.read(memory, HEADER + at, buf)?;
             self.report("write", self.backend.write_at(offset + at, buf))
         })?;
@@ -226,6 +228,7 @@ impl Blk {
             return Err(Failure::Io);
         }
         for at in (0..len).step_by(16) {
+            memory.give_way()?;
             let mut raw = [0; 16];
             chain.read(memory, HEADER + at, &mut raw)?;
             let (sector, [sectors, flags]) = parse(&raw);

@@ -1,6 +1,6 @@
 //! What all virtio devices share, whatever their transport.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use emu_core::dma::{DmaClient, DmaFault, DmaPort, StallTag};
@@ -132,6 +132,24 @@ pub struct VirtioCore {
     /// Queues that have been notified and not looked at, one bit each.
     pending: AtomicU64,
     worker: Worker,
+    /// How many wait for `live`, and for the request that is being executed with it.
+    awaited: AtomicU32,
+}
+
+/// Says that somebody waits for the request at hand, as long as it lives.
+struct Awaiting<'a>(&'a AtomicU32);
+
+impl<'a> Awaiting<'a> {
+    fn new(count: &'a AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count)
+    }
+}
+
+impl Drop for Awaiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// A device's means to ask for attention.
@@ -178,6 +196,7 @@ impl VirtioCore {
             stalls: Mutex::default(),
             pending: AtomicU64::new(0),
             worker: Worker::default(),
+            awaited: AtomicU32::new(0),
             device,
         });
         core.device.attach(DeviceHandle(Arc::downgrade(&core)));
@@ -190,6 +209,12 @@ impl VirtioCore {
 
     pub(super) fn device(&self) -> &dyn VirtioDevice {
         &*self.device
+    }
+
+    /// The queues, for a register access: a CPU waits for it, and not for all of a long request.
+    fn live(&self) -> MutexGuard<'_, Live> {
+        let _awaiting = Awaiting::new(&self.awaited);
+        self.live.lock()
     }
 
     /// The registers, for those accesses that only look or select.
@@ -253,7 +278,7 @@ impl VirtioCore {
 
     /// A legacy driver accepts features: all at once, and at any time (virtio 1.2, 3.1.2).
     pub(super) fn set_legacy_features(&self, value: u32) {
-        let mut live = self.live.lock();
+        let mut live = self.live();
         let accepted = u64::from(value) & self.offered(Interface::Legacy);
         self.regs().driver_features = accepted;
         if live.active {
@@ -278,7 +303,7 @@ impl VirtioCore {
         if value == 0 {
             return self.reset();
         }
-        let mut live = self.live.lock();
+        let mut live = self.live();
         let mut regs = self.regs();
         let mut new = value & !regs.status;
         let negotiated = match interface {
@@ -312,9 +337,9 @@ impl VirtioCore {
         self.device.activate(features);
     }
 
-    /// To the state after power-on. Waits for the request that is being executed.
+    /// To the state after power-on. Waits until the request that is being executed has ended or is put off.
     pub(super) fn reset(&self) {
-        let mut live = self.live.lock();
+        let mut live = self.live();
         let mut regs = self.regs();
         live.active = false;
         live.queues.fill(Queue::default());
@@ -389,7 +414,7 @@ impl VirtioCore {
 
     /// Enables the selected queue, or disables and resets it.
     pub(super) fn enable_queue(&self, enable: bool) {
-        let mut live = self.live.lock();
+        let mut live = self.live();
         let mut regs = self.regs();
         let selected = usize::from(regs.queue_select);
         let features = regs.driver_features;
@@ -429,7 +454,7 @@ impl VirtioCore {
         }
         self.set_queue(|q| q.place_legacy(u64::from(number) * u64::from(page)));
         self.enable_queue(true);
-        let mut live = self.live.lock();
+        let mut live = self.live();
         let features = self.regs().driver_features;
         if !live.active {
             self.activate(&mut live, features);
@@ -541,12 +566,18 @@ impl VirtioCore {
         let Some(q) = live.queues.get_mut(usize::from(queue)).filter(|q| q.enabled()) else { return false };
         let Some((abort_at, resumes)) = self.unpark(queue) else { return false };
         let memory = GuestMemory::new(&*self.port, abort_at);
+        let memory = match self.placement {
+            Placement::Worker => memory.giving_way(&self.awaited),
+            Placement::Inline => memory,
+        };
         match self.execute(q, queue, &memory) {
             Ok(executed) => executed,
             Err(fault) => match (fault, memory.stalled()) {
                 (QueueFault::Dma(DmaFault::Stalled(_)), Some((tag, addr))) => {
                     self.park(queue, tag, addr, resumes)
                 }
+                // It is still in the ring, and whoever waits gets the lock first.
+                (QueueFault::PutOff, _) => true,
                 _ => {
                     self.needs_reset(live, fault);
                     false
@@ -612,6 +643,7 @@ impl VirtioCore {
     }
 
     pub(super) fn pause(&self) {
+        let _awaiting = Awaiting::new(&self.awaited);
         self.worker.pause();
         self.live.lock().paused = true;
     }
@@ -623,6 +655,7 @@ impl VirtioCore {
     }
 
     pub(super) fn halt(&self) {
+        let _awaiting = Awaiting::new(&self.awaited);
         self.worker.stop();
         self.device.halt();
     }

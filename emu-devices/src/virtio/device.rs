@@ -30,6 +30,9 @@ pub enum QueueFault {
     /// Memory did not answer.
     #[error(transparent)]
     Dma(#[from] DmaFault),
+    /// Somebody waits for the queue, and the request would take long ([`GuestMemory::give_way`]).
+    #[error("the request is put off")]
+    PutOff,
     /// The driver broke the rules; the text says which.
     #[error("{0}")]
     Malformed(&'static str),
@@ -59,8 +62,8 @@ pub trait VirtioDevice: Send + Sync {
     fn ready(&self, _queue: u16) -> bool {
         true
     }
-    /// Executes one request and gives the number of bytes it has written. After a [`DmaFault::Stalled`] the same
-    /// request is executed again from its beginning.
+    /// Executes one request and gives the number of bytes it has written. After a [`DmaFault::Stalled`] or
+    /// [`QueueFault::PutOff`] the same request is executed again from its beginning.
     fn process(&self, queue: u16, chain: &Chain, memory: &GuestMemory<'_>) -> Result<u32, QueueFault>;
     /// To the state after power-on.
     fn reset(&self);

@@ -9,7 +9,8 @@
 //! - Rings and buffers are reached only through the device's DMA port.
 //! - A request leaves the available ring only when its used element is written: between requests a queue's state is
 //!   two indices, so a snapshot needs nothing else, and a request whose DMA stalls is simply executed again.
-//! - Whatever the driver puts into a ring, the work for it is bounded; nonsense stops the device with
+//! - Whatever the driver puts into a ring, the work for it is bounded, and who waits for the device does not wait for all
+//!   of a long request: that one is put off and executed again. Nonsense stops the device with
 //!   DEVICE_NEEDS_RESET and is counted as an anomaly.
 //! - Locks are taken in the order `live`, `regs`, `stalls`; register accesses that only look at `regs` never wait for
 //!   disk I/O.

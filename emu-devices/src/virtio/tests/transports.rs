@@ -129,6 +129,76 @@ fn negotiation() {
     }
 }
 
+/// A disk of 32 MiB that reads one piece for each permit.
+fn slow_disk() -> Arc<Gate> {
+    let disk = Arc::new(MemoryDisk::new("disk", vec![7; 32 << 20]));
+    Arc::new(Gate { disk, permits: Mutex::new(0), waiting: Mutex::new(0) })
+}
+
+/// Publishes a request that reads 12 MiB, each of them into the same memory, and waits until it is at work.
+fn begin_long_request(rig: &Rig, ring: &mut Ring, gate: &Gate) {
+    header(rig, 0, 0);
+    let mut buffers = vec![(HEADER, 16, false)];
+    buffers.extend([(BUFFER, 0x7_0000, true); 13]);
+    buffers.push((STATUS, 1, true));
+    rig.chain(Rig::rings(0)[0], 0, &buffers);
+    rig.publish(ring, 0);
+    rig.notify(0);
+    until(|| *gate.waiting.lock() == 1);
+}
+
+/// Lets the disk go on, a piece at a time, until `what` has ended; gives the number of pieces.
+fn meanwhile(gate: &Gate, what: impl FnOnce() + Send) -> u32 {
+    let ended = Mutex::new(false);
+    let mut pieces = 0;
+    thread::scope(|s| {
+        s.spawn(|| {
+            what();
+            *ended.lock() = true;
+        });
+        while !*ended.lock() {
+            // Time enough to begin, and for the piece.
+            thread::sleep(std::time::Duration::from_millis(200));
+            gate.open(1);
+            pieces += 1;
+        }
+    });
+    pieces
+}
+
+#[test]
+fn nobody_waits_for_the_end_of_a_long_request() {
+    const PIECES: u32 = (13 * 0x7_0000_u32).div_ceil(256 << 10);
+    // Of the status, the queue's registers and the device as a whole.
+    let waits: [fn(&Rig); 3] = [|r| r.set_status(0), |r| r.set_status(0x8f), |r| r.component.reset()];
+    for wait in waits {
+        let gate = slow_disk();
+        let rig = Rig::new(Transport::Mmio, blk(gate.clone()), VirtioOptions::default());
+        let ring = &mut rig.initialise(1, u64::MAX)[0];
+        begin_long_request(&rig, ring, &gate);
+        let pieces = meanwhile(&gate, || wait(&rig));
+        assert!(pieces < PIECES, "{pieces} of {PIECES}");
+        gate.open(1000);
+    }
+}
+
+#[test]
+fn a_request_that_was_put_off_is_executed_again() {
+    let gate = slow_disk();
+    let rig = Rig::new(Transport::Mmio, blk(gate.clone()), VirtioOptions::default());
+    let ring = &mut rig.initialise(1, u64::MAX)[0];
+    begin_long_request(&rig, ring, &gate);
+    meanwhile(&gate, || rig.component.pause());
+    let (used, saved) = (rig.used_index(ring), rig.component.save());
+    assert_eq!(used, 0, "it is still in the ring");
+    rig.component.restore(&saved).unwrap();
+    gate.open(1000);
+    rig.component.resume();
+    assert_eq!(rig.wait_used(ring), (0, 13 * 0x7_0000 + 1));
+    assert_eq!(rig.get(STATUS, Size::B1), 0);
+    assert_eq!(rig.bytes(BUFFER, 0x7_0000), vec![7; 0x7_0000]);
+}
+
 #[test]
 fn reset_waits_for_the_request_at_hand() {
     for transport in ALL {
