@@ -61,8 +61,12 @@ struct Debugged {
 
 fn plan() -> Plan {
     let bytes = PROGRAM.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>();
-    let program =
-        Segment { address: map::RAM_BASE, size: bytes.len() as u64, bytes, what: "a program".to_owned() };
+    let program = Segment {
+        address: map::RAM_BASE,
+        size: bytes.len() as u64,
+        bytes: bytes.into(),
+        what: "a program".to_owned(),
+    };
     Plan {
         segments: vec![program],
         flash: [None, None],

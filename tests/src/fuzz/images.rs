@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use emu_devices::block::{self, Format, OpenOptions};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -11,7 +12,7 @@ use understage::board::map::Range;
 use understage::config::{CpuModel, HostFile, MachineConfig, Topology};
 use understage::fdt::virt::CpuTraits;
 use understage::fdt::{self, BootInfo, Seeds};
-use understage::load::{elf, image};
+use understage::load::{elf, image, uimage};
 
 use super::source::Source;
 
@@ -25,10 +26,19 @@ fn file() -> HostFile {
 /// Reads a kernel as the loader does.
 pub(super) fn kernel(data: &[u8]) {
     if elf::has_magic(data) {
-        if let Ok(program) = elf::parse(data, &file()) {
-            let held: usize = program.segments.iter().map(|s| s.bytes.len()).sum();
-            assert!(held <= data.len() * 64, "{held} bytes from {}", data.len());
+        let bytes = Bytes::copy_from_slice(data);
+        if let Ok(program) = elf::parse(&bytes, &file()) {
+            let all = bytes.as_ptr_range();
+            let inside = |b: &Bytes| b.is_empty() || all.contains(&b.as_ptr());
+            assert!(program.segments.iter().all(|s| inside(&s.bytes)), "bytes are copied");
+            let mut ends: Vec<(u64, u64)> = program.segments.iter().map(|s| (s.address, s.size)).collect();
+            ends.sort_unstable();
+            assert!(ends.windows(2).all(|w| w[0].0 + w[0].1 <= w[1].0), "segments overlap");
         }
+        return;
+    }
+    if let Ok(Some(image)) = uimage::parse(data, &file()) {
+        assert!(image.data.len() < data.len());
         return;
     }
     if let Ok(bytes) = image::decompress(data.to_vec(), &file(), LIMIT) {

@@ -96,7 +96,7 @@ pub fn run(board: &Board, plan: &Plan, no_reboot: bool, no_shutdown: bool) -> Re
 fn reset(components: &[Arc<dyn Component>], board: &Board, plan: &Plan) -> Result<(), UserError> {
     components.iter().rev().for_each(|c| c.pause());
     components.iter().for_each(|c| c.reset());
-    plan.fill(board.ram)?;
+    plan.refill(board.ram)?;
     components.iter().for_each(|c| c.resume());
     Ok(())
 }

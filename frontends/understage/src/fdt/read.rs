@@ -1,5 +1,8 @@
 //! Reading a blob. It is a user's file: every offset and length in it is checked.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use thiserror::Error;
 
 use super::tree::{Node, Property, Tree};
@@ -9,6 +12,10 @@ const MAGIC: u32 = 0xd00d_feed;
 const VERSION: u32 = 17;
 /// Nodes in nodes; Linux has the same limit.
 const MAX_DEPTH: usize = 64;
+
+/// Bytes of the longest name. The specification has 31 and a unit address (2.2.1, 2.2.4); a blob can refer to a name of
+/// any length as often as it likes.
+const MAX_NAME: usize = 255;
 
 /// Tokens of the structure block (Devicetree Specification, 5.4.1).
 mod token {
@@ -35,7 +42,7 @@ pub enum ReadError {
     #[error("its structure is damaged at byte {0:#x}")]
     Structure(usize),
     /// A name is not text.
-    #[error("a name in it is not ASCII text")]
+    #[error("a name in it is not ASCII text of at most {MAX_NAME} characters")]
     Name,
     /// Too many levels.
     #[error("it has more than {MAX_DEPTH} levels of nodes")]
@@ -54,7 +61,8 @@ fn be64(bytes: &[u8], at: usize) -> Result<u64, ReadError> {
 /// The string that ends with NUL at `at`.
 fn text(bytes: &[u8], at: usize) -> Result<&str, ReadError> {
     let rest = bytes.get(at..).ok_or(ReadError::Truncated)?;
-    let end = rest.iter().position(|b| *b == 0).ok_or(ReadError::Truncated)?;
+    let end = rest.iter().take(MAX_NAME + 1).position(|b| *b == 0);
+    let end = end.ok_or(if rest.len() > MAX_NAME { ReadError::Name } else { ReadError::Truncated })?;
     std::str::from_utf8(&rest[..end]).ok().filter(|s| s.is_ascii()).ok_or(ReadError::Name)
 }
 
@@ -74,7 +82,7 @@ pub fn read(file: &[u8]) -> Result<Tree, ReadError> {
     };
     let strings = block(field(12)?, field(32)?)?;
     let structure = block(field(8)?, field(36)?)?;
-    let mut reader = Reader { structure, strings, at: 0 };
+    let mut reader = Reader { structure, strings, at: 0, names: HashMap::new() };
     Ok(Tree { reserved: reservations(blob, field(16)?)?, boot_cpu: be32(blob, 28)?, root: reader.root()? })
 }
 
@@ -97,6 +105,8 @@ struct Reader<'a> {
     structure: &'a [u8],
     strings: &'a [u8],
     at: usize,
+    /// Names by their place in the strings.
+    names: HashMap<usize, Arc<str>>,
 }
 
 impl Reader<'_> {
@@ -124,7 +134,16 @@ impl Reader<'_> {
         let end = self.at.checked_add(len).ok_or(ReadError::Truncated)?;
         let value = self.structure.get(self.at..end).ok_or(ReadError::Truncated)?.to_vec();
         self.skip(len)?;
-        Ok(Property { name: text(self.strings, name)?.to_owned(), value })
+        Ok(Property { name: self.shared_name(name)?, value })
+    }
+
+    fn shared_name(&mut self, at: usize) -> Result<Arc<str>, ReadError> {
+        if let Some(name) = self.names.get(&at) {
+            return Ok(name.clone());
+        }
+        let name: Arc<str> = text(self.strings, at)?.into();
+        self.names.insert(at, name.clone());
+        Ok(name)
     }
 
     /// The root node and all below it. `open` holds the nodes from the root down to the one that is being read.
@@ -200,6 +219,36 @@ mod tests {
                 let _ = read(&bad);
             }
         }
+    }
+
+    /// A blob of `count` empty properties with one name.
+    fn with_properties(name: &[u8], count: usize) -> Vec<u8> {
+        let be = |words: &[u32]| words.iter().flat_map(|w| w.to_be_bytes()).collect::<Vec<u8>>();
+        let mut structure = be(&[token::BEGIN_NODE, 0]);
+        for _ in 0..count {
+            structure.extend(be(&[token::PROP, 0, 0]));
+        }
+        structure.extend(be(&[token::END_NODE, token::END]));
+        let (at, strings) = (40 + 16, 40 + 16 + structure.len());
+        let total = strings + name.len() + 1;
+        let lengths = [name.len() as u32 + 1, structure.len() as u32];
+        let mut blob = be(&[MAGIC, total as u32, at as u32, strings as u32, 40, 17, 16, 0]);
+        blob.extend(be(&lengths));
+        blob.extend([0; 16]);
+        blob.extend(structure);
+        blob.extend(name);
+        blob.push(0);
+        blob
+    }
+
+    #[test]
+    fn a_name_is_bounded_and_held_once() {
+        let tree = read(&with_properties(&[b'a'; MAX_NAME], 80_000)).unwrap();
+        let names: Vec<&Arc<str>> = tree.root.properties.iter().map(|p| &p.name).collect();
+        assert_eq!(names.len(), 80_000);
+        assert!(names.iter().all(|n| Arc::ptr_eq(n, names[0])));
+        assert_eq!(read(&with_properties(&[b'a'; MAX_NAME + 1], 1)), Err(ReadError::Name));
+        assert_eq!(read(&with_properties(&[b'a'; 1 << 20], 80_000)), Err(ReadError::Name));
     }
 
     #[test]

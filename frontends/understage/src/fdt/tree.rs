@@ -1,12 +1,14 @@
 //! The tree, and writing it as a blob.
 
+use std::sync::Arc;
+
 use vm_fdt::{FdtReserveEntry, FdtWriter};
 
 /// A property: a name and bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Property {
-    /// Name.
-    pub name: String,
+    /// Name, shared by the properties that have it.
+    pub name: Arc<str>,
     /// Value as it is in the blob.
     pub value: Vec<u8>,
 }
@@ -57,7 +59,7 @@ impl Node {
 
     /// Sets a property to these bytes.
     pub fn set(&mut self, name: &str, value: Vec<u8>) {
-        match self.properties.iter_mut().find(|p| p.name == name) {
+        match self.properties.iter_mut().find(|p| *p.name == *name) {
             Some(p) => p.value = value,
             None => self.properties.push(Property { name: name.into(), value }),
         }
@@ -66,7 +68,7 @@ impl Node {
     /// The bytes of a property.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.properties.iter().find(|p| p.name == name).map(|p| &p.value[..])
+        self.properties.iter().find(|p| *p.name == *name).map(|p| &p.value[..])
     }
 
     /// A property as cells; `None` if it is not there or not a whole number of them.

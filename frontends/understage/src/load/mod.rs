@@ -5,6 +5,7 @@
 //! | [`mod@file`] | reading files of the host |
 //! | [`image`] | arm64 `Image`, plain and compressed |
 //! | [`elf`] | ELF programs |
+//! | [`uimage`] | U-Boot's legacy images |
 //! | [`layout`] | who gets which part of RAM |
 //! | [`mod@plan`] | all of it together |
 //!
@@ -17,6 +18,7 @@ pub mod file;
 pub mod image;
 pub mod layout;
 pub mod plan;
+pub mod uimage;
 
 pub use elf::is_elf;
 pub use plan::{Boot, FwCfgItem, Plan, Segment, plan};

@@ -2,12 +2,15 @@
 //!
 //! The addresses are those that QEMU's `virt` uses, because images exist that were linked for them: a kernel 2 MiB
 //! into RAM or where its header says, the initial RAM disk 128 MiB (or half of a smaller RAM) into it, and the devicetree
-//! behind that. Where something else is in the way, they move.
+//! behind that. Where something else is in the way, they move. A program that is not Linux finds the devicetree at the
+//! start of RAM, and is told nothing in X0.
 
+use bytes::Bytes;
 use emu_core::ram::GuestRam;
+use emu_devices::hostfile;
 
 use super::layout::Layout;
-use super::{elf, file, image};
+use super::{elf, file, image, uimage};
 use crate::board::map::{self, Range};
 use crate::config::{Blob, Flash, FwCfgContents, FwCfgFile, HostFile, Kernel, MachineConfig};
 use crate::error::{UserError, reason};
@@ -17,15 +20,19 @@ use crate::number::show_size;
 use crate::user_error;
 
 const MIB: u64 = 1 << 20;
+/// The largest kernel that comes out of a compressed one: some kilobytes can say that they are more than any host has.
+const MAX_KERNEL: u64 = 1 << 30;
+/// Where a U-Boot image that can be anywhere goes in RAM.
+const UIMAGE_OFFSET: u64 = 32 * MIB;
 
 /// Bytes that go to a place in RAM.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Segment {
     /// Physical address.
     pub address: u64,
-    /// The bytes.
-    pub bytes: Vec<u8>,
-    /// Bytes in memory, at least `bytes.len()`: the rest is zero, or the program's business.
+    /// The bytes, which may be a part of a file that others share.
+    pub bytes: Bytes,
+    /// Bytes in memory, at least `bytes.len()`: the rest is zero when the machine starts.
     pub size: u64,
     /// What it is, for messages.
     pub what: String,
@@ -96,8 +103,21 @@ pub struct Plan {
     pub boot: Option<Boot>,
 }
 
+/// How much of RAM is looked at in one go.
+const CHUNK: usize = 64 << 10;
+
 impl Plan {
-    /// Puts the segments into the board's RAM.
+    /// Puts the segments into RAM that was used before.
+    pub fn refill(&self, ram: &GuestRam) -> Result<(), UserError> {
+        self.fill(ram)?;
+        for s in &self.segments {
+            let rest = s.address.saturating_sub(map::RAM_BASE) + s.bytes.len() as u64;
+            clear(ram, rest, s.size - s.bytes.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// Puts the segments into RAM that is zero.
     pub fn fill(&self, ram: &GuestRam) -> Result<(), UserError> {
         for s in &self.segments {
             let offset = s.address.checked_sub(map::RAM_BASE);
@@ -108,10 +128,25 @@ impl Plan {
     }
 }
 
+/// Makes RAM zero, without a write to what is so already: the host has no memory for that.
+fn clear(ram: &GuestRam, offset: u64, len: u64) {
+    let (mut now, zeros) = (vec![0; CHUNK], vec![0; CHUNK]);
+    let mut done = 0;
+    while done < len {
+        let n = (len - done).min(CHUNK as u64) as usize;
+        if ram.read(offset + done, &mut now[..n]).is_some() && now[..n] != zeros[..n] {
+            ram.write(offset + done, &zeros[..n]);
+        }
+        done += n as u64;
+    }
+}
+
 /// The kernel as it will be in memory.
 struct LoadedKernel {
     segments: Vec<Segment>,
     entry: u64,
+    /// It takes the devicetree's address in X0, as Linux does.
+    linux: bool,
 }
 
 /// Reads all files and decides where everything goes.
@@ -129,8 +164,8 @@ pub fn plan(config: &MachineConfig, cpu: CpuTraits, seeds: Seeds) -> Result<Plan
         segments.extend(loaded);
         blob_entry = blob_entry.or(entry);
     }
-    let flash = [read_flash(config.flash[0].as_ref())?, read_flash(config.flash[1].as_ref())?];
-    let has_firmware = flash[0].is_some();
+    let mut flash = [read_flash(config.flash[0].as_ref())?, read_flash(config.flash[1].as_ref())?];
+    let has_firmware = config.flash[0].is_some();
 
     let mut fw_cfg = vec![FwCfgItem {
         key: fw_cfg_key::NB_CPUS,
@@ -144,6 +179,7 @@ pub fn plan(config: &MachineConfig, cpu: CpuTraits, seeds: Seeds) -> Result<Plan
     );
     fw_cfg.extend(config.uuid.map(|uuid| FwCfgItem { key: fw_cfg_key::UUID, bytes: uuid.to_vec() }));
     let mut kernel_entry = None;
+    let mut linux = false;
     let mut initrd_bytes = None;
     if has_firmware {
         fw_cfg.extend(kernel_by_fw_cfg(config, ram)?);
@@ -151,6 +187,7 @@ pub fn plan(config: &MachineConfig, cpu: CpuTraits, seeds: Seeds) -> Result<Plan
         if let Some(kernel) = &config.kernel {
             let kernel = load_kernel(kernel, ram)?;
             kernel_entry = Some(kernel.entry);
+            linux = kernel.linux;
             segments.extend(kernel.segments);
         }
         initrd_bytes = config.initrd.as_ref().map(|f| read_for_ram(f, ram)).transpose()?;
@@ -158,6 +195,7 @@ pub fn plan(config: &MachineConfig, cpu: CpuTraits, seeds: Seeds) -> Result<Plan
     for s in &segments {
         layout.take(&s.what, s.address, s.size)?;
     }
+    let mut segments = put_into_flash(segments, &mut flash, config)?;
 
     // Everything with a fixed place has it now; the rest goes around.
     let preferred = ram.base + (ram.size / 2).min(128 * MIB);
@@ -166,7 +204,7 @@ pub fn plan(config: &MachineConfig, cpu: CpuTraits, seeds: Seeds) -> Result<Plan
         let what = format!("the initial RAM disk {}", file.describe());
         let range = layout.place(&what, bytes.len() as u64, preferred, 4096)?;
         initrd = Some(range);
-        segments.push(Segment { address: range.base, size: range.size, bytes, what });
+        segments.push(Segment { address: range.base, size: range.size, bytes: bytes.into(), what });
     }
     let dtb = devicetree(
         config,
@@ -179,21 +217,20 @@ pub fn plan(config: &MachineConfig, cpu: CpuTraits, seeds: Seeds) -> Result<Plan
             seeds: config.dtb_randomness.then_some(seeds),
         },
     )?;
-    let near = match (kernel_entry, initrd) {
-        (None, _) => ram.base,
+    let near = match (linux, initrd) {
+        (false, _) => ram.base,
         (_, Some(initrd)) => initrd.end().next_multiple_of(2 * MIB),
         (_, None) => preferred,
     };
     let what = "the devicetree".to_owned();
     let dtb_range = layout.place(&what, dtb.len() as u64, near, dtb_alignment(dtb.len())?)?;
-    segments.push(Segment { address: dtb_range.base, size: dtb_range.size, bytes: dtb.clone(), what });
+    segments.push(Segment { address: dtb_range.base, size: dtb_range.size, bytes: dtb.clone().into(), what });
 
     let entry = config.entry.or(blob_entry).or(has_firmware.then_some(map::FLASH0.base)).or(kernel_entry);
     let el = if config.virt.virtualization { 2 } else { 1 };
     let boot = entry.map(|entry_pc| Boot {
         entry_pc,
-        // Firmware finds the devicetree at the start of RAM, and is given nothing.
-        x0: if has_firmware { 0 } else { dtb_range.base },
+        x0: if linux { dtb_range.base } else { 0 },
         x1: 0,
         x2: 0,
         x3: 0,
@@ -232,12 +269,46 @@ fn read_for_ram(file: &HostFile, ram: Range) -> Result<Vec<u8>, UserError> {
 }
 
 fn read_flash(flash: Option<&Flash>) -> Result<Option<Vec<u8>>, UserError> {
-    flash.map(|f| file::read(&f.file, map::FLASH0.size, "a flash bank")).transpose()
+    let Some(flash) = flash else { return Ok(None) };
+    if !flash.readonly && !flash.snapshot {
+        // What is going to be written is a file that can be; reading another one would wait for it.
+        let refused = |e| user_error!("cannot open {}: {}", flash.file.describe(), reason(&e));
+        hostfile::open(&flash.file.value, true).map_err(refused)?;
+    }
+    file::read(&flash.file, map::FLASH0.size, "a flash bank").map(Some)
+}
+
+/// Makes the segments that are in flash the contents of their banks, which have no others; gives the rest.
+fn put_into_flash(
+    segments: Vec<Segment>,
+    flash: &mut [Option<Vec<u8>>; 2],
+    config: &MachineConfig,
+) -> Result<Vec<Segment>, UserError> {
+    let mut rest = Vec::with_capacity(segments.len() + 2);
+    for s in segments {
+        let Some(n) = Layout::flash_bank(s.address) else {
+            rest.push(s);
+            continue;
+        };
+        if let Some(given) = &config.flash[n] {
+            let (what, file) = (s.what, given.file.describe());
+            return Err(user_error!("{what} would be in flash bank {n}, whose contents are {file}"));
+        }
+        let start = (s.address - [map::FLASH0, map::FLASH1][n].base) as usize;
+        let bank = flash[n].get_or_insert_default();
+        let end = start + s.size as usize;
+        if bank.len() < end {
+            bank.resize(end, 0xff);
+        }
+        bank[start..end].fill(0);
+        bank[start..start + s.bytes.len()].copy_from_slice(&s.bytes);
+    }
+    Ok(rest)
 }
 
 fn load_blob(blob: &Blob, ram: Range) -> Result<(Vec<Segment>, Option<u64>), UserError> {
     let one = |bytes: Vec<u8>, address: u64, what: String| {
-        (vec![Segment { address, size: bytes.len() as u64, bytes, what }], None)
+        (vec![Segment { address, size: bytes.len() as u64, bytes: bytes.into(), what }], None)
     };
     Ok(match blob {
         Blob::Raw { file, address } => one(read_for_ram(file, ram)?, *address, file.describe()),
@@ -245,20 +316,24 @@ fn load_blob(blob: &Blob, ram: Range) -> Result<(Vec<Segment>, Option<u64>), Use
         Blob::Data { bytes, address } => one(bytes.clone(), *address, "the data of a loader".into()),
         Blob::Elf { file, run } => {
             // Symbols and debugging information may make the file larger than RAM.
-            let program = elf::parse(&file::read(file, 4 << 30, "what can be loaded")?, file)?;
+            let program = elf::parse(&file::read(file, 4 << 30, "what can be loaded")?.into(), file)?;
             (program.segments, run.then_some(program.entry))
         }
     })
 }
 
 fn load_kernel(kernel: &Kernel, ram: Range) -> Result<LoadedKernel, UserError> {
-    let bytes = file::read(&kernel.file, 4 << 30, "what can be loaded")?;
+    let bytes = Bytes::from(file::read(&kernel.file, 4 << 30, "what can be loaded")?);
     if elf::has_magic(&bytes) {
         let program = elf::parse(&bytes, &kernel.file)?;
-        return Ok(LoadedKernel { segments: program.segments, entry: program.entry });
+        return Ok(LoadedKernel { segments: program.segments, entry: program.entry, linux: false });
     }
-    let bytes = image::decompress(bytes, &kernel.file, ram.size)?;
     let what = format!("the kernel {}", kernel.file.describe());
+    let limit = ram.size.min(MAX_KERNEL);
+    if let Some(image) = uimage::parse(&bytes, &kernel.file)? {
+        return load_uimage(&image, &kernel.file, what, ram);
+    }
+    let bytes = image::decompress(bytes.into(), &kernel.file, limit)?;
     let (address, size) = match image::header(&bytes) {
         Some(h) => (image_address(h.text_offset, ram), h.image_size),
         None if kernel.raw_allowed && !bytes.is_empty() => {
@@ -272,7 +347,29 @@ fn load_kernel(kernel: &Kernel, ram: Range) -> Result<LoadedKernel, UserError> {
     };
     let address =
         address.ok_or_else(|| user_error!("the header of {what} asks for a place beyond all memory"))?;
-    Ok(LoadedKernel { segments: vec![Segment { address, bytes, size, what }], entry: address })
+    let segments = vec![Segment { address, bytes: bytes.into(), size, what }];
+    Ok(LoadedKernel { segments, entry: address, linux: true })
+}
+
+/// A kernel goes where the header in front of it says, and needs the memory that its own header says.
+fn load_uimage(
+    image: &uimage::UImage<'_>,
+    file: &HostFile,
+    what: String,
+    ram: Range,
+) -> Result<LoadedKernel, UserError> {
+    let bytes = if image.gzip {
+        image::gunzip(image.data, file, ram.size.min(MAX_KERNEL))?
+    } else {
+        image.data.to_vec()
+    };
+    let size = image::header(&bytes).map_or(bytes.len() as u64, |h| h.image_size);
+    let (address, entry) = match image.load {
+        Some(address) => (address, image.entry),
+        None => (ram.base + UIMAGE_OFFSET, ram.base + UIMAGE_OFFSET + image.entry),
+    };
+    let segments = vec![Segment { address, bytes: bytes.into(), size, what }];
+    Ok(LoadedKernel { segments, entry, linux: image.linux })
 }
 
 /// `text_offset` from a 2 MiB boundary; the first one is left free for a kernel that would start right at it.
@@ -291,7 +388,7 @@ fn kernel_by_fw_cfg(config: &MachineConfig, ram: Range) -> Result<Vec<FwCfgItem>
     let limit = ram.size.min(u32::MAX.into());
     if let Some(kernel) = &config.kernel {
         let bytes = file::read(&kernel.file, limit, "the RAM")?;
-        let bytes = image::decompress(bytes, &kernel.file, limit)?;
+        let bytes = image::decompress(bytes, &kernel.file, limit.min(MAX_KERNEL))?;
         blob(fw_cfg_key::KERNEL_SIZE, fw_cfg_key::KERNEL_DATA, bytes);
     }
     if let Some(initrd) = &config.initrd {

@@ -3,6 +3,7 @@ use crate::config::{CpuModel, Given};
 use crate::fdt::{Node, read};
 use crate::load::elf::tests::elf;
 use crate::load::image::tests::{gzip, image};
+use crate::load::uimage::tests::uimage;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -108,8 +109,9 @@ fn elf_kernels_and_programs() {
     let bytes = elf(0x4010_0004, &[(0x4010_0000, 0x4010_0000, b"12345678", 0x2000)]);
     let config = MachineConfig { kernel: files.kernel(&bytes), ..MachineConfig::default() };
     let plan = make(&config).unwrap();
-    assert_eq!(plan.boot.unwrap().entry_pc, 0x4010_0004);
-    assert_eq!(plan.boot.unwrap().x0, 0x4800_0000);
+    let boot = Boot { entry_pc: 0x4010_0004, x0: 0, x1: 0, x2: 0, x3: 0, el: 2 };
+    assert_eq!(plan.boot, Some(boot));
+    assert_eq!(segment(&plan, "devicetree").address, map::RAM_BASE);
 
     let file = files.add("--load", "p.elf", &bytes);
     let mut config = MachineConfig {
@@ -119,7 +121,7 @@ fn elf_kernels_and_programs() {
     };
     config.virt.virtualization = false;
     let plan = make(&config).unwrap();
-    let boot = Boot { entry_pc: 0x4010_0004, x0: 0x4000_0000, x1: 0, x2: 0, x3: 0, el: 1 };
+    let boot = Boot { entry_pc: 0x4010_0004, x0: 0, x1: 0, x2: 0, x3: 0, el: 1 };
     assert_eq!(plan.boot, Some(boot));
     config.entry = Some(0x4010_0000);
     assert_eq!(make(&config).unwrap().boot.unwrap().entry_pc, 0x4010_0000);
@@ -139,8 +141,90 @@ fn blobs_are_in_nobodys_way() {
     config.blobs.push(blob("b.bin", 0x4020_0800));
     let e = make(&config).unwrap_err();
     assert!(e.contains("would overlap '") && e.contains("b.bin"), "{e}");
-    config.blobs[2] = blob("b.bin", 0x1000);
-    assert!(make(&config).unwrap_err().contains("would be at 0x1000, which is not RAM"));
+    config.blobs[2] = blob("b.bin", 0x900_0000);
+    assert!(make(&config).unwrap_err().contains("would be at 0x9000000, which is not RAM"));
+}
+
+#[test]
+fn a_program_at_the_start_of_ram_moves_the_devicetree() {
+    let files = Files::new();
+    let bytes = elf(0x4000_0000, &[(0x4000_0000, 0x4000_0000, b"code", 0x8_0000)]);
+    let plan = make(&MachineConfig { kernel: files.kernel(&bytes), ..MachineConfig::default() }).unwrap();
+    assert_eq!(segment(&plan, "devicetree").address, 0x4008_0000);
+    assert_eq!(plan.boot.map(|b| (b.entry_pc, b.x0)), Some((0x4000_0000, 0)));
+}
+
+#[test]
+fn a_program_may_be_in_flash() {
+    let files = Files::new();
+    let bytes =
+        elf(0x10, &[(0x10, 0x10, b"code", 8), (0, 0x400_0000, b"vars", 4), (0, 0x4010_0000, b"data", 4)]);
+    let config = MachineConfig { kernel: files.kernel(&bytes), ..MachineConfig::default() };
+    let plan = make(&config).unwrap();
+    let mut bank = vec![0xff; 0x10];
+    bank.extend(b"code\0\0\0\0");
+    assert_eq!(plan.flash, [Some(bank), Some(b"vars".to_vec())]);
+    assert_eq!(plan.segments.len(), 2, "the rest and the devicetree");
+    assert_eq!(plan.boot.map(|b| (b.entry_pc, b.x0)), Some((0x10, 0)));
+
+    let file = files.add("--load", "p.elf", &bytes);
+    let flash = [None, files.flash(&[1; 8])];
+    let blobs = vec![Blob::Elf { file, run: true }];
+    let e = make(&MachineConfig { blobs, flash, ..MachineConfig::default() }).unwrap_err();
+    assert!(e.contains("would be in flash bank 1, whose contents are '"), "{e}");
+}
+
+#[test]
+fn uboot_images_are_loaded_where_they_say() {
+    let files = Files::new();
+    let linux = |gz: u8, data: &[u8]| uimage(0x4020_0000, 0x4020_0000, [5, 22, 2, gz], data);
+    let kernel = image(0, 40 * MIB, 8192);
+    for bytes in [linux(0, &kernel), linux(1, &gzip(&kernel))] {
+        let config = MachineConfig { kernel: files.kernel(&bytes), ..MachineConfig::default() };
+        let plan = make(&config).unwrap();
+        let loaded = segment(&plan, "the kernel");
+        assert_eq!((loaded.address, loaded.size, &loaded.bytes[..]), (0x4020_0000, 40 * MIB, &kernel[..]));
+        assert_eq!(plan.boot.map(|b| (b.entry_pc, b.x0)), Some((0x4020_0000, 0x4800_0000)));
+    }
+    // Another system's program, which can be anywhere.
+    let bytes = uimage(0, 0x40, [17, 22, 14, 0], &[1; 128]);
+    let plan = make(&MachineConfig { kernel: files.kernel(&bytes), ..MachineConfig::default() }).unwrap();
+    assert_eq!(segment(&plan, "the kernel").address, 0x4200_0000);
+    assert_eq!(plan.boot.map(|b| (b.entry_pc, b.x0)), Some((0x4200_0040, 0)));
+    let mut config = MachineConfig {
+        kernel: files.kernel(&uimage(0, 0, [5, 2, 2, 0], b"32 bit")),
+        ..MachineConfig::default()
+    };
+    config.kernel.as_mut().unwrap().raw_allowed = true;
+    assert!(make(&config).unwrap_err().contains("is for another architecture than arm64"));
+}
+
+/// What a program leaves behind is not what it finds when it starts again.
+#[test]
+fn memory_behind_what_is_loaded_is_zero_again_after_a_reset() {
+    let files = Files::new();
+    let bytes = elf(0x4010_0000, &[(0, 0x4010_0000, b"code", 0x2_0000)]);
+    let config = MachineConfig { kernel: files.kernel(&bytes), memory: 2 * MIB, ..MachineConfig::default() };
+    let plan = make(&config).unwrap();
+    let ram = GuestRam::new(config.memory).unwrap();
+    plan.fill(ram).unwrap();
+    ram.write(0x10_0000, &[9; 0x3_0000]).unwrap();
+    plan.refill(ram).unwrap();
+    let mut now = vec![1; 0x3_0000];
+    ram.read(0x10_0000, &mut now).unwrap();
+    assert_eq!(now[..5], *b"code\0");
+    assert!(now[4..0x2_0000].iter().all(|b| *b == 0));
+    assert!(now[0x2_0000..].iter().all(|b| *b == 9), "the rest of RAM keeps its contents");
+}
+
+#[test]
+fn flash_that_is_written_is_a_file() {
+    let files = Files::new();
+    let fifo = files.0.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let flash = Flash { file: HostFile::new("--flash1", fifo), readonly: false, snapshot: false };
+    let config = MachineConfig { flash: [None, Some(flash)], entry: Some(0), ..MachineConfig::default() };
+    assert!(make(&config).unwrap_err().contains("given with --flash1: it is a FIFO"));
 }
 
 #[test]
