@@ -4,6 +4,7 @@
 //! [`Mode::Counted`] they follow the number of instructions that the machine executed, so a run can be repeated.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -41,10 +42,10 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock at zero. A real-time clock has a thread of its own that fires timers; it ends when the clock is dropped.
+    /// A clock at zero. The timers of a real-time clock fire from [`Clock::fire_timers`] on.
     #[must_use]
     pub fn new(mode: Mode) -> Arc<Self> {
-        let clock = Arc::new(Self {
+        Arc::new(Self {
             mode,
             start: Instant::now(),
             base: AtomicU64::new(0),
@@ -52,23 +53,23 @@ impl Clock {
             queue: Mutex::default(),
             changed: Condvar::new(),
             next_id: AtomicU64::new(1),
-        });
-        if mode == Mode::RealTime {
-            let weak = Arc::downgrade(&clock);
-            let body = move || {
-                while let Some(clock) = weak.upgrade() {
-                    if !clock.serve() {
-                        break;
-                    }
-                }
-            };
-            // Without a thread no timer would ever fire; a host that cannot start one cannot run a machine.
-            std::thread::Builder::new()
-                .name("clock".into())
-                .spawn(body)
-                .expect("the host can start a thread");
+        })
+    }
+
+    /// Starts the thread in which the timers of a real-time clock fire; it ends when the clock is dropped. Called once.
+    pub fn fire_timers(self: &Arc<Self>) -> io::Result<()> {
+        if self.mode == Mode::Counted {
+            return Ok(());
         }
-        clock
+        let weak = Arc::downgrade(self);
+        let body = move || {
+            while let Some(clock) = weak.upgrade() {
+                if !clock.serve() {
+                    break;
+                }
+            }
+        };
+        std::thread::Builder::new().name("clock".into()).spawn(body).map(drop)
     }
 
     /// How time passes.
@@ -256,6 +257,7 @@ mod tests {
     #[test]
     fn real_time_fires_and_pauses() {
         let clock = Clock::new(Mode::RealTime);
+        clock.fire_timers().unwrap();
         let hits = Arc::new(AtomicU32::new(0));
         let h = hits.clone();
         let t = Timer::new(&clock, move || {

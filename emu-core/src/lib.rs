@@ -2,7 +2,7 @@
 //!
 //! Addresses ([`addr`]), guest RAM ([`ram`]), the physical bus ([`bus`]), DMA ([`dma`]), interrupt lines and
 //! the GIC's internal interface ([`irq`]), one virtual clock with its timers ([`clock`]), the life of a
-//! component ([`lifecycle`]) and what the machine counts ([`metrics`]).
+//! component ([`lifecycle`]), what the machine counts ([`metrics`]) and the host's errors in words ([`host`]).
 //!
 //! # Invariants
 //! - This crate depends on nothing of the project.
@@ -13,6 +13,7 @@ pub mod addr;
 pub mod bus;
 pub mod clock;
 pub mod dma;
+pub mod host;
 pub mod irq;
 pub mod lifecycle;
 pub mod metrics;

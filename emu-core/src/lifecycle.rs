@@ -5,6 +5,8 @@
 //! which the board lists them (interrupt controller, devices, CPUs) and paused in the reverse order, so nothing is
 //! asked of a component that is already asleep. A component that owns no thread needs only reset, save and restore.
 
+use std::io;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
@@ -68,8 +70,11 @@ pub trait Component: Send + Sync {
     fn name(&self) -> &str;
     /// To the state after power-on.
     fn reset(&self);
-    /// Threads and host resources begin to work.
-    fn start(&self) {}
+    /// Threads and host resources begin to work. A host that gives no thread is told of by the error, before the machine
+    /// runs.
+    fn start(&self) -> io::Result<()> {
+        Ok(())
+    }
     /// After return, the component does nothing by itself and its state does not change.
     fn pause(&self) {}
     /// Goes on after a pause.

@@ -204,6 +204,7 @@ fn build(model: Model, cpus: usize) -> Parts {
     map(layout::RAM, layout::RAM_SIZE, Backing::Ram(ram, 0));
     let shared = Arc::new(Shared::new(cpus, &[(Pa(layout::RAM), layout::RAM_SIZE)]));
     let clock = Clock::new(Mode::RealTime);
+    clock.fire_timers().expect("the host can start a thread");
     let bells: Vec<Arc<Doorbell>> = (0..cpus).map(|_| Arc::default()).collect();
     let state = State { cores: vec![Core::Off; cpus], ending: None };
     let power = Arc::new(Power { state: Mutex::new(state), changed: Condvar::new(), bells: bells.clone() });

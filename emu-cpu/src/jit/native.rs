@@ -153,7 +153,10 @@ impl Native {
         }
         let mut arena = Arena::new(bytes.next_multiple_of(4096))
             .inspect_err(|e| {
-                tracing::warn!("no memory for translated code, which makes the machine slow: {e}")
+                tracing::warn!(
+                    "no memory for translated code, which makes the machine slow: {}",
+                    emu_core::host::reason(&e)
+                )
             })
             .ok()?;
         let (code, thunks) = x64::build_thunks(arena.next())?;

@@ -24,6 +24,9 @@ pub enum What {
 pub trait Listener: Send + Sync {
     /// These bytes will run at host address `at`, in place of whatever was there before.
     fn made(&self, at: u64, bytes: &[u8], what: What);
+    /// The machine has ended: nothing more will be told. Called once for each end of the process, whatever its reason, and
+    /// perhaps while another thread is in [`Listener::made`]; does not wait for long.
+    fn finish(&self) {}
 }
 
 /// How much host code there is.

@@ -12,6 +12,7 @@ use std::sync::{Arc, Weak};
 use emu_core::Pa;
 use emu_core::addr::Size;
 use emu_core::bus::{Backing, Bus, BusFault, MmioDevice, Overlap, Requester};
+use emu_core::host::reason;
 use emu_core::lifecycle::{Component, RestoreError, Saved};
 use emu_core::metrics::{Counters, Metric};
 use emu_core::ram::{GuestRam, RamError};
@@ -186,7 +187,7 @@ impl CfiFlash {
 
     fn flush(&self) {
         if let Some(Err(e)) = self.store.as_ref().map(|s| s.flush()) {
-            tracing::error!("{}: the image cannot be flushed: {e}", self.name);
+            tracing::error!("{}: the image cannot be flushed: {}", self.name, reason(&e));
         }
     }
 
@@ -199,7 +200,7 @@ impl CfiFlash {
             self.anomaly("unknown flash command", offset);
         }
         if let Err(e) = self.work(lane, &work) {
-            tracing::error!("{}: the image cannot be written: {e}", self.name);
+            tracing::error!("{}: the image cannot be written: {}", self.name, reason(&e));
             let erase = matches!(work, Work::Erase(_));
             s.chips[lane as usize].failed(if erase { status::ERASE } else { status::PROGRAM });
         }

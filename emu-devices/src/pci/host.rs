@@ -1,6 +1,7 @@
 //! The root complex: configuration accesses, address windows, and the functions on bus 0.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
 use emu_core::addr::Size;
@@ -188,8 +189,8 @@ impl Component for PciHost {
         self.all().iter().for_each(|f| f.reset());
         self.rebuild();
     }
-    fn start(&self) {
-        self.all().iter().for_each(|f| f.start());
+    fn start(&self) -> io::Result<()> {
+        self.all().iter().try_for_each(|f| f.start())
     }
     fn pause(&self) {
         self.all().iter().rev().for_each(|f| f.pause());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use emu_core::dma::DmaFault;
+use emu_core::host::reason;
 use emu_core::metrics::{Counters, Metric};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -148,7 +149,7 @@ impl Blk {
 
     fn report(&self, what: &str, result: std::io::Result<()>) -> Result<(), Failure> {
         result.map_err(|e| {
-            tracing::warn!("cannot {what} '{}': {e}", self.backend.name());
+            tracing::warn!("cannot {what} '{}': {}", self.backend.name(), reason(&e));
             Failure::Io
         })
     }
@@ -342,7 +343,7 @@ impl VirtioDevice for Blk {
 
     fn halt(&self) {
         if let Err(e) = self.backend.flush() {
-            tracing::error!("cannot flush '{}': {e}", self.backend.name());
+            tracing::error!("cannot flush '{}': {}", self.backend.name(), reason(&e));
         }
     }
 

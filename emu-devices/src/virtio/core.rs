@@ -1,5 +1,6 @@
 //! What all virtio devices share, whatever their transport.
 
+use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -631,15 +632,13 @@ impl VirtioCore {
 
     // Life.
 
-    pub(super) fn start(self: &Arc<Self>) {
+    pub(super) fn start(self: &Arc<Self>) -> io::Result<()> {
         if self.placement == Placement::Worker {
             let core = self.clone();
-            if let Err(e) = self.worker.start(&self.name, move |interrupted| core.run_worker(interrupted)) {
-                // Requests are then never executed; the guest sees a disk that does not answer.
-                tracing::error!(device = self.name, "cannot start the device's thread: {e}");
-            }
+            self.worker.start(&self.name, move |interrupted| core.run_worker(interrupted))?;
         }
         self.run_pending();
+        Ok(())
     }
 
     pub(super) fn pause(&self) {

@@ -1,5 +1,6 @@
 //! The MMIO transport: version 2, and the legacy interface's version 1 (virtio 1.2, 4.2).
 
+use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -315,10 +316,8 @@ impl Component for VirtioMmio {
         self.guest_page_size.store(0, Ordering::Relaxed);
         self.interrupt.change(|_| 0);
     }
-    fn start(&self) {
-        if let Some(core) = &self.core {
-            core.start();
-        }
+    fn start(&self) -> io::Result<()> {
+        self.core.as_ref().map_or(Ok(()), |core| core.start())
     }
     fn pause(&self) {
         if let Some(core) = &self.core {

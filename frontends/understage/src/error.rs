@@ -1,7 +1,5 @@
 //! What is told to the user: one sentence that names the option or the file, and the exit status.
 
-use std::io;
-
 use thiserror::Error;
 
 /// Something that the user asked for cannot be done. Printed as `understage: <sentence>`; nothing was run or written.
@@ -25,22 +23,4 @@ macro_rules! user_error {
 /// The exit status of a command line or file that cannot be used.
 pub const STATUS_USAGE: u8 = 2;
 
-/// The host's reason in words, without Rust's "(os error N)".
-#[must_use]
-pub fn reason(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(code) => nix::errno::Errno::from_raw(code).desc().to_owned(),
-        None => error.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_reason_has_no_number() {
-        assert_eq!(reason(&io::Error::from_raw_os_error(2)), "No such file or directory");
-        assert_eq!(reason(&io::Error::other("odd")), "odd");
-    }
-}
+pub use emu_core::host::reason;

@@ -6,6 +6,8 @@
 //! | [`config`] | what machine to build, as plain data |
 //! | [`load`] | from files to what is in RAM and flash at the start |
 //! | [`fdt`] | devicetrees: the board's own, and changing a given one |
+//! | [`end`] | how the process ends, whatever the reason, and with which status |
+//! | [`out`], [`log`] | what the program itself says |
 //! | [`gdb`] | the stub that debuggers connect to |
 //! | [`process`] | the program as a process of the host |
 //! | [`board`] | the memory map, and who is plugged in where |
@@ -17,12 +19,15 @@
 pub mod board;
 pub mod cli;
 pub mod config;
+pub mod end;
 pub mod error;
 pub mod fdt;
 pub mod gdb;
 pub mod keyval;
 pub mod load;
+pub mod log;
 pub mod number;
+pub mod out;
 pub mod process;
 pub mod qemu;
 pub mod terminal;
@@ -30,32 +35,32 @@ pub mod tour;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::process::ExitCode;
-
 use std::sync::Arc;
 
 use board::build::Board;
-use board::power::{Power, Stop};
+use board::power::Stop;
 use config::MachineConfig;
+use end::Ending;
 use error::{STATUS_USAGE, UserError};
-use terminal::{OnQuit, Quit};
+use load::plan::Plan;
+use process::Presence;
 
 /// The name under which the program takes QEMU's options.
 const QEMU_NAME: &str = "qemu-system-aarch64";
 
 /// The whole program; `args` includes its name.
-#[must_use]
-pub fn main(args: Vec<OsString>) -> ExitCode {
-    match dispatch(&args) {
-        Ok(code) => code,
-        Err(e) => {
-            eprintln!("understage: {e}");
-            ExitCode::from(STATUS_USAGE)
-        }
-    }
+pub fn main(args: &[OsString]) -> ! {
+    end::prepare();
+    let status = dispatch(args).unwrap_or_else(|e| {
+        terminal::raw::restore();
+        out::say(&format!("understage: {e}\n"));
+        STATUS_USAGE
+    });
+    end::leave(status)
 }
 
-fn dispatch(args: &[OsString]) -> Result<ExitCode, UserError> {
+/// Does what `args` say; gives the exit status.
+fn dispatch(args: &[OsString]) -> Result<u8, UserError> {
     let called = args.first().and_then(|a| Path::new(a).file_name());
     if called == Some(OsStr::new(QEMU_NAME)) {
         return qemu_spelling(&args[1..]);
@@ -64,61 +69,59 @@ fn dispatch(args: &[OsString]) -> Result<ExitCode, UserError> {
         cli::Request::Run(config) => run(&config),
         cli::Request::Qemu(options) => qemu_spelling(&options),
         cli::Request::Tour(check) => tour::run(check),
-        cli::Request::Print(text) => print(&text),
+        cli::Request::Print(text) => Ok(out::print(&text)),
     }
 }
 
-fn qemu_spelling(options: &[OsString]) -> Result<ExitCode, UserError> {
+fn qemu_spelling(options: &[OsString]) -> Result<u8, UserError> {
     match qemu::parse(options)? {
         qemu::Request::Run(config) => run(&config),
-        qemu::Request::Print(text) => print(&text),
+        qemu::Request::Print(text) => Ok(out::print(&text)),
     }
-}
-
-fn print(text: &str) -> Result<ExitCode, UserError> {
-    print!("{text}");
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Logs to standard error what `filter` selects.
-fn start_log(filter: &str) -> Result<(), UserError> {
-    let filter = tracing_subscriber::EnvFilter::builder()
-        .parse(filter)
-        .map_err(|e| user_error!("'{filter}' is not a filter for the log: {e}"))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    Ok(())
 }
 
 /// Builds the machine and runs it to its end.
-fn run(config: &MachineConfig) -> Result<ExitCode, UserError> {
-    start_log(config.log.as_deref().unwrap_or("warn"))?;
-    let seeds = fdt::Seeds::from_host()
-        .map_err(|e| user_error!("cannot get random numbers from /dev/urandom: {}", error::reason(&e)))?;
-    let plan = load::plan(config, fdt::virt::CpuTraits::of_machine(config), seeds)?;
+fn run(config: &MachineConfig) -> Result<u8, UserError> {
+    log::start(config.log.as_deref().unwrap_or("warn"))?;
+    let plan = plan(config)?;
     if let Some(file) = &config.dump_dtb {
         load::plan::dump(&plan.dtb, file)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(0);
     }
     match process::begin(&config.host)? {
-        process::Part::Done(code) => Ok(code),
+        process::Part::Done(status) => Ok(status),
         process::Part::Machine(presence) => {
-            let ended = execute(config, &plan, &presence);
-            presence.end();
-            ended
+            let presence = Arc::new(presence);
+            let own = presence.clone();
+            end::at_end(move || own.end());
+            execute(config, &plan, &presence)
         }
     }
 }
 
-/// Runs a machine until the guest or the user ends it; gives the exit status.
-fn execute(
-    config: &MachineConfig,
-    plan: &load::plan::Plan,
-    presence: &process::Presence,
-) -> Result<ExitCode, UserError> {
-    let on_quit = |power: Arc<Power>| -> OnQuit { Arc::new(move |why: Quit| power.quit(why.status())) };
-    let board = Board::new(config, plan, &on_quit)?;
-    terminal::signals::watch(on_quit(board.power.clone()))
+/// What is in memory when the machine starts.
+fn plan(config: &MachineConfig) -> Result<Plan, UserError> {
+    let seeds = fdt::Seeds::from_host()
+        .map_err(|e| user_error!("cannot get random numbers from /dev/urandom: {}", error::reason(&e)))?;
+    load::plan(config, fdt::virt::CpuTraits::of_machine(config), seeds)
+}
+
+/// Builds a machine that signals and the user can end.
+fn build(config: &MachineConfig, plan: &Plan) -> Result<Board, UserError> {
+    let ending = Ending::new()?;
+    let board = Board::new(config, plan, &|power| ending.of(power))?;
+    terminal::signals::watch(ending.of(board.power.clone()))
         .map_err(|e| user_error!("cannot watch for signals: {}", error::reason(&e)))?;
+    for listener in &board.listeners {
+        let listener = listener.clone();
+        end::at_end(move || listener.finish());
+    }
+    Ok(board)
+}
+
+/// Runs a machine until the guest or the user ends it; gives the exit status.
+fn execute(config: &MachineConfig, plan: &Plan, presence: &Presence) -> Result<u8, UserError> {
+    let board = build(config, plan)?;
     let debugger = match &config.gdb {
         Some(address) => {
             let (vcpus, power, clock) = (board.vcpus.clone(), board.power.clone(), board.clock.clone());
@@ -126,22 +129,23 @@ fn execute(
         }
         None => None,
     };
-    presence.ready()?;
     if config.gdb_wait.is_some() {
         board.power.hold();
     }
-    let stop = board::run::run(&board, plan, config.no_reboot, config.no_shutdown)?;
+    let ready = board::run::prepare(&board, plan)?;
+    presence.ready()?;
+    let stop = ready.run(config.no_reboot, config.no_shutdown)?;
     if let Some(debugger) = debugger {
         debugger.farewell();
     }
     if config.stats {
         terminal::raw::restore();
-        eprint!("{}{}", board::stats::table(&board), board::host_code::table(&board));
+        out::say(&format!("{}{}", board::stats::table(&board), board::host_code::table(&board)));
     }
-    // The CPUs end with the process: to free some hundred thousand blocks one by one would only take time.
-    std::mem::forget(board.vcpus.clone());
+    // The machine ends with the process: to free some hundred thousand blocks one by one would only take time.
+    std::mem::forget(board);
     Ok(match stop {
-        Stop::Quit(status) => ExitCode::from(status),
-        Stop::Off | Stop::Reset => ExitCode::SUCCESS,
+        Stop::Quit(status) => status,
+        Stop::Off | Stop::Reset => 0,
     })
 }

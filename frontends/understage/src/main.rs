@@ -1,12 +1,11 @@
 //! The `understage` command. Everything is in the library beside it.
 
-use std::process::ExitCode;
-
 /// Translation allocates a great many small pieces, which are read all over the place for as long as the guest runs. This
 /// allocator is quicker than the system's, and asks for large pages.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> ExitCode {
-    understage::main(std::env::args_os().collect())
+fn main() {
+    let args: Vec<_> = std::env::args_os().collect();
+    understage::main(&args)
 }

@@ -5,13 +5,14 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
 use crate::config::{Host, HostFile};
+use crate::end::STATUS_FAILED;
 use crate::error::{UserError, reason};
 use crate::user_error;
 
@@ -33,7 +34,7 @@ pub enum Part {
     /// This process runs the machine.
     Machine(Presence),
     /// Another one does; this one ends with its status.
-    Done(ExitCode),
+    Done(u8),
 }
 
 /// Does what `host` wants of the process before the machine is put together. No thread has been started by then.
@@ -57,7 +58,7 @@ pub fn begin(host: &Host) -> Result<Part, UserError> {
 }
 
 /// Runs the same program with the same arguments once more, and waits until its machine is put together.
-fn start_in_background(option: &str) -> Result<ExitCode, UserError> {
+fn start_in_background(option: &str) -> Result<u8, UserError> {
     let failed = |e: io::Error| user_error!("{option}: cannot start in the background: {}", reason(&e));
     let mut args = std::env::args_os();
     let mut command = Command::new(std::env::current_exe().map_err(failed)?);
@@ -71,14 +72,14 @@ fn start_in_background(option: &str) -> Result<ExitCode, UserError> {
         let mut byte = [0];
         while output.read(&mut byte).map_err(failed)? == 1 {
             if byte[0] == READY {
-                return Ok(ExitCode::SUCCESS);
+                return Ok(0);
             }
             said.extend(byte);
         }
     }
     let status = child.wait().map_err(failed)?;
     io::stdout().write_all(&said).map_err(failed)?;
-    Ok(ExitCode::from(status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(1)))
+    Ok(status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(STATUS_FAILED))
 }
 
 /// Makes the file and keeps it locked: two machines do not share one.
@@ -111,9 +112,9 @@ impl Presence {
         to_null.map_err(|e| failed(e.into()))
     }
 
-    /// The machine has ended.
-    pub fn end(self) {
-        if let Some((path, _locked)) = self.pidfile {
+    /// The machine has ended, however it did.
+    pub fn end(&self) {
+        if let Some((path, _locked)) = &self.pidfile {
             // It may be gone already, which is what is wanted.
             let _ = std::fs::remove_file(path);
         }

@@ -7,7 +7,6 @@
 //! What devices count in threads of their own may be ahead or behind by a request.
 
 use std::fmt::Write;
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use emu_core::metrics::Metric::{self, *};
@@ -15,14 +14,12 @@ use firmware::tour::{self, LAST_LINE, PHASES, Phase};
 use parking_lot::Mutex;
 
 use crate::board::build::Board;
-use crate::board::power::{Power, Stop};
+use crate::board::power::Stop;
 use crate::board::stats::{self, Snapshot, grouped};
 use crate::config::{Blob, CharBackend, Check, CpuModel, Device, DeviceKind, MachineConfig, VirtioBus};
-use crate::error::{UserError, reason};
-use crate::fdt::Seeds;
-use crate::fdt::virt::CpuTraits;
-use crate::terminal::{self, OnQuit, Quit};
-use crate::{load, user_error};
+use crate::end::{STATUS_FAILED, STATUS_OUTPUT_CLOSED};
+use crate::error::UserError;
+use crate::{out, terminal, user_error};
 
 /// What the second table shows: one row for each, per operation of a phase.
 const ROWS: [(Metric, &str); 12] = [
@@ -61,40 +58,30 @@ fn config(image: &tour::Image) -> MachineConfig {
 }
 
 /// Runs the tour and prints its tables; the status is 0 if it came to its end.
-pub fn run(check: Option<Check>) -> Result<ExitCode, UserError> {
-    crate::start_log("warn")?;
+pub fn run(check: Option<Check>) -> Result<u8, UserError> {
+    crate::log::start("warn")?;
     let image = tour::image().map_err(|e| user_error!("the tour does not assemble: {e}"))?;
     let config = MachineConfig { check, ..config(&image) };
-    let seeds = Seeds::from_host()
-        .map_err(|e| user_error!("cannot get random numbers from /dev/urandom: {}", reason(&e)))?;
-    let plan = load::plan(&config, CpuTraits::of(config.cpu), seeds)?;
-    let on_quit = |power: Arc<Power>| -> OnQuit { Arc::new(move |why: Quit| power.quit(why.status())) };
-    let board = Board::new(&config, &plan, &on_quit)?;
-    terminal::signals::watch(on_quit(board.power.clone()))
-        .map_err(|e| user_error!("cannot watch for signals: {}", reason(&e)))?;
+    let plan = crate::plan(&config)?;
+    let board = crate::build(&config, &plan)?;
 
     let journal = Arc::new(Mutex::new(Journal::default()));
     let (sets, watched) = (stats::sets(&board), journal.clone());
     board.serial.watch(Box::new(move |bytes| watched.lock().feed(bytes, || Snapshot::of(&sets))));
-    let stop = crate::board::run::run(&board, &plan, config.no_reboot, config.no_shutdown)?;
+    let stop = crate::board::run::prepare(&board, &plan)?.run(config.no_reboot, config.no_shutdown)?;
     terminal::raw::restore();
     match stop {
-        Stop::Quit(status) => return Ok(ExitCode::from(status)),
+        Stop::Quit(status) => return Ok(status),
         Stop::Off | Stop::Reset => {}
     }
     let journal = journal.lock();
     if !journal.complete || journal.measured.len() != PHASES.len() {
-        eprintln!("understage: the tour ended before its end; its last lines say why");
-        return Ok(ExitCode::FAILURE);
+        out::say("understage: the tour ended before its end; its last lines say why\n");
+        return Ok(STATUS_FAILED);
     }
-    print(&format!("{}{}", totals(&board), per_operation(&journal.measured)));
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Nobody may read the tables any more; that is no failure of the tour.
-fn print(text: &str) {
-    use std::io::Write as _;
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let status = out::print(&format!("{}{}", totals(&board), per_operation(&journal.measured)));
+    // That nobody reads the tables any more is no failure of the tour.
+    Ok(if status == STATUS_OUTPUT_CLOSED { 0 } else { status })
 }
 
 /// What the serial port said, and the counts that go with it.
@@ -193,6 +180,9 @@ mod tests {
     use emu_core::metrics::Counters;
 
     use super::*;
+    use crate::fdt::Seeds;
+    use crate::fdt::virt::CpuTraits;
+    use crate::load;
 
     #[test]
     fn a_phase_lasts_from_the_end_of_its_line_to_the_next_character() {

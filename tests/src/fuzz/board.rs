@@ -52,7 +52,7 @@ impl Running {
         };
         let on_quit = |_| -> OnQuit { Arc::new(|_| {}) };
         let board = Board::new(&config, &plan, &on_quit).unwrap_or_else(|e| panic!("{e}"));
-        board.components.iter().for_each(|c| c.start());
+        board.components.iter().for_each(|c| c.start().expect("the host can start a thread"));
         Self { board }
     }
 

@@ -92,7 +92,12 @@ impl Debugged {
         let server = Server::start(&address, vcpus, power, clock).unwrap_or_else(|e| panic!("{e}"));
         let address = server.address();
         let b = board.clone();
-        let body = move || run::run(&b, &plan(), false, false).unwrap_or_else(|e| panic!("{e}"));
+        let body = move || {
+            let plan = plan();
+            run::prepare(&b, &plan)
+                .and_then(|ready| ready.run(false, false))
+                .unwrap_or_else(|e| panic!("{e}"))
+        };
         let thread = std::thread::spawn(body);
         Self { board, address, thread }
     }

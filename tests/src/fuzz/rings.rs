@@ -87,7 +87,7 @@ impl Rig {
         map(ECAM, ECAM_SIZE, Backing::Mmio(host.ecam()));
         map(WINDOW, WINDOW_SIZE, Backing::Mmio(host.memory_window("window", WINDOW)));
         components.push(host);
-        components.iter().for_each(|c| c.start());
+        components.iter().for_each(|c| c.start().expect("the host can start a thread"));
         Self { bus, ram, disks, consoles, components }
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use memmap2::{Mmap, MmapOptions};
 use parking_lot::Mutex;
@@ -19,12 +20,16 @@ const CODE_LOAD: u32 = 0;
 /// Record: there is no more.
 const CODE_CLOSE: u32 = 3;
 
+/// How long the end waits for a record that is being written.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// See the module's head.
 pub struct Dump {
     records: Records,
     /// The number of the next piece of code: perf makes an object file of each. Locked from the time of a record to its
     /// end, so that times ascend.
-    next: Mutex<u64>,
+    /// None after the last record.
+    next: Mutex<Option<u64>>,
     /// The first page, mapped to be executed, though it never is: perf finds the file by the event of this mapping.
     _marker: Mmap,
 }
@@ -73,7 +78,7 @@ impl Dump {
         let marker = unsafe { MmapOptions::new().len(4096).map_exec(&file)? };
         let records = Records::new(file);
         records.write(&header);
-        Ok(Self { records, next: Mutex::new(0), _marker: marker })
+        Ok(Self { records, next: Mutex::new(Some(0)), _marker: marker })
     }
 }
 
@@ -81,22 +86,26 @@ impl Listener for Dump {
     fn made(&self, at: u64, bytes: &[u8], what: What) {
         let name = symbol(what);
         let mut next = self.next.lock();
+        let Some(number) = *next else { return };
         let mut record = head(CODE_LOAD, 16 + 40 + name.len() + 1 + bytes.len());
         record.extend(std::process::id().to_le_bytes());
         record.extend(thread().to_le_bytes());
-        for field in [at, at, bytes.len() as u64, *next] {
+        for field in [at, at, bytes.len() as u64, number] {
             record.extend(field.to_le_bytes());
         }
-        *next += 1;
+        *next = Some(number + 1);
         record.extend(name.as_bytes());
         record.push(0);
         record.extend(bytes);
         self.records.write(&record);
     }
-}
 
-impl Drop for Dump {
-    fn drop(&mut self) {
-        self.records.write(&head(CODE_CLOSE, 16));
+    /// The closing record. After it there is no other.
+    fn finish(&self) {
+        // A thread that died in the middle of a record keeps the lock.
+        let Some(mut next) = self.next.try_lock_for(PATIENCE) else { return };
+        if next.take().is_some() {
+            self.records.write(&head(CODE_CLOSE, 16));
+        }
     }
 }

@@ -44,7 +44,7 @@ impl Records {
         if let Err(e) = (&self.file).write_all(record)
             && !self.failed.swap(true, Relaxed)
         {
-            tracing::warn!("the file for perf is incomplete from here on: {e}");
+            tracing::warn!("the file for perf is incomplete from here on: {}", emu_core::host::reason(&e));
         }
     }
 }

@@ -32,7 +32,9 @@ fn a_dump_has_a_header_and_records() {
     let dump = Dump::create(&path).unwrap();
     dump.made(0x1000, &[1, 2, 3], BLOCK);
     dump.made(0x2000, &[4], BLOCK);
-    drop(dump);
+    dump.finish();
+    dump.made(0x3000, &[5], BLOCK);
+    dump.finish();
     let bytes = std::fs::read(&path).unwrap();
     // The specification's header: magic, version, size, machine, padding, process, time, flags.
     assert_eq!(&bytes[..4], b"DTiJ");

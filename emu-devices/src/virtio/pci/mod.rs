@@ -5,6 +5,7 @@
 mod layout;
 mod legacy;
 
+use std::io;
 use std::sync::{Arc, Weak};
 
 use emu_core::addr::Size;
@@ -317,8 +318,8 @@ impl Component for VirtioPci {
         self.side.reset_vectors();
         self.side.function.reset();
     }
-    fn start(&self) {
-        self.core.start();
+    fn start(&self) -> io::Result<()> {
+        self.core.start()
     }
     fn pause(&self) {
         self.core.pause();

@@ -177,6 +177,35 @@ fn console_output_that_stalls_is_printed_once() {
 }
 
 #[test]
+fn console_asks_for_more_input_when_there_is_room_again() {
+    for deterministic in [false, true] {
+        let console = Console::new(Arc::new(Paper::default()));
+        let options = VirtioOptions { deterministic, ..VirtioOptions::default() };
+        let rig = Rig::new(Transport::Mmio, console.clone(), options);
+        let sent: Vec<u8> = (0..200_000_u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
+        // Whoever has the rest offers it again when, and only when, the console says so.
+        let rest = Arc::new(Mutex::new(sent[console.input(0, &sent)..].to_vec()));
+        let (weak, offered) = (Arc::downgrade(&console), rest.clone());
+        console.set_room_callback(
+            0,
+            Box::new(move || {
+                let mut rest = offered.lock();
+                let taken = weak.upgrade().map_or(0, |c| c.input(0, &rest));
+                assert!(taken > 0, "there is room");
+                rest.drain(..taken);
+            }),
+        );
+        let rings = &mut rig.initialise(2, u64::MAX);
+        let mut got = Vec::new();
+        while got.len() < sent.len() {
+            let n = rig.request(&mut rings[0], &[(BUFFER, 4096, true)]);
+            got.extend(rig.bytes(BUFFER, n as usize));
+        }
+        assert!(got == sent && rest.lock().is_empty());
+    }
+}
+
+#[test]
 fn console_input_is_saved() {
     let console = Console::new(Arc::new(Paper::default()));
     console.input(0, b"pending");

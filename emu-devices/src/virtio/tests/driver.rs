@@ -273,7 +273,7 @@ impl Rig {
             }
         };
         let rig = Self { transport, bus, sink, wire, port, counters, component };
-        rig.component.start();
+        rig.component.start().unwrap();
         rig
     }
 

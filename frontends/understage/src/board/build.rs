@@ -13,7 +13,7 @@ use emu_core::ram::GuestRam;
 use emu_cpu::cpu::{Cpu, CpuConfig};
 use emu_cpu::doorbell::Doorbell;
 use emu_cpu::interp::vcpu::Vcpu;
-use emu_cpu::jit::observe::Observers;
+use emu_cpu::jit::observe::{Listener, Observers};
 use emu_cpu::mem::shared::Shared;
 use emu_cpu::mem::{Mem, mmu_features};
 use emu_devices::block::MemoryDisk;
@@ -66,6 +66,10 @@ pub struct Board {
     pub vcpus: Vec<SharedVcpu>,
     /// The PL011's other end.
     pub serial: Arc<Port>,
+    /// The other ends of all serial ports and consoles: [`Port::begin`] is yet to be called.
+    pub ports: Vec<Arc<Port>>,
+    /// Who is told of host code, and of the end.
+    pub listeners: Vec<Arc<dyn Listener>>,
     /// What devices count.
     pub counters: Arc<Counters>,
     /// What each CPU counts.
@@ -83,10 +87,11 @@ struct Builder<'a> {
     smmu: Arc<GlobalBypass>,
     on_quit: OnQuit,
     components: Vec<Arc<dyn Component>>,
+    ports: Vec<Arc<Port>>,
 }
 
 impl Board {
-    /// Builds the machine. Opens its files and its terminal; nothing runs yet.
+    /// Builds the machine and opens its files. Nothing runs yet, and nothing that was there has changed.
     pub fn new(
         config: &MachineConfig,
         plan: &Plan,
@@ -111,14 +116,29 @@ impl Board {
             on_quit: on_quit(power.clone()),
             components: vec![gic.clone()],
             gic,
+            ports: Vec::new(),
         };
         b.interrupt_controller()?;
         b.flash(plan)?;
         let serial = b.platform_devices(plan)?;
         b.virtio_and_pci()?;
-        let (vcpus, cpu_counters) = b.cpus(&power)?;
-        let components = b.components;
-        Ok(Self { ram, bus, clock, power, shared, components, vcpus, serial, counters, cpu_counters })
+        let listeners = host_code::listeners(&config.perf)?;
+        let (vcpus, cpu_counters) = b.cpus(&power, &listeners)?;
+        let (components, ports) = (b.components, b.ports);
+        Ok(Self {
+            ram,
+            bus,
+            clock,
+            power,
+            shared,
+            components,
+            vcpus,
+            serial,
+            ports,
+            listeners,
+            counters,
+            cpu_counters,
+        })
     }
 }
 
@@ -189,7 +209,8 @@ impl Builder<'_> {
 
     /// Gives the PL011's other end.
     fn platform_devices(&mut self, plan: &Plan) -> Result<Arc<Port>, UserError> {
-        let port = Arc::new(Port::open(&self.config.serial, self.on_quit.clone())?);
+        let config = self.config;
+        let port = self.char_port(&config.serial)?;
         let uart = Pl011::new(
             "pl011@9000000",
             &self.clock,
@@ -270,7 +291,10 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn virtio_device(&self, device: &Device) -> Result<(Arc<dyn VirtioDevice>, VirtioOptions), UserError> {
+    fn virtio_device(
+        &mut self,
+        device: &Device,
+    ) -> Result<(Arc<dyn VirtioDevice>, VirtioOptions), UserError> {
         let options = VirtioOptions { iommu_platform: device.access_platform, ..VirtioOptions::default() };
         let made: Arc<dyn VirtioDevice> = match &device.kind {
             DeviceKind::Block(disk) => {
@@ -287,17 +311,27 @@ impl Builder<'_> {
         Ok((made, options))
     }
 
-    fn console(&self, backend: &CharBackend) -> Result<Arc<Console>, UserError> {
+    /// The other end of a serial port or a console.
+    fn char_port(&mut self, backend: &CharBackend) -> Result<Arc<Port>, UserError> {
         let port = Arc::new(Port::open(backend, self.on_quit.clone())?);
+        self.ports.push(port.clone());
+        Ok(port)
+    }
+
+    fn console(&mut self, backend: &CharBackend) -> Result<Arc<Console>, UserError> {
+        let port = self.char_port(backend)?;
         let console = Console::new(Arc::new(chars::ConsoleOutput(port.clone())));
         chars::feed_console(&port, &console);
         Ok(console)
     }
 
-    fn cpus(&self, power: &Arc<Power>) -> Result<(Vec<SharedVcpu>, Vec<Arc<Counters>>), UserError> {
+    fn cpus(
+        &self,
+        power: &Arc<Power>,
+        listeners: &[Arc<dyn Listener>],
+    ) -> Result<(Vec<SharedVcpu>, Vec<Arc<Counters>>), UserError> {
         let model = Arc::new(self.config.cpu_changes.apply(self.config.cpu.model()));
         let (mut vcpus, mut counters) = (Vec::new(), Vec::new());
-        let listeners = host_code::listeners(&self.config.perf)?;
         for index in 0..self.gic.cpus() {
             let doorbell = Arc::new(Doorbell::default());
             power.set_doorbell(index, doorbell.clone());
@@ -322,7 +356,7 @@ impl Builder<'_> {
                 let bytes = *cache / self.gic.cpus().max(1) as u64;
                 if vcpu.use_jit(bytes as usize, COMPILED_AT) {
                     vcpu.observe(Observers {
-                        listeners: listeners.clone(),
+                        listeners: listeners.to_vec(),
                         profile: self.config.stats.then(Arc::default),
                     });
                 } else if let Some(file) = self.config.perf.first() {

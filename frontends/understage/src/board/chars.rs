@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use emu_devices::uart::pl011::{CharBackend, Pl011};
@@ -40,13 +41,29 @@ struct Feeder {
     queue: Arc<InputQueue>,
     /// Bytes that were taken from the queue and not yet by the device.
     waiting: Mutex<Vec<u8>>,
+    /// Somebody wants it to look again: there is input, or room.
+    asked: AtomicBool,
     give: Box<Give>,
 }
 
 impl Feeder {
-    /// Goes on until the queue is empty or the device is full.
+    fn new(port: &Port, give: Box<Give>) -> Arc<Self> {
+        let (waiting, asked) = (Mutex::default(), AtomicBool::new(false));
+        Arc::new(Self { queue: port.input().clone(), waiting, asked, give })
+    }
+
+    /// Goes on until the queue is empty or the device is full. Any thread may call this at any time, also the device from
+    /// within [`Feeder::give`]: whoever carries bytes looks again before it leaves.
     fn pump(&self) {
-        let mut waiting = self.waiting.lock();
+        self.asked.store(true, Ordering::SeqCst);
+        while self.asked.load(Ordering::SeqCst) {
+            let Some(mut waiting) = self.waiting.try_lock() else { return };
+            self.asked.store(false, Ordering::SeqCst);
+            self.carry(&mut waiting);
+        }
+    }
+
+    fn carry(&self, waiting: &mut Vec<u8>) {
         loop {
             if waiting.is_empty() {
                 let mut some = [0; 64];
@@ -56,7 +73,7 @@ impl Feeder {
             if waiting.is_empty() {
                 return;
             }
-            let taken = (self.give)(&waiting).min(waiting.len());
+            let taken = (self.give)(waiting).min(waiting.len());
             waiting.drain(..taken);
             if !waiting.is_empty() {
                 return;
@@ -69,19 +86,19 @@ impl Feeder {
 pub(super) fn feed_uart(port: &Arc<Port>, uart: &Arc<Pl011>) {
     let weak: Weak<Pl011> = Arc::downgrade(uart);
     let give = move |bytes: &[u8]| weak.upgrade().map_or(0, |u| u.receive(bytes));
-    let feeder =
-        Arc::new(Feeder { queue: port.input().clone(), waiting: Mutex::default(), give: Box::new(give) });
+    let feeder = Feeder::new(port, Box::new(give));
     let again = feeder.clone();
     uart.set_room_callback(Box::new(move || again.pump()));
     port.input().set_notify(Arc::new(move || feeder.pump()));
 }
 
-/// Connects the port's input to the console. (The console keeps 64 KiB for a guest that does not listen yet; what does
-/// not fit is offered again with the next key.)
+/// Connects the port's input to the console, which keeps some for a guest that does not listen yet.
 pub(super) fn feed_console(port: &Arc<Port>, console: &Arc<Console>) {
     let weak = Arc::downgrade(console);
     let give = move |bytes: &[u8]| weak.upgrade().map_or(0, |c| c.input(0, bytes));
-    let feeder = Feeder { queue: port.input().clone(), waiting: Mutex::default(), give: Box::new(give) };
+    let feeder = Feeder::new(port, Box::new(give));
+    let again = feeder.clone();
+    console.set_room_callback(0, Box::new(move || again.pump()));
     port.input().set_notify(Arc::new(move || feeder.pump()));
 }
 
@@ -103,7 +120,7 @@ impl HostEntropy {
 impl EntropySource for HostEntropy {
     fn fill(&self, out: &mut [u8]) {
         if let Err(e) = self.0.lock().read_exact(out) {
-            tracing::warn!("the host gives no random numbers: {e}");
+            tracing::warn!("the host gives no random numbers: {}", reason(&e));
         }
     }
 }

@@ -112,9 +112,13 @@ impl Power {
         self.bells.iter().filter_map(OnceLock::get).for_each(|b| b.ring(reason::CONTROL));
     }
 
-    /// Power on, or after a reset: the first CPU starts at `entry`, the others are off.
+    /// Power on, or after a reset: the first CPU starts at `entry`, the others are off. Nothing starts if the user has ended
+    /// the machine meanwhile.
     pub fn start(&self, entry: Entry) {
         let mut s = self.state.lock();
+        if matches!(s.stop, Some(Stop::Quit(_))) {
+            return;
+        }
         s.cores.fill(Core::Off);
         if let Some(first) = s.cores.first_mut() {
             *first = Core::Starting(entry);
@@ -375,6 +379,22 @@ mod tests {
         assert_eq!(power.wait_for_stop(), Stop::Quit(3));
         power.all_off();
         assert_eq!(power.wait_for_stop(), Stop::Quit(3), "the user's word stays");
+    }
+
+    #[test]
+    fn the_users_end_is_kept_until_the_machine_starts_or_resets() {
+        let early = Power::new(1);
+        early.quit(7);
+        early.start(Entry::default());
+        assert_eq!(early.wait_for_stop(), Stop::Quit(7), "before the start");
+
+        let power = Power::new(1);
+        power.start(Entry::default());
+        power.system_reset();
+        assert_eq!(power.wait_for_stop(), Stop::Reset);
+        power.quit(7);
+        power.start(Entry::default());
+        assert_eq!(power.wait_for_stop(), Stop::Quit(7), "during a reset");
     }
 
     #[test]

@@ -13,12 +13,11 @@ use emu_cpu::cpu::Entry;
 use super::build::Board;
 use super::build::SharedVcpu;
 use super::power::{Power, Stop, Work};
+use crate::end::STATUS_FAILED;
 use crate::error::{UserError, reason};
 use crate::load::plan::{Boot, Plan};
+use crate::out::say;
 use crate::user_error;
-
-/// Exit status when a check found a difference.
-const STATUS_DIFFERENT: u8 = 1;
 
 /// A CPU's thread. X1 to X3 are what the first CPU gets beside PC and X0.
 fn cpu_thread(index: usize, vcpu: &SharedVcpu, power: &Power, boot: Boot) {
@@ -31,8 +30,8 @@ fn cpu_thread(index: usize, vcpu: &SharedVcpu, power: &Power, boot: Boot) {
                 vcpu.run();
                 if let Some(report) = vcpu.take_difference() {
                     crate::terminal::raw::restore();
-                    eprint!("{report}");
-                    power.quit(STATUS_DIFFERENT);
+                    say(&report.to_string());
+                    power.quit(STATUS_FAILED);
                 }
                 if let Some(stop) = vcpu.take_debug_stop() {
                     power.debug_stop(index, stop);
@@ -59,37 +58,73 @@ fn spawn(index: usize, vcpu: SharedVcpu, power: Arc<Power>, boot: Boot) -> Resul
         .map_err(|e| user_error!("cannot start a thread for a CPU: {}", reason(&e)))
 }
 
-/// Starts the machine and waits until it ends; gives the reason. With `no_reboot` a reset is an end, too; with
-/// `no_shutdown` a power-off is none, and the machine stays with all CPUs off.
-pub fn run(board: &Board, plan: &Plan, no_reboot: bool, no_shutdown: bool) -> Result<Stop, UserError> {
+/// A machine that is ready: all that the host may refuse has been asked for.
+pub struct Ready<'a> {
+    board: &'a Board,
+    plan: &'a Plan,
+    boot: Boot,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Starts the machine's threads, which wait, and fills its memory; last of all, files of serial ports are emptied and the
+/// terminal is prepared. So what the host may refuse comes before the first change to anything.
+pub fn prepare<'a>(board: &'a Board, plan: &'a Plan) -> Result<Ready<'a>, UserError> {
     let boot = plan.boot.ok_or_else(|| user_error!("there is nothing to run: give a kernel or firmware"))?;
-    let power = board.power.clone();
     let vcpus = board.vcpus.iter().cloned().enumerate();
-    let threads: Vec<_> = vcpus.map(|(i, v)| spawn(i, v, power.clone(), boot)).collect::<Result<_, _>>()?;
+    let threads: Vec<_> =
+        vcpus.map(|(i, v)| spawn(i, v, board.power.clone(), boot)).collect::<Result<_, _>>()?;
+    board
+        .clock
+        .fire_timers()
+        .map_err(|e| user_error!("cannot start a thread for the clock: {}", reason(&e)))?;
+    for component in &board.components {
+        component.start().map_err(|e| {
+            user_error!("cannot start a thread for the device {}: {}", component.name(), reason(&e))
+        })?;
+    }
     plan.fill(board.ram)?;
-    board.components.iter().for_each(|c| c.start());
-    let stop = loop {
-        power.start(Entry { pc: boot.entry_pc, x0: boot.x0 });
-        let mut stop = power.wait_for_stop();
-        while stop == Stop::Off && no_shutdown {
-            power.all_off();
-            stop = power.wait_for_stop();
-        }
-        match stop {
-            Stop::Reset if !no_reboot => reset(&board.components, board, plan)?,
-            stop => break stop,
-        }
-    };
-    power.end();
-    for thread in threads {
-        thread.join().map_err(|_| user_error!("a CPU's thread ended by a defect of this program"))?;
+    board.ports.iter().try_for_each(|port| port.begin())?;
+    Ok(Ready { board, plan, boot, threads })
+}
+
+impl Ready<'_> {
+    /// Lets the machine run until it ends; gives the reason. With `no_reboot` a reset is an end, too; with `no_shutdown` a
+    /// power-off is none, and the machine stays with all CPUs off.
+    pub fn run(self, no_reboot: bool, no_shutdown: bool) -> Result<Stop, UserError> {
+        let outcome = self.until_stopped(no_reboot, no_shutdown);
+        self.end();
+        outcome
     }
-    board.components.iter().rev().for_each(|c| c.halt());
-    if let Some(text) = super::stats::lockstep(board) {
-        crate::terminal::raw::restore();
-        eprint!("{text}");
+
+    fn until_stopped(&self, no_reboot: bool, no_shutdown: bool) -> Result<Stop, UserError> {
+        let power = &self.board.power;
+        loop {
+            power.start(Entry { pc: self.boot.entry_pc, x0: self.boot.x0 });
+            let mut stop = power.wait_for_stop();
+            while stop == Stop::Off && no_shutdown {
+                power.all_off();
+                stop = power.wait_for_stop();
+            }
+            match stop {
+                Stop::Reset if !no_reboot => reset(&self.board.components, self.board, self.plan)?,
+                stop => return Ok(stop),
+            }
+        }
     }
-    Ok(stop)
+
+    /// The end: threads are joined, disks flushed.
+    fn end(self) {
+        self.board.power.end();
+        for thread in self.threads {
+            // A panic has ended the process; in a test, it has been shown.
+            let _ = thread.join();
+        }
+        self.board.components.iter().rev().for_each(|c| c.halt());
+        if let Some(text) = super::stats::lockstep(self.board) {
+            crate::terminal::raw::restore();
+            say(&text);
+        }
+    }
 }
 
 /// Everything to the state after power-on; RAM gets what was loaded again, the rest of it keeps its contents.

@@ -15,6 +15,7 @@ use crate::board::build::SharedVcpu;
 use crate::board::power::{News, Power};
 use crate::config::Given;
 use crate::error::{UserError, reason};
+use crate::out::say;
 use crate::user_error;
 
 /// How long the end of the program waits for the debugger to hear of it.
@@ -49,7 +50,7 @@ impl Server {
         let chosen = listener.local_addr();
         let chosen = chosen.map_err(|e| user_error!("cannot listen for the debugger: {}", reason(&e)))?;
         if *port == 0 {
-            eprintln!("understage: a debugger can connect to {chosen}");
+            say(&format!("understage: a debugger can connect to {chosen}\n"));
         }
         let present = Arc::<Present>::default();
         let told = present.clone();
@@ -67,7 +68,7 @@ impl Server {
                 let (sender, events) = sync_channel(session::WAITING);
                 *shared.session.lock() = Some(sender.clone());
                 if let Err(e) = session::hold(stream, sender, &events, &mut debuggee) {
-                    tracing::warn!("the debugger's session ended: {e}");
+                    tracing::warn!("the debugger's session ended: {}", reason(&e));
                 }
                 *shared.session.lock() = None;
                 shared.left.notify_all();

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
-/// Bytes that wait at most.
+/// Bytes that wait at most before whoever reads a pipe waits, too.
 const CAPACITY: usize = 4096;
+/// Keys that wait at most. Their reader must not wait; this is more than anybody pastes.
+const KEYS: usize = 1 << 20;
 
 type Notify = Arc<dyn Fn() + Send + Sync>;
 
@@ -58,6 +60,19 @@ impl InputQueue {
             }
         }
         true
+    }
+
+    /// Adds as many bytes as there is room for, without waiting; gives their number.
+    pub fn offer(&self, bytes: &[u8]) -> usize {
+        let mut state = self.state.lock();
+        let n = if state.closed { 0 } else { bytes.len().min(KEYS.saturating_sub(state.bytes.len())) };
+        state.bytes.extend(&bytes[..n]);
+        let notify = state.notify.clone();
+        drop(state);
+        if let (Some(notify), 1..) = (notify, n) {
+            notify();
+        }
+        n
     }
 
     /// Takes up to `out.len()` bytes; gives their number.

@@ -4,19 +4,25 @@
 //! |---|---|
 //! | [`escape`] | the keys that mean something to the machine and not to the guest |
 //! | [`input`] | bytes on their way to the guest, with room for only so many |
+//! | [`keyboard`] | the thread that reads standard input |
+//! | [`output`] | where bytes of the guest go |
 //! | [`port`] | stdio, null and file as one thing with an output and an input |
-//! | [`raw`] | the terminal's raw mode, and undoing it whatever happens |
-//! | [`signals`] | what ends the process from outside |
+//! | [`raw`] | the terminal's raw mode, and undoing it |
+//! | [`signals`] | what ends, stops and continues the process from outside |
+//! | [`stream`] | standard input and output without buffers |
 //!
 //! # Invariant
-//! Whoever changes the terminal's mode does it through [`raw`]; its saved mode is put back at the end, on a signal and
-//! when a thread panics.
+//! Whoever changes the terminal's mode does it through [`raw`]; [`crate::end`] puts the saved mode back at every end of the
+//! process, and the crate `terminal-guard` does where a signal leaves no time for it.
 
 pub mod escape;
 pub mod input;
+pub mod keyboard;
+pub mod output;
 pub mod port;
 pub mod raw;
 pub mod signals;
+pub mod stream;
 
 pub use input::InputQueue;
 pub use port::Port;

@@ -1,16 +1,18 @@
 //! A serial port's or console's other end.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use super::escape::{Escape, Event, HELP};
-use super::raw::{self, RawMode};
+use super::escape::Escape;
+use super::keyboard::Keyboard;
+use super::output::{FileOutput, Output};
+use super::stream::Stream;
 use super::{InputQueue, OnQuit, Quit};
 use crate::config::CharBackend;
 use crate::error::{UserError, reason};
+use crate::out::Writing;
 use crate::user_error;
 
 /// Sees what the guest sends.
@@ -18,37 +20,46 @@ pub type Watcher = Box<dyn Fn(&[u8]) + Send + Sync>;
 
 /// Where bytes go, and where they come from.
 pub struct Port {
-    output: Mutex<Box<dyn Write + Send>>,
+    output: Mutex<Box<dyn Output>>,
     input: Arc<InputQueue>,
     on_quit: OnQuit,
     watcher: OnceLock<Watcher>,
-    /// The terminal stays in raw mode as long as its port lives.
-    _raw: Option<RawMode>,
+    /// Reads the input from [`Port::begin`] on.
+    keyboard: Option<Keyboard>,
 }
 
 impl Port {
-    /// Opens a backend. For stdio this puts a terminal into raw mode; its input is read from now on.
+    /// Opens a backend. All that can be refused is refused here, and nothing outside of this process has changed yet.
     pub fn open(backend: &CharBackend, on_quit: OnQuit) -> Result<Self, UserError> {
         let input = Arc::new(InputQueue::default());
-        let (output, raw): (Box<dyn Write + Send>, _) = match backend {
-            CharBackend::Null => (Box::new(io::sink()), None),
-            CharBackend::File(file) => {
-                let opened = File::create(&file.value);
-                let opened =
-                    opened.map_err(|e| user_error!("cannot create {}: {}", file.describe(), reason(&e)))?;
-                (Box::new(opened), None)
-            }
+        let mut keyboard = None;
+        let output: Box<dyn Output> = match backend {
+            CharBackend::Null => Box::new(io::sink()),
+            CharBackend::File(file) => Box::new(FileOutput::open(file)?),
             CharBackend::Stdio { escapes } => {
-                let raw = raw::enter(!escapes)
-                    .map_err(|e| user_error!("cannot put the terminal into raw mode: {}", reason(&e)))?;
                 // Keys are only special when somebody types them.
                 let escape = (*escapes && io::stdin().is_terminal()).then(Escape::default);
-                read_stdin(&input, escape, on_quit.clone())
-                    .map_err(|e| user_error!("cannot start a thread: {}", reason(&e)))?;
-                (Box::new(io::stdout()), raw)
+                keyboard = Some(Keyboard::start(!escapes, escape, &input, on_quit.clone())?);
+                let output = Stream::output();
+                Box::new(output.map_err(|e| user_error!("cannot use standard output: {}", reason(&e)))?)
             }
         };
-        Ok(Self { output: Mutex::new(output), input, on_quit, watcher: OnceLock::new(), _raw: raw })
+        Ok(Self::new(output, input, on_quit, keyboard))
+    }
+
+    fn new(
+        output: Box<dyn Output>,
+        input: Arc<InputQueue>,
+        on_quit: OnQuit,
+        keyboard: Option<Keyboard>,
+    ) -> Self {
+        Self { output: Mutex::new(output), input, on_quit, watcher: OnceLock::new(), keyboard }
+    }
+
+    /// The machine begins: files are emptied, a terminal goes into raw mode, input is read.
+    pub fn begin(&self) -> Result<(), UserError> {
+        self.output.lock().begin()?;
+        self.keyboard.as_ref().map_or(Ok(()), Keyboard::begin)
     }
 
     /// What the user types.
@@ -70,11 +81,12 @@ impl Port {
         if let Some(watcher) = self.watcher.get() {
             watcher(bytes);
         }
+        let _writing = Writing::begin();
         let mut out = self.output.lock();
         if let Err(e) = out.write_all(bytes).and_then(|()| out.flush()) {
             match e.kind() {
-                ErrorKind::BrokenPipe => (self.on_quit)(Quit::OutputClosed),
-                _ => tracing::warn!("output of the guest is lost: {e}"),
+                io::ErrorKind::BrokenPipe => (self.on_quit)(Quit::OutputClosed),
+                _ => tracing::warn!("output of the guest is lost: {}", reason(&e)),
             }
         }
     }
@@ -86,81 +98,16 @@ impl Drop for Port {
     }
 }
 
-/// Reads standard input in a thread of its own, which ends with the input or with the process.
-fn read_stdin(queue: &Arc<InputQueue>, escape: Option<Escape>, on_quit: OnQuit) -> io::Result<()> {
-    let queue = queue.clone();
-    let body = move || pump(&mut io::stdin().lock(), &queue, escape, &on_quit, &mut io::stdout());
-    std::thread::Builder::new().name("stdin".into()).spawn(body).map(drop)
-}
-
-/// Carries bytes from `source` to `queue` until one of them ends.
-fn pump(
-    source: &mut dyn Read,
-    queue: &InputQueue,
-    mut escape: Option<Escape>,
-    on_quit: &OnQuit,
-    help: &mut dyn Write,
-) {
-    let mut buffer = [0; 1024];
-    loop {
-        let n = match source.read(&mut buffer) {
-            Ok(0) => return,
-            Ok(n) => n,
-            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-            Err(_) => return,
-        };
-        let mut bytes = Vec::with_capacity(n);
-        for byte in &buffer[..n] {
-            match escape.as_mut().map_or(Some(Event::Byte(*byte)), |e| e.feed(*byte)) {
-                Some(Event::Byte(b)) => bytes.push(b),
-                // Quitting must work even when the guest takes no input.
-                Some(Event::Quit) => return on_quit(Quit::Keys),
-                Some(Event::Help) => {
-                    let _ = help.write_all(HELP.as_bytes()).and_then(|()| help.flush());
-                }
-                None => {}
-            }
-        }
-        if !queue.push(&bytes) {
-            return;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::HostFile;
+    use std::io::Write;
 
     fn collect() -> (OnQuit, Arc<Mutex<Vec<Quit>>>) {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let s = seen.clone();
         (Arc::new(move |q| s.lock().push(q)), seen)
-    }
-
-    fn taken(queue: &InputQueue) -> Vec<u8> {
-        let mut out = [0; 100];
-        let n = queue.take(&mut out);
-        out[..n].to_vec()
-    }
-
-    #[test]
-    fn typed_input_has_escapes() {
-        let (quit, seen) = collect();
-        let (queue, mut help) = (InputQueue::default(), Vec::new());
-        let mut keys: &[u8] = b"ab\x01hc\x01x";
-        pump(&mut keys, &queue, Some(Escape::default()), &quit, &mut help);
-        assert_eq!(*seen.lock(), [Quit::Keys]);
-        assert_eq!(help, HELP.as_bytes());
-    }
-
-    #[test]
-    fn piped_input_has_none_and_its_end_is_not_the_machines() {
-        let (quit, seen) = collect();
-        let queue = InputQueue::default();
-        pump(&mut &b"a\x01x"[..], &queue, None, &quit, &mut Vec::new());
-        assert_eq!(taken(&queue), b"a\x01x");
-        assert!(seen.lock().is_empty());
     }
 
     #[test]
@@ -170,6 +117,7 @@ mod tests {
         let file = CharBackend::File(HostFile::new("--serial", path.clone()));
         let (quit, _) = collect();
         let port = Port::open(&file, quit.clone()).unwrap();
+        port.begin().unwrap();
         port.write(b"hello");
         assert_eq!(std::fs::read(&path).unwrap(), b"hello");
         let gone = CharBackend::File(HostFile::new("--serial", "/no/such/log"));
@@ -183,22 +131,15 @@ mod tests {
         struct Broken;
         impl Write for Broken {
             fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-                Err(ErrorKind::BrokenPipe.into())
+                Err(io::ErrorKind::BrokenPipe.into())
             }
             fn flush(&mut self) -> io::Result<()> {
                 Ok(())
             }
         }
+        impl Output for Broken {}
         let (on_quit, seen) = collect();
-        let input = Arc::new(InputQueue::default());
-        let port = Port {
-            output: Mutex::new(Box::new(Broken)),
-            input,
-            on_quit,
-            watcher: OnceLock::new(),
-            _raw: None,
-        };
-        port.write(b"x");
+        Port::new(Box::new(Broken), Arc::default(), on_quit, None).write(b"x");
         assert_eq!(*seen.lock(), [Quit::OutputClosed]);
         assert_eq!(Quit::OutputClosed.status(), 141);
         assert_eq!(Quit::Signal(15).status(), 143);

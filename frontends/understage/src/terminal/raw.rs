@@ -1,42 +1,43 @@
 //! The terminal's raw mode: keys arrive one by one and unchanged, and are not echoed.
+//!
+//! What is put back at the end is the crate `terminal-guard`'s to know, so that a signal handler can do it.
 
 use std::io::{self, IsTerminal};
-use std::sync::Once;
+use std::time::Duration;
 
 use nix::sys::termios::{
     self, InputFlags, LocalFlags, OutputFlags, SetArg, SpecialCharacterIndices, Termios,
 };
 use parking_lot::Mutex;
 
-/// What is undone at the end, and done again when a stopped process goes on.
-struct Modes {
-    before: Termios,
-    raw: Termios,
-}
+pub use terminal_guard::is_in_background;
 
-static MODES: Mutex<Option<Modes>> = Mutex::new(None);
+/// The raw mode, for as long as it is wanted.
+static RAW: Mutex<Option<Termios>> = Mutex::new(None);
+/// How long the end waits for a thread that is just changing the mode.
+const PATIENCE: Duration = Duration::from_millis(100);
 
-/// The terminal is in raw mode until this is dropped.
-pub struct RawMode(());
-
-impl Drop for RawMode {
-    fn drop(&mut self) {
-        restore();
-    }
-}
-
-/// Puts the terminal on standard input into raw mode; `None` if there is no terminal. With `signals`, Ctrl-C and
-/// Ctrl-Z keep their meaning; without, they are keys like any other.
-pub fn enter(signals: bool) -> io::Result<Option<RawMode>> {
+/// Puts the terminal on standard input into raw mode, if there is one. With `signals`, Ctrl-C and Ctrl-Z keep their
+/// meaning; without, they are keys like any other. In the background the mode changes when the terminal is given to this
+/// process ([`reenter`]).
+pub fn enter(signals: bool) -> io::Result<()> {
     if !io::stdin().is_terminal() {
-        return Ok(None);
+        return Ok(());
     }
     let before = termios::tcgetattr(io::stdin())?;
     let raw = raw_of(&before, signals);
-    termios::tcsetattr(io::stdin(), SetArg::TCSANOW, &raw)?;
-    *MODES.lock() = Some(Modes { before, raw });
-    restore_on_panic();
-    Ok(Some(RawMode(())))
+    let mut wanted = RAW.lock();
+    terminal_guard::keep(before.into());
+    set(&raw)?;
+    *wanted = Some(raw);
+    Ok(())
+}
+
+fn set(mode: &Termios) -> io::Result<()> {
+    if !is_in_background() {
+        termios::tcsetattr(io::stdin(), SetArg::TCSANOW, mode)?;
+    }
+    Ok(())
 }
 
 /// Raw input. Output processing stays on, so that log lines look right between those of the guest.
@@ -60,30 +61,21 @@ fn raw_of(before: &Termios, signals: bool) -> Termios {
     raw
 }
 
-/// Puts the terminal back as it was. May be called at any time, from any thread, any number of times.
+/// Puts the terminal back as it was, for good. May be called at any time, from any thread, any number of times.
 pub fn restore() {
-    if let Some(modes) = MODES.lock().take() {
-        let _ = termios::tcsetattr(io::stdin(), SetArg::TCSANOW, &modes.before);
+    let mut wanted = RAW.try_lock_for(PATIENCE);
+    if let Some(wanted) = &mut wanted {
+        **wanted = None;
     }
+    terminal_guard::restore();
 }
 
-/// Raw mode again, after the process was stopped and its shell has used the terminal.
+/// Raw mode again, if the terminal is this process's: after it was stopped, or in the background, others have used it.
 pub fn reenter() {
-    if let Some(modes) = &*MODES.lock() {
-        let _ = termios::tcsetattr(io::stdin(), SetArg::TCSANOW, &modes.raw);
+    if let Some(raw) = &*RAW.lock() {
+        // A terminal that is gone needs no mode.
+        let _ = set(raw);
     }
-}
-
-/// A panic anywhere puts the terminal back before its message is printed.
-fn restore_on_panic() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let previous = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            restore();
-            previous(info);
-        }));
-    });
 }
 
 #[cfg(test)]
