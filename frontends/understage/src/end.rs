@@ -104,7 +104,10 @@ fn on_panic(info: &PanicHookInfo<'_>) {
 }
 
 fn defect(info: &PanicHookInfo<'_>) -> String {
-    let message = info.payload_as_str().unwrap_or("no message").replace('\n', " ");
+    let payload = info.payload();
+    let message = payload.downcast_ref::<&str>().copied();
+    let message = message.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let message = message.unwrap_or("no message").replace('\n', " ");
     let thread = std::thread::current();
     let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
     let name = thread.name().unwrap_or("unnamed").to_owned();
