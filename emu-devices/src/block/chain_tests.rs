@@ -1,6 +1,7 @@
 //! Images that say what they should not, and images that stand on others.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -274,10 +275,39 @@ fn an_image_is_marked_until_its_tables_are_written() {
     assert_eq!(refusal(&crashed, READ_ONLY), "");
 }
 
+/// A table of the largest size that says that everything is somewhere costs no time, because there is nothing to read.
+#[test]
+fn tables_in_holes_are_not_read() {
+    let images = Images::new();
+    let path = images.path("sparse");
+    let cluster = 1_u64 << 21;
+    let mut header = vec![0; 104];
+    let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"QFI\xfb\0\0\0\x03");
+    put(CLUSTER_BITS, &21_u32.to_be_bytes());
+    put(L1_SIZE, &0x1_0000_u32.to_be_bytes());
+    put(L1_OFFSET, &cluster.to_be_bytes());
+    put(REFCOUNTS_OFFSET, &(2 * cluster).to_be_bytes());
+    put(REFCOUNTS_CLUSTERS, &1_u32.to_be_bytes());
+    put(REFCOUNT_ORDER, &4_u32.to_be_bytes());
+    put(100, &104_u32.to_be_bytes());
+    fs::write(&path, header).unwrap();
+    let file = fs::File::options().read(true).write(true).open(&path).unwrap();
+    // 128 GiB of tables, and the counts of all their clusters.
+    file.set_len(0x1_0010 * cluster).unwrap();
+    let counts = [3_u64 * cluster, 0].map(u64::to_be_bytes).concat();
+    file.write_all_at(&counts, 2 * cluster).unwrap();
+    let l1: Vec<u8> = (0..0x1_0000_u64).flat_map(|n| ((4 + n) * cluster).to_be_bytes()).collect();
+    file.write_all_at(&l1, cluster).unwrap();
+    assert_eq!(refusal(&path, WRITE), "");
+    // Nor is one table read twice.
+    file.write_all_at(&(4 * cluster).to_be_bytes(), cluster + 8).unwrap();
+    assert!(refusal(&path, WRITE).contains("one of its tables is in use twice"));
+}
+
 /// What compressed clusters share is counted once for each.
 #[test]
 fn compressed_clusters_are_counted() {
-    use std::os::unix::fs::FileExt;
     let images = Images::new();
     let path = images.image("c.qcow2", None);
     open(&path, WRITE).unwrap().write_at(0, &[1; 65_536]).unwrap();

@@ -6,10 +6,14 @@
 //! low are raised; one that is too high only wastes a cluster. The guest cannot change the tables, so that once, at the
 //! start, is enough.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+
+use nix::errno::Errno;
+use nix::unistd::{Whence, lseek};
 
 use super::qcow2_header::{DIRTY, Header, INCOMPATIBLE};
 
@@ -19,8 +23,9 @@ const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 const COMPRESSED: u64 = 1 << 62;
 /// What the size of a compressed cluster is counted in.
 const SECTOR: u64 = 512;
-/// Refcount blocks that are held at once.
-const HELD_BLOCKS: usize = 64;
+/// Bytes of refcount blocks that are read in one go, and how many of these are held at once.
+const CHUNK: u64 = 4096;
+const HELD_CHUNKS: usize = 1024;
 
 fn broken(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{why}; repair it, or open it read-only"))
@@ -41,6 +46,15 @@ fn table(file: &File, offset: u64, len: u64) -> io::Result<Vec<u64>> {
     Ok(bytes(file, offset, len)?.chunks_exact(8).map(number).collect())
 }
 
+/// True if the host's file has nothing but a hole there. A file of any size can be one, and takes time to read.
+fn is_hole(file: &File, offset: u64, len: u64) -> bool {
+    match i64::try_from(offset).map(|at| lseek(file, at, Whence::SeekData)) {
+        Ok(Ok(data)) => data as u64 >= offset + len,
+        Ok(Err(Errno::ENXIO)) => file.metadata().is_ok_and(|m| m.len() >= offset + len),
+        _ => false,
+    }
+}
+
 /// The reference counts of all clusters.
 struct Refcounts<'a> {
     file: &'a File,
@@ -48,6 +62,7 @@ struct Refcounts<'a> {
     cluster_bits: u32,
     /// log2 of the bits of a count.
     order: u32,
+    /// Chunks of the file by their offset.
     held: HashMap<u64, Vec<u8>>,
     raised: u64,
 }
@@ -65,23 +80,17 @@ impl<'a> Refcounts<'a> {
         let entries_bits = self.cluster_bits + 3 - self.order;
         let block = match self.table.get((cluster >> entries_bits) as usize) {
             Some(0) | None => return Err(broken("a cluster in use has no reference count")),
+            Some(block) if block % (1 << self.cluster_bits) != 0 => {
+                return Err(broken("a block of its reference counts is not at the start of a cluster"));
+            }
             Some(block) => *block,
         };
-        if self.held.len() >= HELD_BLOCKS {
-            self.held.clear();
-        }
-        let counts = match self.held.entry(block) {
-            std::collections::hash_map::Entry::Occupied(held) => held.into_mut(),
-            std::collections::hash_map::Entry::Vacant(room) => {
-                room.insert(bytes(self.file, block, 1 << self.cluster_bits)?)
-            }
-        };
         let bit = (cluster & ((1 << entries_bits) - 1)) << self.order;
-        let (at, width) = ((bit / 8) as usize, 1_u32 << self.order);
+        let (at, width) = (bit / 8, 1_u32 << self.order);
         // Counts of less than a byte: the first one is in the least significant bits.
         let (len, shift) = if width < 8 { (1, (bit % 8) as u32) } else { (width as usize / 8, 0) };
         let mask = u64::MAX >> (64 - width);
-        let field = &mut counts[at..at + len];
+        let field = self.field(block.saturating_add(at), len)?;
         let old = number(field);
         if old >> shift & mask >= least {
             return Ok(());
@@ -92,7 +101,23 @@ impl<'a> Refcounts<'a> {
         let new = old & !(mask << shift) | least << shift;
         field.copy_from_slice(&new.to_be_bytes()[8 - len..]);
         self.raised += 1;
-        self.file.write_all_at(field, block + at as u64)
+        self.file.write_all_at(&new.to_be_bytes()[8 - len..], block + at)
+    }
+
+    /// The bytes of one count, which are in one chunk.
+    fn field(&mut self, offset: u64, len: usize) -> io::Result<&mut [u8]> {
+        let (chunk, inside) = (offset - offset % CHUNK, (offset % CHUNK) as usize);
+        if self.held.len() >= HELD_CHUNKS && !self.held.contains_key(&chunk) {
+            self.held.clear();
+        }
+        let bytes = match self.held.entry(chunk) {
+            Entry::Occupied(held) => held.into_mut(),
+            Entry::Vacant(room) => {
+                let left = self.file.metadata()?.len().saturating_sub(chunk);
+                room.insert(bytes(self.file, chunk, left.min(CHUNK))?)
+            }
+        };
+        bytes.get_mut(inside..inside + len).ok_or_else(|| broken("a reference count is outside of the file"))
     }
 }
 
@@ -119,12 +144,18 @@ pub(super) fn check(file: &File, header: &Header) -> io::Result<()> {
     }
     let bits = header.cluster_bits;
     let mut compressed: HashMap<u64, u64> = HashMap::new();
-    let mut tables_left = file.metadata()?.len() >> bits;
+    let mut seen = HashSet::new();
     for entry in table(file, header.l1_offset, header.l1_entries * 8)?.into_iter().filter(|e| e & OFFSET != 0)
     {
-        tables_left = tables_left.checked_sub(1).ok_or_else(|| broken("it has more tables than clusters"))?;
-        counts.require(entry & OFFSET, 1)?;
-        for e in table(file, entry & OFFSET, 1 << bits)? {
+        let at = entry & OFFSET;
+        if !seen.insert(at) {
+            return Err(broken("one of its tables is in use twice"));
+        }
+        counts.require(at, 1)?;
+        if is_hole(file, at, 1 << bits) {
+            continue;
+        }
+        for e in table(file, at, 1 << bits)? {
             if e & COMPRESSED != 0 {
                 compressed_clusters(e, bits).for_each(|c| *compressed.entry(c).or_default() += 1);
             } else if e & OFFSET != 0 && header.data_file.is_none() {

@@ -66,7 +66,27 @@ pub(super) fn kernels() -> Vec<Vec<u8>> {
     zboot[12..16].copy_from_slice(&(packed.len() as u32).to_le_bytes());
     zboot[24..28].copy_from_slice(b"gzip");
     zboot.extend(&packed);
-    vec![plain, packed, zboot, program()]
+    vec![uimage(&plain), plain, packed, zboot, program()]
+}
+
+/// A kernel in a legacy image of U-Boot.
+fn uimage(kernel: &[u8]) -> Vec<u8> {
+    let crc = |bytes: &[u8]| {
+        let mut crc = flate2::Crc::new();
+        crc.update(bytes);
+        crc.sum().to_be_bytes()
+    };
+    let mut out = vec![0; 64];
+    out[..4].copy_from_slice(&0x2705_1956_u32.to_be_bytes());
+    out[12..16].copy_from_slice(&(kernel.len() as u32).to_be_bytes());
+    out[16..20].copy_from_slice(&0x4020_0000_u32.to_be_bytes());
+    out[20..24].copy_from_slice(&0x4020_0000_u32.to_be_bytes());
+    out[24..28].copy_from_slice(&crc(kernel));
+    out[28..32].copy_from_slice(&[5, 22, 2, 0]);
+    let sum = crc(&out);
+    out[4..8].copy_from_slice(&sum);
+    out.extend(kernel);
+    out
 }
 
 /// A program of two segments.
@@ -123,13 +143,14 @@ pub(super) fn disk(data: &[u8]) {
     let name = format!("understage-fuzz-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     let path = std::env::temp_dir().join(name);
     std::fs::write(&path, data).expect("there is room for a temporary file");
-    use_disk(&path, &mut Source::new(&data[data.len().min(104)..]));
+    let s = &mut Source::new(&data[data.len().min(104)..]);
+    let snapshot = s.one_in(2);
+    use_disk(&path, OpenOptions { format: Some(Format::Qcow2), read_only: false, snapshot }, s);
     let _ = std::fs::remove_file(&path);
 }
 
-fn use_disk(path: &Path, s: &mut Source) {
-    let snapshot = s.one_in(2);
-    let options = OpenOptions { format: Some(Format::Qcow2), read_only: false, snapshot };
+/// Opens an image, if it can be, and does with it what guests do.
+pub(super) fn use_disk(path: &Path, options: OpenOptions, s: &mut Source) {
     let Ok(disk) = block::open(path, options) else { return };
     let mut buffer = vec![0; 4096];
     for _ in 0..16 {

@@ -14,8 +14,10 @@
 //! A PE and a board are used again for the next input, because guest RAM lives as long as the process; each input starts
 //! from reset and from the same memory.
 
+mod amplification;
 mod board;
 pub mod campaign;
+mod chains;
 mod debugger;
 mod images;
 mod its;
@@ -24,6 +26,7 @@ mod programs;
 mod registers;
 mod rings;
 mod source;
+mod threads;
 mod translation;
 
 pub(crate) use campaign::Random;
@@ -88,6 +91,8 @@ macro_rules! fuzz_targets {
                 "accesses of every size to every region of the board, and DMA that they cause";
             rings rings::run, none, 4096,
                 "virtio queues as no driver makes them";
+            threads threads::run, none, 4096,
+                "the same while devices work on threads of their own, from two CPUs at once";
             its its::run, none, 4096,
                 "commands for the ITS, tables and messages";
             kernels images::kernel, images::kernels, 16384,
@@ -96,6 +101,10 @@ macro_rules! fuzz_targets {
                 "damaged devicetrees";
             disks images::disk, images::disks, 1048576,
                 "damaged qcow2 images";
+            chains chains::run, none, 1024,
+                "disk images that stand on others, on themselves, and on what is no file";
+            amplification amplification::run, none, 256,
+                "small files that say that they are large";
             debugger debugger::run, debugger::samples, 4096,
                 "what a debugger says while the machine is stopped or runs";
         }

@@ -41,7 +41,16 @@ impl ConsoleBackend for Silent {
     fn write(&self, _: &[u8]) {}
 }
 
-struct Rig {
+/// Where devices execute requests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Work {
+    /// On the thread that notifies.
+    Inline,
+    /// Those that can, on a thread of their own.
+    OnThreads,
+}
+
+pub(super) struct Rig {
     bus: Arc<Bus>,
     ram: &'static GuestRam,
     disks: Vec<Arc<MemoryDisk>>,
@@ -50,13 +59,13 @@ struct Rig {
 }
 
 impl Rig {
-    fn new() -> Self {
+    pub(super) fn new(work: Work) -> Self {
         let bus = Arc::new(Bus::new());
         let ram = GuestRam::new(RAM_SIZE).expect("the host has the address space");
         let map = |base, size, backing| bus.map(Pa(base), size, backing).expect("the regions do not overlap");
         map(RAM, RAM_SIZE, Backing::Ram(ram, 0));
         let counters = Arc::new(Counters::default());
-        let options = VirtioOptions { deterministic: true, ..VirtioOptions::default() };
+        let options = VirtioOptions { deterministic: work == Work::Inline, ..VirtioOptions::default() };
         let (mut disks, mut consoles) = (Vec::new(), Vec::new());
         let mut devices = || -> [Arc<dyn VirtioDevice>; DEVICES as usize] {
             let disk = Arc::new(MemoryDisk::new("disk", vec![0; 32 << 10]));
@@ -91,7 +100,7 @@ impl Rig {
         Self { bus, ram, disks, consoles, components }
     }
 
-    fn reset(&self) {
+    pub(super) fn reset(&self) {
         self.components.iter().for_each(|c| c.reset());
         self.ram.write(0, &vec![0; RAM_SIZE as usize]).expect("it is as large as RAM");
         for disk in &self.disks {
@@ -106,11 +115,27 @@ impl Rig {
         }
     }
 
+    /// What a snapshot does.
+    pub(super) fn save_and_restore(&self) {
+        self.components.iter().rev().for_each(|c| c.pause());
+        for c in &self.components {
+            let saved = c.save();
+            c.restore(&saved).unwrap_or_else(|e| panic!("{e}"));
+        }
+        self.components.iter().for_each(|c| c.resume());
+    }
+
     fn read(&self, pa: u64, size: Size) -> u64 {
         self.bus.read(Pa(pa), size, Requester::Cpu(0)).unwrap_or(0)
     }
     fn write(&self, pa: u64, size: Size, value: u64) {
         let _ = self.bus.write(Pa(pa), size, value, Requester::Cpu(0));
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.components.iter().rev().for_each(|c| c.halt());
     }
 }
 
@@ -225,7 +250,7 @@ fn descriptor(s: &mut Source, rig: &Rig) {
 }
 
 /// Steps: set-up, descriptors, rings, requests, notifications, and accesses of all kinds.
-fn steps(rig: &Rig, s: &mut Source) {
+pub(super) fn steps(rig: &Rig, s: &mut Source) {
     let mut available = 0_u64;
     for _ in 0..STEPS {
         if s.is_empty() {
@@ -284,12 +309,9 @@ thread_local! {
 /// Queues of garbage for every device.
 pub(super) fn run(data: &[u8]) {
     RIG.with(|cell| {
-        let rig = cell.get_or_init(Rig::new);
+        let rig = cell.get_or_init(|| Rig::new(Work::Inline));
         rig.reset();
         steps(rig, &mut Source::new(data));
-        for c in &rig.components {
-            let saved = c.save();
-            c.restore(&saved).unwrap_or_else(|e| panic!("{e}"));
-        }
+        rig.save_and_restore();
     });
 }

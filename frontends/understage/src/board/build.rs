@@ -18,7 +18,6 @@ use emu_cpu::mem::shared::Shared;
 use emu_cpu::mem::{Mem, mmu_features};
 use emu_devices::block::MemoryDisk;
 use emu_devices::flash::cfi::CfiFlash;
-use emu_devices::fwcfg::FwCfg;
 use emu_devices::gic::{GicConfig, Gicv3};
 use emu_devices::gpio::pl061::Pl061;
 use emu_devices::pci::PciHost;
@@ -31,6 +30,7 @@ use emu_smmu::GlobalBypass;
 use parking_lot::Mutex;
 
 use super::chars::{self, HostEntropy};
+use super::fw_cfg;
 use super::host_code;
 use super::map::{self, Range};
 use super::power::Power;
@@ -225,13 +225,7 @@ impl Builder<'_> {
         self.map(map::RTC, rtc.clone())?;
         let gpio = Pl061::new("pl061@9030000", self.line(map::GPIO_SPI), [const { None }; 8], &self.counters);
         self.map(map::GPIO, gpio.clone())?;
-        let fw_cfg = FwCfg::new("fw_cfg@9020000", self.port(0), &self.counters);
-        for item in &plan.fw_cfg {
-            fw_cfg.set_key(item.key, item.bytes.clone()).map_err(|e| user_error!("{e}"))?;
-        }
-        for (name, bytes) in &plan.fw_cfg_files {
-            fw_cfg.set_file(name, bytes.clone()).map_err(|e| user_error!("-fw_cfg {name}: {e}"))?;
-        }
+        let fw_cfg = fw_cfg::build(self.port(0), &self.counters, plan)?;
         self.map(map::FW_CFG, fw_cfg.clone())?;
         self.components.extend([uart as Arc<dyn Component>, rtc, gpio, fw_cfg]);
         Ok(port)

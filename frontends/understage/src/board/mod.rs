@@ -2,6 +2,7 @@
 
 pub mod build;
 mod chars;
+mod fw_cfg;
 pub mod host_code;
 pub mod map;
 pub mod power;
