@@ -65,6 +65,7 @@ metrics! {
     MmioReads = "device register reads by CPUs",
     MmioWrites = "device register writes by CPUs",
     PsciCalls = "PSCI calls served by the machine",
+    SemihostingCalls = "semihosting calls served by the machine",
     Anomalies = "accesses or requests that no sane guest makes",
     DmaReads = "DMA reads",
     DmaWrites = "DMA writes",

@@ -20,6 +20,7 @@ use crate::pmu::Pmu;
 use crate::psci::Machine;
 use crate::random::Random;
 use crate::regs::{Pstate, Regs, SP};
+use crate::semihosting::Semihosting;
 use crate::sysreg::{Permits, Reg, SysState, sctlr};
 use crate::timer::Timers;
 
@@ -95,6 +96,8 @@ pub struct Cpu {
     pub port: Arc<dyn GicPort>,
     /// The machine.
     pub machine: Arc<dyn Machine>,
+    /// Who serves semihosting calls. Without anybody, HLT is UNDEFINED.
+    pub semihosting: Option<Arc<dyn Semihosting>>,
     /// A physical SError that is pending, with the ISS it reports.
     pub serror: Option<u32>,
     /// PSCI CPU_SUSPEND asked for a sleep as by WFI; taken and cleared by the run loop.
@@ -144,6 +147,7 @@ impl Cpu {
             mem: Mem::default(),
             port,
             machine,
+            semihosting: None,
             serror: None,
             standby: false,
             entry: Entry::default(),

@@ -17,6 +17,7 @@
 //! | [`pmu`] | the performance monitors |
 //! | [`gic`] | the GIC CPU interface and virtual CPU interface |
 //! | [`psci`] | PSCI and SMCCC calls, served in place of firmware |
+//! | [`semihosting`] | calls of a program to whoever runs the machine |
 //! | [`model`] | CPU models: ID registers and features |
 //! | [`random`] | random numbers |
 //! | [`cpu`] | one PE: all of the above together |
@@ -40,6 +41,7 @@ pub mod psci;
 pub mod random;
 pub mod regs;
 mod saved;
+pub mod semihosting;
 pub mod simd;
 pub mod sysreg;
 #[cfg(test)]

@@ -110,7 +110,8 @@ impl Cpu {
         let next = pc.wrapping_add(4);
         match op {
             ExcOp::Undefined => self.raise_plain(ec::UNKNOWN, pc),
-            // Without halting debug an HLT is UNDEFINED.
+            // Without halting debug an HLT is UNDEFINED, unless it is a call.
+            ExcOp::Hlt(imm) if self.semihosting_call(imm, pc) => {}
             ExcOp::Hlt(_) => self.raise_plain(ec::UNKNOWN, pc),
             ExcOp::FpAccess => self.raise_fp(pc),
             ExcOp::BranchTarget => {

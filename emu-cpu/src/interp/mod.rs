@@ -30,6 +30,8 @@ mod tests_lse2;
 #[cfg(test)]
 mod tests_mops;
 #[cfg(test)]
+mod tests_semihosting;
+#[cfg(test)]
 mod tests_spans;
 #[cfg(test)]
 mod tests_system;

@@ -41,7 +41,7 @@ fn translated(cpu: &Cpu, va: u64) -> Result<Pa, Unreachable> {
 
 /// Calls `each` with the pieces of `[at, at + len)` that lie in one page, as physical address and range of bytes.
 /// Gives how many bytes were done, or why the first one could not be.
-fn pieces(
+pub(super) fn pieces(
     len: usize,
     at: u64,
     place: impl Fn(u64) -> Result<Pa, Unreachable>,
@@ -80,7 +80,7 @@ pub fn write_physical(cpu: &Cpu, pa: u64, bytes: &[u8]) -> Result<usize, Unreach
     pieces(bytes.len(), pa, |at| Ok(Pa(at)), |pa, range| write_piece(cpu, pa, &bytes[range]))
 }
 
-fn read_piece(cpu: &Cpu, pa: Pa, out: &mut [u8]) -> Result<(), Unreachable> {
+pub(super) fn read_piece(cpu: &Cpu, pa: Pa, out: &mut [u8]) -> Result<(), Unreachable> {
     let view = cpu.mem.bus.view();
     let region = view.find(pa).ok_or(Unreachable::Empty(pa))?;
     match &region.backing {
@@ -91,7 +91,7 @@ fn read_piece(cpu: &Cpu, pa: Pa, out: &mut [u8]) -> Result<(), Unreachable> {
     }
 }
 
-fn write_piece(cpu: &Cpu, pa: Pa, bytes: &[u8]) -> Result<(), Unreachable> {
+pub(super) fn write_piece(cpu: &Cpu, pa: Pa, bytes: &[u8]) -> Result<(), Unreachable> {
     let view = cpu.mem.bus.view();
     let region = view.find(pa).ok_or(Unreachable::Empty(pa))?;
     let Backing::Ram(ram, o) = &region.backing else { return Err(Unreachable::Device(pa)) };

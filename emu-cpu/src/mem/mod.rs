@@ -23,6 +23,7 @@ pub mod journal;
 pub mod maintenance;
 mod model_features;
 pub mod mops;
+mod program;
 pub mod shared;
 pub(crate) mod tables;
 mod translate;

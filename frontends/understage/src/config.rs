@@ -454,10 +454,23 @@ pub struct MachineConfig {
     pub rtc: Rtc,
     /// The host's side.
     pub host: Host,
+    /// Calls of programs to the host are served.
+    pub semihosting: Option<Semihosting>,
     /// Print what the machine counted when it ends.
     pub stats: bool,
     /// Filter of the log on standard error.
     pub log: Option<String>,
+}
+
+/// Calls of programs to the host.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Semihosting {
+    /// Words of the program's command line; without any, it is the kernel's name and command line.
+    pub arguments: Vec<String>,
+    /// Programs at EL0 may call, too.
+    pub user: bool,
+    /// The program's console; without one it is the standard streams.
+    pub console: Option<CharBackend>,
 }
 
 /// The most CPUs that a machine has.
@@ -499,6 +512,7 @@ impl Default for MachineConfig {
             ram: Ram::default(),
             rtc: Rtc::default(),
             host: Host::default(),
+            semihosting: None,
             stats: false,
             log: None,
         }
@@ -557,12 +571,8 @@ impl MachineConfig {
                 "{option} compares host code with the interpreter, and there is only the latter"
             ));
         }
-        let consoles = self.devices.iter().filter_map(|d| match &d.kind {
-            DeviceKind::Console(c) => Some(c),
-            _ => None,
-        });
-        if consoles.chain([&self.serial]).filter(|c| c.is_stdio()).count() > 1 {
-            return Err(user_error!("only one of the serial port and the virtio consoles can be on stdio"));
+        if self.ports().filter(|c| c.is_stdio()).count() > 1 {
+            return Err(user_error!("only one of the serial port and the consoles can be on stdio"));
         }
         let runs = self.kernel.is_some()
             || self.flash[0].is_some()
@@ -583,16 +593,34 @@ impl MachineConfig {
     /// What goes on in the background has no terminal.
     fn check_daemon(&self) -> Result<(), UserError> {
         let Some(daemonize) = &self.host.daemonize else { return Ok(()) };
-        let consoles = self.devices.iter().filter_map(|d| match &d.kind {
-            DeviceKind::Console(c) => Some(c),
-            _ => None,
-        });
-        match consoles.chain([&self.serial]).any(CharBackend::is_stdio) {
+        match self.ports().any(CharBackend::is_stdio) {
             true => Err(user_error!(
                 "{} takes the terminal away, and a serial port or console is on it: say where else it goes",
                 daemonize.option
             )),
             false => Ok(()),
+        }
+    }
+
+    /// The other ends of the serial port and of all consoles.
+    pub fn ports(&self) -> impl Iterator<Item = &CharBackend> {
+        let consoles = self.devices.iter().filter_map(|d| match &d.kind {
+            DeviceKind::Console(c) => Some(c),
+            _ => None,
+        });
+        let programs = self.semihosting.iter().filter_map(|s| s.console.as_ref());
+        consoles.chain([&self.serial]).chain(programs)
+    }
+
+    /// The command line of a program that asks for it by a semihosting call.
+    #[must_use]
+    pub fn program_arguments(&self) -> Vec<String> {
+        match &self.semihosting {
+            Some(s) if !s.arguments.is_empty() => s.arguments.clone(),
+            _ => {
+                let kernel = self.kernel.as_ref().map(|k| k.file.shown().to_string());
+                kernel.into_iter().chain(self.append.as_ref().map(|a| a.value.clone())).collect()
+            }
         }
     }
 
@@ -658,7 +686,7 @@ mod tests {
         let devices = vec![Device { kind: DeviceKind::Console(stdio), bus, access_platform: true }];
         assert_eq!(
             refusal(MachineConfig { kernel: kernel(), devices, ..none.clone() }),
-            "only one of the serial port and the virtio consoles can be on stdio"
+            "only one of the serial port and the consoles can be on stdio"
         );
         assert_eq!(MachineConfig { kernel: kernel(), ..none.clone() }.check(), Ok(()));
         let dump_dtb = Some(HostFile::new("--dump-dtb", "x"));

@@ -11,6 +11,7 @@
 //! | [`gdb`] | the stub that debuggers connect to |
 //! | [`process`] | the program as a process of the host |
 //! | [`board`] | the memory map, and who is plugged in where |
+//! | [`semihosting`] | calls of programs to the host |
 //! | [`terminal`] | the user's terminal and the other ends of serial ports |
 //! | [`tour`] | the built-in hypervisor, run and measured |
 
@@ -30,6 +31,7 @@ pub mod number;
 pub mod out;
 pub mod process;
 pub mod qemu;
+pub mod semihosting;
 pub mod terminal;
 pub mod tour;
 

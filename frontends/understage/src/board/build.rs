@@ -16,6 +16,7 @@ use emu_cpu::interp::vcpu::Vcpu;
 use emu_cpu::jit::observe::{Listener, Observers};
 use emu_cpu::mem::shared::Shared;
 use emu_cpu::mem::{Mem, mmu_features};
+use emu_cpu::semihosting::Semihosting;
 use emu_devices::block::MemoryDisk;
 use emu_devices::flash::cfi::CfiFlash;
 use emu_devices::gic::{GicConfig, Gicv3};
@@ -39,6 +40,7 @@ use super::storage;
 use crate::config::{Accel, CharBackend, Check, Device, DeviceKind, MachineConfig};
 use crate::error::UserError;
 use crate::load::plan::Plan;
+use crate::semihosting::{self, largest_gap};
 use crate::terminal::{OnQuit, Port};
 use crate::user_error;
 
@@ -123,7 +125,8 @@ impl Board {
         let serial = b.platform_devices(plan)?;
         b.virtio_and_pci()?;
         let listeners = host_code::listeners(&config.perf)?;
-        let (vcpus, cpu_counters) = b.cpus(&power, &listeners)?;
+        let semihosting = b.semihosting(plan, &power)?;
+        let (vcpus, cpu_counters) = b.cpus(&power, &listeners, semihosting)?;
         let (components, ports) = (b.components, b.ports);
         Ok(Self {
             ram,
@@ -319,10 +322,25 @@ impl Builder<'_> {
         Ok(console)
     }
 
+    /// Who serves the programs' calls, if anybody does.
+    fn semihosting(
+        &mut self,
+        plan: &Plan,
+        power: &Arc<Power>,
+    ) -> Result<Option<Arc<semihosting::Host>>, UserError> {
+        let Some(asked) = &self.config.semihosting else { return Ok(None) };
+        let loaded = plan.segments.iter().map(|s| Range { base: s.address, size: s.size });
+        let ram = Range { base: map::RAM_BASE, size: self.config.memory };
+        let port = asked.console.as_ref().map(|backend| self.char_port(backend)).transpose()?;
+        let console = semihosting::Console::new(self.config, port, self.on_quit.clone());
+        Ok(Some(semihosting::Host::new(self.config, largest_gap(ram, loaded), console, power.clone())))
+    }
+
     fn cpus(
         &self,
         power: &Arc<Power>,
         listeners: &[Arc<dyn Listener>],
+        semihosting: Option<Arc<semihosting::Host>>,
     ) -> Result<(Vec<SharedVcpu>, Vec<Arc<Counters>>), UserError> {
         let model = Arc::new(self.config.cpu_changes.apply(self.config.cpu.model()));
         let (mut vcpus, mut counters) = (Vec::new(), Vec::new());
@@ -345,6 +363,7 @@ impl Builder<'_> {
                 machine: power.clone(),
             });
             cpu.mem = Mem::new(mmu_features(&model), self.bus.clone(), self.shared.clone(), index);
+            cpu.semihosting = semihosting.clone().map(|host| host as Arc<dyn Semihosting>);
             let mut vcpu = Vcpu::new(cpu);
             if let Accel::Jit { cache } = self.config.accel {
                 let bytes = *cache / self.gic.cpus().max(1) as u64;

@@ -7,7 +7,7 @@ use clap::Args;
 use super::Request;
 use crate::config::{
     self, Accel, Blob, BlockTuning, CharBackend, Check, CpuModel, Device, DeviceKind, Disk, DiskFormat,
-    Flash, Given, HostFile, Kernel, MachineConfig, PerfFile, Topology, Virt, VirtioBus,
+    Flash, Given, HostFile, Kernel, MachineConfig, PerfFile, Semihosting, Topology, Virt, VirtioBus,
 };
 use crate::error::UserError;
 use crate::gdb::Address;
@@ -129,6 +129,25 @@ pub struct RunArgs {
     /// Wait for the debugger before the first instruction
     #[arg(long, help_heading = "Running")]
     gdb_wait: bool,
+    /// Serve semihosting calls (HLT #0xF000) of programs above EL0: files of the host, relative to the current directory,
+    /// console, time, and the end of the machine with a status
+    #[arg(long, help_heading = "Running")]
+    semihosting: bool,
+    /// Serve them at EL0, too
+    #[arg(long, requires = "semihosting", help_heading = "Running")]
+    semihosting_user: bool,
+    /// A word of the program's command line (repeatable) [default: the kernel's name and command line]
+    #[arg(
+        long,
+        value_name = "WORD",
+        requires = "semihosting",
+        allow_hyphen_values = true,
+        help_heading = "Running"
+    )]
+    semihosting_arg: Vec<String>,
+    /// The program's console: stdio, null or file:PATH [default: the standard streams; input only if nothing else reads it]
+    #[arg(long, value_name = "WHERE", requires = "semihosting", help_heading = "Running")]
+    semihosting_console: Option<String>,
     /// End when the guest asks for a reset
     #[arg(long, help_heading = "Running")]
     no_reboot: bool,
@@ -197,6 +216,12 @@ impl RunArgs {
             readonly: false,
             snapshot: true,
         });
+        let console = self.semihosting_console.as_deref().map(|text| backend("--semihosting-console", text));
+        let semihosting = Semihosting {
+            arguments: self.semihosting_arg,
+            user: self.semihosting_user,
+            console: console.transpose()?,
+        };
         let accel = accel(&self.accel, self.code_cache)?;
         let config = MachineConfig {
             virt: Virt {
@@ -224,6 +249,7 @@ impl RunArgs {
             gdb: self.gdb,
             gdb_wait: self.gdb_wait.then_some("--gdb-wait"),
             no_reboot: self.no_reboot,
+            semihosting: self.semihosting.then_some(semihosting),
             stats: self.stats,
             log: self.log,
             ..MachineConfig::default()

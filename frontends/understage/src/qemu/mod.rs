@@ -24,6 +24,7 @@ mod network;
 mod object;
 mod option;
 mod property;
+mod semihosting;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -72,6 +73,7 @@ struct Reader {
     serial_buses: Vec<device::SerialBus>,
     chardevs: Vec<chardev::Chardev>,
     devices: Vec<Parts>,
+    semihosting: Option<semihosting::Asked>,
 }
 
 /// Reads the options; `args` does not include the program's name.
@@ -163,6 +165,7 @@ impl Reader {
         device::build(&mut self)?;
         drive::build_rest(&mut self)?;
         object::finish(&self)?;
+        semihosting::finish(&mut self)?;
         if let Some(c) = self.chardevs.first() {
             return Err(user_error!("the character device '{}' is not used by anything", c.id));
         }

@@ -47,6 +47,7 @@ pub(super) const GROUPS: &[Group] = &[
     group("Display", super::display::OPTIONS),
     group("Network", super::network::OPTIONS),
     group("Debugging", super::debug::OPTIONS),
+    group("Calls to the host", super::semihosting::OPTIONS),
     group("The host", super::host::OPTIONS),
     group("Help", super::help::OPTIONS),
 ];

@@ -1,0 +1,48 @@
+//! Memory as the program that runs could access it, for who serves its calls. A fault is a value, and no exception.
+
+use emu_core::Pa;
+use emu_mmu::{Access, Request};
+
+use super::inspect;
+use crate::cpu::Cpu;
+
+impl Cpu {
+    /// Reads memory as the program could: by its translation and with its permissions, but nothing of a device. Gives how
+    /// many bytes could be read.
+    pub fn read_as_program(&mut self, va: u64, out: &mut [u8]) -> usize {
+        let this = &*self;
+        inspect::pieces(
+            out.len(),
+            va,
+            |at| this.place(at, Access::Read),
+            |pa, range| inspect::read_piece(this, pa, &mut out[range]),
+        )
+        .unwrap_or(0)
+    }
+
+    /// Writes memory as the program could. Gives how many bytes could be written.
+    pub fn write_as_program(&mut self, va: u64, bytes: &[u8]) -> usize {
+        let this = &*self;
+        inspect::pieces(
+            bytes.len(),
+            va,
+            |at| this.place(at, Access::Write),
+            |pa, range| inspect::write_piece(this, pa, &bytes[range]),
+        )
+        .unwrap_or(0)
+    }
+
+    /// Where an access of the program's at `va` goes. Descriptors are updated, and nothing is kept, as by AT.
+    fn place(&self, va: u64, access: Access) -> Result<Pa, inspect::Unreachable> {
+        let context = self.mem.fast.context();
+        let request = Request {
+            va,
+            access,
+            privileged: context.privileged(),
+            pan: context.pan(),
+            unaligned: false,
+            stage1_only: false,
+        };
+        self.mem.walk_only(&context, &request).map(|t| t.pa).map_err(inspect::Unreachable::Fault)
+    }
+}
