@@ -5,6 +5,8 @@
 //!   write at all.
 //! - A write that has returned is seen by every later read. What was written before a `flush` that returned without
 //!   an error is on stable storage.
+//! - The files behind a disk are opened by [`crate::hostfile`], which locks them; `chain` opens those that an image names,
+//!   and nothing else does.
 //! - Requests are executed in the order in which they are called; no cache of ours holds data back.
 
 mod chain;

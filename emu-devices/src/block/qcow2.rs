@@ -32,7 +32,7 @@ impl Unsettled {
         Self { file, features, is: Mutex::new(false) }
     }
 
-    /// Before tables change.
+    /// Before tables change. Called with the image locked, so that no [`Unsettled::end`] comes between.
     fn begin(&self) -> io::Result<()> {
         let mut is = self.is.lock();
         if !*is {
@@ -139,21 +139,27 @@ impl BlockBackend for Qcow2Disk {
         if changed { unsettled.end() } else { Ok(()) }
     }
     fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
-        self.check_write(offset, len)?.begin()?;
+        let unsettled = self.check_write(offset, len)?;
         let mut done = 0;
         while done < len {
             let n = (len - done).min(DISCARD_STEP);
-            self.image.write().discard_to_any(offset + done, n)?;
+            let mut image = self.image.write();
+            unsettled.begin()?;
+            image.discard_to_any(offset + done, n)?;
             done += n;
         }
         Ok(())
     }
     fn write_zeroes(&self, offset: u64, len: u64, may_unmap: bool) -> io::Result<()> {
-        self.check_write(offset, len)?.begin()?;
+        let unsettled = self.check_write(offset, len)?;
         if may_unmap {
-            self.image.write().discard_to_zero(offset, len)
+            let mut image = self.image.write();
+            unsettled.begin()?;
+            image.discard_to_zero(offset, len)
         } else {
-            self.image.read().write_zeroes(offset, len)
+            let image = self.image.read();
+            unsettled.begin()?;
+            image.write_zeroes(offset, len)
         }
     }
 }

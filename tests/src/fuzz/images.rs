@@ -37,7 +37,7 @@ pub(super) fn kernel(data: &[u8]) {
         }
         return;
     }
-    if let Ok(Some(image)) = uimage::parse(data, &file()) {
+    if let Ok(Some(image)) = uimage::kernel(data, &file()) {
         assert!(image.data.len() < data.len());
         return;
     }

@@ -190,7 +190,8 @@ pub fn plan(config: &MachineConfig, cpu: CpuTraits, seeds: Seeds) -> Result<Plan
             linux = kernel.linux;
             segments.extend(kernel.segments);
         }
-        initrd_bytes = config.initrd.as_ref().map(|f| read_for_ram(f, ram)).transpose()?;
+        let read = |f| uimage::ram_disk(read_for_ram(f, ram)?, f);
+        initrd_bytes = config.initrd.as_ref().map(read).transpose()?;
     }
     for s in &segments {
         layout.take(&s.what, s.address, s.size)?;
@@ -330,7 +331,7 @@ fn load_kernel(kernel: &Kernel, ram: Range) -> Result<LoadedKernel, UserError> {
     }
     let what = format!("the kernel {}", kernel.file.describe());
     let limit = ram.size.min(MAX_KERNEL);
-    if let Some(image) = uimage::parse(&bytes, &kernel.file)? {
+    if let Some(image) = uimage::kernel(&bytes, &kernel.file)? {
         return load_uimage(&image, &kernel.file, what, ram);
     }
     let bytes = image::decompress(bytes.into(), &kernel.file, limit)?;

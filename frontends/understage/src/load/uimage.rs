@@ -15,9 +15,10 @@ const CHECKSUM: std::ops::Range<usize> = 4..8;
 const ARM64: u8 = 22;
 /// `ih_os` of Linux.
 const LINUX: u8 = 5;
-/// `ih_type` of kernels: one with a place, and one that can be anywhere.
+/// `ih_type` of kernels (one with a place, and one that can be anywhere) and of RAM disks.
 const KERNEL: u8 = 2;
 const KERNEL_NOLOAD: u8 = 14;
+const RAM_DISK: u8 = 3;
 /// `ih_comp`: names by number.
 const COMPRESSIONS: [&str; 7] = ["none", "gzip", "bzip2", "lzma", "lzo", "lz4", "zstd"];
 
@@ -46,42 +47,77 @@ fn crc32(bytes: &[u8]) -> u32 {
     crc.sum()
 }
 
-/// Reads an image; `None` if the file is none.
-pub fn parse<'a>(bytes: &'a [u8], file: &HostFile) -> Result<Option<UImage<'a>>, UserError> {
-    if be32(bytes, 0) != Some(MAGIC) {
-        return Ok(None);
+/// What every image has.
+struct Image<'a> {
+    header: &'a [u8],
+    data: &'a [u8],
+}
+
+impl<'a> Image<'a> {
+    /// Reads an image; `None` if the file is none.
+    fn read(bytes: &'a [u8], file: &HostFile) -> Result<Option<Self>, UserError> {
+        if be32(bytes, 0) != Some(MAGIC) {
+            return Ok(None);
+        }
+        let damaged = |why: &str| user_error!("the U-Boot image {} is damaged: {why}", file.describe());
+        let header = bytes.get(..HEADER).ok_or_else(|| damaged("its header is incomplete"))?;
+        let image = Self { header, data: &[] };
+        let mut blank = header.to_vec();
+        blank[CHECKSUM].fill(0);
+        if crc32(&blank) != image.field(4) {
+            return Err(damaged("the checksum of its header is wrong"));
+        }
+        let data = bytes[HEADER..].get(..image.field(12) as usize);
+        let data = data.ok_or_else(|| damaged("its end is missing"))?;
+        if crc32(data) != image.field(24) {
+            return Err(damaged("the checksum of its data is wrong"));
+        }
+        Ok(Some(Self { header, data }))
     }
-    let damaged = |why: &str| user_error!("the U-Boot image {} is damaged: {why}", file.describe());
-    let header = bytes.get(..HEADER).ok_or_else(|| damaged("its header is incomplete"))?;
-    let field = |at| be32(header, at).unwrap_or(0);
-    let mut blank = header.to_vec();
-    blank[CHECKSUM].fill(0);
-    if crc32(&blank) != field(4) {
-        return Err(damaged("the checksum of its header is wrong"));
+
+    fn field(&self, at: usize) -> u32 {
+        be32(self.header, at).unwrap_or(0)
     }
-    let (os, arch, kind, compression) = (header[28], header[29], header[30], header[31]);
+
+    fn kind(&self) -> u8 {
+        self.header[30]
+    }
+}
+
+/// Reads a kernel; `None` if the file is no such image.
+pub fn kernel<'a>(bytes: &'a [u8], file: &HostFile) -> Result<Option<UImage<'a>>, UserError> {
+    let Some(image) = Image::read(bytes, file)? else { return Ok(None) };
+    let (os, arch, compression) = (image.header[28], image.header[29], image.header[31]);
     let refused = |why: String| user_error!("the U-Boot image {} {why}", file.describe());
     if arch != ARM64 {
         return Err(refused(format!("is for another architecture than arm64 (its number is {arch})")));
     }
-    if ![KERNEL, KERNEL_NOLOAD].contains(&kind) {
-        return Err(refused(format!("holds no kernel (its type is {kind})")));
+    if ![KERNEL, KERNEL_NOLOAD].contains(&image.kind()) {
+        return Err(refused(format!("holds no kernel (its type is {})", image.kind())));
     }
     if compression > 1 {
         let name = COMPRESSIONS.get(usize::from(compression)).unwrap_or(&"an unknown method");
         return Err(refused(format!("is compressed with {name}: only gzip is supported")));
     }
-    let data = bytes[HEADER..].get(..field(12) as usize).ok_or_else(|| damaged("its end is missing"))?;
-    if crc32(data) != field(24) {
-        return Err(damaged("the checksum of its data is wrong"));
-    }
     Ok(Some(UImage {
-        load: (kind == KERNEL).then_some(field(16).into()),
-        entry: field(20).into(),
+        load: (image.kind() == KERNEL).then_some(image.field(16).into()),
+        entry: image.field(20).into(),
         linux: os == LINUX,
         gzip: compression == 1,
-        data,
+        data: image.data,
     }))
+}
+
+/// Takes the header from a RAM disk; gives any other file back. Linux decompresses what is behind it by itself.
+pub fn ram_disk(bytes: Vec<u8>, file: &HostFile) -> Result<Vec<u8>, UserError> {
+    match Image::read(&bytes, file)? {
+        None => Ok(bytes),
+        Some(image) if image.kind() == RAM_DISK => Ok(image.data.to_vec()),
+        Some(image) => {
+            let (name, kind) = (file.describe(), image.kind());
+            Err(user_error!("the U-Boot image {name} holds no RAM disk (its type is {kind})"))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -111,16 +147,25 @@ pub(crate) mod tests {
         let image = uimage(0x4008_0000, 0x4008_0040, [LINUX, ARM64, KERNEL, 1], b"kernel");
         let expected =
             UImage { load: Some(0x4008_0000), entry: 0x4008_0040, linux: true, gzip: true, data: b"kernel" };
-        assert_eq!(parse(&image, &file()), Ok(Some(expected)));
+        assert_eq!(kernel(&image, &file()), Ok(Some(expected)));
         let image = uimage(0, 0x10, [17, ARM64, KERNEL_NOLOAD, 0], b"kernel, and no more");
-        let read = parse(&image, &file()).unwrap().unwrap();
+        let read = kernel(&image, &file()).unwrap().unwrap();
         assert_eq!((read.load, read.entry, read.linux, read.gzip), (None, 0x10, false, false));
-        assert_eq!(parse(b"MZ", &file()), Ok(None));
+        assert_eq!(kernel(b"MZ", &file()), Ok(None));
+    }
+
+    #[test]
+    fn ram_disks_are_what_is_behind_the_header() {
+        let disk = |bytes: &[u8]| ram_disk(bytes.to_vec(), &file()).map_err(|e| e.to_string());
+        assert_eq!(disk(&uimage(0, 0, [LINUX, ARM64, RAM_DISK, 1], b"cpio")), Ok(b"cpio".to_vec()));
+        assert_eq!(disk(b"070701"), Ok(b"070701".to_vec()));
+        let e = disk(&uimage(0, 0, [LINUX, ARM64, KERNEL, 0], b"code")).unwrap_err();
+        assert!(e.ends_with("holds no RAM disk (its type is 2)"), "{e}");
     }
 
     #[test]
     fn refusals() {
-        let e = |bytes: &[u8]| parse(bytes, &file()).unwrap_err().to_string();
+        let e = |bytes: &[u8]| kernel(bytes, &file()).unwrap_err().to_string();
         let of = |fields| e(&uimage(0, 0, fields, b"data"));
         assert_eq!(
             of([LINUX, 2, KERNEL, 0]),
