@@ -177,6 +177,7 @@ impl Cpu {
             guarded: false,
             btype,
             strict,
+            aligned: self.mem.fast.checks_alignment(),
         }
     }
 

@@ -42,6 +42,8 @@ pub struct Cached {
     pub cold: u8,
     /// It has host code, which is up to date.
     pub is_native: bool,
+    /// Its host code would be longer than any may be.
+    pub is_refused: bool,
     /// The predecoded block.
     pub code: Code,
     key: Key,
@@ -258,6 +260,7 @@ fn make(cpu: &mut Cpu, key: Key, fetched: Fetched, cold: u8) -> Cached {
         length: code.words.len() as u8,
         cold,
         is_native: false,
+        is_refused: false,
         code,
         key,
     }

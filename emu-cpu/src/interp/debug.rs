@@ -171,7 +171,8 @@ impl Vcpu {
     fn whole(&mut self, index: u32, pc: u64) -> bool {
         let Self { cpu, frame, cache, debug, .. } = self;
         let Some(block) = cache.get(index) else { return true };
-        cpu.counters.bump_by(Metric::Instructions, block.code.words.len() as u64);
+        cpu.counters.bump_by(Metric::Instructions, block.length());
+        cpu.counters.bump_by(Metric::InterpretedWatched, block.length());
         cpu.counters.bump(Metric::Blocks);
         let landed = std::mem::take(&mut cpu.pstate.btype);
         let end = exec::run(&block.code, pc, frame, cpu);
@@ -198,6 +199,11 @@ impl Vcpu {
         }
         cpu.counters.bump(Metric::Instructions);
         let stepping = cpu.step_state() == StepState::NotPending;
+        let reason = match stepping || debug.step.is_some() {
+            true => Metric::InterpretedSingly,
+            false => Metric::InterpretedWatched,
+        };
+        cpu.counters.bump(reason);
         let landed = std::mem::take(&mut cpu.pstate.btype);
         let end = exec::run(&code, pc, frame, cpu);
         let goes_on = matches!(end, End::Exit(_) | End::Indirect(_));

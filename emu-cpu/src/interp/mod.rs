@@ -20,6 +20,8 @@ mod debug_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 #[cfg(test)]
+mod tests_alignment;
+#[cfg(test)]
 mod tests_calls;
 #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
 mod tests_code_cache;

@@ -133,6 +133,12 @@ impl Blocks<'_> {
             self.take_landing_back(at);
             return None;
         };
+        let reason = match &self.native {
+            None => Metric::InterpretedAlways,
+            Some(_) if block.is_refused => Metric::InterpretedRefused,
+            Some(_) => Metric::InterpretedCold,
+        };
+        self.cpu.counters.bump_by(reason, block.length());
         let code = &block.code;
         self.cpu.counters.bump_by(Metric::Instructions, block.length());
         self.cpu.counters.bump(Metric::Blocks);
@@ -169,6 +175,7 @@ impl Blocks<'_> {
         let Some(mut made) = native.compile(&[part], 0, place) else {
             // It stays with the interpreter.
             block.cold = u8::MAX;
+            block.is_refused = true;
             return false;
         };
         if let Some(old) = block.native {
@@ -219,8 +226,10 @@ impl Blocks<'_> {
     }
 
     pub(super) fn interpret_round(&mut self, at: &Place) -> Option<End> {
-        let code = &self.cache.get(at.index)?.code;
-        self.cpu.counters.bump_by(Metric::Instructions, code.words.len() as u64);
+        let block = self.cache.get(at.index)?;
+        let code = &block.code;
+        self.cpu.counters.bump_by(Metric::Instructions, block.length());
+        self.cpu.counters.bump_by(Metric::InterpretedRounds, block.length());
         self.cpu.counters.bump(Metric::Blocks);
         let end = exec::run(code, at.pc, self.frame, self.cpu);
         let by = match end {

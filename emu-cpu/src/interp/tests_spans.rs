@@ -5,7 +5,10 @@ use emu_core::ram::GuestRam;
 
 use super::tests::{RAM, mapped};
 use super::vcpu::Vcpu;
-use crate::sysreg::Reg;
+use crate::sysreg::{Reg, sctlr};
+
+/// Data fault status of an alignment fault.
+const ALIGNMENT: u64 = 0x21;
 
 /// Virtual addresses of two pages of data in a row; no third one follows.
 const DATA: u64 = RAM + 0x20_000;
@@ -26,6 +29,17 @@ fn program(accesses: &[u32], by: u32) -> Vec<u32> {
 /// Runs a program with X0 at an offset in the data until it faults: its state and the data then. `host`: as host code,
 /// for any host or for this one.
 fn run(words: &[u32], at: u64, second: bool, host: Option<bool>) -> (Vcpu, &'static GuestRam) {
+    run_under(0, words, at, second, host)
+}
+
+/// The same with these bits of SCTLR_EL2 set, too.
+fn run_under(
+    control: u64,
+    words: &[u32],
+    at: u64,
+    second: bool,
+    host: Option<bool>,
+) -> (Vcpu, &'static GuestRam) {
     let (mut v, ram) = mapped(words, 0);
     let page = |at: u64| (RAM + at) | 1 << 10 | 1 << 6 | 3;
     ram.store_u64(0x8008, (RAM + 0x9000) | 3).unwrap();
@@ -39,6 +53,8 @@ fn run(words: &[u32], at: u64, second: bool, host: Option<bool>) -> (Vcpu, &'sta
         ram.store_u8(AT[0] + n, (n * 7) as u8).unwrap();
         ram.store_u8(AT[1] + n, (n * 5 + 1) as u8).unwrap();
     }
+    v.cpu.sys[Reg::SCTLR_EL2] |= control;
+    v.cpu.refresh();
     let regs = &mut v.cpu.regs;
     for n in 0..31 {
         regs.x[n] = (n as u64 + 1).wrapping_mul(0x0102_0408_1020_4081);
@@ -60,19 +76,28 @@ fn run(words: &[u32], at: u64, second: bool, host: Option<bool>) -> (Vcpu, &'sta
 
 /// Both ways agree wherever the accesses start.
 fn same(accesses: &[u32], by: u32) {
+    same_under(0, accesses, by, if by == 0 { 1 } else { 11 });
+}
+
+fn same_under(control: u64, accesses: &[u32], by: u32, starts: usize) {
     let words = program(accesses, by);
-    for at in (0xe00..0xe21).step_by(if by == 0 { 1 } else { 11 }) {
+    for at in (0xe00..0xe21).step_by(starts) {
         for (second, this) in [(false, false), (false, true), (true, false), (true, true)] {
-            let (a, ram) = run(&words, at, second, None);
-            let (b, other) = run(&words, at, second, Some(this));
-            let what = format!("{accesses:x?} from {at:#x}, {second}");
+            let (a, ram) = run_under(control, &words, at, second, None);
+            let (b, other) = run_under(control, &words, at, second, Some(this));
+            let what = format!("{accesses:x?} from {at:#x}, {second}, {control:#x}");
             assert_eq!(a.cpu.regs.x, b.cpu.regs.x, "{what}");
             assert_eq!(a.cpu.regs.v, b.cpu.regs.v, "{what}");
             for reg in [Reg::ESR_EL2, Reg::FAR_EL2, Reg::ELR_EL2] {
                 assert_eq!(a.cpu.sys[reg], b.cpu.sys[reg], "{what}: {reg:?}");
             }
             let end = if second { DATA + 0x2000 } else { DATA + 0x1000 };
-            assert_eq!(a.cpu.sys[Reg::FAR_EL2], end, "{what}: the first byte that cannot be accessed");
+            if a.cpu.sys[Reg::ESR_EL2] & 0x3f == ALIGNMENT {
+                assert_eq!(control & sctlr::A, sctlr::A, "{what}");
+                assert!(a.cpu.sys[Reg::FAR_EL2] % 16 != 0, "{what}");
+            } else {
+                assert_eq!(a.cpu.sys[Reg::FAR_EL2], end, "{what}: the first byte that cannot be accessed");
+            }
             for n in (0..0x1000).step_by(8) {
                 for at in AT {
                     assert_eq!(ram.load_u64(at + n), other.load_u64(at + n), "{what}: {:#x}", at + n);
@@ -106,6 +131,29 @@ fn loads_of_vectors() {
 fn stores_of_integers() {
     // stp x1, x2, [x0]; str w3, [x0, #16]; strb w3, [x0, #20]; str x21, [x0, #24]
     same(&[0xa900_0801, 0xb900_1003, 0x3900_5003, 0xf900_0c15], 4);
+}
+
+#[test]
+fn with_alignment_checked_each_access_faults_by_itself() {
+    let checked = |accesses, by| same_under(sctlr::A, accesses, by, if by == 0 { 1 } else { 5 });
+    // stp q0, q1, [x0]; stp q2, q3, [x0, #32]: 16 bytes each.
+    checked(&[0xad00_0400, 0xad01_0c02], 16);
+    checked(&[0xad00_0400, 0xad01_0c02], 8);
+    // stp x1, x2, [x0]; stp x3, x4, [x0, #16]
+    checked(&[0xa900_0801, 0xa901_1003], 8);
+    // st1 {v0.16b, v1.16b}, [x0]; st1 {v0.4s, v1.4s}, [x0]
+    checked(&[0x4c00_a000], 7);
+    checked(&[0x4c00_a800], 4);
+    // ldp q4, q5, [x0, #-32]; ldp q6, q7, [x0]
+    checked(&[0xad7f_1404, 0xad40_1c06], 16);
+    // ldr d0, [x0]; ldr s1, [x0, #8]; ldur q2, [x0, #12]: they cannot all be aligned.
+    checked(&[0xfd40_0000, 0xbd40_0801, 0x3cc0_c002], 4);
+    // ldp q0, q1, [x0], #32; ldp x1, x2, [x0], #16
+    checked(&[0xacc1_0400], 0);
+    checked(&[0xa8c1_0801], 0);
+    // stp x1, x2, [x0]; str w3, [x0, #16]; strb w3, [x0, #20]; str x21, [x0, #24]
+    checked(&[0xa900_0801, 0xb900_1003, 0x3900_5003, 0xf900_0c15], 8);
+    checked(&[0xa900_0801, 0xb900_1003, 0x3900_5003, 0xf900_0c15], 4);
 }
 
 #[test]

@@ -173,8 +173,8 @@ impl Vcpu {
     fn run_blocks(&mut self) {
         let Self { cpu, frame, cache, native, debug, .. } = self;
         let mode = cpu.mode();
-        let native = native.as_mut().filter(|_| !cpu.mem.fast.checks_alignment());
         let mut at = Place { pc: cpu.regs.pc, index: 0, landed: 0 };
+        let native = native.as_mut();
         let mut blocks = Blocks { cpu, frame, cache, native, mode, came: Came::Anywhere, round: None };
         let leave = 'next: loop {
             let pc = at.pc;

@@ -14,7 +14,8 @@ use crate::lower::Mode;
 use emu_core::metrics::Metric;
 
 /// Where parts of a key are.
-const KEY_SERIAL: u32 = 8;
+const KEY_SERIAL: u32 = 9;
+const KEY_ALIGNED: u32 = 8;
 pub(super) const KEY_BTYPE: u32 = 6;
 
 /// The most code that one unit makes: some hundred operations, with their slow paths.
@@ -395,6 +396,10 @@ impl Native {
     pub fn key(serial: u64, mode: Mode) -> u64 {
         let flags = [mode.fp_enabled, mode.mops, mode.fp_plain, mode.strict];
         let flags = flags.into_iter().fold(0, |bits, flag| bits << 1 | u64::from(flag));
-        serial << KEY_SERIAL | u64::from(mode.btype & 3) << KEY_BTYPE | flags << 2 | u64::from(mode.el & 3)
+        serial << KEY_SERIAL
+            | u64::from(mode.aligned) << KEY_ALIGNED
+            | u64::from(mode.btype & 3) << KEY_BTYPE
+            | flags << 2
+            | u64::from(mode.el & 3)
     }
 }

@@ -77,6 +77,8 @@ pub struct Mode {
     pub mops: bool,
     /// `btype` is 0b11 and SCTLR_ELx.BT0 or BT1 says that PACIASP and PACIBSP do not expect that.
     pub strict: bool,
+    /// Every access must be aligned to its elements (SCTLR_ELx.A).
+    pub aligned: bool,
 }
 
 /// The context of one lowering.

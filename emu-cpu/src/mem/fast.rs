@@ -471,7 +471,8 @@ impl FastTlb {
         std::ptr::from_mut(&mut *self.current.tables).expose_provenance() as u64
     }
 
-    /// Alignment of all accesses is checked (SCTLR_ELx.A), which host code does not do.
+    /// Alignment of all accesses is checked (SCTLR_ELx.A).
+    #[inline]
     pub(crate) fn checks_alignment(&self) -> bool {
         self.align != 0
     }

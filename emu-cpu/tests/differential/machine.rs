@@ -71,6 +71,8 @@ pub(crate) enum Engine {
 pub(crate) struct Ours {
     vcpu: Vcpu,
     ram: &'static GuestRam,
+    /// SCTLR_EL2.A.
+    checks_alignment: bool,
 }
 
 impl Ours {
@@ -107,7 +109,12 @@ impl Ours {
             Engine::Baseline => vcpu.use_baseline_jit(1 << 20, 1),
         };
         assert!(there, "this host has a code generator");
-        Self { vcpu, ram }
+        Self { vcpu, ram, checks_alignment: false }
+    }
+
+    /// With an alignment fault for whatever is not aligned.
+    pub(crate) fn checking_alignment(self) -> Self {
+        Self { checks_alignment: true, ..self }
     }
 
     /// Puts a program in place of the last.
@@ -122,8 +129,9 @@ impl Ours {
         cpu.sys[Reg::TCR_EL2] = 1 << 31 | 1 << 23 | 5 << 16 | 3 << 12 | 1 << 10 | 1 << 8 | 25;
         cpu.sys[Reg::TTBR0_EL2] = TABLE;
         cpu.sys[Reg::VBAR_EL2] = VECTORS;
-        // M, C, I; no checks of alignment; EL2 may use the FP registers.
-        cpu.sys[Reg::SCTLR_EL2] = 0x30c5_0830 & !(1 << 3 | 1 << 1) | 1 << 12 | 1 << 2 | 1;
+        // M, C, I; no check of SP's alignment; EL2 may use the FP registers.
+        let checks = u64::from(self.checks_alignment) << 1;
+        cpu.sys[Reg::SCTLR_EL2] = 0x30c5_0830 & !(1 << 3 | 1 << 1) | 1 << 12 | 1 << 2 | checks | 1;
         cpu.sys[Reg::CPTR_EL2] = 0;
         cpu.refresh();
         self.vcpu.reset_caches();
@@ -165,8 +173,13 @@ impl Ours {
         }
     }
 
-    /// For reports: the syndrome and the address of the last exception.
+    /// The syndrome and the address of the last exception.
     pub(crate) fn exception(&self) -> (u64, u64) {
         (self.vcpu.cpu.sys[Reg::ESR_EL2], self.vcpu.cpu.sys[Reg::ELR_EL2])
+    }
+
+    /// The address that the last abort was about.
+    pub(crate) fn fault_address(&self) -> u64 {
+        self.vcpu.cpu.sys[Reg::FAR_EL2]
     }
 }

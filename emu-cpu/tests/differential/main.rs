@@ -100,6 +100,48 @@ fn replay(jit: bool) {
     assert!(missing.is_empty(), "rows that no program has: {missing:?}");
 }
 
+/// With SCTLR_EL2.A every third program ends in an alignment fault somewhere: where it does, in which state, and with which
+/// syndrome, is the same in host code. One that does not ends as recorded.
+#[test]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn alignment_faults_as_host_code() {
+    let rows = rows::read();
+    let mut bytes = Vec::new();
+    GzDecoder::new(File::open(data("differential.bin.gz")).unwrap()).read_to_end(&mut bytes).unwrap();
+    let mut interpreter = Ours::new(false).checking_alignment();
+    let mut engines =
+        [machine::Engine::HostCode, machine::Engine::Baseline].map(|e| Ours::with(e).checking_alignment());
+    let (mut faults, mut ends) = (0, 0);
+    for (n, record) in bytes.chunks_exact(4 + 8 * SETS).enumerate().step_by(5) {
+        let p = program::make(&rows, n);
+        interpreter.load(&p.words);
+        engines.iter_mut().for_each(|e| e.load(&p.words));
+        for (set, digests) in record[4..].chunks_exact(8).enumerate().skip(n / 5 % 2).step_by(2) {
+            let initial = State::initial(n as u64, set);
+            let want = interpreter.run(&initial);
+            for engine in &mut engines {
+                let got = engine.run(&initial);
+                let what = || format!("program {n} from state {set}\n{}", listing(&p));
+                assert_eq!(engine.exception(), interpreter.exception(), "{}", what());
+                assert!(got.state == want.state, "{}{}", what(), got.state.difference(&want.state));
+                if want.faulted {
+                    assert_eq!(engine.fault_address(), interpreter.fault_address(), "{}", what());
+                }
+            }
+            if want.faulted {
+                assert_eq!(interpreter.exception().0 & 0x3f, 0x21, "program {n}: an alignment fault");
+                faults += 1;
+            } else {
+                let recorded: [u16; 4] =
+                    std::array::from_fn(|i| u16::from_le_bytes([digests[2 * i], digests[2 * i + 1]]));
+                assert_eq!(want.digests(), recorded, "program {n} from state {set}");
+                ends += 1;
+            }
+        }
+    }
+    assert!(faults > 500 && ends > 500, "{faults} faults, {ends} without");
+}
+
 /// Where interpreter and host code differ: shows programs `DIFF_FROM` and up, `DIFF_PROGRAMS` of them.
 #[test]
 #[ignore = "shows one difference; `recorded_as_host_code` finds them"]

@@ -222,8 +222,16 @@ fn straight(random: &mut Random, features: FeatureSet) -> u32 {
 }
 
 /// What decides whether an instruction is there.
-const MODE: Mode =
-    Mode { el: 1, fp_enabled: true, fp_plain: true, guarded: false, btype: 0, mops: false, strict: false };
+const MODE: Mode = Mode {
+    el: 1,
+    fp_enabled: true,
+    fp_plain: true,
+    guarded: false,
+    btype: 0,
+    mops: false,
+    strict: false,
+    aligned: false,
+};
 
 impl Program<'_> {
     fn words(&mut self, words: &[u32]) {

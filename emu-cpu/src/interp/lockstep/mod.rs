@@ -14,9 +14,9 @@
 //! stretch ends before them ([`repeatable`], [`crate::mem::journal`]). They are accesses to registers of devices, system
 //! registers that are more than storage, TLBI and AT, SEV, the main instructions of FEAT_MOPS, stores to pages that code
 //! was made from, and, with more than one vCPU, DSB. Exceptions and returns from them, WFI and the like end a block; up
-//! to there all is compared. Where SCTLR_ELx.A is set, there is no host code. A stretch during which a walk updated
-//! a descriptor is not compared, for the descriptor may have been read, too. PSTATE.BTYPE in a block that a branch
-//! landed in is compared while the block's first instruction is not done.
+//! to there all is compared. A stretch during which a walk updated a descriptor is not compared, for the descriptor may
+//! have been read, too. PSTATE.BTYPE in a block that a branch landed in is compared while the block's first instruction
+//! is not done.
 //!
 //! # Others
 //! One vCPU runs at a time; whoever waits for its turn counts as parked. DMA waits while a stretch is under way
@@ -166,9 +166,6 @@ impl Vcpu {
         let pc = self.cpu.regs.pc;
         let Some(lockstep) = &mut self.lockstep else { return None };
         let budget = lockstep.budget();
-        if self.cpu.mem.fast.checks_alignment() {
-            return self.unchecked(pc);
-        }
         let before = State::of(&self.frame, &mut self.cpu);
         let counted = self.cpu.counters.get(Metric::Instructions);
         let bus = self.cpu.mem.bus.clone();
@@ -295,40 +292,9 @@ impl Vcpu {
             }
         };
         cpu.counters.bump(Metric::Instructions);
+        cpu.counters.bump(Metric::InterpretedOnce);
         let landed = std::mem::take(&mut cpu.pstate.btype);
         let end = exec::run(&code, pc, frame, cpu);
         Self::finish(frame, cpu, debug, &code, (pc, landed), end)
-    }
-
-    /// Runs one block by the interpreter, for good.
-    fn unchecked(&mut self, pc: u64) -> Option<LeaveKind> {
-        if pc & 3 != 0 {
-            Self::raise(&self.frame, &mut self.cpu, Exception::PcAlignment(pc), pc, 0);
-            return None;
-        }
-        let Self { cpu, frame, cache, debug, lockstep, .. } = self;
-        let mode = cpu.mode();
-        let found = cache.find(cpu, pc, mode).and_then(|index| {
-            let fresh = |b: &cache::Cached| b.generation == cpu.mem.shared.code.generation(b.page);
-            if !cache.get(index).is_some_and(fresh) {
-                cache.renew(cpu, index, pc)?;
-            }
-            Ok(index)
-        });
-        let code = match found {
-            Ok(index) => &cache.get(index)?.code,
-            Err(e) => {
-                Self::raise(frame, cpu, e, pc, 0);
-                return None;
-            }
-        };
-        let length = code.words.len() as u64;
-        if let Some(lockstep) = lockstep {
-            lockstep.totals.once += length;
-        }
-        cpu.counters.bump_by(Metric::Instructions, length);
-        let landed = std::mem::take(&mut cpu.pstate.btype);
-        let end = exec::run(code, pc, frame, cpu);
-        Self::finish(frame, cpu, debug, code, (pc, landed), end)
     }
 }

@@ -38,8 +38,18 @@ const NOP: u32 = 0xd503_201f;
 /// A host with everything that the generator asks for.
 const HOST: HostFeatures =
     HostFeatures { bmi2: true, lzcnt: true, avx: true, fma: true, aes: true, sha: true, pclmul: true };
-const MODE: Mode =
-    Mode { el: 1, fp_enabled: true, fp_plain: true, guarded: false, btype: 0, mops: true, strict: false };
+const MODE: Mode = Mode {
+    el: 1,
+    fp_enabled: true,
+    fp_plain: true,
+    guarded: false,
+    btype: 0,
+    mops: true,
+    strict: false,
+    aligned: false,
+};
+/// What the text of instructions begins with that are compiled with SCTLR_ELx.A set.
+const CHECKED: &str = "checked: ";
 
 /// Names of what an address or an offset stands for.
 struct Names {
@@ -167,14 +177,14 @@ struct Listing {
     bytes: usize,
 }
 
-fn list(words: &[u32], cpu: &Cpu, thunks: &Thunks) -> Listing {
-    let (bytes, fast) = code_of(words, cpu, thunks);
+fn list(words: &[u32], mode: Mode, cpu: &Cpu, thunks: &Thunks) -> Listing {
+    let (bytes, fast) = code_of(words, mode, cpu, thunks);
     disassemble(&bytes, fast, thunks)
 }
 
 /// Host code of a block, and where its checks end.
-fn code_of(words: &[u32], cpu: &Cpu, thunks: &Thunks) -> (Vec<u8>, usize) {
-    let block = translate(|rel| words.get(rel as usize / 4).copied(), cpu.features, MODE, words.len());
+fn code_of(words: &[u32], mode: Mode, cpu: &Cpu, thunks: &Thunks) -> (Vec<u8>, usize) {
+    let block = translate(|rel| words.get(rel as usize / 4).copied(), cpu.features, mode, words.len());
     assert_eq!(block.insns.len(), words.len(), "one block: {words:x?}");
     let code = predecode(&block).unwrap();
     let part = Part {
@@ -188,7 +198,7 @@ fn code_of(words: &[u32], cpu: &Cpu, thunks: &Thunks) -> (Vec<u8>, usize) {
         weight: 1,
         counter: None,
     };
-    let input = Input { part, at: CODE_AT, cpu, mode: MODE, key: 0, first_exit: 0, elsewhere: None };
+    let input = Input { part, at: CODE_AT, cpu, mode, key: 0, first_exit: 0, elsewhere: None };
     let output = compile(&[part], input, thunks, HOST, &mut 0).unwrap();
     (output.bytes, output.fast)
 }
@@ -250,8 +260,12 @@ fn entry(text: &str, words: &[u32], cpu: &Cpu, thunks: &Thunks, empty: &Listing)
         let block = translate(|rel| words.get(rel as usize / 4).copied(), cpu.features, MODE, words.len());
         !matches!(block.term, Term::Goto { rel, .. } if rel == 4 * words.len() as i64)
     };
-    let mut listing =
-        if ends { list(words, cpu, thunks) } else { list(&[words, &[SVC]].concat(), cpu, thunks) };
+    let mode = Mode { aligned: text.starts_with(CHECKED), ..MODE };
+    let mut listing = if ends {
+        list(words, mode, cpu, thunks)
+    } else {
+        list(&[words, &[SVC]].concat(), mode, cpu, thunks)
+    };
     let mut text = text.to_owned();
     let (mut instructions, mut bytes) = (listing.lines.len() as i64, listing.bytes as i64);
     if !ends {
@@ -303,9 +317,9 @@ impl Listing {
 fn host_code_is_as_recorded() {
     let (v, _) = vcpu(&[]);
     let (_, thunks) = build_thunks(THUNKS_AT).unwrap();
-    let empty = list(&[NOP, SVC], &v.cpu, &thunks);
+    let empty = list(&[NOP, SVC], MODE, &v.cpu, &thunks);
     // The checks, the count, the end and the exit for events, which the other entries leave out.
-    let whole = disassemble(&code_of(&[NOP, SVC], &v.cpu, &thunks).0, 0, &thunks);
+    let whole = disassemble(&code_of(&[NOP, SVC], MODE, &v.cpu, &thunks).0, 0, &thunks);
     let mut entries = vec![format!("nop; svc #0, the whole block\n{}", whole.text())];
     for line in INSTRUCTIONS.lines() {
         if let Some((text, words)) = line.split_once('\t') {

@@ -35,8 +35,8 @@ pub(super) struct Search {
     pub tag: i32,
     /// Displacement of the slot.
     pub slot: i32,
-    /// It must be aligned.
-    pub aligned: bool,
+    /// What its address must be a multiple of, 1 if nothing.
+    pub align: i32,
     /// The access itself, when it was found.
     pub go: DynamicLabel,
 }
@@ -103,6 +103,17 @@ pub(super) enum Call {
     },
 }
 
+/// Bytes of an access that is one element, and of the element.
+const fn whole(size: MemSize) -> (i32, i32) {
+    of_elements(size, size)
+}
+
+/// Bytes of an access, and of what it is made of.
+pub(super) const fn of_elements(size: MemSize, elem: MemSize) -> (i32, i32) {
+    let (bytes, elem) = (size.bytes() as i32, elem.bytes() as i32);
+    (bytes, if elem < bytes { elem } else { bytes })
+}
+
 impl Emitter<'_> {
     /// Accesses to memory; false if it is something else, or one that has no code in line.
     pub(super) fn memory(&mut self, uop: Uop) -> bool {
@@ -126,12 +137,12 @@ impl Emitter<'_> {
             Uop::St32 { a, b, off } => self.store_int(a, b, off, B4),
             Uop::St64 { a, b, off } => self.store_int(a, b, off, B8),
             Uop::LdWords { d, a, off } => {
-                let found = self.find(a, off, 8, READ, Call::LoadWords { d });
+                let found = self.find(a, off, (8, 4), READ, Call::LoadWords { d });
                 self.load_value(d, B8, Zero, &found);
                 self.resume(found.back);
             }
             Uop::StWords { a, b, off } => {
-                let found = self.find(a, off, 8, WRITE, Call::StoreWords { b });
+                let found = self.find(a, off, (8, 4), WRITE, Call::StoreWords { b });
                 self.store_value(b, B8, &found);
                 self.resume(found.back);
             }
@@ -162,9 +173,10 @@ impl Emitter<'_> {
 
     /// Looks an access up: changes rax, rcx and rdx.
     ///
-    /// In line is only the site's own slot. What must be aligned to its size there is found on the slower way if it is not;
-    /// sixteen bytes need not be aligned, and must not cross into another page.
-    fn find(&mut self, a: u8, off: i32, bytes: i32, tag: i32, call: Call) -> Found {
+    /// In line is only the site's own slot. What is not aligned to its size is found on the slower way, but for sixteen bytes,
+    /// which only must not cross into another page. Where alignment is checked, neither finds what is not aligned to its
+    /// elements, and the runtime raises the fault.
+    fn find(&mut self, a: u8, off: i32, (bytes, elem): (i32, i32), tag: i32, call: Call) -> Found {
         let (base, off) = match self.reg(a) {
             Some(base) => (base, off),
             None => {
@@ -174,8 +186,9 @@ impl Emitter<'_> {
         };
         let (start, go) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
         let slot = self.next_slot(tag);
+        let align = self.checked(elem);
         if bytes == 16 {
-            e!(self; lea rdx, [Rq(base) + off + 15] ; test edx, 0xff0 ; jz =>start ; and rdx, -4096);
+            self.page_of(base, off, (bytes, align), start);
         } else {
             if off == 0 {
                 e!(self; mov rdx, Rq(base));
@@ -190,9 +203,29 @@ impl Emitter<'_> {
             ; mov rcx, [r14 + slot + offset::SLOT_ADDEND]
             ; =>go
         );
-        let search = Search { base, off, bytes, tag, slot, aligned: false, go };
+        let search = Search { base, off, bytes, tag, slot, align, go };
         let back = self.put_off_search(start, Some(search), call);
         Found { base, off, back }
+    }
+
+    /// What the address of an access must be a multiple of that is made of elements of so many bytes.
+    pub(super) fn checked(&self, elem: i32) -> i32 {
+        if self.input.mode.aligned { elem } else { 1 }
+    }
+
+    /// The page of `bytes` bytes at `base` + `off` to rdx, with bits of the misalignment below it; to `start` if they may cross
+    /// into another page.
+    pub(super) fn page_of(&mut self, base: u8, off: i32, (bytes, align): (i32, i32), start: DynamicLabel) {
+        // The last multiple of `align` is in the page of the last byte, if the first byte is at one.
+        let last = (bytes - 1) & !(align - 1);
+        // It is not among the first bytes of its page: then the first byte is in that page as well.
+        let before = if align == 1 { bytes } else { last };
+        e!(self; lea rdx, [Rq(base) + (off + last)]);
+        if before != 0 {
+            let elsewhere = 4096 - before.unsigned_abs().next_power_of_two() as i32;
+            e!(self; test edx, elsewhere ; jz =>start);
+        }
+        e!(self; and rdx, -4096 | (align - 1));
     }
 
     pub(super) fn next_slot(&mut self, tag: i32) -> i32 {
@@ -249,7 +282,7 @@ impl Emitter<'_> {
     }
 
     fn load_int(&mut self, d: u8, a: u8, off: i32, size: MemSize, extend: Extension) {
-        let found = self.find(a, off, size.bytes() as i32, READ, Call::Load { d, size, extend });
+        let found = self.find(a, off, whole(size), READ, Call::Load { d, size, extend });
         self.load_value(d, size, extend, &found);
         self.resume_with_result(found.back);
     }
@@ -273,7 +306,7 @@ impl Emitter<'_> {
     }
 
     fn store_int(&mut self, a: u8, b: u8, off: i32, size: MemSize) {
-        let found = self.find(a, off, size.bytes() as i32, WRITE, Call::Store { b, size });
+        let found = self.find(a, off, whole(size), WRITE, Call::Store { b, size });
         self.store_value(b, size, &found);
         self.resume(found.back);
     }
@@ -296,7 +329,7 @@ impl Emitter<'_> {
     }
 
     fn load_pair(&mut self, d: u8, e: u8, a: u8, off: i32) {
-        let found = self.find(a, off, 16, READ, Call::LoadPair { d, e });
+        let found = self.find(a, off, (16, 8), READ, Call::LoadPair { d, e });
         let (b, off) = (found.base, found.off);
         if self.pairs_are_whole() {
             e!(self; movups xmm0, [Rq(b) + rcx + off]);
@@ -316,7 +349,7 @@ impl Emitter<'_> {
     }
 
     fn store_pair(&mut self, a: u8, v: u8, w: u8, off: i32) {
-        let found = self.find(a, off, 16, WRITE, Call::StorePair { b: v, c: w });
+        let found = self.find(a, off, (16, 8), WRITE, Call::StorePair { b: v, c: w });
         self.store_pair_at(v, w, &found);
         self.resume(found.back);
     }
@@ -337,7 +370,7 @@ impl Emitter<'_> {
 
     fn load_vector(&mut self, d: u8, a: u8, size: MemSize, elem: MemSize, off: i32) {
         let how = vector_access(d, size, elem);
-        let found = self.find(a, off, size.bytes() as i32, READ, Call::LoadVector { how });
+        let found = self.find(a, off, of_elements(size, elem), READ, Call::LoadVector { how });
         self.load_vector_at(d, size, &found);
         self.resume(found.back);
     }
@@ -357,7 +390,7 @@ impl Emitter<'_> {
 
     fn store_vector(&mut self, a: u8, s: u8, size: MemSize, elem: MemSize, off: i32) {
         let how = vector_access(s, size, elem);
-        let found = self.find(a, off, size.bytes() as i32, WRITE, Call::StoreVector { how });
+        let found = self.find(a, off, of_elements(size, elem), WRITE, Call::StoreVector { how });
         self.store_vector_at(s, size, &found);
         self.resume(found.back);
     }
@@ -395,7 +428,7 @@ impl Emitter<'_> {
             ; mov rcx, [r14 + slot + offset::SLOT_ADDEND]
             ; =>go
         );
-        let search = Search { base: RAX, off: 0, bytes, tag, slot, aligned: true, go };
+        let search = Search { base: RAX, off: 0, bytes, tag, slot, align: bytes, go };
         let call = Call::Operation { n: self.number, kind: self.flags.kind_number() };
         self.put_off_search(start, Some(search), call)
     }
@@ -455,6 +488,13 @@ impl Emitter<'_> {
         }
     }
 
+    /// To `to` if rax is no multiple of `align`.
+    pub(super) fn test_alignment(&mut self, align: i32, to: DynamicLabel) {
+        if align > 1 {
+            e!(self; test al, align as i8 - 1 ; jnz =>to);
+        }
+    }
+
     /// Looks for a page in the table, fills the slot with it and goes back; goes on with the address in rax if it is not
     /// there.
     fn search(&mut self, s: Search) {
@@ -462,9 +502,7 @@ impl Emitter<'_> {
         if s.base != RAX || s.off != 0 {
             e!(self; lea rax, [Rq(s.base) + s.off]);
         }
-        if s.aligned && s.bytes > 1 {
-            e!(self; test al, s.bytes as i8 - 1 ; jnz =>call);
-        }
+        self.test_alignment(s.align, call);
         self.look_up(s.bytes, s.tag, call);
         e!(self
             ; mov [r14 + s.slot + offset::SLOT_TAG], rdx

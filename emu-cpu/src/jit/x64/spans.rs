@@ -10,7 +10,7 @@
 
 use dynasmrt::{DynasmApi, DynasmLabelApi};
 
-use super::memory::{Call, Found, READ, Search, WRITE};
+use super::memory::{Call, Found, READ, Search, WRITE, of_elements};
 use super::operands::{self, Operand};
 use super::{Emitter, RAX, e, step};
 use crate::interp::block::Code;
@@ -46,24 +46,26 @@ struct Plain {
     a: u8,
     off: i32,
     bytes: i32,
+    /// Of what it is made of.
+    elem: i32,
     write: bool,
 }
 
 fn plain(uop: &Uop) -> Option<Plain> {
-    let (a, off, bytes, write) = match *uop {
+    let (a, off, (bytes, elem), write) = match *uop {
         // Shorter ones need a general register.
-        Uop::LdV { a, off, size: size @ (MemSize::B4 | MemSize::B8 | MemSize::B16), .. } => {
-            (a, off, size.bytes() as i32, false)
+        Uop::LdV { a, off, size: size @ (MemSize::B4 | MemSize::B8 | MemSize::B16), elem, .. } => {
+            (a, off, of_elements(size, elem), false)
         }
-        Uop::StV { a, off, size, .. } => (a, off, size.bytes() as i32, true),
-        Uop::StPair { a, off, .. } => (a, off, 16, true),
-        Uop::St64 { a, off, .. } => (a, off, 8, true),
-        Uop::St32 { a, off, .. } => (a, off, 4, true),
-        Uop::St16 { a, off, .. } => (a, off, 2, true),
-        Uop::St8 { a, off, .. } => (a, off, 1, true),
+        Uop::StV { a, off, size, elem, .. } => (a, off, of_elements(size, elem), true),
+        Uop::StPair { a, off, .. } => (a, off, (16, 8), true),
+        Uop::St64 { a, off, .. } => (a, off, (8, 8), true),
+        Uop::St32 { a, off, .. } => (a, off, (4, 4), true),
+        Uop::St16 { a, off, .. } => (a, off, (2, 2), true),
+        Uop::St8 { a, off, .. } => (a, off, (1, 1), true),
         _ => return None,
     };
-    Some(Plain { a, off, bytes, write })
+    Some(Plain { a, off, bytes, elem, write })
 }
 
 /// True if one of some operations reads a slot of the integer file other than as the base of an access.
@@ -159,6 +161,17 @@ fn longest(code: &Code, n: usize, most: usize) -> Option<Span> {
     (accesses > 1).then_some(Span { base, write, from, to, members, end, step })
 }
 
+/// What the first byte of a span must be at a multiple of so that all of its accesses are aligned; `None` if they cannot all
+/// be.
+fn alignment(code: &Code, span: &Span) -> Option<i32> {
+    let accesses = || {
+        let access = |(n, off): &(usize, i32)| Some((plain(code.uops.get(*n)?)?.elem, off - span.from));
+        span.members.iter().filter_map(access)
+    };
+    let most = accesses().map(|(elem, _)| elem).max()?;
+    accesses().all(|(elem, at)| at % elem == 0).then_some(most)
+}
+
 impl Emitter<'_> {
     /// True if this operation, which is the current one as it stands in the block, is the first of some accesses.
     pub(super) fn starts_span(&self, uop: &Uop) -> bool {
@@ -172,6 +185,8 @@ impl Emitter<'_> {
     /// The accesses from the current operation on that can be done together; false if it is nothing of the kind.
     pub(super) fn span(&mut self) -> bool {
         let Some(span) = at(self.input.code, self.number) else { return false };
+        let align = if self.input.mode.aligned { alignment(self.input.code, &span) } else { Some(1) };
+        let Some(align) = align else { return false };
         self.flags.lose_host();
         let bytes = span.to - span.from;
         let (base, low) = match self.reg(span.base) {
@@ -184,19 +199,14 @@ impl Emitter<'_> {
         let tag = if span.write { WRITE } else { READ };
         let (start, go) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
         let slot = self.next_slot(tag);
-        // The last byte is not among the first ones of its page: then the first byte is in that page as well.
-        let elsewhere = 4096 - bytes.max(1).unsigned_abs().next_power_of_two() as i32;
+        self.page_of(base, low, (bytes, align), start);
         e!(self
-            ; lea rdx, [Rq(base) + (low + bytes - 1)]
-            ; test edx, elsewhere
-            ; jz =>start
-            ; and rdx, -4096
             ; cmp rdx, [r14 + slot + offset::SLOT_TAG]
             ; jne =>start
             ; mov rcx, [r14 + slot + offset::SLOT_ADDEND]
             ; =>go
         );
-        let search = Search { base, off: low, bytes, tag, slot, aligned: false, go };
+        let search = Search { base, off: low, bytes, tag, slot, align, go };
         let back = self.put_off_search(start, Some(search), Call::Span { n: self.spans.len() });
         for (n, off) in &span.members {
             self.member(*n, &Found { base, off: off - span.from + low, back });
@@ -246,6 +256,7 @@ impl Emitter<'_> {
             };
             self.held = None;
             self.address(base, off);
+            self.test_alignment(self.checked(p.elem), slow);
             self.look_up(p.bytes, tag, slow);
             self.member(n, &found);
             e!(self; jmp =>done ; =>slow);
@@ -319,6 +330,23 @@ mod tests {
         assert_eq!(at(&code(&read), 1).unwrap().base, T, "but it can be the base");
         let later = [ld(0, 1, 0), ld(1, 1, 16), add(T, 1, 32), ld(2, T, 0), Uop::Mov { d: 2, a: T }];
         assert_eq!(at(&code(&later), 0).unwrap().end, 2, "what is before is one nevertheless");
+    }
+
+    #[test]
+    fn all_of_a_span_is_aligned_if_its_start_is() {
+        let of = |uops: &[Uop]| {
+            let code = code(uops);
+            alignment(&code, &at(&code, 0).unwrap())
+        };
+        assert_eq!(of(&[ld(0, 1, 0), ld(1, 1, 16)]), Some(16));
+        assert_eq!(of(&[Uop::StPair { a: 1, b: 2, c: 3, off: 8 }, Uop::St8 { a: 1, b: 2, off: 3 }]), None);
+        assert_eq!(
+            of(&[Uop::StPair { a: 1, b: 2, c: 3, off: 8 }, Uop::St8 { a: 1, b: 2, off: 27 }]),
+            Some(8)
+        );
+        let bytes = |b: u8, off: i32| Uop::StV { b, a: 1, size: MemSize::B16, elem: MemSize::B1, off };
+        assert_eq!(of(&[bytes(0, 0), bytes(1, 16)]), Some(1), "ST1 of bytes");
+        assert_eq!(of(&[ld(0, 1, 0), ld(1, 1, 20)]), None, "one of them is misaligned");
     }
 
     #[test]

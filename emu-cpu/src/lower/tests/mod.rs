@@ -12,8 +12,16 @@ use crate::ir::eval::{Machine, Next};
 
 /// Where test code lies.
 const PC: u64 = 0x4000_0100;
-const EL1: Mode =
-    Mode { el: 1, fp_enabled: true, mops: true, fp_plain: true, guarded: false, btype: 0, strict: false };
+const EL1: Mode = Mode {
+    el: 1,
+    fp_enabled: true,
+    mops: true,
+    fp_plain: true,
+    guarded: false,
+    btype: 0,
+    strict: false,
+    aligned: false,
+};
 
 fn lower(words: &[u32]) -> Block {
     translate(|rel| words.get(rel as usize / 4).copied(), FeatureSet::of(Feat::ALL), EL1, 64)

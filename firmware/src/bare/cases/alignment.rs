@@ -3,7 +3,7 @@
 use crate::bare::program::{Level, Program};
 use crate::bare::registers as r;
 use crate::bare::report::Taken;
-use crate::bare::tables::{Granule, desc};
+use crate::bare::tables::{Granule, MAIR, SCTLR_ON, desc};
 
 const DABT_SAME: u64 = 0x25;
 const WRITE: u64 = 1 << 6;
@@ -37,6 +37,151 @@ pub(super) fn sctlr_a(p: &mut Program) {
         p.mov(1, VA + 0x5001);
         p.faulting(Taken::same(1).far(VA + 0x5001).class(DABT_SAME, ALIGNMENT), |p| a64!(p ; ldr x0, [x1]));
     });
+}
+
+/// Stage 1 of EL2 with SCTLR_EL2.A, while `body` runs; VA is a Normal page.
+fn checked_at_el2(p: &mut Program, body: impl FnOnce(&mut Program)) {
+    let t = p.stage1(Granule::K4);
+    let frame = p.frame(0x1000);
+    // AP[1] is RES1 where a regime has one privilege only.
+    p.page(t, VA, frame, desc::EL0_RW | desc::UXN);
+    p.set(r::MAIR_EL2, MAIR);
+    p.set(r::TCR_EL2, t.tcr_el2());
+    p.set(r::TTBR0_EL2, t.root);
+    a64!(p ; isb);
+    p.msr(r::TLBI_ALLE2, 31);
+    a64!(p ; dsb sy ; isb);
+    p.set_now(r::SCTLR_EL2, 0x30c5_0830 | SCTLR_ON | 1 << 1);
+    body(p);
+    p.set_now(r::SCTLR_EL2, 0x30c5_0830);
+}
+
+/// Each access at VA and behind it, aligned to each power of two: a misaligned one, and no other, is an alignment fault.
+macro_rules! aligned_to {
+    ($p:ident, $el:expr; $(($bytes:literal, $wnr:expr; $($insn:tt)*))*) => {
+        $(for off in [1u64, 2, 4, 8] {
+            $p.mov(1, VA + 0x80 + off);
+            if off.is_multiple_of($bytes) {
+                a64!($p ; $($insn)*);
+            } else {
+                let taken = Taken::same($el).class(DABT_SAME, $wnr | ALIGNMENT).far(VA + 0x80 + off);
+                $p.faulting(taken, |p| a64!(p ; $($insn)*));
+            }
+        })*
+    };
+}
+
+/// Accesses of general registers, in a loop while all are aligned.
+fn integers(p: &mut Program, el: u8) {
+    p.mov(1, VA);
+    p.mov(4, 200);
+    let again = p.label();
+    p.bind(again);
+    a64!(p
+        ; ldr x2, [x1] ; str x2, [x1] ; ldp x2, x3, [x1, 8] ; stp x2, x3, [x1, 24] ; ldrh w2, [x1, 2]
+        ; ldp w2, w3, [x1, 4] ; subs x4, x4, 1 ; b.ne =>again
+    );
+    aligned_to!(p, el;
+        (8, 0; ldr x2, [x1])
+        (4, 0; ldrsw x2, [x1])
+        (2, 0; ldrh w2, [x1])
+        (1, 0; ldrb w2, [x1])
+        (8, WRITE; str x2, [x1])
+        (2, WRITE; strh w2, [x1])
+        (8, 0; ldp x2, x3, [x1])
+        (4, 0; ldp w2, w3, [x1])
+        (8, WRITE; stp x2, x3, [x1])
+        (8, WRITE; stp x2, x3, [x1, 0]!)
+    );
+}
+
+/// Of vector registers.
+fn vectors(p: &mut Program, el: u8) {
+    p.mov(1, VA);
+    p.mov(4, 200);
+    let again = p.label();
+    p.bind(again);
+    a64!(p
+        ; ldr q0, [x1, 32] ; str q0, [x1, 48] ; ldp q0, q1, [x1] ; stp q0, q1, [x1, 32] ; ldr d0, [x1, 8]
+        ; subs x4, x4, 1 ; b.ne =>again
+    );
+    aligned_to!(p, el;
+        (16, 0; ldr q0, [x1])
+        (8, 0; ldr d0, [x1])
+        (16, WRITE; str q0, [x1])
+        (16, 0; ldp q0, q1, [x1])
+        (4, WRITE; stp s0, s1, [x1])
+        (1, 0; ld1 {v0.b16}, [x1])
+        (4, 0; ld1 {v0.s4}, [x1])
+        (2, 0; ld2 {v0.h8, v1.h8}, [x1])
+        (8, WRITE; st1 {v0.d2, v1.d2}, [x1])
+    );
+}
+
+/// Ordered ones and exclusives.
+fn ordered(p: &mut Program, el: u8) {
+    aligned_to!(p, el;
+        (8, 0; ldar x2, [x1])
+        (8, WRITE; stlr x2, [x1])
+        (8, 0; ldxr x2, [x1])
+        (16, 0; ldxp x2, x3, [x1])
+    );
+}
+
+fn checked_at_el1(p: &mut Program, body: impl FnOnce(&mut Program)) {
+    mapped(p, 1 << 1);
+    p.enter(Level::El1h, body);
+}
+
+/// SCTLR_EL1.A looks at the elements of an access: registers of a pair, structures' elements.
+pub(super) fn sctlr_a_of_integers(p: &mut Program) {
+    checked_at_el1(p, |p| integers(p, 1));
+}
+
+/// The same of vectors.
+pub(super) fn sctlr_a_of_vectors(p: &mut Program) {
+    checked_at_el1(p, |p| vectors(p, 1));
+}
+
+/// The same of accesses that are aligned in any case.
+pub(super) fn sctlr_a_of_ordered(p: &mut Program) {
+    checked_at_el1(p, |p| ordered(p, 1));
+    checked_at_el2(p, |p| ordered(p, 2));
+}
+
+/// SCTLR_EL2.A, which is EL2's own.
+pub(super) fn sctlr_a_at_el2(p: &mut Program) {
+    checked_at_el2(p, |p| integers(p, 2));
+}
+
+/// The same of vectors.
+pub(super) fn sctlr_a_at_el2_of_vectors(p: &mut Program) {
+    checked_at_el2(p, |p| vectors(p, 2));
+}
+
+/// With FEAT_LSE2, too, atomics and ordered accesses are aligned where SCTLR_ELx.A says so, whatever nAA says.
+pub(super) fn sctlr_a_and_atomics(p: &mut Program) {
+    fn atomics(p: &mut Program, el: u8) {
+        p.mov(1, VA + 0x80);
+        a64!(p ; ldadd x2, x3, [x1] ; swp w2, w3, [x1] ; cas x2, x3, [x1] ; ldapur x2, [x1] ; stlur x2, [x1]);
+        p.mov(1, VA + 0x84);
+        let at = |iss| Taken::same(el).esr_bits(!WRITE & 0xffff_ffff, DABT_SAME << 26 | 1 << 25 | iss);
+        // WnR of what reads and writes is another case's question.
+        let both = at(ALIGNMENT).far(VA + 0x84);
+        p.faulting(both, |p| a64!(p ; ldadd x2, x3, [x1]));
+        p.faulting(both, |p| a64!(p ; cas x2, x3, [x1]));
+        a64!(p ; swp w2, w3, [x1]);
+        let taken = Taken::same(el).far(VA + 0x84);
+        p.faulting(taken.class(DABT_SAME, ALIGNMENT), |p| a64!(p ; ldapur x2, [x1]));
+        p.faulting(taken.class(DABT_SAME, WRITE | ALIGNMENT), |p| a64!(p ; stlur x2, [x1]));
+        p.mov(1, VA + 0x88);
+        p.faulting(at(ALIGNMENT).far(VA + 0x88), |p| a64!(p ; casp x2, x3, x4, x5, [x1]));
+        a64!(p ; ldapur x2, [x1]);
+    }
+    const NAA: u64 = 1 << 6;
+    mapped(p, NAA | 1 << 1);
+    p.enter(Level::El1h, |p| atomics(p, 1));
+    checked_at_el2(p, |p| atomics(p, 2));
 }
 
 /// Without SCTLR_EL1.A normal memory takes any address, also across a page.

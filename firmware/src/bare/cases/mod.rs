@@ -232,6 +232,12 @@ macro_rules! bare_cases {
             }
             alignment {
                 sctlr_a V80 "B2.8.2, SCTLR_EL1.A";
+                sctlr_a_of_integers V80 "B2.8.2, SCTLR_EL1.A";
+                sctlr_a_of_vectors V80 "B2.8.2, SCTLR_EL1.A";
+                sctlr_a_of_ordered V80 "B2.8.2, SCTLR_EL1.A, SCTLR_EL2.A";
+                sctlr_a_at_el2 V80 "B2.8.2, SCTLR_EL2.A";
+                sctlr_a_at_el2_of_vectors V80 "B2.8.2, SCTLR_EL2.A";
+                sctlr_a_and_atomics Max "B2.8.2, SCTLR_EL1.A, SCTLR_EL2.A";
                 unaligned_normal V80 "B2.8.2";
                 device V80 "B2.10.2";
                 exclusives_and_ordered V80 "B2.8.2";

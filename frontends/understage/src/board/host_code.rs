@@ -33,6 +33,17 @@ pub const METRICS: [Metric; 12] = [
     Metric::Exact,
 ];
 
+/// Why instructions were interpreted.
+pub const REASONS: [Metric; 7] = [
+    Metric::InterpretedCold,
+    Metric::InterpretedRounds,
+    Metric::InterpretedRefused,
+    Metric::InterpretedWatched,
+    Metric::InterpretedSingly,
+    Metric::InterpretedOnce,
+    Metric::InterpretedAlways,
+];
+
 /// Begins the files for `perf`.
 pub(super) fn listeners(files: &[Given<PerfFile>]) -> Result<Vec<Arc<dyn Listener>>, UserError> {
     let open = |file: &Given<PerfFile>| -> Result<Arc<dyn Listener>, UserError> {
@@ -85,9 +96,9 @@ pub fn table(board: &Board) -> String {
             report.get_or_insert_with(Report::default).add(&profile.report());
         }
     }
-    let mut out = String::new();
+    let all = Snapshot::of(&stats::sets(board));
+    let mut out = reasons(&all);
     if let Some(size) = size {
-        let all = Snapshot::of(&stats::sets(board));
         out.push_str(&section(&all, size, report.as_ref()));
     }
     if let Some(bytes) = peak_memory() {
@@ -99,6 +110,17 @@ pub fn table(board: &Board) -> String {
 fn line(out: &mut String, n: u64, what: &str) {
     // Writing to a string does not fail.
     let _ = writeln!(out, "{:>20}  {what}", grouped(n));
+}
+
+/// How many instructions were interpreted, and why.
+fn reasons(all: &Snapshot) -> String {
+    let mut out = String::from("\nInstructions that were interpreted\n");
+    let sum = REASONS.iter().map(|m| all.get(*m)).fold(0, u64::wrapping_add);
+    line(&mut out, sum, &format!("in all{}", share(sum, all.get(Metric::Instructions))));
+    for m in REASONS.iter().filter(|m| all.get(**m) != 0) {
+        line(&mut out, all.get(*m), m.name());
+    }
+    out
 }
 
 fn section(all: &Snapshot, size: Size, report: Option<&Report>) -> String {
@@ -166,6 +188,21 @@ mod tests {
             assert!(text.contains(expected), "{expected:?} is not in\n{text}");
         }
         assert!(!text.contains("fault"), "what did not happen is not said\n{text}");
+    }
+
+    #[test]
+    fn every_reason_for_interpreting_is_named_with_its_count() {
+        let counters = Arc::new(Counters::default());
+        counters.add(Metric::Instructions, 2000);
+        counters.add(Metric::InterpretedCold, 30);
+        counters.add(Metric::InterpretedSingly, 10);
+        assert_eq!(
+            reasons(&Snapshot::of(&[counters])),
+            "\nInstructions that were interpreted\n\
+             \x20                 40  in all (2.00 %)\n\
+             \x20                 30  because their block has run too few times to be compiled\n\
+             \x20                 10  for a software step or a step of the debugger\n"
+        );
     }
 
     #[test]

@@ -61,7 +61,8 @@ pub fn sets(board: &Board) -> Vec<Arc<Counters>> {
 pub fn table(board: &Board) -> String {
     let all = Snapshot::of(&sets(board));
     let mut out = String::new();
-    for m in Metric::ALL.iter().filter(|m| all.get(**m) != 0 && !host_code::METRICS.contains(m)) {
+    let elsewhere = |m: &Metric| host_code::METRICS.contains(m) || host_code::REASONS.contains(m);
+    for m in Metric::ALL.iter().filter(|m| all.get(**m) != 0 && !elsewhere(m)) {
         out.push_str(&format!("{:>20}  {}\n", grouped(all.get(*m)), m.name()));
     }
     out

@@ -69,6 +69,25 @@ pub(crate) fn guest(workspace: &Path) -> Result<PathBuf, Failure> {
     Ok(initrd)
 }
 
+/// Builds the program that needs no kernel and measures for `ms` milliseconds.
+pub(crate) fn bare(workspace: &Path, ms: u32) -> Result<PathBuf, Failure> {
+    let dir = target_dir(workspace).join("bench");
+    make_dir(&dir)?;
+    let program = dir.join("aligned.elf");
+    output(
+        Command::new(CROSS_CC)
+            .args(FLAGS)
+            // Nothing that it is compiled to may be misaligned, or use registers that are not there yet.
+            .args(["-nostdlib", "-ffreestanding", "-mgeneral-regs-only", "-mstrict-align", "-no-pie"])
+            .args(["-fno-tree-loop-distribute-patterns", "-Wl,-Ttext=0x40080000", "-Wl,--build-id=none"])
+            .arg(format!("-DMILLISECONDS={ms}"))
+            .arg("-o")
+            .arg(&program)
+            .arg(workspace.join("tests/bench/bare/aligned.c")),
+    )?;
+    Ok(program)
+}
+
 /// Builds the program for this host.
 pub(crate) fn native(workspace: &Path) -> Result<PathBuf, Failure> {
     let dir = target_dir(workspace).join("bench");

@@ -26,6 +26,8 @@ pub(crate) struct Guest {
     pub(crate) files: PathBuf,
     /// The RAM disk with the benchmarks.
     pub(crate) initrd: PathBuf,
+    /// The program that needs no kernel.
+    pub(crate) bare: PathBuf,
     /// The CPU's model.
     pub(crate) cpu: String,
     /// How many of them there are.
@@ -67,8 +69,27 @@ impl Machine {
         self.boot_with(guest, &guest.files.join("shell.cpio"), "console=ttyAMA0 panic=-1")
     }
 
+    /// Runs the program that needs no kernel; there is none natively.
+    pub(crate) fn bare(&self, guest: &Guest) -> Command {
+        let mut command = self.board(guest);
+        let load = if matches!(self, Self::Ours { .. }) { "--load" } else { "-kernel" };
+        command.arg(load).arg(&guest.bare);
+        command
+    }
+
     fn boot_with(&self, guest: &Guest, initrd: &Path, append: &str) -> Command {
         let kernel = guest.files.join("Image");
+        let mut command = self.board(guest);
+        // One spells its options with two dashes, the other with one.
+        let dash = if matches!(self, Self::Ours { .. }) { "-" } else { "" };
+        command.arg(format!("{dash}-kernel")).arg(kernel);
+        command.arg(format!("{dash}-initrd")).arg(initrd);
+        command.args([&format!("{dash}-append"), append]);
+        command
+    }
+
+    /// The machine without anything to run.
+    fn board(&self, guest: &Guest) -> Command {
         match self {
             Self::Ours { program, accel } => {
                 let mut command = Command::new(program);
@@ -77,7 +98,6 @@ impl Machine {
                 if let Some(accel) = accel {
                     command.args(["--accel", accel]);
                 }
-                command.arg("--kernel").arg(kernel).arg("--initrd").arg(initrd).args(["--append", append]);
                 command
             }
             Self::Peer { words } => {
@@ -87,7 +107,6 @@ impl Machine {
                 command.args(["-smp", &guest.cpus.to_string()]);
                 command.args(["-m", MEMORY, "-display", "none", "-monitor", "none", "-serial", "stdio"]);
                 command.args(["-nic", "none", "-no-reboot"]);
-                command.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd).args(["-append", append]);
                 command
             }
             Self::Native { program } => Command::new(program),
@@ -120,7 +139,13 @@ mod tests {
 
     #[test]
     fn the_same_guest_in_three_spellings() {
-        let guest = Guest { files: "g".into(), initrd: "b.cpio".into(), cpu: "neoverse-n1".into(), cpus: 2 };
+        let guest = Guest {
+            files: "g".into(),
+            initrd: "b.cpio".into(),
+            bare: "b.elf".into(),
+            cpu: "neoverse-n1".into(),
+            cpus: 2,
+        };
         let ours = Machine::Ours { program: "us".into(), accel: Some("jit".into()) };
         assert_eq!(
             line(&ours.bench(&guest, 400, &["fib", "libm"])),
@@ -130,6 +155,8 @@ mod tests {
         let peer = Machine::Peer { words: vec!["wrap".into(), "qemu".into()] };
         let said = line(&peer.boot(&guest));
         assert!(said.starts_with("wrap qemu -M virt,") && said.contains(" -initrd g/shell.cpio "), "{said}");
+        assert!(line(&ours.bare(&guest)).ends_with(" --smp 2 --accel jit --load b.elf"));
+        assert!(line(&peer.bare(&guest)).ends_with(" -no-reboot -kernel b.elf"));
         let native = Machine::Native { program: "n".into() };
         assert_eq!(line(&native.bench(&guest, 400, &["fib"])), "n 400 fib");
     }

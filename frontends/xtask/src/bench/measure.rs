@@ -53,7 +53,7 @@ pub(crate) fn programs(
     let mut todo = names;
     while !todo.is_empty() {
         let session = Session::start(machine.bench(guest, ms, todo), interrupted)?;
-        let mut run = Run { session, current: None, started: CpuTime::default(), done: 0 };
+        let mut run = Run::of(session);
         match run.follow(watch) {
             Ok(()) => return Ok(()),
             Err(Stop::Failed(why)) => {
@@ -67,6 +67,24 @@ pub(crate) fn programs(
     Ok(())
 }
 
+/// Runs the program that needs no kernel.
+pub(crate) fn bare(
+    machine: &Machine,
+    guest: &Guest,
+    name: &str,
+    interrupted: &AtomicBool,
+    watch: &mut impl Watch,
+) -> Result<(), Stop> {
+    let mut run = Run::of(Session::start(machine.bare(guest), interrupted)?);
+    match run.follow(watch) {
+        Err(Stop::Failed(why)) => {
+            watch.outcome(name, Outcome::Failed(why));
+            Ok(())
+        }
+        ended => ended,
+    }
+}
+
 /// One guest that goes through its list.
 struct Run<'a> {
     session: Session<'a>,
@@ -78,7 +96,11 @@ struct Run<'a> {
     done: usize,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn of(session: Session<'a>) -> Self {
+        Self { session, current: None, started: CpuTime::default(), done: 0 }
+    }
+
     fn follow(&mut self, watch: &mut impl Watch) -> Result<(), Stop> {
         loop {
             let line = self.session.line()?;
@@ -162,7 +184,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         let session = Session::start(command, &never).unwrap();
-        let mut run = Run { session, current: None, started: CpuTime::default(), done: 0 };
+        let mut run = Run::of(session);
         let mut notes = Notes::default();
         let end = run.follow(&mut notes);
         (end, run.current, notes)

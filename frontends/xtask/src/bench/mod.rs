@@ -35,7 +35,7 @@ use measure::{Outcome, Watch};
 use report::Report;
 use results::Results;
 use session::Stop;
-use suite::{BOOT, Benchmark};
+use suite::{ALIGNED, BOOT, Benchmark};
 
 /// The other emulator, if `--peer` does not name it.
 const PEER_VARIABLE: &str = "UNDERSTAGE_PEER";
@@ -95,6 +95,7 @@ pub(crate) fn run(workspace: &Path, options: &Options) -> Result<(), Failure> {
     let machines = machines(workspace, options)?;
     let guest = Guest {
         initrd: build::guest(workspace)?,
+        bare: build::bare(workspace, options.time)?,
         files: guests::ensure(workspace)?,
         cpu: options.cpu.clone(),
         cpus: if options.scaling { 2 } else { 1 },
@@ -171,7 +172,8 @@ impl Bench<'_> {
             }
             let all = self.suite.iter().map(|b| b.name).filter(|b| !self.results.has_failed(name, b));
             let todo: Vec<&str> = all.collect();
-            let programs: Vec<&str> = todo.iter().copied().filter(|b| *b != BOOT.name).collect();
+            let others = [ALIGNED.name, BOOT.name];
+            let programs: Vec<&str> = todo.iter().copied().filter(|b| !others.contains(b)).collect();
             let mut desk = Desk { machine: name, title: &title, results: &mut self.results, bar };
             let (ms, interrupted) = (self.options.time, &*self.interrupted);
             let in_machine = |stop| match stop {
@@ -180,6 +182,10 @@ impl Bench<'_> {
             };
             measure::programs(machine, &self.guest, ms, &programs, interrupted, &mut desk)
                 .map_err(in_machine)?;
+            if machine.is_emulator() && todo.contains(&ALIGNED.name) {
+                measure::bare(machine, &self.guest, ALIGNED.name, interrupted, &mut desk)
+                    .map_err(in_machine)?;
+            }
             if machine.is_emulator() && todo.contains(&BOOT.name) {
                 measure::boot(machine, &self.guest, BOOT.name, interrupted, &mut desk).map_err(in_machine)?;
             }
