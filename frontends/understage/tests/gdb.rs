@@ -82,6 +82,14 @@ const FOREVER: &[u32] = &[
     0,
 ];
 
+/// Waits for a key by a semihosting call.
+const KEY: &[u32] = &[
+    0x5280_00e0, // mov w0, #7 (SYS_READC)
+    0xd280_0001, // mov x1, #0
+    0xd45e_0000, // hlt #0xf000
+    0x1400_0000, // b .
+];
+
 /// A machine that waits for a debugger.
 struct Machine {
     child: Child,
@@ -104,6 +112,7 @@ impl Machine {
             .args(["run", "--memory", "64M", "--cpu", "cortex-a72", "--serial", "null", "--load", &load])
             .args(["--entry", &entry, "--gdb", "127.0.0.1:0", "--gdb-wait"])
             .args(more)
+            .stdin(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -548,6 +557,27 @@ fn a_debugger_that_does_not_read() {
     assert!(sent < MUCH / 4, "{sent}");
     drop(c);
     assert_eq!(machine.status(), Some(0), "the machine goes on");
+}
+
+/// A call that waits is as if it had not been made, until there is what it waits for.
+#[test]
+fn a_program_that_waits_for_a_key() {
+    let mut machine = Machine::start(KEY, &["--semihosting"]);
+    let mut c = machine.connect();
+    assert_eq!(c.ask(&format!("Z0,{:x},4", START + 8)), "OK");
+    assert_eq!(c.ask("vCont;c"), "T05thread:01;swbreak:;");
+    assert_eq!(c.ask(&format!("z0,{:x},4", START + 8)), "OK");
+    c.send("vCont;c");
+    std::thread::sleep(Duration::from_millis(100));
+    c.stream.write_all(&[3]).unwrap();
+    assert_eq!((c.receive(), c.pc(), c.number("p0")), ("T02thread:01;".into(), START + 8, 7));
+    assert_eq!(c.ask(&format!("Z0,{:x},4", START + 12)), "OK");
+    c.send("vCont;c");
+    machine.child.stdin.as_mut().unwrap().write_all(b"k").unwrap();
+    assert_eq!((c.receive(), c.pc()), ("T05thread:01;swbreak:;".into(), START + 12));
+    assert_eq!(c.number("p0"), u64::from(b'k'));
+    c.send("k");
+    assert_eq!(machine.status(), Some(0));
 }
 
 /// What QEMU's users type.

@@ -194,6 +194,16 @@ fn dir() -> tempfile::TempDir {
 
 #[test]
 fn files() {
+    use_files(&["--semihosting"]);
+}
+
+/// A call is made once, although the code around it is executed twice.
+#[test]
+fn files_in_lockstep() {
+    use_files(&["--semihosting", "--check", "lockstep"]);
+}
+
+fn use_files(more: &[&str]) {
     let (dir, mut c) = (dir(), Calls::default());
     let (text, room) = (c.bytes(b"0123456789"), c.block(&[0; 4]));
     let opened = [c.open("a.txt", 6), c.open("a.txt", 8), c.open("no/such", 0)];
@@ -225,7 +235,7 @@ fn files() {
     ];
     let temporary = [c.with(TMPNAM, &[room + 24, 7, 4]), c.with(TMPNAM, &[room, 256, 100])];
     let errors = [c.with(ISERROR, &[FAILED]), c.with(ISERROR, &[0]), c.with(ISERROR, &[1])];
-    let (data, _) = c.run(dir.path(), &["--semihosting"]);
+    let (data, _) = c.run(dir.path(), more);
 
     assert_eq!(data.words(opened), [1, 2, FAILED]);
     assert_eq!(data.word(errno), 2, "ENOENT");
@@ -383,13 +393,10 @@ fn keys() {
     let first = c.call(READC, 0);
     let line = c.with(READ, &[1, room, 8]);
     let end = [c.with(READ, &[1, room, 8]), c.call(READC, 0)];
-    c.exit(7);
     let length = c.data.len() as u64;
-    c.list.pop();
-    let out = c.open("data", 4);
+    c.open("data", 4);
     c.with(WRITE, &[2, DATA, length]);
     c.exit(7);
-    let _ = out;
     let mut child = start(dir.path(), &c.image(&TO_CALLS), &["--semihosting"]);
     let mut keys = child.stdin.take().unwrap();
     keys.write_all(b"abcd").unwrap();
@@ -399,6 +406,21 @@ fn keys() {
     assert_eq!((data.word(first), data.word(line)), (b'a'.into(), 5));
     assert_eq!(data.bytes(room, 3), b"bcd");
     assert_eq!(data.words(end), [8, FAILED], "nothing of 8 was read: the end");
+}
+
+/// With a port of its own, the console is that for both directions.
+#[test]
+fn keys_of_a_port() {
+    let (dir, mut c) = (dir(), Calls::default());
+    let key = c.block(&[0]);
+    c.call_to(READC, 0, key);
+    c.call(WRITEC, key);
+    c.exit(8);
+    let mut child =
+        start(dir.path(), &c.image(&TO_CALLS), &["--semihosting", "--semihosting-console", "stdio"]);
+    child.stdin.as_mut().unwrap().write_all(b"k").unwrap();
+    let out = child.wait_with_output().unwrap();
+    assert_eq!((out.status.code(), &out.stdout[..]), (Some(8), &b"k"[..]));
 }
 
 /// A program that waits for a key is no obstacle.

@@ -15,7 +15,7 @@ pub(super) const OPTIONS: &[Row] = &[
         Plain(|r| {
             r.semihosting.get_or_insert_default();
         }),
-        "programs may use the host's files and console, and end the machine (HLT #0xF000)",
+        "programs may use the host's files and streams (input only if no port reads it), and end the machine (HLT #0xF000)",
     ),
     (
         "-semihosting-config",
