@@ -23,6 +23,7 @@ use crate::regs::{Pstate, Regs, SP};
 use crate::semihosting::Semihosting;
 use crate::sysreg::{Permits, Reg, SysState, sctlr};
 use crate::timer::Timers;
+use crate::trace::Trace;
 
 /// List registers of the virtual CPU interface.
 const LIST_REGISTERS: usize = 4;
@@ -84,6 +85,8 @@ pub struct Cpu {
     pub clock: Arc<Clock>,
     /// What loads and stores keep.
     pub mem: Mem,
+    /// What it tells of the blocks that it runs.
+    pub trace: Trace,
     /// The GIC CPU interface.
     pub gic: CpuInterface,
     /// The generic timers.
@@ -145,6 +148,7 @@ impl Cpu {
             doorbell,
             clock,
             mem: Mem::default(),
+            trace: Trace::default(),
             port,
             machine,
             semihosting: None,
@@ -213,6 +217,7 @@ impl Cpu {
         self.standby = false;
         self.entry = entry;
         self.refresh();
+        crate::trace::reset(self);
     }
 
     /// Finds again what is derived from registers and PSTATE. Called after every change of what it depends on.

@@ -47,3 +47,4 @@ pub mod sysreg;
 #[cfg(test)]
 mod test_pe;
 pub mod timer;
+pub mod trace;

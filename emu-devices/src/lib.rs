@@ -13,3 +13,6 @@ pub mod registers;
 pub mod rtc;
 pub mod uart;
 pub mod virtio;
+
+/// The target of what the log says about accesses that no sane guest makes.
+pub const GUEST_ERRORS: &str = "guest_errors";

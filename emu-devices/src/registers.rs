@@ -119,7 +119,7 @@ impl RegisterBank {
     /// Counts something that no sane guest does.
     pub fn anomaly(&self, offset: u64, what: &str) {
         self.counters.add(Metric::Anomalies, 1);
-        tracing::debug!("{}: {what} at offset {offset:#x}", self.name);
+        tracing::debug!(target: crate::GUEST_ERRORS, "{}: {what} at offset {offset:#x}", self.name);
     }
 
     /// Reads `size` at `offset`; `word` reads a register by its 4-byte aligned offset. A doubleword is two words.

@@ -32,6 +32,7 @@ impl Cpu {
     }
 
     fn eret_to(&mut self, ret: u64) {
+        let from = self.pstate.el;
         let saved = self.sys[if self.pstate.el == 2 { Reg::SPSR_EL2 } else { Reg::SPSR_EL1 }];
         self.counters.bump(Metric::ExceptionReturns);
         let legal = self.return_is_legal(saved);
@@ -60,6 +61,7 @@ impl Cpu {
         self.regs.pc = self.branch_address(ret);
         crate::mem::clear_exclusive(self);
         self.doorbell.send_event();
+        crate::trace::exception_return(self, from);
     }
 
     /// False for an illegal exception return: AArch32, EL3, an EL that is higher than this one, EL1 while TGE is set,

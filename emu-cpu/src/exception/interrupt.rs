@@ -152,7 +152,9 @@ impl Cpu {
     fn interrupt(&mut self, kind: Kind, target: u8, is_virtual: bool) {
         self.counters.bump(kind.metric(is_virtual));
         let ret = self.regs.pc;
+        let from = self.pstate.el;
         self.enter(target, kind.vector(), ret);
+        crate::trace::exception(self, from, kind.vector());
     }
 
     fn report_serror(&mut self, target: u8, iss: u32) {

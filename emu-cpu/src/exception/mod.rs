@@ -25,6 +25,7 @@ mod tests;
 mod tests_serror;
 
 pub use debug::StepState;
+pub(crate) use entry::Vector;
 pub use interrupt::WaitKind;
 pub use syndrome::ec;
 

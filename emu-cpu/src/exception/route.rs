@@ -8,6 +8,7 @@ use super::{Abort, Exception};
 use crate::cpu::Cpu;
 use crate::ir::ExcOp;
 use crate::sysreg::{Reg, cptr, hcr, mdcr};
+use crate::trace;
 
 /// An exception that is ready to be taken.
 struct Taken {
@@ -24,6 +25,9 @@ impl Cpu {
     /// firmware that the machine stands for.
     pub fn raise(&mut self, e: Exception, pc: u64, word: u32) {
         self.regs.pc = pc;
+        if matches!(e, Exception::Insn(ExcOp::Undefined)) {
+            trace::undefined(self, pc, word);
+        }
         match e {
             Exception::Insn(op) => self.raise_insn(op, pc),
             Exception::Trap { target, ec, iss } => self.raise_trap(target, ec, iss, pc),
@@ -146,7 +150,7 @@ impl Cpu {
         } else if !self.el2 {
             self.counters.bump(Metric::Hvc);
             self.regs.pc = pc.wrapping_add(4);
-            self.firmware_call();
+            self.call_firmware();
         } else if self.hcr & hcr::HCD != 0 {
             self.raise_plain(ec::UNKNOWN, pc);
         } else {
@@ -168,8 +172,14 @@ impl Cpu {
         } else {
             self.counters.bump(Metric::Smc);
             self.regs.pc = pc.wrapping_add(4);
-            self.firmware_call();
+            self.call_firmware();
         }
+    }
+
+    fn call_firmware(&mut self) {
+        let function = self.regs.x[0];
+        self.firmware_call();
+        trace::firmware_call(self, function);
     }
 
     fn raise_fp(&mut self, pc: u64) {
@@ -232,6 +242,8 @@ impl Cpu {
         if let Some(va) = t.far {
             self.sys[far_reg] = va;
         }
+        let from = self.pstate.el;
         self.enter(t.target, Vector::Synchronous, t.ret);
+        trace::exception(self, from, Vector::Synchronous);
     }
 }

@@ -16,6 +16,7 @@ use crate::exception::Exception;
 use crate::jit::NativeBlock;
 use crate::lower::{Mode, translate};
 use crate::mem::{self, Fetched};
+use crate::trace;
 
 /// Entries of the table by virtual address. A host kernel under KVM, its processes and a guest are some ten thousand
 /// addresses in use at once.
@@ -198,7 +199,13 @@ impl Cache {
         let key = Key { pa: fetched.page << 12 | pc & 0xfff, mode };
         let block = match self.index.get(&key) {
             Some(&b) => b,
-            None => self.insert(cpu, key, fetched),
+            None => {
+                let block = self.insert(cpu, key, fetched);
+                if let Some(made) = self.get(block) {
+                    trace::code(cpu, pc, &made.code.words);
+                }
+                block
+            }
         };
         let serial = cpu.mem.serial(pc);
         self.jumps[slot(pc, serial, asked)] = Jump { pc, serial, mode: asked, block };
@@ -228,6 +235,7 @@ impl Cache {
             *old = make(cpu, key, fetched, self.cold);
             old.native = native;
             self.uops += old.code.uops.len();
+            trace::code(cpu, pc, &old.code.words);
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use super::vcpu::Vcpu;
 use crate::exception::{Exception, StepState};
 use crate::ir::LeaveKind;
 use crate::mem::{context, watch};
+use crate::trace;
 use emu_core::metrics::Metric;
 
 /// Why a vCPU came back to the debugger.
@@ -160,6 +161,11 @@ impl Vcpu {
             let count = block.code.words.len();
             let hit = |n| self.cpu.breakpoint_hit(pc.wrapping_add(4 * n as u64));
             let slowly = self.debug.breaks(pc, count) || guest && (0..count).any(hit);
+            if self.cpu.trace.blocks {
+                self.cpu.regs.v.copy_from_slice(&self.frame.v[..32]);
+                exec::to_regs(&self.frame, &mut self.cpu);
+                trace::block(&self.cpu, pc, if slowly { 1 } else { count });
+            }
             let goes_on = if slowly { self.single() } else { self.whole(index, pc) };
             if !goes_on {
                 return;

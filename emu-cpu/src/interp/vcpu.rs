@@ -28,9 +28,6 @@ const MONITOR_WAIT: Duration = Duration::from_micros(50);
 /// The longest sleep in general; a WFE may end at any time.
 const EVENT_WAIT: Duration = Duration::from_millis(10);
 
-/// What a trace is told: one call for each block, before it runs.
-pub type Trace = Box<dyn FnMut(&Cpu, u64) + Send>;
-
 /// A processing element with what is needed to run it.
 pub struct Vcpu {
     /// The architectural state.
@@ -162,7 +159,7 @@ impl Vcpu {
         cpu.context_changed = false;
         exec::from_regs(&mut self.frame, cpu);
         match state {
-            StepState::Inactive if self.has_breakpoints() => self.run_watchfully(),
+            StepState::Inactive if self.has_breakpoints() || self.cpu.trace.blocks => self.run_watchfully(),
             StepState::Inactive if self.lockstep.is_some() => self.run_lockstep(),
             StepState::Inactive => self.run_blocks(),
             _ => self.step(),

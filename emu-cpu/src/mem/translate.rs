@@ -127,6 +127,7 @@ impl Mem {
         let tables = Tables::new(&self.view, &self.shared);
         let result =
             translate_and_commit(&context.stage1, context.stage2.as_ref(), &self.features, request, &tables);
+        crate::trace::walk(self.index, request.access, request.va, &result);
         if self.journal.is_recording() {
             let updated = tables.updated.take();
             updated.into_iter().for_each(|(pa, value)| self.journal.descriptor(pa, value));

@@ -147,7 +147,7 @@ impl CfiFlash {
 
     fn anomaly(&self, what: &str, offset: u64) {
         self.counters.add(Metric::Anomalies, 1);
-        tracing::debug!("{}: {what} at offset {offset:#x}", self.name);
+        tracing::debug!(target: crate::GUEST_ERRORS, "{}: {what} at offset {offset:#x}", self.name);
     }
 
     /// Does what device `lane` asks of its array; false if the contents could not be kept.

@@ -128,7 +128,7 @@ impl FwCfg {
 
     fn anomaly(&self, offset: u64, what: &str) {
         self.counters.add(Metric::Anomalies, 1);
-        tracing::debug!("{}: {what} at offset {offset:#x}", self.name);
+        tracing::debug!(target: crate::GUEST_ERRORS, "{}: {what} at offset {offset:#x}", self.name);
     }
 
     /// Runs the request whose 16-byte descriptor is at `address`, and writes the outcome into its control word. A

@@ -393,6 +393,6 @@ impl Gicv3 {
     /// Counts what no sane guest does.
     fn anomaly(&self, what: &str, detail: u64) {
         self.counters.add(Metric::Anomalies, 1);
-        tracing::debug!(target: "gic", detail = format_args!("{detail:#x}"), "{what}");
+        tracing::debug!(target: crate::GUEST_ERRORS, "GIC: {what} ({detail:#x})");
     }
 }

@@ -225,7 +225,7 @@ impl VirtioCore {
 
     /// An access that no sane driver makes.
     pub(super) fn anomaly(&self, what: &str) {
-        tracing::debug!(device = self.name, "{what}");
+        tracing::debug!(target: crate::GUEST_ERRORS, "{}: {what}", self.name);
         self.counters.add(Metric::Anomalies, 1);
     }
 

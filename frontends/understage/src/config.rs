@@ -4,10 +4,12 @@
 mod block;
 mod cpu;
 mod host;
+mod trace;
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+pub use self::trace::{Category, Tracing, help as trace_help, ranges as trace_ranges};
 pub use block::BlockTuning;
 pub use cpu::CpuChanges;
 use emu_cpu::features::Feat;
@@ -438,6 +440,8 @@ pub struct MachineConfig {
     pub no_reboot: bool,
     /// After power-off by the guest the machine stays, stopped, until the user ends it.
     pub no_shutdown: bool,
+    /// What is told of what the machine does.
+    pub trace: Tracing,
     /// What changes in the processor model.
     pub cpu_changes: CpuChanges,
     /// The devicetree has random numbers for the kernel.
@@ -504,6 +508,7 @@ impl Default for MachineConfig {
             gdb_wait: None,
             no_reboot: false,
             no_shutdown: false,
+            trace: Tracing::default(),
             cpu_changes: CpuChanges::default(),
             dtb_randomness: true,
             boot_menu: None,
@@ -566,6 +571,11 @@ impl MachineConfig {
         }
         self.check_accel()?;
         self.check_daemon()?;
+        if let (Some(Check::Lockstep(option)), true) = (&self.check, self.trace.blocks()) {
+            return Err(user_error!(
+                "{option} compares host code, and there is none while blocks are traced"
+            ));
+        }
         if let (Some(Check::Lockstep(option)), Accel::Interp) = (&self.check, &self.accel) {
             return Err(user_error!(
                 "{option} compares host code with the interpreter, and there is only the latter"

@@ -9,6 +9,7 @@
 //! | [`end`] | how the process ends, whatever the reason, and with which status |
 //! | [`out`], [`log`] | what the program itself says |
 //! | [`gdb`] | the stub that debuggers connect to |
+//! | [`tracefile`] | where it goes what is told of what the machine does |
 //! | [`process`] | the program as a process of the host |
 //! | [`board`] | the memory map, and who is plugged in where |
 //! | [`semihosting`] | calls of programs to the host |
@@ -34,6 +35,7 @@ pub mod qemu;
 pub mod semihosting;
 pub mod terminal;
 pub mod tour;
+pub mod tracefile;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -84,7 +86,7 @@ fn qemu_spelling(options: &[OsString]) -> Result<u8, UserError> {
 
 /// Builds the machine and runs it to its end.
 fn run(config: &MachineConfig) -> Result<u8, UserError> {
-    log::start(config.log.as_deref().unwrap_or("warn"))?;
+    log::start(config.log.as_deref().unwrap_or("warn"), &config.trace)?;
     let plan = plan(config)?;
     if let Some(file) = &config.dump_dtb {
         load::plan::dump(&plan.dtb, file)?;
@@ -134,6 +136,7 @@ fn execute(config: &MachineConfig, plan: &Plan, presence: &Presence) -> Result<u
     if config.gdb_wait.is_some() {
         board.power.hold();
     }
+    tracefile::open(&config.trace)?;
     let ready = board::run::prepare(&board, plan)?;
     presence.ready()?;
     let stop = ready.run(config.no_reboot, config.no_shutdown)?;

@@ -20,6 +20,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
+use crate::config::Tracing;
 use crate::error::UserError;
 use crate::out::Stderr;
 use crate::user_error;
@@ -133,8 +134,8 @@ where
 
 static RATES: OnceLock<Rates> = OnceLock::new();
 
-/// Logs to standard error what `filter` selects, from now on.
-pub fn start(filter: &str) -> Result<(), UserError> {
+/// Logs to standard error what `filter` selects, and what is traced where that goes, from now on.
+pub fn start(filter: &str, trace: &Tracing) -> Result<(), UserError> {
     let filter = EnvFilter::builder()
         .parse(filter)
         .map_err(|e| user_error!("'{filter}' is not a filter for the log: {e}"))?;
@@ -149,7 +150,7 @@ pub fn start(filter: &str) -> Result<(), UserError> {
         .event_format(Counted { format: Format::default().with_ansi(colours), rates: rates.clone() })
         .with_filter(filter.and(rates));
     // A second machine in one process logs as the first one does.
-    let _ = tracing_subscriber::registry().with(lines).try_init();
+    let _ = tracing_subscriber::registry().with(lines).with(crate::tracefile::layer(trace)).try_init();
     Ok(())
 }
 

@@ -16,7 +16,9 @@ use parking_lot::Mutex;
 use crate::board::build::Board;
 use crate::board::power::Stop;
 use crate::board::stats::{self, Snapshot, grouped};
-use crate::config::{Blob, CharBackend, Check, CpuModel, Device, DeviceKind, MachineConfig, VirtioBus};
+use crate::config::{
+    Blob, CharBackend, Check, CpuModel, Device, DeviceKind, MachineConfig, Tracing, VirtioBus,
+};
 use crate::end::{STATUS_FAILED, STATUS_OUTPUT_CLOSED};
 use crate::error::UserError;
 use crate::{out, terminal, user_error};
@@ -59,7 +61,7 @@ fn config(image: &tour::Image) -> MachineConfig {
 
 /// Runs the tour and prints its tables; the status is 0 if it came to its end.
 pub fn run(check: Option<Check>) -> Result<u8, UserError> {
-    crate::log::start("warn")?;
+    crate::log::start("warn", &Tracing::default())?;
     let image = tour::image().map_err(|e| user_error!("the tour does not assemble: {e}"))?;
     let config = MachineConfig { check, ..config(&image) };
     let plan = crate::plan(&config)?;

@@ -17,6 +17,7 @@ use emu_cpu::jit::observe::{Listener, Observers};
 use emu_cpu::mem::shared::Shared;
 use emu_cpu::mem::{Mem, mmu_features};
 use emu_cpu::semihosting::Semihosting;
+use emu_cpu::trace::Trace;
 use emu_devices::block::MemoryDisk;
 use emu_devices::flash::cfi::CfiFlash;
 use emu_devices::gic::{GicConfig, Gicv3};
@@ -37,7 +38,7 @@ use super::map::{self, Range};
 use super::power::Power;
 use super::slots::{self, Place};
 use super::storage;
-use crate::config::{Accel, CharBackend, Check, Device, DeviceKind, MachineConfig};
+use crate::config::{Accel, CharBackend, Check, Device, DeviceKind, MachineConfig, Tracing};
 use crate::error::UserError;
 use crate::load::plan::Plan;
 use crate::semihosting::{self, largest_gap};
@@ -364,6 +365,7 @@ impl Builder<'_> {
             });
             cpu.mem = Mem::new(mmu_features(&model), self.bus.clone(), self.shared.clone(), index);
             cpu.semihosting = semihosting.clone().map(|host| host as Arc<dyn Semihosting>);
+            cpu.trace = trace(&self.config.trace);
             let mut vcpu = Vcpu::new(cpu);
             if let Accel::Jit { cache } = self.config.accel {
                 let bytes = *cache / self.gic.cpus().max(1) as u64;
@@ -394,3 +396,8 @@ impl Builder<'_> {
 
 /// A block is compiled when it runs for this many times: what runs once is not worth it.
 const COMPILED_AT: u8 = 12;
+
+/// What a CPU tells of its blocks.
+fn trace(wanted: &Tracing) -> Trace {
+    Trace { blocks: wanted.blocks(), code: wanted.has("in_asm"), ranges: wanted.ranges.clone() }
+}

@@ -8,13 +8,21 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::config::{Rtc, RtcBase};
-use crate::error::UserError;
+use crate::error::{UserError, reason};
 use crate::user_error;
 
 /// The clock of the PL031, and the seconds that it shows first. One that follows the host has a clock of its own, which a
 /// debugger does not stop.
 pub(super) fn clock_and_start(rtc: Rtc, machine: &Arc<Clock>) -> Result<(Arc<Clock>, u64), UserError> {
-    let clock = if rtc.follows_host { Clock::new(Mode::RealTime) } else { machine.clone() };
+    let clock = match rtc.follows_host {
+        false => machine.clone(),
+        true => {
+            let own = Clock::new(Mode::RealTime);
+            own.fire_timers()
+                .map_err(|e| user_error!("cannot start a thread for the real-time clock: {}", reason(&e)))?;
+            own
+        }
+    };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let start = match rtc.base {
         RtcBase::Utc => now,
@@ -37,6 +45,7 @@ fn offset(zone: &TimeZone, now: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use emu_core::clock::Timer;
 
     #[test]
     fn the_start_is_what_was_asked_for() {
@@ -48,6 +57,16 @@ mod tests {
         let (clock, utc) = start(RtcBase::Utc, true);
         assert!(!Arc::ptr_eq(&clock, &machine));
         assert!(utc > 1_700_000_000);
+    }
+
+    #[test]
+    fn alarms_of_a_clock_of_its_own_strike() {
+        let rtc = Rtc { base: RtcBase::Utc, follows_host: true };
+        let (clock, _) = clock_and_start(rtc, &Clock::new(Mode::Counted)).unwrap();
+        let (strike, struck) = std::sync::mpsc::channel();
+        let timer = Timer::new(&clock, move || strike.send(()).unwrap_or(()));
+        timer.set(1);
+        struck.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
     }
 
     #[test]

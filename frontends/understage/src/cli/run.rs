@@ -7,7 +7,7 @@ use clap::Args;
 use super::Request;
 use crate::config::{
     self, Accel, Blob, BlockTuning, CharBackend, Check, CpuModel, Device, DeviceKind, Disk, DiskFormat,
-    Flash, Given, HostFile, Kernel, MachineConfig, PerfFile, Semihosting, Topology, Virt, VirtioBus,
+    Flash, Given, HostFile, Kernel, MachineConfig, PerfFile, Semihosting, Topology, Tracing, Virt, VirtioBus,
 };
 use crate::error::UserError;
 use crate::gdb::Address;
@@ -155,6 +155,15 @@ pub struct RunArgs {
     /// host code that counts is a few per cent slower
     #[arg(long, help_heading = "Running")]
     stats: bool,
+    /// Tell of what the machine does: CATEGORY,... of int, exec, cpu, fpu, in_asm, mmu, cpu_reset, guest_errors, unimp
+    #[arg(long, value_name = "CATEGORY,...", help_heading = "Running")]
+    trace: Option<String>,
+    /// Write what --trace tells to a file instead of standard error
+    #[arg(long, value_name = "FILE", requires = "trace", help_heading = "Running")]
+    trace_file: Option<PathBuf>,
+    /// Of blocks, --trace only tells of those at these addresses: FROM..TO or FROM+SIZE, several with commas
+    #[arg(long, value_name = "RANGE,...", requires = "trace", help_heading = "Running")]
+    trace_range: Option<String>,
     /// Log to standard error what FILTER selects, as 'info' or 'emu_devices=debug'
     #[arg(long, value_name = "FILTER", help_heading = "Running")]
     log: Option<String>,
@@ -223,6 +232,12 @@ impl RunArgs {
             console: console.transpose()?,
         };
         let accel = accel(&self.accel, self.code_cache)?;
+        let mut trace = Tracing {
+            file: self.trace_file.map(|f| HostFile::new("--trace-file", f)),
+            ranges: self.trace_range.as_deref().map_or(Ok(Vec::new()), config::trace_ranges)?,
+            ..Tracing::default()
+        };
+        trace.add(self.trace.as_deref().unwrap_or_default()).map_err(|e| user_error!("--trace: {e}"))?;
         let config = MachineConfig {
             virt: Virt {
                 virtualization: self.virtualization,
@@ -252,6 +267,7 @@ impl RunArgs {
             semihosting: self.semihosting.then_some(semihosting),
             stats: self.stats,
             log: self.log,
+            trace,
             ..MachineConfig::default()
         };
         config.check()?;

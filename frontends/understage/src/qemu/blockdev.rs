@@ -1,13 +1,11 @@
 //! `-blockdev`: images and their formats as nodes that refer to each other, in QEMU's syntax or as JSON.
 
-use serde_json::Value as Json;
-
 use super::Reader;
+use super::json;
 use super::property::Value::{Only, Switch, Text};
 use super::property::{self, Property, property};
 use crate::config::{BlockTuning, Disk, DiskFormat, HostFile};
 use crate::error::UserError;
-use crate::keyval::Parts;
 use crate::user_error;
 
 /// What one `-blockdev` says.
@@ -69,10 +67,7 @@ fn filename(n: &mut Node, path: &str) -> Result<(), UserError> {
 
 /// `-blockdev`.
 pub(super) fn given(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
-    let parts = match text.starts_with('{') {
-        true => json(option, text)?,
-        false => Parts::split(option, text),
-    };
+    let parts = json::parts(option, text)?;
     let mut node = Node::default();
     property::read(parts, &[PROPERTIES], "a node", &mut node)?;
     if node.name.is_empty() {
@@ -84,39 +79,6 @@ pub(super) fn given(r: &mut Reader, option: &'static str, text: &str) -> Result<
     node.check()?;
     r.blockdevs.push(node);
     Ok(())
-}
-
-/// An object of JSON as parts; what is in an object inside has `outer.inner` as its key.
-fn json(option: &'static str, text: &str) -> Result<Parts, UserError> {
-    let value: Json = serde_json::from_str(text).map_err(|e| user_error!("{option}: {e}"))?;
-    let mut parts = Parts::empty(option);
-    flatten("", &value, &mut parts)?;
-    Ok(parts)
-}
-
-fn flatten(key: &str, value: &Json, parts: &mut Parts) -> Result<(), UserError> {
-    match value {
-        Json::Object(fields) => {
-            for (name, value) in fields {
-                let dot = if key.is_empty() { "" } else { "." };
-                flatten(&format!("{key}{dot}{name}"), value, parts)?;
-            }
-            Ok(())
-        }
-        Json::String(text) => {
-            parts.push(key, text);
-            Ok(())
-        }
-        Json::Bool(on) => {
-            parts.push(key, if *on { "on" } else { "off" });
-            Ok(())
-        }
-        Json::Number(n) => {
-            parts.push(key, &n.to_string());
-            Ok(())
-        }
-        Json::Null | Json::Array(_) => Err(user_error!("'{key}' is not supported in {}", parts.option())),
-    }
 }
 
 impl Node {

@@ -5,11 +5,10 @@ use super::option::Action::Value;
 use super::option::Row;
 use super::property::Value::{Number, Only, Switch, Text};
 use super::property::{self, Property, property};
-use super::{Reader, chardev, drive, object};
+use super::{Reader, chardev, drive, json, object};
 use crate::board::map::VIRTIO_MMIO_COUNT;
 use crate::config::{BlockTuning, CharBackend, Device, DeviceKind, VirtioBus};
 use crate::error::UserError;
-use crate::keyval::Parts;
 use crate::user_error;
 
 /// The options of this group.
@@ -20,7 +19,7 @@ pub(super) const OPTIONS: &[Row] = &[(
 )];
 
 fn given(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
-    r.devices.push(Parts::split(option, text));
+    r.devices.push(json::parts(option, text)?);
     Ok(())
 }
 

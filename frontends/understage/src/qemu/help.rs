@@ -2,7 +2,7 @@
 
 use super::option::Action::{Print, Refused};
 use super::option::{GROUPS, Row};
-use super::{blockdev, board, cpu, device, drive, object};
+use super::{blockdev, board, cpu, debug, device, drive, object};
 use crate::error::UserError;
 
 /// The options of this group.
@@ -22,6 +22,7 @@ const LISTERS: &[(&str, Lister)] = &[
     ("-accel", cpu::help_accel),
     ("-device", device::help),
     ("-object", object::help),
+    ("-d", debug::help),
     ("-drive", |_| Ok(drive::help())),
     ("-blockdev", |_| Ok(blockdev::help())),
 ];

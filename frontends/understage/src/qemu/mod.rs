@@ -17,6 +17,7 @@ mod display;
 mod drive;
 mod help;
 mod host;
+mod json;
 mod kernel;
 mod loader;
 mod memory;

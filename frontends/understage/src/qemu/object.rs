@@ -1,13 +1,12 @@
 //! `-object`: what devices and the board refer to by a name.
 
-use super::Reader;
 use super::option::Action::Value;
 use super::option::Row;
 use super::property::Value::{Number, Only, Switch, Text};
 use super::property::{self, Property, property};
+use super::{Reader, json};
 use crate::config::{HostFile, Ram, RamBacking};
 use crate::error::UserError;
-use crate::keyval::Parts;
 use crate::number::{parse_size, show_size};
 use crate::user_error;
 
@@ -161,7 +160,7 @@ fn find(name: &str) -> Result<&'static Type, UserError> {
 }
 
 fn given(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
-    let mut parts = Parts::split(option, text);
+    let mut parts = json::parts(option, text)?;
     let name = parts.take_first("qom-type")?.ok_or_else(|| user_error!("{option} needs a type"))?;
     let kind = find(&name)?;
     let mut wish = Wish::default();
