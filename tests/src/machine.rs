@@ -1,4 +1,4 @@
-//! A small machine: RAM, a GICv3 and CPUs, each with a thread. No devices: programs report through memory.
+//! A small machine: RAM, a sector of flash, a GICv3 and CPUs, each with a thread. Programs report through memory.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +15,8 @@ use emu_cpu::mem::shared::Shared;
 use emu_cpu::mem::{Mem, mmu_features};
 use emu_cpu::model::Model;
 use emu_cpu::psci::{AffinityState, Machine, PsciError};
+use emu_devices::flash::Programming;
+use emu_devices::flash::cfi::{CfiFlash, SECTOR};
 use emu_devices::gic::{GicConfig, Gicv3, ITS_SIZE, REDISTRIBUTOR_STRIDE};
 use firmware::bare::layout;
 use parking_lot::{Condvar, Mutex};
@@ -202,7 +204,12 @@ fn build(model: Model, cpus: usize) -> Parts {
         bus.map(Pa(base), size, backing).expect("regions do not overlap")
     };
     map(layout::RAM, layout::RAM_SIZE, Backing::Ram(ram, 0));
-    let shared = Arc::new(Shared::new(cpus, &[(Pa(layout::RAM), layout::RAM_SIZE)]));
+    let memory = [(Pa(layout::RAM), layout::RAM_SIZE), (Pa(layout::FLASH), SECTOR)];
+    let shared = Arc::new(Shared::new(cpus, &memory));
+    let flash =
+        CfiFlash::new("flash", SECTOR, &[], Programming::Lost, &Arc::default()).expect("a blank sector");
+    flash.attach(&bus, Pa(layout::FLASH)).expect("regions do not overlap");
+    flash.tell(shared.clone());
     let clock = Clock::new(Mode::RealTime);
     clock.fire_timers().expect("the host can start a thread");
     let bells: Vec<Arc<Doorbell>> = (0..cpus).map(|_| Arc::default()).collect();

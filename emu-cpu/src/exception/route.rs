@@ -3,7 +3,7 @@
 use emu_core::metrics::Metric;
 
 use super::entry::Vector;
-use super::syndrome::{IL, data_iss, ec, fetch_iss, fsc, hpfar_is_valid, is_external};
+use super::syndrome::{IL, data_iss, ec, fetch_iss, fsc, is_external};
 use super::{Abort, Exception};
 use crate::cpu::Cpu;
 use crate::ir::ExcOp;
@@ -95,7 +95,8 @@ impl Cpu {
 
     fn raise_abort(&mut self, a: &Abort, t: Taken) {
         self.counters.bump(if a.stage2 { Metric::Stage2Aborts } else { Metric::Stage1Aborts });
-        if let (true, Some(ipa)) = (hpfar_is_valid(a), a.ipa) {
+        if let (true, Some(ipa)) = (a.stage2, a.ipa) {
+            // The architecture asks for this only where software cannot find it out; parts do it always.
             // FIPA: IPA[51:12] at bits 43:4.
             self.sys[Reg::HPFAR_EL2] = (ipa & 0x000f_ffff_ffff_f000) >> 8;
         }

@@ -69,14 +69,6 @@ pub const fn is_external(status: u8) -> bool {
     matches!(status, 0x10 | 0x13..=0x17)
 }
 
-/// True if HPFAR_EL2 is valid for a stage 2 fault: translation, access flag and address size faults, and permission
-/// faults on a stage 1 walk. (HPFAR_EL2, "Purpose".)
-#[must_use]
-pub const fn hpfar_is_valid(abort: &Abort) -> bool {
-    let translation = matches!(abort.status, 0x00..=0x0b | 0x29..=0x2c);
-    abort.stage2 && (translation || abort.s1ptw)
-}
-
 const S1PTW: u32 = 1 << 7;
 const CM: u32 = 1 << 8;
 const WNR: u32 = 1 << 6;
@@ -240,9 +232,7 @@ mod tests {
         assert_eq!(data_iss(&a, 0xb900_0041), 0x0181_0047, "str w1, [x2]: what a hypervisor's UART sees");
         a.s1ptw = true;
         assert_eq!(data_iss(&a, 0xb900_0041), 0xc7, "no syndrome on a walk");
-        assert!(hpfar_is_valid(&a));
         a = Abort { status: 0x0f, s1ptw: false, ..a };
-        assert!(!hpfar_is_valid(&a));
         a = Abort { write: false, maintenance: true, ..a };
         assert_eq!(data_iss(&a, 0xd50b_7e20), 0x14f, "CM implies WnR");
     }

@@ -132,11 +132,11 @@ fn aborts() {
     assert_eq!((c.pstate.el, c.sys[Reg::ESR_EL2]), (2, 0x9381_0007));
     assert_eq!((c.sys[Reg::FAR_EL2], c.sys[Reg::HPFAR_EL2]), (0xdead_0008, 0x9_0000));
     assert_eq!(b.cpu.counters.get(Metric::Stage2Aborts), 1);
-    // A permission fault leaves HPFAR alone.
+    // Of a permission fault, too, the IPA is known.
     let c = &mut b.cpu;
     at(c, 1, true, hcr::VM);
     c.raise(Exception::Data(Abort { status: 0xf, ipa: Some(0x1000), ..abort(true) }), 0x1000, 0);
-    assert_eq!((c.sys[Reg::ESR_EL2], c.sys[Reg::HPFAR_EL2]), (0x9200_000f, 0x9_0000));
+    assert_eq!((c.sys[Reg::ESR_EL2], c.sys[Reg::HPFAR_EL2]), (0x9200_000f, 0x10));
     // HCR_EL2.TEA.
     at(c, 1, true, hcr::TEA);
     c.raise(Exception::Data(Abort { status: 0x10, ..abort(false) }), 0x1000, 0);

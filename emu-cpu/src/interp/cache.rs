@@ -23,8 +23,10 @@ use crate::trace;
 const JUMPS: usize = 65536;
 /// Guest instructions in a block, at most.
 const MAX_INSNS: usize = 48;
-/// Words of predecoded operations that a cache holds before it starts again from nothing (16 bytes each).
-const MAX_UOPS: usize = 2 << 20;
+/// Bytes that the blocks of a cache cost, if nobody says otherwise, before it starts again from nothing.
+const BOUND: usize = 96 << 20;
+/// What the host's allocator adds to each piece of memory, roughly.
+const PIECE: usize = 16;
 
 /// A block in the cache. What is needed each time that host code is entered or left is in one line of the host's cache.
 #[repr(C, align(64))]
@@ -105,7 +107,10 @@ pub struct Cache {
     blocks: Vec<Cached>,
     index: HashMap<Key, u32, BuildHasherDefault<Mix>>,
     jumps: Box<[Jump]>,
-    uops: usize,
+    /// Bytes that the blocks' own vectors take.
+    owned: usize,
+    /// Bytes that everything may take: see [`Cache::bytes`].
+    bound: usize,
     /// [`Cached::cold`] of new blocks.
     cold: u8,
     /// Grows when everything is dropped: block numbers of an earlier epoch mean nothing.
@@ -118,7 +123,8 @@ impl Default for Cache {
             blocks: Vec::new(),
             index: HashMap::default(),
             jumps: vec![Jump::default(); JUMPS].into(),
-            uops: 0,
+            owned: 0,
+            bound: BOUND,
             cold: 1,
             epoch: 0,
         }
@@ -169,13 +175,43 @@ impl Cache {
         self.cold = n.max(1);
     }
 
-    /// Drops everything.
+    /// Sets how many bytes the blocks, and what others know of them, may cost.
+    pub fn set_bound(&mut self, bytes: usize) {
+        self.bound = bytes;
+    }
+
+    /// What the blocks cost, in bytes: all that grows with their number and length.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.blocks.capacity() * size_of::<Cached>() + self.index.capacity() * INDEX_ENTRY + self.owned
+    }
+
+    /// True if all this and `more` bytes are no more than may be.
+    pub fn has_room(&self, more: usize) -> bool {
+        self.bytes() + more <= self.bound
+    }
+
+    /// Drops everything, and gives its memory back.
     pub fn clear(&mut self) {
-        self.blocks.clear();
-        self.index.clear();
+        self.blocks = Vec::new();
+        self.index = HashMap::default();
         self.jumps.fill(Jump::default());
-        self.uops = 0;
+        self.owned = 0;
         self.epoch += 1;
+    }
+
+    /// Makes room for one more block: in the bound, if need be by dropping everything, and in the table.
+    fn make_room(&mut self) {
+        let is_full = self.blocks.len() == self.blocks.capacity();
+        let more = if is_full { (self.blocks.len() / 2).max(64) } else { 0 };
+        let index =
+            if self.index.len() == self.index.capacity() { self.index.len() * INDEX_ENTRY } else { 0 };
+        if self.blocks.is_empty() || self.has_room(more * size_of::<Cached>() + index) {
+            self.blocks.reserve_exact(more);
+        } else {
+            self.clear();
+            self.blocks.reserve_exact(64);
+        }
     }
 
     /// The number of the block at `pc`, up to date; translates it if need be.
@@ -213,11 +249,9 @@ impl Cache {
     }
 
     fn insert(&mut self, cpu: &mut Cpu, key: Key, fetched: Fetched) -> u32 {
-        if self.uops >= MAX_UOPS {
-            self.clear();
-        }
+        self.make_room();
         let cached = make(cpu, key, fetched, self.cold);
-        self.uops += cached.code.uops.len();
+        self.owned += owned(&cached.code);
         let block = self.blocks.len() as u32;
         self.blocks.push(cached);
         self.index.insert(key, block);
@@ -231,14 +265,25 @@ impl Cache {
         cpu.counters.bump(Metric::Renewed);
         if let Some(old) = self.blocks.get_mut(block as usize) {
             let (key, native) = (old.key, old.native);
-            self.uops -= old.code.uops.len();
+            self.owned -= owned(&old.code);
             *old = make(cpu, key, fetched, self.cold);
             old.native = native;
-            self.uops += old.code.uops.len();
+            self.owned += owned(&old.code);
             trace::code(cpu, pc, &old.code.words);
         }
         Ok(())
     }
+}
+
+/// What an entry of the index takes: seven of eight are used, and each has a byte of its own.
+const INDEX_ENTRY: usize = (size_of::<(Key, u32)>() + 1) * 8 / 7;
+
+/// Bytes that a block's vectors take.
+fn owned(code: &Code) -> usize {
+    fn of<T>(v: &Vec<T>) -> usize {
+        if v.capacity() == 0 { 0 } else { v.capacity() * size_of::<T>() + PIECE }
+    }
+    of(&code.uops) + of(&code.insn_of) + of(&code.words) + of(&code.accesses) + of(&code.calls)
 }
 
 /// Translates the block of `key`, whose page is `fetched`.

@@ -155,11 +155,12 @@ impl Blocks<'_> {
             return false;
         }
         native.begin(epoch);
-        if !native.has_room() {
+        if !native.has_room() || !self.cache.has_room(native.table_bytes()) {
             self.cpu.counters.bump(Metric::HostCodeDrops);
             self.cache.clear();
             return false;
         }
+        let Some(block) = self.cache.get_mut(index) else { return false };
         let place = (&*self.cpu, self.mode);
         let part = Part {
             code: &block.code,

@@ -104,6 +104,28 @@ fn code_that_overflows_the_cache_many_times_is_right() {
     );
 }
 
+/// Short blocks cost more by their number than by their operations: all of it counts, in the interpreter and beside host code.
+#[test]
+fn blocks_never_cost_more_than_they_may() {
+    const BOUND: usize = 256 << 10;
+    for jit in [false, true] {
+        let (mut v, _) = vcpu_with(&program(), 1 << 20);
+        assert!(!jit || v.use_jit(8 << 20, 1));
+        v.bound_blocks(BOUND);
+        let (mut most, start) = (0, v.cache.epoch());
+        while v.cpu.counters.get(Metric::ExcToEl2) == 0 {
+            v.run_turns(1);
+            most = most.max(v.cache.bytes() + v.native.as_ref().map_or(0, |n| n.table_bytes()));
+            assert!(v.cpu.counters.get(Metric::Instructions) < 1_000_000, "PC {:#x}", v.cpu.regs.pc);
+        }
+        assert_eq!(v.cpu.regs.x[1..3], expected());
+        let drops = v.cache.epoch() - start;
+        assert!(drops >= 10, "{drops} times dropped");
+        // Host code may grow its tables after it was asked for room.
+        assert!((BOUND / 2..=BOUND + BOUND / 8).contains(&most), "{most} of {BOUND}");
+    }
+}
+
 #[test]
 fn runs_are_counted_over_evictions() {
     let profile = Arc::default();

@@ -55,6 +55,11 @@ impl Vcpu {
         }
     }
 
+    /// Bounds what is kept of guest code beside host code: predecoded blocks, and tables of both.
+    pub fn bound_blocks(&mut self, bytes: usize) {
+        self.cache.set_bound(bytes);
+    }
+
     /// Compiles blocks when they run for the `nth` time, and loops when they have gone round some 45 times as often, with
     /// room for `bytes` of host code. False if this host cannot.
     pub fn use_jit(&mut self, bytes: usize, nth: u8) -> bool {

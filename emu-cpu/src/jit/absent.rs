@@ -56,6 +56,10 @@ impl Native {
     pub fn has_room(&self) -> bool {
         match *self {}
     }
+    #[must_use]
+    pub fn table_bytes(&self) -> usize {
+        match *self {}
+    }
     pub fn begin(&mut self, _: u64) {
         match *self {}
     }

@@ -196,13 +196,22 @@ impl Native {
         self.arena.left() >= MAX_CODE
     }
 
+    /// What the tables cost, in bytes, that grow with the code.
+    #[must_use]
+    pub fn table_bytes(&self) -> usize {
+        let Counters { chunks, stubs, .. } = &self.counters;
+        self.exits.capacity() * size_of::<Exit>()
+            + chunks.len() * size_of::<[u32; COUNTERS]>()
+            + stubs.capacity() * (size_of::<(u64, (u64, u32))>() + 1) * 8 / 7
+    }
+
     /// Drops all code if it was made in another epoch: code names blocks by their numbers. Before a block is compiled; until
     /// then no block of the new epoch has host code, so nothing leads to what is left of the old one.
     pub fn begin(&mut self, epoch: u64) {
         if self.epoch != epoch {
             self.epoch = epoch;
             self.arena.truncate(self.shared);
-            self.exits.clear();
+            self.exits = Vec::new();
             self.counters = Counters::new(self.counters.rounds);
             self.targets.fill(Target::NONE);
             self.observers.dropped();

@@ -374,14 +374,18 @@ pub fn store_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, value: u128) 
     Ok(())
 }
 
-/// Host memory for an atomic access. Memory that has no atomics (registers) is an unsupported atomic fault.
-pub(super) fn atomic_target(
+/// Does an atomic access to host memory. Memory that has no atomics (registers) is an unsupported atomic fault.
+///
+/// A fault of what reads and writes says that it was a read, where a read would fault, too (ESR_ELx.WnR): so does one of
+/// alignment.
+pub(super) fn atomically<T>(
     cpu: &mut Cpu,
     va: u64,
     bytes: u64,
     access: Access,
-) -> Result<HostPtr, Exception> {
-    check_atomic(cpu, va, bytes, access != Access::Read)?;
+    act: impl FnOnce(HostPtr) -> T,
+) -> Result<T, Exception> {
+    check_atomic(cpu, va, bytes, access == Access::Write)?;
     let fast = match (bytes, access) {
         (_, Access::Read) => None,
         (1, _) => cpu.mem.fast.write::<1>(va),
@@ -391,17 +395,18 @@ pub(super) fn atomic_target(
         _ => cpu.mem.fast.write::<16>(va),
     };
     if let Some(p) = fast {
-        return Ok(p);
+        return Ok(act(p));
     }
     let how = How { access, unprivileged: false, unaligned: va & (bytes - 1) != 0, bytes };
     match data(cpu, va, how)? {
         Target::Ram(p, pa) => {
+            let value = act(HostPtr::new(p));
             if access != Access::Read {
                 wrote(cpu, pa);
             }
-            Ok(HostPtr::new(p))
+            Ok(value)
         }
-        Target::Rom(p, _) if access == Access::Read => Ok(HostPtr::new(p)),
+        Target::Rom(p, _) if access == Access::Read => Ok(act(HostPtr::new(p))),
         _ => {
             cpu.counters.bump(Metric::Anomalies);
             Err(Exception::Data(plain_abort(va, UNSUPPORTED_ATOMIC, access == Access::Write)))
@@ -418,9 +423,10 @@ pub fn compare_and_swap(
     expected: u128,
     new: u128,
 ) -> Result<u128, Exception> {
-    let p = atomic_target(cpu, va, size.bytes(), Access::ReadWrite)?;
     let mask = u128::MAX >> (128 - 8 * size.bytes() as u32);
-    Ok(exchange_if(p, size, expected & mask, new & mask))
+    atomically(cpu, va, size.bytes(), Access::ReadWrite, |p| {
+        exchange_if(p, size, expected & mask, new & mask)
+    })
 }
 
 /// Atomic read-modify-write; gives the old value, zero-extended. Always sequentially consistent, which is stronger than
@@ -433,13 +439,17 @@ pub fn rmw(
     _acc: Acc,
     operand: u64,
 ) -> Result<u64, Exception> {
-    let p = atomic_target(cpu, va, size.bytes(), Access::ReadWrite)?;
-    if va & (size.bytes() - 1) != 0 {
-        return Ok(wide::update(p, size.bytes(), |old| Some(applied(op, size, old, operand))));
+    atomically(cpu, va, size.bytes(), Access::ReadWrite, |p| rmw_host(p, op, size, operand))
+}
+
+/// The same on guest RAM.
+fn rmw_host(p: HostPtr, op: AtomicOp, size: MemSize, operand: u64) -> u64 {
+    if p.raw() as usize as u64 & (size.bytes() - 1) != 0 {
+        return wide::update(p, size.bytes(), |old| Some(applied(op, size, old, operand)));
     }
     macro_rules! on {
         ($atomic:ty, $u:ty, $s:ty) => {{
-            // SAFETY: `atomic_target` gives an aligned address of guest RAM.
+            // SAFETY: the caller passes the address of guest RAM, and it is aligned.
             let cell = unsafe { <$atomic>::from_ptr(p.raw().cast()) };
             let v = operand as $u;
             let o = Ordering::SeqCst;
@@ -461,12 +471,12 @@ pub fn rmw(
             })
         }};
     }
-    Ok(match size {
+    match size {
         MemSize::B1 => on!(AtomicU8, u8, i8),
         MemSize::B2 => on!(AtomicU16, u16, i16),
         MemSize::B4 => on!(AtomicU32, u32, i32),
         _ => on!(AtomicU64, u64, i64),
-    })
+    }
 }
 
 /// What an atomic operation makes of a value.
@@ -496,7 +506,7 @@ pub(super) fn exchange_if(p: HostPtr, size: MemSize, expected: u128, new: u128) 
     }
     macro_rules! on {
         ($atomic:ty, $u:ty) => {{
-            // SAFETY: callers pass an aligned address of guest RAM (see `atomic_target`).
+            // SAFETY: callers pass an aligned address of guest RAM (see `atomically`).
             let cell = unsafe { <$atomic>::from_ptr(p.raw().cast()) };
             let done = cell.compare_exchange(expected as $u, new as $u, Ordering::SeqCst, Ordering::SeqCst);
             u128::from(done.unwrap_or_else(|seen| seen))
@@ -515,21 +525,21 @@ pub(super) fn exchange_if(p: HostPtr, size: MemSize, expected: u128, new: u128) 
 pub(super) fn zero_block(cpu: &mut Cpu, block: u64, va: u64) -> Result<(), Exception> {
     // Device memory refuses it as an unaligned access.
     let how = How { access: Access::Write, unprivileged: false, unaligned: true, bytes: ZVA_BYTES };
-    let fast = cpu.mem.fast.write::<1>(block);
-    let host = match fast {
-        Some(p) => p.raw(),
-        None => match data(cpu, block, how).map_err(|e| name_va(e, va))? {
-            Target::Ram(p, pa) => {
-                wrote(cpu, pa);
-                p
-            }
-            Target::Rom(..) | Target::Mmio(_) => return Err(alignment_fault(va, true)),
-        },
+    let zero = |host: HostPtr| {
+        (0..ZVA_BYTES).step_by(8).for_each(|at| host.offset(at.cast_signed()).store_u64(0));
     };
-    for i in 0..(ZVA_BYTES / 8) as usize {
-        HostPtr::new(host.wrapping_add(8 * i)).store_u64(0);
+    if let Some(p) = cpu.mem.fast.write::<1>(block) {
+        zero(p);
+        return Ok(());
     }
-    Ok(())
+    match data(cpu, block, how).map_err(|e| name_va(e, va))? {
+        Target::Ram(p, pa) => {
+            zero(HostPtr::new(p));
+            wrote(cpu, pa);
+            Ok(())
+        }
+        Target::Rom(..) | Target::Mmio(_) => Err(alignment_fault(va, true)),
+    }
 }
 
 /// The fault of a block operation reports the address that the instruction named.

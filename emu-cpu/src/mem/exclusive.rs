@@ -17,7 +17,7 @@ use std::sync::atomic::{Ordering, fence};
 
 use emu_mmu::Access;
 
-use super::access::{atomic_target, check_atomic, exchange_if, load_vector};
+use super::access::{atomically, check_atomic, exchange_if, load_vector};
 use super::translate::{How, Target, data};
 use super::wide;
 use crate::cpu::Cpu;
@@ -98,8 +98,7 @@ pub fn load_exclusive(
         None
     };
     let value = if size == MemSize::B16 {
-        let p = atomic_target(cpu, va, bytes, Access::Read)?;
-        wide::load_atomic(p)
+        atomically(cpu, va, bytes, Access::Read, wide::load_atomic)?
     } else {
         load_vector(cpu, va, size, size)?
     };
@@ -170,18 +169,19 @@ pub fn store_exclusive(
     if doubtful && refuses(&mut cpu.mem.refused, va) {
         return Ok(false);
     }
-    let p = atomic_target(cpu, va, bytes, Access::Write).inspect_err(|_| {
+    let exchange = |p| {
+        if acc.order != Order::Plain {
+            fence(Ordering::SeqCst);
+        }
+        exchange_if(p, size, seen.value, value) == seen.value
+    };
+    let stored = atomically(cpu, va, bytes, Access::Write, exchange).inspect_err(|_| {
         // A debugger's watchpoint must not make the instruction fail when it is executed after all: the guest would go
         // around its loop and meet the watchpoint again, for ever.
         if cpu.mem.watch.hit.is_some() || cpu.mem.journal.is_stopped() {
             cpu.mem.exclusive = seen;
         }
-    });
-    let p = p?;
-    if acc.order != Order::Plain {
-        fence(Ordering::SeqCst);
-    }
-    let stored = exchange_if(p, size, seen.value, value) == seen.value;
+    })?;
     if stored && (watched || apart) {
         cpu.mem.refused = Refused::default();
     }

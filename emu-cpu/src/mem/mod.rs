@@ -26,6 +26,8 @@ pub mod mops;
 mod program;
 pub mod shared;
 pub(crate) mod tables;
+#[cfg(test)]
+mod tests_revoke;
 mod translate;
 mod upper;
 pub mod watch;
@@ -144,6 +146,7 @@ impl Mem {
         shared.serve(self.index, |request| match request {
             shared::Request::Tlbi(scope) => self.invalidate(&scope),
             shared::Request::Revoke(page) => self.revoke_write(page),
+            shared::Request::RevokeAll => self.revoke_all(),
         });
     }
 

@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 
 use crate::doorbell::{Doorbell, reason};
 
-/// Which pages of RAM hold translated code, and a generation that grows when such a page is written.
+/// Which pages hold translated code, and a generation that grows when such a page is written. It knows the pages of RAM, and
+/// those of memory that is written through a device (flash), which tells of what it changes ([`WriteObserver`]).
 ///
 /// One word per page: bit 0 says that some vCPU has made code from the page since its last write, the other bits are the
 /// generation that a block must match to be run.
@@ -21,17 +22,17 @@ pub struct CodeMap {
 }
 
 impl CodeMap {
-    fn new(ram: &[(Pa, u64)]) -> Self {
+    fn new(memory: &[(Pa, u64)]) -> Self {
         let words = |bytes: u64| (0..bytes >> PAGE_SHIFT).map(|_| AtomicU32::new(0)).collect();
-        Self { ranges: ram.iter().map(|&(base, size)| (base.page_number(), words(size))).collect() }
+        Self { ranges: memory.iter().map(|&(base, size)| (base.page_number(), words(size))).collect() }
     }
 
-    /// The ranges of RAM: number of the first page, and how many.
+    /// The ranges of memory: number of the first page, and how many.
     pub(super) fn ranges(&self) -> impl Iterator<Item = (u64, usize)> {
         self.ranges.iter().map(|(first, words)| (*first, words.len()))
     }
 
-    /// Writes to the page are noticed: it is RAM.
+    /// Writes to the page are noticed.
     pub(super) fn has(&self, page: u64) -> bool {
         self.word(page).is_some()
     }
@@ -41,7 +42,7 @@ impl CodeMap {
         self.ranges.iter().find_map(|(first, words)| words.get(page.checked_sub(*first)? as usize))
     }
 
-    /// The generation of a page; constant for pages that are not RAM.
+    /// The generation of a page; constant for pages that nobody knows to be memory.
     #[inline]
     #[must_use]
     pub fn generation(&self, page: u64) -> u32 {
@@ -49,7 +50,7 @@ impl CodeMap {
     }
 
     /// For host code: the host address of the page's word, and its value as long as code of this generation is good.
-    /// `None` for pages that are not RAM, whose code is always good.
+    /// `None` for pages that nobody knows to be memory, whose code is always good.
     pub(crate) fn validity(&self, page: u64, generation: u32) -> Option<(u64, u32)> {
         self.word(page).map(|w| (w.as_ptr().expose_provenance() as u64, generation << 1 | 1))
     }
@@ -82,6 +83,27 @@ pub enum Request {
     Tlbi(TlbiScope),
     /// Code is made from this physical page: drop write tags for it.
     Revoke(u64),
+    /// There were more of the latter than are kept: drop all write tags.
+    RevokeAll,
+}
+
+/// Requests that wait for a vCPU, at most: one that is off or asleep takes none. More than these are worth a full flush.
+const MOST_REQUESTS: usize = 1024;
+
+/// Puts a request into an inbox. When there are too many, those of each kind become one that includes them.
+fn put(inbox: &mut Vec<Request>, request: Request) {
+    if inbox.len() >= MOST_REQUESTS {
+        let is_tlbi = |r: &Request| matches!(r, Request::Tlbi(_));
+        let (tlbi, revoke) = (inbox.iter().any(is_tlbi), !inbox.iter().all(is_tlbi));
+        inbox.clear();
+        if tlbi {
+            inbox.extend([TlbiScope::AllEl1, TlbiScope::AllEl2].map(Request::Tlbi));
+        }
+        if revoke {
+            inbox.push(Request::RevokeAll);
+        }
+    }
+    inbox.push(request);
 }
 
 /// One vCPU as others see it.
@@ -106,11 +128,15 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// For `cpus` vCPUs and these ranges of RAM (base, bytes).
+    /// For `cpus` vCPUs and these ranges of memory (base, bytes): RAM, and flash that tells what it changes.
     #[must_use]
-    pub fn new(cpus: usize, ram: &[(Pa, u64)]) -> Self {
+    pub fn new(cpus: usize, memory: &[(Pa, u64)]) -> Self {
         let parked = || Peer { parked: AtomicBool::new(true), ..Peer::default() };
-        Self { code: CodeMap::new(ram), turn: Mutex::default(), peers: (0..cpus).map(|_| parked()).collect() }
+        Self {
+            code: CodeMap::new(memory),
+            turn: Mutex::default(),
+            peers: (0..cpus).map(|_| parked()).collect(),
+        }
     }
 
     /// Says how to get the attention of a vCPU.
@@ -139,13 +165,7 @@ impl Shared {
         for (_, peer) in self.peers.iter().enumerate().filter(|(i, _)| *i != me) {
             {
                 let mut inbox = peer.inbox.lock();
-                // A vCPU that sleeps must not collect without bound: more than this many are worth a full flush.
-                if inbox.len() >= 1024 {
-                    inbox.retain(|r| matches!(r, Request::Revoke(_)));
-                    inbox.push(Request::Tlbi(TlbiScope::AllEl1));
-                    inbox.push(Request::Tlbi(TlbiScope::AllEl2));
-                }
-                inbox.push(request);
+                put(&mut inbox, request);
                 peer.posted.fetch_add(1, Ordering::SeqCst);
             }
             if let Some(bell) = peer.bell.get()
@@ -260,6 +280,25 @@ mod tests {
             shared.code.wrote(page);
             assert_ne!(shared.code.generation(page), generation, "what was made is out of date");
         }
+    }
+
+    /// 100,000 rounds of self-modifying code on a machine whose other CPUs are off.
+    #[test]
+    fn requests_to_a_cpu_that_is_off_do_not_pile_up() {
+        let shared = Shared::new(2, &[]);
+        for n in 0..100_000 {
+            shared.post(0, Request::Revoke(n));
+            if n == 500 {
+                shared.post(0, Request::Tlbi(TlbiScope::AllEl2));
+            }
+        }
+        assert!(shared.peers[1].inbox.lock().capacity() <= 2 * MOST_REQUESTS);
+        let mut seen = Vec::new();
+        shared.serve(1, |r| seen.push(format!("{r:?}")));
+        assert!(seen.len() <= MOST_REQUESTS);
+        assert_eq!(seen[..3], ["Tlbi(AllEl1)", "Tlbi(AllEl2)", "RevokeAll"], "nothing is forgotten");
+        assert_eq!(seen.last().unwrap(), "Revoke(99999)");
+        assert!(!shared.has_requests(1));
     }
 
     #[test]

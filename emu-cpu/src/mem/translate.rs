@@ -160,6 +160,18 @@ impl Mem {
         }
     }
 
+    /// Drops all write tags. A page that had some and holds code counts as written: code may have been made from it since the
+    /// request that is lost among others.
+    pub(super) fn revoke_all(&mut self) {
+        self.fast.flush_all();
+        let shared = &self.shared;
+        self.writers.take_all(|page| {
+            if shared.code.has_code(page) {
+                shared.wrote_page(page);
+            }
+        });
+    }
+
     /// Takes the write tags of a physical page away; true if there were any.
     fn revoke(&mut self, page: u64) -> bool {
         let place = self.writers.take(page);

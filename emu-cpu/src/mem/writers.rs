@@ -61,6 +61,19 @@ impl Writers {
         }
     }
 
+    /// All write tags of all pages go away now: calls `each` with the pages that may have had some.
+    pub(super) fn take_all(&mut self, mut each: impl FnMut(u64)) {
+        for (first, words) in &mut self.ranges {
+            for (page, words) in (*first..).zip(words.chunks_exact_mut(WORDS)) {
+                // What is not known was never touched, and stays so.
+                if words.iter().any(|word| *word != 0) {
+                    words.fill(0);
+                    each(page);
+                }
+            }
+        }
+    }
+
     /// All write tags of the page go away now: where they may be.
     pub(super) fn take(&mut self, page: u64) -> Where {
         match self.words(page).map(std::mem::take) {
@@ -80,6 +93,18 @@ mod tests {
 
     use super::*;
     use crate::mem::shared::Shared;
+
+    #[test]
+    fn all_pages_at_once() {
+        let shared = Shared::new(1, &[(Pa(0x4000_0000), 0x4000), (Pa(0x8000_0000), 0x2000)]);
+        let mut w = Writers::new(&shared.code);
+        w.note(0x40001, 3, 0x7000);
+        w.note(0x80001, 0, 0);
+        let mut pages = Vec::new();
+        w.take_all(|page| pages.push(page));
+        assert_eq!(pages, [0x40001, 0x80001]);
+        assert_eq!((w.take(0x40001), w.take(0x80001)), (Where::Nowhere, Where::Nowhere));
+    }
 
     #[test]
     fn one_place_and_several() {

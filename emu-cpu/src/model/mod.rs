@@ -61,8 +61,6 @@ pub struct Model {
     pub caches: [CacheLevel; 3],
     /// PMCR_EL0.IDCODE; 0 says that the PE is identified by MIDR_EL1 alone.
     pub pmu_idcode: u8,
-    /// The part has AArch32 at EL1, so that registers of EL2 which are for that alone exist, as storage.
-    pub aarch32_el1: bool,
     /// Fields of ID registers that describe the implementation rather than a feature: register, lowest bit, value.
     pub id_extra: &'static [(Id, u32, u8)],
 }

@@ -28,7 +28,7 @@ const ARMV8_0: Model = Model {
     revidr: 0,
     ctr: 0x8444_c004,
     clidr: LEVELS_WITH_MAINTENANCE,
-    features: V8_0,
+    features: V8_0.union(AARCH32),
     pa_bits: 40,
     granules: Granules { k4: true, k16: false, k64: true },
     tick_ns: 16,
@@ -37,7 +37,6 @@ const ARMV8_0: Model = Model {
     watchpoints: 4,
     caches: [cache(32, 4), cache(32, 2), cache(512, 8)],
     pmu_idcode: 0,
-    aarch32_el1: true,
     id_extra: &[],
 };
 
@@ -47,7 +46,6 @@ const ARMV8_2: Model = Model {
     features: V8_2,
     granules: Granules { k4: true, k16: true, k64: true },
     caches: [cache(64, 4), cache(64, 4), cache(512, 8)],
-    aarch32_el1: false,
     id_extra: &[CSV2, CSV3],
     ..ARMV8_0
 };
@@ -106,6 +104,7 @@ const CORTEX_A55: Model = Model {
     ctr: VIPT,
     caches: [cache(32, 4), cache(32, 4), cache(256, 4)],
     pmu_idcode: 0x45,
+    features: V8_2.union(AARCH32),
     id_extra: &[],
     ..ARMV8_2
 };
@@ -203,6 +202,9 @@ const CSV3: (Id, u32, u8) = (Id::ID_AA64PFR0_EL1, 60, 1);
 const STAGE2_K16: (Id, u32, u8) = (Id::ID_AA64MMFR0_EL1, 32, 2);
 const STAGE2_K64: (Id, u32, u8) = (Id::ID_AA64MMFR0_EL1, 36, 2);
 const STAGE2_K4: (Id, u32, u8) = (Id::ID_AA64MMFR0_EL1, 40, 2);
+
+/// Of parts with AArch32 at EL1.
+const AARCH32: FeatureSet = FeatureSet::of(&[Feat::AArch32Registers]);
 
 /// Armv8.0 with the Cryptographic Extension.
 const V8_0: FeatureSet = FeatureSet::of(&[

@@ -241,7 +241,18 @@ impl Cpu {
             }
             Trap::El0Forbids(sctlr::TIDCP).check(self, enc, rt, read)?;
         }
-        find(enc).filter(|e| self.has(e.row)).ok_or(UNDEFINED)
+        find(enc).filter(|e| self.has(e.row)).ok_or_else(|| self.not_there(enc, rt, read))
+    }
+
+    /// The exception for what cannot be accessed here. With FEAT_IDST one of reading the feature ID space (Arm ARM,
+    /// ID_AA64MMFR2_EL1.IDS) says what was read.
+    fn not_there(&self, enc: SysEnc, rt: u8, read: bool) -> Exception {
+        let space = matches!(enc.parts(), (3, 0 | 1 | 3, 0, 0..=7, _));
+        if read && space && self.features.has(Feat::Idst) {
+            trap::trap(self.pstate.el.max(1), enc, rt, read)
+        } else {
+            UNDEFINED
+        }
     }
 
     fn has(&self, row: &Row) -> bool {
@@ -268,8 +279,7 @@ impl Cpu {
     fn check(&self, entry: &Entry, enc: SysEnc, rt: u8, read: bool) -> Result<(), Exception> {
         let row = entry.row;
         if !row.perm[usize::from(self.pstate.el.min(2))].allows(read) {
-            let reported = self.pstate.el == 0 && row.id_space && read && self.features.has(Feat::Idst);
-            return Err(if reported { trap::trap(1, enc, rt, read) } else { UNDEFINED });
+            return Err(self.not_there(enc, rt, read));
         }
         row.traps.iter().try_for_each(|t| t.check(self, enc, rt, read))?;
         match row.fine {

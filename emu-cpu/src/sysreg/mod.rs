@@ -26,6 +26,8 @@ mod table_timer;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_reset;
+#[cfg(test)]
 mod tests_traps;
 mod trap;
 

@@ -88,8 +88,6 @@ pub struct Row {
     pub context: bool,
     /// Value after reset (stored registers).
     pub reset: u64,
-    /// In the feature ID space: with FEAT_IDST an access at EL0 is reported as a trap, not as UNDEFINED.
-    pub id_space: bool,
     /// Only in these CPU models (implementation defined registers).
     pub models: Option<&'static [&'static str]>,
     /// Offset in the memory at VNCR_EL2 (FEAT_NV2), where there is one. For information: FEAT_NV2 is not implemented.
@@ -121,7 +119,6 @@ pub(super) const fn reg(name: &'static str, op0: u32, op1: u32, crn: u32, crm: u
         cell: Cell::Value(0),
         context: false,
         reset: 0,
-        id_space: false,
         models: None,
         nv2: None,
         only_e2h: false,
@@ -172,11 +169,6 @@ impl Row {
     }
     pub(super) const fn id(mut self, place: u8) -> Self {
         self.cell = Cell::Id(place);
-        self.id_space = true;
-        self
-    }
-    pub(super) const fn id_space(mut self) -> Self {
-        self.id_space = true;
         self
     }
     /// Read by a function; writes are ignored unless [`Row::write`] follows.

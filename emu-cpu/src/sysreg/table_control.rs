@@ -236,6 +236,19 @@ pub(super) const ROWS: &[Row] = &[
     reg("VTCR_EL2", 3, 4, 2, 1, 2).el2(RW).slot_res1(Reg::VTCR_EL2, VTCR, 1 << 31).nv2(0x40).context(),
     reg("SPSR_EL2", 3, 4, 4, 0, 0).el2(RW).slot(Reg::SPSR_EL2, SPSR),
     reg("ELR_EL2", 3, 4, 4, 0, 1).el2(RW).slot(Reg::ELR_EL2, ALL),
+    // State of AArch32 at EL1, for EL2 to save and restore: on parts that have it.
+    reg("DACR32_EL2", 3, 4, 3, 0, 0).el2(RW).needs(F::AArch32Registers).slot(Reg::DACR32_EL2, LOW32),
+    // FnV, ExT, FS, LPAE, STATUS.
+    reg("IFSR32_EL2", 3, 4, 5, 0, 1)
+        .el2(RW)
+        .needs(F::AArch32Registers)
+        .slot(Reg::IFSR32_EL2, &[(F::Base, 0x1_163f)]),
+    // EN. VECITR is RES1.
+    reg("FPEXC32_EL2", 3, 4, 5, 3, 0).el2(RW).needs(F::AArch32Registers).traps(&[Trap::Fp]).slot_res1(
+        Reg::FPEXC32_EL2,
+        &[(F::Base, 1 << 30)],
+        7 << 8,
+    ),
     // Banked registers of AArch32 modes: RES0 without AArch32.
     reg("SPSR_irq", 3, 4, 4, 3, 0).el2(RW),
     reg("SPSR_abt", 3, 4, 4, 3, 1).el2(RW),
@@ -272,7 +285,7 @@ pub(super) const ROWS: &[Row] = &[
     reg("LOREA_EL1", 3, 0, 10, 4, 1).el1(RW).needs(F::Lor).traps(LOR),
     reg("LORN_EL1", 3, 0, 10, 4, 2).el1(RW).needs(F::Lor).traps(LOR),
     reg("LORC_EL1", 3, 0, 10, 4, 3).el1(RW).needs(F::Lor).traps(LOR),
-    reg("LORID_EL1", 3, 0, 10, 4, 7).el1(RO).needs(F::Lor).traps(LOR).id_space(),
+    reg("LORID_EL1", 3, 0, 10, 4, 7).el1(RO).needs(F::Lor).traps(LOR),
     // DISR_EL1 is VDISR_EL2 to a guest whose SErrors are virtual.
     reg("DISR_EL1", 3, 0, 12, 1, 1).perms(NO, RW, RW).needs(F::Ras).read(f::read_disr).write(f::write_disr),
 ];

@@ -58,6 +58,11 @@ pub(super) const ROWS: &[Row] = &[
         .write(|cpu, v| cpu.sys[Reg::DBGCLAIM_EL1] &= !v),
     // Non-secure invasive and non-invasive debug implemented, disabled.
     reg("DBGAUTHSTATUS_EL1", 2, 0, 7, 14, 6).el1(RO).traps(TDA).value(0x0a),
+    // Vector catch of AArch32, for EL2 to save and restore: on parts that have it.
+    reg("DBGVCR32_EL2", 2, 4, 0, 7, 0)
+        .el2(RW)
+        .needs(F::AArch32Registers)
+        .slot(Reg::DBGVCR32_EL2, &[(F::Base, 0xde00_00de)]),
     reg("MDCCSR_EL0", 2, 3, 0, 1, 0).el0(RO).traps(DCC),
     reg("DBGDTR_EL0", 2, 3, 0, 4, 0).el0(RW).traps(DCC),
     reg("DBGDTRRX_EL0", 2, 3, 0, 5, 0).el0(RW).traps(DCC),

@@ -18,41 +18,29 @@ const fn id(name: &'static str, crm: u32, op2: u32) -> Row {
 pub(super) const RESERVED: Row = id("reserved ID register", 1, 0).value(0);
 
 pub(super) const ROWS: &[Row] = &[
-    reg("MIDR_EL1", 3, 0, 0, 0, 0).el1(RO).read(f::read_midr).id_space(),
-    reg("MPIDR_EL1", 3, 0, 0, 0, 5).el1(RO).read(f::read_mpidr).id_space(),
+    reg("MIDR_EL1", 3, 0, 0, 0, 0).el1(RO).read(f::read_midr),
+    reg("MPIDR_EL1", 3, 0, 0, 0, 5).el1(RO).read(f::read_mpidr),
     reg("REVIDR_EL1", 3, 0, 0, 0, 6)
         .el1(RO)
         .traps(&[Trap::HcrRead(hcr::TID1)])
-        .read(|cpu| u64::from(cpu.model.revidr))
-        .id_space(),
-    reg("AIDR_EL1", 3, 1, 0, 0, 7).el1(RO).traps(&[Trap::HcrRead(hcr::TID1)]).id_space(),
-    reg("CCSIDR_EL1", 3, 1, 0, 0, 0)
-        .el1(RO)
-        .traps(&[Trap::Hcr(hcr::TID2 | hcr::TID4)])
-        .read(f::read_ccsidr)
-        .id_space(),
+        .read(|cpu| u64::from(cpu.model.revidr)),
+    reg("AIDR_EL1", 3, 1, 0, 0, 7).el1(RO).traps(&[Trap::HcrRead(hcr::TID1)]),
+    reg("CCSIDR_EL1", 3, 1, 0, 0, 0).el1(RO).traps(&[Trap::Hcr(hcr::TID2 | hcr::TID4)]).read(f::read_ccsidr),
     // UNKNOWN in AArch64 state.
-    reg("CCSIDR2_EL1", 3, 1, 0, 0, 2)
-        .el1(RO)
-        .needs(Feat::Ccidx)
-        .traps(&[Trap::Hcr(hcr::TID2 | hcr::TID4)])
-        .id_space(),
+    reg("CCSIDR2_EL1", 3, 1, 0, 0, 2).el1(RO).needs(Feat::Ccidx).traps(&[Trap::Hcr(hcr::TID2 | hcr::TID4)]),
     reg("CLIDR_EL1", 3, 1, 0, 0, 1)
         .el1(RO)
         .traps(&[Trap::Hcr(hcr::TID2 | hcr::TID4)])
-        .read(|cpu| cpu.model.clidr)
-        .id_space(),
+        .read(|cpu| cpu.model.clidr),
     reg("CSSELR_EL1", 3, 2, 0, 0, 0)
         .el1(Perm::RW)
         .traps(&[Trap::Hcr(hcr::TID2 | hcr::TID4)])
-        .slot(Reg::CSSELR_EL1, &[(Feat::Base, 15)])
-        .id_space(),
+        .slot(Reg::CSSELR_EL1, &[(Feat::Base, 15)]),
     reg("CTR_EL0", 3, 3, 0, 0, 1)
         .el0(RO)
         .traps(&[Trap::El0Needs(sctlr::UCT), Trap::HcrRead(hcr::TID2)])
-        .read(|cpu| u64::from(cpu.model.ctr))
-        .id_space(),
-    reg("DCZID_EL0", 3, 3, 0, 0, 7).el0(RO).read(f::read_dczid).id_space(),
+        .read(|cpu| u64::from(cpu.model.ctr)),
+    reg("DCZID_EL0", 3, 3, 0, 0, 7).el0(RO).read(f::read_dczid),
     reg("VPIDR_EL2", 3, 4, 0, 0, 0).el2(Perm::RW).slot(Reg::VPIDR_EL2, LOW32).nv2(0x88),
     reg("VMPIDR_EL2", 3, 4, 0, 0, 5)
         .el2(Perm::RW)

@@ -428,3 +428,83 @@ fn every_encoding_is_harmless_at_every_level() {
         }
     }
 }
+
+/// FEAT_IDST: an exception of a read in the feature ID space (op0 = 3, op1 = 0, 1, 3, CRn = 0, CRm = 0 to 7) is a trap with
+/// EC 0x18 to the level that UNDEFINED would go to, and nothing else is; a write is UNDEFINED.
+#[test]
+fn idst_is_about_reads_of_the_id_space() {
+    for (model, idst) in [("max", true), ("neoverse-v1", true), ("neoverse-n1", false)] {
+        let mut b = bench(Model::by_name(model).unwrap(), true);
+        let c = &mut b.cpu;
+        for el in 0..3u8 {
+            at(c, el, 0);
+            c.sys[Reg::SCTLR_EL1] |= sctlr::UCT;
+            for bits in 0..1u32 << 9 {
+                let (op1, crm, op2) = (bits >> 6, bits >> 3 & 7, bits & 7);
+                let enc = SysEnc::new(3, op1, 0, crm, op2);
+                let what = format!("{model} EL{el} S3_{op1}_C0_C{crm}_{op2}");
+                let reported = idst && matches!(op1, 0 | 1 | 3);
+                match c.mrs(enc, 5) {
+                    Ok(_) => {}
+                    Err(Exception::Trap { target, ec: 0x18, .. }) if reported => {
+                        assert_eq!(target, el.max(1), "{what}");
+                    }
+                    other => assert!(!reported && other == Err(UNDEFINED), "{what}: {other:?}"),
+                }
+                let wrote = c.msr(enc, 5, 0);
+                assert!(matches!(wrote, Ok(()) | Err(UNDEFINED)), "{what}: {wrote:?}");
+            }
+            // Neither of these is in the space.
+            for name in ["CSSELR_EL1", "LORID_EL1", "VPIDR_EL2", "SCTLR_EL1"] {
+                let allowed = el == 2 || el == 1 && name != "VPIDR_EL2";
+                let read = c.mrs(enc(name), 0);
+                assert!(if allowed { read.is_ok() } else { read == Err(UNDEFINED) }, "{model} EL{el} {name}");
+            }
+        }
+        // What nobody has: an encoding of each op1.
+        for (op1, crm, op2) in [(0, 0, 1), (1, 0, 5), (3, 0, 2), (3, 7, 7), (1, 4, 0)] {
+            for el in 0..3u8 {
+                at(c, el, 0);
+                let iss = crate::exception::syndrome::sysreg_iss(SysEnc::new(3, op1, 0, crm, op2), 7, true);
+                let trapped = Err(Exception::Trap { target: el.max(1), ec: 0x18, iss });
+                let expected = if idst { trapped } else { Err(UNDEFINED) };
+                assert_eq!(
+                    c.mrs(SysEnc::new(3, op1, 0, crm, op2), 7),
+                    expected,
+                    "{model} EL{el} {op1} {crm} {op2}"
+                );
+            }
+        }
+    }
+}
+
+/// A hypervisor saves and restores the state of AArch32 guests on every part that can have some.
+#[test]
+fn registers_of_aarch32_guests_are_storage_where_the_part_has_them() {
+    for (name, writable, fixed) in [
+        ("DACR32_EL2", 0xffff_ffff, 0),
+        ("IFSR32_EL2", 0x1_163f, 0),
+        ("FPEXC32_EL2", 1 << 30, 0x700),
+        ("DBGVCR32_EL2", 0xde00_00de, 0),
+    ] {
+        for model in crate::model::MODELS {
+            let part =
+                ["cortex-a35", "cortex-a53", "cortex-a55", "cortex-a57", "cortex-a72"].contains(&model.name);
+            let mut b = bench(model.clone(), true);
+            let c = &mut b.cpu;
+            at(c, 2, 0);
+            c.sys[Reg::CPTR_EL2] = 0;
+            c.refresh();
+            let wrote = c.msr(enc(name), 0, !0);
+            assert_eq!(wrote, if part { Ok(()) } else { Err(UNDEFINED) }, "{name} of {}", model.name);
+            if part {
+                assert_eq!(c.mrs(enc(name), 0), Ok(writable | fixed), "{name} of {}", model.name);
+                c.msr(enc(name), 0, 0).unwrap();
+                assert_eq!(c.mrs(enc(name), 0), Ok(fixed), "{name} of {}", model.name);
+                at(c, 1, 0);
+                assert_eq!(c.mrs(enc(name), 0), Err(UNDEFINED), "{name} at EL1");
+            }
+            assert_eq!(c.ids.get(8 * 4) & 0xff, 0x11, "AArch64 only");
+        }
+    }
+}

@@ -22,6 +22,8 @@ pub const RESULT_SIZE: u64 = 0x4000;
 pub const RESULTS_SIZE: u64 = 0x1_0000;
 /// Memory for data of the cases, zero at the start.
 pub const FRAMES: u64 = 0x4050_0000;
+/// A bank of parallel NOR flash, two 16-bit devices side by side with the Intel command set, that can be programmed.
+pub const FLASH: u64 = 0x0400_0000;
 /// GICv3 distributor.
 pub const GICD: u64 = 0x0800_0000;
 /// GICv3 redistributors, [`GICR_STRIDE`] bytes each.

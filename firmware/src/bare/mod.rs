@@ -2,7 +2,8 @@
 //! specification gives.
 //!
 //! A [`Case`] is a function that emits code into a [`Program`] and states what must come out. Nothing here knows the
-//! emulator: the same image runs on any board with RAM at [`layout::RAM`], a GICv3 at [`layout::GICD`] and PSCI by SMC,
+//! emulator: the same image runs on any board with RAM at [`layout::RAM`], flash that can be
+//! programmed at [`layout::FLASH`], a GICv3 at [`layout::GICD`] and PSCI by SMC,
 //! entered at EL2 with the MMU off. `cargo run -p understage-tests --bin bare -- list` shows what there is, and `dump`
 //! writes an image for another machine.
 //!
@@ -14,7 +15,7 @@
 //! # Another opinion
 //! `bare peer MODEL -- QEMU` tries the expectations on another emulator. Where that differs, the specification decides, and
 //! the case says so: `traps::twe_looks_at_the_event_register`, `waits::events`, `stage2::cache_maintenance`,
-//! `alignment::exclusives_and_ordered`, `alignment::stack_pointer`, `memory::atomic_faults`, `el2_traps::mdcr_tdosa`,
+//! `alignment::exclusives_and_ordered`, `alignment::read_modify_write`, `alignment::stack_pointer`, `memory::atomic_faults`, `memory::code_in_flash`, `el2_traps::mdcr_tdosa`,
 //! `levels::protected_walk`, `virtual_interface::maintenance_of_groups`, `waits::exception_returns`,
 //! `ordering::release_then_acquire`.
 

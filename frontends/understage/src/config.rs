@@ -365,14 +365,34 @@ pub enum Accel {
     Interp,
     /// What runs often is translated to host code.
     Jit {
-        /// Bytes of host code that are kept, for all CPUs together.
+        /// Bytes that all code costs that is kept, for all CPUs together.
         cache: Given<u64>,
     },
 }
 
 impl Default for Accel {
     fn default() -> Self {
-        Self::Jit { cache: Given::new("--code-cache", 128u64 << 20) }
+        Self::Jit { cache: Given::new("--code-cache", CODE_CACHE_BYTES) }
+    }
+}
+
+/// What code costs if nobody says otherwise.
+const CODE_CACHE_BYTES: u64 = 512 << 20;
+
+impl Accel {
+    /// Bytes of host code that each of so many CPUs keeps, and bytes of everything else that is kept of code: predecoded
+    /// blocks, and tables. What is kept of a guest's instructions takes several times the host code of those that run often.
+    #[must_use]
+    pub fn code_bytes(&self, cpus: usize) -> (usize, usize) {
+        let all = match self {
+            Self::Interp => CODE_CACHE_BYTES,
+            Self::Jit { cache } => **cache,
+        };
+        let each = usize::try_from(all / cpus.max(1) as u64).unwrap_or(usize::MAX);
+        match self {
+            Self::Interp => (0, each),
+            Self::Jit { .. } => (each / 4, each - each / 4),
+        }
     }
 }
 
@@ -383,7 +403,7 @@ pub enum Check {
     Lockstep(&'static str),
 }
 
-/// The least and the most host code that is kept for a CPU: a single block needs some, and jumps reach 2 GiB.
+/// The least and the most that code costs for a CPU: a single block needs some, and jumps reach 2 GiB.
 pub const CODE_CACHE: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 30;
 
 /// A file from which Linux's `perf` knows translated code.
@@ -650,11 +670,11 @@ impl MachineConfig {
         let (least, most) = (*CODE_CACHE.start(), *CODE_CACHE.end());
         match **cache / cpus {
             each if each < least => Err(user_error!(
-                "{option} {bytes} is too little: each CPU needs at least {} of host code",
+                "{option} {bytes} is too little: each CPU needs at least {}",
                 show_size(least)
             )),
             each if each > most => Err(user_error!(
-                "{option} {bytes} is too much: each CPU can have at most {} of host code",
+                "{option} {bytes} is too much: each CPU can have at most {}",
                 show_size(most)
             )),
             _ => Ok(()),

@@ -235,6 +235,26 @@ pub(super) fn exclusives_and_ordered(p: &mut Program) {
     });
 }
 
+/// What reads and writes reports a fault that a read would get as one of reading: WnR is 0 (ESR_ELx, ISS of a data abort). A
+/// misaligned CASP is never in one quantity of 16 bytes; the others cross its boundary. A peer may report a write.
+pub(super) fn read_modify_write(p: &mut Program) {
+    mapped(p, 0);
+    p.enter(Level::El1h, |p| {
+        let read = |at: u64| Taken::same(1).class(DABT_SAME, ALIGNMENT).far(at);
+        p.mov(1, VA + 4);
+        p.faulting(read(VA + 4), |p| a64!(p ; casp x2, x3, x4, x5, [x1]));
+        p.mov(1, VA + 12);
+        p.faulting(read(VA + 12), |p| a64!(p ; cas x2, x3, [x1]));
+        p.faulting(read(VA + 12), |p| a64!(p ; casal x2, x3, [x1]));
+        p.faulting(read(VA + 12), |p| a64!(p ; swp x2, x3, [x1]));
+        p.faulting(read(VA + 12), |p| a64!(p ; ldadd x2, x3, [x1]));
+        p.faulting(read(VA + 12), |p| a64!(p ; stset x2, [x1]));
+        // A store-exclusive only writes.
+        let write = Taken::same(1).class(DABT_SAME, WRITE | ALIGNMENT).far(VA + 12);
+        p.faulting(write, |p| a64!(p ; stxr w4, x0, [x1]));
+    });
+}
+
 /// SCTLR_ELx.SA: the stack pointer is aligned to 16 when it is a base. A peer may not check it; the specification
 /// (AArch64.CheckSPAlignment) does.
 pub(super) fn stack_pointer(p: &mut Program) {

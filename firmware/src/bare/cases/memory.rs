@@ -1,5 +1,6 @@
 //! Exclusives, atomics, and code that changes.
 
+use crate::bare::layout;
 use crate::bare::program::{Level, Program};
 use crate::bare::registers as r;
 use crate::bare::report::Taken;
@@ -109,6 +110,39 @@ pub(super) fn atomic_faults(p: &mut Program) {
         p.faulting(taken, |p| a64!(p ; ldadd x2, x0, [x1]));
         p.faulting(taken, |p| a64!(p ; cas x2, x0, [x1]));
     });
+}
+
+/// Code in flash that is programmed and erased: after IC IVAU and the barriers the new instructions are executed (B2.4.4). A
+/// peer may go on with the old ones.
+pub(super) fn code_in_flash(p: &mut Program) {
+    /// A command for both devices.
+    const BOTH: u32 = 0x1_0001;
+    const RET: u32 = 0xd65f_03c0;
+    let at = layout::FLASH;
+    let mov_w0 = |value: u32| 0x5280_0000 | value << 5;
+    let program = |p: &mut Program, at: u64, word: u32| {
+        p.poke32(at, 0x40 * BOTH);
+        p.poke32(at, word);
+        p.poke32(at, 0xff * BOTH);
+    };
+    let run = |p: &mut Program, name: &str, value: u64| {
+        p.mov(9, at);
+        p.msr(r::IC_IVAU, 9);
+        a64!(p ; dsb ish ; isb);
+        (0..3).for_each(|_| a64!(p ; blr x9));
+        p.expect(name, 0, value);
+    };
+    program(p, at, mov_w0(3));
+    program(p, at + 4, RET);
+    run(p, "at first", 3);
+    // Programming clears bits.
+    program(p, at, mov_w0(1));
+    run(p, "programmed anew", 1);
+    p.poke32(at, 0x20 * BOTH);
+    p.poke32(at, 0xd0 * BOTH);
+    program(p, at, mov_w0(6));
+    program(p, at + 4, RET);
+    run(p, "erased and programmed", 6);
 }
 
 /// New instructions are executed after DC CVAU, IC IVAU and the barriers (B2.4.4).

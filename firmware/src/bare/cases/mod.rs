@@ -241,6 +241,7 @@ macro_rules! bare_cases {
                 unaligned_normal V80 "B2.8.2";
                 device V80 "B2.10.2";
                 exclusives_and_ordered V80 "B2.8.2";
+                read_modify_write V82 "B2.8.2, ESR_ELx.WnR";
                 stack_pointer V80 "D1.3.5, SCTLR_EL2.SA";
             }
             timers {
@@ -351,6 +352,7 @@ macro_rules! bare_cases {
                 lse V82 "C3.2.13";
                 atomic_faults V82 "ESR_EL1.WnR";
                 changing_code V80 "B2.4.4";
+                code_in_flash V80 "B2.4.4";
                 changing_code_by_an_alias V80 "B2.4.4";
                 zero_by_address V80 "C5.3 DC ZVA";
             }

@@ -39,13 +39,10 @@ const fn ipa(level: u32) -> u64 {
 }
 
 /// An LDR X3, \[X1\] and an STR of EL1 that fault at stage 2 with this status.
-fn both(p: &mut Program, at: u64, status: u64, with_ipa: bool) {
+fn both(p: &mut Program, at: u64, status: u64) {
     let shape = valid(3, false, 3, true, false);
     for write in [0, WRITE] {
-        let mut taken = Taken::lower(2).class(DABT_LOWER, shape | write | status).far(at);
-        if with_ipa {
-            taken = taken.ipa(at);
-        }
+        let taken = Taken::lower(2).class(DABT_LOWER, shape | write | status).far(at).ipa(at);
         p.mov(1, at);
         p.faulting(taken, |p| if write == 0 { a64!(p ; ldr x3, [x1]) } else { a64!(p ; str x3, [x1]) });
     }
@@ -61,7 +58,7 @@ fn translation_faults_of(p: &mut Program, granules: &[Granule]) {
         p.use_stage2(t);
         p.enter(Level::El1h, |p| {
             for level in first..=3 {
-                both(p, ipa(level) + 0x1008, TRANSLATION + u64::from(level), true);
+                both(p, ipa(level) + 0x1008, TRANSLATION + u64::from(level));
             }
         });
     });
@@ -77,7 +74,7 @@ fn access_flag_faults_of(p: &mut Program, granules: &[Granule]) {
         p.use_stage2(t);
         p.enter(Level::El1h, |p| {
             for level in leaves(t.granule) {
-                both(p, ipa(level) + 0x48, ACCESS_FLAG + u64::from(level), true);
+                both(p, ipa(level) + 0x48, ACCESS_FLAG + u64::from(level));
             }
         });
     });
@@ -94,7 +91,7 @@ fn permissions_of(p: &mut Program, granules: &[Granule]) {
         }
         p.use_stage2(t);
         p.enter(Level::El1h, |p| {
-            both(p, FAR_OFF, PERMISSION + 3, false);
+            both(p, FAR_OFF, PERMISSION + 3);
             let shape = valid(3, false, 3, true, false);
             let denied = |p: &mut Program, at: u64, write: u64| {
                 p.mov(1, at);

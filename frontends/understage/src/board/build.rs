@@ -104,7 +104,14 @@ impl Board {
         let ram = super::ram::get(config.memory, &config.ram)?;
         let bus = Arc::new(Bus::new());
         let clock = Clock::new(Mode::RealTime);
-        let shared = Arc::new(Shared::new(cpus as usize, &[(Pa(map::RAM_BASE), config.memory)]));
+        let shared = Arc::new(Shared::new(
+            cpus as usize,
+            &[
+                (Pa(map::RAM_BASE), config.memory),
+                (Pa(map::FLASH0.base), map::FLASH0.size),
+                (Pa(map::FLASH1.base), map::FLASH1.size),
+            ],
+        ));
         let counters = Arc::new(Counters::default());
         let power = Power::new(cpus as usize);
         map_backing(&bus, Range { base: map::RAM_BASE, size: config.memory }, Backing::Ram(ram, 0))?;
@@ -206,6 +213,7 @@ impl Builder<'_> {
             flash
                 .attach(&self.bus, Pa(range.base))
                 .map_err(|e| user_error!("the board does not fit together: {e}"))?;
+            flash.tell(self.shared.clone());
             self.components.push(flash);
         }
         Ok(())
@@ -367,9 +375,10 @@ impl Builder<'_> {
             cpu.semihosting = semihosting.clone().map(|host| host as Arc<dyn Semihosting>);
             cpu.trace = trace(&self.config.trace);
             let mut vcpu = Vcpu::new(cpu);
-            if let Accel::Jit { cache } = self.config.accel {
-                let bytes = *cache / self.gic.cpus().max(1) as u64;
-                if vcpu.use_jit(bytes as usize, COMPILED_AT) {
+            let (host_code, blocks) = self.config.accel.code_bytes(self.gic.cpus());
+            vcpu.bound_blocks(blocks);
+            if let Accel::Jit { .. } = self.config.accel {
+                if vcpu.use_jit(host_code, COMPILED_AT) {
                     vcpu.observe(Observers {
                         listeners: listeners.to_vec(),
                         profile: self.config.stats.then(Arc::default),

@@ -114,7 +114,8 @@ pub struct RunArgs {
     /// stretch, until they differ
     #[arg(long, value_name = "HOW", value_parser = ["lockstep"], help_heading = "Running")]
     check: Option<String>,
-    /// Host code that is kept, for all CPUs together: at least 1M and at most 1G for each of them [default: 128M]
+    /// What translated code may cost, for all CPUs together: at least 1M and at most 1G for each of them. A quarter is host code,
+    /// the rest what is kept of the guest's [default: 512M]
     #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Running")]
     code_cache: Option<u64>,
     /// Write what Linux's perf needs to name translated code: map (/tmp/perf-PID.map, which 'perf report' reads) or
@@ -425,7 +426,10 @@ mod tests {
     fn translated_code() {
         let accel = |line: &str| run(&format!("--kernel k {line}")).unwrap().accel;
         let cache = |bytes: u64| Accel::Jit { cache: Given::new("", bytes) };
-        assert_eq!(accel("--smp 8"), cache(128 << 20));
+        assert_eq!(accel("--smp 8"), cache(512 << 20));
+        // A quarter of each CPU's part is host code.
+        assert_eq!(accel("--smp 8").code_bytes(8), (16 << 20, 48 << 20));
+        assert_eq!(accel("--smp 4 --accel interp").code_bytes(4), (0, 128 << 20));
         assert_eq!(accel("--code-cache 8M --smp 8"), cache(8 << 20));
         assert_eq!(accel("--accel interp"), Accel::Interp);
         let perf = run("--kernel k --perf map --perf jitdump").unwrap().perf;

@@ -1,0 +1,35 @@
+use std::sync::Arc;
+
+use emu_core::Pa;
+use emu_core::bus::{Backing, Bus};
+use emu_core::ram::GuestRam;
+
+use super::shared::{Request, Shared};
+use super::{Mem, access, context};
+use crate::test_pe::max;
+
+const RAM: u64 = 0x4000_0000;
+
+/// A PE that has a write tag sleeps while another makes code from that page, and from very many others. The page counts as
+/// written: it may have been, after the code was made and before the sleep.
+#[test]
+fn a_revocation_among_very_many_is_not_lost() {
+    let mut b = max();
+    let bus = Arc::new(Bus::new());
+    bus.map(Pa(RAM), 0x10000, Backing::Ram(GuestRam::new(0x10000).unwrap(), 0)).unwrap();
+    let shared = Arc::new(Shared::new(2, &[(Pa(RAM), 0x10000)]));
+    b.cpu.mem = Mem::new(b.cpu.mem.features, bus, shared.clone(), 0);
+    context::select(&mut b.cpu);
+    for page in [RAM, RAM + 0x1000] {
+        access::store::<8>(&mut b.cpu, page, 1).unwrap();
+        // With the MMU off all memory is Device memory.
+        assert!(b.cpu.mem.fast.device(page, 8, true).is_some());
+    }
+    let (page, other) = (RAM >> 12, (RAM >> 12) + 1);
+    assert_eq!(shared.mark_code(1, page), (true, 0));
+    (0..10_000).for_each(|_| shared.post(1, Request::Revoke(other)));
+    b.cpu.mem.serve_requests();
+    assert!(b.cpu.mem.fast.device(RAM, 8, true).is_none());
+    assert_eq!((shared.code.generation(page), shared.code.generation(other)), (1, 0));
+    assert!(!shared.code.has_code(page));
+}
