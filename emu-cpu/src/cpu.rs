@@ -10,6 +10,7 @@ use emu_core::irq::GicPort;
 use emu_core::metrics::Counters;
 
 use crate::doorbell::Doorbell;
+use crate::exception::Repeats;
 use crate::features::FeatureSet;
 use crate::fp::fpcr;
 use crate::gic::CpuInterface;
@@ -121,6 +122,8 @@ pub struct Cpu {
     pub(crate) physical_offset: u64,
     /// The effective value of HCR_EL2, found again by [`Cpu::refresh`].
     pub(crate) hcr: u64,
+    /// The exceptions of late, to see whether anybody deals with them.
+    pub(crate) repeats: Repeats,
     /// What needs no check, found again by [`crate::mem::context::select`].
     pub(crate) permits: Permits,
 }
@@ -161,6 +164,7 @@ impl Cpu {
             mops_enabled: false,
             physical_offset: 0,
             hcr: 0,
+            repeats: Repeats::default(),
             permits: Permits::default(),
         };
         cpu.reset(Entry::default());
@@ -216,6 +220,7 @@ impl Cpu {
         self.serror = None;
         self.standby = false;
         self.entry = entry;
+        self.repeats = Repeats::default();
         self.refresh();
         crate::trace::reset(self);
     }

@@ -8,6 +8,7 @@ use emu_core::irq::{GicPort, Group, Pending, Sgi};
 use parking_lot::Mutex;
 
 use crate::cpu::{Cpu, CpuConfig};
+use crate::exception::EndlessException;
 use crate::model::Model;
 use crate::psci::{AffinityState, Machine, PsciError};
 
@@ -72,6 +73,12 @@ impl Machine for TestMachine {
         self.log.lock().push("system reset".into());
     }
     fn send_event(&self) {}
+    fn endless_exception(&self, _: usize, what: EndlessException) {
+        let EndlessException { el, pc, esr, far, vbar } = what;
+        self.log
+            .lock()
+            .push(format!("endless at EL{el}, {pc:#x}: ESR {esr:#x}, FAR {far:#x}, VBAR {vbar:#x}"));
+    }
 }
 
 /// A PE and the other ends of its wires.

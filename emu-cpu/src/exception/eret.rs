@@ -35,6 +35,7 @@ impl Cpu {
         let from = self.pstate.el;
         let saved = self.sys[if self.pstate.el == 2 { Reg::SPSR_EL2 } else { Reg::SPSR_EL1 }];
         self.counters.bump(Metric::ExceptionReturns);
+        self.repeats.end();
         let legal = self.return_is_legal(saved);
         let step = self.step_bit_on_return(saved, legal);
         let features = self.features;

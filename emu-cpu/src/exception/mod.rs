@@ -7,12 +7,14 @@
 //! | `syndrome` | the parts of ESR_ELx that are decoded from the instruction |
 //! | `interrupt` | asynchronous exceptions: masking, routing, WFI and WFE |
 //! | `eret` | exception return |
+//! | `endless` | exceptions that nobody deals with |
 //! | `inspect` | PSTATE as a debugger writes it |
 //! | `debug` | self-hosted debug: when it is enabled, software step |
 //! | `breakpoint` | breakpoints and watchpoints: which match |
 
 mod breakpoint;
 mod debug;
+mod endless;
 mod entry;
 mod eret;
 mod inspect;
@@ -25,6 +27,8 @@ mod tests;
 mod tests_serror;
 
 pub use debug::StepState;
+pub use endless::EndlessException;
+pub(crate) use endless::Repeats;
 pub(crate) use entry::Vector;
 pub use interrupt::WaitKind;
 pub use syndrome::ec;

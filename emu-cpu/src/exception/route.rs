@@ -243,6 +243,7 @@ impl Cpu {
         if let Some(va) = t.far {
             self.sys[far_reg] = va;
         }
+        self.count_repeats(t.target, t.ret);
         let from = self.pstate.el;
         self.enter(t.target, Vector::Synchronous, t.ret);
         trace::exception(self, from, Vector::Synchronous);

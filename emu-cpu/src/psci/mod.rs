@@ -2,6 +2,8 @@
 
 mod calls;
 
+use crate::exception::EndlessException;
+
 /// Error codes of PSCI (DEN 0022, 5.2.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(i32)]
@@ -49,4 +51,7 @@ pub trait Machine: Send + Sync {
     fn system_reset(&self);
     /// SEV: sets the event register of every PE.
     fn send_event(&self);
+    /// The PE `index` takes an exception again and again, and nothing deals with it. Told once until the next reset; it
+    /// goes on, unless the machine stops it.
+    fn endless_exception(&self, _index: usize, _what: EndlessException) {}
 }

@@ -396,6 +396,27 @@ impl Accel {
     }
 }
 
+/// Something that a guest does which may end the machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StopOn {
+    /// A CPU takes an exception again and again, and nothing deals with it.
+    EndlessException,
+}
+
+impl StopOn {
+    /// All of them, with their names on the command line.
+    pub const NAMES: [(&'static str, Self); 1] = [("endless-exception", Self::EndlessException)];
+
+    /// The one called `name`.
+    pub fn from_name(name: &str) -> Result<Self, UserError> {
+        let known = Self::NAMES.iter().find(|(n, _)| *n == name);
+        known.map(|(_, event)| *event).ok_or_else(|| {
+            let names: Vec<_> = Self::NAMES.iter().map(|(n, _)| *n).collect();
+            user_error!("there is no event '{name}' to stop on (there is {})", names.join(", "))
+        })
+    }
+}
+
 /// What is checked while the machine runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Check {
@@ -462,6 +483,8 @@ pub struct MachineConfig {
     pub no_shutdown: bool,
     /// What is told of what the machine does.
     pub trace: Tracing,
+    /// What of the guest's doing ends the machine, beside power-off.
+    pub stop_on: Vec<StopOn>,
     /// What changes in the processor model.
     pub cpu_changes: CpuChanges,
     /// The devicetree has random numbers for the kernel.
@@ -529,6 +552,7 @@ impl Default for MachineConfig {
             no_reboot: false,
             no_shutdown: false,
             trace: Tracing::default(),
+            stop_on: Vec::new(),
             cpu_changes: CpuChanges::default(),
             dtb_randomness: true,
             boot_menu: None,

@@ -8,9 +8,17 @@ use thiserror::Error;
 pub struct UserError(String);
 
 impl UserError {
-    /// An error that reads `sentence`: lower case, no full stop.
+    /// An error that reads `sentence`: lower case, no full stop. What is quoted in it may have any characters, and the
+    /// sentence has one line and does nothing to a terminal.
     pub fn new(sentence: impl Into<String>) -> Self {
-        Self(sentence.into())
+        let mut shown = String::new();
+        for c in sentence.into().chars() {
+            match c.is_control() {
+                true => shown.extend(c.escape_default()),
+                false => shown.push(c),
+            }
+        }
+        Self(shown)
     }
 }
 
@@ -24,3 +32,12 @@ macro_rules! user_error {
 pub const STATUS_USAGE: u8 = 2;
 
 pub use emu_core::host::reason;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_sentence_is_one_line_whatever_it_quotes() {
+        let e = user_error!("cannot open '{}'", "a\nb\x1b[31m\u{85}\u{e9}");
+        assert_eq!(e.to_string(), "cannot open 'a\\nb\\u{1b}[31m\\u{85}\u{e9}'");
+    }
+}

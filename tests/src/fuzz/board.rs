@@ -10,7 +10,7 @@ use understage::board::build::Board;
 use understage::board::map;
 use understage::config::{CharBackend, Device, DeviceKind, MachineConfig, Topology, VirtioBus};
 use understage::load::plan::{FwCfgItem, Plan};
-use understage::terminal::OnQuit;
+use understage::terminal::{InputQueue, OnQuit};
 
 /// Bytes of RAM.
 pub(super) const RAM_SIZE: u64 = 1 << 20;
@@ -88,6 +88,11 @@ impl Running {
     /// A write by the first CPU. It may be refused.
     pub(super) fn write(&self, pa: u64, size: Size, value: u64) {
         let _ = self.board.bus.write(Pa(pa), size, value, Requester::Cpu(0));
+    }
+
+    /// What is typed on its way to the serial port.
+    pub(super) fn serial_input(&self) -> &InputQueue {
+        self.board.serial.input()
     }
 
     /// A configuration register of a function on bus 0.

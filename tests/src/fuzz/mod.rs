@@ -21,6 +21,8 @@ mod chains;
 mod debugger;
 mod images;
 mod its;
+mod keys;
+mod options;
 mod pe;
 mod programs;
 mod registers;
@@ -107,6 +109,10 @@ macro_rules! fuzz_targets {
                 "small files that say that they are large";
             debugger debugger::run, debugger::samples, 4096,
                 "what a debugger says while the machine is stopped or runs";
+            keys keys::run, none, 4000,
+                "what is typed while the guest reads its serial port";
+            options options::run, options::samples, 4096,
+                "both command lines";
         }
     };
 }

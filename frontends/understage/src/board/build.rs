@@ -114,6 +114,7 @@ impl Board {
         ));
         let counters = Arc::new(Counters::default());
         let power = Power::new(cpus as usize);
+        power.set_stop_on(&config.stop_on);
         map_backing(&bus, Range { base: map::RAM_BASE, size: config.memory }, Backing::Ram(ram, 0))?;
         let gic = build_gic(config, &bus, &shared, &counters)?;
         let mut b = Builder {

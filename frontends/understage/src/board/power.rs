@@ -4,11 +4,14 @@ use std::sync::{Arc, OnceLock};
 
 use emu_cpu::cpu::Entry;
 use emu_cpu::doorbell::{Doorbell, reason};
+use emu_cpu::exception::EndlessException;
 use emu_cpu::interp::debug::DebugStop;
 use emu_cpu::psci::{AffinityState, Machine, PsciError};
 use parking_lot::{Condvar, Mutex};
 
 use crate::board::map;
+use crate::config::StopOn;
+use crate::end::STATUS_STOPPED;
 
 /// Why the machine stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,6 +84,7 @@ pub struct Power {
     changed: Condvar,
     bells: Vec<OnceLock<Arc<Doorbell>>>,
     poke: OnceLock<Poke>,
+    stop_on: OnceLock<Vec<StopOn>>,
 }
 
 impl Power {
@@ -97,7 +101,13 @@ impl Power {
             ended: false,
         };
         let bells = (0..cpus).map(|_| OnceLock::new()).collect();
-        Arc::new(Self { state: Mutex::new(state), changed: Condvar::new(), bells, poke: OnceLock::new() })
+        Arc::new(Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            bells,
+            poke: OnceLock::new(),
+            stop_on: OnceLock::new(),
+        })
     }
 
     /// Says how to get the attention of a CPU.
@@ -106,6 +116,11 @@ impl Power {
             // The first one stays: a CPU has one doorbell for its life.
             let _ = slot.set(bell);
         }
+    }
+
+    /// What of the guest's doing ends the machine. Said once.
+    pub fn set_stop_on(&self, events: &[StopOn]) {
+        let _ = self.stop_on.set(events.to_vec());
     }
 
     fn ring_all(&self) {
@@ -329,6 +344,17 @@ impl Machine for Power {
         self.request(Stop::Reset);
     }
 
+    fn endless_exception(&self, index: usize, what: EndlessException) {
+        let EndlessException { el, pc, esr, far, vbar } = what;
+        tracing::warn!(
+            "CPU {index} takes an exception at EL{el} for ever: at {pc:#x} with ESR_EL{el} {esr:#x}, FAR_EL{el} {far:#x}, \
+             VBAR_EL{el} {vbar:#x}"
+        );
+        if self.stop_on.get().is_some_and(|events| events.contains(&StopOn::EndlessException)) {
+            self.request(Stop::Quit(STATUS_STOPPED));
+        }
+    }
+
     fn send_event(&self) {
         self.bells.iter().filter_map(OnceLock::get).for_each(|b| b.send_event());
     }
@@ -395,6 +421,21 @@ mod tests {
         power.quit(7);
         power.start(Entry::default());
         assert_eq!(power.wait_for_stop(), Stop::Quit(7), "during a reset");
+    }
+
+    #[test]
+    fn endless_exceptions_end_the_machine_where_that_is_wanted() {
+        let what = EndlessException { el: 1, pc: 0x200, esr: 0x8600_0006, far: 0x200, vbar: 0 };
+        for (events, stop) in
+            [(&[][..], Stop::Off), (&[StopOn::EndlessException], Stop::Quit(STATUS_STOPPED))]
+        {
+            let power = Power::new(1);
+            power.set_stop_on(events);
+            power.start(Entry::default());
+            power.endless_exception(0, what);
+            power.system_off();
+            assert_eq!(power.wait_for_stop(), stop);
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@ use clap::Args;
 use super::Request;
 use crate::config::{
     self, Accel, Blob, BlockTuning, CharBackend, Check, CpuModel, Device, DeviceKind, Disk, DiskFormat,
-    Flash, Given, HostFile, Kernel, MachineConfig, PerfFile, Semihosting, Topology, Tracing, Virt, VirtioBus,
+    Flash, Given, HostFile, Kernel, MachineConfig, PerfFile, Semihosting, StopOn, Topology, Tracing, Virt,
+    VirtioBus,
 };
 use crate::error::UserError;
 use crate::gdb::Address;
@@ -152,6 +153,10 @@ pub struct RunArgs {
     /// End when the guest asks for a reset
     #[arg(long, help_heading = "Running")]
     no_reboot: bool,
+    /// End with status 3 when the guest does this; endless-exception: a CPU takes the same exception again and again, and
+    /// nothing deals with it, as where its vectors are not in memory (it is logged in any case)
+    #[arg(long, value_name = "EVENT", value_parser = StopOn::from_name, help_heading = "Running")]
+    stop_on: Vec<StopOn>,
     /// At the end, print what the machine counted, how host code did, and where the guest spent its instructions;
     /// host code that counts is a few per cent slower
     #[arg(long, help_heading = "Running")]
@@ -265,6 +270,7 @@ impl RunArgs {
             gdb: self.gdb,
             gdb_wait: self.gdb_wait.then_some("--gdb-wait"),
             no_reboot: self.no_reboot,
+            stop_on: self.stop_on,
             semihosting: self.semihosting.then_some(semihosting),
             stats: self.stats,
             log: self.log,
@@ -462,6 +468,7 @@ mod tests {
             ("--kernel k --perf map --perf map", "--perf map is given twice"),
             ("--kernel k --perf all", "invalid value 'all' for '--perf <FORMAT>'"),
             ("--append x", "--append needs a kernel"),
+            ("--kernel k --stop-on rain", "there is no event 'rain' to stop on (there is endless-exception)"),
             ("--load a.elf --load b.elf", "only one of the loaded ELF files can be run"),
         ];
         for (line, expected) in cases {

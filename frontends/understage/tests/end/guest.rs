@@ -49,6 +49,14 @@ pub(crate) const PRINT: &[u32] = &[
     0x1400_0000, // b .
 ];
 
+/// An exception, and nothing at its vector but the next one: VBAR_EL2 is 0x48000000, where RAM has zeros.
+pub(crate) const STUCK: &[u32] = &[
+    0xd2a9_0001, // mov x1, #0x48000000
+    0xd51c_c001, // msr vbar_el2, x1
+    0xd503_3fdf, // isb
+    0x0000_0000, // udf #0
+];
+
 /// A directory with a program in it.
 pub(crate) struct Guest {
     dir: tempfile::TempDir,

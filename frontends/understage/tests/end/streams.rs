@@ -1,9 +1,13 @@
 //! Standard output and standard error that nobody can write.
 
 use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 
-use crate::guest::{Guest, OFF, PRINT, PROGRAM};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::guest::{Guest, OFF, PRINT, PROGRAM, STUCK};
 
 fn full() -> File {
     File::options().write(true).open("/dev/full").unwrap()
@@ -107,4 +111,24 @@ fn a_reader_that_leaves_ends_the_machine_quietly() {
     let guest = Guest::new(crate::guest::FLOOD);
     let out = guest.command("", &[]).stdin(Stdio::null()).stdout(unread()).output().unwrap();
     assert_eq!((text(&out.stderr), out.status.code()), (String::new(), Some(141)));
+}
+
+#[test]
+fn exceptions_without_end_are_said_once_and_can_end_the_machine() {
+    let guest = Guest::new(STUCK);
+    let what = "CPU 0 takes an exception at EL2 for ever: at 0x48000200 with ESR_EL2 0x2000000, FAR_EL2 0x0, \
+                VBAR_EL2 0x48000000";
+    let mut command = guest.command("", &["--serial", "null", "--stop-on", "endless-exception"]);
+    let out = command.stdin(Stdio::null()).output().unwrap();
+    assert_eq!(out.status.code(), Some(3));
+    assert!(text(&out.stderr).contains(what), "{}", text(&out.stderr));
+
+    // Without the option it goes on, and says nothing more.
+    let mut command = guest.command("", &["--serial", "null"]);
+    let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().contains(what));
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+    assert_eq!(lines.count(), 0);
+    assert_eq!(child.wait().unwrap().code(), Some(143));
 }

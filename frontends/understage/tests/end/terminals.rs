@@ -1,6 +1,6 @@
 //! Whatever ends it, the terminal has the mode that it had before.
 
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
@@ -189,7 +189,10 @@ fn in_the_background_it_runs_and_leaves_the_terminal_alone() {
 #[test]
 fn a_stopped_machine_gives_the_terminal_back_until_it_goes_on() {
     let (guest, terminal) = (Guest::new(IDLE), Terminal::new());
-    let mut running = terminal.start(guest.command("", &[]));
+    let mut command = guest.command("", &[]);
+    // Only a group whose leader has a parent in another group of the session is stopped (POSIX: it is not orphaned).
+    command.process_group(0);
+    let mut running = terminal.start(command);
     terminal.wait_for_raw();
     running.send(Signal::SIGTSTP);
     until("it is stopped", || state(running.pid()) == 'T');

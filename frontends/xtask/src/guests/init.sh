@@ -1,5 +1,5 @@
 #!/bin/busybox sh
-# The first program of the guest: mounts, drivers, a shell; when the shell ends, so does the machine.
+# The first program of the guest: mounts and drivers; then busybox's init, which knows what poweroff, reboot and halt ask.
 /bin/busybox --install -s /bin
 export PATH=/bin HOME=/root
 mount -t devtmpfs dev /dev
@@ -10,7 +10,4 @@ mount -t tmpfs run /run
 mkdir -p /dev/pts && mount -t devpts devpts /dev/pts
 while read -r module; do insmod "/modules/$module.ko"; done < /modules/order
 echo "understage: $(uname -sr), $(nproc) CPU(s), up $(cut -d' ' -f1 /proc/uptime) s; 'exit' or Ctrl-D powers off"
-cd /root
-setsid cttyhack sh
-sync
-poweroff -f
+exec init

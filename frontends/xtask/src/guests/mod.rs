@@ -26,9 +26,13 @@ use crate::process::Failure;
 use modules::Modules;
 
 /// Grows when the files are made in another way, so that old ones are made again.
-const RECIPE: &str = "recipe 1";
+const RECIPE: &str = "recipe 2";
 /// The first program of the guest.
 const INIT: &str = include_str!("init.sh");
+/// What busybox's init runs, once: it serves poweroff, reboot and halt meanwhile, which a script in its place would not.
+const INITTAB: &str = "::once:/etc/session\n";
+/// The session.
+const SESSION: &str = include_str!("session.sh");
 /// Drivers that Debian builds as modules and the guest needs; what they depend on is added.
 const DRIVERS: &[&str] = &["virtio_blk", "virtio_console", "virtio_mmio", "virtio_rng"];
 /// What is made.
@@ -108,6 +112,8 @@ fn ram_disk(busybox: &[u8], drivers: &[(String, Vec<u8>)]) -> Vec<u8> {
     archive.file("bin/busybox", 0o755, busybox);
     archive.symlink("bin/sh", "busybox");
     archive.file("init", 0o755, INIT.as_bytes());
+    archive.file("etc/inittab", 0o644, INITTAB.as_bytes());
+    archive.file("etc/session", 0o755, SESSION.as_bytes());
     let mut order = String::new();
     for (name, bytes) in drivers {
         archive.file(&format!("modules/{name}.ko"), 0o644, bytes);
@@ -163,5 +169,13 @@ mod tests {
     #[test]
     fn init_loads_what_is_listed() {
         assert!(INIT.starts_with("#!/bin/busybox sh\n") && INIT.contains("/modules/order"));
+    }
+
+    #[test]
+    fn init_goes_on_as_the_program_that_poweroff_asks() {
+        assert!(INIT.ends_with("\nexec init\n") && INITTAB.contains(":/etc/session\n"));
+        let bytes = ram_disk(b"busybox", &[]);
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.contains("etc/inittab\0") && text.contains("etc/session\0"));
     }
 }

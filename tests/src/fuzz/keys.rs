@@ -1,0 +1,90 @@
+//! What somebody types, or pipes, while the guest reads its serial port.
+
+use std::sync::Arc;
+
+use emu_core::addr::Size;
+use parking_lot::Mutex;
+use understage::board::map;
+use understage::terminal::escape::{Escape, HELP};
+use understage::terminal::keyboard::pump;
+use understage::terminal::{OnQuit, Quit};
+
+use super::board::{self, Running};
+use super::source::Source;
+
+/// Registers of the PL011 (DDI 0183, 3.2): data, flags, line control, control.
+const DR: u64 = 0x00;
+const FR: u64 = 0x18;
+const LCR_H: u64 = 0x2c;
+const CR: u64 = 0x30;
+/// The receive FIFO is empty.
+const RXFE: u64 = 1 << 4;
+
+/// What the keys mean, said another way than in the program.
+#[derive(Default)]
+struct Expected {
+    bytes: Vec<u8>,
+    quits: usize,
+    helps: usize,
+    after_escape: bool,
+}
+
+impl Expected {
+    fn press(&mut self, key: u8, escapes: bool) {
+        match (escapes && std::mem::take(&mut self.after_escape), key) {
+            (true, b'x' | b'X') => self.quits += 1,
+            (true, b'h' | b'H' | b'?') => self.helps += 1,
+            (true, 1) => self.bytes.push(1),
+            (true, _) => {}
+            (false, 1) if escapes => self.after_escape = true,
+            (false, key) => self.bytes.push(key),
+        }
+    }
+}
+
+/// The target: all that is for the guest reaches it, once and in order; all else does what its key says.
+pub(super) fn run(data: &[u8]) {
+    board::with(|machine| type_and_read(machine, data));
+}
+
+fn type_and_read(machine: &Running, data: &[u8]) {
+    let uart = map::UART.base;
+    machine.write(uart + LCR_H, Size::B4, 0x70);
+    machine.write(uart + CR, Size::B4, 0x301);
+    let mut source = Source::new(data);
+    let escapes = source.one_in(2);
+    let mut escape = escapes.then(Escape::default);
+    let quits = Arc::new(Mutex::new(Vec::new()));
+    let seen = quits.clone();
+    let on_quit: OnQuit = Arc::new(move |why| seen.lock().push(why));
+    let (mut expected, mut help, mut got) = (Expected::default(), Vec::new(), Vec::new());
+    while !source.is_empty() {
+        let keys: Vec<u8> = (0..source.below(40)).map(|_| key(&mut source)).collect();
+        keys.iter().for_each(|k| expected.press(*k, escapes));
+        let typed = pump(&mut &keys[..], machine.serial_input(), &mut escape, &on_quit, &mut help);
+        assert!(typed.is_ok(), "the end of what is typed is no error");
+        for _ in 0..source.below(40) {
+            got.extend(read(machine));
+        }
+    }
+    got.extend(std::iter::from_fn(|| read(machine)));
+    assert_eq!(got, expected.bytes);
+    assert_eq!(*quits.lock(), vec![Quit::Keys; expected.quits]);
+    assert_eq!(help, HELP.as_bytes().repeat(expected.helps));
+}
+
+/// Keys that mean something come more often.
+fn key(source: &mut Source<'_>) -> u8 {
+    match source.u8() {
+        0..=63 => 1,
+        64..=95 => b'x',
+        96..=127 => b'h',
+        other => other,
+    }
+}
+
+/// What the guest reads, if there is something.
+fn read(machine: &Running) -> Option<u8> {
+    let empty = machine.read(map::UART.base + FR, Size::B4) & RXFE != 0;
+    (!empty).then(|| machine.read(map::UART.base + DR, Size::B4) as u8)
+}
