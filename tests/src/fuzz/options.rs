@@ -1,4 +1,4 @@
-//! Both command lines: whatever is said, it is a machine, a text or a refusal of one line. Nothing is opened or run.
+//! Both command lines: whatever is said, it is a machine, a text or a refusal of one line. Nothing is written or run.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -50,7 +50,7 @@ pub(super) fn samples() -> Vec<Vec<u8>> {
         "-machine virt,gic-version=3,its=off,highmem=on -cpu cortex-a72 -smp cpus=4,sockets=2,cores=2 -m size=1G -kernel k",
         "-M virt,gic-version=3 -cpu max -drive if=none,id=d0,file=d.img,format=raw,snapshot=on -device virtio-blk-pci,drive=d0 \
          -kernel k",
-        "-M virt,gic-version=3 -cpu max -chardev stdio,id=c,mux=on -serial chardev:c -device loader,file=x,addr=0x48000000 \
+        "-M virt,gic-version=3 -cpu max -chardev stdio,id=c,mux=on -serial chardev:c -device loader,data=1,data-len=4,addr=0x48000000 \
          -kernel k",
         "-M virt,gic-version=3 -cpu max -bios fw -pflash vars -s -S -accel tcg,tb-size=64 -display none -no-reboot -snapshot",
     ];
