@@ -57,7 +57,7 @@ pub fn main(args: &[OsString]) -> ! {
     end::prepare();
     let status = dispatch(args).unwrap_or_else(|e| {
         terminal::raw::restore();
-        out::say(&format!("understage: {e}\n"));
+        out::say(&format!("{}: {e}\n", out::speaker()));
         STATUS_USAGE
     });
     end::leave(status)
@@ -86,6 +86,9 @@ fn qemu_spelling(options: &[OsString]) -> Result<u8, UserError> {
 
 /// Builds the machine and runs it to its end.
 fn run(config: &MachineConfig) -> Result<u8, UserError> {
+    if let Some(name) = &config.host.name {
+        out::call_machine(name);
+    }
     log::start(config.log.as_deref().unwrap_or("warn"), &config.trace)?;
     let plan = plan(config)?;
     if let Some(file) = &config.dump_dtb {

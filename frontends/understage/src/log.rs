@@ -128,6 +128,9 @@ where
         if unsaid != 0 {
             writeln!(writer, "understage: {unsaid} messages like the following were not said")?;
         }
+        if let Some(name) = crate::out::machine() {
+            write!(writer, "{name}: ")?;
+        }
         self.format.format_event(ctx, writer, event)
     }
 }

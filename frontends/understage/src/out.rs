@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::errno::Errno;
@@ -10,6 +11,26 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::end::{STATUS_FAILED, STATUS_OUTPUT_CLOSED};
 use crate::error::reason;
+
+/// What the user calls the machine.
+static MACHINE: OnceLock<String> = OnceLock::new();
+
+/// From now on messages say which machine they are about. The first name stays.
+pub fn call_machine(name: &str) {
+    let _ = MACHINE.set(name.to_owned());
+}
+
+/// What the machine is called, if it has a name.
+#[must_use]
+pub fn machine() -> Option<&'static str> {
+    MACHINE.get().map(String::as_str)
+}
+
+/// Who speaks in messages: the program, and the machine's name if it has one.
+#[must_use]
+pub fn speaker() -> String {
+    machine().map_or_else(|| "understage".to_owned(), |name| format!("understage ({name})"))
+}
 
 /// Threads that write to a stream of the host's now. If they do not come back, nobody reads it.
 static WRITING: AtomicUsize = AtomicUsize::new(0);

@@ -553,6 +553,11 @@ pub(super) const LINES: &[Line] = &[
         Runs,
     ),
     line("service", "-readconfig vm.cfg -M virt -cpu max", Refused("'-readconfig' is not supported")),
+    line(
+        "service",
+        "-name guest=web,process=web-vm -M virt -cpu max -m 256M -kernel nothing -nographic",
+        Refused("understage (web): cannot open 'nothing' given with -kernel"),
+    ),
     line("questions", "-M help", Prints("virt-7.2")),
     line("questions", "-machine virt -cpu help", Prints("cortex-a57")),
     line("questions", "-device help", Prints("name \"virtio-blk-pci\", bus PCI")),
