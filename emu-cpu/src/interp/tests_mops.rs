@@ -1,9 +1,15 @@
 //! Programs of FEAT_MOPS, MMU off.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use emu_core::Pa;
+use emu_core::addr::Size;
+use emu_core::bus::{Backing, BusFault, MmioDevice, Requester};
 use emu_core::metrics::Metric;
 use emu_core::ram::GuestRam;
 
-use super::tests::{RAM, vcpu};
+use super::tests::{RAM, mapped, vcpu};
 use super::vcpu::Vcpu;
 use crate::sysreg::{Reg, hcrx};
 
@@ -13,20 +19,66 @@ const SET: [u32; 3] = [0x19c3_0440, 0x19c3_4440, 0x19c3_8440];
 /// Where the blocks are, from the start of RAM.
 const BLOCK: u64 = 0x4000;
 
-/// Runs a program with X0 to X3 until the first exception.
+/// How a program is run.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Way {
+    Interpreted,
+    Baseline,
+    Host,
+    Lockstep,
+}
+
+impl Way {
+    /// False where there is no host code.
+    fn prepare(self, v: &mut Vcpu) -> bool {
+        match self {
+            Self::Interpreted => true,
+            Self::Baseline => v.use_baseline_jit(1 << 20, 1),
+            Self::Host => v.use_jit(1 << 20, 1),
+            Self::Lockstep => v.use_jit(1 << 20, 1) && v.check_lockstep(7),
+        }
+    }
+}
+
+/// Runs a program with X0 to X3 until the first exception. As host code it does the same, also in lockstep.
 fn run(program: &[u32], x: [u64; 4]) -> (Vcpu, &'static GuestRam) {
+    let (v, ram) = run_as(Way::Interpreted, program, x);
+    for way in [Way::Baseline, Way::Host, Way::Lockstep] {
+        let (other, memory) = run_as(way, program, x);
+        assert_eq!(other.cpu.regs.x, v.cpu.regs.x, "{way:?}");
+        assert_eq!(other.cpu.regs.nzcv, v.cpu.regs.nzcv, "{way:?}");
+        for reg in [Reg::ESR_EL2, Reg::FAR_EL2, Reg::ELR_EL2, Reg::SPSR_EL2] {
+            assert_eq!(other.cpu.sys[reg], v.cpu.sys[reg], "{way:?}: {reg:?}");
+        }
+        let differs = (0..0x2000).map(|n| 8 * n).find(|at| memory.load_u64(*at) != ram.load_u64(*at));
+        assert_eq!(differs, None, "{way:?}");
+        if let Some(totals) = other.lockstep_totals() {
+            assert_eq!(totals.once, 0, "all of it is done twice");
+        }
+    }
+    (v, ram)
+}
+
+fn run_as(way: Way, program: &[u32], x: [u64; 4]) -> (Vcpu, &'static GuestRam) {
     let (mut v, ram) = vcpu(program);
     for at in 0..0x8000 {
         ram.store_u8(BLOCK + at, pattern(at)).unwrap();
     }
     v.cpu.regs.x[..4].copy_from_slice(&x);
-    for _ in 0..100 {
+    // Where there is no host code all is interpreted.
+    way.prepare(&mut v);
+    to_the_first_exception(&mut v);
+    (v, ram)
+}
+
+fn to_the_first_exception(v: &mut Vcpu) {
+    for _ in 0..1000 {
         v.run_turns(1);
+        assert_eq!(v.take_difference(), None);
         if v.cpu.counters.get(Metric::ExcToEl2) != 0 {
             break;
         }
     }
-    (v, ram)
 }
 
 /// The byte that a test finds at an offset in the blocks.
@@ -141,6 +193,76 @@ fn a_fault_leaves_what_is_left() {
 fn more_than_is_moved_at_a_time() {
     let (v, _) = run(&SET, [RAM + 0x1000, 0, 0xe000, 1]);
     assert_eq!(esr(&v), DONE);
+}
+
+/// Normal memory behind tables, where pages are found without a call of anything.
+#[test]
+fn in_mapped_memory() {
+    const DATA: u64 = 0x9000;
+    for (program, to, from, size) in [
+        (CPY, 0x123, 0x2001, 0x1f00),
+        (CPY, 0x801, 0x700, 0x1800),
+        (CPYF, 8, 0x10, 0x2345),
+        (SET, 0xfe, 0, 0x2002),
+    ] {
+        for way in [Way::Interpreted, Way::Baseline, Way::Host, Way::Lockstep] {
+            let (mut v, ram) = mapped(&program, 0);
+            (0..0x6000).for_each(|at| ram.store_u8(DATA + at, pattern(at)).unwrap());
+            if !way.prepare(&mut v) {
+                continue;
+            }
+            v.cpu.regs.x[..4].copy_from_slice(&[RAM + DATA + to, RAM + DATA + from, size, 0x5a]);
+            to_the_first_exception(&mut v);
+            assert_eq!(esr(&v), DONE, "{way:?}");
+            for at in 0..0x6000 {
+                let expected = match at {
+                    at if !(to..to + size).contains(&at) => pattern(at),
+                    _ if program == SET => 0x5a,
+                    at => pattern(at - to + from),
+                };
+                assert_eq!(ram.load_u8(DATA + at), Some(expected), "{:08x} {way:?}: {at:#x}", program[0]);
+            }
+            if way == Way::Host {
+                assert_eq!(v.cpu.counters.get(Metric::Interpreted), 0, "nothing is left to the interpreter");
+            }
+        }
+    }
+}
+
+/// Counts bytes that are written.
+#[derive(Default)]
+struct Counts(AtomicU64);
+
+impl MmioDevice for Counts {
+    fn name(&self) -> &str {
+        "counts"
+    }
+    fn read(&self, _: u64, _: Size, _: Requester) -> Result<u64, BusFault> {
+        Ok(0)
+    }
+    fn write(&self, _: u64, _: Size, _: u64, _: Requester) -> Result<(), BusFault> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// A device behind the last page of RAM: what is in RAM is moved, and the device sees each byte once.
+#[test]
+fn registers_of_devices_are_written_once_also_in_lockstep() {
+    for way in [Way::Interpreted, Way::Host, Way::Lockstep] {
+        let (mut v, ram) = vcpu(&SET);
+        let device = Arc::new(Counts::default());
+        v.cpu.mem.bus.map(Pa(RAM + 0x1_0000), 0x1000, Backing::Mmio(device.clone())).unwrap();
+        v.cpu.mem.refresh_view();
+        if !way.prepare(&mut v) {
+            continue;
+        }
+        v.cpu.regs.x[..4].copy_from_slice(&[RAM + 0xfff0, 0, 0x18, 0x77]);
+        to_the_first_exception(&mut v);
+        assert_eq!(esr(&v), DONE, "{way:?}");
+        assert_eq!(ram.load_u64(0xfff8), Some(0x7777_7777_7777_7777));
+        assert_eq!(device.0.load(Ordering::Relaxed), 8, "{way:?}");
+    }
 }
 
 #[test]

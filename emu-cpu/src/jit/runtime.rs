@@ -15,6 +15,7 @@ use crate::interp::lockstep::repeatable;
 use crate::interp::uop::{Frame, NZCV, Uop};
 use crate::ir::MemSize;
 use crate::mem::access;
+use crate::mem::mops::{self, MopsInsn};
 use crate::simd::QC;
 
 /// The CPU that a frame belongs to.
@@ -107,6 +108,13 @@ pub(super) extern "sysv64" fn store_vector(f: *mut Frame, va: u64, how: u32) {
     let (slot, size, elem) = parts(how);
     let v = frame(f).v[slot];
     value(f, access::store_vector(for_access(f), va, size, elem, v));
+}
+
+/// Goes on with the main instruction of FEAT_MOPS whose word is in `out`; gives the new Xn.
+pub(super) extern "sysv64" fn copy_or_set(f: *mut Frame, to: u64, from: u64, size: u64) -> u64 {
+    let insn = MopsInsn(frame(f).jit.out[0] as u32);
+    settle(frame(f));
+    value(f, mops::proceed(cpu(f), to, from, size, insn))
 }
 
 /// Executes operation `n` of block `block` as the interpreter does.

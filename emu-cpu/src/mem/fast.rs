@@ -284,38 +284,6 @@ impl HostPtr {
         Self(self.0.wrapping_offset(n as isize))
     }
 
-    /// Stores `n` times the byte `value`; all of them are in guest RAM.
-    pub(super) fn fill(self, value: u8, n: u64) {
-        let words = n & !7;
-        let pattern = u64::from_ne_bytes([value; 8]);
-        for at in (0..words).step_by(8) {
-            self.offset(at.cast_signed()).store_u64(pattern);
-        }
-        for at in words..n {
-            self.offset(at.cast_signed()).store_u8(value);
-        }
-    }
-
-    /// Copies `n` bytes from `source`, from the lowest to the highest if `forward`; all of them are in guest RAM.
-    pub(super) fn copy_from(self, source: Self, n: u64, forward: bool) {
-        let words = n & !7;
-        let word = |at: u64| {
-            let at = at.cast_signed();
-            self.offset(at).store_u64(source.offset(at).load_u64());
-        };
-        let byte = |at: u64| {
-            let at = at.cast_signed();
-            self.offset(at).store_u8(source.offset(at).load_u8());
-        };
-        if forward {
-            (0..words).step_by(8).for_each(word);
-            (words..n).for_each(byte);
-        } else {
-            (words..n).rev().for_each(byte);
-            (0..words / 8).rev().for_each(|i| word(8 * i));
-        }
-    }
-
     /// Loads `N` bytes, 1 to 8, zero-extended.
     #[inline(always)]
     pub fn load<const N: u64>(self) -> u64 {

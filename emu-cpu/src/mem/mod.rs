@@ -14,6 +14,7 @@
 //!   translation register).
 
 pub mod access;
+mod bulk;
 pub mod context;
 pub mod exclusive;
 pub mod fast;

@@ -17,7 +17,7 @@ use crate::exception::Exception;
 const BUDGET: u64 = 1 << 14;
 const PAGE: u64 = 4096;
 /// PSTATE.C in the place where MRS of NZCV has it: option B.
-const C: u64 = 1 << 29;
+pub(crate) const C: u64 = 1 << 29;
 
 /// Which of the three instructions of a sequence.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -152,7 +152,11 @@ pub fn proceed(cpu: &mut Cpu, to: u64, from: u64, size: u64, insn: MopsInsn) -> 
                 budget = budget.saturating_sub(n);
             }
             Err(e) if left == size => return Err(e),
-            Err(_) => break,
+            Err(_) => {
+                // What cannot be done twice is in front of the instruction when it comes again.
+                cpu.mem.journal.take_stopped();
+                break;
+            }
         }
     }
     Ok(left)

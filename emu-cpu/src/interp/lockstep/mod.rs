@@ -12,8 +12,8 @@
 //! # What is not
 //! Operations with effects elsewhere, or whose result is another one each time, are done once, by the interpreter: a
 //! stretch ends before them ([`repeatable`], [`crate::mem::journal`]). They are accesses to registers of devices, system
-//! registers that are more than storage, TLBI and AT, SEV, the main instructions of FEAT_MOPS, stores to pages that code
-//! was made from, and, with more than one vCPU, DSB. Exceptions and returns from them, WFI and the like end a block; up
+//! registers that are more than storage, TLBI and AT, SEV, stores to pages that code was made from, and, with more than
+//! one vCPU, DSB. Exceptions and returns from them, WFI and the like end a block; up
 //! to there all is compared. A stretch during which a walk updated a descriptor is not compared, for the descriptor may
 //! have been read, too. PSTATE.BTYPE in a block that a branch landed in is compared while the block's first instruction
 //! is not done.

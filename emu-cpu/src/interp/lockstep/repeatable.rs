@@ -14,8 +14,6 @@ pub(crate) fn is_repeatable(uop: &Uop, cpu: &Cpu) -> bool {
         Uop::MsrImm { field, .. } => matches!(field, PstateField::DaifSet | PstateField::DaifClr),
         // It waits for others, who may wait for us.
         Uop::Barrier(BarrierKind::Dsb) => !cpu.mem.shared.has_peers(),
-        // A part of it may be done when it is stopped.
-        Uop::MopsMove { .. } => false,
         Uop::SendEvent { .. } => false,
         _ => true,
     }

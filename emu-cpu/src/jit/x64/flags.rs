@@ -69,7 +69,7 @@ pub(super) fn keeps_host_flags(uop: &Uop) -> bool {
 pub(super) fn reads_slot(uop: &Uop) -> bool {
     use Uop::*;
     match *uop {
-        Mov { a, .. } | Nzcv { a, .. } => a == NZCV,
+        Mov { a, .. } | Nzcv { a, .. } | MopsCheck { b: a, .. } => a == NZCV,
         SelectCond { a, b, .. } | Select { a, b, .. } => a == NZCV || b == NZCV,
         _ => false,
     }

@@ -154,6 +154,7 @@ fn thunk_names(thunks: &Thunks) -> BTreeMap<u64, String> {
             (calls.store_pair, "store_pair"),
             (calls.load_vector, "load_vector"),
             (calls.store_vector, "store_vector"),
+            (calls.copy_or_set, "copy_or_set"),
         ];
         names.extend(named.map(|(at, name)| (at, format!("{name}{how}"))));
         for (n, (load, store)) in calls.load.into_iter().zip(calls.store).enumerate() {

@@ -32,6 +32,7 @@ mod int_bits;
 mod joins;
 mod kept;
 mod memory;
+mod mops;
 mod operands;
 mod pac;
 mod pairs;
@@ -261,6 +262,7 @@ impl Emitter<'_> {
             || self.atomic(uop)
             || self.system(uop)
             || self.pointer_authentication(uop)
+            || self.copy_or_set(uop)
             || self.vector(uop)
             || self.exact(uop)
             || self.end(uop);

@@ -48,6 +48,8 @@ pub(in crate::jit) struct Calls {
     pub load_vector: u64,
     /// How in edx.
     pub store_vector: u64,
+    /// Xd, Xs and Xn of the main instruction in `out`; the new Xn.
+    pub copy_or_set: u64,
 }
 
 pub(super) struct Builder {
@@ -145,6 +147,7 @@ impl Builder {
             store_pair: call(runtime::store_pair as *const ()),
             load_vector: call(runtime::load_vector as *const ()),
             store_vector: call(runtime::store_vector as *const ()),
+            copy_or_set: call(runtime::copy_or_set as *const ()),
         }
     }
 
