@@ -103,6 +103,47 @@ pub trait GicPort: Send + Sync {
     fn set_group_enables(&self, g0: bool, g1: bool);
 }
 
+/// The interrupts that are signalled to a PE, as levels. HCR_EL2.VI and VF come on top of the virtual ones.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Signals {
+    /// Physical IRQ.
+    pub irq: bool,
+    /// Physical FIQ.
+    pub fiq: bool,
+    /// Virtual IRQ.
+    pub virq: bool,
+    /// Virtual FIQ.
+    pub vfiq: bool,
+}
+
+/// One PE's wires to and from a GIC whose CPU interface is registers in memory (GICv2). When the answer of
+/// [`GicWires::signals`] may have changed, the GIC calls the vCPU's [`Kick`].
+pub trait GicWires: Send + Sync {
+    /// What the GIC signals. Cheap: asked at every kick.
+    fn signals(&self) -> Signals;
+    /// Drives a private peripheral interrupt (INTID 16..=31) of this PE.
+    fn set_ppi(&self, intid: u32, level: bool);
+}
+
+/// How a PE is connected to the GIC.
+#[derive(Clone)]
+pub enum GicConnection {
+    /// The CPU interface is in the PE, as system registers (GICv3).
+    SystemRegisters(Arc<dyn GicPort>),
+    /// The CPU interface is in the GIC (GICv2): the PE has no registers of it.
+    Wires(Arc<dyn GicWires>),
+}
+
+impl GicConnection {
+    /// Drives a private peripheral interrupt (INTID 16..=31) of the PE.
+    pub fn set_ppi(&self, intid: u32, level: bool) {
+        match self {
+            Self::SystemRegisters(port) => port.set_ppi(intid, level),
+            Self::Wires(wires) => wires.set_ppi(intid, level),
+        }
+    }
+}
+
 /// INTIDs of the private peripheral interrupts (Arm Base System Architecture).
 pub mod ppi {
     /// PMU overflow.

@@ -1,19 +1,19 @@
 //! One PE: its state, and how its parts hang together.
 //!
 //! [`Cpu`] is owned by its thread. What others may touch of it is in the [`Doorbell`]; what it asks of the machine goes
-//! through [`Machine`] and [`GicPort`].
+//! through [`Machine`] and [`GicConnection`].
 
 use std::sync::Arc;
 
 use emu_core::clock::Clock;
-use emu_core::irq::GicPort;
+use emu_core::irq::GicConnection;
 use emu_core::metrics::Counters;
 
 use crate::doorbell::Doorbell;
 use crate::exception::Repeats;
 use crate::features::FeatureSet;
 use crate::fp::fpcr;
-use crate::gic::CpuInterface;
+use crate::gic::Attachment;
 use crate::lower::Mode;
 use crate::mem::Mem;
 use crate::model::{IdRegs, Model};
@@ -43,8 +43,8 @@ pub struct CpuConfig {
     pub doorbell: Arc<Doorbell>,
     /// The machine's clock.
     pub clock: Arc<Clock>,
-    /// Its redistributor.
-    pub port: Arc<dyn GicPort>,
+    /// Its redistributor, or its wires to a GIC with memory-mapped CPU interfaces.
+    pub port: GicConnection,
     /// The machine.
     pub machine: Arc<dyn Machine>,
 }
@@ -88,16 +88,16 @@ pub struct Cpu {
     pub mem: Mem,
     /// What it tells of the blocks that it runs.
     pub trace: Trace,
-    /// The GIC CPU interface.
-    pub gic: CpuInterface,
+    /// The GIC CPU interface, or the wires that come from it.
+    pub gic: Attachment,
     /// The generic timers.
     pub timers: Timers,
     /// What the performance monitors keep.
     pub pmu: Pmu,
     /// RNDR.
     pub random: Random,
-    /// The redistributor.
-    pub port: Arc<dyn GicPort>,
+    /// The redistributor, or the wires to the GIC.
+    pub port: GicConnection,
     /// The machine.
     pub machine: Arc<dyn Machine>,
     /// Who serves semihosting calls. Without anybody, HLT is UNDEFINED.
@@ -138,8 +138,8 @@ impl Cpu {
             pstate: Pstate::default(),
             sys: SysState::default(),
             features: model.features,
-            ids: IdRegs::new(&model, el2),
-            gic: CpuInterface::new(port.clone(), LIST_REGISTERS),
+            ids: IdRegs::of(&model, el2, matches!(port, GicConnection::SystemRegisters(_))),
+            gic: Attachment::new(&port, LIST_REGISTERS),
             timers: Timers::new(&clock, doorbell.clone()),
             pmu: Pmu::new(&clock, doorbell.clone()),
             random: Random::new(&clock, index),

@@ -26,7 +26,8 @@ struct State {
     fpsr: u32,
     pstate: Pstate,
     sys: SysState,
-    gic: CpuInterfaceState,
+    /// None if the CPU interface is the GIC's.
+    gic: Option<CpuInterfaceState>,
     timer_levels: [bool; 4],
     pmu_level: bool,
     random: u64,
@@ -94,8 +95,8 @@ impl Cpu {
         if state.x.len() != regs.x.len() || state.v.len() != regs.v.len() || state.pstate.el > highest {
             return Err(unfit("its registers are not those of this CPU"));
         }
-        if !self.gic.restore(&state.gic) {
-            return Err(unfit("its GIC has another number of list registers"));
+        if !self.gic.restore(state.gic.as_ref()) {
+            return Err(unfit("its GIC has no such CPU interface, or another number of list registers"));
         }
         regs.x.copy_from_slice(&state.x);
         for (to, [low, high]) in regs.v.iter_mut().zip(state.v) {

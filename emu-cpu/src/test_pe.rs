@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use emu_core::clock::{Clock, Mode};
-use emu_core::irq::{GicPort, Group, Pending, Sgi};
+use emu_core::irq::{GicConnection, GicPort, Group, Pending, Sgi};
 use parking_lot::Mutex;
 
 use crate::cpu::{Cpu, CpuConfig};
@@ -101,7 +101,7 @@ pub(crate) fn bench(model: Model, el2: bool) -> Bench {
         counters: Arc::default(),
         doorbell: Arc::default(),
         clock: clock.clone(),
-        port: port.clone(),
+        port: GicConnection::SystemRegisters(port.clone()),
         machine: machine.clone(),
     });
     Bench { cpu, port, machine, clock }

@@ -6,6 +6,8 @@ pub mod block;
 pub mod flash;
 pub mod fwcfg;
 pub mod gic;
+pub mod gicv2;
+pub mod gicv2m;
 pub mod gpio;
 pub mod hostfile;
 pub mod pci;

@@ -82,6 +82,7 @@ pub fn run(test: &Litmus, model: Model, accel: Accel, rounds: u64) -> Result<See
         time: Duration::from_secs(60)
             + Duration::from_micros(500) * u32::try_from(rounds).unwrap_or(u32::MAX),
         how: if accel == Accel::Jit { How::HostCode } else { How::Interpreted },
+        ..Limits::default()
     };
     let begun = Instant::now();
     let outcome = machine::run(model, &made.image.bytes, limits);

@@ -1,4 +1,4 @@
-//! A small machine: RAM, a sector of flash, a GICv3 and CPUs, each with a thread. Programs report through memory.
+//! A small machine: RAM, a sector of flash, a GIC and CPUs, each with a thread. Programs report through memory.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use emu_core::Pa;
 use emu_core::bus::{Backing, Bus};
 use emu_core::clock::{Clock, Mode};
+use emu_core::irq::GicConnection;
 use emu_core::metrics::{Counters, Metric};
 use emu_core::ram::GuestRam;
 use emu_cpu::cpu::{Cpu, CpuConfig, Entry};
@@ -18,7 +19,8 @@ use emu_cpu::psci::{AffinityState, Machine, PsciError};
 use emu_devices::flash::Programming;
 use emu_devices::flash::cfi::{CfiFlash, SECTOR};
 use emu_devices::gic::{GicConfig, Gicv3, ITS_SIZE, REDISTRIBUTOR_STRIDE};
-use firmware::bare::layout;
+use emu_devices::gicv2::{self, Gicv2};
+use firmware::bare::{Gic, layout};
 use parking_lot::{Condvar, Mutex};
 
 /// Most CPUs of a machine.
@@ -41,6 +43,8 @@ pub struct Limits {
     pub time: Duration,
     /// How instructions are executed.
     pub how: How,
+    /// The interrupt controller.
+    pub gic: Gic,
 }
 
 /// How instructions are executed.
@@ -69,7 +73,13 @@ impl How {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { cpus: 2, instructions: 200_000_000_000, time: Duration::from_secs(60), how: How::default() }
+        Self {
+            cpus: 2,
+            instructions: 200_000_000_000,
+            time: Duration::from_secs(60),
+            how: How::default(),
+            gic: Gic::default(),
+        }
     }
 }
 
@@ -196,14 +206,59 @@ struct Parts {
     counters: Vec<Arc<Counters>>,
 }
 
-fn build(model: Model, cpus: usize) -> Parts {
+/// Puts a GICv3 on the bus; how the CPUs are connected to it.
+fn gicv3(bus: &Arc<Bus>, shared: &Arc<Shared>, bells: &[Arc<Doorbell>]) -> Vec<GicConnection> {
+    let cpus = bells.len();
+    let gic = Gicv3::new(GicConfig {
+        cpus: &[0, 1, 2, 3][..cpus],
+        spis: SPIS,
+        its: true,
+        bus: bus.clone(),
+        observer: Some(shared.clone()),
+        counters: Arc::default(),
+    })
+    .expect("a GIC for a few CPUs");
+    map(bus, layout::GICD, 0x1_0000, Backing::Mmio(gic.distributor()));
+    if let Some(its) = gic.its() {
+        map(bus, layout::ITS, ITS_SIZE, Backing::Mmio(its));
+    }
+    let frames = gic.redistributors(0, cpus).expect("one for each CPU");
+    map(bus, layout::GICR, REDISTRIBUTOR_STRIDE * cpus as u64, Backing::Mmio(frames));
+    let connect = |(index, bell): (usize, &Arc<Doorbell>)| {
+        gic.set_kick(index, bell.clone());
+        GicConnection::SystemRegisters(gic.port(index).expect("one for each CPU"))
+    };
+    bells.iter().enumerate().map(connect).collect()
+}
+
+/// The same with a GICv2.
+fn gicv2(bus: &Arc<Bus>, bells: &[Arc<Doorbell>]) -> Vec<GicConnection> {
+    let config = gicv2::Config { cpus: bells.len(), spis: SPIS, counters: Arc::default() };
+    let gic = Gicv2::new(config).expect("a GIC for a few CPUs");
+    for (base, frame) in [
+        (layout::GICD, gic.distributor()),
+        (layout::GICC, gic.cpu_interfaces()),
+        (layout::GICH, gic.virtual_control()),
+        (layout::GICV, gic.virtual_interfaces()),
+    ] {
+        map(bus, base, gicv2::REGION_SIZE, Backing::Mmio(frame));
+    }
+    let connect = |(index, bell): (usize, &Arc<Doorbell>)| {
+        gic.set_kick(index, bell.clone());
+        GicConnection::Wires(gic.wires(index).expect("one for each CPU"))
+    };
+    bells.iter().enumerate().map(connect).collect()
+}
+
+fn map(bus: &Bus, base: u64, size: u64, backing: Backing) {
+    bus.map(Pa(base), size, backing).expect("regions do not overlap");
+}
+
+fn build(model: Model, cpus: usize, gic: Gic) -> Parts {
     assert!((1..=CPUS).contains(&cpus), "a program has 1 to {CPUS} PEs");
     let ram = GuestRam::new(layout::RAM_SIZE).expect("the host has 16 MiB of address space");
     let bus = Arc::new(Bus::new());
-    let map = |base: u64, size: u64, backing: Backing| {
-        bus.map(Pa(base), size, backing).expect("regions do not overlap")
-    };
-    map(layout::RAM, layout::RAM_SIZE, Backing::Ram(ram, 0));
+    map(&bus, layout::RAM, layout::RAM_SIZE, Backing::Ram(ram, 0));
     let memory = [(Pa(layout::RAM), layout::RAM_SIZE), (Pa(layout::FLASH), SECTOR)];
     let shared = Arc::new(Shared::new(cpus, &memory));
     let flash =
@@ -215,24 +270,12 @@ fn build(model: Model, cpus: usize) -> Parts {
     let bells: Vec<Arc<Doorbell>> = (0..cpus).map(|_| Arc::default()).collect();
     let state = State { cores: vec![Core::Off; cpus], ending: None };
     let power = Arc::new(Power { state: Mutex::new(state), changed: Condvar::new(), bells: bells.clone() });
-    let gic = Gicv3::new(GicConfig {
-        cpus: &[0, 1, 2, 3][..cpus],
-        spis: SPIS,
-        its: true,
-        bus: bus.clone(),
-        observer: Some(shared.clone()),
-        counters: Arc::default(),
-    })
-    .expect("a GIC for a few CPUs");
-    map(layout::GICD, 0x1_0000, Backing::Mmio(gic.distributor()));
-    if let Some(its) = gic.its() {
-        map(layout::ITS, ITS_SIZE, Backing::Mmio(its));
-    }
-    let frames = gic.redistributors(0, cpus).expect("one for each CPU");
-    map(layout::GICR, REDISTRIBUTOR_STRIDE * cpus as u64, Backing::Mmio(frames));
+    let connections = match gic {
+        Gic::V2 => gicv2(&bus, &bells),
+        Gic::V3 => gicv3(&bus, &shared, &bells),
+    };
     let (model, mut vcpus, mut counters) = (Arc::new(model), Vec::new(), Vec::new());
-    for (index, bell) in bells.into_iter().enumerate() {
-        gic.set_kick(index, bell.clone());
+    for (index, (bell, port)) in bells.into_iter().zip(connections).enumerate() {
         let own: Arc<Counters> = Arc::default();
         counters.push(own.clone());
         let mut cpu = Cpu::new(CpuConfig {
@@ -242,7 +285,7 @@ fn build(model: Model, cpus: usize) -> Parts {
             counters: own,
             doorbell: bell,
             clock: clock.clone(),
-            port: gic.port(index).expect("one for each CPU"),
+            port,
             machine: power.clone(),
         });
         cpu.mem = Mem::new(mmu_features(&model), bus.clone(), shared.clone(), index);
@@ -273,7 +316,7 @@ fn watch(power: &Power, counters: &[Arc<Counters>], limits: Limits) {
 /// Loads an image at [`layout::IMAGE`] and runs it from there, at EL2 of the first CPU.
 #[must_use]
 pub fn run(model: Model, image: &[u8], limits: Limits) -> Outcome {
-    let Parts { ram, power, mut vcpus, counters } = build(model, limits.cpus);
+    let Parts { ram, power, mut vcpus, counters } = build(model, limits.cpus, limits.gic);
     vcpus.iter_mut().for_each(|vcpu| limits.how.apply(vcpu, CODE_BYTES));
     ram.write(layout::IMAGE - layout::RAM, image).expect("the image fits into RAM");
     power.state.lock().cores[0] = Core::Starting(Entry { pc: layout::IMAGE, x0: 0 });

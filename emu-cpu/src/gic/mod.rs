@@ -1,13 +1,14 @@
 //! The GIC's CPU interface as system registers, physical and virtual (Arm IHI 0069, chapters 4, 6 and 12).
 //!
 //! A [`CpuInterface`] belongs to one vCPU thread and has no locks. It talks to the distributor side through its PE's
-//! [`GicPort`]. There is one Security state and no EL3; system registers are always on (ICC_SRE_ELx.SRE is RAO/WI),
+//! [`GicPort`]. A PE that is attached to a GICv2 has none ([`Attachment`]). There is one Security state and no EL3; system registers are always on (ICC_SRE_ELx.SRE is RAO/WI),
 //! so Group 0 is signalled as FIQ and Group 1 as IRQ.
 //!
 //! Use: [`CpuInterface::access`] says what an access does; if it is allowed, [`CpuInterface::read`] or
 //! [`CpuInterface::write`] does it. After a kick, after any write, and after a read of ICC_IAR0/1_EL1,
 //! [`CpuInterface::signals`] says which interrupts are signalled to the PE.
 
+mod attachment;
 mod control;
 mod hypervisor;
 mod regs;
@@ -16,9 +17,10 @@ mod tests;
 
 use std::sync::Arc;
 
-use emu_core::irq::{GicPort, Group, Pending, Sgi, ppi};
+use emu_core::irq::{GicPort, Group, Pending, Sgi, Signals, ppi};
 use serde::{Deserialize, Serialize};
 
+pub use attachment::Attachment;
 pub use regs::{Direction, GicReg, Row, TABLE};
 
 use control::{Control, PRIORITY_MASK, index};
@@ -66,19 +68,6 @@ pub enum Access {
     Undefined,
     /// A system register trap to EL2 (EC 0x18).
     TrapToEl2,
-}
-
-/// The interrupts that the GIC signals to the PE. HCR_EL2.VI and VF come on top of the virtual ones.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Signals {
-    /// Physical IRQ.
-    pub irq: bool,
-    /// Physical FIQ.
-    pub fiq: bool,
-    /// Virtual IRQ.
-    pub virq: bool,
-    /// Virtual FIQ.
-    pub vfiq: bool,
 }
 
 /// Who controls a register.

@@ -73,7 +73,7 @@ pub(super) fn vcpu_with(program: &[u32], bytes: u64) -> (Vcpu, &'static GuestRam
         counters: Arc::new(Counters::default()),
         doorbell: Arc::new(Doorbell::default()),
         clock: Clock::new(Mode::Counted),
-        port: Arc::new(Nothing),
+        port: emu_core::irq::GicConnection::SystemRegisters(Arc::new(Nothing)),
         machine: Arc::new(Nothing),
     });
     cpu.mem = mem;

@@ -42,12 +42,15 @@ const fn field(reg: Id, lsb: u32, name: &'static str, values: &'static [(u8, Fea
 use Feat as F;
 use Id::*;
 
+/// ID_AA64PFR0_EL1.GIC: the CPU interface is system registers.
+const GIC: u32 = 24;
+
 /// The table: also what a debugger shows the fields by.
 pub const FIELDS: &[Field] = &[
     // EL1 and EL0: AArch64 only.
     field(ID_AA64PFR0_EL1, 0, "EL0", &[(1, F::Base)]),
     field(ID_AA64PFR0_EL1, 4, "EL1", &[(1, F::Base)]),
-    field(ID_AA64PFR0_EL1, 24, "GIC", &[(1, F::Base)]),
+    field(ID_AA64PFR0_EL1, GIC, "GIC", &[(1, F::Base)]),
     field(ID_AA64PFR0_EL1, 28, "RAS", &[(1, F::Ras)]),
     field(ID_AA64PFR0_EL1, 48, "DIT", &[(1, F::Dit)]),
     field(ID_AA64PFR0_EL1, 56, "CSV2", &[(3, F::Csv2)]),
@@ -121,9 +124,15 @@ pub const FIELDS: &[Field] = &[
 pub struct IdRegs([u64; 64]);
 
 impl IdRegs {
-    /// Those of `model`, with or without EL2.
+    /// Those of `model`, with or without EL2, with the GIC CPU interface as system registers.
     #[must_use]
     pub fn new(model: &Model, el2: bool) -> Self {
+        Self::of(model, el2, true)
+    }
+
+    /// The same, with or without system registers of a GIC CPU interface.
+    #[must_use]
+    pub fn of(model: &Model, el2: bool, gic_registers: bool) -> Self {
         let mut ids = Self([0; 64]);
         for f in FIELDS {
             let have = f.values.iter().take_while(|(_, feat)| model.features.has(*feat)).last();
@@ -135,6 +144,9 @@ impl IdRegs {
         ids.memory(model);
         for (reg, lsb, value) in model.id_extra {
             ids.put(*reg, *lsb, *value);
+        }
+        if !gic_registers {
+            ids.put(ID_AA64PFR0_EL1, GIC, 0);
         }
         ids
     }

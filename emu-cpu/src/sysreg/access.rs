@@ -45,7 +45,7 @@ impl Cpu {
                 // An acknowledge changes what is signalled.
                 let acknowledge = matches!(reg, GicReg::ICC_IAR0_EL1 | GicReg::ICC_IAR1_EL1);
                 self.context_changed |= acknowledge;
-                Ok(self.gic.read(reg, &env))
+                self.gic.registers_mut().map(|gic| gic.read(reg, &env)).ok_or(UNDEFINED)
             }
             Cell::Insn(_) => Err(UNDEFINED),
         }
@@ -59,7 +59,7 @@ impl Cpu {
         match row.cell {
             Cell::Gic(reg) => {
                 let env = self.gic_access(reg, enc, rt, false)?;
-                self.gic.write(reg, val, &env);
+                self.gic.registers_mut().ok_or(UNDEFINED)?.write(reg, val, &env);
             }
             Cell::Insn(_) => return Err(UNDEFINED),
             _ => self.put(row, val),
@@ -136,7 +136,7 @@ impl Cpu {
             Cell::Id(place) => Some(self.ids.get(place)),
             Cell::Value(v) => Some(v),
             Cell::Fn { read, .. } => Some(read(self)),
-            Cell::Gic(reg) => Some(self.gic.look(reg, false)),
+            Cell::Gic(reg) => self.gic.registers().map(|gic| gic.look(reg, false)),
             Cell::Insn(_) => None,
         }
     }
@@ -177,7 +177,7 @@ impl Cpu {
         let readable = match row.cell {
             Cell::Gic(reg) => {
                 let env = gic::Env { el: 2, hcr_el2: 0, has_el2: self.el2 };
-                self.gic.access(reg, false, &env) == gic::Access::Allowed
+                self.gic.registers().is_some_and(|gic| gic.access(reg, false, &env) == gic::Access::Allowed)
             }
             Cell::Insn(_) => false,
             _ => row.perm.iter().any(|p| p.allows(true)),
@@ -196,7 +196,8 @@ impl Cpu {
             Cell::Gic(reg) if reg.direction() == Direction::ReadOnly => return false,
             Cell::Gic(reg) => {
                 let env = gic::Env { el: 2, hcr_el2: self.hcr, has_el2: self.el2 };
-                self.gic.write(reg, value, &env);
+                let Some(gic) = self.gic.registers_mut() else { return false };
+                gic.write(reg, value, &env);
                 self.context_changed = true;
             }
             Cell::Slot { .. } | Cell::TrapBits(_) | Cell::Fn { .. } => self.put(row, value),
@@ -290,7 +291,7 @@ impl Cpu {
 
     fn gic_access(&self, reg: GicReg, enc: SysEnc, rt: u8, read: bool) -> Result<gic::Env, Exception> {
         let env = gic::Env { el: self.pstate.el, hcr_el2: self.hcr, has_el2: self.el2 };
-        match self.gic.access(reg, !read, &env) {
+        match self.gic.registers().map_or(gic::Access::Undefined, |gic| gic.access(reg, !read, &env)) {
             gic::Access::Allowed => Ok(env),
             gic::Access::Undefined => Err(UNDEFINED),
             gic::Access::TrapToEl2 => Err(trap::trap(2, enc, rt, read)),

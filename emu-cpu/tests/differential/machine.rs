@@ -96,7 +96,7 @@ impl Ours {
             counters: Arc::new(Counters::default()),
             doorbell: Arc::new(Doorbell::default()),
             clock: Clock::new(Mode::Counted),
-            port: Arc::new(Nothing),
+            port: emu_core::irq::GicConnection::SystemRegisters(Arc::new(Nothing)),
             machine: Arc::new(Nothing),
         });
         cpu.mem = mem;

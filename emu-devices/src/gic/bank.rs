@@ -1,4 +1,5 @@
-//! A bank of interrupts with the state machine of IHI 0069, 4.1.2: the SGIs and PPIs of one PE, or all SPIs.
+//! A bank of interrupts with the state machine of IHI 0069, 4.1.2, which is that of a GICv2, too (IHI 0048B, 3.2.4): the SGIs
+//! and PPIs of one PE, or all SPIs.
 
 use emu_core::irq::{Group, Pending};
 use serde::{Deserialize, Serialize};
@@ -7,16 +8,16 @@ use super::regs::BankReg;
 
 /// Which groups are forwarded to a PE.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Groups {
+pub(crate) struct Groups {
     /// Group 0.
-    pub(super) g0: bool,
+    pub(crate) g0: bool,
     /// Group 1.
-    pub(super) g1: bool,
+    pub(crate) g1: bool,
 }
 
 impl Groups {
     /// True if interrupts of `group` are forwarded.
-    pub(super) fn has(self, group: Group) -> bool {
+    pub(crate) fn has(self, group: Group) -> bool {
         match group {
             Group::G0 => self.g0,
             Group::G1 => self.g1,
@@ -56,7 +57,7 @@ impl Word {
 
 /// Interrupts `first .. first + 32 * words`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Bank {
+pub(crate) struct Bank {
     first: u32,
     words: Vec<Word>,
     priority: Vec<u8>,
@@ -66,7 +67,7 @@ pub(super) struct Bank {
 
 impl Bank {
     /// `count` interrupts from `first` on, a multiple of 32.
-    pub(super) fn new(first: u32, count: u32, fixed_edge: u32) -> Self {
+    pub(crate) fn new(first: u32, count: u32, fixed_edge: u32) -> Self {
         let mut bank = Self {
             first,
             words: vec![Word::default(); count as usize / 32],
@@ -78,7 +79,7 @@ impl Bank {
     }
 
     /// The state after reset. The wires keep their levels: they belong to the devices.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         for w in &mut self.words {
             *w = Word { level: w.level, ..Word::default() };
         }
@@ -89,7 +90,7 @@ impl Bank {
     }
 
     /// True if `other` has the same interrupts and complete vectors: a saved bank that fits here.
-    pub(super) fn same_shape(&self, other: &Self) -> bool {
+    pub(crate) fn same_shape(&self, other: &Self) -> bool {
         self.first == other.first
             && self.words.len() == other.words.len()
             && self.priority.len() == other.priority.len()
@@ -102,12 +103,12 @@ impl Bank {
     }
 
     /// True if the bank has this interrupt.
-    pub(super) fn holds(&self, intid: u32) -> bool {
+    pub(crate) fn holds(&self, intid: u32) -> bool {
         self.locate(intid).is_some()
     }
 
     /// The wire of `intid` is at `level` now. True if that is a change.
-    pub(super) fn set_level(&mut self, intid: u32, level: bool) -> bool {
+    pub(crate) fn set_level(&mut self, intid: u32, level: bool) -> bool {
         let Some((w, bit)) = self.locate(intid) else { return false };
         let word = &mut self.words[w];
         if (word.level & bit != 0) == level {
@@ -121,14 +122,14 @@ impl Bank {
     }
 
     /// An edge that has no wire: an SGI.
-    pub(super) fn trigger(&mut self, intid: u32) {
+    pub(crate) fn trigger(&mut self, intid: u32) {
         if let Some((w, bit)) = self.locate(intid) {
             self.words[w].latch |= bit;
         }
     }
 
     /// GICD_SETSPI_NSR and GICD_CLRSPI_NSR.
-    pub(super) fn message(&mut self, intid: u32, set: bool) {
+    pub(crate) fn message(&mut self, intid: u32, set: bool) {
         let Some((w, bit)) = self.locate(intid) else { return };
         let word = &mut self.words[w];
         let edge = word.edge & bit != 0;
@@ -141,7 +142,7 @@ impl Bank {
     }
 
     /// Pending to active. False if the interrupt could not have been signalled.
-    pub(super) fn acknowledge(&mut self, intid: u32, groups: Groups) -> bool {
+    pub(crate) fn acknowledge(&mut self, intid: u32, groups: Groups) -> bool {
         let Some((w, bit)) = self.locate(intid) else { return false };
         let word = &mut self.words[w];
         if word.ready(groups) & bit == 0 {
@@ -153,20 +154,20 @@ impl Bank {
     }
 
     /// Active to inactive.
-    pub(super) fn deactivate(&mut self, intid: u32) {
+    pub(crate) fn deactivate(&mut self, intid: u32) {
         if let Some((w, bit)) = self.locate(intid) {
             self.words[w].active &= !bit;
         }
     }
 
     /// The group that `intid` is configured for.
-    pub(super) fn group(&self, intid: u32) -> Option<Group> {
+    pub(crate) fn group(&self, intid: u32) -> Option<Group> {
         let (w, bit) = self.locate(intid)?;
         Some(if self.words[w].group & bit == 0 { Group::G0 } else { Group::G1 })
     }
 
     /// Calls `f` with every interrupt that may be forwarded.
-    pub(super) fn for_each_ready(&self, groups: Groups, mut f: impl FnMut(Pending)) {
+    pub(crate) fn for_each_ready(&self, groups: Groups, mut f: impl FnMut(Pending)) {
         for (w, word) in self.words.iter().enumerate() {
             let mut ready = word.ready(groups);
             while ready != 0 {
@@ -180,7 +181,7 @@ impl Bank {
     }
 
     /// Reads the register that holds the interrupts 32n .. 32n + 31 of the bank.
-    pub(super) fn read_bits(&self, reg: BankReg, n: usize) -> u32 {
+    pub(crate) fn read_bits(&self, reg: BankReg, n: usize) -> u32 {
         let Some(w) = self.words.get(n) else { return 0 };
         match reg {
             BankReg::Group => w.group,
@@ -191,7 +192,7 @@ impl Bank {
     }
 
     /// Writes that register.
-    pub(super) fn write_bits(&mut self, reg: BankReg, n: usize, value: u32) {
+    pub(crate) fn write_bits(&mut self, reg: BankReg, n: usize, value: u32) {
         let Some(w) = self.words.get_mut(n) else { return };
         match reg {
             BankReg::Group => w.group = value,
@@ -205,27 +206,27 @@ impl Bank {
     }
 
     /// Reads `bytes` priorities from the n-th on.
-    pub(super) fn read_priority(&self, n: usize, bytes: usize) -> u32 {
+    pub(crate) fn read_priority(&self, n: usize, bytes: usize) -> u32 {
         let fields = self.priority.iter().skip(n).take(bytes).enumerate();
         fields.fold(0, |v, (i, &p)| v | u32::from(p) << (8 * i))
     }
 
     /// Writes `bytes` priorities from the n-th on.
-    pub(super) fn write_priority(&mut self, n: usize, bytes: usize, value: u32) {
+    pub(crate) fn write_priority(&mut self, n: usize, bytes: usize, value: u32) {
         for (i, p) in self.priority.iter_mut().skip(n).take(bytes).enumerate() {
             *p = (value >> (8 * i)) as u8;
         }
     }
 
     /// Reads the n-th ICFGR: 16 interrupts, two bits each, of which the upper one says "edge".
-    pub(super) fn read_config(&self, n: usize) -> u32 {
+    pub(crate) fn read_config(&self, n: usize) -> u32 {
         let Some(w) = self.words.get(n / 2) else { return 0 };
         let half = w.edge >> (16 * (n % 2));
         (0..16).fold(0, |v, i| v | (half >> i & 1) << (2 * i + 1))
     }
 
     /// Writes the n-th ICFGR.
-    pub(super) fn write_config(&mut self, n: usize, value: u32) {
+    pub(crate) fn write_config(&mut self, n: usize, value: u32) {
         let fixed = if n / 2 == 0 { self.fixed_edge } else { 0 };
         let Some(w) = self.words.get_mut(n / 2) else { return };
         let shift = 16 * (n % 2);

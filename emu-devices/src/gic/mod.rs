@@ -12,14 +12,14 @@
 //!   and kick. The kick comes after the lock is released, and only if the PE's best changed.
 //! - Locks are taken in the order: ITS, then one source. Never two sources at once.
 
-mod bank;
+pub(crate) mod bank;
 mod distributor;
 mod its;
 mod lpi;
 mod memory;
 mod port;
 mod redistributor;
-mod regs;
+pub(crate) mod regs;
 mod spi;
 mod state;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use emu_core::addr::Size;
 
 /// Which accesses a register takes (IHI 0069, 12.1.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Access {
+pub(crate) enum Access {
     /// 32 bits.
     Word,
     /// 8 or 32 bits: one byte per interrupt.
@@ -27,36 +27,36 @@ impl Access {
 }
 
 /// One register, or one array of registers.
-pub(super) struct Row<R> {
+pub(crate) struct Row<R> {
     /// The architecture's name.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// Offset of the first byte in the frame.
-    pub(super) offset: u32,
+    pub(crate) offset: u32,
     /// Length in bytes.
-    pub(super) bytes: u32,
+    pub(crate) bytes: u32,
     /// Accesses it takes.
-    pub(super) access: Access,
+    pub(crate) access: Access,
     /// What it is.
-    pub(super) reg: R,
+    pub(crate) reg: R,
 }
 
-const fn row<R>(name: &'static str, offset: u32, bytes: u32, access: Access, reg: R) -> Row<R> {
+pub(crate) const fn row<R>(name: &'static str, offset: u32, bytes: u32, access: Access, reg: R) -> Row<R> {
     Row { name, offset, bytes, access, reg }
 }
 
 /// A register that an access hits.
-pub(super) struct Hit<R> {
+pub(crate) struct Hit<R> {
     /// Its name.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// What it is.
-    pub(super) reg: R,
+    pub(crate) reg: R,
     /// Byte offset inside the array.
-    pub(super) at: u32,
+    pub(crate) at: u32,
 }
 
 /// Finds the register behind an access of `size` at `offset`. None if it is reserved, or takes no such access:
 /// those read as zero and ignore writes.
-pub(super) fn find<R: Copy>(map: &'static [Row<R>], offset: u64, size: Size) -> Option<Hit<R>> {
+pub(crate) fn find<R: Copy>(map: &'static [Row<R>], offset: u64, size: Size) -> Option<Hit<R>> {
     let offset = u32::try_from(offset).ok()?;
     let i = map.partition_point(|r| r.offset <= offset).checked_sub(1)?;
     let row = &map[i];
@@ -66,19 +66,19 @@ pub(super) fn find<R: Copy>(map: &'static [Row<R>], offset: u64, size: Size) -> 
 }
 
 /// The part of the 64-bit register `value` that an access at byte `at` reads.
-pub(super) fn part_of(value: u64, at: u32, size: Size) -> u64 {
+pub(crate) fn part_of(value: u64, at: u32, size: Size) -> u64 {
     (value >> (8 * (at & 7))) & size.mask()
 }
 
 /// The 64-bit register `old` after an access at byte `at` writes `value`.
-pub(super) fn merged(old: u64, at: u32, size: Size, value: u64) -> u64 {
+pub(crate) fn merged(old: u64, at: u32, size: Size, value: u64) -> u64 {
     let shift = 8 * (at & 7);
     (old & !(size.mask() << shift)) | ((value & size.mask()) << shift)
 }
 
 /// Per-interrupt bits: 32 interrupts per word. Distributor and redistributors have the same set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum BankReg {
+pub(crate) enum BankReg {
     /// IGROUPR: 1 is Group 1.
     Group,
     /// ISENABLER.

@@ -24,8 +24,14 @@ pub const RESULTS_SIZE: u64 = 0x1_0000;
 pub const FRAMES: u64 = 0x4050_0000;
 /// A bank of parallel NOR flash, two 16-bit devices side by side with the Intel command set, that can be programmed.
 pub const FLASH: u64 = 0x0400_0000;
-/// GICv3 distributor.
+/// GIC distributor.
 pub const GICD: u64 = 0x0800_0000;
+/// GICv2 CPU interfaces.
+pub const GICC: u64 = 0x0801_0000;
+/// GICv2 control of the virtual CPU interfaces.
+pub const GICH: u64 = 0x0803_0000;
+/// GICv2 virtual CPU interfaces.
+pub const GICV: u64 = 0x0804_0000;
 /// GICv3 redistributors, [`GICR_STRIDE`] bytes each.
 pub const GICR: u64 = 0x080a_0000;
 /// GICv3 ITS: control frame, then translation frame.

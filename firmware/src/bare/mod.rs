@@ -3,7 +3,7 @@
 //!
 //! A [`Case`] is a function that emits code into a [`Program`] and states what must come out. Nothing here knows the
 //! emulator: the same image runs on any board with RAM at [`layout::RAM`], flash that can be
-//! programmed at [`layout::FLASH`], a GICv3 at [`layout::GICD`] and PSCI by SMC,
+//! programmed at [`layout::FLASH`], a GIC at [`layout::GICD`], of the version that the case is for, and PSCI by SMC,
 //! entered at EL2 with the MMU off. `cargo run -p understage-tests --bin bare -- list` shows what there is, and `dump`
 //! writes an image for another machine.
 //!
@@ -27,6 +27,7 @@
 #[macro_use]
 mod program;
 mod cases;
+pub mod gicv2;
 pub mod interrupts;
 pub mod layout;
 pub mod litmus;
@@ -35,5 +36,5 @@ pub mod report;
 pub mod tables;
 mod vectors;
 
-pub use cases::{CASES, Case, Needs};
+pub use cases::{CASES, Case, Gic, Needs};
 pub use program::{Image, Level, Program};

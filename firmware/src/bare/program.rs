@@ -13,6 +13,7 @@
 use dynasmrt::aarch64::Aarch64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, VecAssembler};
 
+use super::cases::Gic;
 use super::layout;
 use super::registers::{self as r, SysReg};
 use super::report::{Bits, DONE, DONE_AT, Expected, MAX_VALUES, STARTED, Taken, VALUES, Value};
@@ -87,6 +88,8 @@ pub struct Program {
     el: u8,
     /// The PE that it runs on.
     cpu: usize,
+    /// The interrupt controller that the handlers serve.
+    pub(super) gic: Gic,
     expected: [Expected; layout::PES],
 }
 
@@ -94,12 +97,19 @@ impl Program {
     /// Assembles a case. Panics if the case is not well formed: that is a defect of the suite.
     #[must_use]
     pub fn assemble(emit: impl FnOnce(&mut Self)) -> Image {
+        Self::assemble_for(Gic::default(), emit)
+    }
+
+    /// The same, for a machine with this interrupt controller.
+    #[must_use]
+    pub fn assemble_for(gic: Gic, emit: impl FnOnce(&mut Self)) -> Image {
         let mut p = Self {
             asm: VecAssembler::new(layout::IMAGE as usize),
             tables: Vec::new(),
             next_frame: layout::FRAMES,
             el: 2,
             cpu: 0,
+            gic,
             expected: Default::default(),
         };
         let start = p.label();

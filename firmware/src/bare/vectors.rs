@@ -1,5 +1,7 @@
 //! The vector tables of EL2 and EL1, and the handler behind them: it records the exception, then goes on as X26 says.
 
+use super::cases::Gic;
+use super::gicv2::{self, Interface};
 use super::layout;
 use super::program::{Program, SYSTEM_OFF};
 use super::registers::{self as r, SysReg};
@@ -76,7 +78,7 @@ fn handle(p: &mut Program, bank: &Bank) {
     p.bind(back);
     a64!(p ; eret);
     p.bind(interrupt);
-    serve(p, back);
+    serve(p, bank, back);
     p.bind(land);
     a64!(p ; mov x23, x26 ; mov x26, xzr ; br x23);
     p.bind(give_up);
@@ -110,9 +112,24 @@ fn leave(p: &mut Program, bank: &Bank, record: dynasmrt::DynamicLabel) {
 }
 
 /// IRQ and FIQ: acknowledge, record the INTID, drop the priority. SError: nothing to do.
-fn serve(p: &mut Program, back: dynasmrt::DynamicLabel) {
+fn serve(p: &mut Program, bank: &Bank, back: dynasmrt::DynamicLabel) {
     let fiq = p.label();
-    a64!(p ; and x21, x19, 0x180 ; cmp x21, 0x100 ; b.hi =>back ; b.eq =>fiq);
+    a64!(p ; and x21, x19, 0x180 ; cmp x21, 0x100 ; b.hi =>back);
+    if p.gic == Gic::V2 {
+        // EL2 has the physical CPU interface, EL1 the virtual one.
+        let interface = if bank.el == 2 { gicv2::PHYSICAL } else { gicv2::VIRTUAL };
+        p.mov(21, interface.at(0));
+        a64!(p
+            ; ldr w23, [x21, Interface::IAR as u32]
+            ; str x23, [x22, 48]
+            ; str w23, [x21, Interface::EOIR as u32]
+            ; dsb sy
+            ; b =>back
+        );
+        p.bind(fiq);
+        return;
+    }
+    a64!(p ; b.eq =>fiq);
     p.mrs(23, r::ICC_IAR1_EL1);
     a64!(p ; str x23, [x22, 48]);
     p.msr(r::ICC_EOIR1_EL1, 23);

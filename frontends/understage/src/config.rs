@@ -158,13 +158,54 @@ impl Topology {
     }
 }
 
+/// Version of the interrupt controller.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GicVersion {
+    /// GICv2: CPU interfaces in memory.
+    V2,
+    /// GICv3: CPU interfaces as system registers.
+    V3,
+}
+
+/// What makes interrupts of the messages that PCIe functions send.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Msi {
+    /// Nothing: functions have their INTx wires only.
+    Off,
+    /// The ITS of a GICv3.
+    Its,
+    /// A GICv2m frame, which makes SPIs of them.
+    Gicv2m,
+}
+
+impl Msi {
+    /// What a board with this interrupt controller has: `its` and `chosen` are what was asked for, if anything.
+    pub fn of(gic: GicVersion, its: Option<bool>, chosen: Option<Self>) -> Result<Self, UserError> {
+        match (gic, its, chosen) {
+            (GicVersion::V2, Some(true), _) | (GicVersion::V2, _, Some(Self::Its)) => {
+                Err(user_error!("a GICv2 has no ITS: messages go to a GICv2m frame"))
+            }
+            (_, Some(false), Some(Self::Its)) => Err(user_error!("messages cannot go to an ITS that is off")),
+            (_, Some(true), Some(Self::Off | Self::Gicv2m)) => {
+                Err(user_error!("there can be an ITS or another destination of messages, not both"))
+            }
+            (_, _, Some(chosen)) => Ok(chosen),
+            (GicVersion::V2, _, None) => Ok(Self::Gicv2m),
+            (GicVersion::V3, Some(false), None) => Ok(Self::Off),
+            (GicVersion::V3, _, None) => Ok(Self::Its),
+        }
+    }
+}
+
 /// The options of the `virt` board.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Virt {
     /// The CPUs have EL2.
     pub virtualization: bool,
-    /// The GIC has an ITS, and PCIe functions have MSI-X.
-    pub its: bool,
+    /// The interrupt controller.
+    pub gic: GicVersion,
+    /// What messages of PCIe functions go to.
+    pub msi: Msi,
     /// The PCIe configuration space is the large one above 4 GiB.
     pub highmem_ecam: bool,
     /// There is a PCIe memory window above 4 GiB.
@@ -522,6 +563,8 @@ pub struct Semihosting {
 
 /// The most CPUs that a machine has.
 pub const MAX_CPUS: u32 = 64;
+/// The most CPUs that a machine with a GICv2 has.
+pub const MAX_CPUS_GICV2: u32 = emu_devices::gicv2::MAX_CPUS as u32;
 /// The most RAM: it ends below the first region above 4 GiB of the board's map.
 pub const MAX_MEMORY: u64 = 255 << 30;
 /// RAM is a multiple of this.
@@ -530,7 +573,13 @@ pub const MEMORY_GRANULE: u64 = 1 << 20;
 impl Default for MachineConfig {
     fn default() -> Self {
         Self {
-            virt: Virt { virtualization: true, its: true, highmem_ecam: true, highmem_mmio: true },
+            virt: Virt {
+                virtualization: true,
+                gic: GicVersion::V3,
+                msi: Msi::Its,
+                highmem_ecam: true,
+                highmem_mmio: true,
+            },
             cpu: CpuModel::max(),
             topology: Topology::flat(1),
             memory: 2 << 30,
@@ -607,6 +656,10 @@ impl MachineConfig {
             if let Some(option) = orphan {
                 return Err(user_error!("{option} needs a kernel to hand it to"));
             }
+        }
+        let cpus = self.topology.cpus();
+        if self.virt.gic == GicVersion::V2 && cpus > MAX_CPUS_GICV2 {
+            return Err(user_error!("a machine with a GICv2 has 1 to {MAX_CPUS_GICV2} CPUs, not {cpus}"));
         }
         if let (Some(option), None) = (self.gdb_wait, &self.gdb) {
             return Err(user_error!(
@@ -745,6 +798,27 @@ mod tests {
         assert_eq!(MachineConfig { kernel: kernel(), ..none.clone() }.check(), Ok(()));
         let dump_dtb = Some(HostFile::new("--dump-dtb", "x"));
         assert_eq!(MachineConfig { dump_dtb, ..none }.check(), Ok(()));
+    }
+
+    #[test]
+    fn where_messages_go() {
+        use GicVersion::{V2, V3};
+        let of = |gic, its, chosen| Msi::of(gic, its, chosen).map_err(|e| e.to_string());
+        assert_eq!([of(V2, None, None), of(V2, Some(false), None)], [Ok(Msi::Gicv2m), Ok(Msi::Gicv2m)]);
+        assert_eq!([of(V3, None, None), of(V3, Some(false), None)], [Ok(Msi::Its), Ok(Msi::Off)]);
+        assert_eq!(of(V3, None, Some(Msi::Gicv2m)), Ok(Msi::Gicv2m));
+        assert_eq!(
+            [of(V2, None, Some(Msi::Off)), of(V3, None, Some(Msi::Off))],
+            [Ok(Msi::Off), Ok(Msi::Off)]
+        );
+        for refused in [
+            of(V2, Some(true), None),
+            of(V2, None, Some(Msi::Its)),
+            of(V3, Some(false), Some(Msi::Its)),
+            of(V3, Some(true), Some(Msi::Gicv2m)),
+        ] {
+            assert!(refused.is_err());
+        }
     }
 
     #[test]

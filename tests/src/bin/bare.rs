@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use firmware::bare::{CASES, Case, layout, report};
+use firmware::bare::{CASES, Case, Gic, layout, report};
 use understage_tests::bare::run_everywhere;
 
 const USAGE: &str = "usage:
@@ -96,7 +96,7 @@ fn peer(model: &str, rest: &[&str]) -> Result<(), String> {
         std::fs::write(&image, &assembled.bytes).map_err(|e| format!("cannot write the image: {e}"))?;
         let mut child = Command::new(program)
             .args(first)
-            .args(["-M", "virt,virtualization=on,gic-version=3", "-cpu", model, "-smp", "2", "-m", "128M"])
+            .args(["-M", board(case), "-cpu", model, "-smp", "2", "-m", "128M"])
             .args(["-display", "none", "-serial", "none", "-no-shutdown", "-monitor", "stdio", "-device"])
             .arg(format!("loader,file={},addr={:#x},cpu-num=0,force-raw=on", image.display(), layout::IMAGE))
             .stdin(Stdio::piped())
@@ -112,6 +112,14 @@ fn peer(model: &str, rest: &[&str]) -> Result<(), String> {
     });
     let _ = std::fs::remove_dir_all(&directory);
     result
+}
+
+/// The peer's board that a case is for.
+fn board(case: &Case) -> &'static str {
+    match case.gic {
+        Gic::V2 => "virt,virtualization=on,gic-version=2",
+        Gic::V3 => "virt,virtualization=on,gic-version=3",
+    }
 }
 
 /// Waits for the program's end by way of the monitor, then has the result blocks saved.

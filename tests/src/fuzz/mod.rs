@@ -19,6 +19,7 @@ mod board;
 pub mod campaign;
 mod chains;
 mod debugger;
+mod gicv2;
 mod images;
 mod its;
 mod keys;
@@ -97,6 +98,8 @@ macro_rules! fuzz_targets {
                 "the same while devices work on threads of their own, from two CPUs at once";
             its its::run, none, 4096,
                 "commands for the ITS, tables and messages";
+            gicv2 gicv2::run, none, 4096,
+                "accesses of a GICv2 by several PEs, wires and messages";
             kernels images::kernel, images::kernels, 16384,
                 "damaged kernels: Image, gzip, zboot, ELF";
             devicetrees images::devicetree, images::devicetrees, 65536,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use emu_core::Pa;
 use emu_core::bus::{Backing, Bus};
 use emu_core::clock::{Clock, Mode};
+use emu_core::irq::GicConnection;
 use emu_core::lifecycle::Component;
 use emu_core::ram::GuestRam;
 use emu_cpu::cpu::{Cpu, CpuConfig, Entry};
@@ -108,7 +109,7 @@ impl Pe {
             counters: Arc::default(),
             doorbell: bell.clone(),
             clock: clock.clone(),
-            port: gic.port(0).expect("there is one"),
+            port: GicConnection::SystemRegisters(gic.port(0).expect("there is one")),
             machine: Arc::new(Alone(bell.clone())),
         });
         cpu.mem = Mem::new(features, bus, shared, 0);

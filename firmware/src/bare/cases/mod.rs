@@ -5,6 +5,7 @@ mod alignment;
 mod el2_traps;
 mod exceptions;
 mod gic;
+mod gicv2;
 mod its;
 mod levels;
 mod memory;
@@ -16,6 +17,7 @@ mod stage2;
 mod timers;
 mod traps;
 mod virtual_gic;
+mod virtual_gicv2;
 mod virtual_interface;
 mod waits;
 
@@ -32,6 +34,16 @@ pub enum Needs {
     Max,
 }
 
+/// The interrupt controller of the machine that a case is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Gic {
+    /// GICv2.
+    V2,
+    /// GICv3, with an ITS.
+    #[default]
+    V3,
+}
+
 /// A test program with its name and origin.
 #[derive(Clone, Copy)]
 pub struct Case {
@@ -41,6 +53,8 @@ pub struct Case {
     pub section: &'static str,
     /// What it needs.
     pub needs: Needs,
+    /// The interrupt controller.
+    pub gic: Gic,
     /// Emits the code.
     emit: fn(&mut Program),
 }
@@ -54,17 +68,18 @@ impl Case {
     /// Assembles it.
     #[must_use]
     pub fn assemble(&self) -> Image {
-        Program::assemble(self.emit)
+        Program::assemble_for(self.gic, self.emit)
     }
 }
 
 macro_rules! case_table {
-    ($($area:ident { $($name:ident $needs:ident $section:literal;)* })*) => {
+    ($($area:ident $gic:ident { $($name:ident $needs:ident $section:literal;)* })*) => {
         /// All cases.
         pub const CASES: &[Case] = &[$($(Case {
             name: concat!(stringify!($area), "::", stringify!($name)),
             section: $section,
             needs: Needs::$needs,
+            gic: Gic::$gic,
             emit: $area::$name,
         },)*)*];
     };
@@ -72,12 +87,12 @@ macro_rules! case_table {
 
 crate::bare_cases!(case_table);
 
-/// All cases, for a macro that makes something of them: it gets `area { name needs "section"; ... } ...`.
+/// All cases, for a macro that makes something of them: it gets `area gic { name needs "section"; ... } ...`.
 #[macro_export]
 macro_rules! bare_cases {
     ($with:ident) => {
         $with! {
-            exceptions {
+            exceptions V3 {
                 svc V80 "D1.3, C6.2 SVC";
                 hvc V80 "D1.3, C6.2 HVC";
                 smc_trapped V80 "D1.3, HCR_EL2.TSC";
@@ -103,7 +118,7 @@ macro_rules! bare_cases {
                 thread_registers V80 "TPIDR_EL0, TPIDRRO_EL0";
                 psci V80 "DEN 0022, 5.1";
             }
-            traps {
+            traps V3 {
                 tvm V80 "HCR_EL2.TVM";
                 trvm V80 "HCR_EL2.TRVM";
                 tid3 V80 "HCR_EL2.TID3";
@@ -121,7 +136,7 @@ macro_rules! bare_cases {
                 mdcr V80 "MDCR_EL2.TDA, TDOSA";
                 virtual_identity V80 "VPIDR_EL2, VMPIDR_EL2";
             }
-            el2_traps {
+            el2_traps V3 {
                 tid1 V80 "HCR_EL2.TID1";
                 tid2 V80 "HCR_EL2.TID2";
                 tid2_at_el0 V80 "HCR_EL2.TID2, SCTLR_EL1.UCT";
@@ -150,7 +165,7 @@ macro_rules! bare_cases {
                 ich_tall1 V80 "IHI 0069, 12.4 ICH_HCR_EL2.TALL1";
                 sgi_kinds V80 "IHI 0069, 12.2 ICC_SGI0R_EL1, ICC_ASGI1R_EL1";
             }
-            levels {
+            levels V3 {
                 el2_levels V80 "D8.15";
                 el2_levels_16k V82 "D8.15";
                 fetch_levels V80 "D8.15, ESR_EL1 (instruction abort)";
@@ -170,7 +185,7 @@ macro_rules! bare_cases {
                 execute_never_by_level V82 "D8.4.3, FEAT_XNX";
                 protected_walk V80 "HCR_EL2.PTW";
             }
-            stage1 {
+            stage1 V3 {
                 translation_faults V80 "D8.15";
                 translation_faults_16k V82 "D8.15";
                 access_flag_faults V80 "D8.5, D8.15";
@@ -197,7 +212,7 @@ macro_rules! bare_cases {
                 el2_regime V80 "D8.1";
                 el2_host_regime V82 "D8.1, FEAT_VHE";
             }
-            stage2 {
+            stage2 V3 {
                 translation_faults V80 "D8.15, HPFAR_EL2";
                 translation_faults_16k V82 "D8.15, HPFAR_EL2";
                 access_flag_faults V80 "D8.5, D8.15";
@@ -216,7 +231,7 @@ macro_rules! bare_cases {
                 stage1_comes_first V80 "D8.15.5";
                 hardware_update V82 "D8.5";
             }
-            address {
+            address V3 {
                 stage1 V80 "D8.18, PAR_EL1";
                 both_stages V80 "D8.18, PAR_EL1";
                 off V80 "D8.18, PAR_EL1";
@@ -230,7 +245,7 @@ macro_rules! bare_cases {
                 default_cacheable V80 "HCR_EL2.DC";
                 walk_denied_at_el1 V80 "D8.18, ESR_EL2.S1PTW";
             }
-            alignment {
+            alignment V3 {
                 sctlr_a V80 "B2.8.2, SCTLR_EL1.A";
                 sctlr_a_of_integers V80 "B2.8.2, SCTLR_EL1.A";
                 sctlr_a_of_vectors V80 "B2.8.2, SCTLR_EL1.A";
@@ -244,7 +259,7 @@ macro_rules! bare_cases {
                 read_modify_write V82 "B2.8.2, ESR_ELx.WnR";
                 stack_pointer V80 "D1.3.5, SCTLR_EL2.SA";
             }
-            timers {
+            timers V3 {
                 status V80 "D12.2.4";
                 values V80 "D12.2.4";
                 interrupts_to_el2 V80 "D12.2.4";
@@ -263,7 +278,7 @@ macro_rules! bare_cases {
                 host_el0 V82 "D5.2.2, FEAT_VHE";
                 undefined_at_el1 V80 "CNTHP_CTL_EL2, CNTFRQ_EL0";
             }
-            gic {
+            gic V3 {
                 sgi_to_self V80 "IHI 0069, 4.4";
                 order_of_priorities V80 "IHI 0069, 4.8";
                 priority_mask V80 "IHI 0069, 4.8.4";
@@ -278,7 +293,19 @@ macro_rules! bare_cases {
                 routing V80 "D1.3.6, HCR_EL2.IMO";
                 sgi_generation_traps V80 "IHI 0069, 12.2 ICC_SGI1R_EL1";
             }
-            priorities {
+            gicv2 V2 {
+                sgi_to_self V80 "IHI 0048B, 3.2, 4.4";
+                sgi_to_another V80 "IHI 0048B, 4.3.15 GICD_SGIR";
+                timer V80 "IHI 0048B, 3.2.4";
+                spi V80 "IHI 0048B, 4.3.12 GICD_ITARGETSR";
+                order_of_priorities V80 "IHI 0048B, 3.3";
+                priority_mask V80 "IHI 0048B, 4.4.2 GICC_PMR";
+                preemption V80 "IHI 0048B, 3.3.1";
+                eoi_modes V80 "IHI 0048B, 3.2.1, GICC_CTLR.EOImode";
+                groups V80 "IHI 0048B, 3.7, GICC_CTLR.FIQEn, GICC_AIAR";
+                no_system_registers V80 "ID_AA64PFR0_EL1.GIC";
+            }
+            priorities V3 {
                 nesting V80 "IHI 0069, 4.8.3, ICC_AP1R0_EL1";
                 each_group_its_register V80 "IHI 0069, 12.2 ICC_IAR1_EL1, ICC_HPPIR1_EL1";
                 group_0_preempts_group_1 V80 "IHI 0069, 4.8.3";
@@ -296,7 +323,7 @@ macro_rules! bare_cases {
                 sgi_to_all_others V80 "IHI 0069, 12.2 ICC_SGI1R_EL1.IRM";
                 sgi_to_several V80 "IHI 0069, 12.2 ICC_SGI1R_EL1.TargetList";
             }
-            its {
+            its V3 {
                 int V80 "IHI 0069, 5.3.8 INT, 5.3 MAPD, MAPC, MAPTI";
                 mapi V80 "IHI 0069, 5.3 MAPI";
                 clear V80 "IHI 0069, 5.3 CLEAR";
@@ -311,7 +338,7 @@ macro_rules! bare_cases {
                 queue_wraps V80 "IHI 0069, 5.3.1, GITS_CREADR";
                 disabled V80 "IHI 0069, 12.19 GITS_CTLR.Enabled";
             }
-            virtual_interface {
+            virtual_interface V3 {
                 group_0 V80 "IHI 0069, 6.2";
                 preemption V80 "IHI 0069, 6.2, 4.8.3";
                 switch V80 "IHI 0069, 6.4, ICH_AP1R0_EL2";
@@ -324,7 +351,7 @@ macro_rules! bare_cases {
                 deactivate_absent V80 "IHI 0069, 12.4 ICH_HCR_EL2.EOIcount";
                 equal_priorities V80 "IHI 0069, 6.2";
             }
-            virtual_gic {
+            virtual_gic V3 {
                 by_hcr V80 "D1.3.6, HCR_EL2.VI, VF, VSE";
                 injection V80 "IHI 0069, 6.2";
                 virtual_priorities V80 "IHI 0069, 6.2";
@@ -337,7 +364,17 @@ macro_rules! bare_cases {
                 traps V80 "IHI 0069, 12.4 ICH_HCR_EL2";
                 physical_before_virtual V80 "D1.3.6";
             }
-            waits {
+            virtual_gicv2 V2 {
+                injection V80 "IHI 0048B, 5.2";
+                priorities V80 "IHI 0048B, 5.2, 5.3.3 GICH_VMCR";
+                groups V80 "IHI 0048B, 5.5 GICV_CTLR, GICV_AIAR";
+                hardware_interrupt V80 "IHI 0048B, 5.2.2, GICH_LR.HW";
+                eoi_mode V80 "IHI 0048B, 5.5 GICV_DIR";
+                maintenance_eoi V80 "IHI 0048B, 5.2.3, GICH_EISR0";
+                maintenance_underflow V80 "IHI 0048B, 5.2.3, GICH_MISR";
+                maintenance_not_present V80 "IHI 0048B, 5.2.3, GICH_HCR.EOICount";
+            }
+            waits V3 {
                 wfi_with_masked_interrupt V80 "D1.6.2";
                 wfi_until_timer V80 "D1.6.2";
                 events V80 "D1.6.1";
@@ -346,7 +383,7 @@ macro_rules! bare_cases {
                 event_stream V80 "D12.2.3";
                 wfe_with_monitor V80 "D1.6.1, B2.12";
             }
-            memory {
+            memory V3 {
                 exclusives V80 "B2.12";
                 exclusives_end_with_eret V80 "D1.4, B2.12";
                 lse V82 "C3.2.13";
@@ -356,14 +393,14 @@ macro_rules! bare_cases {
                 changing_code_by_an_alias V80 "B2.4.4";
                 zero_by_address V80 "C5.3 DC ZVA";
             }
-            multi {
+            multi V3 {
                 cpu_on V80 "DEN 0022, 5.6";
                 message_by_sgi V80 "IHI 0069, 4.4";
                 lock_with_wfe V80 "B2.12, D1.6";
                 atomics V82 "B2.12, C3.2.13";
                 broadcast_invalidation V80 "D8.17";
             }
-            ordering {
+            ordering V3 {
                 release_acquire V80 "B2.3.11";
                 store_and_load_barriers V80 "B2.3.12";
                 address_dependency V80 "B2.3.7";

@@ -20,7 +20,6 @@ use emu_cpu::semihosting::Semihosting;
 use emu_cpu::trace::Trace;
 use emu_devices::block::MemoryDisk;
 use emu_devices::flash::cfi::CfiFlash;
-use emu_devices::gic::{GicConfig, Gicv3};
 use emu_devices::gpio::pl061::Pl061;
 use emu_devices::pci::PciHost;
 use emu_devices::rtc::pl031::Pl031;
@@ -34,6 +33,7 @@ use parking_lot::Mutex;
 use super::chars::{self, HostEntropy};
 use super::fw_cfg;
 use super::host_code;
+use super::interrupts::Gic;
 use super::map::{self, Range};
 use super::power::Power;
 use super::slots::{self, Place};
@@ -44,9 +44,6 @@ use crate::load::plan::Plan;
 use crate::semihosting::{self, largest_gap};
 use crate::terminal::{OnQuit, Port};
 use crate::user_error;
-
-/// SPIs of the board.
-const SPIS: u32 = 256;
 
 /// A CPU, and who uses it now: its thread while it executes, else the debugger.
 pub type SharedVcpu = Arc<Mutex<Vcpu>>;
@@ -86,7 +83,7 @@ struct Builder<'a> {
     clock: Arc<Clock>,
     shared: Arc<Shared>,
     counters: Arc<Counters>,
-    gic: Arc<Gicv3>,
+    gic: Gic,
     smmu: Arc<GlobalBypass>,
     on_quit: OnQuit,
     components: Vec<Arc<dyn Component>>,
@@ -116,7 +113,7 @@ impl Board {
         let power = Power::new(cpus as usize);
         power.set_stop_on(&config.stop_on);
         map_backing(&bus, Range { base: map::RAM_BASE, size: config.memory }, Backing::Ram(ram, 0))?;
-        let gic = build_gic(config, &bus, &shared, &counters)?;
+        let gic = Gic::new(config, &bus, &shared, &counters)?;
         let mut b = Builder {
             config,
             bus: bus.clone(),
@@ -125,7 +122,7 @@ impl Board {
             counters: counters.clone(),
             smmu: GlobalBypass::new(bus.clone(), Some(shared.clone() as Arc<dyn WriteObserver>)),
             on_quit: on_quit(power.clone()),
-            components: vec![gic.clone()],
+            components: vec![gic.component()],
             gic,
             ports: Vec::new(),
         };
@@ -159,31 +156,13 @@ fn map_backing(bus: &Bus, range: Range, backing: Backing) -> Result<(), UserErro
         .map_err(|e| user_error!("the board does not fit together: {e}"))
 }
 
-fn build_gic(
-    config: &MachineConfig,
-    bus: &Arc<Bus>,
-    shared: &Arc<Shared>,
-    counters: &Arc<Counters>,
-) -> Result<Arc<Gicv3>, UserError> {
-    let affinities: Vec<u64> = (0..config.topology.cpus()).map(map::mpidr).collect();
-    Gicv3::new(GicConfig {
-        cpus: &affinities,
-        spis: SPIS,
-        its: config.virt.its,
-        bus: bus.clone(),
-        observer: Some(shared.clone()),
-        counters: counters.clone(),
-    })
-    .map_err(|e| user_error!("{e}"))
-}
-
 impl Builder<'_> {
     fn map(&self, range: Range, device: Arc<dyn MmioDevice>) -> Result<(), UserError> {
         map_backing(&self.bus, range, Backing::Mmio(device))
     }
 
     fn line(&self, spi: u32) -> IrqLine {
-        IrqLine::new(self.gic.spi_sink(), spi)
+        IrqLine::new(self.gic.spis(), spi)
     }
 
     /// A master's way to memory. Platform devices have no requester ID; theirs is 0.
@@ -191,15 +170,9 @@ impl Builder<'_> {
         self.smmu.port(stream_id)
     }
 
-    fn interrupt_controller(&mut self) -> Result<(), UserError> {
-        let cpus = self.gic.cpus();
-        self.map(map::GICD, self.gic.distributor())?;
-        if let Some(frames) = self.gic.redistributors(0, cpus) {
-            let size = emu_devices::gic::REDISTRIBUTOR_STRIDE * cpus as u64;
-            self.map(Range { base: map::GICR.base, size }, frames)?;
-        }
-        if let Some(its) = self.gic.its() {
-            self.map(map::ITS, its)?;
+    fn interrupt_controller(&self) -> Result<(), UserError> {
+        for (range, device) in self.gic.regions(self.config, &self.counters) {
+            self.map(range, device)?;
         }
         Ok(())
     }
@@ -354,12 +327,11 @@ impl Builder<'_> {
     ) -> Result<(Vec<SharedVcpu>, Vec<Arc<Counters>>), UserError> {
         let model = Arc::new(self.config.cpu_changes.apply(self.config.cpu.model()));
         let (mut vcpus, mut counters) = (Vec::new(), Vec::new());
-        for index in 0..self.gic.cpus() {
+        let cpus = self.config.topology.cpus() as usize;
+        for index in 0..cpus {
             let doorbell = Arc::new(Doorbell::default());
             power.set_doorbell(index, doorbell.clone());
-            self.gic.set_kick(index, doorbell.clone());
-            let port =
-                self.gic.port(index).ok_or_else(|| user_error!("the GIC has no port for CPU {index}"))?;
+            let port = self.gic.connect(index, doorbell.clone())?;
             let own: Arc<Counters> = Arc::default();
             counters.push(own.clone());
             let mut cpu = Cpu::new(CpuConfig {
@@ -376,7 +348,7 @@ impl Builder<'_> {
             cpu.semihosting = semihosting.clone().map(|host| host as Arc<dyn Semihosting>);
             cpu.trace = trace(&self.config.trace);
             let mut vcpu = Vcpu::new(cpu);
-            let (host_code, blocks) = self.config.accel.code_bytes(self.gic.cpus());
+            let (host_code, blocks) = self.config.accel.code_bytes(cpus);
             vcpu.bound_blocks(blocks);
             if let Accel::Jit { .. } = self.config.accel {
                 if vcpu.use_jit(host_code, COMPILED_AT) {

@@ -33,8 +33,16 @@ impl Range {
 pub const FLASH0: Range = range(0, 64 << 20);
 /// Flash bank 1: the firmware's variables.
 pub const FLASH1: Range = range(64 << 20, 64 << 20);
-/// GICv3 distributor.
+/// GIC distributor.
 pub const GICD: Range = range(0x0800_0000, 0x1_0000);
+/// GICv2 CPU interfaces.
+pub const GICC: Range = range(0x0801_0000, 0x1_0000);
+/// GICv2m frame: messages become SPIs.
+pub const GICV2M: Range = range(0x0802_0000, 0x1000);
+/// GICv2 control of the virtual CPU interfaces.
+pub const GICH: Range = range(0x0803_0000, 0x1_0000);
+/// GICv2 virtual CPU interfaces.
+pub const GICV: Range = range(0x0804_0000, 0x1_0000);
 /// GICv3 interrupt translation service.
 pub const ITS: Range = range(0x0808_0000, 0x2_0000);
 /// GICv3 redistributors, 128 KiB for each CPU.
@@ -80,6 +88,10 @@ pub const PCIE_SPI: u32 = 3;
 pub const GPIO_SPI: u32 = 7;
 /// First virtio-mmio transport, as SPI; the others follow.
 pub const VIRTIO_MMIO_SPI: u32 = 16;
+/// The first SPI of the GICv2m frame.
+pub const GICV2M_SPI: u32 = 48;
+/// Number of SPIs of the GICv2m frame.
+pub const GICV2M_SPIS: u32 = 64;
 /// Pin of the PL061 with the power button.
 pub const POWER_BUTTON_PIN: u32 = 3;
 
@@ -106,6 +118,10 @@ mod tests {
             FLASH0,
             FLASH1,
             GICD,
+            GICC,
+            GICV2M,
+            GICH,
+            GICV,
             ITS,
             GICR,
             UART,
@@ -124,6 +140,11 @@ mod tests {
         for pair in all.windows(2) {
             assert!(pair[0].end() <= pair[1].base, "{pair:x?}");
         }
+    }
+
+    #[test]
+    fn messages_have_spis_of_their_own() {
+        assert_eq!(VIRTIO_MMIO_SPI + VIRTIO_MMIO_COUNT, GICV2M_SPI);
     }
 
     #[test]

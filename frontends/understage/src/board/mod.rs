@@ -4,6 +4,7 @@ pub mod build;
 mod chars;
 mod fw_cfg;
 pub mod host_code;
+mod interrupts;
 pub mod map;
 pub mod power;
 mod ram;

@@ -7,8 +7,8 @@ use clap::Args;
 use super::Request;
 use crate::config::{
     self, Accel, Blob, BlockTuning, CharBackend, Check, CpuModel, Device, DeviceKind, Disk, DiskFormat,
-    Flash, Given, HostFile, Kernel, MachineConfig, PerfFile, Semihosting, StopOn, Topology, Tracing, Virt,
-    VirtioBus,
+    Flash, GicVersion, Given, HostFile, Kernel, MachineConfig, Msi, PerfFile, Semihosting, StopOn, Topology,
+    Tracing, Virt, VirtioBus,
 };
 use crate::error::UserError;
 use crate::gdb::Address;
@@ -49,13 +49,17 @@ pub struct RunArgs {
     #[arg(long, value_name = "on|off", default_value = "on", value_parser = on_off,
           action = clap::ArgAction::Set, help_heading = "Machine")]
     virtualization: bool,
-    /// Version of the interrupt controller
-    #[arg(long, value_name = "VERSION", default_value = "3", value_parser = ["3"], help_heading = "Machine")]
-    gic_version: String,
-    /// Give the interrupt controller an ITS, so that PCIe functions can send MSIs
-    #[arg(long, value_name = "on|off", default_value = "on", value_parser = on_off,
-          action = clap::ArgAction::Set, help_heading = "Machine")]
-    its: bool,
+    /// Version of the interrupt controller, 2 or 3
+    #[arg(long = "gic", alias = "gic-version", value_name = "VERSION", default_value = "3", value_parser = gic_version,
+          help_heading = "Machine")]
+    gic: GicVersion,
+    /// Give the interrupt controller an ITS, so that PCIe functions can send MSIs [default: on with version 3]
+    #[arg(long, value_name = "on|off", value_parser = on_off, action = clap::ArgAction::Set, help_heading = "Machine")]
+    its: Option<bool>,
+    /// What makes interrupts of MSIs: its, gicv2m (a frame that makes SPIs of them) or off [default: its with version 3,
+    /// gicv2m with version 2]
+    #[arg(long, value_name = "WHAT", value_parser = msi, help_heading = "Machine")]
+    msi: Option<Msi>,
     /// Processor: cortex-a72 (Armv8.0), neoverse-n1 (Armv8.2, VHE), max (all that is implemented) or another; 'help' lists them
     #[arg(long, value_name = "MODEL", default_value = "max", value_parser = cpu, help_heading = "Machine")]
     cpu: Cpu,
@@ -191,6 +195,23 @@ fn cpu(text: &str) -> Result<Cpu, UserError> {
     if text == "help" { Ok(Cpu::Help) } else { CpuModel::from_name(text).map(Cpu::Model) }
 }
 
+fn gic_version(text: &str) -> Result<GicVersion, UserError> {
+    match text {
+        "2" => Ok(GicVersion::V2),
+        "3" => Ok(GicVersion::V3),
+        _ => Err(user_error!("there is no GIC version '{text}' (there are 2, 3)")),
+    }
+}
+
+fn msi(text: &str) -> Result<Msi, UserError> {
+    match text {
+        "its" => Ok(Msi::Its),
+        "gicv2m" => Ok(Msi::Gicv2m),
+        "off" => Ok(Msi::Off),
+        _ => Err(user_error!("'{text}' does not take messages (there are its, gicv2m, off)")),
+    }
+}
+
 fn gdb_address(text: &str) -> Result<Given<Address>, UserError> {
     crate::gdb::address("--gdb", text)
 }
@@ -247,7 +268,8 @@ impl RunArgs {
         let config = MachineConfig {
             virt: Virt {
                 virtualization: self.virtualization,
-                its: self.its,
+                gic: self.gic,
+                msi: Msi::of(self.gic, self.its, self.msi)?,
                 highmem_ecam: true,
                 highmem_mmio: true,
             },
@@ -449,7 +471,12 @@ mod tests {
             ("--smp 65", "a machine has 1 to 64 CPUs, not 65"),
             ("--smp 0", "a machine has 1 to 64 CPUs, not 0"),
             ("--memory 1000G", "more than the 255 GiB"),
-            ("--gic-version 2", "invalid value '2' for '--gic-version <VERSION>'"),
+            ("--gic 4", "there is no GIC version '4' (there are 2, 3)"),
+            ("--kernel k --gic 2 --smp 9", "a machine with a GICv2 has 1 to 8 CPUs, not 9"),
+            ("--kernel k --gic 2 --its on", "a GICv2 has no ITS: messages go to a GICv2m frame"),
+            ("--kernel k --gic 2 --msi its", "a GICv2 has no ITS"),
+            ("--kernel k --its off --msi its", "messages cannot go to an ITS that is off"),
+            ("--kernel k --msi intx", "'intx' does not take messages (there are its, gicv2m, off)"),
             ("--accel kvm", "invalid value 'kvm' for '--accel <HOW>'"),
             ("--kernel k --disk a,bus=usb", "there is no bus 'usb' for --disk (there are pci, mmio)"),
             ("--kernel k --disk a,cache=none", "'cache=none' is not supported for a disk in --disk"),

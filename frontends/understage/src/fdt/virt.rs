@@ -4,19 +4,20 @@ use emu_cpu::features::Feat;
 
 use super::tree::{Node, Tree, split};
 use crate::board::map::{self, Range};
-use crate::config::{CpuModel, MachineConfig, Topology};
+use crate::config::{CpuModel, GicVersion, MachineConfig, Msi, Topology};
 
 /// Handles by which nodes refer to each other.
 mod phandle {
     pub(super) const CLOCK: u32 = 0x8000;
     pub(super) const GIC: u32 = 0x8001;
-    pub(super) const ITS: u32 = 0x8002;
+    /// The ITS, or the GICv2m frame.
+    pub(super) const MSI: u32 = 0x8002;
     pub(super) const GPIO: u32 = 0x8003;
     /// The first CPU's; the others follow.
     pub(super) const CPU: u32 = 0x8010;
 }
 
-/// Cells of a GIC interrupt specifier (Devicetree binding of the GICv3).
+/// Cells of a GIC interrupt specifier (Devicetree bindings of the GIC).
 mod interrupt {
     pub(super) const SPI: u32 = 0;
     pub(super) const PPI: u32 = 1;
@@ -69,13 +70,13 @@ pub fn build(config: &MachineConfig, cpu: CpuTraits) -> Tree {
     root.children.extend((0..map::VIRTIO_MMIO_COUNT).map(virtio_mmio));
     root.children.extend([power_button(), gpio(), pcie(config), rtc(), uart()]);
     if cpu.pmu {
-        root.children.push(pmu());
+        root.children.push(pmu(config));
     }
     root.children.extend([
         gic(config),
         flash(),
         cpus(config.topology, cpu),
-        timer(cpu),
+        timer(config, cpu),
         clock(),
         Node::new("aliases").strings("serial0", &["/pl011@9000000"]),
         Node::new("chosen").strings("stdout-path", &["/pl011@9000000"]),
@@ -195,8 +196,8 @@ fn pcie(config: &MachineConfig) -> Node {
         .cells("#address-cells", &[3])
         .strings("device_type", &["pci"])
         .strings("compatible", &["pci-host-ecam-generic"]);
-    if config.virt.its {
-        node = node.cells("msi-map", &[0, phandle::ITS, 0, 0x1_0000]);
+    if config.virt.msi != Msi::Off {
+        node = node.cells("msi-map", &[0, phandle::MSI, 0, 0x1_0000]);
     }
     node
 }
@@ -213,36 +214,59 @@ fn intx_map() -> Vec<u32> {
     map
 }
 
-fn pmu() -> Node {
+/// The flags of a level-sensitive PPI. With a GICv2 they also name the CPUs that have it, in bits 15:8.
+fn ppi_flags(config: &MachineConfig) -> u32 {
+    match config.virt.gic {
+        GicVersion::V2 => LEVEL | ((1 << config.topology.cpus().min(8)) - 1) << 8,
+        GicVersion::V3 => LEVEL,
+    }
+}
+
+fn pmu(config: &MachineConfig) -> Node {
     Node::new("pmu")
-        .cells("interrupts", &[PPI, emu_core::irq::ppi::PMU - 16, LEVEL])
+        .cells("interrupts", &[PPI, emu_core::irq::ppi::PMU - 16, ppi_flags(config)])
         .strings("compatible", &["arm,armv8-pmuv3"])
 }
 
 fn gic(config: &MachineConfig) -> Node {
+    let virt = config.virt;
+    let (compatible, ranges): (&str, &[Range]) = match (virt.gic, virt.virtualization) {
+        (GicVersion::V3, _) => ("arm,gic-v3", &[map::GICD, map::GICR]),
+        (GicVersion::V2, false) => ("arm,cortex-a15-gic", &[map::GICD, map::GICC]),
+        (GicVersion::V2, true) => ("arm,cortex-a15-gic", &[map::GICD, map::GICC, map::GICH, map::GICV]),
+    };
     let mut node = Node::new(format!("intc@{:x}", map::GICD.base))
         .cells("phandle", &[phandle::GIC])
-        .wide("reg", &[map::GICD.base, map::GICD.size, map::GICR.base, map::GICR.size])
-        .cells("#redistributor-regions", &[1])
-        .strings("compatible", &["arm,gic-v3"])
+        .wide("reg", &ranges.iter().flat_map(|r| [r.base, r.size]).collect::<Vec<_>>())
+        .strings("compatible", &[compatible])
         .flag("ranges")
         .cells("#size-cells", &[2])
         .cells("#address-cells", &[2])
         .flag("interrupt-controller")
         .cells("#interrupt-cells", &[3]);
-    if config.virt.virtualization {
+    if virt.gic == GicVersion::V3 {
+        node = node.cells("#redistributor-regions", &[1]);
+    }
+    if virt.virtualization {
         // The maintenance interrupt of the virtual CPU interface.
         node = node.cells("interrupts", &[PPI, emu_core::irq::ppi::MAINTENANCE - 16, LEVEL]);
     }
-    if config.virt.its {
-        let its = at("its", map::ITS)
-            .cells("phandle", &[phandle::ITS])
-            .cells("#msi-cells", &[1])
-            .flag("msi-controller")
-            .strings("compatible", &["arm,gic-v3-its"]);
-        node = node.child(its);
+    match virt.msi {
+        Msi::Off => node,
+        Msi::Its => node.child(
+            at("its", map::ITS)
+                .cells("phandle", &[phandle::MSI])
+                .cells("#msi-cells", &[1])
+                .flag("msi-controller")
+                .strings("compatible", &["arm,gic-v3-its"]),
+        ),
+        Msi::Gicv2m => node.child(
+            at("v2m", map::GICV2M)
+                .cells("phandle", &[phandle::MSI])
+                .flag("msi-controller")
+                .strings("compatible", &["arm,gic-v2m-frame"]),
+        ),
     }
-    node
 }
 
 fn flash() -> Node {
@@ -252,7 +276,7 @@ fn flash() -> Node {
         .strings("compatible", &["cfi-flash"])
 }
 
-fn timer(cpu: CpuTraits) -> Node {
+fn timer(config: &MachineConfig, cpu: CpuTraits) -> Node {
     use emu_core::irq::ppi::{HYP_PHYSICAL, HYP_VIRTUAL, PHYSICAL, VIRTUAL};
     /// EL3's physical timer, which the binding lists first; there is no EL3 to use it.
     const SECURE_PHYSICAL: u32 = 29;
@@ -260,7 +284,8 @@ fn timer(cpu: CpuTraits) -> Node {
     if cpu.vhe {
         interrupts.push(HYP_VIRTUAL);
     }
-    let cells: Vec<u32> = interrupts.into_iter().flat_map(|intid| [PPI, intid - 16, LEVEL]).collect();
+    let cells: Vec<u32> =
+        interrupts.into_iter().flat_map(|intid| [PPI, intid - 16, ppi_flags(config)]).collect();
     Node::new("timer")
         .cells("interrupts", &cells)
         .flag("always-on")

@@ -110,13 +110,74 @@ fn handles_lead_where_they_should() {
     assert_eq!(rows[50..60], [0x800, 0, 0, 2, gic, 0, 0, 0, 5, 4]);
 }
 
+/// What differs with a GICv2, for two CPUs with EL2.
+const GICV2_FACTS: &[(&str, &str, &[u32])] = &[
+    (
+        "intc@8000000",
+        "reg",
+        &[
+            0,
+            0x0800_0000,
+            0,
+            0x1_0000,
+            0,
+            0x0801_0000,
+            0,
+            0x1_0000,
+            0,
+            0x0803_0000,
+            0,
+            0x1_0000,
+            0,
+            0x0804_0000,
+            0,
+            0x1_0000,
+        ],
+    ),
+    ("intc@8000000", "interrupts", &[1, 9, 4]),
+    ("intc@8000000", "#interrupt-cells", &[3]),
+    ("intc@8000000/v2m@8020000", "reg", &[0, 0x0802_0000, 0, 0x1000]),
+    ("timer", "interrupts", &[1, 13, 0x304, 1, 14, 0x304, 1, 11, 0x304, 1, 10, 0x304, 1, 12, 0x304]),
+    ("pmu", "interrupts", &[1, 7, 0x304]),
+    ("virtio_mmio@a000000", "interrupts", &[0, 0x10, 1]),
+];
+
+#[test]
+fn a_gicv2() {
+    let mut config = config();
+    config.virt.gic = GicVersion::V2;
+    config.virt.msi = Msi::Gicv2m;
+    let root = tree(&config);
+    for (path, name, expected) in GICV2_FACTS {
+        assert_eq!(cells(&root, path, name), *expected, "{path} {name}");
+    }
+    let gic = root.find("intc@8000000").unwrap();
+    assert_eq!(gic.get_str("compatible"), Some("arm,cortex-a15-gic"));
+    assert!(gic.get("#redistributor-regions").is_none() && root.find("intc@8000000/its@8080000").is_none());
+    let frame = root.find("intc@8000000/v2m@8020000").unwrap();
+    assert_eq!(frame.get_str("compatible"), Some("arm,gic-v2m-frame"));
+    assert!(frame.get("msi-controller").is_some());
+    let msi = cells(&root, "intc@8000000/v2m@8020000", "phandle")[0];
+    assert_eq!(cells(&root, "pcie@10000000", "msi-map"), [0, msi, 0, 0x1_0000]);
+    config.virt.virtualization = false;
+    config.virt.msi = Msi::Off;
+    let root = tree(&config);
+    let gic = root.find("intc@8000000").unwrap();
+    assert_eq!(gic.get_cells("reg").unwrap(), [0, 0x0800_0000, 0, 0x1_0000, 0, 0x0801_0000, 0, 0x1_0000]);
+    assert!(gic.get("interrupts").is_none() && gic.children.is_empty());
+    // The frame goes with a GICv3 as well.
+    config.virt.gic = GicVersion::V3;
+    config.virt.msi = Msi::Gicv2m;
+    assert!(tree(&config).find("intc@8000000/v2m@8020000").is_some());
+}
+
 #[test]
 fn options_show() {
     let root = tree(&config());
     assert_eq!(root.find("psci").unwrap().get_str("method"), Some("smc"));
     let mut without = config();
     without.virt.virtualization = false;
-    without.virt.its = false;
+    without.virt.msi = Msi::Off;
     without.virt.highmem_ecam = false;
     without.virt.highmem_mmio = false;
     without.cpu = CpuModel::from_name("cortex-a72").unwrap();

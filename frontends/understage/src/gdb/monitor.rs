@@ -116,11 +116,14 @@ fn interrupts(debuggee: &mut Debuggee, _: &[&str]) -> String {
         let raised: Vec<_> = raised.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
         let list = if raised.is_empty() { "nothing".to_owned() } else { raised.join(", ") };
         writeln!(out, "signalled: {list}; masks DAIF {:04b}", cpu.pstate.daif)?;
+        let Some(gic) = cpu.gic.registers() else {
+            return writeln!(out, "the CPU interface is memory-mapped (GICv2)");
+        };
         for (side, virt) in [("physical", false), ("virtual", true)] {
             if virt && !cpu.el2 {
                 continue;
             }
-            let look = |reg| cpu.gic.look(reg, virt);
+            let look = |reg| gic.look(reg, virt);
             writeln!(
                 out,
                 "{side}: PMR {:#x}, running priority {:#x}, groups enabled {}{}, pending {} and {} (1023: none)",
@@ -138,12 +141,12 @@ fn interrupts(debuggee: &mut Debuggee, _: &[&str]) -> String {
         writeln!(
             out,
             "ICH_HCR_EL2 {:#x}, maintenance {:#x}",
-            cpu.gic.look(R::ICH_HCR_EL2, false),
-            cpu.gic.look(R::ICH_MISR_EL2, false)
+            gic.look(R::ICH_HCR_EL2, false),
+            gic.look(R::ICH_MISR_EL2, false)
         )?;
         // ICH_VTR_EL2.ListRegs, bits 4:0, is their number less one.
-        let last = (cpu.gic.look(R::ICH_VTR_EL2, false) & 31) as u8;
-        (0..=last).try_for_each(|n| list_register(out, n, cpu.gic.look(R::ICH_LR_EL2(n), false)))
+        let last = (gic.look(R::ICH_VTR_EL2, false) & 31) as u8;
+        (0..=last).try_for_each(|n| list_register(out, n, gic.look(R::ICH_LR_EL2(n), false)))
     })
 }
 

@@ -3,7 +3,7 @@
 use super::Reader;
 use super::option::Action::Value;
 use super::option::Row;
-use crate::config::HostFile;
+use crate::config::{GicVersion, HostFile, MAX_CPUS_GICV2, Msi};
 use crate::error::UserError;
 use crate::keyval::{Parts, on_off};
 use crate::user_error;
@@ -18,10 +18,15 @@ pub(super) const OPTIONS: &[Row] = &[
     ("-machine", Value(board), "the same"),
 ];
 
+/// What one value of an option does.
+type Choose = fn(&mut Reader);
+
 /// What an option of the board accepts.
 enum Rule {
     /// on or off.
     Switch(fn(&mut Reader, bool)),
+    /// One of these values, or it is refused.
+    Choice(&'static [(&'static str, Choose)], &'static str),
     /// These values, all of which mean what the machine does anyway.
     Only(&'static [&'static str], &'static str),
     /// A file.
@@ -30,12 +35,24 @@ enum Rule {
     Name(fn(&mut Reader, &str)),
 }
 
-use Rule::{File, Name, Only, Switch};
+use Rule::{Choice, File, Name, Only, Switch};
 
-/// The options of the board. For those that are `Only`, the last column says why.
+/// The options of the board. For those that are `Choice` or `Only`, the last column says why others are refused.
 const BOARD: &[(&str, Rule)] = &[
     ("virtualization", Switch(|r, on| r.config.virt.virtualization = on)),
-    ("its", Switch(|r, on| r.config.virt.its = on)),
+    ("its", Switch(|r, on| r.its = Some(on))),
+    (
+        "msi",
+        Choice(
+            &[
+                ("auto", |r| r.msi = None),
+                ("its", |r| r.msi = Some(Msi::Its)),
+                ("gicv2m", |r| r.msi = Some(Msi::Gicv2m)),
+                ("off", |r| r.msi = Some(Msi::Off)),
+            ],
+            "messages can go to its, gicv2m, or nothing",
+        ),
+    ),
     (
         "highmem",
         Switch(|r, on| {
@@ -46,7 +63,17 @@ const BOARD: &[(&str, Rule)] = &[
     ("highmem-ecam", Switch(|r, on| r.config.virt.highmem_ecam = on)),
     ("highmem-mmio", Switch(|r, on| r.config.virt.highmem_mmio = on)),
     ("dumpdtb", File(|r, f| r.config.dump_dtb = Some(f))),
-    ("gic-version", Only(&["3", "max"], "the interrupt controller is a GICv3")),
+    (
+        "gic-version",
+        Choice(
+            &[
+                ("2", |r| r.gic = Some(GicVersion::V2)),
+                ("3", |r| r.gic = Some(GicVersion::V3)),
+                ("max", |r| r.gic = Some(GicVersion::V3)),
+            ],
+            "the interrupt controller is a GICv2 or a GICv3",
+        ),
+    ),
     ("iommu", Only(&["none"], "there is no system MMU yet")),
     ("acpi", Only(&["off", "auto"], "there are no ACPI tables yet")),
     ("secure", Only(&["off"], "there is no EL3 and no Secure state")),
@@ -115,7 +142,7 @@ fn version(option: &str, board: &str) -> Result<Version, UserError> {
 pub(super) fn compat(r: &mut Reader, version: Version) -> Result<(), UserError> {
     // Until then the emulated GICv3 of QEMU had no ITS.
     if version <= (6, 1) {
-        r.config.virt.its = false;
+        r.its.get_or_insert(false);
     }
     super::cpu::compat(r, version)
 }
@@ -137,6 +164,10 @@ pub(super) fn help(name: Option<&str>) -> Result<String, UserError> {
                 Switch(_) => format!("  {name}=<on|off>\n"),
                 File(_) => format!("  {name}=<file>\n"),
                 Name(_) => format!("  {name}=<name>\n"),
+                Choice(values, why) => {
+                    let names: Vec<_> = values.iter().map(|(value, _)| *value).collect();
+                    format!("  {name}=<{}> - {why}\n", names.join("|"))
+                }
                 Only(values, why) => format!("  {name}=<{}> - {why}\n", values.join("|")),
             };
             Ok(format!("{board} options:\n{}", BOARD.iter().map(line).collect::<String>()))
@@ -159,11 +190,24 @@ fn board(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserErr
             }
             Some((_, File(f))) => f(r, HostFile::new(option, value)),
             Some((_, Name(f))) => f(r, value),
+            Some((_, Choice(values, why))) => match values.iter().find(|(v, _)| *v == value) {
+                Some((_, f)) => f(r),
+                None => return Err(user_error!("'{key}={value}' in {option} is not supported: {why}")),
+            },
             Some((_, Only(values, _))) if values.contains(&value) => {}
             Some((_, Only(_, why))) => {
                 return Err(user_error!("'{key}={value}' in {option} is not supported: {why}"));
             }
         }
     }
+    Ok(())
+}
+
+/// The interrupt controller, after all options: without a version, a GICv2 if that serves all CPUs.
+pub(super) fn interrupt_controller(r: &mut Reader) -> Result<(), UserError> {
+    let few = r.config.topology.cpus() <= MAX_CPUS_GICV2;
+    let gic = r.gic.unwrap_or(if few { GicVersion::V2 } else { GicVersion::V3 });
+    r.config.virt.gic = gic;
+    r.config.virt.msi = Msi::of(gic, r.its, r.msi)?;
     Ok(())
 }

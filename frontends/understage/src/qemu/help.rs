@@ -44,8 +44,8 @@ fn version() -> String {
 fn help() -> String {
     let mut text = String::from(
         "usage: understage qemu OPTION...    (or call the program qemu-system-aarch64)\n\n\
-         Options of qemu-system-aarch64 that this machine takes; any other is refused. The interrupt controller is\n\
-         always a GICv3, and there are no default devices but the board's own.\n",
+         Options of qemu-system-aarch64 that this machine takes; any other is refused. There are no default\n\
+         devices but the board's own.\n",
     );
     for group in GROUPS {
         text.push_str(&format!("\n{}:\n", group.title));

@@ -30,7 +30,7 @@ mod semihosting;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::config::{CharBackend, Flash, HostFile, MachineConfig};
+use crate::config::{CharBackend, Flash, GicVersion, HostFile, MachineConfig, Msi};
 use crate::error::UserError;
 use crate::keyval::Parts;
 use crate::user_error;
@@ -52,6 +52,10 @@ struct Reader {
     /// The board that `-M` named.
     version: Option<board::Version>,
     has_cpu: bool,
+    /// What was asked for of the interrupt controller.
+    gic: Option<GicVersion>,
+    its: Option<bool>,
+    msi: Option<Msi>,
     serial: Option<chardev::Serial>,
     nographic: bool,
     /// `-display none`.
@@ -170,6 +174,7 @@ impl Reader {
         if let Some(c) = self.chardevs.first() {
             return Err(user_error!("the character device '{}' is not used by anything", c.id));
         }
+        board::interrupt_controller(&mut self)?;
         self.config.check()?;
         Ok(self.config)
     }

@@ -1,7 +1,17 @@
+use super::machine;
+
 /// What is added to a line that runs, and what the refusal says.
 pub(super) const REFUSALS: &[(&str, &str)] = &[
     ("-M virt,iommu=smmuv3", "'iommu=smmuv3' in -M is not supported: there is no system MMU yet"),
-    ("-M virt,gic-version=2", "'gic-version=2' in -M is not supported: the interrupt controller is a GICv3"),
+    (
+        "-M virt,gic-version=host",
+        "'gic-version=host' in -M is not supported: the interrupt controller is a GICv2 or a GICv3",
+    ),
+    ("-M virt,gic-version=4", "'gic-version=4' in -M is not supported"),
+    ("-M virt,gic-version=2 -smp 9", "a machine with a GICv2 has 1 to 8 CPUs, not 9"),
+    ("-M virt,gic-version=2,its=on", "a GICv2 has no ITS: messages go to a GICv2m frame"),
+    ("-M virt,msi=its", "a GICv2 has no ITS"),
+    ("-M virt,msi=intx", "'msi=intx' in -M is not supported: messages can go to its, gicv2m, or nothing"),
     ("-M virt,secure=on", "'secure=on' in -M is not supported"),
     ("-M virt,acpi=on", "'acpi=on' in -M is not supported: there are no ACPI tables yet"),
     ("-M virt,mte", "'mte=on' in -M is not supported"),
@@ -20,3 +30,28 @@ pub(super) const REFUSALS: &[(&str, &str)] = &[
     ),
     ("-machine virt,its=maybe", "'maybe' is neither 'on' nor 'off', given as 'its' in -machine"),
 ];
+
+/// QEMU's own choice: a GICv2 with a GICv2m frame as long as that serves all CPUs.
+#[test]
+fn the_interrupt_controller_follows_from_the_version_and_the_cpus() {
+    use crate::config::GicVersion::{V2, V3};
+    use crate::config::Msi::{Gicv2m, Its, Off};
+    for (board, gic, msi) in [
+        ("virt", V2, Gicv2m),
+        ("virt -smp 8", V2, Gicv2m),
+        ("virt -smp 9", V3, Its),
+        ("virt,its=off", V2, Gicv2m),
+        ("virt,msi=off", V2, Off),
+        ("virt,gic-version=2,msi=auto", V2, Gicv2m),
+        ("virt,gic-version=3", V3, Its),
+        ("virt,gic-version=max", V3, Its),
+        ("virt,gic-version=3,its=off", V3, Off),
+        ("virt,gic-version=3,msi=off", V3, Off),
+        ("virt,gic-version=3,msi=gicv2m", V3, Gicv2m),
+        ("virt,msi=gicv2m -M gic-version=3", V3, Gicv2m),
+    ] {
+        let line = format!("-cpu max -display none -kernel Image -M {board}");
+        let virt = machine(&line).unwrap_or_else(|e| panic!("{board}: {e}")).virt;
+        assert_eq!((virt.gic, virt.msi), (gic, msi), "{board}");
+    }
+}

@@ -43,18 +43,18 @@ fn both_spellings_make_the_same_machine() {
              -drive if=none,id=d,file=a,,b.img,readonly=on -device virtio-blk-device,drive=d,iommu_platform=on \
              -device virtio-serial-pci,iommu_platform=on -chardev file,id=c,path=log -device virtconsole,chardev=c \
              -device virtio-rng-pci,iommu_platform=on",
-            "--virtualization off --its off --cpu cortex-a72 --memory 512M --firmware u-boot.bin --flash1 /dev/null \
+            "--virtualization off --gic 2 --cpu cortex-a72 --memory 512M --firmware u-boot.bin --flash1 /dev/null \
              --disk a,,b.img,readonly,bus=mmio --virtio-console file:log --rng",
         ),
         (
             "-M virt -M virtualization=on -cpu neoverse-n1 -m size=1G -serial null \
              -device loader,file=x.bin,addr=0x48000000,force-raw=on -device loader,addr=0x48000000,cpu-num=0",
-            "--cpu neoverse-n1 --memory 1G --serial null --load x.bin@0x48000000 --entry 0x48000000",
+            "--gic 2 --cpu neoverse-n1 --memory 1G --serial null --load x.bin@0x48000000 --entry 0x48000000",
         ),
         (
             "-M virt -M virtualization=on -cpu max,pauth-qarma5=on -m size=1G -serial null \
              -device loader,file=x.bin,addr=0x48000000,force-raw=on -device loader,addr=0x48000000,cpu-num=0",
-            "--cpu max-qarma5 --memory 1G --serial null --load x.bin@0x48000000 --entry 0x48000000",
+            "--gic 2 --cpu max-qarma5 --memory 1G --serial null --load x.bin@0x48000000 --entry 0x48000000",
         ),
     ];
     for (theirs, ours) in pairs {
@@ -217,9 +217,9 @@ fn older_boards_differ_where_a_guest_can_see_it() {
     assert_eq!((v9_0.cpu.name(), v9_0.cpu_changes.tick_ns), ("max-qarma5", Some(16)));
     assert_eq!(board("virt-9.2", "max,pauth-impdef=on").cpu.name(), "max");
     assert_eq!(board("virt-9.2", "cortex-a72").cpu.name(), "cortex-a72");
-    let v6_2 = board("virt-6.2", "max");
-    assert!(v6_2.virt.its && v6_2.cpu_changes.without.contains(&emu_cpu::features::Feat::Lpa2));
-    assert!(!board("virt-6.1", "max").virt.its);
+    let v6_2 = board("virt-6.2,gic-version=3", "max");
+    assert!(v6_2.virt.msi == Msi::Its && v6_2.cpu_changes.without.contains(&emu_cpu::features::Feat::Lpa2));
+    assert_eq!(board("virt-6.1,gic-version=3", "max").virt.msi, Msi::Off);
 }
 
 #[test]
