@@ -20,6 +20,7 @@ mod virtual_gic;
 mod virtual_gicv2;
 mod virtual_interface;
 mod waits;
+mod write_protection;
 
 use super::program::{Image, Program};
 
@@ -416,6 +417,13 @@ macro_rules! bare_cases {
                 broadcast_of_all V80 "D8.17, C5.5 TLBI ALLE1IS";
                 forced_broadcast V80 "HCR_EL2.FB";
                 changed_code V80 "B2.4.4";
+            }
+            write_protection {
+                stores V80 "D8.17, C5.5 TLBI IPAS2E1IS";
+                stores_through_both_stages V80 "D8.17, C5.5 TLBI IPAS2E1IS";
+                pairs V80 "D8.17, C5.5 TLBI IPAS2E1IS";
+                exclusives V80 "D8.17, B2.12";
+                atomics V82 "D8.17, C3.2.13";
             }
         }
     };
