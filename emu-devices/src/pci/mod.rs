@@ -18,6 +18,7 @@ mod host;
 mod intx;
 mod msix;
 mod port;
+mod test_device;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ pub use host::{IO_WINDOW_SIZE, PciError, PciHost, PortMaker};
 pub use intx::IntxRouter;
 pub use msix::{Msix, MsixLayout, MsixState};
 pub use port::MasterPort;
+pub use test_device::TestDevice;
 
 /// Bytes of the ECAM window: 256 buses of 1 MiB.
 pub const ECAM_SIZE: u64 = 256 << 20;
