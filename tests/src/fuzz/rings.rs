@@ -1,4 +1,4 @@
-//! Virtio queues that no driver would make, by both transports. Devices work on the thread that notifies them, so an
+//! Virtio queues that no driver would make, by all transports and interfaces. Devices work on the thread that notifies them, so an
 //! input does the same every time.
 
 use std::cell::OnceCell;
@@ -15,8 +15,8 @@ use emu_core::ram::GuestRam;
 use emu_devices::block::{BlockBackend, MemoryDisk};
 use emu_devices::pci::{ECAM_SIZE, PciHost};
 use emu_devices::virtio::{
-    Blk, BlkOptions, Console, ConsoleBackend, Rng, SeededEntropy, VirtioDevice, VirtioMmio, VirtioOptions,
-    VirtioPci,
+    Blk, BlkOptions, Console, ConsoleBackend, Interfaces, PortOptions, Rng, SeededEntropy, VirtioDevice,
+    VirtioMmio, VirtioOptions, VirtioPci,
 };
 
 use super::source::Source;
@@ -31,8 +31,13 @@ const WINDOW_SIZE: u64 = 0x1000_0000;
 const fn bar4(n: u64) -> u64 {
     WINDOW + 0x10_0000 * (n + 1)
 }
-/// Devices of each transport.
-const DEVICES: u64 = 3;
+/// The window onto I/O space, and where the rig puts the legacy registers of function *n*.
+const PORTS: u64 = 0x3eff_0000;
+const fn legacy_bar(n: u64) -> u64 {
+    0x1000 * (n + 1)
+}
+/// Devices of each transport. Those of MMIO are there twice, the second time with the legacy interface.
+const DEVICES: u64 = 4;
 /// Most steps of an input.
 const STEPS: usize = 300;
 
@@ -71,17 +76,29 @@ impl Rig {
             let disk = Arc::new(MemoryDisk::new("disk", vec![0; 32 << 10]));
             disks.push(disk.clone());
             let console = Console::new(Arc::new(Silent));
-            consoles.push(console.clone());
+            let port = |number, name: &str| PortOptions {
+                number,
+                console: number == 0,
+                name: name.to_owned(),
+                host_open: true,
+                backend: Arc::new(Silent),
+            };
+            let ports = Console::with_ports(2, vec![port(0, ""), port(1, "name")]);
+            consoles.extend([console.clone(), ports.clone()]);
             let disk: Arc<dyn BlockBackend> = disk;
             [
-                Blk::new(disk, "serial", BlkOptions::default(), &counters),
+                Blk::new(disk, "serial", BlkOptions { queue_size: 16, ..BlkOptions::default() }, &counters),
                 Rng::new(Arc::new(SeededEntropy::new(1))),
                 console,
+                ports,
             ]
         };
         let mut components: Vec<Arc<dyn Component>> = Vec::new();
         let line = || IrqLine::new(Arc::new(Unconnected), 0);
-        for (device, n) in devices().into_iter().zip(0..) {
+        let interfaces = [Interfaces::Modern, Interfaces::Legacy];
+        let slots = interfaces.into_iter().flat_map(|i| devices().map(|device| (device, i)));
+        for ((device, interfaces), n) in slots.zip(0..) {
+            let options = VirtioOptions { interfaces, ..options };
             let port: Arc<dyn DmaPort> = Arc::new(DirectPort::new(bus.clone(), 0, None));
             let slot = VirtioMmio::new("mmio", Some(device), line(), port, options, &counters);
             map(MMIO + 0x200 * n, 0x200, Backing::Mmio(slot.clone()));
@@ -90,10 +107,12 @@ impl Rig {
         let ports = bus.clone();
         let make = move |id: u32| -> Arc<dyn DmaPort> { Arc::new(DirectPort::new(ports.clone(), id, None)) };
         let host = PciHost::new([line(), line(), line(), line()], Box::new(make), &counters);
+        let options = VirtioOptions { interfaces: Interfaces::Transitional, ..options };
         for device in devices() {
             host.add(None, VirtioPci::new("pci", device, options, &counters)).expect("the bus has room");
         }
         map(ECAM, ECAM_SIZE, Backing::Mmio(host.ecam()));
+        map(PORTS, 1 << 16, Backing::Mmio(host.io_window()));
         map(WINDOW, WINDOW_SIZE, Backing::Mmio(host.memory_window("window", WINDOW)));
         components.push(host);
         components.iter().for_each(|c| c.start().expect("the host can start a thread"));
@@ -108,10 +127,11 @@ impl Rig {
         }
         for n in 0..DEVICES {
             let config = ECAM + ((n + 1) << 15);
+            self.write(config + 0x10, Size::B4, legacy_bar(n));
             self.write(config + 0x14, Size::B4, bar4(n) + 0x8_0000);
             self.write(config + 0x20, Size::B4, bar4(n));
             self.write(config + 0x24, Size::B4, 0);
-            self.write(config + 4, Size::B2, 6);
+            self.write(config + 4, Size::B2, 7);
         }
     }
 
@@ -139,18 +159,21 @@ impl Drop for Rig {
     }
 }
 
-/// One device, by either transport.
+/// One device, by any transport.
 #[derive(Clone, Copy)]
 enum Device {
     Mmio(u64),
     Pci(u64),
+    LegacyMmio(u64),
+    LegacyPci(u64),
 }
 
 impl Device {
     fn status(self, rig: &Rig, value: u64) {
         match self {
-            Self::Mmio(at) => rig.write(at + 0x70, Size::B4, value),
+            Self::Mmio(at) | Self::LegacyMmio(at) => rig.write(at + 0x70, Size::B4, value),
             Self::Pci(at) => rig.write(at + 20, Size::B1, value),
+            Self::LegacyPci(at) => rig.write(at + 18, Size::B1, value),
         }
     }
 
@@ -159,7 +182,7 @@ impl Device {
         for half in 0..2 {
             let mask = mask >> (32 * half) & 0xffff_ffff;
             match self {
-                Self::Mmio(at) => {
+                Self::Mmio(at) | Self::LegacyMmio(at) => {
                     rig.write(at + 0x14, Size::B4, half);
                     let offered = rig.read(at + 0x10, Size::B4);
                     rig.write(at + 0x24, Size::B4, half);
@@ -170,6 +193,10 @@ impl Device {
                     let offered = rig.read(at + 4, Size::B4);
                     rig.write(at + 8, Size::B4, half);
                     rig.write(at + 12, Size::B4, offered & mask);
+                }
+                Self::LegacyPci(at) => {
+                    let offered = rig.read(at, Size::B4);
+                    rig.write(at + 4, Size::B4, offered & mask);
                 }
             }
         }
@@ -194,12 +221,24 @@ impl Device {
                 }
                 rig.write(at + 28, Size::B2, 1);
             }
+            Self::LegacyMmio(at) => {
+                rig.write(at + 0x28, Size::B4, 0x1000);
+                rig.write(at + 0x30, Size::B4, n);
+                rig.write(at + 0x38, Size::B4, size);
+                rig.write(at + 0x3c, Size::B4, if size < 0x1000 { 0x1000 } else { parts[1] });
+                rig.write(at + 0x40, Size::B4, parts[0] >> 12 & 0xffff_ffff);
+            }
+            Self::LegacyPci(at) => {
+                rig.write(at + 14, Size::B2, n);
+                rig.write(at + 8, Size::B4, parts[0] >> 12 & 0xffff_ffff);
+            }
         }
     }
 
     fn notify(self, rig: &Rig, n: u64) {
         match self {
-            Self::Mmio(at) => rig.write(at + 0x50, Size::B4, n),
+            Self::Mmio(at) | Self::LegacyMmio(at) => rig.write(at + 0x50, Size::B4, n),
+            Self::LegacyPci(at) => rig.write(at + 16, Size::B2, n),
             Self::Pci(at) => rig.write(at + 0x3000 + 4 * n, Size::B2, n),
         }
     }
@@ -208,7 +247,8 @@ impl Device {
     fn poke(self, rig: &Rig, s: &mut Source) {
         let size = s.pick(&[Size::B1, Size::B2, Size::B4, Size::B8]);
         let at = match self {
-            Self::Mmio(at) => at + s.below(0x200),
+            Self::Mmio(at) | Self::LegacyMmio(at) => at + s.below(0x200),
+            Self::LegacyPci(at) => at + s.below(0x80),
             Self::Pci(at) => at + (s.below(5) << 12) + s.below(0x80),
         };
         if s.one_in(2) {
@@ -220,8 +260,9 @@ impl Device {
 }
 
 const TABLE: u64 = RAM + 0x1000;
-const AVAILABLE: u64 = RAM + 0x3000;
-const USED: u64 = RAM + 0x5000;
+/// As the legacy interface has them behind a table of 16 descriptors.
+const AVAILABLE: u64 = TABLE + 0x100;
+const USED: u64 = TABLE + 0x1000;
 const BUFFERS: u64 = RAM + 0x8000;
 
 fn pointer(s: &mut Source) -> u64 {
@@ -257,8 +298,13 @@ pub(super) fn steps(rig: &Rig, s: &mut Source) {
             return;
         }
         let n = s.below(DEVICES);
-        let device = if s.one_in(2) { Device::Mmio(MMIO + 0x200 * n) } else { Device::Pci(bar4(n)) };
-        let queue = s.below(3);
+        let device = match s.below(4) {
+            0 => Device::Mmio(MMIO + 0x200 * n),
+            1 => Device::LegacyMmio(MMIO + 0x200 * (DEVICES + n)),
+            2 => Device::LegacyPci(PORTS + legacy_bar(n)),
+            _ => Device::Pci(bar4(n)),
+        };
+        let queue = s.below(7);
         match s.u8() % 12 {
             0 => {
                 for value in [0, 1, 3] {
