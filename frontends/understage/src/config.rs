@@ -14,8 +14,10 @@ pub use block::BlockTuning;
 pub use cpu::CpuChanges;
 use emu_cpu::features::Feat;
 use emu_cpu::model::{MODELS, Model};
+pub use emu_devices::virtio::Interfaces;
 pub use host::{Host, Ram, RamBacking, Rtc, RtcBase};
 
+pub use crate::character::spec::{CharBackend, Characters, ConsolePort, ConsolePorts};
 use crate::error::UserError;
 use crate::gdb::Address;
 use crate::number::show_size;
@@ -210,6 +212,8 @@ pub struct Virt {
     pub highmem_ecam: bool,
     /// There is a PCIe memory window above 4 GiB.
     pub highmem_mmio: bool,
+    /// The virtio-mmio transports have the interface of the drafts before virtio 1.0.
+    pub legacy_mmio: bool,
 }
 
 /// Format of a disk image.
@@ -249,28 +253,6 @@ pub struct Disk {
     pub tuning: BlockTuning,
 }
 
-/// Where the bytes of a character device go and come from.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum CharBackend {
-    /// The terminal, or whatever standard input and output are.
-    Stdio {
-        /// Ctrl-A is the escape key, and Ctrl-C goes to the guest; otherwise Ctrl-C ends the machine.
-        escapes: bool,
-    },
-    /// Output is dropped; there is no input.
-    Null,
-    /// Output goes to a file, which is emptied first; there is no input.
-    File(HostFile),
-}
-
-impl CharBackend {
-    /// True for the backend that there can only be one of.
-    #[must_use]
-    pub fn is_stdio(&self) -> bool {
-        matches!(self, Self::Stdio { .. })
-    }
-}
-
 /// The transport of a virtio device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum VirtioBus {
@@ -278,12 +260,19 @@ pub enum VirtioBus {
     Pci {
         /// Device number, 1 to 31.
         slot: Option<u8>,
+        /// What drivers it is for.
+        interfaces: Interfaces,
     },
     /// One of the board's virtio-mmio transports.
     Mmio {
         /// Its number, or else the last free one.
         transport: Option<u8>,
     },
+}
+
+impl VirtioBus {
+    /// The first free slot, for drivers of today.
+    pub const PCI: Self = Self::Pci { slot: None, interfaces: Interfaces::Modern };
 }
 
 /// What a virtio device does.
@@ -295,8 +284,8 @@ pub enum DeviceKind {
     MemoryBlock(Vec<u8>),
     /// virtio-rng, with the bytes of this file of the host, or else of the host's own generator.
     Entropy(Option<HostFile>),
-    /// virtio-console with one port.
-    Console(CharBackend),
+    /// virtio-console.
+    Console(ConsolePorts),
 }
 
 /// One virtio device.
@@ -506,6 +495,8 @@ pub struct MachineConfig {
     pub devices: Vec<Device>,
     /// The PL011's other end.
     pub serial: CharBackend,
+    /// More character devices, and monitors.
+    pub characters: Characters,
     /// Write the devicetree to this file instead of running.
     pub dump_dtb: Option<HostFile>,
     /// Executor.
@@ -579,6 +570,7 @@ impl Default for MachineConfig {
                 msi: Msi::Its,
                 highmem_ecam: true,
                 highmem_mmio: true,
+                legacy_mmio: false,
             },
             cpu: CpuModel::max(),
             topology: Topology::flat(1),
@@ -592,6 +584,7 @@ impl Default for MachineConfig {
             entry: None,
             devices: Vec::new(),
             serial: CharBackend::Stdio { escapes: true },
+            characters: Characters::default(),
             dump_dtb: None,
             accel: Accel::default(),
             perf: Vec::new(),
@@ -661,9 +654,10 @@ impl MachineConfig {
         if self.virt.gic == GicVersion::V2 && cpus > MAX_CPUS_GICV2 {
             return Err(user_error!("a machine with a GICv2 has 1 to {MAX_CPUS_GICV2} CPUs, not {cpus}"));
         }
-        if let (Some(option), None) = (self.gdb_wait, &self.gdb) {
+        let monitor = !self.characters.monitors.is_empty();
+        if let (Some(option), None, false) = (self.gdb_wait, &self.gdb, monitor) {
             return Err(user_error!(
-                "{option} needs a debugger that lets the machine go: say where it connects"
+                "{option} needs a debugger or a monitor that lets the machine go: say where there is one"
             ));
         }
         self.check_accel()?;
@@ -678,8 +672,10 @@ impl MachineConfig {
                 "{option} compares host code with the interpreter, and there is only the latter"
             ));
         }
-        if self.ports().filter(|c| c.is_stdio()).count() > 1 {
-            return Err(user_error!("only one of the serial port and the consoles can be on stdio"));
+        if self.backends().filter(|c| c.is_stdio()).count() > 1 {
+            return Err(user_error!(
+                "only one of the serial ports, the consoles and the monitors can be on stdio"
+            ));
         }
         let runs = self.kernel.is_some()
             || self.flash[0].is_some()
@@ -697,26 +693,33 @@ impl MachineConfig {
         Ok(())
     }
 
+    /// Every character device.
+    pub fn backends(&self) -> impl Iterator<Item = &CharBackend> {
+        let consoles = self.devices.iter().filter_map(|d| match &d.kind {
+            DeviceKind::Console(console) => Some(&console.ports),
+            _ => None,
+        });
+        let more = &self.characters;
+        consoles
+            .flatten()
+            .map(|port| &port.backend)
+            .chain([&self.serial])
+            .chain(&more.second_serial)
+            .chain(&more.muxes)
+            .chain(&more.monitors)
+            .chain(self.semihosting.iter().filter_map(|s| s.console.as_ref()))
+    }
+
     /// What goes on in the background has no terminal.
     fn check_daemon(&self) -> Result<(), UserError> {
         let Some(daemonize) = &self.host.daemonize else { return Ok(()) };
-        match self.ports().any(CharBackend::is_stdio) {
+        match self.backends().any(CharBackend::is_stdio) {
             true => Err(user_error!(
                 "{} takes the terminal away, and a serial port or console is on it: say where else it goes",
                 daemonize.option
             )),
             false => Ok(()),
         }
-    }
-
-    /// The other ends of the serial port and of all consoles.
-    pub fn ports(&self) -> impl Iterator<Item = &CharBackend> {
-        let consoles = self.devices.iter().filter_map(|d| match &d.kind {
-            DeviceKind::Console(c) => Some(c),
-            _ => None,
-        });
-        let programs = self.semihosting.iter().filter_map(|s| s.console.as_ref());
-        consoles.chain([&self.serial]).chain(programs)
     }
 
     /// The command line of a program that asks for it by a semihosting call.
@@ -789,11 +792,11 @@ mod tests {
             "--initrd needs a kernel to hand it to"
         );
         let stdio = CharBackend::Stdio { escapes: true };
-        let bus = VirtioBus::Pci { slot: None };
-        let devices = vec![Device { kind: DeviceKind::Console(stdio), bus, access_platform: true }];
+        let kind = DeviceKind::Console(ConsolePorts::single(stdio));
+        let devices = vec![Device { kind, bus: VirtioBus::PCI, access_platform: true }];
         assert_eq!(
             refusal(MachineConfig { kernel: kernel(), devices, ..none.clone() }),
-            "only one of the serial port and the consoles can be on stdio"
+            "only one of the serial ports, the consoles and the monitors can be on stdio"
         );
         assert_eq!(MachineConfig { kernel: kernel(), ..none.clone() }.check(), Ok(()));
         let dump_dtb = Some(HostFile::new("--dump-dtb", "x"));

@@ -143,12 +143,12 @@ impl Ending {
     fn ask(&self, power: &Power, why: Quit) {
         let mut asked = self.asked.lock();
         match *asked {
-            Some((Quit::Keys | Quit::Signal(_), _)) if why != Quit::OutputClosed => {
+            Some((Quit::Keys | Quit::Signal(_), _)) if matches!(why, Quit::Keys | Quit::Signal(_)) => {
                 drop(asked);
                 raw::restore();
                 leave_at_once(forced_status(why));
             }
-            Some(_) if why == Quit::OutputClosed => return,
+            Some(_) if matches!(why, Quit::OutputClosed | Quit::Status(_)) => return,
             _ => *asked = Some((why, Instant::now())),
         }
         self.changed.notify_all();

@@ -105,6 +105,13 @@ impl Parts {
         (!self.parts.is_empty()).then(|| self.parts.remove(0))
     }
 
+    /// Gives `key` a value, unless it has one.
+    pub fn add_default(&mut self, key: &str, value: &str) {
+        if self.parts.iter().all(|p| p.key != key) {
+            self.parts.push(Part { key: key.to_owned(), value: Some(value.to_owned()) });
+        }
+    }
+
     /// Every part must have been taken: what is left is not supported, and is named. `what` says whose part it is.
     pub fn finish(self, what: &str) -> Result<(), UserError> {
         match self.parts.first() {

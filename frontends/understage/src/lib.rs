@@ -13,12 +13,14 @@
 //! | [`process`] | the program as a process of the host |
 //! | [`board`] | the memory map, and who is plugged in where |
 //! | [`semihosting`] | calls of programs to the host |
-//! | [`terminal`] | the user's terminal and the other ends of serial ports |
+//! | [`terminal`], [`character`] | the user's terminal and the other ends of serial ports |
+//! | [`monitor`] | commands for the machine that are typed at a prompt |
 //! | [`tour`] | the built-in hypervisor, run and measured |
 
 #![forbid(unsafe_code)]
 
 pub mod board;
+pub mod character;
 pub mod cli;
 pub mod config;
 pub mod end;
@@ -28,6 +30,7 @@ pub mod gdb;
 pub mod keyval;
 pub mod load;
 pub mod log;
+pub mod monitor;
 pub mod number;
 pub mod out;
 pub mod process;
@@ -136,7 +139,7 @@ fn execute(config: &MachineConfig, plan: &Plan, presence: &Presence) -> Result<u
         }
         None => None,
     };
-    if config.gdb_wait.is_some() {
+    if config.gdb_wait.is_some() && config.gdb.is_some() {
         board.power.hold();
     }
     tracefile::open(&config.trace)?;

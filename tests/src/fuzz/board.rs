@@ -8,7 +8,7 @@ use emu_core::addr::Size;
 use emu_core::bus::Requester;
 use understage::board::build::Board;
 use understage::board::map;
-use understage::config::{CharBackend, Device, DeviceKind, MachineConfig, Topology, VirtioBus};
+use understage::config::{CharBackend, ConsolePorts, Device, DeviceKind, MachineConfig, Topology, VirtioBus};
 use understage::load::plan::{FwCfgItem, Plan};
 use understage::terminal::{InputQueue, OnQuit};
 
@@ -30,10 +30,10 @@ impl Running {
             [
                 DeviceKind::MemoryBlock(vec![0x5a; 64 << 10]),
                 DeviceKind::Entropy(None),
-                DeviceKind::Console(CharBackend::Null),
+                DeviceKind::Console(ConsolePorts::single(CharBackend::Null)),
             ]
         };
-        let pci = kinds().map(|kind| device(kind, VirtioBus::Pci { slot: None }));
+        let pci = kinds().map(|kind| device(kind, VirtioBus::PCI));
         let mmio = kinds().map(|kind| device(kind, VirtioBus::Mmio { transport: None }));
         let config = MachineConfig {
             topology: Topology::flat(2),

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use emu_core::addr::Size;
 use parking_lot::Mutex;
 use understage::board::map;
-use understage::terminal::escape::{Escape, HELP};
-use understage::terminal::keyboard::pump;
-use understage::terminal::{OnQuit, Quit};
+use understage::character::mux::Mux;
+use understage::config::CharBackend;
+use understage::terminal::escape::HELP;
+use understage::terminal::{OnQuit, Port, Quit};
 
 use super::board::{self, Running};
 use super::source::Source;
@@ -53,16 +54,26 @@ fn type_and_read(machine: &Running, data: &[u8]) {
     machine.write(uart + CR, Size::B4, 0x301);
     let mut source = Source::new(data);
     let escapes = source.one_in(2);
-    let mut escape = escapes.then(Escape::default);
     let quits = Arc::new(Mutex::new(Vec::new()));
     let seen = quits.clone();
     let on_quit: OnQuit = Arc::new(move |why| seen.lock().push(why));
-    let (mut expected, mut help, mut got) = (Expected::default(), Vec::new(), Vec::new());
+    // A terminal with one user, whose keys go on to the serial port; without escape keys it is the port's own.
+    let terminal = Port::open(&CharBackend::Ring { size: 1 << 20 }, on_quit.clone()).map(Arc::new);
+    let terminal = terminal.unwrap_or_else(|e| panic!("{e}"));
+    let user = Mux::new(terminal.clone(), on_quit).user(Box::new(|| ()));
+    let (mut expected, mut got) = (Expected::default(), Vec::new());
     while !source.is_empty() {
         let keys: Vec<u8> = (0..source.below(40)).map(|_| key(&mut source)).collect();
         keys.iter().for_each(|k| expected.press(*k, escapes));
-        let typed = pump(&mut &keys[..], machine.serial_input(), &mut escape, &on_quit, &mut help);
-        assert!(typed.is_ok(), "the end of what is typed is no error");
+        let queue = machine.serial_input();
+        if escapes {
+            assert_eq!(terminal.input().offer(&keys), keys.len());
+            let mut some = [0; 64];
+            let n = user.input().take(&mut some);
+            assert_eq!(queue.offer(&some[..n]), n);
+        } else {
+            assert_eq!(queue.offer(&keys), keys.len());
+        }
         for _ in 0..source.below(40) {
             got.extend(read(machine));
         }
@@ -70,7 +81,8 @@ fn type_and_read(machine: &Running, data: &[u8]) {
     got.extend(std::iter::from_fn(|| read(machine)));
     assert_eq!(got, expected.bytes);
     assert_eq!(*quits.lock(), vec![Quit::Keys; expected.quits]);
-    assert_eq!(help, HELP.as_bytes().repeat(expected.helps));
+    let help = terminal.ring().map(|ring| ring.take(1 << 20));
+    assert_eq!(help, Some(HELP.as_bytes().repeat(expected.helps)));
 }
 
 /// Keys that mean something come more often.

@@ -25,11 +25,13 @@ use emu_devices::pci::PciHost;
 use emu_devices::rtc::pl031::Pl031;
 use emu_devices::uart::pl011::Pl011;
 use emu_devices::virtio::{
-    Blk, BlkOptions, Console, Rng, VirtioDevice, VirtioMmio, VirtioOptions, VirtioPci,
+    Blk, BlkOptions, Console, Interfaces, PortOptions, Rng, VirtioDevice, VirtioMmio, VirtioOptions,
+    VirtioPci,
 };
 use emu_smmu::GlobalBypass;
 use parking_lot::Mutex;
 
+use super::characters::Characters;
 use super::chars::{self, HostEntropy};
 use super::fw_cfg;
 use super::host_code;
@@ -38,9 +40,12 @@ use super::map::{self, Range};
 use super::power::Power;
 use super::slots::{self, Place};
 use super::storage;
-use crate::config::{Accel, CharBackend, Check, Device, DeviceKind, MachineConfig, Tracing};
+use crate::config::{
+    Accel, CharBackend, Check, ConsolePorts, Device, DeviceKind, MachineConfig, Tracing, VirtioBus,
+};
 use crate::error::UserError;
 use crate::load::plan::Plan;
+use crate::monitor::Listing;
 use crate::semihosting::{self, largest_gap};
 use crate::terminal::{OnQuit, Port};
 use crate::user_error;
@@ -66,8 +71,14 @@ pub struct Board {
     pub vcpus: Vec<SharedVcpu>,
     /// The PL011's other end.
     pub serial: Arc<Port>,
-    /// The other ends of all serial ports and consoles: [`Port::begin`] is yet to be called.
-    pub ports: Vec<Arc<Port>>,
+    /// The other ends of all serial ports and consoles, and the monitors: they are yet to begin.
+    pub characters: Mutex<Characters>,
+    /// The PCI bus.
+    pub pci: Arc<PciHost>,
+    /// The wire of the power key.
+    pub power_key: IrqLine,
+    /// What monitors know of the command line.
+    pub listing: Listing,
     /// Who is told of host code, and of the end.
     pub listeners: Vec<Arc<dyn Listener>>,
     /// What devices count.
@@ -85,9 +96,8 @@ struct Builder<'a> {
     counters: Arc<Counters>,
     gic: Gic,
     smmu: Arc<GlobalBypass>,
-    on_quit: OnQuit,
     components: Vec<Arc<dyn Component>>,
-    ports: Vec<Arc<Port>>,
+    characters: Characters,
 }
 
 impl Board {
@@ -121,19 +131,18 @@ impl Board {
             shared: shared.clone(),
             counters: counters.clone(),
             smmu: GlobalBypass::new(bus.clone(), Some(shared.clone() as Arc<dyn WriteObserver>)),
-            on_quit: on_quit(power.clone()),
+            characters: Characters::new(config, on_quit(power.clone()))?,
             components: vec![gic.component()],
             gic,
-            ports: Vec::new(),
         };
         b.interrupt_controller()?;
         b.flash(plan)?;
-        let serial = b.platform_devices(plan)?;
-        b.virtio_and_pci()?;
+        let (serial, power_key) = b.platform_devices(plan)?;
+        let pci = b.virtio_and_pci()?;
         let listeners = host_code::listeners(&config.perf)?;
         let semihosting = b.semihosting(plan, &power)?;
         let (vcpus, cpu_counters) = b.cpus(&power, &listeners, semihosting)?;
-        let (components, ports) = (b.components, b.ports);
+        let (components, characters) = (b.components, Mutex::new(b.characters));
         Ok(Self {
             ram,
             bus,
@@ -143,7 +152,10 @@ impl Board {
             components,
             vcpus,
             serial,
-            ports,
+            characters,
+            pci,
+            power_key,
+            listing: Listing::of(config),
             listeners,
             counters,
             cpu_counters,
@@ -193,19 +205,34 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Gives the PL011's other end.
-    fn platform_devices(&mut self, plan: &Plan) -> Result<Arc<Port>, UserError> {
-        let config = self.config;
-        let port = self.char_port(&config.serial)?;
+    /// A serial port; gives its other end.
+    fn serial_port(
+        &mut self,
+        (range, spi): (Range, u32),
+        backend: &CharBackend,
+        label: &str,
+    ) -> Result<Arc<Port>, UserError> {
+        let port = self.characters.open(backend, label)?;
         let uart = Pl011::new(
-            "pl011@9000000",
+            &format!("pl011@{:x}", range.base),
             &self.clock,
-            self.line(map::UART_SPI),
+            self.line(spi),
             Box::new(chars::UartOutput(port.clone())),
             &self.counters,
         );
         chars::feed_uart(&port, &uart);
-        self.map(map::UART, uart.clone())?;
+        self.map(range, uart.clone())?;
+        self.components.push(uart);
+        Ok(port)
+    }
+
+    /// Gives the first serial port's other end, and the wire of the power key.
+    fn platform_devices(&mut self, plan: &Plan) -> Result<(Arc<Port>, IrqLine), UserError> {
+        let config = self.config;
+        let port = self.serial_port((map::UART, map::UART_SPI), &config.serial, "serial0")?;
+        if let Some(backend) = &config.characters.second_serial {
+            self.serial_port((map::UART1, map::UART1_SPI), backend, "serial1")?;
+        }
         let (clock, now) = super::rtc::clock_and_start(self.config.rtc, &self.clock)?;
         let rtc = Pl031::new("pl031@9010000", &clock, now, self.line(map::RTC_SPI), &self.counters);
         self.map(map::RTC, rtc.clone())?;
@@ -213,11 +240,12 @@ impl Builder<'_> {
         self.map(map::GPIO, gpio.clone())?;
         let fw_cfg = fw_cfg::build(self.port(0), &self.counters, plan)?;
         self.map(map::FW_CFG, fw_cfg.clone())?;
-        self.components.extend([uart as Arc<dyn Component>, rtc, gpio, fw_cfg]);
-        Ok(port)
+        let power_key = IrqLine::new(gpio.clone(), map::POWER_BUTTON_PIN);
+        self.components.extend([rtc as Arc<dyn Component>, gpio, fw_cfg]);
+        Ok((port, power_key))
     }
 
-    fn virtio_and_pci(&mut self) -> Result<(), UserError> {
+    fn virtio_and_pci(&mut self) -> Result<Arc<PciHost>, UserError> {
         let smmu = self.smmu.clone();
         let ports = move |requester: u32| smmu.port(requester);
         let intx = [0, 1, 2, 3].map(|pin| self.line(map::PCIE_SPI + pin));
@@ -244,8 +272,8 @@ impl Builder<'_> {
         for (n, device) in transports.into_iter().enumerate() {
             self.virtio_mmio(n as u32, device)?;
         }
-        self.components.push(pci);
-        Ok(())
+        self.components.push(pci.clone());
+        Ok(pci)
     }
 
     fn virtio_mmio(&mut self, n: u32, device: Option<&Device>) -> Result<(), UserError> {
@@ -257,6 +285,9 @@ impl Builder<'_> {
             }
             None => (None, VirtioOptions::default()),
         };
+        let legacy = self.config.virt.legacy_mmio;
+        let interfaces = if legacy { Interfaces::Legacy } else { Interfaces::Modern };
+        let options = VirtioOptions { interfaces, ..options };
         let line = self.line(map::VIRTIO_MMIO_SPI + n);
         let slot = VirtioMmio::new(
             &format!("virtio-mmio@{base:x}"),
@@ -275,7 +306,13 @@ impl Builder<'_> {
         &mut self,
         device: &Device,
     ) -> Result<(Arc<dyn VirtioDevice>, VirtioOptions), UserError> {
-        let options = VirtioOptions { iommu_platform: device.access_platform, ..VirtioOptions::default() };
+        let interfaces = match device.bus {
+            VirtioBus::Pci { interfaces, .. } => interfaces,
+            // The transports' own choice, which is the same for all.
+            VirtioBus::Mmio { .. } => Interfaces::Modern,
+        };
+        let options =
+            VirtioOptions { interfaces, iommu_platform: device.access_platform, ..VirtioOptions::default() };
         let made: Arc<dyn VirtioDevice> = match &device.kind {
             DeviceKind::Block(disk) => {
                 let options = storage::block_options(disk);
@@ -286,22 +323,26 @@ impl Builder<'_> {
                 Blk::new(disk, "", BlkOptions::default(), &self.counters)
             }
             DeviceKind::Entropy(file) => Rng::new(Arc::new(HostEntropy::open(file.as_ref())?)),
-            DeviceKind::Console(backend) => self.console(backend)?,
+            DeviceKind::Console(ports) => self.console(ports)?,
         };
         Ok((made, options))
     }
 
-    /// The other end of a serial port or a console.
-    fn char_port(&mut self, backend: &CharBackend) -> Result<Arc<Port>, UserError> {
-        let port = Arc::new(Port::open(backend, self.on_quit.clone())?);
-        self.ports.push(port.clone());
-        Ok(port)
-    }
-
-    fn console(&mut self, backend: &CharBackend) -> Result<Arc<Console>, UserError> {
-        let port = self.char_port(backend)?;
-        let console = Console::new(Arc::new(chars::ConsoleOutput(port.clone())));
-        chars::feed_console(&port, &console);
+    fn console(&mut self, wanted: &ConsolePorts) -> Result<Arc<Console>, UserError> {
+        let (mut ends, mut options) = (Vec::new(), Vec::new());
+        for port in &wanted.ports {
+            let end = self.characters.open(&port.backend, &format!("console{}", port.number))?;
+            options.push(PortOptions {
+                number: port.number,
+                console: port.console,
+                name: port.name.clone(),
+                host_open: end.is_open(),
+                backend: Arc::new(chars::ConsoleOutput(end.clone())),
+            });
+            ends.push((port.number, end));
+        }
+        let console = Console::with_ports(wanted.most, options);
+        ends.iter().for_each(|(number, end)| chars::feed_console(end, &console, *number));
         Ok(console)
     }
 
@@ -314,8 +355,9 @@ impl Builder<'_> {
         let Some(asked) = &self.config.semihosting else { return Ok(None) };
         let loaded = plan.segments.iter().map(|s| Range { base: s.address, size: s.size });
         let ram = Range { base: map::RAM_BASE, size: self.config.memory };
-        let port = asked.console.as_ref().map(|backend| self.char_port(backend)).transpose()?;
-        let console = semihosting::Console::new(self.config, port, self.on_quit.clone());
+        let port =
+            asked.console.as_ref().map(|backend| self.characters.open(backend, "semihosting")).transpose()?;
+        let console = semihosting::Console::new(self.config, port, self.characters.on_quit());
         Ok(Some(semihosting::Host::new(self.config, largest_gap(ram, loaded), console, power.clone())))
     }
 

@@ -19,8 +19,11 @@ pub(super) struct UartOutput(pub(super) Arc<Port>);
 
 impl CharBackend for UartOutput {
     fn transmit(&self, byte: u8) -> bool {
-        self.0.write(&[byte]);
-        true
+        let room = self.0.room();
+        if room {
+            self.0.write(&[byte]);
+        }
+        room
     }
 }
 
@@ -30,6 +33,9 @@ pub(super) struct ConsoleOutput(pub(super) Arc<Port>);
 impl ConsoleBackend for ConsoleOutput {
     fn write(&self, bytes: &[u8]) {
         self.0.write(bytes);
+    }
+    fn ready(&self) -> bool {
+        self.0.room()
     }
 }
 
@@ -82,9 +88,15 @@ impl Feeder {
     }
 }
 
-/// Connects the port's input to the UART's receiver.
+/// Connects the port's input to the UART's receiver, and tells the UART when the port takes output again.
 pub(super) fn feed_uart(port: &Arc<Port>, uart: &Arc<Pl011>) {
     let weak: Weak<Pl011> = Arc::downgrade(uart);
+    let room = weak.clone();
+    port.on_room(Box::new(move || {
+        if let Some(uart) = room.upgrade() {
+            uart.transmit_ready();
+        }
+    }));
     let give = move |bytes: &[u8]| weak.upgrade().map_or(0, |u| u.receive(bytes));
     let feeder = Feeder::new(port, Box::new(give));
     let again = feeder.clone();
@@ -92,13 +104,25 @@ pub(super) fn feed_uart(port: &Arc<Port>, uart: &Arc<Pl011>) {
     port.input().set_notify(Arc::new(move || feeder.pump()));
 }
 
-/// Connects the port's input to the console, which keeps some for a guest that does not listen yet.
-pub(super) fn feed_console(port: &Arc<Port>, console: &Arc<Console>) {
+/// The same for a port of a console, which keeps some input for a guest that does not listen yet, and tells the guest
+/// whether somebody is at the other end.
+pub(super) fn feed_console(port: &Arc<Port>, console: &Arc<Console>, number: u32) {
     let weak = Arc::downgrade(console);
-    let give = move |bytes: &[u8]| weak.upgrade().map_or(0, |c| c.input(0, bytes));
+    let (room, open) = (weak.clone(), weak.clone());
+    port.on_room(Box::new(move || {
+        if let Some(console) = room.upgrade() {
+            console.output_ready(number);
+        }
+    }));
+    port.on_open(Box::new(move |there| {
+        if let Some(console) = open.upgrade() {
+            console.set_host_open(number, there);
+        }
+    }));
+    let give = move |bytes: &[u8]| weak.upgrade().map_or(0, |c| c.input(number, bytes));
     let feeder = Feeder::new(port, Box::new(give));
     let again = feeder.clone();
-    console.set_room_callback(0, Box::new(move || again.pump()));
+    console.set_room_callback(number, Box::new(move || again.pump()));
     port.input().set_notify(Arc::new(move || feeder.pump()));
 }
 

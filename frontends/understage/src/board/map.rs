@@ -49,6 +49,8 @@ pub const ITS: Range = range(0x0808_0000, 0x2_0000);
 pub const GICR: Range = range(0x080a_0000, 0xf6_0000);
 /// PL011 UART.
 pub const UART: Range = range(0x0900_0000, 0x1000);
+/// The second PL011 UART, which is only there when it goes somewhere.
+pub const UART1: Range = range(0x0904_0000, 0x1000);
 /// PL031 real-time clock.
 pub const RTC: Range = range(0x0901_0000, 0x1000);
 /// fw_cfg by MMIO.
@@ -80,6 +82,8 @@ pub const RAM_BASE: u64 = 0x4000_0000;
 pub const SPI_BASE: u32 = 32;
 /// PL011, as SPI.
 pub const UART_SPI: u32 = 1;
+/// The second UART.
+pub const UART1_SPI: u32 = 8;
 /// PL031, as SPI.
 pub const RTC_SPI: u32 = 2;
 /// PCIe INTA, as SPI; INTB to INTD follow.
@@ -128,6 +132,7 @@ mod tests {
             RTC,
             FW_CFG,
             GPIO,
+            UART1,
             VIRTIO_MMIO,
             PLATFORM_BUS,
             PCIE_MMIO,

@@ -1,6 +1,7 @@
 //! The `virt` board.
 
 pub mod build;
+pub mod characters;
 mod chars;
 mod fw_cfg;
 pub mod host_code;

@@ -60,6 +60,8 @@ struct State {
     executing: usize,
     /// Which CPUs the debugger holds.
     held: Vec<bool>,
+    /// How many others want all CPUs to be still.
+    paused: usize,
     /// What CPUs told the debugger since it let them go.
     stops: Vec<(usize, DebugStop)>,
     /// The machine has come to its end; the debugger is to be told.
@@ -97,6 +99,7 @@ impl Power {
             stop: None,
             executing: 0,
             held: vec![false; cpus],
+            paused: 0,
             stops: Vec::new(),
             ended: false,
         };
@@ -159,7 +162,7 @@ impl Power {
                     s.executing += 1;
                     return Work::Start(entry);
                 }
-                (Run::Running, Core::On) if !s.held[cpu] => {
+                (Run::Running, Core::On) if !s.held[cpu] && s.paused == 0 => {
                     s.executing += 1;
                     return Work::Resume;
                 }
@@ -236,6 +239,19 @@ impl Power {
     pub fn hold(&self) {
         self.state.lock().held.fill(true);
         self.ring_all();
+    }
+
+    /// Somebody who is not the debugger wants all CPUs to be still, until [`Power::unpause`]. Does not wait.
+    pub fn pause(&self) {
+        self.state.lock().paused += 1;
+        self.ring_all();
+    }
+
+    /// Takes one [`Power::pause`] back.
+    pub fn unpause(&self) {
+        let mut s = self.state.lock();
+        s.paused = s.paused.saturating_sub(1);
+        self.changed.notify_all();
     }
 
     /// Waits until no CPU executes and those that start have reached their first instruction; true unless the machine

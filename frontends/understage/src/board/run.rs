@@ -16,6 +16,7 @@ use super::power::{Power, Stop, Work};
 use crate::end::STATUS_FAILED;
 use crate::error::{UserError, reason};
 use crate::load::plan::{Boot, Plan};
+use crate::monitor::Machine;
 use crate::out::say;
 use crate::user_error;
 
@@ -83,7 +84,8 @@ pub fn prepare<'a>(board: &'a Board, plan: &'a Plan) -> Result<Ready<'a>, UserEr
         })?;
     }
     plan.fill(board.ram)?;
-    board.ports.iter().try_for_each(|port| port.begin())?;
+    let machine = Machine::of(board);
+    board.characters.lock().begin(&machine)?;
     Ok(Ready { board, plan, boot, threads })
 }
 

@@ -19,7 +19,7 @@ pub enum Place {
 pub fn assign(devices: &[Device]) -> Result<Vec<Place>, UserError> {
     let mut taken = 1u32;
     for device in devices {
-        if let VirtioBus::Pci { slot: Some(slot) } = device.bus {
+        if let VirtioBus::Pci { slot: Some(slot), .. } = device.bus {
             let bit = 1u32.checked_shl(slot.into()).unwrap_or(0);
             if bit == 0 || taken & bit != 0 {
                 return Err(user_error!("two devices are to be in PCI slot {slot:#x}"));
@@ -37,8 +37,8 @@ pub fn assign(devices: &[Device]) -> Result<Vec<Place>, UserError> {
         }
     }
     let mut place = |device: &Device| match device.bus {
-        VirtioBus::Pci { slot: Some(slot) } => Ok(Place::Pci(slot)),
-        VirtioBus::Pci { slot: None } => {
+        VirtioBus::Pci { slot: Some(slot), .. } => Ok(Place::Pci(slot)),
+        VirtioBus::Pci { slot: None, .. } => {
             let slot = taken.trailing_ones();
             if slot == 32 {
                 return Err(user_error!("there are more PCI devices than the 31 that the root bus takes"));
@@ -64,14 +64,14 @@ pub fn assign(devices: &[Device]) -> Result<Vec<Place>, UserError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::DeviceKind;
+    use crate::config::{DeviceKind, Interfaces};
 
     fn at(bus: VirtioBus) -> Device {
         Device { kind: DeviceKind::Entropy(None), bus, access_platform: false }
     }
 
     fn pci(slot: Option<u8>) -> Device {
-        at(VirtioBus::Pci { slot })
+        at(VirtioBus::Pci { slot, interfaces: Interfaces::Modern })
     }
 
     fn mmio(transport: Option<u8>) -> Device {

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Request;
+use crate::character::spec::SHORT_FORMS;
 use crate::config::{
-    self, Accel, Blob, BlockTuning, CharBackend, Check, CpuModel, Device, DeviceKind, Disk, DiskFormat,
-    Flash, GicVersion, Given, HostFile, Kernel, MachineConfig, Msi, PerfFile, Semihosting, StopOn, Topology,
-    Tracing, Virt, VirtioBus,
+    self, Accel, Blob, BlockTuning, CharBackend, Characters, Check, ConsolePorts, CpuModel, Device,
+    DeviceKind, Disk, DiskFormat, Flash, GicVersion, Given, HostFile, Kernel, MachineConfig, Msi, PerfFile,
+    Semihosting, StopOn, Topology, Tracing, Virt, VirtioBus,
 };
 use crate::error::UserError;
 use crate::gdb::Address;
@@ -99,12 +100,20 @@ pub struct RunArgs {
     /// comma in the file's name is written twice
     #[arg(long, value_name = "FILE[,...]", help_heading = "Devices")]
     disk: Vec<String>,
-    /// Where the serial port goes: stdio, null or file:PATH
+    /// Where the serial port goes: stdio; null; file:PATH; pty (a terminal whose name is printed); pipe:PATH (PATH.in and
+    /// PATH.out); tcp:HOST:PORT, telnet:HOST:PORT or unix:PATH, which connect, or with ',server' listen and begin when
+    /// somebody has connected, or with ',server,wait=off' at once
     #[arg(long, value_name = "WHERE", default_value = "stdio", help_heading = "Devices")]
     serial: String,
-    /// Add a virtio console that goes to stdio, null or file:PATH
+    /// Give the board a second serial port, which goes to one of these places
+    #[arg(long, value_name = "WHERE", help_heading = "Devices")]
+    serial2: Option<String>,
+    /// Add a virtio console that goes to one of these places
     #[arg(long, value_name = "WHERE", help_heading = "Devices")]
     virtio_console: Option<String>,
+    /// Where a monitor is: one of these places. On a terminal there is one anyway, behind Ctrl-A c
+    #[arg(long, value_name = "WHERE", help_heading = "Devices")]
+    monitor: Option<String>,
     /// Add a virtio source of entropy
     #[arg(long, help_heading = "Devices")]
     rng: bool,
@@ -239,9 +248,9 @@ impl RunArgs {
         for text in &self.disk {
             devices.push(disk(text)?);
         }
-        let pci = |kind| Device { kind, bus: VirtioBus::Pci { slot: None }, access_platform: true };
+        let pci = |kind| Device { kind, bus: VirtioBus::PCI, access_platform: true };
         if let Some(text) = &self.virtio_console {
-            devices.push(pci(DeviceKind::Console(backend("--virtio-console", text)?)));
+            devices.push(pci(DeviceKind::Console(ConsolePorts::single(backend("--virtio-console", text)?))));
         }
         if self.rng {
             devices.push(pci(DeviceKind::Entropy(None)));
@@ -258,6 +267,9 @@ impl RunArgs {
             user: self.semihosting_user,
             console: console.transpose()?,
         };
+        let second_serial = self.serial2.as_deref().map(|text| backend("--serial2", text)).transpose()?;
+        let monitors = self.monitor.as_deref().map(|text| backend("--monitor", text)).transpose()?;
+        let monitors = monitors.into_iter().collect();
         let accel = accel(&self.accel, self.code_cache)?;
         let mut trace = Tracing {
             file: self.trace_file.map(|f| HostFile::new("--trace-file", f)),
@@ -272,6 +284,7 @@ impl RunArgs {
                 msi: Msi::of(self.gic, self.its, self.msi)?,
                 highmem_ecam: true,
                 highmem_mmio: true,
+                legacy_mmio: false,
             },
             cpu,
             topology: Topology::flat(self.smp),
@@ -285,6 +298,7 @@ impl RunArgs {
             entry: self.entry,
             devices,
             serial: backend("--serial", &self.serial)?,
+            characters: Characters { second_serial, monitors, ..Characters::default() },
             dump_dtb: self.dump_dtb.map(|f| HostFile::new("--dump-dtb", f)),
             accel,
             perf: perf(&self.perf)?,
@@ -338,7 +352,7 @@ fn disk(text: &str) -> Result<Device, UserError> {
     let mut parts = Parts::split("--disk", text);
     let file = leading_file(&mut parts)?;
     let bus = match parts.take("bus")?.as_deref() {
-        None | Some("pci") => VirtioBus::Pci { slot: None },
+        None | Some("pci") => VirtioBus::PCI,
         Some("mmio") => VirtioBus::Mmio { transport: None },
         Some(other) => return Err(user_error!("there is no bus '{other}' for --disk (there are pci, mmio)")),
     };
@@ -377,14 +391,12 @@ fn blob(text: &str, alone: bool) -> Result<Blob, UserError> {
 }
 
 fn backend(option: &'static str, text: &str) -> Result<CharBackend, UserError> {
-    match text {
-        "stdio" => Ok(CharBackend::Stdio { escapes: true }),
-        "null" => Ok(CharBackend::Null),
-        _ => match text.strip_prefix("file:") {
-            Some(path) if !path.is_empty() => Ok(CharBackend::File(HostFile::new(option, path))),
-            _ => Err(user_error!("'{text}' given with {option} is none of stdio, null, file:PATH")),
-        },
+    if text == "stdio" {
+        // A terminal that is the monitor's alone needs no escape keys.
+        return Ok(CharBackend::Stdio { escapes: option != "--monitor" });
     }
+    let read = CharBackend::from_scheme(option, text)?;
+    read.ok_or_else(|| user_error!("'{text}' given with {option} is none of {SHORT_FORMS}"))
 }
 
 #[cfg(test)]
@@ -436,7 +448,10 @@ mod tests {
         assert_eq!(c.devices[0].kind, DeviceKind::Block(first));
         assert_eq!(c.devices[0].bus, VirtioBus::Mmio { transport: None });
         assert_eq!(c.devices.len(), 4);
-        assert_eq!(c.devices[2].kind, DeviceKind::Console(CharBackend::File(HostFile::new("", "log"))));
+        assert_eq!(
+            c.devices[2].kind,
+            DeviceKind::Console(ConsolePorts::single(CharBackend::File(HostFile::new("", "log"))))
+        );
         assert_eq!(c.devices[3].kind, DeviceKind::Entropy(None));
         assert_eq!(c.blobs, [Blob::Raw { file: HostFile::new("", "x.bin"), address: 0x4800_0000 }]);
         assert!(c.flash[1].as_ref().unwrap().snapshot);
@@ -482,7 +497,12 @@ mod tests {
             ("--kernel k --disk a,cache=none", "'cache=none' is not supported for a disk in --disk"),
             ("--kernel k --disk format=raw", "--disk needs a file"),
             ("--kernel k --disk a,serial=123456789012345678901", "longer than 20 bytes"),
-            ("--kernel k --serial tcp:1", "'tcp:1' given with --serial is none of stdio, null, file:PATH"),
+            (
+                "--kernel k --serial udp:1",
+                "'udp:1' given with --serial is none of stdio, null, file:FILE, pty",
+            ),
+            ("--kernel k --serial tcp:1", "'tcp:1' in --serial is not tcp:HOST:PORT"),
+            ("--kernel k --monitor stdio", "only one of the serial ports, the consoles and the monitors"),
             ("--load a@b", "--load a@b: 'b' is not a number"),
             ("--virtualization maybe", "'maybe' is neither 'on' nor 'off'"),
             (

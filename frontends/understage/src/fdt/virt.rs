@@ -68,9 +68,14 @@ pub fn build(config: &MachineConfig, cpu: CpuTraits) -> Tree {
         .child(platform_bus())
         .child(fw_cfg());
     root.children.extend((0..map::VIRTIO_MMIO_COUNT).map(virtio_mmio));
-    root.children.extend([power_button(), gpio(), pcie(config), rtc(), uart()]);
+    root.children.extend([power_button(), gpio(), pcie(config), rtc(), uart(map::UART, map::UART_SPI)]);
     if cpu.pmu {
         root.children.push(pmu(config));
+    }
+    let mut aliases = Node::new("aliases").strings("serial0", &["/pl011@9000000"]);
+    if config.characters.second_serial.is_some() {
+        root.children.push(uart(map::UART1, map::UART1_SPI));
+        aliases = aliases.strings("serial1", &["/pl011@9040000"]);
     }
     root.children.extend([
         gic(config),
@@ -78,7 +83,7 @@ pub fn build(config: &MachineConfig, cpu: CpuTraits) -> Tree {
         cpus(config.topology, cpu),
         timer(config, cpu),
         clock(),
-        Node::new("aliases").strings("serial0", &["/pl011@9000000"]),
+        aliases,
         Node::new("chosen").strings("stdout-path", &["/pl011@9000000"]),
     ]);
     Tree { root, ..Tree::default() }
@@ -153,8 +158,8 @@ fn rtc() -> Node {
     primecell("pl031", map::RTC, map::RTC_SPI, &["apb_pclk"])
 }
 
-fn uart() -> Node {
-    primecell("pl011", map::UART, map::UART_SPI, &["uartclk", "apb_pclk"])
+fn uart(range: Range, spi: u32) -> Node {
+    primecell("pl011", range, spi, &["uartclk", "apb_pclk"])
 }
 
 fn clock() -> Node {

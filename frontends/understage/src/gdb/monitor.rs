@@ -208,7 +208,8 @@ fn info(debuggee: &mut Debuggee, arguments: &[&str]) -> String {
     out
 }
 
-fn as_qemu(number: usize, cpu: &mut Cpu, out: &mut String) -> std::fmt::Result {
+/// Registers in the form that the users of QEMU read.
+pub(crate) fn as_qemu(number: usize, cpu: &mut Cpu, out: &mut String) -> std::fmt::Result {
     write!(out, "\nCPU#{number}\n PC={:016x} ", cpu.regs.pc)?;
     for n in 0..31 {
         write!(out, "X{n:02}={:016x}{}", cpu.regs.x[n], if n % 3 == 1 { "\n" } else { " " })?;

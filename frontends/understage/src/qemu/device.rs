@@ -5,10 +5,12 @@ use super::option::Action::Value;
 use super::option::Row;
 use super::property::Value::{Number, Only, Switch, Text};
 use super::property::{self, Property, property};
-use super::{Reader, chardev, drive, json, object};
+use super::{Reader, drive, json, object, serial_bus};
 use crate::board::map::VIRTIO_MMIO_COUNT;
-use crate::config::{BlockTuning, CharBackend, Device, DeviceKind, VirtioBus};
+use crate::config::Interfaces::{Modern, Transitional};
+use crate::config::{BlockTuning, Device, DeviceKind, Interfaces, VirtioBus};
 use crate::error::UserError;
+use crate::keyval::on_off;
 use crate::user_error;
 
 /// The options of this group.
@@ -25,16 +27,21 @@ fn given(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserErr
 
 /// What the properties of a device say.
 #[derive(Default)]
-struct Wish {
-    id: Option<String>,
+pub(super) struct Wish {
+    pub(super) id: Option<String>,
     drive: Option<String>,
     serial: Option<String>,
-    chardev: Option<String>,
+    pub(super) chardev: Option<String>,
     rng: Option<String>,
-    bus: Option<String>,
+    pub(super) bus: Option<String>,
     iothread: Option<String>,
     slot: Option<u8>,
     access_platform: bool,
+    disable_legacy: Option<String>,
+    disable_modern: bool,
+    pub(super) max_ports: Option<u64>,
+    pub(super) nr: Option<u64>,
+    pub(super) name: Option<String>,
     block: BlockTuning,
 }
 
@@ -42,11 +49,13 @@ struct Wish {
 type Make = fn(&mut Reader, &'static Driver, Wish) -> Result<(), UserError>;
 
 /// A device that can be asked for.
-struct Driver {
-    name: &'static str,
+pub(super) struct Driver {
+    pub(super) name: &'static str,
     /// Other names for it.
     aliases: &'static [&'static str],
     bus: Bus,
+    /// What drivers it is for, if its name says so.
+    interfaces: Option<Interfaces>,
     about: &'static str,
     make: Build,
 }
@@ -80,6 +89,17 @@ impl Bus {
     }
 }
 
+const fn virtio(
+    bus: Bus,
+    name: &'static str,
+    about: &'static str,
+    make: Make,
+    own: &'static [&'static [Property<Wish>]],
+) -> Driver {
+    Driver { name, aliases: &[], bus, interfaces: None, about, make: Build::Device(make, own) }
+}
+
+/// A function whose properties say what drivers it is for.
 const fn pci(
     name: &'static str,
     aliases: &'static [&'static str],
@@ -87,55 +107,41 @@ const fn pci(
     make: Make,
     own: &'static [&'static [Property<Wish>]],
 ) -> Driver {
-    Driver { name, aliases, bus: Bus::Pci, about, make: Build::Device(make, own) }
+    Driver { aliases, ..virtio(Bus::Pci, name, about, make, own) }
 }
 
-const fn mmio(
+/// A function whose name says it.
+const fn pci_for(
+    interfaces: Interfaces,
     name: &'static str,
     about: &'static str,
     make: Make,
     own: &'static [&'static [Property<Wish>]],
 ) -> Driver {
-    Driver { name, aliases: &[], bus: Bus::Virtio, about, make: Build::Device(make, own) }
+    Driver { interfaces: Some(interfaces), ..virtio(Bus::Pci, name, about, make, own) }
 }
 
 /// The devices.
 const DRIVERS: &[Driver] = &[
-    pci(
-        "virtio-blk-pci",
-        &["virtio-blk", "virtio-blk-pci-non-transitional"],
-        "disk",
-        block,
-        &[COMMON, PCI, BLOCK],
-    ),
-    mmio("virtio-blk-device", "disk", block, &[COMMON, MMIO, BLOCK]),
-    pci(
-        "virtio-rng-pci",
-        &["virtio-rng", "virtio-rng-pci-non-transitional"],
-        "entropy",
-        entropy,
-        &[COMMON, PCI, RNG],
-    ),
-    mmio("virtio-rng-device", "entropy", entropy, &[COMMON, MMIO, RNG]),
-    pci(
-        "virtio-serial-pci",
-        &["virtio-serial", "virtio-serial-pci-non-transitional"],
-        "console ports",
-        serial_bus,
-        &[COMMON, PCI],
-    ),
-    mmio("virtio-serial-device", "console ports", serial_bus, &[COMMON, MMIO]),
-    Driver {
-        name: "virtconsole",
-        aliases: &[],
-        bus: Bus::VirtioSerial,
-        about: "port of a virtio-serial device",
-        make: Build::Device(console_port, &[PORT]),
-    },
+    pci("virtio-blk-pci", &["virtio-blk"], "disk", block, &[COMMON, PCI, INTERFACES, BLOCK]),
+    pci_for(Transitional, "virtio-blk-pci-transitional", "disk", block, &[COMMON, PCI, BLOCK]),
+    pci_for(Modern, "virtio-blk-pci-non-transitional", "disk", block, &[COMMON, PCI, BLOCK]),
+    virtio(Bus::Virtio, "virtio-blk-device", "disk", block, &[COMMON, MMIO, BLOCK]),
+    pci("virtio-rng-pci", &["virtio-rng"], "entropy", entropy, &[COMMON, PCI, INTERFACES, RNG]),
+    pci_for(Transitional, "virtio-rng-pci-transitional", "entropy", entropy, &[COMMON, PCI, RNG]),
+    pci_for(Modern, "virtio-rng-pci-non-transitional", "entropy", entropy, &[COMMON, PCI, RNG]),
+    virtio(Bus::Virtio, "virtio-rng-device", "entropy", entropy, &[COMMON, MMIO, RNG]),
+    pci("virtio-serial-pci", &["virtio-serial"], PORTS, serial_bus::bus, &[COMMON, PCI, INTERFACES, SERIAL]),
+    pci_for(Transitional, "virtio-serial-pci-transitional", PORTS, serial_bus::bus, &[COMMON, PCI, SERIAL]),
+    pci_for(Modern, "virtio-serial-pci-non-transitional", PORTS, serial_bus::bus, &[COMMON, PCI, SERIAL]),
+    virtio(Bus::Virtio, "virtio-serial-device", PORTS, serial_bus::bus, &[COMMON, MMIO, SERIAL]),
+    virtio(Bus::VirtioSerial, "virtconsole", "port that is a terminal", serial_bus::console, &[PORT]),
+    virtio(Bus::VirtioSerial, "virtserialport", "port for programs", serial_bus::serial, &[PORT]),
     Driver {
         name: "loader",
         aliases: &[],
         bus: Bus::None,
+        interfaces: None,
         about: "a file or a value in memory, and where CPU 0 starts",
         make: Build::Loader,
     },
@@ -143,10 +149,13 @@ const DRIVERS: &[Driver] = &[
         name: "guest-loader",
         aliases: &[],
         bus: Bus::None,
+        interfaces: None,
         about: "a hypervisor's guest in memory, with its node in the devicetree",
         make: Build::GuestLoader,
     },
 ];
+
+const PORTS: &str = "device with console ports";
 
 /// What every virtio device has.
 const COMMON: &[Property<Wish>] = &[
@@ -165,14 +174,32 @@ const PCI: &[Property<Wish>] = &[
         Text(|w, v| pci_address(v).map(|n| w.slot = Some(n))),
         "device number, hexadecimal: 1 to 1f",
     ),
-    property("disable-legacy", Only(&["on", "auto"]), "virtio is modern only"),
-    property("disable-modern", Only(&["off"]), "virtio is modern only"),
     property("multifunction", Only(&["off"]), "devices have one function"),
     property("ats", Only(&["off"]), "there are no address translation services"),
     property("aer", Only(&["off"]), "there is no advanced error reporting"),
     property("romfile", Only(&[""]), "there are no option ROMs"),
     property("rombar", Only(&["0"]), "there are no option ROMs"),
 ];
+
+/// What a PCI function has whose name does not say what drivers it is for.
+const INTERFACES: &[Property<Wish>] = &[
+    property(
+        "disable-legacy",
+        Text(|w, v| put(&mut w.disable_legacy, v)),
+        "on, off or auto (off, unless there is an IOMMU): whether drivers of before virtio 1.0 can use it",
+    ),
+    property("disable-modern", Switch(|w, on| w.disable_modern = on), "drivers of virtio 1.0 cannot use it"),
+];
+
+/// What a device with console ports has.
+const SERIAL: &[Property<Wish>] = &[property(
+    "max_ports",
+    Number(|w, n| {
+        w.max_ports = Some(n);
+        Ok(())
+    }),
+    "how many ports it can have; with 1 it has no control queues",
+)];
 
 /// What a device of the board's virtio-mmio transports has.
 const MMIO: &[Property<Wish>] = &[property(
@@ -213,7 +240,20 @@ const RNG: &[Property<Wish>] =
 const PORT: &[Property<Wish>] = &[
     property("id", Text(|w, v| put(&mut w.id, v)), "its name"),
     property("chardev", Text(|w, v| put(&mut w.chardev, v)), "the id of a -chardev"),
-    property("bus", Text(|w, v| put(&mut w.bus, v)), "ID.0, where ID is that of a virtio-serial device"),
+    property(
+        "bus",
+        Text(|w, v| put(&mut w.bus, v)),
+        "ID.0, where ID is that of a virtio-serial device; else the first one",
+    ),
+    property(
+        "nr",
+        Number(|w, n| {
+            w.nr = Some(n);
+            Ok(())
+        }),
+        "its number in the device; else the first one that is free",
+    ),
+    property("name", Text(|w, v| put(&mut w.name, v)), "what the guest knows it by"),
 ];
 
 fn put(slot: &mut Option<String>, value: &str) -> Result<(), UserError> {
@@ -256,19 +296,14 @@ fn find(name: &str) -> Result<&'static Driver, UserError> {
     driver.ok_or_else(|| user_error!("'-device {name}' is not supported: there is no such device here"))
 }
 
-/// A virtio-serial device: its bus takes one console port here.
-pub(super) struct SerialBus {
-    /// Index in the list of devices.
-    index: usize,
-    id: Option<String>,
-    has_port: bool,
-}
-
 /// Makes all devices, in order.
 pub(super) fn build(r: &mut Reader) -> Result<(), UserError> {
     for mut parts in std::mem::take(&mut r.devices) {
         let name = parts.take_first("driver")?.ok_or_else(|| user_error!("-device needs a device"))?;
         let driver = find(&name)?;
+        for global in r.globals.iter().filter(|g| driver.is(&g.driver)) {
+            parts.add_default(&global.property, &global.value);
+        }
         match &driver.make {
             Build::Loader => {
                 let mut loader = Loader::default();
@@ -287,18 +322,62 @@ pub(super) fn build(r: &mut Reader) -> Result<(), UserError> {
             }
         }
     }
-    match r.serial_buses.iter().find(|b| !b.has_port) {
-        Some(_) => Err(user_error!("a virtio-serial device has no port: add -device virtconsole,chardev=ID")),
-        None => Ok(()),
+    Ok(())
+}
+
+impl Driver {
+    /// Whether it goes by this name, or is of the kind.
+    fn is(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name) || name == "virtio-pci" && self.bus == Bus::Pci
+    }
+
+    /// What drivers a PCI function is for. (virtio 1.2, 1.3.1: addresses behind an IOMMU are for modern drivers only.)
+    fn interfaces(&self, wish: &Wish) -> Result<Interfaces, UserError> {
+        let name = self.name;
+        let no_legacy = match wish.disable_legacy.as_deref() {
+            None | Some("auto") => wish.access_platform,
+            Some(text) => {
+                on_off(text).map_err(|e| user_error!("{e}, given as 'disable-legacy' in -device"))?
+            }
+        };
+        let interfaces = match (self.interfaces, no_legacy, wish.disable_modern) {
+            (Some(interfaces), ..) => interfaces,
+            (None, true, false) => Interfaces::Modern,
+            (None, false, false) => Interfaces::Transitional,
+            (None, false, true) => Interfaces::Legacy,
+            (None, true, true) => {
+                return Err(user_error!(
+                    "{name} with disable-legacy=on and disable-modern=on is for no driver at all"
+                ));
+            }
+        };
+        if wish.access_platform && interfaces != Interfaces::Modern {
+            return Err(user_error!("'iommu_platform=on' for {name} needs disable-legacy=on"));
+        }
+        Ok(interfaces)
     }
 }
 
+/// Whether devices of the kind `driver` have the property.
+pub(super) fn has(driver: &str, property: &str) -> bool {
+    DRIVERS.iter().filter(|d| d.is(driver)).any(|d| match &d.make {
+        Build::Device(_, tables) => tables.iter().copied().flatten().any(|p| p.name == property),
+        Build::Loader | Build::GuestLoader => false,
+    })
+}
+
 /// Adds a virtio device where its properties say.
-fn add(r: &mut Reader, driver: &Driver, wish: &Wish, kind: DeviceKind) -> Result<(), UserError> {
+pub(super) fn add(r: &mut Reader, driver: &Driver, wish: &Wish, kind: DeviceKind) -> Result<(), UserError> {
     let bus = match driver.bus {
-        Bus::Pci => VirtioBus::Pci { slot: wish.slot },
+        Bus::Pci => VirtioBus::Pci { slot: wish.slot, interfaces: driver.interfaces(wish)? },
         _ => VirtioBus::Mmio { transport: wish.bus.as_deref().map(transport).transpose()? },
     };
+    if matches!(bus, VirtioBus::Mmio { .. }) && wish.access_platform && r.config.virt.legacy_mmio {
+        return Err(user_error!(
+            "'iommu_platform=on' for {} needs -global virtio-mmio.force-legacy=off",
+            driver.name
+        ));
+    }
     r.config.devices.push(Device { kind, bus, access_platform: wish.access_platform });
     Ok(())
 }
@@ -317,30 +396,6 @@ fn block(r: &mut Reader, driver: &'static Driver, mut wish: Wish) -> Result<(), 
 fn entropy(r: &mut Reader, driver: &'static Driver, wish: Wish) -> Result<(), UserError> {
     let source = object::entropy(r, wish.rng.as_deref(), driver.name)?;
     add(r, driver, &wish, DeviceKind::Entropy(source))
-}
-
-fn serial_bus(r: &mut Reader, driver: &'static Driver, wish: Wish) -> Result<(), UserError> {
-    let index = r.config.devices.len();
-    r.serial_buses.push(SerialBus { index, id: wish.id.clone(), has_port: false });
-    add(r, driver, &wish, DeviceKind::Console(CharBackend::Null))
-}
-
-fn console_port(r: &mut Reader, driver: &'static Driver, wish: Wish) -> Result<(), UserError> {
-    let name = driver.name;
-    let chardev = wish.chardev.ok_or_else(|| user_error!("-device {name} needs 'chardev='"))?;
-    let backend = chardev::take(&mut r.chardevs, &chardev, name)?;
-    let buses = &mut r.serial_buses;
-    let bus = match wish.bus {
-        Some(name) => buses.iter_mut().find(|b| b.id.as_ref().is_some_and(|id| name == format!("{id}.0"))),
-        None => buses.first_mut(),
-    };
-    let bus = bus.ok_or_else(|| user_error!("{name} needs a virtio-serial device before it"))?;
-    if bus.has_port {
-        return Err(user_error!("a second port on a virtio-serial device is not supported"));
-    }
-    bus.has_port = true;
-    r.config.devices[bus.index].kind = DeviceKind::Console(backend);
-    Ok(())
 }
 
 /// `-device help`, or what `-device NAME,help` says of one.

@@ -6,7 +6,7 @@ use super::property::Value::{Number, Only, Switch, Text};
 use super::property::{self, Property, property};
 use super::{Reader, blockdev};
 use crate::config::{
-    BlockTuning, Device, DeviceKind, Disk, DiskFormat, Flash, HostFile, VirtioBus, disk_serial,
+    BlockTuning, Device, DeviceKind, Disk, DiskFormat, Flash, HostFile, Interfaces, VirtioBus, disk_serial,
 };
 use crate::error::UserError;
 use crate::keyval::Parts;
@@ -198,7 +198,7 @@ pub(super) fn build_rest(r: &mut Reader) -> Result<(), UserError> {
             }
             Place::Virtio => r.config.devices.push(Device {
                 kind: DeviceKind::Block(disk),
-                bus: VirtioBus::Pci { slot: None },
+                bus: VirtioBus::Pci { slot: None, interfaces: Interfaces::Transitional },
                 access_platform: false,
             }),
             Place::Flash { unit } => flash(r, unit, disk)?,

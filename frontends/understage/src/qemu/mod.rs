@@ -15,6 +15,7 @@ mod debug;
 mod device;
 mod display;
 mod drive;
+mod global;
 mod help;
 mod host;
 mod json;
@@ -26,11 +27,12 @@ mod object;
 mod option;
 mod property;
 mod semihosting;
+mod serial_bus;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::config::{CharBackend, Flash, GicVersion, HostFile, MachineConfig, Msi};
+use crate::config::{Flash, GicVersion, HostFile, MachineConfig, Msi};
 use crate::error::UserError;
 use crate::keyval::Parts;
 use crate::user_error;
@@ -56,7 +58,6 @@ struct Reader {
     gic: Option<GicVersion>,
     its: Option<bool>,
     msi: Option<Msi>,
-    serial: Option<chardev::Serial>,
     nographic: bool,
     /// `-display none`.
     headless: bool,
@@ -75,8 +76,9 @@ struct Reader {
     /// `-m` gave a size.
     memory_given: bool,
     cpu_wish: cpu::Wish,
-    serial_buses: Vec<device::SerialBus>,
-    chardevs: Vec<chardev::Chardev>,
+    serial_buses: Vec<serial_bus::SerialBus>,
+    globals: Vec<global::Global>,
+    characters: chardev::Characters,
     devices: Vec<Parts>,
     semihosting: Option<semihosting::Asked>,
 }
@@ -138,6 +140,7 @@ impl Reader {
         let mut config = MachineConfig::default();
         // QEMU's defaults for the board.
         config.virt.virtualization = false;
+        config.virt.legacy_mmio = true;
         config.memory = 128 << 20;
         // The clock of the board goes by the host's there.
         config.rtc.follows_host = true;
@@ -158,12 +161,7 @@ impl Reader {
         if let Some(id) = self.memory_backend.take() {
             object::board_memory(&mut self, &id)?;
         }
-        self.config.serial = match self.serial.take() {
-            Some(chardev::Serial::Backend(b)) => b,
-            Some(chardev::Serial::Chardev(id)) => chardev::take(&mut self.chardevs, &id, "-serial")?,
-            None if self.nodefaults || self.headless && !self.nographic => CharBackend::Null,
-            None => CharBackend::Stdio { escapes: true },
-        };
+        chardev::build(&mut self)?;
         if let Some(file) = kernel::firmware(&mut self) {
             self.config.flash[0] = Some(Flash { file, readonly: false, snapshot: true });
         }
@@ -171,9 +169,7 @@ impl Reader {
         drive::build_rest(&mut self)?;
         object::finish(&self)?;
         semihosting::finish(&mut self)?;
-        if let Some(c) = self.chardevs.first() {
-            return Err(user_error!("the character device '{}' is not used by anything", c.id));
-        }
+        chardev::finish(&self)?;
         board::interrupt_controller(&mut self)?;
         self.config.check()?;
         Ok(self.config)

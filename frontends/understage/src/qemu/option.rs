@@ -42,6 +42,7 @@ pub(super) const GROUPS: &[Group] = &[
     group("What runs", super::kernel::OPTIONS),
     group("Disks and flash", super::drive::OPTIONS),
     group("Devices", super::device::OPTIONS),
+    group("Properties of all devices", super::global::OPTIONS),
     group("Objects", super::object::OPTIONS),
     group("Characters", super::chardev::OPTIONS),
     group("Display", super::display::OPTIONS),

@@ -67,11 +67,7 @@ fn config(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserEr
 /// At the end of the command line, when all character devices are known.
 pub(super) fn finish(r: &mut Reader) -> Result<(), UserError> {
     let Some(asked) = r.semihosting.take().filter(|a| !a.off) else { return Ok(()) };
-    let take = |id: String| super::chardev::take(&mut r.chardevs, &id, "-semihosting-config");
-    r.config.semihosting = Some(Semihosting {
-        arguments: asked.arguments,
-        user: asked.user,
-        console: asked.chardev.map(take).transpose()?,
-    });
+    let console = asked.chardev.map(|id| super::chardev::take(r, &id, "-semihosting-config")).transpose()?;
+    r.config.semihosting = Some(Semihosting { arguments: asked.arguments, user: asked.user, console });
     Ok(())
 }

@@ -93,10 +93,10 @@ impl Console {
         let keys = Arc::<Keys>::default();
         let reading = Once::new();
         let typed =
-            config.semihosting.as_ref().and_then(|s| s.console.as_ref()).is_some_and(CharBackend::is_stdio);
+            config.semihosting.as_ref().and_then(|s| s.console.as_ref()).is_some_and(CharBackend::has_input);
         match &port {
             Some(port) if typed => feed(port, &keys),
-            None if !config.ports().any(CharBackend::is_stdio) => {
+            None if !config.backends().any(CharBackend::is_stdio) => {
                 return Self { port, keys, reading, on_quit };
             }
             _ => keys.end(),

@@ -7,6 +7,7 @@ pub const ESCAPE: u8 = 0x01;
 pub const HELP: &str = "\r\n\
     Ctrl-A h       this help\r\n\
     Ctrl-A x       end the machine\r\n\
+    Ctrl-A c       turn to the monitor, and back\r\n\
     Ctrl-A Ctrl-A  send Ctrl-A to the guest\r\n";
 
 /// What a byte from the keyboard turns into.
@@ -18,6 +19,8 @@ pub enum Event {
     Quit,
     /// Print [`HELP`].
     Help,
+    /// The next user of the terminal gets the keys.
+    Switch,
 }
 
 /// Remembers whether the last byte was the escape key.
@@ -37,6 +40,7 @@ impl Escape {
             ESCAPE => Some(Event::Byte(ESCAPE)),
             b'x' | b'X' => Some(Event::Quit),
             b'h' | b'H' | b'?' => Some(Event::Help),
+            b'c' | b'C' => Some(Event::Switch),
             _ => None,
         }
     }
@@ -60,6 +64,7 @@ mod tests {
     fn escapes() {
         assert_eq!(events(b"\x01x"), [Event::Quit]);
         assert_eq!(events(b"\x01hx"), [Event::Help, Event::Byte(b'x')]);
+        assert_eq!(events(b"\x01c"), [Event::Switch]);
         assert_eq!(events(b"\x01\x01x"), [Event::Byte(1), Event::Byte(b'x')]);
         assert_eq!(events(b"\x01qa"), [Event::Byte(b'a')]);
         assert_eq!(events(b"\x01"), []);

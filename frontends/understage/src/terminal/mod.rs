@@ -6,7 +6,7 @@
 //! | [`input`] | bytes on their way to the guest, with room for only so many |
 //! | [`keyboard`] | the thread that reads standard input |
 //! | [`output`] | where bytes of the guest go |
-//! | [`port`] | stdio, null and file as one thing with an output and an input |
+//! | [`port`] | every kind of character device as one thing with an output and an input |
 //! | [`raw`] | the terminal's raw mode, and undoing it |
 //! | [`signals`] | what ends, stops and continues the process from outside |
 //! | [`stream`] | standard input and output without buffers |
@@ -38,6 +38,8 @@ pub enum Quit {
     Signal(i32),
     /// Nobody reads the output any more.
     OutputClosed,
+    /// Something that the machine has says so, with this exit status: a monitor, or a test device.
+    Status(u8),
 }
 
 impl Quit {
@@ -46,6 +48,7 @@ impl Quit {
     pub fn status(self) -> u8 {
         match self {
             Self::Keys => 0,
+            Self::Status(status) => status,
             Self::Signal(n) => 128u8.saturating_add(u8::try_from(n).unwrap_or(0)),
             // SIGPIPE, which would have ended a program that does not handle it.
             Self::OutputClosed => 128 + 13,

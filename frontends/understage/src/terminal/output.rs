@@ -27,6 +27,8 @@ impl Output for super::stream::Stream {}
 /// A file, which is emptied or made when the machine begins.
 pub struct FileOutput {
     name: HostFile,
+    /// What it has stays, and output goes behind it.
+    append: bool,
     /// None until there is one.
     file: Option<File>,
 }
@@ -38,8 +40,17 @@ fn refusal(name: &HostFile, e: &io::Error) -> UserError {
 impl FileOutput {
     /// Sees whether the file can be written.
     pub fn open(name: &HostFile) -> Result<Self, UserError> {
+        Self::of(name, false)
+    }
+
+    /// The same for output that goes behind what the file has.
+    pub fn append(name: &HostFile) -> Result<Self, UserError> {
+        Self::of(name, true)
+    }
+
+    fn of(name: &HostFile, append: bool) -> Result<Self, UserError> {
         let path = name.value.as_path();
-        let file = match File::options().write(true).open(path) {
+        let file = match File::options().write(true).append(append).open(path) {
             Ok(file) => Some(file),
             Err(e) if e.kind() == ErrorKind::NotFound => {
                 can_be_made(path).map_err(|e| refusal(name, &e))?;
@@ -47,7 +58,7 @@ impl FileOutput {
             }
             Err(e) => return Err(refusal(name, &e)),
         };
-        Ok(Self { name: name.clone(), file })
+        Ok(Self { name: name.clone(), append, file })
     }
 
     fn file(&mut self) -> io::Result<&mut File> {
@@ -73,6 +84,7 @@ impl Write for FileOutput {
 impl Output for FileOutput {
     fn begin(&mut self) -> Result<(), UserError> {
         let begun = match &self.file {
+            Some(_) if self.append => Ok(()),
             // Terminals, pipes and other devices have nothing to empty.
             Some(file) => file.metadata().and_then(|m| if m.is_file() { file.set_len(0) } else { Ok(()) }),
             None => File::create(&self.name.value).map(|file| self.file = Some(file)),
@@ -95,6 +107,18 @@ mod tests {
         output.begin().unwrap();
         output.write_all(b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn output_goes_behind_what_a_file_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        for run in [&b"first "[..], b"second"] {
+            let mut output = FileOutput::append(&HostFile::new("--serial", path.clone())).unwrap();
+            output.begin().unwrap();
+            output.write_all(run).unwrap();
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), b"first second");
     }
 
     #[test]

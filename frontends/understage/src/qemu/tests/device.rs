@@ -1,3 +1,6 @@
+use super::*;
+use crate::config::{ConsolePort, Interfaces};
+
 /// What is added to a line that runs, and what the refusal says.
 pub(super) const REFUSALS: &[(&str, &str)] = &[
     ("-device nvme,drive=d", "'-device nvme' is not supported: there is no such device here"),
@@ -48,16 +51,141 @@ pub(super) const REFUSALS: &[(&str, &str)] = &[
         "-m 2G -object memory-backend-ram,id=m,size=1G -M memory-backend=m",
         "-m says 2 GiB of RAM, and the object 'm' has 1 GiB",
     ),
-    ("-device virtio-rng-pci,disable-legacy=off", "'disable-legacy=off' is not supported"),
+    (
+        "-device virtio-rng-pci,disable-legacy=on,disable-modern=on",
+        "virtio-rng-pci with disable-legacy=on and disable-modern=on is for no driver at all",
+    ),
+    ("-device virtio-rng-pci,disable-legacy=x", "'x' is neither 'on' nor 'off', given as 'disable-legacy'"),
+    (
+        "-device virtio-rng-pci,disable-legacy=off,iommu_platform=on",
+        "'iommu_platform=on' for virtio-rng-pci needs disable-legacy=on",
+    ),
+    (
+        "-device virtio-rng-pci-transitional,disable-modern=on",
+        "'disable-modern=on' is not supported for virtio-rng-pci-transitional in -device",
+    ),
+    (
+        "-device virtio-rng-device,iommu_platform=on",
+        "'iommu_platform=on' for virtio-rng-device needs -global virtio-mmio.force-legacy=off",
+    ),
+    (
+        "-global virtio-mmio.force-legacy=x",
+        "'x' is neither 'on' nor 'off', given as 'force-legacy' in -global",
+    ),
+    (
+        "-global virtio-mmio.format_transport_address=off",
+        "'-global virtio-mmio.format_transport_address=off'",
+    ),
+    ("-global cfi.pflash01.secure=on", "'-global cfi.pflash01.secure=on' is not supported"),
+    (
+        "-global virtio-rng-pci.packed=on -device virtio-rng-pci",
+        "'packed=on' is not supported for virtio-rng-pci",
+    ),
+    ("-global force-legacy", "-global needs 'driver='"),
+    ("-device virtio-serial-pci,max_ports=32", "max_ports of virtio-serial-pci is 1 to 31"),
+    (
+        "-device virtio-serial-pci -device virtserialport,nr=0",
+        "port 0 of a virtio-serial device is for virtconsole",
+    ),
+    (
+        "-device virtio-serial-pci -device virtserialport,nr=4 -device virtserialport,nr=4",
+        "two ports of a virtio-serial device are to have nr=4",
+    ),
+    (
+        "-device virtio-serial-pci,max_ports=1 -device virtconsole -device virtconsole",
+        "there is no port for virtconsole: the virtio-serial device has 1",
+    ),
+    (
+        "-device virtio-serial-pci -device virtserialport,bus=a.0",
+        "there is no bus 'a.0' for virtserialport before it",
+    ),
     ("-device virtio-rng-pci,bus=pci.1", "there is no bus 'pci.1' in -device"),
     ("-device virtio-rng-pci,addr=20", "'addr=20' in -device is not a free slot"),
     ("-device virtio-rng-pci,addr=3.1", "devices have one function"),
     ("-device virtio-rng-pci,max-bytes=5", "'max-bytes=5' is not supported for virtio-rng-pci in -device"),
     ("-device virtio-rng-device,addr=3", "'addr=3' is not supported for virtio-rng-device in -device"),
-    ("-device virtio-serial-pci", "a virtio-serial device has no port"),
     ("-device loader,file=x,addr=0,cpu-num=1,force-raw=on", "only CPU 0 runs after a reset"),
     ("-device loader,file=x,force-raw=on", "'x' given with -device loader needs addr="),
     ("-device loader,addr=0,data=1", "data= in -device loader needs data-len="),
     ("-device loader,addr=0,data=256,data-len=1", "does not fit in 1 bytes"),
     ("-device loader,addr=0", "-device loader needs file="),
 ];
+
+fn buses(line: &str) -> Vec<VirtioBus> {
+    machine(&format!("{BASE} {line}")).unwrap().devices.iter().map(|d| d.bus).collect()
+}
+
+#[test]
+fn which_drivers_a_function_is_for() {
+    use Interfaces::{Legacy, Modern, Transitional};
+    for (device, interfaces) in [
+        ("virtio-rng-pci", Transitional),
+        ("virtio-rng-pci,disable-legacy=auto", Transitional),
+        ("virtio-rng-pci,disable-legacy=off", Transitional),
+        ("virtio-rng-pci,disable-legacy=on", Modern),
+        ("virtio-rng-pci,disable-modern=on", Legacy),
+        ("virtio-rng-pci,iommu_platform=on", Modern),
+        ("virtio-rng-pci-transitional", Transitional),
+        ("virtio-rng-pci-non-transitional", Modern),
+    ] {
+        assert_eq!(
+            buses(&format!("-device {device}")),
+            [VirtioBus::Pci { slot: None, interfaces }],
+            "{device}"
+        );
+    }
+}
+
+#[test]
+fn properties_of_all_devices() {
+    let pci = |interfaces| VirtioBus::Pci { slot: None, interfaces };
+    let three = "-device virtio-rng-pci -device virtio-rng,disable-legacy=off -device virtio-serial-pci";
+    let modern = [Interfaces::Modern, Interfaces::Transitional, Interfaces::Transitional].map(pci);
+    for global in
+        ["virtio-rng-pci.disable-legacy=on", "driver=virtio-rng-pci,property=disable-legacy,value=on"]
+    {
+        assert_eq!(buses(&format!("-global {global} {three}")), modern, "{global}");
+    }
+    let all = [Interfaces::Modern, Interfaces::Transitional, Interfaces::Modern].map(pci);
+    assert_eq!(buses(&format!("-global virtio-pci.disable-legacy=on {three}")), all);
+    for (line, legacy) in [
+        ("", true),
+        ("-global virtio-mmio.force-legacy=false", false),
+        ("-global driver=virtio-mmio,property=force-legacy,value=off", false),
+        ("-global virtio-mmio.force-legacy=on", true),
+    ] {
+        assert_eq!(machine(&format!("{BASE} {line}")).unwrap().virt.legacy_mmio, legacy, "{line}");
+    }
+}
+
+#[test]
+fn ports_of_virtio_serial_devices() {
+    let line = format!(
+        "{BASE} -device virtio-serial-device,id=a -device virtio-serial-pci,max_ports=4 -chardev null,id=c \
+         -device virtserialport,name=first -device virtconsole,chardev=c -device virtserialport,nr=5,name=fifth \
+         -device virtserialport -device virtconsole,bus=virtio-serial-bus.0 -device virtserialport,bus=a.0,name=last"
+    );
+    let consoles: Vec<_> = machine(&line)
+        .unwrap()
+        .devices
+        .iter()
+        .map(|d| match &d.kind {
+            DeviceKind::Console(c) => (c.most, c.ports.clone()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let port = |number, console, name: &str| ConsolePort {
+        number,
+        console,
+        name: name.to_owned(),
+        backend: CharBackend::Null,
+    };
+    let first = vec![
+        port(1, false, "first"),
+        port(0, true, ""),
+        port(5, false, "fifth"),
+        port(2, false, ""),
+        port(3, false, "last"),
+    ];
+    assert_eq!(consoles, [(31, first), (4, vec![port(0, true, "")])]);
+}

@@ -1,0 +1,167 @@
+//! The commands.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use emu_cpu::mem::inspect;
+use emu_cpu::psci::Machine as _;
+
+use super::memory::Format;
+use super::{Machine, Session, show};
+use crate::number::parse_u64;
+use crate::terminal::Quit;
+
+/// A command: its names, arguments, what help says, what it does.
+type Command =
+    (&'static [&'static str], &'static str, &'static str, fn(&Machine, &mut Session, &[&str]) -> String);
+
+/// How long the power key is held down.
+const KEY_PRESS: Duration = Duration::from_millis(100);
+
+const COMMANDS: &[Command] = &[
+    (&["help", "?"], "[COMMAND]", "this list", |_, _, words| help(words)),
+    (&["info"], "[WHAT]", "what there is: see 'help info'", info),
+    (&["quit", "q"], "", "end the machine", |m, _, _| {
+        (m.on_quit)(Quit::Status(0));
+        String::new()
+    }),
+    (&["stop", "s"], "", "stop the CPUs, and the machine's time", |m, _, _| {
+        m.stop();
+        String::new()
+    }),
+    (&["cont", "c"], "", "let them go on", |m, _, _| {
+        m.go_on();
+        String::new()
+    }),
+    (&["system_reset"], "", "reset the machine", |m, _, _| {
+        m.power.system_reset();
+        String::new()
+    }),
+    (
+        &["system_powerdown"],
+        "",
+        "press the power key: a guest that listens to it turns the machine off",
+        |m, _, _| {
+            m.power_key.set(true);
+            std::thread::sleep(KEY_PRESS);
+            m.power_key.set(false);
+            String::new()
+        },
+    ),
+    (&["cpu"], "NUMBER", "the CPU that the following commands are about", cpu),
+    (
+        &["x"],
+        "[/FORMAT] ADDRESS",
+        "memory at a virtual address: /COUNT, x d u o c, and b h w g",
+        |m, s, words| dump(m, s, words, false),
+    ),
+    (&["xp"], "[/FORMAT] ADDRESS", "memory at a physical address", |m, s, words| dump(m, s, words, true)),
+    (&["gva2gpa"], "ADDRESS", "the physical address of a virtual one", gva2gpa),
+    (&["ringbuf_read"], "DEVICE SIZE", "the oldest output that a ring buffer has", ringbuf_read),
+];
+
+/// What a line answers.
+pub(super) fn answer(machine: &Machine, session: &mut Session, line: &str) -> String {
+    // `x/4xw ADDRESS` has its format at the name.
+    let spaced = line.replacen('/', " /", 1);
+    let words: Vec<&str> = spaced.split_whitespace().collect();
+    let Some((name, rest)) = words.split_first() else { return String::new() };
+    match COMMANDS.iter().find(|c| c.0.contains(name)) {
+        Some((.., run)) => run(machine, session, rest),
+        None => format!("unknown command: '{name}'\n"),
+    }
+}
+
+fn help(words: &[&str]) -> String {
+    let mut out = String::new();
+    if words == ["info"] {
+        for (name, about, _) in show::TOPICS {
+            // Writing to a String does not fail.
+            let _ = writeln!(out, "info {name:<14} -- {about}");
+        }
+        return out;
+    }
+    for (names, arguments, about, _) in COMMANDS {
+        if words.is_empty() || names.contains(&words[0]) {
+            let _ = writeln!(out, "{:<28} -- {about}", format!("{} {arguments}", names.join("|")));
+        }
+    }
+    if out.is_empty() {
+        let _ = writeln!(out, "unknown command: '{}'", words.join(" "));
+    }
+    out
+}
+
+fn info(machine: &Machine, session: &mut Session, words: &[&str]) -> String {
+    let Some((topic, rest)) = words.split_first() else { return help(&["info"]) };
+    match show::TOPICS.iter().find(|t| t.0 == *topic) {
+        Some((.., show)) => show(machine, session.cpu, rest),
+        None => format!("unknown command: 'info {topic}'\n"),
+    }
+}
+
+fn cpu(machine: &Machine, session: &mut Session, words: &[&str]) -> String {
+    match words {
+        [number] => match number.parse::<usize>() {
+            Ok(n) if n < machine.vcpus.len() => {
+                session.cpu = n;
+                String::new()
+            }
+            _ => format!("there is no CPU '{number}': there are {}\n", machine.vcpus.len()),
+        },
+        _ => "usage: cpu NUMBER\n".to_owned(),
+    }
+}
+
+fn dump(machine: &Machine, session: &mut Session, words: &[&str], physical: bool) -> String {
+    let (format, address) = match words {
+        [format, address] if format.starts_with('/') => (&format[1..], address),
+        [address] => ("", address),
+        _ => return "usage: x [/FORMAT] ADDRESS\n".to_owned(),
+    };
+    let format = match Format::read(format, session.format) {
+        Ok(format) => format,
+        Err(why) => return format!("{why}\n"),
+    };
+    session.format = format;
+    let address = match parse_u64(address) {
+        Ok(address) => address,
+        Err(e) => return format!("{e}\n"),
+    };
+    let mut bytes = vec![0; (format.count * format.size) as usize];
+    let read = if physical { inspect::read_physical } else { inspect::read };
+    let found = machine.with_cpu(session.cpu, |cpu| read(cpu, address, &mut bytes).unwrap_or(0));
+    let Some(found) = found else { return "the machine has ended\n".to_owned() };
+    let whole = found - found % format.size as usize;
+    let mut out = if whole == 0 { String::new() } else { format.show(address, &bytes[..whole]) };
+    if whole < bytes.len() {
+        let at = address.wrapping_add(whole as u64);
+        // Writing to a String does not fail.
+        let _ = writeln!(out, "Cannot access memory at {at:#x}");
+    }
+    out
+}
+
+fn gva2gpa(machine: &Machine, session: &mut Session, words: &[&str]) -> String {
+    let [address] = words else { return "usage: gva2gpa ADDRESS\n".to_owned() };
+    let va = match parse_u64(address) {
+        Ok(va) => va,
+        Err(e) => return format!("{e}\n"),
+    };
+    match machine.with_cpu(session.cpu, |cpu| inspect::walk(cpu, va, &mut Vec::new())) {
+        Some(Ok(t)) => format!("gpa: {:#x}\n", t.pa.0),
+        Some(Err(_)) => "Unmapped\n".to_owned(),
+        None => "the machine has ended\n".to_owned(),
+    }
+}
+
+fn ringbuf_read(machine: &Machine, _: &mut Session, words: &[&str]) -> String {
+    let [device, size] = words else { return "usage: ringbuf_read DEVICE SIZE\n".to_owned() };
+    let Some((_, ring)) = machine.rings.iter().find(|(name, _)| name == device) else {
+        return format!("there is no ring buffer '{device}'\n");
+    };
+    match parse_u64(size) {
+        Ok(n) => format!("{}\n", String::from_utf8_lossy(&ring.take(n.min(1 << 20) as usize))),
+        Err(e) => format!("{e}\n"),
+    }
+}

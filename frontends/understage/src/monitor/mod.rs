@@ -1,0 +1,233 @@
+//! The human monitor: commands that are typed at a prompt, in a terminal beside the serial port (Ctrl-A c) or at a character
+//! device of its own. Names and forms are those of QEMU's monitor, as far as this machine has what they are about.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`line`] | editing a line |
+//! | [`commands`] | the commands |
+//! | [`show`] | what `info` prints |
+//! | [`memory`] | `x` and `xp` |
+
+mod commands;
+mod line;
+mod memory;
+mod show;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use emu_core::bus::Bus;
+use emu_core::clock::Clock;
+use emu_core::irq::IrqLine;
+use emu_cpu::cpu::Cpu;
+use emu_devices::pci::PciHost;
+use parking_lot::{Condvar, Mutex};
+
+use self::line::Line;
+use crate::board::build::{Board, SharedVcpu};
+use crate::board::power::Power;
+use crate::character::ring::Ring;
+use crate::config::MachineConfig;
+use crate::error::{UserError, reason};
+use crate::terminal::{OnQuit, Port};
+use crate::user_error;
+
+/// How often a monitor looks whether its answers are taken.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// What monitors see and command.
+pub struct Machine {
+    /// The CPUs.
+    vcpus: Vec<SharedVcpu>,
+    /// What stops and ends them.
+    power: Arc<Power>,
+    /// The machine's time.
+    clock: Arc<Clock>,
+    /// The physical address space.
+    bus: Arc<Bus>,
+    /// The PCI bus.
+    pci: Arc<PciHost>,
+    /// The wire of the power key.
+    power_key: IrqLine,
+    /// Name and description of each character device.
+    characters: Vec<(String, String)>,
+    /// Those whose output is kept.
+    rings: Vec<(String, Ring)>,
+    listing: Listing,
+    /// Ends the machine.
+    on_quit: OnQuit,
+    /// A monitor has stopped the machine.
+    stopped: Mutex<bool>,
+}
+
+/// What the command line says that monitors show or do.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    disks: Vec<String>,
+    devices: Vec<String>,
+    /// The CPUs wait for a monitor's word before their first instruction.
+    stopped: bool,
+}
+
+impl Listing {
+    /// Of a machine.
+    #[must_use]
+    pub fn of(config: &MachineConfig) -> Self {
+        Self {
+            disks: show::disks(config),
+            devices: show::devices(config),
+            stopped: config.gdb_wait.is_some() && config.gdb.is_none(),
+        }
+    }
+}
+
+impl Machine {
+    /// Of a board that has not started.
+    #[must_use]
+    pub fn of(board: &Board) -> Arc<Self> {
+        let characters = board.characters.lock();
+        let machine = Arc::new(Self {
+            vcpus: board.vcpus.clone(),
+            power: board.power.clone(),
+            clock: board.clock.clone(),
+            bus: board.bus.clone(),
+            pci: board.pci.clone(),
+            power_key: board.power_key.clone(),
+            characters: characters.described(),
+            rings: characters.rings(),
+            listing: board.listing.clone(),
+            on_quit: characters.on_quit(),
+            stopped: Mutex::new(false),
+        });
+        if board.listing.stopped {
+            machine.stop();
+        }
+        machine
+    }
+
+    /// Runs `look` on a CPU while all are still. `None` if there is no such CPU, or the machine has ended.
+    fn with_cpu<T>(&self, cpu: usize, look: impl FnOnce(&mut Cpu) -> T) -> Option<T> {
+        let vcpu = self.vcpus.get(cpu)?;
+        self.power.pause();
+        let seen = self.power.wait_held().then(|| look(&mut vcpu.lock().cpu));
+        self.power.unpause();
+        seen
+    }
+
+    /// The user stops the machine, and its time. Does not wait.
+    fn stop(&self) {
+        let mut stopped = self.stopped.lock();
+        if !std::mem::replace(&mut *stopped, true) {
+            self.power.pause();
+            self.clock.pause();
+        }
+    }
+
+    /// The machine goes on.
+    fn go_on(&self) {
+        if std::mem::take(&mut *self.stopped.lock()) {
+            self.clock.resume();
+            self.power.unpause();
+        }
+    }
+}
+
+/// What one user of a monitor has chosen.
+#[derive(Default)]
+struct Session {
+    /// The CPU that commands are about.
+    cpu: usize,
+    format: memory::Format,
+}
+
+/// Says that there is input, or that the prompt is wanted.
+#[derive(Default)]
+struct Bell {
+    rung: Mutex<(bool, bool)>,
+    changed: Condvar,
+}
+
+impl Bell {
+    fn ring(&self, focus: bool) {
+        let mut rung = self.rung.lock();
+        *rung = (true, rung.1 || focus);
+        self.changed.notify_all();
+    }
+
+    /// Waits; true if somebody has turned to the monitor.
+    fn wait(&self) -> bool {
+        let mut rung = self.rung.lock();
+        while !rung.0 {
+            self.changed.wait(&mut rung);
+        }
+        std::mem::take(&mut *rung).1
+    }
+}
+
+/// A monitor that is to be started.
+pub struct Monitor {
+    prompt: &'static str,
+    bell: Arc<Bell>,
+}
+
+impl Monitor {
+    /// With this prompt.
+    #[must_use]
+    pub fn new(prompt: &'static str) -> Self {
+        Self { prompt, bell: Arc::default() }
+    }
+
+    /// To be called when somebody turns to the monitor, or connects to it: it greets, and shows its prompt.
+    #[must_use]
+    pub fn greeter(&self) -> Box<dyn Fn() + Send + Sync> {
+        let bell = self.bell.clone();
+        Box::new(move || bell.ring(true))
+    }
+
+    /// Serves `port` in a thread of its own.
+    pub fn start(self, machine: Arc<Machine>, port: Arc<Port>) -> Result<(), UserError> {
+        let bell = self.bell.clone();
+        port.input().set_notify(Arc::new(move || bell.ring(false)));
+        let body = move || serve(&self, &machine, &port);
+        thread::Builder::new()
+            .name("monitor".into())
+            .spawn(body)
+            .map(drop)
+            .map_err(|e| user_error!("cannot start a thread for the monitor: {}", reason(&e)))
+    }
+}
+
+fn serve(monitor: &Monitor, machine: &Machine, port: &Port) {
+    let (mut line, mut session) = (Line::default(), Session::default());
+    loop {
+        if monitor.bell.wait() {
+            let version = env!("CARGO_PKG_VERSION");
+            let greeting = format!(
+                "understage {version} monitor - type 'help' for more information\r\n{}",
+                monitor.prompt
+            );
+            port.write(greeting.as_bytes());
+        }
+        let mut bytes = [0; 256];
+        loop {
+            // Who does not read the answers gets no more of them.
+            while !port.room() {
+                thread::sleep(PATIENCE);
+            }
+            let n = port.input().take(&mut bytes);
+            if n == 0 {
+                break;
+            }
+            for byte in &bytes[..n] {
+                let typed = line.feed(*byte);
+                let mut answer = typed.echo;
+                if let Some(line) = typed.line {
+                    answer.push_str(&commands::answer(machine, &mut session, &line).replace('\n', "\r\n"));
+                    answer.push_str(monitor.prompt);
+                }
+                port.write(answer.as_bytes());
+            }
+        }
+    }
+}

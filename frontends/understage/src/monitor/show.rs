@@ -1,0 +1,154 @@
+//! What `info` prints.
+
+use std::fmt::Write;
+
+use emu_core::addr::Size;
+use emu_core::bus::Backing;
+use emu_devices::pci::{Bdf, FunctionCore};
+
+use super::Machine;
+use crate::board::slots::{self, Place};
+use crate::config::{DeviceKind, MachineConfig};
+
+/// A topic: its name, what help says, what it prints for the CPU that the user has chosen.
+type Topic = (&'static str, &'static str, fn(&Machine, usize, &[&str]) -> String);
+
+pub(super) const TOPICS: &[Topic] = &[
+    ("block", "disks", |m, _, _| lines(&m.listing.disks)),
+    ("chardev", "character devices", |m, _, _| {
+        let line = |(name, what): &(String, String)| format!("{name}: filename={what}");
+        lines(&m.characters.iter().map(line).collect::<Vec<_>>())
+    }),
+    ("cpus", "CPUs", cpus),
+    ("mtree", "the physical address space", mtree),
+    ("pci", "functions on the PCI bus", pci),
+    ("qtree", "devices that were added", |m, _, _| lines(&m.listing.devices)),
+    ("registers", "registers of the CPU, with -a of all", registers),
+    ("status", "whether the machine runs", |m, _, _| {
+        format!("VM status: {}\n", if *m.stopped.lock() { "paused" } else { "running" })
+    }),
+    ("version", "the version of this program", |_, _, _| {
+        format!("understage {}\n", env!("CARGO_PKG_VERSION"))
+    }),
+];
+
+fn lines(lines: &[String]) -> String {
+    lines.iter().map(|l| format!("{l}\n")).collect()
+}
+
+fn cpus(machine: &Machine, chosen: usize, _: &[&str]) -> String {
+    let line = |cpu: usize| {
+        let mark = if cpu == chosen { '*' } else { ' ' };
+        format!("{mark} CPU #{cpu}: {}\n", if machine.power.is_on(cpu) { "on" } else { "off" })
+    };
+    (0..machine.vcpus.len()).map(line).collect()
+}
+
+fn registers(machine: &Machine, chosen: usize, words: &[&str]) -> String {
+    let cpus = match words {
+        [] => chosen..chosen + 1,
+        ["-a"] => 0..machine.vcpus.len(),
+        _ => return "usage: info registers [-a]\n".to_owned(),
+    };
+    let mut out = String::new();
+    for cpu in cpus {
+        // Writing to a String does not fail.
+        machine.with_cpu(cpu, |c| crate::gdb::monitor::as_qemu(cpu, c, &mut out));
+    }
+    out
+}
+
+fn mtree(machine: &Machine, _: usize, _: &[&str]) -> String {
+    let mut out = String::from("address-space: memory\n");
+    for region in machine.bus.view().regions() {
+        let (kind, name) = match &region.backing {
+            Backing::Ram(..) => ("ram", "ram"),
+            Backing::Rom(_, _, device) => ("romd", device.name()),
+            Backing::Mmio(device) => ("i/o", device.name()),
+        };
+        let last = region.base.0 + (region.size - 1);
+        // Writing to a String does not fail.
+        let _ = writeln!(out, "  {:016x}-{last:016x} (prio 0, {kind}): {name}", region.base.0);
+    }
+    out
+}
+
+/// Names of classes of PCI functions.
+const CLASSES: &[(u32, &str)] = &[
+    (0x0100, "SCSI controller"),
+    (0x0106, "SATA controller"),
+    (0x0108, "Storage controller"),
+    (0x0200, "Ethernet controller"),
+    (0x0300, "VGA controller"),
+    (0x0600, "Host bridge"),
+    (0x0604, "PCI bridge"),
+    (0x0c03, "USB controller"),
+];
+
+fn pci(machine: &Machine, _: usize, _: &[&str]) -> String {
+    let mut out = String::new();
+    for bdf in machine.pci.bdfs() {
+        if let Some(function) = machine.pci.function(bdf) {
+            // Writing to a String does not fail.
+            let _ = function_lines(&mut out, bdf, function.core());
+        }
+    }
+    out
+}
+
+fn function_lines(out: &mut String, bdf: Bdf, core: &FunctionCore) -> std::fmt::Result {
+    let word = |at: u16| core.config_read(at, Size::B4);
+    let half = |at: u16| core.config_read(at, Size::B2);
+    let class = word(8) >> 16;
+    let name = CLASSES
+        .iter()
+        .find(|(c, _)| *c == class)
+        .map_or_else(|| format!("Class {class:04x}"), |c| c.1.to_owned());
+    writeln!(out, "  Bus {:2}, device {:3}, function {}:", bdf.bus(), bdf.device(), bdf.function())?;
+    writeln!(out, "    {name}: PCI device {:04x}:{:04x}", half(0), half(2))?;
+    writeln!(out, "      PCI subsystem {:04x}:{:04x}", half(0x2c), half(0x2e))?;
+    let pin = core.config_read(0x3d, Size::B1);
+    if let Some(letter) = pin.checked_sub(1).and_then(|n| char::from_digit(10 + n, 16)) {
+        writeln!(out, "      pin {}", letter.to_ascii_uppercase())?;
+    }
+    for bar in core.decoded() {
+        let kind = if bar.space == emu_devices::pci::Space::Io { "I/O" } else { "memory" };
+        writeln!(out, "      BAR{}: {kind} at {:#x} [{:#x}]", bar.bar, bar.base, bar.base + (bar.size - 1))?;
+    }
+    Ok(())
+}
+
+/// A line for each disk.
+pub(super) fn disks(config: &MachineConfig) -> Vec<String> {
+    let disks = config.devices.iter().filter_map(|d| match &d.kind {
+        DeviceKind::Block(disk) => Some(disk),
+        _ => None,
+    });
+    let line = |(n, disk): (usize, &crate::config::Disk)| {
+        let format = if disk.format == Some(crate::config::DiskFormat::Qcow2) { "qcow2" } else { "raw" };
+        let mut line = format!("disk{n}: {} ({format}", disk.file.display());
+        for (on, word) in [(disk.readonly, ", read-only"), (disk.snapshot, ", snapshot")] {
+            line.push_str(if on { word } else { "" });
+        }
+        line + ")"
+    };
+    disks.enumerate().map(line).collect()
+}
+
+/// A line for each device that the command line adds.
+pub(super) fn devices(config: &MachineConfig) -> Vec<String> {
+    // The board that has been built has a place for each.
+    let places = slots::assign(&config.devices).unwrap_or_default();
+    let line = |(device, place): (&crate::config::Device, Place)| {
+        let kind = match &device.kind {
+            DeviceKind::Block(_) | DeviceKind::MemoryBlock(_) => "virtio-blk",
+            DeviceKind::Entropy(_) => "virtio-rng",
+            DeviceKind::Console(_) => "virtio-serial",
+        };
+        match place {
+            Place::Pci(slot) => format!("bus: pcie.0\n  dev: {kind}-pci, addr = {slot:02x}.0"),
+            Place::Mmio(n) => format!("bus: virtio-mmio-bus.{n}\n  dev: {kind}-device"),
+        }
+    };
+    config.devices.iter().zip(places).map(line).collect()
+}

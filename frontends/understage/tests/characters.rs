@@ -1,0 +1,339 @@
+//! Serial ports, consoles and monitors at sockets and terminals, as other programs meet them.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_understage");
+/// More than anything here takes on a busy host.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Sends back what arrives at the first serial port.
+const ECHO: &[u32] = &[
+    0xd2a1_2001, // mov x1, #0x09000000
+    0xb940_1822, // loop: ldr w2, [x1, #0x18] (UARTFR)
+    0x3727_ffe2, // tbnz w2, #4, loop (RXFE)
+    0xb940_0023, // ldr w3, [x1]
+    0xb900_0023, // str w3, [x1]
+    0x17ff_fffc, // b loop
+];
+
+/// Sends for ever, whenever there is room.
+const FLOOD: &[u32] = &[
+    0xd2a1_2001, // mov x1, #0x09000000
+    0x5280_0f03, // mov w3, #'x'
+    0xb940_1822, // loop: ldr w2, [x1, #0x18]
+    0x372f_ffe2, // tbnz w2, #5, loop (TXFF)
+    0xb900_0023, // str w3, [x1]
+    0x17ff_fffd, // b loop
+];
+
+/// Gives a page of rings at 0x40100000 to the transmit queue of a legacy virtio console in the last transport, and notifies
+/// it; it says neither what it understands nor that it is ready, as test suites do.
+const LEGACY_CONSOLE: &[u32] = &[
+    0xd287_c001, // mov x1, #0x3e00
+    0xf2a1_4001, // movk x1, #0xa00, lsl #16
+    0x5282_0002, // mov w2, #4096
+    0xb900_2822, // str w2, [x1, #0x28] (GuestPageSize)
+    0x5280_0023, // mov w3, #1
+    0xb900_3023, // str w3, [x1, #0x30] (QueueSel)
+    0x5280_0104, // mov w4, #8
+    0xb900_3824, // str w4, [x1, #0x38] (QueueNum)
+    0xb900_3c22, // str w2, [x1, #0x3c] (QueueAlign)
+    0x5280_2005, // mov w5, #0x100
+    0x72a0_0085, // movk w5, #4, lsl #16
+    0xb900_4025, // str w5, [x1, #0x40] (QueuePFN)
+    0xb900_5023, // str w3, [x1, #0x50] (QueueNotify)
+    0x1400_0000, // b .
+];
+
+/// A directory with a program, and a machine that runs it.
+struct Machine {
+    child: Child,
+    dir: tempfile::TempDir,
+}
+
+fn directory(program: &[u32]) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("program.bin");
+    std::fs::write(&file, program.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>()).unwrap();
+    (dir, file)
+}
+
+fn qemu(program: &Path) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(["qemu", "-M", "virt", "-cpu", "cortex-a72", "-m", "64M", "-display", "none", "-kernel"])
+        .arg(program)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+impl Machine {
+    /// In QEMU's spelling; `DIR` in an argument is the directory.
+    fn qemu(program: &[u32], args: &str) -> Self {
+        let (dir, file) = directory(program);
+        let name = dir.path().display().to_string();
+        let args = args.split_whitespace().map(|a| a.replace("DIR", &name));
+        let child = qemu(&file).args(args).spawn().unwrap();
+        Self { child, dir }
+    }
+
+    fn socket(&self, name: &str) -> Peer<UnixStream> {
+        let path = self.dir.path().join(name);
+        Peer::new(retry(|| UnixStream::connect(&path).ok()))
+    }
+
+    fn status(mut self) -> ExitStatus {
+        retry(|| self.child.try_wait().unwrap())
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Tries until there is something.
+fn retry<T>(mut f: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = f() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "it does not happen");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Who talks with a port of the machine.
+struct Peer<S>(S);
+
+impl<S: Read + Write> Peer<S> {
+    fn new(stream: S) -> Self {
+        Self(stream)
+    }
+
+    fn say(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Reads up to and with `end`.
+    fn hear(&mut self, end: &str) -> String {
+        let mut got = Vec::new();
+        while !got.ends_with(end.as_bytes()) {
+            let mut byte = [0];
+            let n = self.0.read(&mut byte).unwrap_or(0);
+            assert!(n == 1, "it ends with {:?}", String::from_utf8_lossy(&got));
+            got.push(byte[0]);
+        }
+        String::from_utf8(got).unwrap()
+    }
+
+    /// What a monitor answers to a command.
+    fn command(&mut self, line: &str) -> String {
+        self.say(&format!("{line}\r"));
+        let answer = self.hear("(qemu) ");
+        let answer = answer.strip_prefix(&format!("{line}\r\n")).unwrap_or_else(|| panic!("{answer}"));
+        answer.strip_suffix("(qemu) ").unwrap().replace("\r\n", "\n")
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn a_serial_port_and_a_monitor_at_sockets() {
+    let machine = Machine::qemu(
+        ECHO,
+        "-serial unix:DIR/serial,server,nowait -monitor unix:DIR/monitor,server=on,wait=off",
+    );
+    let mut serial = machine.socket("serial");
+    serial.say("hello");
+    serial.hear("hello");
+    let mut monitor = machine.socket("monitor");
+    monitor.hear("(qemu) ");
+    assert_eq!(monitor.command("info status"), "VM status: running\n");
+    assert_eq!(monitor.command("stop"), "");
+    assert_eq!(monitor.command("info status"), "VM status: paused\n");
+    serial.say("again");
+    let registers = monitor.command("info registers");
+    assert!(
+        registers.contains("CPU#0\n PC=00000000400800") && registers.contains("X01=0000000009000000"),
+        "{registers}"
+    );
+    assert_eq!(monitor.command("x/2xw 0x40080000"), "0000000040080000: 0xd2a12001 0xb9401822\n");
+    assert_eq!(monitor.command("xp /3xb 0x40080000"), "0000000040080000: 0x01 0x20 0xa1\n");
+    assert_eq!(monitor.command("xp /x 0x10"), "0000000000000010: 0xff\n");
+    assert!(
+        monitor.command("x 0xffff000000000000").starts_with("Cannot access memory at 0xffff000000000000")
+    );
+    assert_eq!(monitor.command("cont"), "");
+    serial.hear("again");
+    assert!(
+        monitor
+            .command("info mtree")
+            .contains("0000000009000000-0000000009000fff (prio 0, i/o): pl011@9000000\n")
+    );
+    assert!(monitor.command("info pci").contains("Host bridge: PCI device 1b36:0008\n"));
+    assert!(monitor.command("info chardev").contains("serial0: filename=unix:"));
+    assert_eq!(monitor.command("info cpus"), "* CPU #0: on\n");
+    assert_eq!(monitor.command("frobnicate"), "unknown command: 'frobnicate'\n");
+    assert_eq!(monitor.command("info frobnicate"), "unknown command: 'info frobnicate'\n");
+    assert!(monitor.command("help").contains("system_powerdown"));
+    assert_eq!(monitor.command("system_reset"), "");
+    // The machine starts again, and so does its serial port. What was sent before that is lost.
+    serial.0.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    retry(|| {
+        serial.say("k");
+        serial.0.read(&mut [0; 16]).ok().filter(|n| *n > 0)
+    });
+    // The next one at the monitor is greeted as well.
+    drop(monitor);
+    let mut monitor = machine.socket("monitor");
+    monitor.hear("(qemu) ");
+    monitor.say("quit\r");
+    let path = machine.dir.path().join("serial");
+    let (child, dir) = (machine, path);
+    assert_eq!(child.status().code(), Some(0));
+    assert!(!dir.exists(), "sockets are taken away");
+}
+
+#[test]
+fn one_connection_for_serial_port_and_monitor() {
+    let port = free_port();
+    let machine = Machine::qemu(ECHO, &format!("-serial mon:tcp:127.0.0.1:{port},server,nowait"));
+    let mut peer = Peer::new(retry(|| TcpStream::connect(("127.0.0.1", port)).ok()));
+    peer.say("ls");
+    peer.hear("ls");
+    peer.say("\x01c");
+    peer.hear("(qemu) ");
+    assert_eq!(peer.command("info status"), "VM status: running\n");
+    peer.say("\x01c\x01\x01!");
+    peer.hear("\x01!");
+    peer.say("\x01x");
+    assert_eq!(machine.status().code(), Some(0));
+}
+
+#[test]
+fn a_machine_that_waits_for_its_monitor() {
+    let machine = Machine::qemu(
+        ECHO,
+        "-S -serial unix:DIR/serial,server,nowait -monitor unix:DIR/monitor,server,nowait",
+    );
+    let mut monitor = machine.socket("monitor");
+    monitor.hear("(qemu) ");
+    let mut serial = machine.socket("serial");
+    serial.say("hello");
+    assert_eq!(monitor.command("info status"), "VM status: paused\n");
+    monitor.command("cont");
+    serial.hear("hello");
+}
+
+#[test]
+fn a_terminal_is_made_and_named() {
+    let mut machine = Machine::qemu(ECHO, "-serial pty");
+    let mut line = String::new();
+    BufReader::new(machine.child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let name = line.strip_prefix("char device redirected to ").unwrap_or_else(|| panic!("{line}"));
+    let name = name.strip_suffix(" (label serial0)\n").unwrap_or_else(|| panic!("{line}"));
+    let mut peer = Peer::new(File::options().read(true).write(true).open(name).unwrap());
+    peer.say("\x03keys\r");
+    peer.hear("\x03keys\r");
+}
+
+#[test]
+fn the_users_terminal_has_a_monitor() {
+    let (_dir, file) = directory(ECHO);
+    let pair = nix::pty::openpty(None, None).unwrap();
+    let end = |fd: &OwnedFd| Stdio::from(fd.try_clone().unwrap());
+    let load = format!("{}@0x40080000", file.display());
+    let child = Command::new(PROGRAM)
+        .args(["run", "--memory", "64M", "--load", &load, "--entry", "0x40080000"])
+        .stdin(end(&pair.slave))
+        .stdout(end(&pair.slave))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let machine = Machine { child, dir: tempfile::tempdir().unwrap() };
+    let mut keys = Peer::new(File::from(pair.master));
+    // Before the terminal is in raw mode it echoes by itself; Ctrl-A is no key that it knows.
+    retry(|| {
+        keys.say("k");
+        std::thread::sleep(Duration::from_millis(50));
+        let mode = nix::sys::termios::tcgetattr(&pair.slave).unwrap();
+        (!mode.local_flags.contains(nix::sys::termios::LocalFlags::ECHO)).then_some(())
+    });
+    keys.say("?end");
+    keys.hear("?end");
+    keys.say("\x01c");
+    keys.hear("(understage) ");
+    keys.say("info status\r");
+    assert!(keys.hear("(understage) ").contains("VM status: running"));
+    keys.say("\x01cguest");
+    keys.hear("guest");
+    keys.say("\x01cq\r");
+    assert_eq!(machine.status().code(), Some(0));
+}
+
+#[test]
+fn a_test_device_ends_the_machine() {
+    // Eight descriptors, the available ring, and the command for the device.
+    let mut rings = vec![0; 0x3000];
+    rings[..8].copy_from_slice(&0x4010_2000_u64.to_le_bytes());
+    rings[8..12].copy_from_slice(&3_u32.to_le_bytes());
+    rings[0x82] = 1;
+    rings[0x2000..0x2003].copy_from_slice(b"12q");
+    let (dir, file) = directory(LEGACY_CONSOLE);
+    let data = dir.path().join("rings.bin");
+    std::fs::write(&data, rings).unwrap();
+    let child = qemu(&file)
+        .args(["-serial", "null", "-chardev", "testdev,id=ctd"])
+        .args(["-device", "virtio-serial-device", "-device", "virtconsole,chardev=ctd", "-device"])
+        .arg(format!("loader,file={},addr=0x40100000,force-raw=on", data.display()))
+        .spawn()
+        .unwrap();
+    assert_eq!(Machine { child, dir }.status().code(), Some(12 << 1 | 1));
+}
+
+#[test]
+fn a_peer_that_leaves_or_does_not_read_harms_nobody() {
+    let machine =
+        Machine::qemu(FLOOD, "-serial unix:DIR/serial,server,nowait -monitor unix:DIR/monitor,server,nowait");
+    for _ in 0..3 {
+        let mut peer = machine.socket("serial");
+        let mut some = vec![0; 100_000];
+        peer.0.read_exact(&mut some).unwrap();
+        assert!(some.iter().all(|b| *b == b'x'));
+        // It leaves with all that is on its way to it.
+    }
+    let silent = machine.socket("serial");
+    let mut monitor = machine.socket("monitor");
+    monitor.hear("(qemu) ");
+    // The guest is held up, and can be stopped, looked at and ended all the same.
+    assert!(monitor.command("info registers").contains("PC=00000000400800"));
+    monitor.say("quit\r");
+    assert_eq!(machine.status().code(), Some(0));
+    drop(silent);
+}
+
+#[test]
+fn two_serial_ports() {
+    // The echo program at the second port: only the address differs.
+    let mut program = ECHO.to_vec();
+    program[0] = 0xd2a1_2081; // mov x1, #0x09040000
+    let machine = Machine::qemu(&program, "-serial null -serial unix:DIR/second,server,nowait");
+    let mut peer = machine.socket("second");
+    peer.say("second");
+    peer.hear("second");
+}
