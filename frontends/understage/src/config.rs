@@ -275,7 +275,7 @@ impl VirtioBus {
     pub const PCI: Self = Self::Pci { slot: None, interfaces: Interfaces::Modern };
 }
 
-/// What a virtio device does.
+/// What a device does: virtio, unless it says otherwise.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DeviceKind {
     /// virtio-blk.
@@ -286,6 +286,8 @@ pub enum DeviceKind {
     Entropy(Option<HostFile>),
     /// virtio-console.
     Console(ConsolePorts),
+    /// A PCI function, not virtio, that asks a guest for accesses and counts them.
+    PciTest,
 }
 
 /// One virtio device.

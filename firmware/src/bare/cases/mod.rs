@@ -418,7 +418,7 @@ macro_rules! bare_cases {
                 forced_broadcast V80 "HCR_EL2.FB";
                 changed_code V80 "B2.4.4";
             }
-            write_protection {
+            write_protection V3 {
                 stores V80 "D8.17, C5.5 TLBI IPAS2E1IS";
                 stores_through_both_stages V80 "D8.17, C5.5 TLBI IPAS2E1IS";
                 pairs V80 "D8.17, C5.5 TLBI IPAS2E1IS";

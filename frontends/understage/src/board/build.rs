@@ -21,7 +21,7 @@ use emu_cpu::trace::Trace;
 use emu_devices::block::MemoryDisk;
 use emu_devices::flash::cfi::CfiFlash;
 use emu_devices::gpio::pl061::Pl061;
-use emu_devices::pci::PciHost;
+use emu_devices::pci::{PciFunction, PciHost, TestDevice};
 use emu_devices::rtc::pl031::Pl031;
 use emu_devices::uart::pl011::Pl011;
 use emu_devices::virtio::{
@@ -261,9 +261,7 @@ impl Builder<'_> {
         for (device, place) in self.config.devices.iter().zip(places) {
             match place {
                 Place::Pci(slot) => {
-                    let (made, options) = self.virtio_device(device)?;
-                    let name = format!("virtio-pci@{slot:x}");
-                    let function = VirtioPci::new(&name, made, options, &self.counters);
+                    let function = self.function(slot, device)?;
                     pci.add(Some(slot), function).map_err(|e| user_error!("{e}"))?;
                 }
                 Place::Mmio(n) => transports[n as usize] = Some(device),
@@ -274,6 +272,14 @@ impl Builder<'_> {
         }
         self.components.push(pci.clone());
         Ok(pci)
+    }
+
+    fn function(&mut self, slot: u8, device: &Device) -> Result<Arc<dyn PciFunction>, UserError> {
+        if device.kind == DeviceKind::PciTest {
+            return Ok(Arc::new(TestDevice::new(&self.counters)));
+        }
+        let (made, options) = self.virtio_device(device)?;
+        Ok(VirtioPci::new(&format!("virtio-pci@{slot:x}"), made, options, &self.counters))
     }
 
     fn virtio_mmio(&mut self, n: u32, device: Option<&Device>) -> Result<(), UserError> {
@@ -324,6 +330,7 @@ impl Builder<'_> {
             }
             DeviceKind::Entropy(file) => Rng::new(Arc::new(HostEntropy::open(file.as_ref())?)),
             DeviceKind::Console(ports) => self.console(ports)?,
+            DeviceKind::PciTest => return Err(user_error!("pci-testdev is not a virtio device")),
         };
         Ok((made, options))
     }

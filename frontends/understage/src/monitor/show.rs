@@ -144,8 +144,12 @@ pub(super) fn devices(config: &MachineConfig) -> Vec<String> {
             DeviceKind::Block(_) | DeviceKind::MemoryBlock(_) => "virtio-blk",
             DeviceKind::Entropy(_) => "virtio-rng",
             DeviceKind::Console(_) => "virtio-serial",
+            DeviceKind::PciTest => "pci-testdev",
         };
         match place {
+            Place::Pci(slot) if device.kind == DeviceKind::PciTest => {
+                format!("bus: pcie.0\n  dev: {kind}, addr = {slot:02x}.0")
+            }
             Place::Pci(slot) => format!("bus: pcie.0\n  dev: {kind}-pci, addr = {slot:02x}.0"),
             Place::Mmio(n) => format!("bus: virtio-mmio-bus.{n}\n  dev: {kind}-device"),
         }

@@ -27,6 +27,23 @@ pub(super) const OPTIONS: &[Row] = &[
     ("-parallel", OnlyNone("parallel port"), "none"),
 ];
 
+/// The kinds of character devices, and what they are.
+const KINDS: [(&str, &str); 8] = [
+    ("stdio", "standard input and output"),
+    ("null", "nothing"),
+    ("file", "path=FILE[,append=on]: output to a file"),
+    ("socket", "path=PATH or host=HOST,port=PORT[,server=on][,wait=off][,telnet=on][,reconnect=SECONDS]"),
+    ("pty", "a terminal of its own, whose name is printed"),
+    ("pipe", "path=PATH: PATH.in and PATH.out, or PATH for both"),
+    ("ringbuf", "[size=BYTES]: the last bytes, for the monitor"),
+    ("testdev", "ends the machine with the status that the guest writes, as kvm-unit-tests do"),
+];
+
+/// The kinds, for `-chardev help`.
+pub(super) fn help() -> String {
+    KINDS.map(|(name, about)| format!("  {name:<9}{about}\n")).concat()
+}
+
 /// The prompt of monitors, which scripts wait for.
 const PROMPT: &str = "(qemu) ";
 /// Serial ports of the board.
@@ -189,9 +206,8 @@ fn kind_of(kind: &str, parts: &mut Parts, mux: bool) -> Result<CharBackend, User
             CharBackend::Ring { size: size as usize }
         }
         _ => {
-            return Err(user_error!(
-                "'{kind}' is not supported in {option} (there are stdio, null, file, socket, pty, pipe, ringbuf, testdev)"
-            ));
+            let kinds = KINDS.map(|(name, _)| name).join(", ");
+            return Err(user_error!("'{kind}' is not supported in {option} (there are {kinds})"));
         }
     })
 }

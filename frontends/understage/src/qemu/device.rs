@@ -135,6 +135,7 @@ const DRIVERS: &[Driver] = &[
     pci_for(Transitional, "virtio-serial-pci-transitional", PORTS, serial_bus::bus, &[COMMON, PCI, SERIAL]),
     pci_for(Modern, "virtio-serial-pci-non-transitional", PORTS, serial_bus::bus, &[COMMON, PCI, SERIAL]),
     virtio(Bus::Virtio, "virtio-serial-device", PORTS, serial_bus::bus, &[COMMON, MMIO, SERIAL]),
+    pci("pci-testdev", &[], "a function that asks a guest for accesses", test_device, &[NAME, PCI]),
     virtio(Bus::VirtioSerial, "virtconsole", "port that is a terminal", serial_bus::console, &[PORT]),
     virtio(Bus::VirtioSerial, "virtserialport", "port for programs", serial_bus::serial, &[PORT]),
     Driver {
@@ -156,6 +157,9 @@ const DRIVERS: &[Driver] = &[
 ];
 
 const PORTS: &str = "device with console ports";
+
+/// What every device has.
+const NAME: &[Property<Wish>] = &[property("id", Text(|w, v| put(&mut w.id, v)), "its name")];
 
 /// What every virtio device has.
 const COMMON: &[Property<Wish>] = &[
@@ -328,7 +332,9 @@ pub(super) fn build(r: &mut Reader) -> Result<(), UserError> {
 impl Driver {
     /// Whether it goes by this name, or is of the kind.
     fn is(&self, name: &str) -> bool {
-        self.name == name || self.aliases.contains(&name) || name == "virtio-pci" && self.bus == Bus::Pci
+        self.name == name
+            || self.aliases.contains(&name)
+            || name == "virtio-pci" && self.bus == Bus::Pci && self.name.starts_with("virtio-")
     }
 
     /// What drivers a PCI function is for. (virtio 1.2, 1.3.1: addresses behind an IOMMU are for modern drivers only.)
@@ -396,6 +402,10 @@ fn block(r: &mut Reader, driver: &'static Driver, mut wish: Wish) -> Result<(), 
 fn entropy(r: &mut Reader, driver: &'static Driver, wish: Wish) -> Result<(), UserError> {
     let source = object::entropy(r, wish.rng.as_deref(), driver.name)?;
     add(r, driver, &wish, DeviceKind::Entropy(source))
+}
+
+fn test_device(r: &mut Reader, driver: &'static Driver, wish: Wish) -> Result<(), UserError> {
+    add(r, driver, &wish, DeviceKind::PciTest)
 }
 
 /// `-device help`, or what `-device NAME,help` says of one.

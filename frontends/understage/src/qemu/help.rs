@@ -2,7 +2,7 @@
 
 use super::option::Action::{Print, Refused};
 use super::option::{GROUPS, Row};
-use super::{blockdev, board, cpu, debug, device, drive, object};
+use super::{blockdev, board, chardev, cpu, debug, device, drive, object};
 use crate::error::UserError;
 
 /// The options of this group.
@@ -23,6 +23,7 @@ const LISTERS: &[(&str, Lister)] = &[
     ("-device", device::help),
     ("-object", object::help),
     ("-d", debug::help),
+    ("-chardev", |_| Ok(chardev::help())),
     ("-drive", |_| Ok(drive::help())),
     ("-blockdev", |_| Ok(blockdev::help())),
 ];

@@ -63,12 +63,11 @@ fn until(mut what: impl FnMut() -> bool) -> bool {
 /// Runs the line in a directory of its own; what is wrong, if anything is.
 fn try_line(line: &Line) -> Result<(), String> {
     let args = words(line.options);
-    if let Expect::Reads | Expect::Soon(_) = line.expect {
+    if let Expect::Reads = line.expect {
         let args: Vec<OsString> = args.iter().map(OsString::from).collect();
-        return match (understage::qemu::parse(&args), line.expect) {
-            (Ok(understage::qemu::Request::Run(_)), _) => Ok(()),
-            (Err(e), Expect::Soon(part)) if e.to_string().contains(part) => Ok(()),
-            (other, _) => Err(format!("{other:?}")),
+        return match understage::qemu::parse(&args) {
+            Ok(understage::qemu::Request::Run(_)) => Ok(()),
+            other => Err(format!("{other:?}")),
         };
     }
     let dir = tempfile::tempdir().unwrap();
@@ -98,6 +97,7 @@ fn try_line(line: &Line) -> Result<(), String> {
         }
         // In the background it may take a moment longer.
         Expect::Runs if code == Some(0) && until(|| said(dir.path(), &stdout)) => Ok(()),
+        Expect::Ends if code == Some(0) => Ok(()),
         Expect::Prints(text) if code == Some(0) && stdout.contains(text) => Ok(()),
         _ => Err(format!("status {code:?}, said {stdout:?}, error {stderr:?}")),
     }
@@ -123,10 +123,10 @@ fn every_line_runs_or_is_refused_as_expected() {
 }
 
 #[test]
-fn four_of_five_run() {
-    let refused = LINES.iter().filter(|l| matches!(l.expect, Expect::Refused(_))).count();
-    assert!(LINES.len() >= 100, "{}", LINES.len());
-    assert!(refused * 5 <= LINES.len(), "{refused} of {} are refused", LINES.len());
+fn at_least_eighty_run() {
+    let run =
+        LINES.iter().filter(|l| matches!(l.expect, Expect::Runs | Expect::Ends | Expect::Stays)).count();
+    assert!(run >= 80 && LINES.len() >= 100, "{run} of {} run", LINES.len());
 }
 
 /// What `-d` with `more` writes about a kernel at 0x40080000.
