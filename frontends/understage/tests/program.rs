@@ -57,7 +57,7 @@ fn a_devicetree_is_dumped_under_both_names() {
     let link = dir.path().join("qemu-system-aarch64");
     std::os::unix::fs::symlink(PROGRAM, &link).unwrap();
     let theirs = dir.path().join("b.dtb");
-    let machine = format!("virt,virtualization=on,dumpdtb={}", theirs.display());
+    let machine = format!("virt,virtualization=on,gic-version=3,dumpdtb={}", theirs.display());
     let out = run(&link, &["-M", &machine, "-cpu", "max", "-smp", "2", "-m", "2G", "-display", "none"]);
     assert!(out.status.success(), "{}", text(&out.stderr));
 

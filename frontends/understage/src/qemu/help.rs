@@ -45,7 +45,7 @@ fn version() -> String {
 fn help() -> String {
     let mut text = String::from(
         "usage: understage qemu OPTION...    (or call the program qemu-system-aarch64)\n\n\
-         Options of qemu-system-aarch64 that this machine takes; any other is refused. There are no default\n\
+         Options of QEMU (qemu-system-aarch64) that this machine takes; any other is refused. There are no default\n\
          devices but the board's own.\n",
     );
     for group in GROUPS {

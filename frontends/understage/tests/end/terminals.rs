@@ -2,6 +2,7 @@
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
+use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -189,7 +190,11 @@ fn in_the_background_it_runs_and_leaves_the_terminal_alone() {
 #[test]
 fn a_stopped_machine_gives_the_terminal_back_until_it_goes_on() {
     let (guest, terminal) = (Guest::new(IDLE), Terminal::new());
-    let mut command = guest.command("", &[]);
+    let inner = guest.command("", &[]);
+    // Whoever runs the tests may ignore the signal, which children inherit.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=TSTP").arg(inner.get_program()).args(inner.get_args());
+    command.current_dir(inner.get_current_dir().unwrap());
     // Only a group whose leader has a parent in another group of the session is stopped (POSIX: it is not orphaned).
     command.process_group(0);
     let mut running = terminal.start(command);
