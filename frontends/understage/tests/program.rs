@@ -23,7 +23,7 @@ fn a_mistake_is_one_sentence_and_status_2() {
         ),
         (
             &["run", "--kernel", "/no/Image"],
-            "understage: cannot open '/no/Image' given with --kernel: No such file or directory\n",
+            "understage: could not open kernel '/no/Image' given with --kernel: No such file or directory\n",
         ),
         (
             &["run", "--cpu", "z80"],

@@ -44,6 +44,11 @@ pub trait ConsoleBackend: Send + Sync {
     fn ready(&self) -> bool {
         true
     }
+    /// Whether a write may wait for the host. Where none does, a notification is served before the guest goes on: what a
+    /// write sets off, such as the end of the machine, comes before whatever the guest does next.
+    fn may_wait(&self) -> bool {
+        true
+    }
 }
 
 /// Called when there is room for input again; no lock of the console's is held.
@@ -359,7 +364,8 @@ impl VirtioDevice for Console {
     }
     fn placement(&self) -> Placement {
         // Standard output may be a pipe that nobody reads.
-        Placement::Worker
+        let waits = self.ports.iter().any(|port| port.options.backend.may_wait());
+        if waits { Placement::Worker } else { Placement::Inline }
     }
     fn attach(&self, handle: DeviceHandle) {
         let _ = self.handle.set(handle);

@@ -2,7 +2,7 @@
 
 use super::driver::*;
 use super::*;
-use crate::virtio::{Console, ConsoleBackend, PortOptions, VirtioDevice, VirtioOptions};
+use crate::virtio::{Console, ConsoleBackend, Placement, PortOptions, VirtioDevice, VirtioOptions};
 
 #[derive(Default)]
 struct Paper {
@@ -154,4 +154,28 @@ fn ports_that_are_not_there() {
     assert_eq!((console.input(1, b"x"), console.ready(4)), (0, false));
     let other = Console::with_ports(3, Vec::new());
     assert_eq!(other.restore(&console.save()).unwrap_err(), "it has other ports");
+}
+
+/// A program that asks for the end of the machine by a port, and then turns the machine off, means the former.
+#[test]
+fn what_never_waits_is_done_before_the_guest_goes_on() {
+    struct Obeyed;
+    impl ConsoleBackend for Obeyed {
+        fn write(&self, _: &[u8]) {}
+        fn may_wait(&self) -> bool {
+            false
+        }
+    }
+    let port = |number, backend| PortOptions {
+        number,
+        console: true,
+        name: String::new(),
+        host_open: true,
+        backend,
+    };
+    let alone = Console::with_ports(1, vec![port(0, Arc::new(Obeyed) as Arc<dyn ConsoleBackend>)]);
+    assert_eq!(alone.placement(), Placement::Inline);
+    let both =
+        vec![port(0, Arc::new(Obeyed) as Arc<dyn ConsoleBackend>), port(1, Arc::new(Paper::default()))];
+    assert_eq!(Console::with_ports(2, both).placement(), Placement::Worker);
 }

@@ -37,6 +37,9 @@ impl ConsoleBackend for ConsoleOutput {
     fn ready(&self) -> bool {
         self.0.room()
     }
+    fn may_wait(&self) -> bool {
+        self.0.may_wait()
+    }
 }
 
 /// Offers bytes to a device; gives how many it took.

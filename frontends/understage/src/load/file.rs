@@ -18,6 +18,14 @@ pub fn open(file: &HostFile) -> Result<File, UserError> {
     }
 }
 
+/// Reads a kernel. Runners of test suites try a machine with a kernel that is not there, and look for the words of QEMU's
+/// message.
+pub fn read_kernel(file: &HostFile, limit: u64, place: &str) -> Result<Vec<u8>, UserError> {
+    File::open(&file.value)
+        .map_err(|e| user_error!("could not open kernel {}: {}", file.describe(), reason(&e)))?;
+    read(file, limit, place)
+}
+
 /// Reads a file of at most `limit` bytes; `place` says what the limit is the size of.
 pub fn read(file: &HostFile, limit: u64, place: &str) -> Result<Vec<u8>, UserError> {
     let mut bytes = Vec::new();

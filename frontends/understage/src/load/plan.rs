@@ -324,7 +324,7 @@ fn load_blob(blob: &Blob, ram: Range) -> Result<(Vec<Segment>, Option<u64>), Use
 }
 
 fn load_kernel(kernel: &Kernel, ram: Range) -> Result<LoadedKernel, UserError> {
-    let bytes = Bytes::from(file::read(&kernel.file, 4 << 30, "what can be loaded")?);
+    let bytes = Bytes::from(file::read_kernel(&kernel.file, 4 << 30, "what can be loaded")?);
     if elf::has_magic(&bytes) {
         let program = elf::parse(&bytes, &kernel.file)?;
         return Ok(LoadedKernel { segments: program.segments, entry: program.entry, linux: false });
@@ -388,7 +388,7 @@ fn kernel_by_fw_cfg(config: &MachineConfig, ram: Range) -> Result<Vec<FwCfgItem>
     };
     let limit = ram.size.min(u32::MAX.into());
     if let Some(kernel) = &config.kernel {
-        let bytes = file::read(&kernel.file, limit, "the RAM")?;
+        let bytes = file::read_kernel(&kernel.file, limit, "the RAM")?;
         let bytes = image::decompress(bytes, &kernel.file, limit.min(MAX_KERNEL))?;
         blob(fw_cfg_key::KERNEL_SIZE, fw_cfg_key::KERNEL_DATA, bytes);
     }

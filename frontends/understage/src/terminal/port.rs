@@ -41,6 +41,8 @@ pub struct Port {
     /// What goes to somebody who may be slow, or not there.
     link: Option<Arc<Link>>,
     beginning: Mutex<Option<Beginning>>,
+    /// Output may wait for the host.
+    may_wait: bool,
     /// A copy of the output.
     log: Option<Mutex<FileOutput>>,
     /// The device that this one is a user of.
@@ -57,7 +59,12 @@ impl Port {
             CharBackend::Null => simple(Box::new(io::sink())),
             CharBackend::File(file) => simple(Box::new(FileOutput::open(file)?)),
             CharBackend::Append(file) => simple(Box::new(FileOutput::append(file)?)),
-            CharBackend::TestDevice => simple(Box::new(TestDevice::new(on_quit.clone()))),
+            CharBackend::TestDevice => {
+                let device = Box::new(TestDevice::new(on_quit.clone()));
+                let mut port = Self::new(device, input, on_quit, None);
+                port.may_wait = false;
+                Ok(port)
+            }
             CharBackend::Ring { size } => {
                 let ring = Ring::new(*size);
                 let mut port = Self::new(Box::new(ring.clone()), input, on_quit, None);
@@ -108,6 +115,7 @@ impl Port {
             keyboard,
             link: None,
             beginning: Mutex::new(None),
+            may_wait: true,
             log: None,
             below: None,
             ring: None,
@@ -198,6 +206,12 @@ impl Port {
         if let Some(link) = self.link() {
             link.on_open(told);
         }
+    }
+
+    /// Whether [`Port::write`] may wait for the host.
+    #[must_use]
+    pub fn may_wait(&self) -> bool {
+        self.may_wait || self.log.is_some()
     }
 
     /// Puts out what the guest sends. If nobody can read standard output any more, the machine is asked to end; a full

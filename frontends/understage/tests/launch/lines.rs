@@ -556,7 +556,7 @@ pub(super) const LINES: &[Line] = &[
     line(
         "service",
         "-name guest=web,process=web-vm -M virt -cpu max -m 256M -kernel nothing -nographic",
-        Refused("understage (web): cannot open 'nothing' given with -kernel"),
+        Refused("understage (web): could not open kernel 'nothing' given with -kernel"),
     ),
     line("questions", "-M help", Prints("virt-7.2")),
     line("questions", "-machine virt -cpu help", Prints("cortex-a57")),
