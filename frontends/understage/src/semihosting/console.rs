@@ -49,14 +49,17 @@ struct Waiting {
 }
 
 impl Keys {
-    /// Adds bytes, and waits while there is no room.
-    fn push(&self, bytes: &[u8]) {
-        for byte in bytes {
+    /// Adds bytes, and waits while there is no room. What was read at once is seen at once: a program that reads a line
+    /// gets the line and not its first key.
+    fn push(&self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
             let mut state = self.state.lock();
             while state.bytes.len() >= CAPACITY {
                 self.changed.wait(&mut state);
             }
-            state.bytes.push_back(*byte);
+            let (now, later) = bytes.split_at(bytes.len().min(CAPACITY - state.bytes.len()));
+            state.bytes.extend(now);
+            bytes = later;
             drop(state);
             self.changed.notify_all();
         }
@@ -186,5 +189,43 @@ fn read_stdin(keys: &Keys) {
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
             _ => return keys.end(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who waits is woken by the whole of what was read, and not by its first byte.
+    #[test]
+    fn what_was_read_at_once_is_taken_at_once() {
+        let (keys, bell) = (Keys::default(), Doorbell::default());
+        let line = [b'x'; 400];
+        std::thread::scope(|s| {
+            for _ in 0..100 {
+                let pushed = s.spawn(|| keys.push(&line));
+                assert_eq!(keys.take(&mut [0; 512], &bell), Some(line.len()));
+                pushed.join().unwrap();
+            }
+        });
+    }
+
+    /// More than there is room for comes in order as it is taken.
+    #[test]
+    fn more_than_there_is_room_for() {
+        let (keys, bell) = (Keys::default(), Doorbell::default());
+        let text: Vec<u8> = (0..3 * CAPACITY).map(|n| n as u8).collect();
+        let mut taken = Vec::new();
+        std::thread::scope(|s| {
+            s.spawn(|| {
+                keys.push(&text);
+                keys.end();
+            });
+            let mut some = [0; 300];
+            while let Some(n @ 1..) = keys.take(&mut some, &bell) {
+                taken.extend_from_slice(&some[..n]);
+            }
+        });
+        assert!(taken == text);
     }
 }
