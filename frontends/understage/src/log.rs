@@ -139,6 +139,13 @@ static RATES: OnceLock<Rates> = OnceLock::new();
 
 /// Logs to standard error what `filter` selects, and what is traced where that goes, from now on.
 pub fn start(filter: &str, trace: &Tracing) -> Result<(), UserError> {
+    // A second machine in one process logs as the first one does.
+    let _ = subscriber(filter, trace)?.try_init();
+    Ok(())
+}
+
+/// What [`start`] has listen.
+pub fn subscriber(filter: &str, trace: &Tracing) -> Result<impl Subscriber + Send + Sync, UserError> {
     let filter = EnvFilter::builder()
         .parse(filter)
         .map_err(|e| user_error!("'{filter}' is not a filter for the log: {e}"))?;
@@ -152,9 +159,10 @@ pub fn start(filter: &str, trace: &Tracing) -> Result<(), UserError> {
         .log_internal_errors(false)
         .event_format(Counted { format: Format::default().with_ansi(colours), rates: rates.clone() })
         .with_filter(filter.and(rates));
-    // A second machine in one process logs as the first one does.
-    let _ = tracing_subscriber::registry().with(lines).with(crate::tracefile::layer(trace)).try_init();
-    Ok(())
+    // Only layers that are there: beside one that is not, places that nobody listens to count as perhaps listened to, and
+    // whoever asks `tracing::enabled!` before making a message for them makes it each time.
+    let layers: Vec<_> = std::iter::once(lines.boxed()).chain(crate::tracefile::layer(trace)).collect();
+    Ok(tracing_subscriber::registry().with(layers))
 }
 
 /// Lines that say how many messages were not said, and are not to be followed by another.
