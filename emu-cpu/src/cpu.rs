@@ -186,6 +186,7 @@ impl Cpu {
             btype,
             strict,
             aligned: self.mem.fast.checks_alignment(),
+            counts_accesses: self.pmu.counts_accesses(),
         }
     }
 

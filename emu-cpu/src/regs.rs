@@ -33,6 +33,8 @@ pub struct Regs {
     pub fpcr: u32,
     /// FPSR.
     pub fpsr: u32,
+    /// Memory accesses that were made while the performance monitors counted them.
+    pub accesses: u64,
 }
 
 /// PSTATE but for the flags (Arm ARM, D1.4).

@@ -432,6 +432,7 @@ fn execute<const ONE: bool>(code: &Code, first: usize, pc: u64, f: &mut Frame, c
                 take_back(f, cpu);
             }
             Uop::SendEvent { all } => mem::send_event(cpu, all),
+            Uop::CountAccesses { n } => cpu.regs.accesses = cpu.regs.accesses.wrapping_add(n.into()),
 
             Uop::Goto => return End::Exit(0),
             Uop::IfCond { f: flags, cond } => return End::Exit(usize::from(!cond.holds(w!(flags)))),

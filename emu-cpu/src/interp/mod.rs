@@ -20,6 +20,8 @@ mod debug_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 #[cfg(test)]
+mod tests_accesses;
+#[cfg(test)]
 mod tests_alignment;
 #[cfg(test)]
 mod tests_calls;

@@ -238,6 +238,7 @@ pub enum Uop {
     MopsMove { d: u8, a: u8, b: u8, c: u8, insn: MopsInsn },
     MsrImm { field: PstateField, imm: u8 },
     SendEvent { all: bool },
+    CountAccesses { n: u8 },
 
     /// Ends: to link 0.
     Goto,

@@ -36,6 +36,11 @@ impl Builder {
             self.insts.truncate(i.first as usize);
         }
     }
+    /// Memory accesses that the current instruction makes.
+    pub(crate) fn accesses_of_insn(&self) -> u8 {
+        let first = self.insns.last().map_or(0, |i| i.first as usize);
+        self.insts.iter().skip(first).filter(|i| i.op.accesses_memory()).count() as u8
+    }
     /// Ends the block.
     #[must_use]
     pub fn finish(self, term: Term) -> Block {

@@ -613,6 +613,8 @@ pub enum Op {
         /// To all PEs.
         all: bool,
     },
+    /// The instruction has made so many memory accesses, and the performance monitors count them (MEM_ACCESS).
+    CountAccesses(u8),
 }
 
 impl Op {
@@ -673,7 +675,8 @@ impl Op {
             | Self::Sys { .. }
             | Self::MsrImm { .. }
             | Self::MopsCheck { .. }
-            | Self::SendEvent { .. } => Ty::None,
+            | Self::SendEvent { .. }
+            | Self::CountAccesses(_) => Ty::None,
         }
     }
 
@@ -693,7 +696,8 @@ impl Op {
             | Self::Barrier(_)
             | Self::Mrs { .. }
             | Self::MsrImm { .. }
-            | Self::SendEvent { .. } => [N, N, N],
+            | Self::SendEvent { .. }
+            | Self::CountAccesses(_) => [N, N, N],
             Self::SetX(_, a)
             | Self::SetV(_, a)
             | Self::SetFlags(a)
@@ -736,6 +740,21 @@ impl Op {
             | Self::MopsMove { to: a, from: b, size: c, .. } => [a, b, c],
             Self::Vec { args, .. } | Self::Fp { args, .. } => args,
         }
+    }
+
+    /// True if the operation reads or writes memory that its operands name.
+    #[must_use]
+    pub const fn accesses_memory(&self) -> bool {
+        matches!(
+            self,
+            Self::Load { .. }
+                | Self::Store { .. }
+                | Self::LoadEx { .. }
+                | Self::StoreEx { .. }
+                | Self::Rmw { .. }
+                | Self::Cas { .. }
+                | Self::MopsMove { .. }
+        )
     }
 
     /// True if the operation can raise a synchronous exception.

@@ -347,6 +347,7 @@ impl<'a> Text<'a> {
             "msr_imm" => Op::MsrImm { field: self.suffix(0, FIELDS)?, imm: self.byte(0)? },
             "sev" => Op::SendEvent { all: true },
             "sevl" => Op::SendEvent { all: false },
+            "count_accesses" => Op::CountAccesses(self.byte(0)?),
             _ => return None,
         })
     }

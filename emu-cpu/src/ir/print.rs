@@ -162,6 +162,7 @@ impl Op {
             }
             Self::MsrImm { field, imm } => write!(f, "msr_imm.{} {imm}", name(field)),
             Self::SendEvent { all } => f.write_str(if all { "sev" } else { "sevl" }),
+            Self::CountAccesses(n) => write!(f, "count_accesses {n}"),
             // The other groups are printed by the functions that lead here.
             _ => Ok(()),
         }

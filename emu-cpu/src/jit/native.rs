@@ -14,7 +14,8 @@ use crate::lower::Mode;
 use emu_core::metrics::Metric;
 
 /// Where parts of a key are.
-const KEY_SERIAL: u32 = 9;
+const KEY_SERIAL: u32 = 10;
+const KEY_COUNTS_ACCESSES: u32 = 9;
 const KEY_ALIGNED: u32 = 8;
 pub(super) const KEY_BTYPE: u32 = 6;
 
@@ -406,6 +407,7 @@ impl Native {
         let flags = [mode.fp_enabled, mode.mops, mode.fp_plain, mode.strict];
         let flags = flags.into_iter().fold(0, |bits, flag| bits << 1 | u64::from(flag));
         serial << KEY_SERIAL
+            | u64::from(mode.counts_accesses) << KEY_COUNTS_ACCESSES
             | u64::from(mode.aligned) << KEY_ALIGNED
             | u64::from(mode.btype & 3) << KEY_BTYPE
             | flags << 2

@@ -79,6 +79,8 @@ pub struct Mode {
     pub strict: bool,
     /// Every access must be aligned to its elements (SCTLR_ELx.A).
     pub aligned: bool,
+    /// Memory accesses are counted, for an event of the performance monitors.
+    pub counts_accesses: bool,
 }
 
 /// The context of one lowering.

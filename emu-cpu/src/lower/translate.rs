@@ -3,7 +3,7 @@
 use super::{Flow, Lower, Mode, Undefined, landing};
 use crate::decode;
 use crate::features::FeatureSet;
-use crate::ir::{Block, Builder, ExcOp, Link, Term};
+use crate::ir::{Block, Builder, ExcOp, Link, Op, Term};
 
 /// Translates the instructions that `fetch` gives for relative addresses 0, 4, 8 ... into a block.
 ///
@@ -28,6 +28,11 @@ pub fn translate(
         } else {
             instruction(&mut b, word, rel, features, mode)
         };
+        if mode.counts_accesses
+            && let n @ 1.. = b.accesses_of_insn()
+        {
+            b.push(Op::CountAccesses(n));
+        }
         rel += 4;
         if term.is_some() {
             break;

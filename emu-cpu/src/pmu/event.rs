@@ -20,15 +20,17 @@ pub(super) const INSTRUCTIONS: usize = 0;
 pub(super) const CYCLES: usize = 1;
 pub(super) const EXCEPTIONS: usize = 2;
 pub(super) const RETURNS: usize = 3;
+pub(super) const ACCESSES: usize = 4;
 
 /// Number, first version of the PMU that has it, source.
 const EVENTS: &[(u16, Feat, Source)] = &[
-    // SW_INCR, INST_RETIRED, EXC_TAKEN, EXC_RETURN, CPU_CYCLES, CHAIN.
+    // SW_INCR, INST_RETIRED, EXC_TAKEN, EXC_RETURN, CPU_CYCLES, MEM_ACCESS, CHAIN.
     (0x00, Feat::Pmuv3, Source::Software),
     (0x08, Feat::Pmuv3, Source::Total(INSTRUCTIONS)),
     (0x09, Feat::Pmuv3, Source::Total(EXCEPTIONS)),
     (0x0a, Feat::Pmuv3, Source::Total(RETURNS)),
     (0x11, Feat::Pmuv3, Source::Total(CYCLES)),
+    (0x13, Feat::Pmuv3, Source::Total(ACCESSES)),
     (0x1e, Feat::Pmuv3, Source::Chain),
     // STALL_FRONTEND, STALL_BACKEND: FEAT_PMUv3p1 requires them. STALL: FEAT_PMUv3p4.
     (0x23, Feat::Pmuv3p1, Source::Never),

@@ -7,6 +7,11 @@
 //! that instruction counts are exact. An overflow that interrupts is found by an alarm; it may be reported up to
 //! [`SKID_NS`] late.
 //!
+//! # Memory accesses
+//! Code counts them only while an enabled counter wants them: then each instruction that accesses memory is translated to
+//! count that, too ([`crate::lower::Mode`]). Up to sixteen bytes are one access, a pair of Q registers is two, and a step of
+//! a memory copy or set is one. An instruction that faults counts none. DC ZVA is not counted.
+//!
 //! # Cycles
 //! A cycle is a nanosecond of virtual time: the PE is one with a 1 GHz clock. The clock stops in WFI and WFE.
 
@@ -57,8 +62,9 @@ mod filter {
     pub(super) const NSH: u64 = 1 << 27;
 }
 
-/// Instructions, cycles, exceptions taken, exception returns, since the PE was made.
-pub(crate) type Totals = [u64; 4];
+/// Instructions, cycles, exceptions taken, exception returns, since the PE was made; memory accesses, as far as they were
+/// counted.
+pub(crate) type Totals = [u64; 5];
 
 /// What the PMU keeps beside its registers.
 pub struct Pmu {
@@ -68,6 +74,8 @@ pub struct Pmu {
     asleep_ns: u64,
     /// Some counter is enabled.
     counting: bool,
+    /// One that is enabled counts memory accesses.
+    counts_accesses: bool,
     /// Level of the overflow interrupt.
     level: bool,
     alarm: Timer,
@@ -79,13 +87,20 @@ impl Pmu {
     #[must_use]
     pub fn new(clock: &Arc<Clock>, doorbell: Arc<Doorbell>) -> Self {
         Self {
-            given: [0; 4],
+            given: [0; 5],
             asleep_ns: 0,
             counting: false,
+            counts_accesses: false,
             level: false,
             alarm: Timer::new(clock, move || doorbell.kick()),
             deadline: None,
         }
+    }
+
+    /// Code must count its memory accesses.
+    #[inline]
+    pub(crate) fn counts_accesses(&self) -> bool {
+        self.counts_accesses
     }
 
     /// The PE slept for this long.
@@ -122,6 +137,7 @@ impl Cpu {
             self.clock.now_ns().wrapping_sub(self.pmu.asleep_ns),
             count(Metric::ExcToEl1).wrapping_add(count(Metric::ExcToEl2)),
             count(Metric::ExceptionReturns),
+            self.regs.accesses,
         ]
     }
 
@@ -263,6 +279,11 @@ impl Cpu {
             self.pmu.given = self.totals();
         }
         self.pmu.counting = counting;
+        let accesses = Source::Total(event::ACCESSES);
+        let accesses = COUNTERS.into_iter().any(|n| self.counter_enabled(n) && self.source_of(n) == accesses);
+        // Other code runs from now on.
+        self.context_changed |= accesses != self.pmu.counts_accesses;
+        self.pmu.counts_accesses = accesses;
         self.drive_pmu();
         let wait = COUNTERS.into_iter().filter_map(|n| self.wait_for(n)).min();
         let deadline = wait.map(|ns| self.clock.now_ns().saturating_add(ns.clamp(SKID_NS, LONGEST_LOOK_NS)));

@@ -183,7 +183,7 @@ fn traps() {
 fn identification() {
     let mut b = bench(Model::cortex_a72(), true);
     assert_eq!(get(&mut b, "PMCR_EL0"), 0x4102_3040, "IMP, IDCODE, N = 6, LC");
-    assert_eq!(get(&mut b, "PMCEID0_EL0"), 0x4002_0701);
+    assert_eq!(get(&mut b, "PMCEID0_EL0"), 0x400a_0701);
     assert_eq!(get(&mut b, "PMCEID1_EL0"), 0);
     assert_eq!(get(&mut b, "MDCR_EL2"), 6);
     let mut b = max();

@@ -24,7 +24,7 @@ const VALUES: &[(&str, u64, &str)] = &[
     ("OSLSR_EL1", 0b1010, "OSLM 0b10: OS lock, no double; OSLK after a cold reset"),
     ("DBGCLAIMSET_EL1", 0xff, "which CLAIM bits there are"),
     ("DBGAUTHSTATUS_EL1", 0b1010, "NSID, NSNID: implemented, disabled"),
-    ("PMCEID0_EL0", 0x4002_0701, "of every version"),
+    ("PMCEID0_EL0", 0x400a_0701, "of every version"),
     ("ICC_IAR0_EL1", 1023, "nothing pending"),
     ("ICC_IAR1_EL1", 1023, "nothing pending"),
     ("ICC_HPPIR0_EL1", 1023, "nothing pending"),

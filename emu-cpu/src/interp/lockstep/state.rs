@@ -46,7 +46,7 @@ impl State {
         let (a, b) = (&self.regs, &other.regs);
         a.x == b.x
             && a.v == b.v
-            && (a.nzcv, a.fpcr, a.fpsr) == (b.nzcv, b.fpcr, b.fpsr)
+            && (a.nzcv, a.fpcr, a.fpsr, a.accesses) == (b.nzcv, b.fpcr, b.fpsr, b.accesses)
             && self.pstate == other.pstate
             && self.sys == other.sys
             && self.exclusive == other.exclusive
@@ -76,6 +76,7 @@ impl State {
         line("NZCV", all.map(|s| format!("{:04b}", s.regs.nzcv >> 28)));
         line("FPCR", all.map(|s| format!("{:08x}", s.regs.fpcr)));
         line("FPSR", all.map(|s| format!("{:08x}", s.regs.fpsr)));
+        line("accesses", all.map(|s| s.regs.accesses.to_string()));
         line("PSTATE", all.map(|s| format!("{:x?}", s.pstate)));
         for reg in Reg::ALL {
             line(&format!("{reg:?}"), all.map(|s| format!("{:016x}", s.sys[*reg])));

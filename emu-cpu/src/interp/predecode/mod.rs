@@ -185,6 +185,7 @@ impl Predecoder<'_> {
                 self.emit(Uop::MsrImm { field, imm });
             }
             Op::SendEvent { all } => self.emit(Uop::SendEvent { all }),
+            Op::CountAccesses(n) => self.emit(Uop::CountAccesses { n }),
         }
         Ok(())
     }

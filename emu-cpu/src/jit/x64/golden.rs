@@ -47,6 +47,7 @@ const MODE: Mode = Mode {
     mops: true,
     strict: false,
     aligned: false,
+    counts_accesses: false,
 };
 /// What the text of instructions begins with that are compiled with SCTLR_ELx.A set.
 const CHECKED: &str = "checked: ";

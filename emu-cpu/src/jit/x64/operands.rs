@@ -87,6 +87,7 @@ pub(super) fn each(code: &Code, uop: &Uop, f: &mut impl FnMut(Operand)) {
         | IfNonZero32 { a } | IfBit { a, .. } | Indirect { a } | IndirectTyped { a, .. } | IfCond { f: a, .. } => {
             all(&[Reads(a)]);
         }
-        CheckSp | ClearEx | Barrier(_) | MsrImm { .. } | SendEvent { .. } | Goto | Exception(_) | Leave { .. } => {}
+        CheckSp | ClearEx | Barrier(_) | MsrImm { .. } | SendEvent { .. } | CountAccesses { .. } | Goto | Exception(_)
+        | Leave { .. } => {}
     }
 }

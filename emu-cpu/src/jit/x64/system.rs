@@ -25,6 +25,7 @@ const IC_IVAU: SysEnc = SysEnc::new(1, 3, 7, 5, 1);
 const CPU_DAIF: i32 = (std::mem::offset_of!(Cpu, pstate) + std::mem::offset_of!(Pstate, daif)) as i32;
 const CPU_SP_SEL: i32 = (std::mem::offset_of!(Cpu, pstate) + std::mem::offset_of!(Pstate, sp_sel)) as i32;
 const CPU_FPCR: i32 = (std::mem::offset_of!(Cpu, regs) + std::mem::offset_of!(Regs, fpcr)) as i32;
+const CPU_ACCESSES: i32 = (std::mem::offset_of!(Cpu, regs) + std::mem::offset_of!(Regs, accesses)) as i32;
 const CPU_UNSYNCHRONISED: i32 =
     (std::mem::offset_of!(Cpu, mem) + std::mem::offset_of!(Mem, unsynchronised)) as i32;
 const CPU_PERMITS: i32 = std::mem::offset_of!(Cpu, permits) as i32;
@@ -62,6 +63,16 @@ impl Emitter<'_> {
             }
             Uop::Barrier(BarrierKind::DmbFull) => {
                 e!(self; lock or DWORD [rsp], 0);
+                true
+            }
+            Uop::CountAccesses { n } => {
+                // Without the host's flags, which may be the guest's.
+                e!(self
+                    ; mov rax, [r15 + st!(cpu)]
+                    ; mov rdx, [rax + CPU_ACCESSES]
+                    ; lea rdx, [rdx + i32::from(n)]
+                    ; mov [rax + CPU_ACCESSES], rdx
+                );
                 true
             }
             Uop::Mrs { d, enc: DAIF, .. } if self.input.mode.el > 0 => {

@@ -21,6 +21,7 @@ const EL1: Mode = Mode {
     btype: 0,
     strict: false,
     aligned: false,
+    counts_accesses: false,
 };
 
 fn lower(words: &[u32]) -> Block {
