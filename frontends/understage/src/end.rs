@@ -24,20 +24,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::board::power::Power;
-use crate::error::{UserError, reason};
+use crate::error::{UserError, reason, user_error};
+use crate::log;
 use crate::out::{self, Writing};
-use crate::terminal::{OnQuit, Quit, raw};
-use crate::{log, user_error};
-
-/// The machine ran, and something went wrong.
-pub const STATUS_FAILED: u8 = 1;
-/// The machine was stopped by what `--stop-on` names.
-pub const STATUS_STOPPED: u8 = 3;
-/// A defect of this program: what Rust programs give when they panic.
-pub const STATUS_DEFECT: u8 = 101;
-/// Nobody reads the output any more: SIGPIPE, as shells show it.
-pub const STATUS_OUTPUT_CLOSED: u8 = 128 + 13;
+use crate::power::Power;
+use crate::quit::{OnQuit, Quit, STATUS_DEFECT, STATUS_FAILED};
+use crate::terminal::raw;
 
 /// How long a machine that was asked to end has if some output is not taken: nobody may be there to take it.
 const GRACE: Duration = Duration::from_secs(3);

@@ -1,4 +1,4 @@
-//! What is told to the user: one sentence that names the option or the file, and the exit status.
+//! What is told to the user: one sentence that names the option or the file.
 
 use thiserror::Error;
 
@@ -23,13 +23,10 @@ impl UserError {
 }
 
 /// Makes a [`UserError`] in the words of `format!`.
-#[macro_export]
 macro_rules! user_error {
     ($($arg:tt)*) => { $crate::error::UserError::new(format!($($arg)*)) };
 }
-
-/// The exit status of a command line or file that cannot be used.
-pub const STATUS_USAGE: u8 = 2;
+pub(crate) use user_error;
 
 pub use emu_core::host::reason;
 

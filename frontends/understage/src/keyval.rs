@@ -1,7 +1,6 @@
 //! `first,key=value,flag`: the syntax of options with parts. A comma inside a value is written twice.
 
-use crate::error::UserError;
-use crate::user_error;
+use crate::error::{UserError, user_error};
 
 /// One part of such an option.
 #[derive(Clone, PartialEq, Eq, Debug)]

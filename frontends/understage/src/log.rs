@@ -21,9 +21,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::Tracing;
-use crate::error::UserError;
+use crate::error::{UserError, user_error};
 use crate::out::Stderr;
-use crate::user_error;
 
 /// Messages that a place may say at once.
 const BURST: u32 = 10;

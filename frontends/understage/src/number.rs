@@ -1,7 +1,6 @@
 //! Numbers and sizes as people write them on a command line.
 
-use crate::error::UserError;
-use crate::user_error;
+use crate::error::{UserError, user_error};
 
 /// An address or count: decimal, or hexadecimal after `0x`; `_` may separate digits.
 pub fn parse_u64(text: &str) -> Result<u64, UserError> {

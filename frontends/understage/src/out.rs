@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::end::{STATUS_FAILED, STATUS_OUTPUT_CLOSED};
 use crate::error::reason;
+use crate::quit::{STATUS_FAILED, STATUS_OUTPUT_CLOSED};
 
 /// What the user calls the machine.
 static MACHINE: OnceLock<String> = OnceLock::new();

@@ -12,9 +12,8 @@ use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
 use crate::config::{Host, HostFile};
-use crate::end::STATUS_FAILED;
-use crate::error::{UserError, reason};
-use crate::user_error;
+use crate::error::{UserError, reason, user_error};
+use crate::quit::STATUS_FAILED;
 
 /// Set in the environment of the process that goes on in the background.
 const IN_BACKGROUND: &str = "UNDERSTAGE_IN_BACKGROUND";

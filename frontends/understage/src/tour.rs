@@ -14,14 +14,14 @@ use firmware::tour::{self, LAST_LINE, PHASES, Phase};
 use parking_lot::Mutex;
 
 use crate::board::build::Board;
-use crate::board::power::Stop;
 use crate::board::stats::{self, Snapshot, grouped};
 use crate::config::{
     Blob, CharBackend, Check, CpuModel, Device, DeviceKind, MachineConfig, Tracing, VirtioBus,
 };
-use crate::end::{STATUS_FAILED, STATUS_OUTPUT_CLOSED};
-use crate::error::UserError;
-use crate::{out, terminal, user_error};
+use crate::error::{UserError, user_error};
+use crate::power::Stop;
+use crate::quit::{STATUS_FAILED, STATUS_OUTPUT_CLOSED};
+use crate::{out, terminal};
 
 /// What the second table shows: one row for each, per operation of a phase.
 const ROWS: [(Metric, &str); 12] = [
@@ -64,8 +64,8 @@ pub fn run(check: Option<Check>) -> Result<u8, UserError> {
     crate::log::start("warn", &Tracing::default())?;
     let image = tour::image().map_err(|e| user_error!("the tour does not assemble: {e}"))?;
     let config = MachineConfig { check, ..config(&image) };
-    let plan = crate::plan(&config)?;
-    let board = crate::build(&config, &plan)?;
+    let plan = crate::launch::plan(&config)?;
+    let board = crate::launch::build(&config, &plan)?;
 
     let journal = Arc::new(Mutex::new(Journal::default()));
     let (sets, watched) = (stats::sets(&board), journal.clone());

@@ -10,9 +10,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::Tracing;
-use crate::error::{UserError, reason};
+use crate::error::{UserError, reason, user_error};
 use crate::out::Stderr;
-use crate::user_error;
 
 /// The file, from the moment at which the machine is put together.
 static FILE: OnceLock<File> = OnceLock::new();

@@ -7,10 +7,11 @@ use emu_core::Pa;
 use emu_core::addr::Size;
 use emu_core::bus::Requester;
 use understage::board::build::Board;
-use understage::board::map;
 use understage::config::{CharBackend, ConsolePorts, Device, DeviceKind, MachineConfig, Topology, VirtioBus};
 use understage::load::plan::{FwCfgItem, Plan};
-use understage::terminal::{InputQueue, OnQuit};
+use understage::map;
+use understage::quit::OnQuit;
+use understage::terminal::InputQueue;
 
 /// Bytes of RAM.
 pub(super) const RAM_SIZE: u64 = 1 << 20;

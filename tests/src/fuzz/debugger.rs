@@ -21,13 +21,13 @@ use std::time::Duration;
 
 use emu_cpu::psci::Machine as _;
 use understage::board::build::Board;
-use understage::board::power::Stop;
-use understage::board::{map, run};
-use understage::config::{CharBackend, Given, MachineConfig, Topology};
-use understage::gdb::Address;
+use understage::board::run;
+use understage::config::{Address, CharBackend, Given, MachineConfig, Topology};
 use understage::gdb::server::Server;
 use understage::load::plan::{Boot, Plan, Segment};
-use understage::terminal::OnQuit;
+use understage::map;
+use understage::power::Stop;
+use understage::quit::OnQuit;
 
 /// What the stub may take for an answer, on a host that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use emu_devices::block::{self, Format, OpenOptions};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use understage::board::map::Range;
 use understage::config::{CpuModel, HostFile, MachineConfig, Topology};
 use understage::fdt::virt::CpuTraits;
 use understage::fdt::{self, BootInfo, Seeds};
 use understage::load::{elf, image, uimage};
+use understage::map::Range;
 
 use super::source::Source;
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use emu_core::addr::Size;
 use parking_lot::Mutex;
-use understage::board::map;
+use understage::character::Port;
 use understage::character::mux::Mux;
 use understage::config::CharBackend;
+use understage::map;
+use understage::quit::{OnQuit, Quit};
 use understage::terminal::escape::HELP;
-use understage::terminal::{OnQuit, Port, Quit};
 
 use super::board::{self, Running};
 use super::source::Source;

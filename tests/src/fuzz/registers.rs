@@ -1,7 +1,7 @@
 //! Accesses to the registers of every device of the board.
 
 use emu_core::addr::Size;
-use understage::board::map;
+use understage::map;
 
 use super::board::{self, RAM_SIZE, Running};
 use super::source::Source;

@@ -36,22 +36,19 @@ use super::chars::{self, HostEntropy};
 use super::fw_cfg;
 use super::host_code;
 use super::interrupts::Gic;
-use super::map::{self, Range};
-use super::power::Power;
 use super::slots::{self, Place};
 use super::storage;
+use crate::character::Port;
 use crate::config::{
     Accel, CharBackend, Check, ConsolePorts, Device, DeviceKind, MachineConfig, Tracing, VirtioBus,
 };
-use crate::error::UserError;
+use crate::error::{UserError, user_error};
 use crate::load::plan::Plan;
+use crate::map::{self, Range};
 use crate::monitor::Listing;
+use crate::power::{Power, SharedVcpu};
+use crate::quit::OnQuit;
 use crate::semihosting::{self, largest_gap};
-use crate::terminal::{OnQuit, Port};
-use crate::user_error;
-
-/// A CPU, and who uses it now: its thread while it executes, else the debugger.
-pub type SharedVcpu = Arc<Mutex<Vcpu>>;
 
 /// A machine that is put together, and not yet started.
 pub struct Board {

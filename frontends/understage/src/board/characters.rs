@@ -3,13 +3,13 @@
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
+use crate::character::Port;
 use crate::character::mux::Mux;
 use crate::character::ring::Ring;
 use crate::config::{CharBackend, MachineConfig};
-use crate::error::UserError;
+use crate::error::{UserError, user_error};
 use crate::monitor::{Machine, Monitor};
-use crate::terminal::{OnQuit, Port};
-use crate::user_error;
+use crate::quit::OnQuit;
 
 /// What has been opened so far.
 pub struct Characters {

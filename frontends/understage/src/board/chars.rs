@@ -9,10 +9,10 @@ use emu_devices::uart::pl011::{CharBackend, Pl011};
 use emu_devices::virtio::{Console, ConsoleBackend, EntropySource};
 use parking_lot::Mutex;
 
+use crate::character::Port;
 use crate::config::HostFile;
-use crate::error::{UserError, reason};
-use crate::terminal::{InputQueue, Port};
-use crate::user_error;
+use crate::error::{UserError, reason, user_error};
+use crate::terminal::InputQueue;
 
 /// What the UART sends.
 pub(super) struct UartOutput(pub(super) Arc<Port>);

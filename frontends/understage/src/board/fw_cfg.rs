@@ -6,9 +6,8 @@ use emu_core::dma::DmaPort;
 use emu_core::metrics::Counters;
 use emu_devices::fwcfg::FwCfg;
 
-use crate::error::UserError;
+use crate::error::{UserError, user_error};
 use crate::load::plan::Plan;
-use crate::user_error;
 
 /// Files that firmware looks for in the directory, on every board: no order of boot devices is given, and the machine does
 /// not start again by itself when none of them boots.

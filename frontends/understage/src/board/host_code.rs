@@ -11,8 +11,7 @@ use emu_cpu::jit::profile::Report;
 use super::build::Board;
 use super::stats::{self, Snapshot, grouped};
 use crate::config::{Given, PerfFile};
-use crate::error::{UserError, reason};
-use crate::user_error;
+use crate::error::{UserError, reason, user_error};
 
 /// Lines of each list.
 const TOP: usize = 20;

@@ -11,10 +11,9 @@ use emu_devices::gic::{GicConfig, Gicv3, REDISTRIBUTOR_STRIDE};
 use emu_devices::gicv2::{self, Gicv2};
 use emu_devices::gicv2m::Gicv2m;
 
-use super::map::{self, Range};
 use crate::config::{GicVersion, MachineConfig, Msi};
-use crate::error::UserError;
-use crate::user_error;
+use crate::error::{UserError, user_error};
+use crate::map::{self, Range};
 
 /// SPIs of the board.
 const SPIS: u32 = 256;

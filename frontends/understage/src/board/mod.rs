@@ -6,8 +6,6 @@ mod chars;
 mod fw_cfg;
 pub mod host_code;
 mod interrupts;
-pub mod map;
-pub mod power;
 mod ram;
 mod rtc;
 pub mod run;

@@ -7,9 +7,8 @@ use std::path::Path;
 use emu_core::ram::GuestRam;
 
 use crate::config::{HostFile, Ram, RamBacking};
-use crate::error::{UserError, reason};
+use crate::error::{UserError, reason, user_error};
 use crate::number::show_size;
-use crate::user_error;
 
 /// RAM of `size` bytes as `settings` want it.
 pub(super) fn get(size: u64, settings: &Ram) -> Result<&'static GuestRam, UserError> {

@@ -8,8 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::config::{Rtc, RtcBase};
-use crate::error::{UserError, reason};
-use crate::user_error;
+use crate::error::{UserError, reason, user_error};
 
 /// The clock of the PL031, and the seconds that it shows first. One that follows the host has a clock of its own, which a
 /// debugger does not stop.

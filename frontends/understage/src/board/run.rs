@@ -11,14 +11,12 @@ use emu_core::lifecycle::Component;
 use emu_cpu::cpu::Entry;
 
 use super::build::Board;
-use super::build::SharedVcpu;
-use super::power::{Power, Stop, Work};
-use crate::end::STATUS_FAILED;
-use crate::error::{UserError, reason};
+use crate::error::{UserError, reason, user_error};
 use crate::load::plan::{Boot, Plan};
-use crate::monitor::Machine;
+use crate::monitor::{Machine, Parts};
 use crate::out::say;
-use crate::user_error;
+use crate::power::{Power, SharedVcpu, Stop, Work};
+use crate::quit::STATUS_FAILED;
 
 /// A CPU's thread. X1 to X3 are what the first CPU gets beside PC and X0.
 fn cpu_thread(index: usize, vcpu: &SharedVcpu, power: &Power, boot: Boot) {
@@ -84,8 +82,21 @@ pub fn prepare<'a>(board: &'a Board, plan: &'a Plan) -> Result<Ready<'a>, UserEr
         })?;
     }
     plan.fill(board.ram)?;
-    let machine = Machine::of(board);
-    board.characters.lock().begin(&machine)?;
+    let mut characters = board.characters.lock();
+    let machine = Machine::new(Parts {
+        vcpus: board.vcpus.clone(),
+        power: board.power.clone(),
+        clock: board.clock.clone(),
+        bus: board.bus.clone(),
+        pci: board.pci.clone(),
+        power_key: board.power_key.clone(),
+        characters: characters.described(),
+        rings: characters.rings(),
+        listing: board.listing.clone(),
+        on_quit: characters.on_quit(),
+    });
+    characters.begin(&machine)?;
+    drop(characters);
     Ok(Ready { board, plan, boot, threads })
 }
 

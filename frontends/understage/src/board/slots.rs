@@ -1,9 +1,8 @@
 //! Which device gets which place: PCI device numbers and virtio-mmio transports.
 
-use crate::board::map::VIRTIO_MMIO_COUNT;
 use crate::config::{Device, VirtioBus};
-use crate::error::UserError;
-use crate::user_error;
+use crate::error::{UserError, user_error};
+use crate::map::VIRTIO_MMIO_COUNT;
 
 /// Where a device is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

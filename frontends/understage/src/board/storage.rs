@@ -12,8 +12,7 @@ use emu_devices::hostfile::{self, Claim};
 use emu_devices::virtio::BlkOptions;
 
 use crate::config::{Disk, DiskFormat, Flash};
-use crate::error::{UserError, reason};
-use crate::user_error;
+use crate::error::{UserError, reason, user_error};
 
 /// How much of a flash image is compared at a time.
 const PIECE: usize = 1 << 20;

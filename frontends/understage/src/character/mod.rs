@@ -1,8 +1,8 @@
-//! Character devices: the other ends of serial ports, console ports and monitors that are not the user's terminal.
+//! Character devices: the other ends of serial ports, console ports and monitors.
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | [`spec`] | what a character device is, as plain data, and its short form |
+//! | [`port`] | every kind of character device as one thing with an output and an input |
 //! | [`link`] | a connection to somebody who may come and go |
 //! | [`socket`], [`telnet`] | TCP and Unix sockets |
 //! | [`pty`], [`pipe`] | terminals for other programs, named pipes |
@@ -12,11 +12,13 @@
 pub mod link;
 pub mod mux;
 pub mod pipe;
+pub mod port;
 pub mod pty;
 pub mod ring;
 pub mod socket;
-pub mod spec;
 pub mod telnet;
 pub mod testdev;
 #[cfg(test)]
 mod tests;
+
+pub use port::Port;

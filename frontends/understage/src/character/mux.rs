@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::character::Port;
+use crate::quit::{OnQuit, Quit};
+use crate::terminal::InputQueue;
 use crate::terminal::escape::{Escape, Event, HELP};
 use crate::terminal::output::Output;
-use crate::terminal::{InputQueue, OnQuit, Port, Quit};
 
 /// Called when a user gets the keys.
 type OnFocus = Box<dyn Fn() + Send + Sync>;

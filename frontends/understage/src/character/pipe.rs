@@ -9,8 +9,7 @@ use nix::fcntl::OFlag;
 
 use super::link::{Connector, Wire};
 use crate::config::HostFile;
-use crate::error::{UserError, reason};
-use crate::user_error;
+use crate::error::{UserError, reason, user_error};
 
 /// Two pipes, or one for both directions. Somebody is always there: what nobody reads waits in the pipe.
 pub struct Pipe(Option<Wire>);

@@ -11,10 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::link::{Connector, Wire};
-use super::spec::{Socket, SocketPlace};
-use crate::config::Given;
-use crate::error::{UserError, reason};
-use crate::user_error;
+use crate::config::{Given, Socket, SocketPlace};
+use crate::error::{UserError, reason, user_error};
 
 /// How long a listener rests after it could not take a connection.
 const REST: Duration = Duration::from_secs(1);

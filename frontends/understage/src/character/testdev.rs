@@ -5,8 +5,8 @@
 
 use std::io::{self, Write};
 
+use crate::quit::{OnQuit, Quit};
 use crate::terminal::output::Output;
-use crate::terminal::{OnQuit, Quit};
 
 /// See the module's head.
 pub struct TestDevice {

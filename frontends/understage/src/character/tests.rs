@@ -12,11 +12,12 @@ use parking_lot::Mutex;
 
 use super::link::Link;
 use super::mux::Mux;
+use super::port::Port;
 use super::pty::Pty;
-use super::spec::CharBackend;
-use crate::config::HostFile;
+use crate::config::{CharBackend, HostFile};
+use crate::quit::{OnQuit, Quit};
+use crate::terminal::InputQueue;
 use crate::terminal::escape::HELP;
-use crate::terminal::{InputQueue, OnQuit, Port, Quit};
 
 /// Waits for something that another thread does.
 fn until(what: &str, f: impl Fn() -> bool) {
@@ -262,7 +263,7 @@ fn a_log_has_what_the_guest_sends() {
     std::fs::write(&path, "before ").unwrap();
     for (append, expected) in [(true, "before text"), (false, "text")] {
         let file = HostFile::new("-chardev", path.clone());
-        let log = super::spec::LogFile { file, append };
+        let log = crate::config::LogFile { file, append };
         let backend = CharBackend::Logged(Box::new(CharBackend::Null), log);
         let port = Port::open(&backend, nobody()).unwrap();
         port.begin("serial0").unwrap();

@@ -7,8 +7,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::Check;
-use crate::error::UserError;
-use crate::user_error;
+use crate::error::{UserError, user_error};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -5,17 +5,14 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Request;
-use crate::character::spec::SHORT_FORMS;
 use crate::config::{
-    self, Accel, Blob, BlockTuning, CharBackend, Characters, Check, ConsolePorts, CpuModel, Device,
+    self, Accel, Address, Blob, BlockTuning, CharBackend, Characters, Check, ConsolePorts, CpuModel, Device,
     DeviceKind, Disk, DiskFormat, Flash, GicVersion, Given, HostFile, Kernel, MachineConfig, Msi, PerfFile,
-    Semihosting, StopOn, Topology, Tracing, Virt, VirtioBus,
+    SHORT_FORMS, Semihosting, StopOn, Topology, Tracing, Virt, VirtioBus,
 };
-use crate::error::UserError;
-use crate::gdb::Address;
+use crate::error::{UserError, user_error};
 use crate::keyval::{Parts, on_off};
 use crate::number::{parse_size, parse_u64};
-use crate::user_error;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -222,7 +219,7 @@ fn msi(text: &str) -> Result<Msi, UserError> {
 }
 
 fn gdb_address(text: &str) -> Result<Given<Address>, UserError> {
-    crate::gdb::address("--gdb", text)
+    crate::config::address("--gdb", text)
 }
 
 fn size(text: &str) -> Result<u64, UserError> {

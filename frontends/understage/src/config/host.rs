@@ -1,6 +1,8 @@
 //! How the machine lives on the host: its name, its RAM's pages, its clock, its process.
 
 use super::{Given, HostFile};
+use crate::error::{UserError, user_error};
+use crate::number::show_size;
 
 /// What the host is to do for the machine.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -70,4 +72,36 @@ pub struct Rtc {
     pub base: RtcBase,
     /// It goes on while a debugger has stopped the machine.
     pub follows_host: bool,
+}
+
+/// The most RAM: it ends below the first region above 4 GiB of the board's map.
+pub const MAX_MEMORY: u64 = 255 << 30;
+/// RAM is a multiple of this.
+pub const MEMORY_GRANULE: u64 = 1 << 20;
+
+/// Whether `bytes` can be the RAM of a machine.
+pub fn check_memory(bytes: u64) -> Result<u64, UserError> {
+    if bytes == 0 || !bytes.is_multiple_of(MEMORY_GRANULE) {
+        return Err(user_error!("{} of RAM is not a whole number of MiB", show_size(bytes)));
+    }
+    if bytes > MAX_MEMORY {
+        return Err(user_error!(
+            "{} of RAM is more than the {} that the board takes",
+            show_size(bytes),
+            show_size(MAX_MEMORY)
+        ));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ram_is_whole_mebibytes_and_has_a_limit() {
+        assert!(check_memory(2 << 30).is_ok());
+        assert_eq!(check_memory(4096).unwrap_err().to_string(), "4 KiB of RAM is not a whole number of MiB");
+        assert!(check_memory(256 << 30).unwrap_err().to_string().contains("255 GiB"));
+    }
 }

@@ -3,9 +3,8 @@
 use std::ops::RangeInclusive;
 
 use super::HostFile;
-use crate::error::UserError;
+use crate::error::{UserError, user_error};
 use crate::number::parse_u64;
-use crate::user_error;
 
 /// A kind of things that can be told, by its name in the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

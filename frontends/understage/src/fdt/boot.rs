@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 
 use super::tree::{Node, Tree, split};
-use crate::board::map::Range;
 use crate::config::ModuleKind;
+use crate::map::Range;
 
 /// Random numbers for the kernel (Devicetree schema, `chosen`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,8 +3,8 @@
 use emu_cpu::features::Feat;
 
 use super::tree::{Node, Tree, split};
-use crate::board::map::{self, Range};
 use crate::config::{CpuModel, GicVersion, MachineConfig, Msi, Topology};
+use crate::map::{self, Range};
 
 /// Handles by which nodes refer to each other.
 mod phandle {

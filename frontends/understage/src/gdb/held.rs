@@ -10,8 +10,7 @@ use emu_core::clock::Clock;
 use emu_cpu::interp::vcpu::Vcpu;
 use parking_lot::MutexGuard;
 
-use crate::board::build::SharedVcpu;
-use crate::board::power::{News, Power};
+use crate::power::{News, Power, SharedVcpu};
 
 /// The CPUs of a machine, and what stops them.
 pub(super) struct Cpus {

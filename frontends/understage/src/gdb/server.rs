@@ -8,15 +8,12 @@ use std::time::Duration;
 use emu_core::clock::Clock;
 use parking_lot::{Condvar, Mutex};
 
-use super::Address;
 use super::session::{self, Event};
 use super::target::Debuggee;
-use crate::board::build::SharedVcpu;
-use crate::board::power::{News, Power};
-use crate::config::Given;
-use crate::error::{UserError, reason};
+use crate::config::{Address, Given};
+use crate::error::{UserError, reason, user_error};
 use crate::out::say;
-use crate::user_error;
+use crate::power::{News, Power, SharedVcpu};
 
 /// How long the end of the program waits for the debugger to hear of it.
 const FAREWELL: Duration = Duration::from_secs(2);

@@ -21,7 +21,7 @@ use super::incoming::{Assembler, Incoming};
 use super::packets::{self, ERROR};
 use super::target::{Debuggee, thread};
 use super::wire::{SharedWire, Wire};
-use crate::board::power::News;
+use crate::power::News;
 
 /// Pieces of input that wait for the session.
 pub(super) const WAITING: usize = 4;

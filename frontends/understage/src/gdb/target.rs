@@ -35,8 +35,7 @@ use super::description;
 use super::held::{Cpus, Held};
 use super::monitor;
 use super::registers::{Aarch64, CoreRegs, Register, from_le};
-use crate::board::build::SharedVcpu;
-use crate::board::power::Power;
+use crate::power::{Power, SharedVcpu};
 
 /// EFAULT: there is no such memory, or none that can be looked at.
 const BAD_ADDRESS: u8 = 14;

@@ -11,8 +11,7 @@ use goblin::elf::{Elf, Header, ProgramHeader, program_header};
 use super::file;
 use super::plan::Segment;
 use crate::config::HostFile;
-use crate::error::UserError;
-use crate::user_error;
+use crate::error::{UserError, user_error};
 
 const MAGIC: [u8; 4] = *b"\x7fELF";
 

@@ -3,10 +3,9 @@
 use std::fs::File;
 use std::io::Read;
 
-use crate::config::{Disk, DiskFormat, HostFile};
-use crate::error::{UserError, reason};
+use crate::config::HostFile;
+use crate::error::{UserError, reason, user_error};
 use crate::number::show_size;
-use crate::user_error;
 
 /// Opens a file for reading; a directory is refused here rather than at the first read.
 pub fn open(file: &HostFile) -> Result<File, UserError> {
@@ -45,38 +44,9 @@ pub fn head<const N: usize>(file: &HostFile) -> Result<Vec<u8>, UserError> {
     Ok(bytes)
 }
 
-/// The format of a disk image: what the user said, or raw. A guest can write any bytes to a raw disk, so an image is
-/// never taken for another format because of its contents; one that looks like it is refused.
-pub fn disk_format(disk: &Disk) -> Result<DiskFormat, UserError> {
-    if let Some(format) = disk.format {
-        return Ok(format);
-    }
-    if head::<4>(&disk.file)? == *b"QFI\xfb" {
-        return Err(user_error!(
-            "{} looks like qcow2: say format=qcow2, or format=raw if it is not",
-            disk.file.describe()
-        ));
-    }
-    Ok(DiskFormat::Raw)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::BlockTuning;
-    use std::path::Path;
-
-    fn disk(path: &Path) -> Disk {
-        let file = HostFile::new("--disk", path);
-        Disk {
-            file,
-            format: None,
-            readonly: false,
-            snapshot: false,
-            serial: String::new(),
-            tuning: BlockTuning::default(),
-        }
-    }
 
     #[test]
     fn errors_name_file_and_option() {
@@ -91,17 +61,5 @@ mod tests {
         assert_eq!(read(&file, 5, "flash").unwrap(), [0; 5]);
         let e = read(&file, 4, "a flash bank").unwrap_err().to_string();
         assert!(e.ends_with("is larger than a flash bank (4 bytes)"), "{e}");
-    }
-
-    #[test]
-    fn formats_are_not_guessed() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("d");
-        std::fs::write(&path, b"QFI\xfb....").unwrap();
-        assert!(disk_format(&disk(&path)).unwrap_err().to_string().contains("say format=qcow2"));
-        let named = Disk { format: Some(DiskFormat::Qcow2), ..disk(&path) };
-        assert_eq!(disk_format(&named), Ok(DiskFormat::Qcow2));
-        std::fs::write(&path, b"MBR").unwrap();
-        assert_eq!(disk_format(&disk(&path)), Ok(DiskFormat::Raw));
     }
 }

@@ -6,9 +6,8 @@ use std::io::Read;
 use flate2::read::MultiGzDecoder;
 
 use crate::config::HostFile;
-use crate::error::{UserError, reason};
+use crate::error::{UserError, reason, user_error};
 use crate::number::show_size;
-use crate::user_error;
 
 /// What the header of an `Image` says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

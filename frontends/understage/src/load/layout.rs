@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::board::map::{self, Range};
-use crate::error::UserError;
+use crate::error::{UserError, user_error};
+use crate::map::{self, Range};
 use crate::number::show_size;
-use crate::user_error;
 
 /// The parts of memory that are taken.
 #[derive(Debug)]

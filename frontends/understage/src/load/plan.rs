@@ -11,13 +11,12 @@ use emu_devices::hostfile;
 
 use super::layout::Layout;
 use super::{elf, file, image, uimage};
-use crate::board::map::{self, Range};
 use crate::config::{Blob, Flash, FwCfgContents, FwCfgFile, HostFile, Kernel, MachineConfig};
-use crate::error::{UserError, reason};
+use crate::error::{UserError, reason, user_error};
 use crate::fdt::virt::CpuTraits;
 use crate::fdt::{self, BootInfo, Seeds, Tree};
+use crate::map::{self, Range};
 use crate::number::show_size;
-use crate::user_error;
 
 const MIB: u64 = 1 << 20;
 /// The largest kernel that comes out of a compressed one: some kilobytes can say that they are more than any host has.

@@ -3,8 +3,7 @@
 //! because a header that is executed fails in ways that nobody understands.
 
 use crate::config::HostFile;
-use crate::error::UserError;
-use crate::user_error;
+use crate::error::{UserError, user_error};
 
 const MAGIC: u32 = 0x2705_1956;
 /// Bytes of the header.

@@ -9,7 +9,7 @@ use emu_cpu::psci::Machine as _;
 use super::memory::Format;
 use super::{Machine, Session, show};
 use crate::number::parse_u64;
-use crate::terminal::Quit;
+use crate::quit::Quit;
 
 /// A command: its names, arguments, what help says, what it does.
 type Command =

@@ -13,6 +13,7 @@ mod line;
 mod memory;
 mod show;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -25,40 +26,52 @@ use emu_devices::pci::PciHost;
 use parking_lot::{Condvar, Mutex};
 
 use self::line::Line;
-use crate::board::build::{Board, SharedVcpu};
-use crate::board::power::Power;
+use crate::character::Port;
 use crate::character::ring::Ring;
 use crate::config::MachineConfig;
-use crate::error::{UserError, reason};
-use crate::terminal::{OnQuit, Port};
-use crate::user_error;
+use crate::error::{UserError, reason, user_error};
+use crate::power::{Power, SharedVcpu};
+use crate::quit::OnQuit;
 
 /// How often a monitor looks whether its answers are taken.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// What monitors see and command.
-pub struct Machine {
+pub struct Parts {
     /// The CPUs.
-    vcpus: Vec<SharedVcpu>,
+    pub vcpus: Vec<SharedVcpu>,
     /// What stops and ends them.
-    power: Arc<Power>,
+    pub power: Arc<Power>,
     /// The machine's time.
-    clock: Arc<Clock>,
+    pub clock: Arc<Clock>,
     /// The physical address space.
-    bus: Arc<Bus>,
+    pub bus: Arc<Bus>,
     /// The PCI bus.
-    pci: Arc<PciHost>,
+    pub pci: Arc<PciHost>,
     /// The wire of the power key.
-    power_key: IrqLine,
+    pub power_key: IrqLine,
     /// Name and description of each character device.
-    characters: Vec<(String, String)>,
+    pub characters: Vec<(String, String)>,
     /// Those whose output is kept.
-    rings: Vec<(String, Ring)>,
-    listing: Listing,
+    pub rings: Vec<(String, Ring)>,
+    /// What was said of the machine.
+    pub listing: Listing,
     /// Ends the machine.
-    on_quit: OnQuit,
+    pub on_quit: OnQuit,
+}
+
+/// The same, and what all monitors of a machine share.
+pub struct Machine {
+    parts: Parts,
     /// A monitor has stopped the machine.
     stopped: Mutex<bool>,
+}
+
+impl Deref for Machine {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
 }
 
 /// What the command line says that monitors show or do.
@@ -83,24 +96,11 @@ impl Listing {
 }
 
 impl Machine {
-    /// Of a board that has not started.
+    /// It has not started. If the command line says so, its CPUs wait for a monitor's word.
     #[must_use]
-    pub fn of(board: &Board) -> Arc<Self> {
-        let characters = board.characters.lock();
-        let machine = Arc::new(Self {
-            vcpus: board.vcpus.clone(),
-            power: board.power.clone(),
-            clock: board.clock.clone(),
-            bus: board.bus.clone(),
-            pci: board.pci.clone(),
-            power_key: board.power_key.clone(),
-            characters: characters.described(),
-            rings: characters.rings(),
-            listing: board.listing.clone(),
-            on_quit: characters.on_quit(),
-            stopped: Mutex::new(false),
-        });
-        if board.listing.stopped {
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let machine = Arc::new(Self { parts, stopped: Mutex::new(false) });
+        if machine.listing.stopped {
             machine.stop();
         }
         machine

@@ -5,8 +5,7 @@ use super::json;
 use super::property::Value::{Only, Switch, Text};
 use super::property::{self, Property, property};
 use crate::config::{BlockTuning, Disk, DiskFormat, HostFile};
-use crate::error::UserError;
-use crate::user_error;
+use crate::error::{UserError, user_error};
 
 /// What one `-blockdev` says.
 #[derive(Default, Debug)]

@@ -4,9 +4,8 @@ use super::Reader;
 use super::option::Action::Value;
 use super::option::Row;
 use crate::config::{GicVersion, HostFile, MAX_CPUS_GICV2, Msi};
-use crate::error::UserError;
+use crate::error::{UserError, user_error};
 use crate::keyval::{Parts, on_off};
-use crate::user_error;
 
 /// The options of this group.
 pub(super) const OPTIONS: &[Row] = &[

@@ -3,12 +3,10 @@
 use super::Reader;
 use super::option::Action::{OnlyNone, Value};
 use super::option::Row;
-use crate::character::spec::{LogFile, SHORT_FORMS, Socket, SocketPlace};
-use crate::config::{CharBackend, Given, HostFile};
-use crate::error::UserError;
+use crate::config::{CharBackend, Given, HostFile, LogFile, SHORT_FORMS, Socket, SocketPlace};
+use crate::error::{UserError, user_error};
 use crate::keyval::Parts;
 use crate::number::{parse_size, parse_u64};
-use crate::user_error;
 
 /// The options of this group.
 pub(super) const OPTIONS: &[Row] = &[

@@ -7,10 +7,9 @@ use super::board::Version;
 use super::option::Action::{Refused, Value};
 use super::option::Row;
 use crate::config::{Accel, Check, CpuModel, Given, Topology, check_cpus};
-use crate::error::UserError;
+use crate::error::{UserError, user_error};
 use crate::keyval::Parts;
 use crate::number::{parse_size, parse_u64};
-use crate::user_error;
 
 /// The options of this group.
 pub(super) const OPTIONS: &[Row] = &[

@@ -4,8 +4,7 @@ use super::option::Action::{Plain, Refused, Short, Value};
 use super::option::Row;
 use super::{Reader, set};
 use crate::config::{Given, HostFile, PerfFile, trace_help, trace_ranges};
-use crate::error::UserError;
-use crate::user_error;
+use crate::error::{UserError, user_error};
 
 /// The options of this group.
 pub(super) const OPTIONS: &[Row] = &[
@@ -94,5 +93,5 @@ fn gdb(r: &mut Reader, option: &'static str, device: &str) -> Result<(), UserErr
     let address = device.strip_prefix("tcp:").filter(|a| !a.contains(','));
     let address =
         address.ok_or_else(|| user_error!("'{device}' given with {option} is not tcp:HOST:PORT"))?;
-    set(&mut r.config.gdb, option, crate::gdb::address(option, address)?)
+    set(&mut r.config.gdb, option, crate::config::address(option, address)?)
 }

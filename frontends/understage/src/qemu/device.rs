@@ -6,12 +6,11 @@ use super::option::Row;
 use super::property::Value::{Number, Only, Switch, Text};
 use super::property::{self, Property, property};
 use super::{Reader, drive, json, object, serial_bus};
-use crate::board::map::VIRTIO_MMIO_COUNT;
 use crate::config::Interfaces::{Modern, Transitional};
 use crate::config::{BlockTuning, Device, DeviceKind, Interfaces, VirtioBus};
-use crate::error::UserError;
+use crate::error::{UserError, user_error};
 use crate::keyval::on_off;
-use crate::user_error;
+use crate::map::VIRTIO_MMIO_COUNT;
 
 /// The options of this group.
 pub(super) const OPTIONS: &[Row] = &[(

@@ -3,8 +3,7 @@
 use super::Reader;
 use super::option::Action::{OnlyNone, Plain, Refused, Value};
 use super::option::Row;
-use crate::error::UserError;
-use crate::user_error;
+use crate::error::{UserError, user_error};
 
 /// The options of this group.
 pub(super) const OPTIONS: &[Row] = &[

@@ -8,9 +8,8 @@ use super::{Reader, blockdev};
 use crate::config::{
     BlockTuning, Device, DeviceKind, Disk, DiskFormat, Flash, HostFile, Interfaces, VirtioBus, disk_serial,
 };
-use crate::error::UserError;
+use crate::error::{UserError, user_error};
 use crate::keyval::Parts;
-use crate::user_error;
 
 /// The options of this group.
 pub(super) const OPTIONS: &[Row] = &[

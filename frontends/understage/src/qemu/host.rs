@@ -7,9 +7,8 @@ use super::option::Action::{Plain, Refused, Value};
 use super::option::Row;
 use super::{Reader, set};
 use crate::config::{Given, HostFile, RtcBase};
-use crate::error::UserError;
+use crate::error::{UserError, user_error};
 use crate::keyval::{Parts, on_off};
-use crate::user_error;
 
 /// The options of this group.
 pub(super) const OPTIONS: &[Row] = &[

@@ -2,9 +2,8 @@
 
 use serde_json::Value as Json;
 
-use crate::error::UserError;
+use crate::error::{UserError, user_error};
 use crate::keyval::Parts;
-use crate::user_error;
 
 /// The parts of an option that may also be an object of JSON; there, what is in an object inside has `outer.inner` as its
 /// key.

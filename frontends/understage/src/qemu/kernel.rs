@@ -6,9 +6,8 @@ use super::option::Action::{Refused, Value};
 use super::option::Row;
 use super::{Reader, set};
 use crate::config::{FwCfgContents, FwCfgFile, Given, HostFile, Kernel};
-use crate::error::UserError;
+use crate::error::{UserError, user_error};
 use crate::keyval::Parts;
-use crate::user_error;
 
 /// The options of this group.
 pub(super) const OPTIONS: &[Row] = &[

@@ -5,8 +5,7 @@ use super::property::Property;
 use super::property::Value::{Number, Switch, Text};
 use super::property::property;
 use crate::config::{Blob, HostFile, Module, ModuleKind};
-use crate::error::UserError;
-use crate::user_error;
+use crate::error::{UserError, user_error};
 
 /// What `-device loader` was given.
 #[derive(Default)]

@@ -4,10 +4,9 @@ use super::Reader;
 use super::option::Action::{Plain, Refused, Value};
 use super::option::Row;
 use crate::config::{HostFile, RamBacking, check_memory};
-use crate::error::UserError;
+use crate::error::{UserError, user_error};
 use crate::keyval::Parts;
 use crate::number::{parse_size, parse_u64};
-use crate::user_error;
 
 /// The options of this group.
 pub(super) const OPTIONS: &[Row] = &[

@@ -33,9 +33,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::config::{Flash, GicVersion, HostFile, MachineConfig, Msi};
-use crate::error::UserError;
+use crate::error::{UserError, user_error};
 use crate::keyval::Parts;
-use crate::user_error;
 use option::Action::{OnlyNone, Plain, Print, Refused, Short, Value};
 
 /// What a command line in QEMU's spelling asks for.

@@ -6,9 +6,8 @@ use super::property::Value::{Number, Only, Switch, Text};
 use super::property::{self, Property, property};
 use super::{Reader, json};
 use crate::config::{HostFile, Ram, RamBacking};
-use crate::error::UserError;
+use crate::error::{UserError, user_error};
 use crate::number::{parse_size, show_size};
-use crate::user_error;
 
 /// The options of this group.
 pub(super) const OPTIONS: &[Row] = &[(

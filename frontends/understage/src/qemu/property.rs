@@ -1,10 +1,9 @@
 //! Properties of devices, as rows of tables: from one row come the reading of `key=value`, the refusal, and the line in
 //! `-device NAME,help`.
 
-use crate::error::UserError;
+use crate::error::{UserError, user_error};
 use crate::keyval::{Parts, on_off};
 use crate::number::parse_u64;
-use crate::user_error;
 
 /// A property of something that collects its properties in a `T`.
 pub(super) struct Property<T: 'static> {

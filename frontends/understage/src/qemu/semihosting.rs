@@ -4,9 +4,8 @@ use super::Reader;
 use super::option::Action::{Plain, Value};
 use super::option::Row;
 use crate::config::Semihosting;
-use crate::error::UserError;
+use crate::error::{UserError, user_error};
 use crate::keyval::{Part, Parts, on_off};
-use crate::user_error;
 
 /// The options of this group.
 pub(super) const OPTIONS: &[Row] = &[

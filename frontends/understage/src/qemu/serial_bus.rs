@@ -3,8 +3,7 @@
 use super::device::{Driver, Wish, add};
 use super::{Reader, chardev};
 use crate::config::{CharBackend, ConsolePort, ConsolePorts, DeviceKind};
-use crate::error::UserError;
-use crate::user_error;
+use crate::error::{UserError, user_error};
 
 /// The most ports that a device has, which is what it has unless it is told.
 const MOST: u64 = emu_devices::virtio::MAX_PORTS as u64;

@@ -10,9 +10,11 @@ use emu_cpu::doorbell::{Doorbell, reason};
 use nix::errno::Errno;
 use parking_lot::{Condvar, Mutex};
 
+use crate::character::Port;
 use crate::config::{CharBackend, MachineConfig};
 use crate::out::Writing;
-use crate::terminal::{OnQuit, Port, Quit, stream as standard};
+use crate::quit::{OnQuit, Quit};
+use crate::terminal::stream as standard;
 
 /// Keys that wait at most.
 const CAPACITY: usize = 4096;

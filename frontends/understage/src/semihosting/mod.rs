@@ -26,9 +26,9 @@ use emu_cpu::cpu::Cpu;
 use emu_cpu::semihosting::{Semihosting, Served};
 use parking_lot::Mutex;
 
-use crate::board::map::Range;
-use crate::board::power::Power;
 use crate::config::MachineConfig;
+use crate::map::Range;
+use crate::power::Power;
 use call::Call;
 pub use console::Console;
 use files::Files;

@@ -9,8 +9,7 @@ use nix::sys::signal::{SigSet, Signal};
 
 use super::stream::Stream;
 use super::{InputQueue, raw};
-use crate::error::{UserError, reason};
-use crate::user_error;
+use crate::error::{UserError, reason, user_error};
 
 /// How often a process in the background looks whether the terminal is its own again.
 const BACKGROUND: Duration = Duration::from_millis(200);
@@ -25,7 +24,7 @@ pub struct Keyboard {
 
 impl Keyboard {
     /// Starts the thread, which reads nothing before [`Keyboard::begin`]. It ends with the input, or with the process.
-    pub(super) fn start(signals: bool, queue: &Arc<InputQueue>) -> Result<Self, UserError> {
+    pub(crate) fn start(signals: bool, queue: &Arc<InputQueue>) -> Result<Self, UserError> {
         let mut source =
             Stream::input().map_err(|e| user_error!("cannot use standard input: {}", reason(&e)))?;
         let (queue, (begin, begun)) = (queue.clone(), sync_channel(1));
@@ -44,7 +43,7 @@ impl Keyboard {
     }
 
     /// Puts a terminal into raw mode and begins to read.
-    pub(super) fn begin(&self) -> Result<(), UserError> {
+    pub(crate) fn begin(&self) -> Result<(), UserError> {
         raw::enter(self.signals)
             .map_err(|e| user_error!("cannot put the terminal into raw mode: {}", reason(&e)))?;
         // If it has begun already, it goes on.

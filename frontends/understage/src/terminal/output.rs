@@ -7,8 +7,7 @@ use std::path::Path;
 use nix::unistd::{AccessFlags, access};
 
 use crate::config::HostFile;
-use crate::error::{UserError, reason};
-use crate::user_error;
+use crate::error::{UserError, reason, user_error};
 
 /// Takes what the guest sends.
 ///

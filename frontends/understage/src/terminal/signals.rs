@@ -7,7 +7,8 @@ use std::io;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::{OnQuit, Quit, raw};
+use super::raw;
+use crate::quit::{OnQuit, Quit};
 
 /// Watches for signals from now on. One that the process was started to ignore, as `nohup` does with SIGHUP, stays ignored.
 pub fn watch(on_quit: OnQuit) -> io::Result<()> {

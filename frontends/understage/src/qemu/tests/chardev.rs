@@ -1,6 +1,5 @@
 use super::*;
-use crate::character::spec::{LogFile, Socket, SocketPlace};
-use crate::config::{Characters, Given};
+use crate::config::{Characters, Given, LogFile, Socket, SocketPlace};
 
 /// What is added to a line that runs, and what the refusal says.
 pub(super) const REFUSALS: &[(&str, &str)] = &[

@@ -5,20 +5,20 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use super::keyboard::Keyboard;
-use super::output::{FileOutput, Output};
-use super::stream::Stream;
-use super::{InputQueue, OnQuit, Quit};
-use crate::character::link::{Connector, Link, LinkOutput};
-use crate::character::pipe::Pipe;
-use crate::character::pty::Pty;
-use crate::character::ring::Ring;
-use crate::character::socket::Opened;
-use crate::character::testdev::TestDevice;
+use super::link::{Connector, Link, LinkOutput};
+use super::pipe::Pipe;
+use super::pty::Pty;
+use super::ring::Ring;
+use super::socket::Opened;
+use super::testdev::TestDevice;
 use crate::config::CharBackend;
-use crate::error::{UserError, reason};
+use crate::error::{UserError, reason, user_error};
 use crate::out;
-use crate::user_error;
+use crate::quit::{OnQuit, Quit};
+use crate::terminal::InputQueue;
+use crate::terminal::keyboard::Keyboard;
+use crate::terminal::output::{FileOutput, Output};
+use crate::terminal::stream::Stream;
 
 /// Sees what the guest sends.
 pub type Watcher = Box<dyn Fn(&[u8]) + Send + Sync>;

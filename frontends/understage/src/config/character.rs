@@ -4,11 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::{Given, HostFile};
-use crate::error::UserError;
+use super::{Given, HostFile};
+use crate::error::{UserError, user_error};
 use crate::keyval::Parts;
 use crate::number::parse_u64;
-use crate::user_error;
 
 /// Where the bytes of a character device go and come from.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,7 +1,63 @@
-//! What a disk offers its driver beside its contents.
+//! What disks and flash keep their contents in, and what a disk offers its driver beside them.
 
-use crate::error::UserError;
-use crate::user_error;
+use super::HostFile;
+use crate::error::{UserError, user_error};
+
+/// Format of a disk image.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DiskFormat {
+    /// The bytes of the disk.
+    Raw,
+    /// QEMU's copy-on-write format.
+    Qcow2,
+}
+
+impl DiskFormat {
+    /// The format called `name`.
+    pub fn from_name(name: &str) -> Result<Self, UserError> {
+        match name {
+            "raw" => Ok(Self::Raw),
+            "qcow2" => Ok(Self::Qcow2),
+            _ => Err(user_error!("there is no disk format '{name}' (there are raw, qcow2)")),
+        }
+    }
+}
+
+/// A disk's contents.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Disk {
+    /// The image.
+    pub file: HostFile,
+    /// Its format. Without one the magic number of the file says, and a file without a magic number is raw.
+    pub format: Option<DiskFormat>,
+    /// The guest cannot write.
+    pub readonly: bool,
+    /// The guest's writes are kept in memory and lost at the end.
+    pub snapshot: bool,
+    /// What the device answers to VIRTIO_BLK_T_GET_ID; at most 20 bytes.
+    pub serial: String,
+    /// What it offers its driver.
+    pub tuning: BlockTuning,
+}
+
+/// The contents of a flash bank.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Flash {
+    /// The image.
+    pub file: HostFile,
+    /// The guest cannot program the flash.
+    pub readonly: bool,
+    /// What the guest programs is lost at the end; otherwise it is written to the file.
+    pub snapshot: bool,
+}
+
+/// A disk's serial number: what virtio-blk can answer (virtio 1.2, 5.2.6, VIRTIO_BLK_T_GET_ID).
+pub fn disk_serial(text: &str) -> Result<String, UserError> {
+    match text.len() {
+        0..=20 => Ok(text.to_owned()),
+        _ => Err(user_error!("the serial number '{text}' is longer than 20 bytes")),
+    }
+}
 
 /// The sizes and offers of a virtio-blk device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

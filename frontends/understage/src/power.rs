@@ -6,12 +6,16 @@ use emu_cpu::cpu::Entry;
 use emu_cpu::doorbell::{Doorbell, reason};
 use emu_cpu::exception::EndlessException;
 use emu_cpu::interp::debug::DebugStop;
+use emu_cpu::interp::vcpu::Vcpu;
 use emu_cpu::psci::{AffinityState, Machine, PsciError};
 use parking_lot::{Condvar, Mutex};
 
-use crate::board::map;
 use crate::config::StopOn;
-use crate::end::STATUS_STOPPED;
+use crate::map;
+use crate::quit::STATUS_STOPPED;
+
+/// A CPU, and who uses it now: its thread while it executes, else the debugger.
+pub type SharedVcpu = Arc<Mutex<Vcpu>>;
 
 /// Why the machine stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,0 +1,42 @@
+//! What machine to build, as plain data. Both command lines produce a [`MachineConfig`]; the loaders, the devicetree
+//! and the board read it and nothing else.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`given`] | values that remember which option gave them |
+//! | [`machine`] | the whole: [`MachineConfig`] |
+//! | [`rules`] | what must hold between options |
+//! | [`virt`], [`cpu`], [`device`], [`disk`] | the parts of the machine |
+//! | [`program`] | what is in it when it starts |
+//! | [`character`] | the other ends of serial ports, consoles, monitors |
+//! | [`execution`], [`trace`], [`debugger`] | how it runs, and what is told and seen of that |
+//! | [`host`] | how it lives on the host |
+
+mod character;
+mod cpu;
+mod debugger;
+mod device;
+mod disk;
+mod execution;
+mod given;
+mod host;
+mod machine;
+mod program;
+mod rules;
+mod trace;
+mod virt;
+
+pub use character::{
+    CharBackend, Characters, ConsolePort, ConsolePorts, LogFile, SHORT_FORMS, Socket, SocketPlace,
+};
+pub use cpu::{CpuChanges, CpuModel, MAX_CPUS, MAX_CPUS_GICV2, Topology, check_cpus};
+pub use debugger::{Address, address};
+pub use device::{Device, DeviceKind, Interfaces, VirtioBus};
+pub use disk::{BlockTuning, Disk, DiskFormat, Flash, disk_serial};
+pub use execution::{Accel, CODE_CACHE, Check, PerfFile, StopOn};
+pub use given::{Given, HostFile};
+pub use host::{Host, MAX_MEMORY, MEMORY_GRANULE, Ram, RamBacking, Rtc, RtcBase, check_memory};
+pub use machine::{MachineConfig, Semihosting};
+pub use program::{Blob, FwCfgContents, FwCfgFile, Kernel, Module, ModuleKind};
+pub use trace::{Category, Tracing, help as trace_help, ranges as trace_ranges};
+pub use virt::{GicVersion, Msi, Virt};
