@@ -231,6 +231,7 @@ const MODE: Mode = Mode {
     mops: false,
     strict: false,
     aligned: false,
+    counts_accesses: false,
 };
 
 impl Program<'_> {
