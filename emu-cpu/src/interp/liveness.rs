@@ -1,6 +1,6 @@
 //! What a block's values are used for: the facts that placement ([`super::predecode`]) needs.
 
-use crate::ir::{Acc, BinOp, Block, MemSize, Op, Order, Term, Ty, Val};
+use crate::ir::{Acc, BinOp, Block, MemSize, Op, Order, Register, Term, Ty, Val};
 
 /// Uses of one value.
 #[derive(Clone, Copy, Default)]
@@ -122,18 +122,17 @@ impl Liveness {
         }
         let mut flags_hidden = false;
         for (i, inst) in block.insts.iter().enumerate().rev() {
-            let op = &inst.op;
+            let (op, facts) = (&inst.op, inst.op.facts());
             let used = self.uses[i].last.is_some();
-            let live = match op {
-                Op::SetFlags(_) => !std::mem::replace(&mut flags_hidden, true),
-                // An FP operation sets flags of FPSR, whoever uses its result.
-                _ => used || op.can_fault() || op.ty() == Ty::None || matches!(op, Op::Fp { .. }),
+            let live = match facts.writes {
+                Some(Register::Nzcv) => !std::mem::replace(&mut flags_hidden, true),
+                _ => used || facts.has_effect,
             };
             self.live[i] = live;
             if !live {
                 continue;
             }
-            if matches!(op, Op::GetFlags) || op.can_fault() {
+            if facts.reads == Some(Register::Nzcv) || facts.can_fault {
                 flags_hidden = false;
             }
             let at = if self.uses[i].deferred { self.uses[i].last } else { Some(i as u16) };

@@ -1,6 +1,8 @@
 //! Blocks and how they end.
 
-use super::op::{Op, Ty, Val};
+use super::op::Op;
+use super::text::words;
+use super::value::{Ty, Val};
 
 /// An operation in its place.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -20,55 +22,61 @@ pub struct InsnInfo {
     pub first: u16,
 }
 
-/// What a branch means to a return predictor.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Link {
-    /// B, BR.
-    Jump,
-    /// BL, BLR: X30 was set to the next instruction.
-    Call,
-    /// RET.
-    Return,
+words! {
+    /// What a branch means to a return predictor.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub enum Link {
+        /// B, BR.
+        Jump,
+        /// BL, BLR: X30 was set to the next instruction.
+        Call,
+        /// RET.
+        Return,
+    }
 }
 
-/// Synchronous exceptions that an instruction asks for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ExcOp {
-    /// Not allocated, or not implemented by this CPU.
-    Undefined,
-    /// FP or SIMD register access while a trap of it is set: which one is found out when it is taken.
-    FpAccess,
-    /// An indirect branch led to an instruction in a guarded page that does not expect it.
-    BranchTarget,
-    /// SVC with its immediate.
-    Svc(u16),
-    /// HVC.
-    Hvc(u16),
-    /// SMC.
-    Smc(u16),
-    /// BRK.
-    Brk(u16),
-    /// HLT.
-    Hlt(u16),
+words! {
+    /// Synchronous exceptions that an instruction asks for.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub enum ExcOp {
+        /// Not allocated, or not implemented by this CPU.
+        Undefined,
+        /// FP or SIMD register access while a trap of it is set: which one is found out when it is taken.
+        FpAccess,
+        /// An indirect branch led to an instruction in a guarded page that does not expect it.
+        BranchTarget,
+        /// SVC with its immediate.
+        Svc(u16),
+        /// HVC.
+        Hvc(u16),
+        /// SMC.
+        Smc(u16),
+        /// BRK.
+        Brk(u16),
+        /// HLT.
+        Hlt(u16),
+    }
 }
 
-/// Why a block hands over to the machine after its last instruction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LeaveKind {
-    /// System state changed (MSR, TLBI, ISB ...): the mode of what follows must be found again.
-    Context,
-    /// WFI; the register is 31, or for WFIT the one with the timeout.
-    Wfi(u8),
-    /// WFE, WFET.
-    Wfe(u8),
-    /// YIELD.
-    Yield,
-    /// ESB with FEAT_RAS: a pending SError interrupt is taken, or recorded in DISR_EL1 if it is masked.
-    Esb,
-    /// ERET.
-    Eret,
-    /// ERETAA (0) or ERETAB (1).
-    EretA(u8),
+words! {
+    /// Why a block hands over to the machine after its last instruction.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub enum LeaveKind {
+        /// System state changed (MSR, TLBI, ISB ...): the mode of what follows must be found again.
+        Context,
+        /// WFI; the register is 31, or for WFIT the one with the timeout.
+        Wfi(u8),
+        /// WFE, WFET.
+        Wfe(u8),
+        /// YIELD.
+        Yield,
+        /// ESB with FEAT_RAS: a pending SError interrupt is taken, or recorded in DISR_EL1 if it is masked.
+        Esb,
+        /// ERET.
+        Eret,
+        /// ERETAA (0) or ERETAB (1).
+        EretA(u8),
+    }
 }
 
 /// The end of a block. Relative addresses count from the block's first instruction.

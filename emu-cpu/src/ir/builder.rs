@@ -1,7 +1,9 @@
 //! Building a block, with short names for what lowerings use most.
 
 use super::block::{Block, InsnInfo, Inst, Term};
-use super::op::{Acc, BinOp, Cond, MemSize, Op, Ty, UnOp, Val};
+use super::op::Op;
+use super::value::{Ty, Val};
+use super::words::{Acc, BinOp, Cond, MemSize, UnOp};
 
 /// Makes a block operation by operation.
 #[derive(Debug, Default)]

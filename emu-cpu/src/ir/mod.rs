@@ -18,12 +18,17 @@ pub(crate) mod eval;
 mod op;
 mod parse;
 mod print;
+mod table;
+mod text;
+mod value;
 mod verify;
+mod words;
 
 pub use block::{Block, ExcOp, InsnInfo, Inst, LeaveKind, Link, Term};
 pub use builder::Builder;
-pub use op::{
-    Acc, AtomicOp, BarrierKind, BinOp, Cond, MemSize, Op, Order, PacOp, PstateField, SysEnc, Ty, UnOp, Val,
-};
+pub use op::Op;
 pub use parse::{ParseError, parse};
+pub use table::{Facts, Memory, Register, Want};
+pub use value::{Ty, Val};
 pub use verify::{VerifyError, verify};
+pub use words::{Acc, AtomicOp, BarrierKind, BinOp, Cond, MemSize, Order, PacOp, PstateField, SysEnc, UnOp};

@@ -1,780 +1,221 @@
-//! Operations and their types.
+//! The table of operations. What a row says is explained in [`super::table`].
+//!
+//! An operation is here, in the lowering that makes it, and in its way to a micro-operation; whatever else has to know
+//! something about it asks its row.
 
+use std::fmt;
+
+use super::table::{
+    Facts, Memory, Operands, Register, Want, as_written, choice, forms, operand, operations, part, part_type,
+    result_type, written,
+};
+use super::text::{Parts, Shown, VReg, XReg};
+use super::value::{Ty, Val};
+use super::words::{Acc, AtomicOp, BarrierKind, BinOp, Cond, MemSize, PacOp, PstateField, SysEnc, UnOp};
 use crate::fp::FpOp;
 use crate::mem::mops::MopsInsn;
 use crate::simd::VecOp;
 
-/// A value: the number of the operation that makes it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Val(pub u16);
+operations! {
+    // ---- Constants and addresses ----
 
-impl Val {
-    /// Stands for an operand that an operation does not have.
-    pub const NONE: Self = Self(u16::MAX);
-    /// True unless this is [`Val::NONE`].
-    #[must_use]
-    pub const fn is_some(self) -> bool {
-        self.0 != u16::MAX
-    }
-}
-
-/// The type of a value.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Ty {
-    /// No value.
-    None,
-    /// A truth value.
-    I1,
-    /// 32 bits.
-    I32,
-    /// 64 bits.
-    I64,
-    /// 128 bits.
-    V128,
-    /// N, Z, C, V.
-    Flags,
-}
-
-/// Condition codes (Arm ARM, C1.2.4).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[repr(u8)]
-#[allow(missing_docs, reason = "the architecture's names")]
-pub enum Cond {
-    Eq,
-    Ne,
-    Cs,
-    Cc,
-    Mi,
-    Pl,
-    Vs,
-    Vc,
-    Hi,
-    Ls,
-    Ge,
-    Lt,
-    Gt,
-    Le,
-    Al,
-    Nv,
-}
-
-impl Cond {
-    /// From the 4-bit field.
-    #[must_use]
-    pub const fn from_bits(bits: u32) -> Self {
-        use Cond::*;
-        [Eq, Ne, Cs, Cc, Mi, Pl, Vs, Vc, Hi, Ls, Ge, Lt, Gt, Le, Al, Nv][(bits & 15) as usize]
-    }
-
-    /// True if flags `nzcv` (bits 31:28) satisfy the condition.
-    #[inline(always)]
-    #[must_use]
-    pub const fn holds(self, nzcv: u32) -> bool {
-        HOLDS[self as usize] >> (nzcv >> 28) & 1 != 0
-    }
-
-    /// The definition (Arm ARM, ConditionHolds).
-    const fn evaluate(self, nzcv: u32) -> bool {
-        let (n, z, c, v) =
-            (nzcv >> 31 & 1 != 0, nzcv >> 30 & 1 != 0, nzcv >> 29 & 1 != 0, nzcv >> 28 & 1 != 0);
-        let base = match self as u32 >> 1 {
-            0 => z,
-            1 => c,
-            2 => n,
-            3 => v,
-            4 => c && !z,
-            5 => n == v,
-            6 => n == v && !z,
-            _ => return true,
-        };
-        base != (self as u32 & 1 != 0)
-    }
-}
-
-/// For each condition, one bit for each value of N, Z, C, V.
-const HOLDS: [u16; 16] = {
-    let mut table = [0; 16];
-    let mut cond = 0;
-    while cond < 16 {
-        let mut nzcv = 0;
-        while nzcv < 16 {
-            if Cond::from_bits(cond).evaluate(nzcv << 28) {
-                table[cond as usize] |= 1 << nzcv;
-            }
-            nzcv += 1;
-        }
-        cond += 1;
-    }
-    table
-};
-
-/// Operations on two integers of one type.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[allow(missing_docs, reason = "named for what they do")]
-pub enum BinOp {
-    Add,
-    Sub,
-    Mul,
-    /// High half of the signed product; I64 only.
-    SMulH,
-    /// High half of the unsigned product; I64 only.
-    UMulH,
-    /// Signed division, x / 0 = 0, MIN / -1 = MIN.
-    SDiv,
-    /// Unsigned division, x / 0 = 0.
-    UDiv,
-    And,
-    Or,
-    Xor,
-    /// a AND NOT b.
-    AndNot,
-    /// a OR NOT b.
-    OrNot,
-    /// a XOR NOT b.
-    XorNot,
-    /// Shift left; the amount is taken modulo the width, as for all shifts.
-    Shl,
-    Lsr,
-    Asr,
-    Ror,
-}
-
-/// Operations on one integer.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[allow(missing_docs, reason = "named for what they do")]
-pub enum UnOp {
-    Not,
-    Neg,
-    Clz,
-    Cls,
-    Rbit,
-    /// Reverses all bytes.
-    Rev,
-    /// Reverses the bytes of each halfword.
-    Rev16,
-    /// Reverses the bytes of each word.
-    Rev32,
-}
-
-/// Read-modify-write operations of FEAT_LSE.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[allow(missing_docs, reason = "named for what they do")]
-pub enum AtomicOp {
-    Swp,
-    Add,
-    /// mem AND NOT operand.
-    Clr,
-    Eor,
-    Set,
-    Smax,
-    Smin,
-    Umax,
-    Umin,
-}
-
-/// The size of a memory access.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[repr(u8)]
-#[allow(missing_docs, reason = "the number of bytes")]
-pub enum MemSize {
-    B1 = 0,
-    B2 = 1,
-    B4 = 2,
-    B8 = 3,
-    B16 = 4,
-}
-
-impl MemSize {
-    /// From log2 of the number of bytes, 0 to 4.
-    #[must_use]
-    pub const fn from_log2(n: u32) -> Self {
-        match n {
-            0 => Self::B1,
-            1 => Self::B2,
-            2 => Self::B4,
-            3 => Self::B8,
-            _ => Self::B16,
-        }
-    }
-    /// Number of bytes.
-    #[must_use]
-    pub const fn bytes(self) -> u64 {
-        1 << self as u32
-    }
-}
-
-/// Ordering of a memory access.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Order {
-    /// None.
-    #[default]
-    Plain,
-    /// Load-acquire (LDAR, LDAXR).
-    Acquire,
-    /// Load-acquire RCpc (LDAPR).
-    AcquirePc,
-    /// Store-release.
-    Release,
-    /// Both (LSE with A and R).
-    AcqRel,
-}
-
-impl Order {
-    /// From the acquire and release bits of an LSE encoding.
-    #[must_use]
-    pub const fn from_bits(acquire: bool, release: bool) -> Self {
-        match (acquire, release) {
-            (false, false) => Self::Plain,
-            (true, false) => Self::Acquire,
-            (false, true) => Self::Release,
-            (true, true) => Self::AcqRel,
-        }
-    }
-}
-
-/// How a load or store is made.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Acc {
-    /// Ordering. Anything but plain must be aligned (within 16 bytes with FEAT_LSE2), or it is an alignment fault.
-    pub order: Order,
-    /// LDTR, STTR: made as if at EL0 (subject to PSTATE.UAO and HCR_EL2).
-    pub unpriv: bool,
-    /// The address comes from SP: the stack pointer alignment check applies if it is enabled.
-    pub sp_base: bool,
-    /// Elements of a SIMD structure access or halves of a pair are aligned to the element, not to the whole.
-    pub elem_align: Option<MemSize>,
-}
-
-impl Acc {
-    /// A plain access.
-    pub const PLAIN: Self = Self { order: Order::Plain, unpriv: false, sp_base: false, elem_align: None };
-}
-
-/// Barriers that do not end a block.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum BarrierKind {
-    /// DMB with any option but LD/ST-only forms.
-    DmbFull,
-    /// DMB xLD.
-    DmbLoad,
-    /// DMB xST.
-    DmbStore,
-    /// DSB, any option; also waits for broadcast TLB maintenance.
-    Dsb,
-    /// SSBB, PSSBB, CSDB, SB and the like: no effect on what a program can see.
-    Speculation,
-}
-
-/// The encoding of a system register or system instruction: op0(2) op1(3) CRn(4) CRm(4) op2(3), as 16 bits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SysEnc(pub u16);
-
-impl SysEnc {
-    /// From its five parts.
-    #[must_use]
-    pub const fn new(op0: u32, op1: u32, crn: u32, crm: u32, op2: u32) -> Self {
-        Self(((op0 & 3) << 14 | (op1 & 7) << 11 | (crn & 15) << 7 | (crm & 15) << 3 | op2 & 7) as u16)
-    }
-    /// From bits 20:5 of MRS, MSR (register), SYS and SYSL.
-    #[must_use]
-    pub const fn from_insn(insn: u32) -> Self {
-        Self((insn >> 5) as u16)
-    }
-    /// op0, op1, CRn, CRm, op2.
-    #[must_use]
-    pub const fn parts(self) -> (u8, u8, u8, u8, u8) {
-        let v = self.0;
-        ((v >> 14) as u8, (v >> 11 & 7) as u8, (v >> 7 & 15) as u8, (v >> 3 & 15) as u8, (v & 7) as u8)
-    }
-}
-
-impl std::fmt::Debug for SysEnc {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (op0, op1, crn, crm, op2) = self.parts();
-        write!(f, "S{op0}_{op1}_C{crn}_C{crm}_{op2}")
-    }
-}
-
-/// Fields of MSR (immediate).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[allow(missing_docs, reason = "the architecture's names")]
-pub enum PstateField {
-    SpSel,
-    DaifSet,
-    DaifClr,
-    Pan,
-    Uao,
-    Dit,
-    Ssbs,
-    Tco,
-}
-
-/// Pointer authentication (FEAT_PAuth): the instructions, but for those that combine one of these with another.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[allow(missing_docs, reason = "the architecture's names")]
-pub enum PacOp {
-    PacIa,
-    PacIb,
-    PacDa,
-    PacDb,
-    AutIa,
-    AutIb,
-    AutDa,
-    AutDb,
-    XpacI,
-    XpacD,
-    PacGa,
-}
-
-/// An operation.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Op {
     /// A constant of an integer type.
-    Const(Ty, u64),
-    /// Address of the block's first instruction plus this: I64.
-    PcRel(i64),
-    /// Address of the block's 4 KiB page plus this: I64 (ADRP).
-    PcPage(i64),
+    Const(ty: Ty, value: u64) -> ty, "const {value:#x}";
+    /// Address of the block's first instruction plus this.
+    PcRel(rel: i64) -> I64, "pcrel {rel}";
+    /// Address of the block's 4 KiB page plus this (ADRP).
+    PcPage(rel: i64) -> I64, "pcpage {rel}";
 
-    /// X0..X30, or 31 for the current SP: I64.
-    GetX(u8),
-    /// Writes X0..X30 or (31) the current SP; the value is I64 or (zero-extended) I32.
-    SetX(u8, Val),
-    /// V0..V31: V128.
-    GetV(u8),
-    /// Writes all 128 bits of V0..V31.
-    SetV(u8, Val),
-    /// PSTATE.NZCV: Flags.
-    GetFlags,
+    // ---- Registers ----
+
+    /// X0..X30, or 31 for the current SP.
+    GetX(r: Xn) -> I64, "get {r}", reads(X(r));
+    /// Writes X0..X30 or (31) the current SP; an I32 is zero-extended.
+    SetX(r: Xn, value: [Int]), "set {r}, {value}", writes(X(r));
+    /// V0..V31.
+    GetV(r: Vn) -> V128, "get {r}", reads(V(r));
+    /// Writes all of V0..V31.
+    SetV(r: Vn, value: [V128]), "set {r}, {value}", writes(V(r));
+    /// PSTATE.NZCV.
+    GetFlags -> Flags, "get nzcv", reads(Nzcv);
     /// Writes PSTATE.NZCV.
-    SetFlags(Val),
+    SetFlags(value: [Flags]), "set nzcv, {value}", writes(Nzcv);
+
+    // ---- Integers ----
 
     /// Two operands, one type.
-    Bin(BinOp, Ty, Val, Val),
+    Bin(op: BinOp, ty: Ty, a: [ty], b: [ty]) -> ty, "{op} {a}, {b}";
     /// One operand.
-    Un(UnOp, Ty, Val),
-    /// The low `bits` (8, 16, 32) of an integer, extended to `to`.
-    Ext {
-        /// Width taken.
-        bits: u8,
-        /// Sign-extended rather than zero-extended.
-        signed: bool,
-        /// Result type.
-        to: Ty,
-        /// Operand, I32 or I64.
-        a: Val,
-    },
-    /// Bits `lsb + width - 1 : lsb`, zero- or sign-extended.
-    Bfx {
-        /// I32 or I64.
-        ty: Ty,
-        /// Sign-extended.
-        signed: bool,
-        /// Lowest bit.
-        lsb: u8,
-        /// Number of bits, at least 1.
-        width: u8,
-        /// Operand.
-        a: Val,
-    },
+    Un(op: UnOp, ty: Ty, a: [ty]) -> ty, "{op} {a}";
+    /// The low `bits` (8, 16, 32) of an integer, sign- or zero-extended.
+    Ext { bits: u8, signed: bool, to: Ty, a: [Int] } -> to, signed ? "sext.{bits} {a}" : "zext.{bits} {a}";
+    /// Bits `lsb + width - 1 : lsb`, sign- or zero-extended; `width` is at least 1.
+    Bfx { ty: Ty, signed: bool, lsb: u8, width: u8, a: [ty] } -> ty,
+        signed ? "sbfx {lsb}, {width}, {a}" : "ubfx {lsb}, {width}, {a}";
     /// `dst` with `width` bits at `lsb` replaced by the low bits of `src`.
-    Bfi {
-        /// I32 or I64.
-        ty: Ty,
-        /// Lowest bit.
-        lsb: u8,
-        /// Number of bits.
-        width: u8,
-        /// Where to insert.
-        dst: Val,
-        /// What to insert.
-        src: Val,
-    },
-    /// The low half of (hi:lo) >> lsb.
-    Extr {
-        /// I32 or I64.
-        ty: Ty,
-        /// Shift, less than the width.
-        lsb: u8,
-        /// High part.
-        hi: Val,
-        /// Low part.
-        lo: Val,
-    },
+    Bfi { ty: Ty, lsb: u8, width: u8, dst: [ty], src: [ty] } -> ty, "bfi {lsb}, {width}, {dst}, {src}";
+    /// The low half of (hi:lo) >> lsb; `lsb` is less than the width.
+    Extr { ty: Ty, lsb: u8, hi: [ty], lo: [ty] } -> ty, "extr {lsb}, {hi}, {lo}";
     /// a + b + C.
-    AddCarry(Ty, Val, Val, Val),
+    AddCarry(ty: Ty, a: [ty], b: [ty], carry: [Flags]) -> ty, "adc {a}, {b}, {carry}";
+    /// CRC32 or CRC32C of `size` bytes of data into acc (Arm ARM, C6.2 CRC32B...).
+    Crc32 { castagnoli: bool, size: MemSize, acc: [I32], data: [Int] } -> I32,
+        castagnoli ? "crc32c.{size} {acc}, {data}" : "crc32.{size} {acc}, {data}";
+
+    // ---- Flags and conditions ----
+
     /// Flags of a + b.
-    FlagsAdd(Ty, Val, Val),
+    FlagsAdd(ty: Ty, a: [ty], b: [ty]) -> Flags, "flags_add.{ty} {a}, {b}";
     /// Flags of a - b (C = no borrow).
-    FlagsSub(Ty, Val, Val),
-    /// Flags of a + b + C; the last operand is Flags.
-    FlagsAdc(Ty, Val, Val, Val),
+    FlagsSub(ty: Ty, a: [ty], b: [ty]) -> Flags, "flags_sub.{ty} {a}, {b}";
+    /// Flags of a + b + C.
+    FlagsAdc(ty: Ty, a: [ty], b: [ty], carry: [Flags]) -> Flags, "flags_adc.{ty} {a}, {b}, {carry}";
     /// N and Z of a value, C = V = 0.
-    FlagsLogic(Ty, Val),
+    FlagsLogic(ty: Ty, a: [ty]) -> Flags, "flags_logic.{ty} {a}";
     /// Constant flags, in bits 3:0 as N Z C V.
-    FlagsConst(u8),
+    FlagsConst(nzcv: u8) -> Flags, "flags_const {nzcv:#x}";
     /// Flags from bits 31:28 of an integer.
-    FlagsFromNzcv(Val),
-    /// Flags in bits 31:28 of an I64, the rest zero.
-    NzcvFromFlags(Val),
-    /// Whether flags satisfy a condition: I1.
-    Test(Cond, Val),
-    /// a == 0: I1.
-    IsZero(Ty, Val),
-    /// a != 0: I1.
-    NonZero(Ty, Val),
-    /// Bit n of a: I1.
-    Bit(u8, Val),
-    /// The negation of an I1.
-    NotI1(Val),
-    /// c ? a : b, of type I1, I32, I64, Flags or V128.
-    Select(Ty, Val, Val, Val),
-    /// CRC32 or CRC32C of `size` bytes of data into acc: I32 (Arm ARM, C6.2 CRC32B...).
-    Crc32 {
-        /// CRC-32C polynomial.
-        castagnoli: bool,
-        /// Bytes of data.
-        size: MemSize,
-        /// I32.
-        acc: Val,
-        /// I32 or I64.
-        data: Val,
-    },
+    FlagsFromNzcv(a: [Int]) -> Flags, "flags_from_nzcv {a}";
+    /// Flags in bits 31:28, the rest zero.
+    NzcvFromFlags(flags: [Flags]) -> I64, "nzcv_from_flags {flags}";
+    /// Whether flags satisfy a condition.
+    Test(cond: Cond, flags: [Flags]) -> I1, "test.{cond} {flags}";
+    /// a == 0.
+    IsZero(ty: Ty, a: [ty]) -> I1, "is_zero.{ty} {a}";
+    /// a != 0.
+    NonZero(ty: Ty, a: [ty]) -> I1, "non_zero.{ty} {a}";
+    /// Bit n of a.
+    Bit(n: u8, a: [Int]) -> I1, "bit {n}, {a}";
+    /// The negation.
+    NotI1(a: [I1]) -> I1, "not_i1 {a}";
+    /// cond ? a : b, of any type.
+    Select(ty: Ty, cond: [I1], a: [ty], b: [ty]) -> ty, "select {cond}, {a}, {b}";
 
-    /// V128 from an integer, zero-extended.
-    VFromInt(Val),
-    /// V128 from two I64: low, high.
-    VFromPair(Val, Val),
-    /// Element `lane` of 1 << `esize` bytes, zero-extended to I64.
-    VLane(u8, u8, Val),
-    /// `v` with element `lane` of 1 << `esize` bytes replaced by the low bits of an integer: (esize, lane, v, a).
-    VSetLane(u8, u8, Val, Val),
-    /// All elements of 1 << `esize` bytes in the low `bytes` (8 or 16) set to an integer: (esize, bytes, a).
-    VDup(u8, u8, Val),
-    /// The low `bytes` (1, 2, 4, 8) of a vector, the rest zero.
-    VLow(u8, Val),
-    /// An integer vector operation; may set FPSR.QC.
-    Vec {
-        /// What to do.
-        op: VecOp,
-        /// Its immediate, as the operation defines it.
-        imm: u32,
-        /// Up to three operands of type V128, unused ones [`Val::NONE`].
-        args: [Val; 3],
-    },
-    /// A floating-point operation (scalar or vector) under FPCR; accumulates into FPSR. Result: V128.
-    Fp {
-        /// What to do.
-        op: FpOp,
-        /// Its immediate, as the operation defines it.
-        imm: u32,
-        /// Up to three operands of type V128, unused ones [`Val::NONE`].
-        args: [Val; 3],
-    },
+    // ---- Vectors ----
 
-    /// Loads `size` bytes; zero- or sign-extended to `ty` (V128: zero-extended; B16 only V128).
-    Load {
-        /// Result type.
-        ty: Ty,
-        /// Bytes.
-        size: MemSize,
-        /// Sign-extended.
-        signed: bool,
-        /// How.
-        acc: Acc,
-        /// I64.
-        addr: Val,
-    },
-    /// Stores the low `size` bytes of a value (I32, I64 or V128).
-    Store {
-        /// Bytes.
-        size: MemSize,
-        /// How.
-        acc: Acc,
-        /// I64.
-        addr: Val,
-        /// What.
-        val: Val,
-    },
-    /// Load-exclusive; I64, or V128 for 16 bytes. Opens the monitor for the `size` bytes (a pair is one access).
-    LoadEx {
-        /// Bytes.
-        size: MemSize,
-        /// How.
-        acc: Acc,
-        /// I64.
-        addr: Val,
-    },
-    /// Store-exclusive: I32, 0 if stored, 1 if not.
-    StoreEx {
-        /// Bytes.
-        size: MemSize,
-        /// How.
-        acc: Acc,
-        /// I64.
-        addr: Val,
-        /// The low `size` bytes of an integer, or V128 for 16 bytes.
-        val: Val,
-    },
+    /// From an integer, zero-extended.
+    VFromInt(a: [Int]) -> V128, "v_from_int {a}";
+    /// From two doublewords.
+    VFromPair(low: [I64], high: [I64]) -> V128, "v_from_pair {low}, {high}";
+    /// Element `lane` of 1 << `esize` bytes, zero-extended.
+    VLane(esize: u8, lane: u8, v: [V128]) -> I64, "v_lane {esize}, {lane}, {v}";
+    /// `v` with element `lane` of 1 << `esize` bytes replaced by the low bits of an integer.
+    VSetLane(esize: u8, lane: u8, v: [V128], a: [Int]) -> V128, "v_set_lane {esize}, {lane}, {v}, {a}";
+    /// All elements of 1 << `esize` bytes in the low `bytes` (8 or 16) set to an integer.
+    VDup(esize: u8, bytes: u8, a: [Int]) -> V128, "v_dup {esize}, {bytes}, {a}";
+    /// The low `bytes` (1, 2, 4, 8), the rest zero.
+    VLow(bytes: u8, v: [V128]) -> V128, "v_low {bytes}, {v}";
+    /// An integer vector operation, which defines its immediate; may set FPSR.QC.
+    Vec { op: VecOp, imm: u32, args: [V128; 3] } -> V128, "vec {op}, {imm:#x}, {args}";
+    /// A floating-point operation (scalar or vector) under FPCR, which defines its immediate; accumulates into FPSR.
+    Fp { op: FpOp, imm: u32, args: [V128; 3] } -> V128, "fp {op}, {imm:#x}, {args}", effect;
+
+    // ---- Memory ----
+
+    /// Loads `size` bytes; zero- or sign-extended to `ty` (a vector: zero-extended; B16 only to a vector).
+    Load { ty: Ty, size: MemSize, signed: bool, acc: Acc, addr: [I64] } -> ty,
+        signed ? "load_signed.{size} {addr}{acc}" : "load.{size} {addr}{acc}", faults, accesses;
+    /// Stores the low `size` bytes of an integer or a vector.
+    Store { size: MemSize, acc: Acc, addr: [I64], val: [Any] }, "store.{size} {addr}, {val}{acc}",
+        faults, accesses;
+    /// Load-exclusive. Opens the monitor for the `size` bytes (a pair is one access).
+    LoadEx { size: MemSize, acc: Acc, addr: [I64] } -> size.whole(), "load_ex.{size} {addr}{acc}",
+        faults, exclusive;
+    /// Store-exclusive of the low `size` bytes of an integer, or a vector for 16: 0 if stored, 1 if not.
+    StoreEx { size: MemSize, acc: Acc, addr: [I64], val: [Any] } -> I32, "store_ex.{size} {addr}, {val}{acc}",
+        faults, exclusive;
     /// CLREX.
-    ClearEx,
-    /// Atomic read-modify-write; the old value, zero-extended: I64.
-    Rmw {
-        /// What.
-        op: AtomicOp,
-        /// Bytes, up to 8.
-        size: MemSize,
-        /// How.
-        acc: Acc,
-        /// I64.
-        addr: Val,
-        /// Operand: the low `size` bytes of an integer.
-        val: Val,
-    },
-    /// Atomic compare and swap; the old value, I64, or V128 for 16 bytes.
-    Cas {
-        /// Bytes.
-        size: MemSize,
-        /// How.
-        acc: Acc,
-        /// I64.
-        addr: Val,
-        /// Compared with memory: the low `size` bytes of an integer, or V128 for 16 bytes.
-        expected: Val,
-        /// Stored if equal, as `expected`.
-        new: Val,
-    },
+    ClearEx, "clear_ex", effect, clears_monitor;
+    /// Atomic read-modify-write of up to 8 bytes with the low `size` bytes of an integer; the old value, zero-extended.
+    Rmw { op: AtomicOp, size: MemSize, acc: Acc, addr: [I64], val: [Any] } -> I64,
+        "rmw.{op}.{size} {addr}, {val}{acc}", faults, accesses;
+    /// Atomic compare and swap of the low `size` bytes of integers, or vectors for 16; the old value.
+    Cas { size: MemSize, acc: Acc, addr: [I64], expected: [Any], new: [Any] } -> size.whole(),
+        "cas.{size} {addr}, {expected}, {new}{acc}", faults, accesses;
     /// Orders memory accesses.
-    Barrier(BarrierKind),
+    Barrier(kind: BarrierKind), "barrier.{kind}", effect;
+    /// FEAT_MOPS: raises the exception of a main or epilogue instruction that does not continue what went before:
+    /// `size` is Xn, `nzcv` the flags as MRS reads them.
+    MopsCheck { size: [I64], nzcv: [I64], insn: MopsInsn }, "mops_check {size}, {nzcv}, {insn}", faults;
+    /// FEAT_MOPS: a main instruction moves some bytes, with Xd, Xs, Xn; the new Xn. Unless that is zero it has to come
+    /// again.
+    MopsMove { to: [I64], from: [I64], size: [I64], insn: MopsInsn } -> I64,
+        "mops_move {to}, {from}, {size}, {insn}", faults, accesses;
 
-    /// Reads a system register: I64. `rt` is for the syndrome of a trap.
-    Mrs {
-        /// Which.
-        enc: SysEnc,
-        /// Register named in the instruction.
-        rt: u8,
-    },
+    // ---- The system level; `rt` is the register named in the instruction, for the syndrome of a trap ----
+
+    /// Reads a system register.
+    Mrs { enc: SysEnc, rt: u8 } -> I64, "mrs {enc}, {rt}", faults;
     /// Writes a system register.
-    Msr {
-        /// Which.
-        enc: SysEnc,
-        /// Register named in the instruction.
-        rt: u8,
-        /// I64.
-        val: Val,
-    },
-    /// SYS: cache, TLB and address translation instructions.
-    Sys {
-        /// Which.
-        enc: SysEnc,
-        /// Register named in the instruction.
-        rt: u8,
-        /// I64.
-        val: Val,
-    },
-    /// MSR (immediate).
-    MsrImm {
-        /// Field.
-        field: PstateField,
-        /// CRm.
-        imm: u8,
-    },
-    /// Pointer authentication: I64.
-    Pac {
-        /// What.
-        op: PacOp,
-        /// I64.
-        ptr: Val,
-        /// I64; not used by XPACI and XPACD.
-        modifier: Val,
-    },
-    /// FEAT_MOPS: raises the exception of a main or epilogue instruction that does not continue what went before.
-    MopsCheck {
-        /// Xn: I64.
-        size: Val,
-        /// The flags, as MRS reads them: I64.
-        nzcv: Val,
-        /// Which.
-        insn: MopsInsn,
-    },
-    /// FEAT_MOPS: a main instruction moves some bytes; the new Xn: I64. Unless that is zero it has to come again.
-    MopsMove {
-        /// Xd: I64.
-        to: Val,
-        /// Xs: I64.
-        from: Val,
-        /// Xn: I64.
-        size: Val,
-        /// Which.
-        insn: MopsInsn,
-    },
-    /// SEV (true) or SEVL (false).
-    SendEvent {
-        /// To all PEs.
-        all: bool,
-    },
+    Msr { enc: SysEnc, rt: u8, val: [I64] }, "msr {enc}, {rt}, {val}", faults;
+    /// SYS: cache, TLB and address translation instructions. (DC ZVA and its kin write memory.)
+    Sys { enc: SysEnc, rt: u8, val: [I64] }, "sys {enc}, {rt}, {val}", faults, may_access;
+    /// MSR (immediate) with its CRm.
+    MsrImm { field: PstateField, imm: u8 }, "msr_imm.{field} {imm}", faults;
+    /// Pointer authentication; XPACI and XPACD do not use the modifier.
+    Pac { op: PacOp, ptr: [I64], modifier: [I64] } -> I64, "pac.{op} {ptr}, {modifier}", faults;
+    /// SEV, to all PEs, or SEVL.
+    SendEvent { all: bool }, all ? "sev" : "sevl", effect;
     /// The instruction has made so many memory accesses, and the performance monitors count them (MEM_ACCESS).
-    CountAccesses(u8),
+    CountAccesses(n: u8), "count_accesses {n}", effect;
 }
 
 impl Op {
-    /// The type of the value that the operation makes.
-    #[must_use]
-    pub const fn ty(&self) -> Ty {
-        match *self {
-            Self::Const(t, _)
-            | Self::Bin(_, t, ..)
-            | Self::Un(_, t, _)
-            | Self::Ext { to: t, .. }
-            | Self::Bfx { ty: t, .. }
-            | Self::Bfi { ty: t, .. }
-            | Self::Extr { ty: t, .. }
-            | Self::AddCarry(t, ..)
-            | Self::Select(t, ..)
-            | Self::Load { ty: t, .. } => t,
-            Self::PcRel(_)
-            | Self::PcPage(_)
-            | Self::GetX(_)
-            | Self::NzcvFromFlags(_)
-            | Self::VLane(..)
-            | Self::Rmw { .. }
-            | Self::Mrs { .. }
-            | Self::Pac { .. }
-            | Self::MopsMove { .. } => Ty::I64,
-            Self::GetV(_)
-            | Self::VFromInt(_)
-            | Self::VFromPair(..)
-            | Self::VSetLane(..)
-            | Self::VDup(..)
-            | Self::VLow(..)
-            | Self::Vec { .. }
-            | Self::Fp { .. } => Ty::V128,
-            Self::GetFlags
-            | Self::FlagsAdd(..)
-            | Self::FlagsSub(..)
-            | Self::FlagsAdc(..)
-            | Self::FlagsLogic(..)
-            | Self::FlagsConst(_)
-            | Self::FlagsFromNzcv(_) => Ty::Flags,
-            Self::Test(..) | Self::IsZero(..) | Self::NonZero(..) | Self::Bit(..) | Self::NotI1(_) => Ty::I1,
-            Self::Crc32 { .. } | Self::StoreEx { .. } => Ty::I32,
-            Self::LoadEx { size, .. } | Self::Cas { size, .. } => {
-                if matches!(size, MemSize::B16) {
-                    Ty::V128
-                } else {
-                    Ty::I64
-                }
-            }
-            Self::SetX(..)
-            | Self::SetV(..)
-            | Self::SetFlags(_)
-            | Self::Store { .. }
-            | Self::ClearEx
-            | Self::Barrier(_)
-            | Self::Msr { .. }
-            | Self::Sys { .. }
-            | Self::MsrImm { .. }
-            | Self::MopsCheck { .. }
-            | Self::SendEvent { .. }
-            | Self::CountAccesses(_) => Ty::None,
-        }
-    }
-
     /// The values that the operation uses; unused places hold [`Val::NONE`].
     #[must_use]
-    pub const fn args(&self) -> [Val; 3] {
-        const N: Val = Val::NONE;
-        match *self {
-            Self::Const(..)
-            | Self::PcRel(_)
-            | Self::PcPage(_)
-            | Self::GetX(_)
-            | Self::GetV(_)
-            | Self::GetFlags
-            | Self::FlagsConst(_)
-            | Self::ClearEx
-            | Self::Barrier(_)
-            | Self::Mrs { .. }
-            | Self::MsrImm { .. }
-            | Self::SendEvent { .. }
-            | Self::CountAccesses(_) => [N, N, N],
-            Self::SetX(_, a)
-            | Self::SetV(_, a)
-            | Self::SetFlags(a)
-            | Self::Un(_, _, a)
-            | Self::Ext { a, .. }
-            | Self::Bfx { a, .. }
-            | Self::FlagsLogic(_, a)
-            | Self::FlagsFromNzcv(a)
-            | Self::NzcvFromFlags(a)
-            | Self::Test(_, a)
-            | Self::IsZero(_, a)
-            | Self::NonZero(_, a)
-            | Self::Bit(_, a)
-            | Self::NotI1(a)
-            | Self::VFromInt(a)
-            | Self::VLane(_, _, a)
-            | Self::VDup(_, _, a)
-            | Self::VLow(_, a)
-            | Self::Load { addr: a, .. }
-            | Self::LoadEx { addr: a, .. }
-            | Self::Msr { val: a, .. }
-            | Self::Sys { val: a, .. } => [a, N, N],
-            Self::Bin(_, _, a, b)
-            | Self::Bfi { dst: a, src: b, .. }
-            | Self::Extr { hi: a, lo: b, .. }
-            | Self::FlagsAdd(_, a, b)
-            | Self::FlagsSub(_, a, b)
-            | Self::Crc32 { acc: a, data: b, .. }
-            | Self::VFromPair(a, b)
-            | Self::VSetLane(_, _, a, b)
-            | Self::Store { addr: a, val: b, .. }
-            | Self::StoreEx { addr: a, val: b, .. }
-            | Self::Rmw { addr: a, val: b, .. }
-            | Self::Pac { ptr: a, modifier: b, .. }
-            | Self::MopsCheck { size: a, nzcv: b, .. } => [a, b, N],
-            Self::AddCarry(_, a, b, c)
-            | Self::FlagsAdc(_, a, b, c)
-            | Self::Select(_, a, b, c)
-            | Self::Cas { addr: a, expected: b, new: c, .. }
-            | Self::MopsMove { to: a, from: b, size: c, .. } => [a, b, c],
-            Self::Vec { args, .. } | Self::Fp { args, .. } => args,
-        }
+    pub fn args(&self) -> [Val; 3] {
+        self.operands().map(|(v, _)| v)
     }
 
     /// True if the operation reads or writes memory that its operands name.
     #[must_use]
     pub const fn accesses_memory(&self) -> bool {
-        matches!(
-            self,
-            Self::Load { .. }
-                | Self::Store { .. }
-                | Self::LoadEx { .. }
-                | Self::StoreEx { .. }
-                | Self::Rmw { .. }
-                | Self::Cas { .. }
-                | Self::MopsMove { .. }
-        )
+        matches!(self.facts().memory, Memory::Access | Memory::Exclusive)
     }
 
     /// True if the operation can raise a synchronous exception.
     #[must_use]
     pub const fn can_fault(&self) -> bool {
-        matches!(
-            self,
-            Self::Load { .. }
-                | Self::Store { .. }
-                | Self::LoadEx { .. }
-                | Self::StoreEx { .. }
-                | Self::Rmw { .. }
-                | Self::Cas { .. }
-                | Self::Mrs { .. }
-                | Self::Msr { .. }
-                | Self::Sys { .. }
-                | Self::Pac { .. }
-                | Self::MopsCheck { .. }
-                | Self::MopsMove { .. }
-                | Self::MsrImm { .. }
-        )
+        self.facts().can_fault
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_makes_no_value_is_there_for_what_it_does() {
+        let clear = Op::ClearEx.facts();
+        assert!(clear.has_effect && !clear.can_fault && clear.memory == Memory::ClearsMonitor);
+        let add = Op::Bin(BinOp::Add, Ty::I64, Val(0), Val(1));
+        assert!(!add.facts().has_effect && add.facts().memory == Memory::None);
+        let store = Op::Store { size: MemSize::B8, acc: Acc::PLAIN, addr: Val(0), val: Val(1) };
+        assert!(store.facts().has_effect && store.can_fault() && store.ty() == Ty::None);
+        assert_eq!(Op::SetX(31, Val(2)).facts().writes, Some(Register::X(31)));
+    }
+
+    #[test]
+    fn operands_have_the_types_of_their_row() {
+        let select = Op::Select(Ty::V128, Val(3), Val(2), Val(1));
+        let of = |ty: Ty| Want::from(ty);
+        assert_eq!(select.operands(), [(Val(3), of(Ty::I1)), (Val(2), of(Ty::V128)), (Val(1), of(Ty::V128))]);
+        assert_eq!(Op::VLow(8, Val(1)).args(), [Val(1), Val::NONE, Val::NONE]);
+        let pair =
+            Op::Cas { size: MemSize::B16, acc: Acc::PLAIN, addr: Val(0), expected: Val(1), new: Val(2) };
+        assert_eq!((pair.ty(), pair.args()), (Ty::V128, [Val(0), Val(1), Val(2)]));
+    }
+
+    #[test]
+    fn a_text_is_read_for_the_type_of_its_result() {
+        let add = Op::Bin(BinOp::Add, Ty::I32, Val(0), Val(1));
+        assert_eq!(Op::read("add %0, %1", Ty::I32), Some(add));
+        assert_eq!(Op::read("add %0, %1", Ty::None), None);
+        assert_eq!(Op::read("sevl", Ty::None), Some(Op::SendEvent { all: false }));
+        assert_eq!(Op::read("is_zero.i32 %4", Ty::I1), Some(Op::IsZero(Ty::I32, Val(4))));
+        for other in ["add %0", "is_zero.word %4", "get x32", "flags_add %0, %1", "load.b3 %1", "nothing"] {
+            let types = [Ty::None, Ty::I1, Ty::I64, Ty::Flags];
+            assert!(types.iter().all(|ty| Op::read(other, *ty).is_none()), "{other}");
+        }
     }
 }

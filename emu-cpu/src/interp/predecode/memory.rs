@@ -3,15 +3,14 @@
 use super::{Predecoder, TooBig};
 use crate::interp::liveness::{constant, is_plain};
 use crate::interp::uop::{Access, Uop};
-use crate::ir::{Acc, BinOp, MemSize, Op, Ty, Val};
+use crate::ir::{Acc, BinOp, MemSize, Memory, Op, Ty, Val};
 
 /// True if another access to memory comes before an exclusive.
 fn is_access_first<'a>(mut ops: impl Iterator<Item = &'a Op>) -> bool {
-    ops.find_map(|op| match op {
-        Op::LoadEx { .. } | Op::StoreEx { .. } | Op::ClearEx => Some(false),
-        Op::Load { .. } | Op::Store { .. } | Op::Rmw { .. } | Op::Cas { .. } => Some(true),
-        Op::MopsMove { .. } | Op::Sys { .. } => Some(true),
-        _ => None,
+    ops.find_map(|op| match op.facts().memory {
+        Memory::None => None,
+        Memory::Access | Memory::MayAccess => Some(true),
+        Memory::Exclusive | Memory::ClearsMonitor => Some(false),
     })
     .unwrap_or(false)
 }

@@ -3,7 +3,16 @@
 use super::temps::Temps;
 use super::{Place, Predecoder, TooBig, is_vector};
 use crate::interp::uop::{FIRST_TEMP, NZCV, Uop, ZERO};
-use crate::ir::{Op, Val};
+use crate::ir::{Op, Register, Val};
+
+/// Where a guest register lives: whether in the vector file, and its slot.
+fn slot_of(register: Register) -> (bool, u8) {
+    match register {
+        Register::X(r) => (false, r),
+        Register::V(r) => (true, r),
+        Register::Nzcv => (false, NZCV),
+    }
+}
 
 impl Predecoder<'_> {
     pub(super) fn last(&self, v: Val) -> u16 {
@@ -59,23 +68,13 @@ impl Predecoder<'_> {
         let me = Val(i as u16);
         let vector = is_vector(self.block.ty(me));
         let insn = self.block.insts[i].insn;
-        let reads = |op: &Op, slot: u8| match *op {
-            Op::GetX(r) => !vector && r == slot,
-            Op::GetV(r) => vector && r == slot,
-            Op::GetFlags => !vector && slot == NZCV,
-            _ => false,
-        };
-        let writes = |op: &Op| match *op {
-            Op::SetX(r, v) => Some((r, v)),
-            Op::SetV(r, v) => Some((r, v)),
-            Op::SetFlags(v) => Some((NZCV, v)),
-            _ => None,
-        };
+        let reads = |op: &Op| op.facts().reads.map(slot_of);
+        let writes = |op: &Op| op.facts().writes.map(slot_of);
         let rest = self.block.insts[i + 1..].iter().take_while(|x| x.insn == insn);
         let (mut slot, mut distance) = (None, 0);
         for (n, x) in rest.clone().enumerate() {
             match writes(&x.op) {
-                Some((r, v)) if v == me && self.live.live[i + 1 + n] => {
+                Some((_, r)) if x.op.args()[0] == me && self.live.live[i + 1 + n] => {
                     slot = Some(r);
                     distance = n;
                     break;
@@ -85,10 +84,8 @@ impl Predecoder<'_> {
             }
         }
         let slot = slot?;
-        let clash = rest.take(distance).any(|x| {
-            reads(&x.op, slot)
-                || writes(&x.op).is_some_and(|(r, v)| r == slot && is_vector(self.block.ty(v)) == vector)
-        });
+        let own = Some((vector, slot));
+        let clash = rest.take(distance).any(|x| reads(&x.op) == own || writes(&x.op) == own);
         let held = self.aliases.iter().any(|&(v, s, val)| {
             v == vector && s == slot && self.live.uses[val as usize].last > Some(i as u16)
         });
