@@ -5,9 +5,9 @@
 //! 32-bit operations ignore the high halves of their operands and give a zero high half.
 
 use crate::fp::{FpOp, VecFn};
+use crate::ir::mops::MopsInsn;
 use crate::ir::{Acc, AtomicOp, BarrierKind, Cond, ExcOp, LeaveKind, MemSize, PacOp, PstateField, SysEnc};
 use crate::jit::state::JitState;
-use crate::mem::mops::MopsInsn;
 use crate::simd::VecOp;
 
 /// Slot of PSTATE.NZCV, in bits 31:28.

@@ -15,6 +15,7 @@ mod block;
 mod builder;
 #[cfg(test)]
 pub(crate) mod eval;
+pub mod mops;
 mod op;
 mod parse;
 mod print;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::mops::MopsInsn;
 use super::table::{
     Facts, Memory, Operands, Register, Want, as_written, choice, forms, operand, operations, part, part_type,
     result_type, written,
@@ -13,7 +14,6 @@ use super::text::{Parts, Shown, VReg, XReg};
 use super::value::{Ty, Val};
 use super::words::{Acc, AtomicOp, BarrierKind, BinOp, Cond, MemSize, PacOp, PstateField, SysEnc, UnOp};
 use crate::fp::FpOp;
-use crate::mem::mops::MopsInsn;
 use crate::simd::VecOp;
 
 operations! {

@@ -6,10 +6,10 @@
 use std::fmt::{self, Debug, Display, Formatter, LowerHex};
 use std::str::FromStr;
 
+use super::mops::MopsInsn;
 use super::value::{Ty, Val};
 use super::words::{Acc, Order, SysEnc};
 use crate::fp::FpOp;
-use crate::mem::mops::MopsInsn;
 use crate::simd::VecOp;
 
 /// Something that has a form in text.

@@ -14,8 +14,9 @@ use crate::interp::exec::{self, End};
 use crate::interp::lockstep::repeatable;
 use crate::interp::uop::{Frame, NZCV, Uop};
 use crate::ir::MemSize;
+use crate::ir::mops::MopsInsn;
 use crate::mem::access;
-use crate::mem::mops::{self, MopsInsn};
+use crate::mem::mops;
 use crate::simd::QC;
 
 /// The CPU that a frame belongs to.

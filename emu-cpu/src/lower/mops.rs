@@ -1,10 +1,11 @@
-//! Memory copy and set, FEAT_MOPS (Arm ARM, C4.1.95): see [`crate::mem::mops`] for the choices made.
+//! Memory copy and set, FEAT_MOPS (Arm ARM, C4.1.95): by option A, in which the prologue
+//! moves nothing, the main instruction everything, and the epilogue nothing.
 //!
 //! CONSTRAINED UNPREDICTABLE registers (the same one twice, SP) are UNDEFINED.
 
 use super::{Flow, Lower, Lowered, Undefined};
+use crate::ir::mops::{Kind, MopsInsn, Stage};
 use crate::ir::{BinOp, Cond, Op, Term, Ty, Val};
-use crate::mem::mops::{Kind, MopsInsn, Stage};
 
 /// CPY, CPYF and SET with all their options.
 pub(crate) fn copy_or_set(l: &mut Lower<'_>) -> Lowered {

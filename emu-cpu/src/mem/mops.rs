@@ -12,6 +12,7 @@ use super::fast::HostPtr;
 use super::translate::{How, Target, data, unprivileged_acts};
 use crate::cpu::Cpu;
 use crate::exception::Exception;
+use crate::ir::mops::{Kind, MopsInsn, Stage};
 
 /// Bytes that one execution of a main instruction moves at most before it looks for interrupts.
 const BUDGET: u64 = 1 << 14;
@@ -19,77 +20,16 @@ const PAGE: u64 = 4096;
 /// PSTATE.C in the place where MRS of NZCV has it: option B.
 pub(crate) const C: u64 = 1 << 29;
 
-/// Which of the three instructions of a sequence.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stage {
-    /// CPYP, CPYFP, SETP.
-    Prologue,
-    /// CPYM, CPYFM, SETM.
-    Main,
-    /// CPYE, CPYFE, SETE.
-    Epilogue,
-}
-
-/// What a sequence does.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// CPY: blocks that may overlap in either way.
-    Copy,
-    /// CPYF: forward only.
-    CopyForward,
-    /// SET.
-    Set,
-}
-
-/// An instruction of FEAT_MOPS, by its word.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct MopsInsn(pub u32);
-
-impl MopsInsn {
-    const fn field(self, lsb: u32, mask: u32) -> u32 {
-        self.0 >> lsb & mask
-    }
-    /// What it does.
-    #[must_use]
-    pub const fn kind(self) -> Kind {
-        match (self.field(22, 3), self.field(26, 1)) {
-            (3, _) => Kind::Set,
-            (_, 0) => Kind::CopyForward,
-            _ => Kind::Copy,
-        }
-    }
-    /// Which part; `None` if it is not allocated.
-    #[must_use]
-    pub const fn stage(self) -> Option<Stage> {
-        let stage = match self.kind() {
-            Kind::Set => self.field(14, 3),
-            _ => self.field(22, 3),
-        };
-        match stage {
-            0 => Some(Stage::Prologue),
-            1 => Some(Stage::Main),
-            2 => Some(Stage::Epilogue),
-            _ => None,
-        }
-    }
-    /// Writes are made as by EL0.
-    const fn unprivileged_write(self) -> bool {
-        self.field(12, 1) != 0
-    }
-    /// Reads are made as by EL0.
-    const fn unprivileged_read(self) -> bool {
-        self.field(13, 1) != 0
-    }
-    /// ESR_ELx.ISS of the exception of a sequence that does not fit together (EC 0x27).
-    const fn mismatch(self, wrong_option: bool) -> u32 {
-        const MEM_SET: u32 = 1 << 24;
-        const OPTION_A: u32 = 1 << 16;
-        let set = matches!(self.kind(), Kind::Set);
-        let options = if set { MEM_SET | self.field(12, 3) << 19 } else { self.field(12, 15) << 19 };
-        let epilogue = matches!(self.stage(), Some(Stage::Epilogue));
-        let registers = self.field(0, 31) << 10 | self.field(16, 31) << 5 | self.field(5, 31);
-        options | (epilogue as u32) << 18 | (wrong_option as u32) << 17 | OPTION_A | registers
-    }
+/// ESR_ELx.ISS of the exception of a sequence that does not fit together (EC 0x27).
+const fn mismatch(insn: MopsInsn, wrong_option: bool) -> u32 {
+    const MEM_SET: u32 = 1 << 24;
+    const OPTION_A: u32 = 1 << 16;
+    let set = matches!(insn.kind(), Kind::Set);
+    let options = if set { MEM_SET | (insn.options() & 3) << 19 } else { insn.options() << 19 };
+    let epilogue = matches!(insn.stage(), Some(Stage::Epilogue));
+    let [d, s, n] = insn.registers();
+    let registers = d << 10 | s << 5 | n;
+    options | (epilogue as u32) << 18 | (wrong_option as u32) << 17 | OPTION_A | registers
 }
 
 /// Checks that a main or epilogue instruction continues what went before: `size` is Xn, `nzcv` the flags. Nothing is
@@ -103,7 +43,7 @@ pub fn check(size: u64, nzcv: u64, insn: MopsInsn) -> Result<(), Exception> {
     let forward_only = insn.kind() != Kind::Copy;
     let ill_formed = insn.stage() == Some(Stage::Epilogue) || forward_only && (size as i64) > 0;
     if wrong_option || ill_formed {
-        return Err(Exception::MemoryCopy { iss: insn.mismatch(wrong_option) });
+        return Err(Exception::MemoryCopy { iss: mismatch(insn, wrong_option) });
     }
     Ok(())
 }

@@ -4,8 +4,9 @@ use dynasmrt::{DynasmApi, DynasmLabelApi};
 
 use super::{Emitter, RAX, RCX, RDX, e, st};
 use crate::interp::uop::Uop;
+use crate::ir::mops::{Kind, Stage};
 use crate::jit::state::JitState;
-use crate::mem::mops::{C, Kind, Stage};
+use crate::mem::mops::C;
 
 impl Emitter<'_> {
     /// FEAT_MOPS; false if it is something else.
