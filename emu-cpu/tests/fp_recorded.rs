@@ -12,7 +12,7 @@ use emu_cpu::decode::{Row, table_fp};
 use emu_cpu::features::{Feat, FeatureSet};
 use emu_cpu::fp::{Fmt, FpEnv, FpOp, IntFmt, fpsr};
 use emu_cpu::ir::{Block, Builder, Cond, Link, Op, Term, Ty, Val, verify};
-use emu_cpu::lower::{Flow, Lower, Mode};
+use emu_cpu::lower::{Flow, Implementation, Lower, Mode};
 
 /// Words per row and cases per word in the packed file.
 const WORDS: usize = 3;
@@ -178,9 +178,8 @@ fn case(word: u32, n: usize, what: Operand) -> Case {
 fn lower(row: &Row, word: u32) -> Option<Block> {
     let mut b = Builder::new();
     b.begin_insn(word);
-    let features = FeatureSet::of(Feat::ALL);
-    let mut l =
-        Lower { b: &mut b, word, rel: 0, features, mode: Mode { fp_enabled: true, ..Mode::default() } };
+    let pe = Implementation::cautious(FeatureSet::of(Feat::ALL));
+    let mut l = Lower { b: &mut b, word, rel: 0, pe, mode: Mode { fp_enabled: true, ..Mode::default() } };
     match (row.lower)(&mut l) {
         Ok(Flow::Next) => {
             let block = b.finish(Term::Goto { rel: 4, link: Link::Jump });

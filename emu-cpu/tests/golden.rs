@@ -3,13 +3,14 @@
 use emu_cpu::decode::TABLES;
 use emu_cpu::features::{Feat, FeatureSet};
 use emu_cpu::ir::{Block, Op, parse};
-use emu_cpu::lower::{Mode, translate};
+use emu_cpu::lower::{Implementation, Mode, translate};
 
 const GOLDEN: &str = include_str!("golden/base.ir");
 
 fn lower(words: &[u32]) -> Block {
     let mode = Mode { el: 1, fp_enabled: true, ..Mode::default() };
-    translate(|rel| words.get(rel as usize / 4).copied(), FeatureSet::of(Feat::ALL), mode, 64)
+    let all = Implementation::cautious(FeatureSet::of(Feat::ALL));
+    translate(|rel| words.get(rel as usize / 4).copied(), all, mode, 64)
 }
 
 /// The words of a section: those of its lines `+0x0: 8b020020`.

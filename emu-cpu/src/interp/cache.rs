@@ -16,6 +16,7 @@ use crate::exception::Exception;
 use crate::jit::NativeBlock;
 use crate::lower::{Mode, translate};
 use crate::mem::{self, Fetched};
+use crate::sysreg::implementation;
 use crate::trace;
 
 /// Entries of the table by virtual address. A host kernel under KVM, its processes and a guest are some ten thousand
@@ -298,7 +299,7 @@ fn make(cpu: &mut Cpu, key: Key, fetched: Fetched, cold: u8) -> Cached {
             let at = first.wrapping_add(rel as u64);
             (at < 4096).then(|| fetched.host.word(at))
         };
-        let block = translate(fetch, cpu.features, key.mode, max_insns);
+        let block = translate(fetch, implementation(cpu.features), key.mode, max_insns);
         match predecode(&block) {
             Ok(code) => break code,
             // One instruction has far fewer values than there are slots.
@@ -324,6 +325,7 @@ pub fn single(cpu: &mut Cpu, pc: u64, mode: Mode) -> Result<Code, Exception> {
     let fetched = mem::fetch(cpu, pc)?;
     let at = pc & 0xfff;
     let mode = Mode { guarded: fetched.guarded, ..mode };
-    let block = translate(|rel| (rel == 0).then(|| fetched.host.word(at)), cpu.features, mode, 1);
+    let block =
+        translate(|rel| (rel == 0).then(|| fetched.host.word(at)), implementation(cpu.features), mode, 1);
     Ok(predecode(&block).unwrap_or_default())
 }

@@ -93,7 +93,7 @@ pub(crate) fn mov_imm(l: &mut Lower<'_>, fmt: Fmt) -> Lowered {
 /// The elements of complex numbers: `size` in bits 23:22.
 fn complex_fmt(l: &Lower<'_>) -> Result<Fmt, Undefined> {
     match l.bits(23, 22) {
-        1 if l.features.has(Feat::Fp16) => Ok(Fmt::H),
+        1 if l.pe.features.has(Feat::Fp16) => Ok(Fmt::H),
         2 => Ok(Fmt::S),
         3 => Ok(Fmt::D),
         _ => Err(Undefined),

@@ -8,7 +8,7 @@ use crate::ir::Link;
 /// PSTATE.BTYPE after an indirect branch by register `rn`.
 pub(super) fn btype(l: &Lower<'_>, link: Link, rn: u32) -> u8 {
     match link {
-        _ if !l.features.has(Feat::Bti) => 0,
+        _ if !l.pe.features.has(Feat::Bti) => 0,
         Link::Return => 0,
         Link::Call => 0b10,
         Link::Jump if matches!(rn, 16 | 17) || !l.mode.guarded => 0b01,

@@ -37,7 +37,7 @@ mod translate;
 mod vreg;
 
 use crate::features::FeatureSet;
-use crate::ir::{Builder, Term, Ty};
+use crate::ir::{Builder, SysEnc, Term, Ty};
 
 pub use translate::translate;
 
@@ -83,6 +83,23 @@ pub struct Mode {
     pub counts_accesses: bool,
 }
 
+/// What a block is made for, beside its mode: what the PE has.
+#[derive(Clone, Copy)]
+pub struct Implementation {
+    /// Its features.
+    pub features: FeatureSet,
+    /// True if a block ends behind a read of a system register, or else behind a write or a system instruction.
+    pub ends_block: fn(enc: SysEnc, read: bool) -> bool,
+}
+
+impl Implementation {
+    /// One with these features, of whose registers nothing is known but that they can be read: for tests of lowerings.
+    #[must_use]
+    pub const fn cautious(features: FeatureSet) -> Self {
+        Self { features, ends_block: |_, read| !read }
+    }
+}
+
 /// The context of one lowering.
 pub struct Lower<'a> {
     /// Takes the operations.
@@ -91,8 +108,8 @@ pub struct Lower<'a> {
     pub word: u32,
     /// Its address relative to the block's first instruction.
     pub rel: i64,
-    /// What the CPU has.
-    pub features: FeatureSet,
+    /// What the PE has.
+    pub pe: Implementation,
     /// What the block depends on.
     pub mode: Mode,
 }

@@ -57,7 +57,7 @@ pub(crate) fn generic(l: &mut Lower<'_>) -> Lowered {
 /// The forms in the hint space: NOPs without the feature.
 pub(crate) fn hint(l: &mut Lower<'_>) -> Lowered {
     use PacOp::{AutIa, AutIb, PacIa, PacIb, XpacI};
-    if !l.features.has(Feat::PAuth) {
+    if !l.pe.features.has(Feat::PAuth) {
         return Ok(Flow::Next);
     }
     let number = l.bits(11, 5);

@@ -243,7 +243,7 @@ fn sat_mul_long_of(l: &mut Lower<'_>, form: Form, acc: Acc, e: Elem, nm: [Val; 2
 pub(crate) fn pmull(l: &mut Lower<'_>) -> Lowered {
     let e = match l.bits(23, 22) {
         0 => Elem::B,
-        3 if l.features.has(crate::features::Feat::Pmull) => Elem::D,
+        3 if l.pe.features.has(crate::features::Feat::Pmull) => Elem::D,
         _ => return Err(Undefined),
     };
     let nm = l.nm();

@@ -2,8 +2,8 @@
 //!
 //! # What ends a block
 //! A block is translated for one [`super::Mode`] and runs without looking at interrupts, so what may change translation,
-//! the Exception level, masks, pending interrupts or traps ends it. [`harmless_msr`] and [`harmless_sys`] list what does
-//! not: state that only later instructions read, explicitly or when an exception is taken.
+//! the Exception level, masks, pending interrupts or traps ends it. Of system registers and system instructions the PE
+//! knows ([`super::Implementation::ends_block`]).
 
 use super::{Flow, Lower, Lowered, Undefined};
 use crate::features::Feat;
@@ -51,7 +51,7 @@ pub(crate) fn send_event(l: &mut Lower<'_>) -> Lowered {
 
 /// ESB: a NOP without FEAT_RAS.
 pub(crate) fn esb(l: &mut Lower<'_>) -> Lowered {
-    if l.features.has(Feat::Ras) { leave(l, LeaveKind::Esb) } else { Ok(Flow::Next) }
+    if l.pe.features.has(Feat::Ras) { leave(l, LeaveKind::Esb) } else { Ok(Flow::Next) }
 }
 
 /// CLREX.
@@ -91,7 +91,7 @@ pub(crate) fn isb(l: &mut Lower<'_>) -> Lowered {
 
 /// MSR (immediate).
 pub(crate) fn msr_immediate(l: &mut Lower<'_>) -> Lowered {
-    let has = |f| l.features.has(f);
+    let has = |f| l.pe.features.has(f);
     // Whether the field exists, and can be named at EL0.
     let (field, exists, el0) = match (l.bits(18, 16), l.bits(7, 5)) {
         (0, 3) => (PstateField::Uao, has(Feat::Uao), false),
@@ -127,24 +127,23 @@ pub(crate) fn mrs(l: &mut Lower<'_>) -> Lowered {
     } else {
         l.b.push(Op::Mrs { enc, rt: rt as u8 })
     };
-    if is_random(enc) && l.features.has(Feat::Rng) {
+    if is_random(enc) && l.pe.features.has(Feat::Rng) {
         // A number was there: NZCV is 0b0000.
         let f = l.b.push(Op::FlagsConst(0));
         l.b.set_flags(f);
     }
     l.b.set_x(rt, v);
-    if counts_instructions(enc) { leave(l, LeaveKind::Context) } else { Ok(Flow::Next) }
+    after_access(l, enc, true)
+}
+
+/// What follows an access to a system register, or a system instruction.
+fn after_access(l: &Lower<'_>, enc: SysEnc, read: bool) -> Lowered {
+    if (l.pe.ends_block)(enc, read) { leave(l, LeaveKind::Context) } else { Ok(Flow::Next) }
 }
 
 /// RNDR, RNDRRS.
 fn is_random(enc: SysEnc) -> bool {
     matches!(enc.parts(), (3, 3, 2, 4, 0 | 1))
-}
-
-/// Reads whose value includes the number of instructions executed, which is known at the end of a block: PMOVSCLR_EL0
-/// and PMOVSSET_EL0, PMXEVCNTR_EL0, PMEVCNTR<n>_EL0, and with them PMCCNTR_EL0.
-fn counts_instructions(enc: SysEnc) -> bool {
-    matches!(enc.parts(), (3, 3, 9, 12, 3) | (3, 3, 9, 13, 0 | 2) | (3, 3, 9, 14, 3) | (3, 3, 14, 8..=11, _))
 }
 
 /// MSR (register).
@@ -157,7 +156,7 @@ pub(crate) fn msr(l: &mut Lower<'_>) -> Lowered {
         return Ok(Flow::Next);
     }
     l.b.push(Op::Msr { enc, rt: rt as u8, val });
-    if harmless_msr(enc) { Ok(Flow::Next) } else { leave(l, LeaveKind::Context) }
+    after_access(l, enc, false)
 }
 
 /// SYS.
@@ -165,29 +164,5 @@ pub(crate) fn sys(l: &mut Lower<'_>) -> Lowered {
     let (enc, rt) = (SysEnc::from_insn(l.word), l.rd());
     let val = l.b.x(Ty::I64, rt);
     l.b.push(Op::Sys { enc, rt: rt as u8, val });
-    if harmless_sys(enc) { Ok(Flow::Next) } else { leave(l, LeaveKind::Context) }
-}
-
-/// Writes after which a block can go on, because running code depends on none of these registers.
-pub(crate) fn harmless_msr(enc: SysEnc) -> bool {
-    matches!(
-        enc.parts(),
-        // TPIDR_EL0, TPIDRRO_EL0, TPIDR_EL1, TPIDR_EL2; CONTEXTIDR_EL1, _EL2, _EL12.
-        (3, 3, 13, 0, 2 | 3) | (3, 0 | 4, 13, 0, 4 | 1) | (3, 4, 13, 0, 2) | (3, 5, 13, 0, 1)
-        // FPSR: cumulative bits only. (FPCR chooses how FP operations are translated.)
-        | (3, 3, 4, 4, 1)
-        // SPSR_EL1, ELR_EL1 and their _EL2 and _EL12 names; SP_EL0 and SP_EL1, which cannot be named while in use.
-        | (3, 0 | 4 | 5, 4, 0, 0 | 1) | (3, 0 | 4, 4, 1, 0)
-        // AFSR0, AFSR1, ESR, FAR, and HPFAR_EL2.
-        | (3, 0 | 4 | 5, 5, 1, 0 | 1) | (3, 0 | 4 | 5, 5, 2, 0) | (3, 0 | 4 | 5, 6, 0, 0) | (3, 4, 6, 0, 4)
-        // VBAR, PAR_EL1, CSSELR_EL1.
-        | (3, 0 | 4 | 5, 12, 0, 0) | (3, 0, 7, 4, 0) | (3, 2, 0, 0, 0)
-        // ICH_LR<n>_EL2: EL2, where they are written, takes no virtual interrupt.
-        | (3, 4, 12, 12 | 13, _)
-    )
-}
-
-/// System instructions after which a block can go on: data cache maintenance and DC ZVA.
-fn harmless_sys(enc: SysEnc) -> bool {
-    matches!(enc.parts(), (1, 0, 7, 6 | 10 | 14, _) | (1, 3, 7, 4 | 10 | 11 | 12 | 13 | 14, _))
+    after_access(l, enc, false)
 }

@@ -1,8 +1,7 @@
 //! From instructions to a block.
 
-use super::{Flow, Lower, Mode, Undefined, landing};
+use super::{Flow, Implementation, Lower, Mode, Undefined, landing};
 use crate::decode;
-use crate::features::FeatureSet;
 use crate::ir::{Block, Builder, ExcOp, Link, Op, Term};
 
 /// Translates the instructions that `fetch` gives for relative addresses 0, 4, 8 ... into a block.
@@ -13,7 +12,7 @@ use crate::ir::{Block, Builder, ExcOp, Link, Op, Term};
 #[must_use]
 pub fn translate(
     mut fetch: impl FnMut(i64) -> Option<u32>,
-    features: FeatureSet,
+    pe: Implementation,
     mode: Mode,
     max_insns: usize,
 ) -> Block {
@@ -26,7 +25,7 @@ pub fn translate(
         term = if rel == 0 && !landing::may_start(word, mode) {
             Some(Term::Exception(ExcOp::BranchTarget))
         } else {
-            instruction(&mut b, word, rel, features, mode)
+            instruction(&mut b, word, rel, pe, mode)
         };
         if mode.counts_accesses
             && let n @ 1.. = b.accesses_of_insn()
@@ -44,11 +43,11 @@ pub fn translate(
 }
 
 /// Lowers one instruction; the way the block ends if it ends here.
-fn instruction(b: &mut Builder, word: u32, rel: i64, features: FeatureSet, mode: Mode) -> Option<Term> {
-    let Some(row) = decode::find(word).filter(|row| features.has(row.feat)) else {
+fn instruction(b: &mut Builder, word: u32, rel: i64, pe: Implementation, mode: Mode) -> Option<Term> {
+    let Some(row) = decode::find(word).filter(|row| pe.features.has(row.feat)) else {
         return Some(Term::Exception(ExcOp::Undefined));
     };
-    match (row.lower)(&mut Lower { b, word, rel, features, mode }) {
+    match (row.lower)(&mut Lower { b, word, rel, pe, mode }) {
         Err(Undefined) => {
             b.rollback_insn();
             Some(Term::Exception(ExcOp::Undefined))

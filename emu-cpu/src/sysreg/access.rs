@@ -3,13 +3,12 @@
 use super::row::{Cell, Perm, Row};
 use super::table::{Entry, find, rows, trap_bits};
 use super::trap::Trap;
-use super::{Reg, hcr, sctlr, trap};
+use super::{Reg, ends_block, hcr, sctlr, trap};
 use crate::cpu::Cpu;
 use crate::exception::Exception;
 use crate::features::Feat;
 use crate::gic::{self, Direction, GicReg};
 use crate::ir::{ExcOp, PstateField, SysEnc};
-use crate::lower::system::harmless_msr;
 use crate::regs::Pstate;
 
 /// A register that host code accesses by itself.
@@ -67,7 +66,7 @@ impl Cpu {
         if row.context {
             self.refresh();
         }
-        self.context_changed |= !harmless_msr(enc);
+        self.context_changed |= ends_block(enc, false);
         Ok(())
     }
 
@@ -154,7 +153,7 @@ impl Cpu {
             Some((std::mem::offset_of!(Self, sys) + 8 * fine.register(read)? as usize, fine.bit))
         });
         let allowed = entry.row.perm[usize::from(el.min(2))].allows(read)
-            && (read || !row.context && harmless_msr(enc));
+            && (read || !row.context && !ends_block(enc, false));
         match row.cell {
             Cell::Slot { reg, bits, ones } if allowed && !trapped => Some(Direct {
                 offset: std::mem::offset_of!(Self, sys) + 8 * reg as usize,

@@ -29,6 +29,7 @@ mod tests;
 mod tests_reset;
 #[cfg(test)]
 mod tests_traps;
+mod translation;
 mod trap;
 
 pub use bits::{cptr, hcr, hcrx, mdcr, sctlr};
@@ -37,6 +38,7 @@ pub use insn::{AtOp, DcOp, IcOp, Reach, SysInsn, TlbiOp};
 pub use row::{Cell, Perm, ReadFn, Row, WriteFn};
 pub use state::{Reg, SysState};
 pub use table::rows;
+pub use translation::{ends_block, implementation};
 pub use trap::Trap;
 
 use crate::features::{Feat, FeatureSet};

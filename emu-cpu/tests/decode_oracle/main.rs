@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use emu_cpu::decode;
 use emu_cpu::features::{Feat, FeatureSet};
 use emu_cpu::ir::{ExcOp, Term};
-use emu_cpu::lower::{Mode, translate};
+use emu_cpu::lower::{Implementation, Mode, translate};
 use expectations::{Expectations, Oracle};
 use flate2::Compression;
 use flate2::read::GzDecoder;
@@ -48,7 +48,12 @@ const RECORDED: usize = 400_000;
 /// The row of a word that we execute; `None` if it is UNDEFINED.
 fn ours(word: u32) -> Option<&'static str> {
     let mode = Mode { el: 2, fp_enabled: true, mops: true, ..Mode::default() };
-    let block = translate(|rel| (rel == 0).then_some(word), FeatureSet::of(Feat::ALL), mode, 1);
+    let block = translate(
+        |rel| (rel == 0).then_some(word),
+        Implementation::cautious(FeatureSet::of(Feat::ALL)),
+        mode,
+        1,
+    );
     let undefined = block.term == Term::Exception(ExcOp::Undefined);
     decode::find(word).map(|row| row.name).filter(|_| !undefined)
 }

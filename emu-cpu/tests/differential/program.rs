@@ -3,6 +3,7 @@
 use emu_cpu::features::{Feat, FeatureSet};
 use emu_cpu::ir::{ExcOp, Term};
 use emu_cpu::lower::{Mode, translate};
+use emu_cpu::sysreg::implementation;
 
 use crate::random::Random;
 use crate::rows::{Class, Row};
@@ -62,7 +63,7 @@ const NOP: u32 = 0xd503_201f;
 /// True for words that end in UNDEFINED; the others are compared.
 fn undefined(word: u32) -> bool {
     let mode = Mode { el: 2, fp_enabled: true, ..Mode::default() };
-    translate(|rel| (rel == 0).then_some(word), FeatureSet::of(Feat::ALL), mode, 1).term
+    translate(|rel| (rel == 0).then_some(word), implementation(FeatureSet::of(Feat::ALL)), mode, 1).term
         == Term::Exception(ExcOp::Undefined)
 }
 

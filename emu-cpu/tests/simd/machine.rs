@@ -4,7 +4,7 @@ use emu_cpu::decode::{Row, table_simd};
 use emu_cpu::features::{Feat, FeatureSet};
 use emu_cpu::fp::FpEnv;
 use emu_cpu::ir::{BinOp, Block, Builder, Link, MemSize, Op, Term, Ty, Val, verify};
-use emu_cpu::lower::{Flow, Lower, Mode, Undefined};
+use emu_cpu::lower::{Flow, Implementation, Lower, Mode, Undefined};
 
 /// Address of the memory.
 pub(crate) const MEM_ADDR: u64 = 0x5000_0000;
@@ -37,9 +37,9 @@ pub(crate) fn translate(word: u32) -> Result<Block, Undefined> {
     let row = find(word).ok_or(Undefined)?;
     let mut b = Builder::new();
     b.begin_insn(word);
-    let features = FeatureSet::of(Feat::ALL);
+    let pe = Implementation::cautious(FeatureSet::of(Feat::ALL));
     let mode = Mode { fp_enabled: true, ..Mode::default() };
-    let mut l = Lower { b: &mut b, word, rel: 0, features, mode };
+    let mut l = Lower { b: &mut b, word, rel: 0, pe, mode };
     assert_eq!((row.lower)(&mut l)?, Flow::Next, "{}", row.name);
     let block = b.finish(Term::Goto { rel: 4, link: Link::Jump });
     assert_eq!(verify(&block), Ok(()), "{} {word:08x}\n{block}", row.name);

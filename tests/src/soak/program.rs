@@ -9,6 +9,7 @@ use emu_cpu::decode::{Row, table_fp, table_int, table_ldst, table_pauth, table_s
 use emu_cpu::features::FeatureSet;
 use emu_cpu::ir::{ExcOp, Term};
 use emu_cpu::lower::{Mode, translate};
+use emu_cpu::sysreg::implementation;
 use firmware::bare::layout::RAM;
 use firmware::bare::registers as r;
 
@@ -213,7 +214,7 @@ fn straight(random: &mut Random, features: FeatureSet) -> u32 {
     let mut word = w::NOP;
     for _ in 0..8 {
         word = if random.below(3) == 0 { access(random) } else { calculation(random) };
-        let block = translate(|rel| (rel == 0).then_some(word), features, MODE, 1);
+        let block = translate(|rel| (rel == 0).then_some(word), implementation(features), MODE, 1);
         if !matches!(block.term, Term::Exception(ExcOp::Undefined)) {
             break;
         }

@@ -20,6 +20,7 @@ use crate::jit::Part;
 use crate::jit::constants::Constants;
 use crate::jit::state::JitState;
 use crate::lower::{Mode, translate};
+use crate::sysreg::implementation;
 
 const INSTRUCTIONS: &str = include_str!("../../../tests/data/host_code.tsv");
 const GOLDEN: &str = "tests/golden/host_code.txt";
@@ -186,7 +187,12 @@ fn list(words: &[u32], mode: Mode, cpu: &Cpu, thunks: &Thunks) -> Listing {
 
 /// Host code of a block, and where its checks end.
 fn code_of(words: &[u32], mode: Mode, cpu: &Cpu, thunks: &Thunks) -> (Vec<u8>, usize) {
-    let block = translate(|rel| words.get(rel as usize / 4).copied(), cpu.features, mode, words.len());
+    let block = translate(
+        |rel| words.get(rel as usize / 4).copied(),
+        implementation(cpu.features),
+        mode,
+        words.len(),
+    );
     assert_eq!(block.insns.len(), words.len(), "one block: {words:x?}");
     let code = predecode(&block).unwrap();
     let part = Part {
@@ -259,7 +265,12 @@ fn disassemble(bytes: &[u8], from: usize, thunks: &Thunks) -> Listing {
 /// The code of an entry, without what the code of an instruction that does nothing has in the same way.
 fn entry(text: &str, words: &[u32], cpu: &Cpu, thunks: &Thunks, empty: &Listing) -> String {
     let ends = {
-        let block = translate(|rel| words.get(rel as usize / 4).copied(), cpu.features, MODE, words.len());
+        let block = translate(
+            |rel| words.get(rel as usize / 4).copied(),
+            implementation(cpu.features),
+            MODE,
+            words.len(),
+        );
         !matches!(block.term, Term::Goto { rel, .. } if rel == 4 * words.len() as i64)
     };
     let mode = Mode { aligned: text.starts_with(CHECKED), ..MODE };

@@ -263,9 +263,15 @@ fn reserved_fields_are_undefined() {
 fn blocks_end_where_they_must() {
     let (_, next) = run(&[0xd503_201f /* nop */; 3], |_| {});
     assert_eq!(next, Next::At(PC + 12));
-    let block =
-        super::translate(|_| Some(0xd503_201f /* nop */), super::FeatureSet::default(), super::EL1, 64);
+    let nops = |features| {
+        super::translate(
+            |_| Some(0xd503_201f /* nop */),
+            super::Implementation::cautious(features),
+            super::EL1,
+            64,
+        )
+    };
+    let block = nops(super::FeatureSet::default());
     assert_eq!(block.term, Term::Exception(ExcOp::Undefined));
-    let base = super::FeatureSet::of(&[super::Feat::Base]);
-    assert_eq!(super::translate(|_| Some(0xd503_201f /* nop */), base, super::EL1, 64).insns.len(), 64);
+    assert_eq!(nops(super::FeatureSet::of(&[super::Feat::Base])).insns.len(), 64);
 }

@@ -5,10 +5,10 @@ mod integer;
 mod memory;
 mod system;
 
-use super::{Mode, translate};
+use super::{Implementation, Mode, translate};
 use crate::features::{Feat, FeatureSet};
-use crate::ir::Block;
 use crate::ir::eval::{Machine, Next};
+use crate::ir::{Block, SysEnc};
 
 /// Where test code lies.
 const PC: u64 = 0x4000_0100;
@@ -24,8 +24,13 @@ const EL1: Mode = Mode {
     counts_accesses: false,
 };
 
+/// Every feature. Only a write of TPIDR_EL0 does not end a block.
+const ALL: Implementation =
+    Implementation { features: FeatureSet::of(Feat::ALL), ends_block: |enc, read| !read && enc != TPIDR_EL0 };
+const TPIDR_EL0: SysEnc = SysEnc::new(3, 3, 13, 0, 2);
+
 fn lower(words: &[u32]) -> Block {
-    translate(|rel| words.get(rel as usize / 4).copied(), FeatureSet::of(Feat::ALL), EL1, 64)
+    translate(|rel| words.get(rel as usize / 4).copied(), ALL, EL1, 64)
 }
 
 /// Runs instructions at [`PC`] from a state.
