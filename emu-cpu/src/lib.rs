@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`decode`] | the table of A64 encodings |
 //! | [`lower`] | the meaning of each encoding, as IR; one file per encoding class |
+//! | [`mode`] | what translated code depends on beside its instructions |
 //! | [`ir`] | the IR: operations, blocks, builder, verifier, printer |
 //! | [`fp`], [`simd`] | exact functions behind the FP and vector operations of the IR |
 //! | [`interp`] | predecoded IR blocks and the loop that runs them |
@@ -34,6 +35,7 @@ pub mod ir;
 pub mod jit;
 pub mod lower;
 pub mod mem;
+pub mod mode;
 pub mod model;
 mod pauth;
 pub mod pmu;

@@ -12,7 +12,8 @@ use emu_cpu::decode::{Row, table_fp};
 use emu_cpu::features::{Feat, FeatureSet};
 use emu_cpu::fp::{Fmt, FpEnv, FpOp, IntFmt, fpsr};
 use emu_cpu::ir::{Block, Builder, Cond, Link, Op, Term, Ty, Val, verify};
-use emu_cpu::lower::{Flow, Implementation, Lower, Mode};
+use emu_cpu::lower::{Flow, Implementation, Lower};
+use emu_cpu::mode::Mode;
 
 /// Words per row and cases per word in the packed file.
 const WORDS: usize = 3;

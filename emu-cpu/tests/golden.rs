@@ -3,7 +3,8 @@
 use emu_cpu::decode::TABLES;
 use emu_cpu::features::{Feat, FeatureSet};
 use emu_cpu::ir::{Block, Op, parse};
-use emu_cpu::lower::{Implementation, Mode, translate};
+use emu_cpu::lower::{Implementation, translate};
+use emu_cpu::mode::Mode;
 
 const GOLDEN: &str = include_str!("golden/base.ir");
 

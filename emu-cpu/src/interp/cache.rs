@@ -14,8 +14,9 @@ use super::predecode::predecode;
 use crate::cpu::Cpu;
 use crate::exception::Exception;
 use crate::jit::NativeBlock;
-use crate::lower::{Mode, translate};
+use crate::lower::translate;
 use crate::mem::{self, Fetched};
+use crate::mode::Mode;
 use crate::sysreg::implementation;
 use crate::trace;
 

@@ -9,7 +9,7 @@ use super::uop::{Frame, Uop};
 use crate::cpu::Cpu;
 use crate::exception::Exception;
 use crate::jit::{Left, Native, NativeBlock, Part};
-use crate::lower::Mode;
+use crate::mode::Mode;
 
 /// How control came to an address: what can be remembered when its block is known.
 #[derive(Clone, Copy)]

@@ -5,7 +5,7 @@ use super::observe::{Observers, Size};
 use crate::cpu::Cpu;
 use crate::interp::cache::Cache;
 use crate::interp::uop::Frame;
-use crate::lower::Mode;
+use crate::mode::Mode;
 
 /// There is none.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,7 @@ use super::{Part, runtime};
 use crate::cpu::Cpu;
 use crate::interp::cache::Cache;
 use crate::interp::uop::Frame;
-use crate::lower::Mode;
+use crate::mode::Mode;
 use emu_core::metrics::Metric;
 
 /// Where parts of a key are.

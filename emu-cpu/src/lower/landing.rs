@@ -1,9 +1,10 @@
 //! Branch target identification, FEAT_BTI (Arm ARM, D8.8; pseudocode functions BranchTargetCheck and
 //! BTypeCompatible): what an indirect branch says about itself, and where it may land.
 
-use super::{Lower, Mode};
+use super::Lower;
 use crate::features::Feat;
 use crate::ir::Link;
+use crate::mode::Mode;
 
 /// PSTATE.BTYPE after an indirect branch by register `rn`.
 pub(super) fn btype(l: &Lower<'_>, link: Link, rn: u32) -> u8 {

@@ -1,7 +1,7 @@
 //! Hints, barriers, PSTATE fields, system registers and system instructions (Arm ARM, C4.1.93).
 //!
 //! # What ends a block
-//! A block is translated for one [`super::Mode`] and runs without looking at interrupts, so what may change translation,
+//! A block is translated for one [`crate::mode::Mode`] and runs without looking at interrupts, so what may change translation,
 //! the Exception level, masks, pending interrupts or traps ends it. Of system registers and system instructions the PE
 //! knows ([`super::Implementation::ends_block`]).
 

@@ -1,8 +1,9 @@
 //! From instructions to a block.
 
-use super::{Flow, Implementation, Lower, Mode, Undefined, landing};
+use super::{Flow, Implementation, Lower, Undefined, landing};
 use crate::decode;
 use crate::ir::{Block, Builder, ExcOp, Link, Op, Term};
+use crate::mode::Mode;
 
 /// Translates the instructions that `fetch` gives for relative addresses 0, 4, 8 ... into a block.
 ///

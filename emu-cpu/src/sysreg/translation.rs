@@ -1,6 +1,6 @@
 //! What translation knows of system registers and system instructions: where blocks end.
 //!
-//! A block runs without looking at interrupts, and is made for one [`crate::lower::Mode`]. So what may change translation,
+//! A block runs without looking at interrupts, and is made for one [`crate::mode::Mode`]. So what may change translation,
 //! the Exception level, masks, pending interrupts or traps ends it. What only later instructions read, explicitly or when
 //! an exception is taken, does not.
 

@@ -2,7 +2,8 @@
 
 use emu_cpu::features::{Feat, FeatureSet};
 use emu_cpu::ir::{ExcOp, Term};
-use emu_cpu::lower::{Mode, translate};
+use emu_cpu::lower::translate;
+use emu_cpu::mode::Mode;
 use emu_cpu::sysreg::implementation;
 
 use crate::random::Random;

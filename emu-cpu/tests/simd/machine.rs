@@ -4,7 +4,8 @@ use emu_cpu::decode::{Row, table_simd};
 use emu_cpu::features::{Feat, FeatureSet};
 use emu_cpu::fp::FpEnv;
 use emu_cpu::ir::{BinOp, Block, Builder, Link, MemSize, Op, Term, Ty, Val, verify};
-use emu_cpu::lower::{Flow, Implementation, Lower, Mode, Undefined};
+use emu_cpu::lower::{Flow, Implementation, Lower, Undefined};
+use emu_cpu::mode::Mode;
 
 /// Address of the memory.
 pub(crate) const MEM_ADDR: u64 = 0x5000_0000;

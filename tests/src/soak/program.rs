@@ -8,7 +8,8 @@
 use emu_cpu::decode::{Row, table_fp, table_int, table_ldst, table_pauth, table_simd};
 use emu_cpu::features::FeatureSet;
 use emu_cpu::ir::{ExcOp, Term};
-use emu_cpu::lower::{Mode, translate};
+use emu_cpu::lower::translate;
+use emu_cpu::mode::Mode;
 use emu_cpu::sysreg::implementation;
 use firmware::bare::layout::RAM;
 use firmware::bare::registers as r;

@@ -19,7 +19,8 @@ use crate::ir::Term;
 use crate::jit::Part;
 use crate::jit::constants::Constants;
 use crate::jit::state::JitState;
-use crate::lower::{Mode, translate};
+use crate::lower::translate;
+use crate::mode::Mode;
 use crate::sysreg::implementation;
 
 const INSTRUCTIONS: &str = include_str!("../../../tests/data/host_code.tsv");

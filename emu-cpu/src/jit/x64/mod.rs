@@ -61,7 +61,7 @@ use crate::interp::lockstep::repeatable;
 use crate::interp::uop::{Frame, NZCV, Uop};
 use crate::jit::Part;
 use crate::jit::state::JitState;
-use crate::lower::Mode;
+use crate::mode::Mode;
 
 /// Emits instructions. (The macro of the assembler, with the parts that are always the same.)
 macro_rules! e {

@@ -5,10 +5,11 @@ mod integer;
 mod memory;
 mod system;
 
-use super::{Implementation, Mode, translate};
+use super::{Implementation, translate};
 use crate::features::{Feat, FeatureSet};
 use crate::ir::eval::{Machine, Next};
 use crate::ir::{Block, SysEnc};
+use crate::mode::Mode;
 
 /// Where test code lies.
 const PC: u64 = 0x4000_0100;
