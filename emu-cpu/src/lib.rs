@@ -30,6 +30,7 @@ pub mod exception;
 pub mod features;
 pub mod fp;
 pub mod gic;
+mod host;
 pub mod interp;
 pub mod ir;
 pub mod jit;

@@ -3,23 +3,12 @@
 
 use super::fast::HostPtr;
 
-/// The host loads and stores aligned quantities of 16 bytes at once, and unaligned values inside them: a condition for
-/// FEAT_LSE2. On x86-64 the first is promised to every processor with AVX (Intel SDM 3A, 10.1.1; AMD APM 2, 7.3.2),
-/// and processors with AVX do the second for all that is inside a cache line.
-#[must_use]
-pub fn host_is_atomic() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("avx");
-    #[cfg(not(target_arch = "x86_64"))]
-    false
-}
-
 /// The address is that of an aligned quantity.
 fn is_aligned(p: HostPtr) -> bool {
     (p.raw() as usize).is_multiple_of(16)
 }
 
-/// Loads 16 bytes; at once if they are aligned (and the host can: [`host_is_atomic`]).
+/// Loads 16 bytes; at once if they are aligned (and the host can: [`crate::host::is_atomic`]).
 #[inline(always)]
 pub(super) fn load(p: HostPtr) -> u128 {
     #[cfg(target_arch = "x86_64")]
@@ -99,7 +88,7 @@ pub(super) fn compare_exchange(p: HostPtr, expected: u128, new: u128) -> u128 {
 
 /// Loads 16 aligned bytes at once on any host.
 pub(super) fn load_atomic(p: HostPtr) -> u128 {
-    if host_is_atomic() {
+    if crate::host::is_atomic() {
         return load(p);
     }
     let mut seen = load(p);
@@ -147,7 +136,7 @@ mod tests {
     /// Unaligned values inside 16 bytes, and aligned quantities, are never seen half-written.
     #[test]
     fn nothing_is_torn() {
-        if !host_is_atomic() {
+        if !crate::host::is_atomic() {
             return;
         }
         let ram = GuestRam::new(0x1000).unwrap();

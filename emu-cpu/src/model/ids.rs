@@ -446,7 +446,7 @@ mod tests {
             (ID_AA64MMFR1_EL1, 40, 1, "HCX"),
             (ID_AA64MMFR1_EL1, 52, 1, "TIDCP1"),
             (ID_AA64MMFR2_EL1, 28, 1, "TTST"),
-            (ID_AA64MMFR2_EL1, 32, u64::from(crate::mem::wide::host_is_atomic()), "LSE2"),
+            (ID_AA64MMFR2_EL1, 32, u64::from(crate::host::is_atomic()), "LSE2"),
             (ID_AA64MMFR2_EL1, 36, 1, "IDST"),
             (ID_AA64MMFR2_EL1, 56, 2, "EVT"),
             (ID_AA64MMFR2_EL1, 60, 1, "E0PD"),

@@ -75,11 +75,8 @@ impl Model {
     /// Without what this host cannot do: LSE2 needs atomic accesses of 16 bytes.
     fn on_this_host(&self) -> Self {
         let model = self.clone();
-        let features = if crate::mem::wide::host_is_atomic() {
-            model.features
-        } else {
-            model.features.without(Feat::Lse2)
-        };
+        let features =
+            if crate::host::is_atomic() { model.features } else { model.features.without(Feat::Lse2) };
         Self { features, ..model }
     }
 
