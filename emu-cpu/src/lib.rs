@@ -14,6 +14,7 @@
 //! | [`sysreg`] | the table of system registers, their access rules and effects |
 //! | [`exception`] | exception entry and return, syndromes, routing, interrupts |
 //! | [`timer`] | the generic timer |
+//! | [`pac`] | the algorithms of pointer authentication |
 //! | `pauth` | pointer authentication |
 //! | [`pmu`] | the performance monitors |
 //! | [`gic`] | the GIC CPU interface and virtual CPU interface |
@@ -38,6 +39,7 @@ pub mod lower;
 pub mod mem;
 pub mod mode;
 pub mod model;
+pub mod pac;
 mod pauth;
 pub mod pmu;
 pub mod psci;

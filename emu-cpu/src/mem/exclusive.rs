@@ -10,8 +10,8 @@
 //! (B2.12.5), and is seldom; for it the load-exclusive *watches* the page: whoever stores to the page then does so by the slow
 //! path, as to a page with code, and begins a new generation of it ([`super::shared::CodeMap`]).
 //!
-//! Only accesses in the blocks of the two instructions are looked for ([`crate::interp::uop::Access::apart`]), not those in
-//! blocks between them. On a machine with one PE there is nobody to watch.
+//! The caller says whether there may be any: it looks for them in the blocks of the two instructions, not in blocks between
+//! them. On a machine with one PE there is nobody to watch.
 
 use std::sync::atomic::{Ordering, fence};
 

@@ -1,5 +1,4 @@
-//! Taking back what code did to memory, so that it can be run again: for the lockstep check
-//! ([`crate::interp::lockstep`]).
+//! Taking back what code did to memory, so that it can be run again: for the lockstep check of an engine.
 //!
 //! While a journal *records*, the first write to a page is seen, because no write tag is given out before it; the page
 //! is kept as it was, and then gets its tag like any other, so that what host code writes in line is checked, too. What

@@ -2,7 +2,6 @@
 //! D8.10; pseudocode functions AddPAC, Auth, Strip).
 
 mod permit;
-mod qarma;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +11,7 @@ use crate::cpu::Cpu;
 use crate::exception::{Exception, ec};
 use crate::features::Feat;
 use crate::ir::PacOp;
+use crate::pac::{qarma, quick};
 use crate::sysreg::{Reg, hcr, sctlr};
 
 /// A key: bits 63:0 and 127:64, the bit of SCTLR_ELx that enables it, and its number in the syndrome of a failure.
@@ -27,26 +27,13 @@ const IB: Key = Key { low: Reg::APIBKeyLo_EL1, high: Reg::APIBKeyHi_EL1, enable:
 const DA: Key = Key { low: Reg::APDAKeyLo_EL1, high: Reg::APDAKeyHi_EL1, enable: sctlr::ENDA, number: 2 };
 const DB: Key = Key { low: Reg::APDBKeyLo_EL1, high: Reg::APDBKeyHi_EL1, enable: sctlr::ENDB, number: 3 };
 
-/// A fast algorithm of our own: two keyed multiplications. What it lacks in strength a guest cannot tell.
-fn quick(data: u64, modifier: u64, (high, low): (u64, u64)) -> u64 {
-    let x = (data ^ low).wrapping_mul(QUICK_FACTORS[0]);
-    // The high bits, which all others have reached, go down before the second one.
-    let x = (x ^ x >> 32 ^ modifier.rotate_left(QUICK_ROTATION) ^ high).wrapping_mul(QUICK_FACTORS[1]);
-    x ^ x >> 32
-}
-
-/// Of the fast algorithm, which host code computes as well.
-pub(crate) const QUICK_FACTORS: [u64; 2] = [0xd6e8_feb8_6659_fd93, 0x9fb2_1c65_1e98_df25];
-/// See `QUICK_FACTORS`.
-pub(crate) const QUICK_ROTATION: u32 = 29;
-
 impl Cpu {
     fn pac(&self, data: u64, modifier: u64, low: Reg, high: Reg) -> u64 {
         let key = (self.sys[high], self.sys[low]);
         if self.features.has(Feat::PAuthQarma5) {
             qarma::compute(data, modifier, key)
         } else {
-            quick(data, modifier, key)
+            quick::compute(data, modifier, key)
         }
     }
 

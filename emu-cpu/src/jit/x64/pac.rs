@@ -1,4 +1,4 @@
-//! Pointer authentication (Arm ARM, D8.10; AddPAC and Auth), with the fast algorithm of [`crate::pauth`].
+//! Pointer authentication (Arm ARM, D8.10; AddPAC and Auth), with the fast algorithm ([`quick`]).
 //!
 //! All blocks share a routine for each key, to sign and to check. It asks [`Quick`] first. What that does not permit is
 //! interpreted, and so is a check that fails.
@@ -11,7 +11,8 @@ use crate::cpu::Cpu;
 use crate::interp::uop::Uop;
 use crate::ir::PacOp;
 use crate::jit::state::JitState;
-use crate::pauth::{self, OFF, QUICK_FACTORS, QUICK_ROTATION, Quick, READY};
+use crate::pac::quick;
+use crate::pauth::{self, OFF, Quick, READY};
 use crate::sysreg::Permits;
 
 const QUICK: usize = std::mem::offset_of!(Cpu, permits) + std::mem::offset_of!(Permits, pauth);
@@ -64,14 +65,14 @@ impl Builder {
             if check { std::mem::offset_of!(Quick, check) } else { std::mem::offset_of!(Quick, sign) };
         let state = (QUICK + states + n) as i32;
         let fields = (QUICK + std::mem::offset_of!(Quick, fields) + n / 2 * 16) as i32;
-        let [first, second] = QUICK_FACTORS;
+        let [first, second] = quick::FACTORS;
         e!(self
             ; mov rcx, [r15 + st!(cpu)]
             ; cmp BYTE [rcx + state], READY as i8
             ; jne >other
             ; push rbx
             ; push rsi
-            ; rol rdx, QUICK_ROTATION as i8
+            ; rol rdx, quick::ROTATION as i8
             ; xor rdx, [rcx + cell(high)]
             // The pointer without a code, and where that is.
             ; mov rbx, rax

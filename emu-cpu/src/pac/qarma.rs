@@ -75,7 +75,8 @@ fn untweak(x: u64) -> u64 {
 }
 
 /// The code of `data` under `modifier` and the key (bits 127:64, bits 63:0).
-pub(super) fn compute(data: u64, modifier: u64, (key0, key1): (u64, u64)) -> u64 {
+#[must_use]
+pub fn compute(data: u64, modifier: u64, (key0, key1): (u64, u64)) -> u64 {
     let reflected = key0.rotate_right(1) ^ key0 >> 63;
     let mut tweaked = modifier;
     let mut x = data ^ key0;
