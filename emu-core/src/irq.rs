@@ -84,7 +84,7 @@ pub struct Sgi {
 }
 
 /// One PE's port into the interrupt routing infrastructure: its redistributor, and the distributor behind it. Made by
-/// the GIC in `emu-devices`, used by the CPU interface in `emu-cpu`. When the answer of [`GicPort::highest_pending`]
+/// the GIC in `emu-devices`, used by the CPU interface in `emu-pe`. When the answer of [`GicPort::highest_pending`]
 /// may have changed, the GIC calls the vCPU's [`Kick`].
 pub trait GicPort: Send + Sync {
     /// The highest-priority pending, enabled interrupt for this PE in a group that the distributor forwards. Cheap:

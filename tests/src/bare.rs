@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use emu_cpu::features::Feat;
-use emu_cpu::model::Model;
+use emu_a64::features::Feat;
+use emu_pe::model::Model;
 use firmware::bare::{CASES, Case, Needs, layout, report};
 
 use crate::machine::{self, Ending, How, Limits};

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use emu_cpu::features::Feat;
-use emu_cpu::model::Model;
+use emu_a64::features::Feat;
+use emu_pe::model::Model;
 use firmware::bare::litmus::{Count, Kind, Litmus};
 use firmware::bare::{Needs, layout, report};
 

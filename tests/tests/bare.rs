@@ -30,7 +30,7 @@ macro_rules! models {
         mod other_models {
             $(#[test]
             fn $test() {
-                let model = emu_cpu::model::Model::by_name($name).expect("there is this model");
+                let model = emu_pe::model::Model::by_name($name).expect("there is this model");
                 if let Err(text) = understage_tests::bare::run_sample(&model) {
                     panic!("{text}");
                 }
@@ -39,7 +39,7 @@ macro_rules! models {
             #[test]
             fn all_are_here() {
                 let known = [$($name,)* "cortex-a72", "neoverse-n1", "max"];
-                assert!(emu_cpu::model::MODELS.iter().all(|model| known.contains(&model.name)));
+                assert!(emu_pe::model::MODELS.iter().all(|model| known.contains(&model.name)));
             }
         }
     };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use emu_cpu::model::Model;
+use emu_pe::model::Model;
 use firmware::bare::litmus::{self, Kind, Litmus};
 use parking_lot::Mutex;
 use understage_tests::litmus::{Accel, check, is_for, run};

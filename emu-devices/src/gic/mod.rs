@@ -1,7 +1,7 @@
 //! The GICv3 (Arm IHI 0069): distributor, redistributors and ITS.
 //!
 //! One Security state (GICD_CTLR.DS reads as one, no EL3), affinity routing always on (GICD_CTLR.ARE reads as one),
-//! 8 bits of priority, 16 bits of INTID, physical LPIs. The CPU interfaces are in `emu-cpu`; each talks to its PE's
+//! 8 bits of priority, 16 bits of INTID, physical LPIs. The CPU interfaces are in `emu-pe`; each talks to its PE's
 //! [`GicPort`].
 //!
 //! # Invariants

@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
-use emu_cpu::cpu::Entry;
-use emu_cpu::doorbell::{Doorbell, reason};
-use emu_cpu::exception::EndlessException;
-use emu_cpu::interp::debug::DebugStop;
-use emu_cpu::interp::vcpu::Vcpu;
-use emu_cpu::psci::{AffinityState, Machine, PsciError};
+use emu_engine::interp::debug::DebugStop;
+use emu_engine::interp::vcpu::Vcpu;
+use emu_pe::cpu::Entry;
+use emu_pe::doorbell::{Doorbell, reason};
+use emu_pe::exception::EndlessException;
+use emu_pe::psci::{AffinityState, Machine, PsciError};
 use parking_lot::{Condvar, Mutex};
 
 use crate::config::StopOn;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use emu_cpu::model::{MODELS, Model};
+use emu_pe::model::{MODELS, Model};
 use firmware::bare::litmus::{self, Kind, Litmus};
 use understage_tests::litmus::{Accel, is_for, run};
 

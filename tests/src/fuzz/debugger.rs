@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use emu_cpu::psci::Machine as _;
+use emu_pe::psci::Machine as _;
 use understage::board::build::Board;
 use understage::board::run;
 use understage::config::{Address, CharBackend, Given, MachineConfig, Topology};

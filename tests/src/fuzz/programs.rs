@@ -9,9 +9,9 @@
 //! | [`BODY`] | the input's instructions |
 //! | [`TABLES`] | translation tables |
 
-use emu_cpu::decode::{TABLES as ENCODINGS, table_ldst};
-use emu_cpu::model::Model;
-use emu_cpu::sysreg::{Row, rows};
+use emu_a64::decode::{TABLES as ENCODINGS, table_ldst};
+use emu_pe::model::Model;
+use emu_pe::sysreg::{Row, rows};
 use firmware::bare::layout::RAM;
 use firmware::bare::registers::{self as r, SysReg};
 
@@ -105,7 +105,7 @@ const MODELS: [fn() -> Model; 3] = [Model::cortex_a72, Model::neoverse_n1, Model
 
 /// A word of the kind that does something.
 fn instruction(s: &mut Source, rows: &[Row]) -> u32 {
-    let from = |s: &mut Source, table: &[emu_cpu::decode::Row]| {
+    let from = |s: &mut Source, table: &[emu_a64::decode::Row]| {
         let row = s.pick(table);
         row.value | s.u32() & !row.mask
     };

@@ -1,6 +1,6 @@
 //! Random programs in lockstep, with interrupts at random instants.
 //!
-//! Each program runs for some hundred stretches (see [`emu_cpu::interp::lockstep`]), whose lengths are random; time
+//! Each program runs for some hundred stretches (see [`emu_engine::interp::lockstep`]), whose lengths are random; time
 //! passes between them, so that timers come due anywhere in a program. All of it follows from a seed, but for the programs
 //! (one in [`ROUGH`]) that a second thread rings in the middle of stretches, at whatever instant that is.
 //!
@@ -20,9 +20,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use emu_cpu::doorbell::{Doorbell, reason};
-use emu_cpu::interp::lockstep::Totals;
-use emu_cpu::model::Model;
+use emu_engine::interp::lockstep::Totals;
+use emu_pe::doorbell::{Doorbell, reason};
+use emu_pe::model::Model;
 
 use crate::fuzz::{Pe, Random};
 use crate::machine::How;

@@ -5,12 +5,12 @@
 //! X30 and SP, belongs to the structure around them: loops, calls, computed branches, changes of Exception level, of
 //! code, of translation tables.
 
-use emu_cpu::decode::{Row, table_fp, table_int, table_ldst, table_pauth, table_simd};
-use emu_cpu::features::FeatureSet;
-use emu_cpu::ir::{ExcOp, Term};
-use emu_cpu::lower::translate;
-use emu_cpu::mode::Mode;
-use emu_cpu::sysreg::implementation;
+use emu_a64::decode::{Row, table_fp, table_int, table_ldst, table_pauth, table_simd};
+use emu_a64::features::FeatureSet;
+use emu_a64::ir::{ExcOp, Term};
+use emu_a64::lower::translate;
+use emu_a64::mode::Mode;
+use emu_pe::sysreg::implementation;
 use firmware::bare::layout::RAM;
 use firmware::bare::registers as r;
 

@@ -10,14 +10,6 @@ use emu_core::irq::IrqLine;
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
 use emu_core::ram::GuestRam;
-use emu_cpu::cpu::{Cpu, CpuConfig};
-use emu_cpu::doorbell::Doorbell;
-use emu_cpu::interp::vcpu::Vcpu;
-use emu_cpu::jit::observe::{Listener, Observers};
-use emu_cpu::mem::shared::Shared;
-use emu_cpu::mem::{Mem, mmu_features};
-use emu_cpu::semihosting::Semihosting;
-use emu_cpu::trace::Trace;
 use emu_devices::block::MemoryDisk;
 use emu_devices::flash::cfi::CfiFlash;
 use emu_devices::gpio::pl061::Pl061;
@@ -28,6 +20,14 @@ use emu_devices::virtio::{
     Blk, BlkOptions, Console, Interfaces, PortOptions, Rng, VirtioDevice, VirtioMmio, VirtioOptions,
     VirtioPci,
 };
+use emu_engine::interp::vcpu::Vcpu;
+use emu_engine::jit::observe::{Listener, Observers};
+use emu_pe::cpu::{Cpu, CpuConfig};
+use emu_pe::doorbell::Doorbell;
+use emu_pe::mem::shared::Shared;
+use emu_pe::mem::{Mem, mmu_features};
+use emu_pe::semihosting::Semihosting;
+use emu_pe::trace::Trace;
 use emu_smmu::GlobalBypass;
 use parking_lot::Mutex;
 

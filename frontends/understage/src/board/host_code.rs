@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use emu_core::metrics::Metric;
-use emu_cpu::jit::observe::{Listener, Size};
-use emu_cpu::jit::perf::{Dump, Map};
-use emu_cpu::jit::profile::Report;
+use emu_engine::jit::observe::{Listener, Size};
+use emu_engine::jit::perf::{Dump, Map};
+use emu_engine::jit::profile::Report;
 
 use super::build::Board;
 use super::stats::{self, Snapshot, grouped};
@@ -158,9 +158,10 @@ fn profile(out: &mut String, all: &Snapshot, report: &Report) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use emu_core::metrics::Counters;
-    use emu_cpu::jit::profile::Hot;
+    use emu_engine::jit::profile::Hot;
+
+    use super::*;
 
     #[test]
     fn what_is_said_of_host_code() {

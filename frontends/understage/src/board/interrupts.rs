@@ -6,10 +6,10 @@ use emu_core::bus::{Bus, MmioDevice};
 use emu_core::irq::{GicConnection, IrqSink, Kick};
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
-use emu_cpu::mem::shared::Shared;
 use emu_devices::gic::{GicConfig, Gicv3, REDISTRIBUTOR_STRIDE};
 use emu_devices::gicv2::{self, Gicv2};
 use emu_devices::gicv2m::Gicv2m;
+use emu_pe::mem::shared::Shared;
 
 use crate::config::{GicVersion, MachineConfig, Msi};
 use crate::error::{UserError, user_error};

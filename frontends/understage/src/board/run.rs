@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use emu_core::lifecycle::Component;
-use emu_cpu::cpu::Entry;
+use emu_pe::cpu::Entry;
 
 use super::build::Board;
 use crate::error::{UserError, reason, user_error};

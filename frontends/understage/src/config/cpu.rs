@@ -1,7 +1,7 @@
 //! The CPUs: their model, what a user changes in it, how many there are.
 
-use emu_cpu::features::Feat;
-use emu_cpu::model::{MODELS, Model};
+use emu_a64::features::Feat;
+use emu_pe::model::{MODELS, Model};
 
 use crate::error::{UserError, user_error};
 
@@ -42,7 +42,7 @@ impl CpuModel {
         self.0.features.has(feature)
     }
 
-    /// The model of `emu-cpu`.
+    /// The model, of `emu-pe`.
     #[must_use]
     pub fn model(self) -> Model {
         Model::by_name(self.0.name).unwrap_or_else(Model::max)

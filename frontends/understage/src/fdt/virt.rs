@@ -1,6 +1,6 @@
 //! The devicetree of the `virt` board.
 
-use emu_cpu::features::Feat;
+use emu_a64::features::Feat;
 
 use super::tree::{Node, Tree, split};
 use crate::config::{CpuModel, GicVersion, MachineConfig, Msi, Topology};

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use emu_cpu::cpu::Cpu;
-use emu_cpu::sysreg::rows;
+use emu_pe::cpu::Cpu;
+use emu_pe::sysreg::rows;
 
 use super::registers::FIRST_SYSTEM;
 

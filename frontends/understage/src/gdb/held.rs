@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use emu_core::clock::Clock;
-use emu_cpu::interp::vcpu::Vcpu;
+use emu_engine::interp::vcpu::Vcpu;
 use parking_lot::MutexGuard;
 
 use crate::power::{News, Power, SharedVcpu};

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use emu_cpu::cpu::Cpu;
-use emu_cpu::gic::GicReg;
-use emu_cpu::mem::inspect;
-use emu_cpu::regs::SP;
+use emu_a64::regs::SP;
+use emu_pe::cpu::Cpu;
+use emu_pe::gic::GicReg;
+use emu_pe::mem::inspect;
 
 use super::registers::{Register, named};
 use super::target::{Debuggee, sstep};

@@ -10,9 +10,9 @@
 
 use std::num::NonZeroUsize;
 
-use emu_cpu::cpu::Cpu;
-use emu_cpu::regs::SP;
-use emu_cpu::sysreg::{Row, rows};
+use emu_a64::regs::SP;
+use emu_pe::cpu::Cpu;
+use emu_pe::sysreg::{Row, rows};
 use gdbstub::arch::{Arch, RegId, Registers};
 
 /// Number of the first row of the table of system registers.

@@ -6,10 +6,10 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use emu_core::clock::Clock;
-use emu_cpu::interp::debug::DebugStop;
-use emu_cpu::interp::vcpu::Vcpu;
-use emu_cpu::mem::inspect;
-use emu_cpu::mem::watch::{WatchKind, Watchpoint};
+use emu_engine::interp::debug::DebugStop;
+use emu_engine::interp::vcpu::Vcpu;
+use emu_pe::mem::inspect;
+use emu_pe::mem::watch::{WatchKind, Watchpoint};
 use gdbstub::common::{Signal, Tid};
 use gdbstub::stub::MultiThreadStopReason;
 use gdbstub::target::ext::base::BaseOps;

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use emu_cpu::mem::inspect;
-use emu_cpu::psci::Machine as _;
+use emu_pe::mem::inspect;
+use emu_pe::psci::Machine as _;
 
 use super::memory::Format;
 use super::{Machine, Session, show};

@@ -21,8 +21,8 @@ use std::time::Duration;
 use emu_core::bus::Bus;
 use emu_core::clock::Clock;
 use emu_core::irq::IrqLine;
-use emu_cpu::cpu::Cpu;
 use emu_devices::pci::PciHost;
+use emu_pe::cpu::Cpu;
 use parking_lot::{Condvar, Mutex};
 
 use self::line::Line;

@@ -1,6 +1,6 @@
 //! `-cpu`, `-smp`, `-accel`: the processors, and how they are executed.
 
-use emu_cpu::features::Feat;
+use emu_a64::features::Feat;
 
 use super::Reader;
 use super::board::Version;

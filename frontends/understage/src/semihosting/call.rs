@@ -1,6 +1,6 @@
 //! A call: the operation, its parameter block, and the memory that it names.
 
-use emu_cpu::cpu::Cpu;
+use emu_pe::cpu::Cpu;
 use nix::errno::Errno;
 
 /// Bytes that are moved at once.

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use emu_cpu::doorbell::{Doorbell, reason};
+use emu_pe::doorbell::{Doorbell, reason};
 use nix::errno::Errno;
 use parking_lot::{Condvar, Mutex};
 

@@ -22,14 +22,14 @@ mod operations;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use emu_cpu::cpu::Cpu;
-use emu_cpu::semihosting::{Semihosting, Served};
+use call::Call;
+use emu_pe::cpu::Cpu;
+use emu_pe::semihosting::{Semihosting, Served};
 use parking_lot::Mutex;
 
 use crate::config::MachineConfig;
 use crate::map::Range;
 use crate::power::Power;
-use call::Call;
 pub use console::Console;
 use files::Files;
 

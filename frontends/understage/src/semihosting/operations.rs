@@ -1,6 +1,6 @@
 //! The operations (section "Semihosting operations" of the specification).
 
-use emu_cpu::semihosting::Served;
+use emu_pe::semihosting::Served;
 use nix::errno::Errno;
 
 use super::call::{Call, Outcome};

@@ -220,15 +220,15 @@ fn older_boards_differ_where_a_guest_can_see_it() {
     assert_eq!(board("virt-9.2", "max,pauth-impdef=on").cpu.name(), "max");
     assert_eq!(board("virt-9.2", "cortex-a72").cpu.name(), "cortex-a72");
     let v6_2 = board("virt-6.2,gic-version=3", "max");
-    assert!(v6_2.virt.msi == Msi::Its && v6_2.cpu_changes.without.contains(&emu_cpu::features::Feat::Lpa2));
+    assert!(v6_2.virt.msi == Msi::Its && v6_2.cpu_changes.without.contains(&emu_a64::features::Feat::Lpa2));
     assert_eq!(board("virt-6.1,gic-version=3", "max").virt.msi, Msi::Off);
 }
 
 #[test]
 fn features_can_be_turned_off() {
     let changed = |cpu: &str| machine(&format!("-M virt -cpu {cpu} -kernel k")).unwrap().cpu_changes;
-    use emu_cpu::features::Feat;
-    let model = |cpu: &str| changed(cpu).apply(emu_cpu::model::Model::max());
+    use emu_a64::features::Feat;
+    let model = |cpu: &str| changed(cpu).apply(emu_pe::model::Model::max());
     assert!(model("max,sve=off,sme=off,aarch64=on,pauth-impdef=on").features.has(Feat::PAuth));
     assert!(!model("max,pauth=off").features.has(Feat::PAuth));
     assert!(!model("max,lpa2=off").features.has(Feat::Lpa2));
@@ -236,8 +236,8 @@ fn features_can_be_turned_off() {
     assert!(!no_pmu.features.has(Feat::Pmuv3) && !no_pmu.features.has(Feat::Pmuv3p5));
     assert_eq!(model("max,cntfrq=62500000").tick_ns, 16);
     assert_eq!(
-        changed("cortex-a72,pauth=off,lpa2=off").apply(emu_cpu::model::Model::cortex_a72()),
-        emu_cpu::model::Model::cortex_a72()
+        changed("cortex-a72,pauth=off,lpa2=off").apply(emu_pe::model::Model::cortex_a72()),
+        emu_pe::model::Model::cortex_a72()
     );
 }
 

@@ -1,0 +1,300 @@
+//! Host code against the interpreter, on the same memory.
+//!
+//! A vCPU in lockstep runs *stretches*: host code runs as it always does, block to block by all the links between them,
+//! for a budget of instructions; then registers and memory are put back, the interpreter runs just as many instructions,
+//! and what both left behind is compared. What the interpreter left is what the machine goes on with, so that a
+//! difference cannot spread.
+//!
+//! # What is compared
+//! X0..X30, SP, V0..V31, NZCV, FPCR, FPSR, PSTATE, the stored system registers, the exclusive monitor, every byte of
+//! RAM that either wrote, where the stretch ended, after how many instructions, and with which exception.
+//!
+//! # What is not
+//! Operations with effects elsewhere, or whose result is another one each time, are done once, by the interpreter: a
+//! stretch ends before them ([`repeatable`], [`emu_pe::mem::journal`]). They are accesses to registers of devices, system
+//! registers that are more than storage, TLBI and AT, SEV, stores to pages that code was made from, and, with more than
+//! one vCPU, DSB. Exceptions and returns from them, WFI and the like end a block; up
+//! to there all is compared. A stretch during which a walk updated a descriptor is not compared, for the descriptor may
+//! have been read, too. PSTATE.BTYPE in a block that a branch landed in is compared while the block's first instruction
+//! is not done.
+//!
+//! # Others
+//! One vCPU runs at a time; whoever waits for its turn counts as parked. DMA waits while a stretch is under way
+//! ([`emu_core::bus::Gate`]). Interrupts arrive whenever they do: host code stops at its next check, and the interpreter
+//! there, too.
+
+mod follow;
+pub(crate) mod repeatable;
+mod report;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use emu_a64::ir::LeaveKind;
+use emu_core::metrics::Metric;
+use emu_pe::exception::Exception;
+use follow::{Follower, Reached, Why};
+use parking_lot::MutexGuard;
+use state::State;
+
+use super::cache;
+use super::exec::{self, End};
+use super::run::{Blocks, Came, Place};
+use super::vcpu::Vcpu;
+
+/// The most instructions of a stretch.
+const LONGEST: u64 = 4096;
+/// Different bytes that a report lists.
+const BYTES: usize = 64;
+
+/// What was done so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Totals {
+    /// Stretches that were compared.
+    pub stretches: u64,
+    /// Blocks of the interpreter in them.
+    pub blocks: u64,
+    /// Instructions in them.
+    pub instructions: u64,
+    /// Instructions that were done only once.
+    pub once: u64,
+    /// Stretches that a walk's update of a descriptor left without a comparison.
+    pub updated: u64,
+}
+
+impl std::ops::Add for Totals {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self {
+            stretches: self.stretches + other.stretches,
+            blocks: self.blocks + other.blocks,
+            instructions: self.instructions + other.instructions,
+            once: self.once + other.once,
+            updated: self.updated + other.updated,
+        }
+    }
+}
+
+/// The state of the check of one vCPU.
+#[derive(Default)]
+pub(super) struct Lockstep {
+    /// Where the lengths of stretches come from.
+    random: u64,
+    totals: Totals,
+    difference: Option<String>,
+    /// Ends of the last stretches, oldest first.
+    history: Vec<String>,
+}
+
+impl Lockstep {
+    /// Lengths of all orders of magnitude, the same ones in each run.
+    fn budget(&mut self) -> u64 {
+        // A linear congruential generator (Knuth's MMIX).
+        self.random =
+            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let bits = self.random >> 40;
+        (LONGEST >> (bits % 13)).max(1) + (self.random >> 50) % 8
+    }
+
+    fn note(&mut self, text: String) {
+        if self.history.len() >= 16 {
+            self.history.remove(0);
+        }
+        self.history.push(text);
+    }
+}
+
+/// What differs.
+struct Difference {
+    native: Reached,
+    interpreted: Reached,
+    /// After the one and the other.
+    states: [State; 2],
+    bytes: Vec<emu_pe::mem::journal::DifferentByte>,
+}
+
+impl Vcpu {
+    /// From now on checks host code against the interpreter. After [`Vcpu::use_jit`]; false if there is no host code.
+    /// `seed` chooses the lengths of stretches.
+    pub fn check_lockstep(&mut self, seed: u64) -> bool {
+        if self.native.is_none() {
+            return false;
+        }
+        // Host code is made in another way, and nothing can be written in line yet.
+        self.cache.clear();
+        self.cpu.mem.reset();
+        self.cpu.mem.journal.enable();
+        self.lockstep = Some(Box::new(Lockstep { random: seed, ..Lockstep::default() }));
+        true
+    }
+
+    /// The report on the first difference, after which the vCPU does not run any more.
+    pub fn take_difference(&mut self) -> Option<String> {
+        self.lockstep.as_mut()?.difference.take()
+    }
+
+    /// What lockstep has done so far.
+    #[must_use]
+    pub fn lockstep_totals(&self) -> Option<Totals> {
+        self.lockstep.as_ref().map(|l| l.totals)
+    }
+
+    /// There is a report.
+    #[must_use]
+    pub fn has_difference(&self) -> bool {
+        self.lockstep.as_ref().is_some_and(|l| l.difference.is_some())
+    }
+
+    /// One stretch, and what ended it.
+    pub(super) fn run_lockstep(&mut self) {
+        let (shared, index) = (self.cpu.mem.shared.clone(), self.cpu.mem.index);
+        let alone = !shared.has_peers();
+        if !alone {
+            shared.set_parked(index, true);
+        }
+        let turn = shared.turn.lock();
+        if !alone {
+            shared.set_parked(index, false);
+            self.cpu.mem.serve_requests();
+        }
+        let leave = self.stretch();
+        MutexGuard::unlock_fair(turn);
+        self.leave(leave);
+    }
+
+    fn stretch(&mut self) -> Option<LeaveKind> {
+        let pc = self.cpu.regs.pc;
+        let Some(lockstep) = &mut self.lockstep else { return None };
+        let budget = lockstep.budget();
+        let before = State::of(&self.frame, &mut self.cpu);
+        let counted = self.cpu.counters.get(Metric::Instructions);
+        let bus = self.cpu.mem.bus.clone();
+        let quiet = bus.gate().close();
+        self.cpu.mem.record();
+        let result = match self.compare(pc, &before, budget) {
+            Ok(reached) => Ok(reached),
+            Err(found) => Err(self.describe(pc, &before, budget, *found)),
+        };
+        self.cpu.mem.accept();
+        drop(quiet);
+        // Both counted.
+        let now = self.cpu.counters.get(Metric::Instructions);
+        let lockstep = self.lockstep.as_mut()?;
+        match result {
+            Ok(reached) => {
+                let pc = reached.pc(self.cache.get(reached.at.index).map(|b| &b.code));
+                lockstep.note(format!("{:#x}: {:?} after {} instructions", pc, reached.why, reached.done));
+                lockstep.totals.instructions += reached.done;
+                lockstep.totals.blocks += reached.trail.len() as u64;
+                self.cpu
+                    .counters
+                    .bump_by(Metric::Instructions, counted.wrapping_sub(now).wrapping_add(reached.done));
+                self.after(&reached)
+            }
+            Err(report) => {
+                lockstep.difference = Some(report);
+                self.cpu.regs.pc = pc;
+                None
+            }
+        }
+    }
+
+    /// Runs by host code, then by the interpreter, and compares. The journal still holds what they wrote.
+    fn compare(&mut self, pc: u64, before: &State, budget: u64) -> Result<Reached, Box<Difference>> {
+        let native = self.follower(pc, true).natively(budget);
+        let after_native = State::of(&self.frame, &mut self.cpu);
+        self.cpu.mem.take_back();
+        before.restore(&mut self.frame, &mut self.cpu);
+        let interpreted = self.follower(pc, false).interpreted(&native);
+        let after = State::of(&self.frame, &mut self.cpu);
+        let bytes = self.cpu.mem.different_bytes(BYTES);
+        let Some(lockstep) = &mut self.lockstep else { return Ok(interpreted) };
+        if self.cpu.mem.journal.says_nothing() {
+            lockstep.totals.updated += 1;
+            return Ok(interpreted);
+        }
+        lockstep.totals.stretches += 1;
+        if native.agrees(&interpreted) && after_native.agrees(&after) && bytes.is_empty() {
+            return Ok(interpreted);
+        }
+        Err(Box::new(Difference { native, interpreted, states: [after_native, after], bytes }))
+    }
+
+    /// Looks for the shortest stretch that differs, and describes it.
+    fn describe(&mut self, pc: u64, before: &State, budget: u64, found: Difference) -> String {
+        let mut shortest = (budget, found);
+        let lengths = (0..).map(|n| 1 << n).take_while(|n| *n < budget);
+        for budget in lengths {
+            self.cpu.mem.rewind();
+            before.restore(&mut self.frame, &mut self.cpu);
+            if let Err(found) = self.compare(pc, before, budget) {
+                shortest = (budget, *found);
+                break;
+            }
+        }
+        let history = self.lockstep.as_ref().map(|l| l.history.join("\n  ")).unwrap_or_default();
+        report::report(self, pc, before, &shortest.1, shortest.0, &history)
+    }
+
+    fn follower(&mut self, pc: u64, natively: bool) -> Follower<'_> {
+        let Self { cpu, frame, cache, native, .. } = self;
+        let mode = cpu.mode();
+        let native = native.as_mut().filter(|_| natively);
+        let at = Place { pc, index: 0, landed: 0 };
+        let blocks = Blocks { cpu, frame, cache, native, mode, came: Came::Anywhere, round: None };
+        Follower { blocks, at, done: 0, trail: Vec::new() }
+    }
+
+    /// Goes on from where a stretch ended.
+    fn after(&mut self, reached: &Reached) -> Option<LeaveKind> {
+        let Self { cpu, frame, cache, debug, .. } = self;
+        let at = reached.at;
+        let block = cache.get(at.index).map(|b| &b.code);
+        let length = block.map_or(0, |c| c.words.len() as u64);
+        let (insn, end) = match reached.why {
+            Why::Enough | Why::Alignment | Why::Fetch(_) | Why::TooFar => {
+                exec::to_regs(frame, cpu);
+                cpu.regs.pc = at.pc;
+                match reached.why {
+                    Why::Alignment => cpu.raise(Exception::PcAlignment(at.pc), at.pc, 0),
+                    Why::Fetch(e) => cpu.raise(e, at.pc, 0),
+                    _ => {}
+                }
+                return None;
+            }
+            Why::Once(insn) => {
+                let pc = at.pc.wrapping_add(4 * insn as u64);
+                if insn == 0 {
+                    cpu.pstate.btype = at.landed;
+                }
+                return self.once(pc);
+            }
+            // What follows counts the whole block and takes back what was not done.
+            Why::Fault(e, insn) => (insn as u64, End::Fault(e, insn as u16)),
+            Why::Exception(e) => (length, End::Exception(e)),
+            Why::Leave(kind) => (length, End::Leave(kind)),
+        };
+        cpu.counters.bump_by(Metric::Instructions, length.wrapping_sub(insn));
+        Self::finish(frame, cpu, debug, block?, (at.pc, at.landed), end)
+    }
+
+    /// Executes one instruction by the interpreter, for good.
+    fn once(&mut self, pc: u64) -> Option<LeaveKind> {
+        let Self { cpu, frame, debug, lockstep, .. } = self;
+        if let Some(lockstep) = lockstep {
+            lockstep.totals.once += 1;
+        }
+        let code = match cache::single(cpu, pc, cpu.mode()) {
+            Ok(code) => code,
+            Err(e) => {
+                Self::raise(frame, cpu, e, pc, 0);
+                return None;
+            }
+        };
+        cpu.counters.bump(Metric::Instructions);
+        cpu.counters.bump(Metric::InterpretedOnce);
+        let landed = std::mem::take(&mut cpu.pstate.btype);
+        let end = exec::run(&code, pc, frame, cpu);
+        Self::finish(frame, cpu, debug, &code, (pc, landed), end)
+    }
+}

@@ -1,0 +1,442 @@
+//! A vCPU: the loop that its thread runs.
+
+use std::time::Duration;
+
+use emu_a64::ir::{ExcOp, LeaveKind};
+use emu_a64::regs::SP;
+use emu_core::clock::Mode as ClockMode;
+use emu_core::metrics::Metric;
+use emu_pe::cpu::Cpu;
+use emu_pe::doorbell::reason;
+use emu_pe::exception::{Exception, StepState, WaitKind};
+use emu_pe::mem::{self, context};
+
+use super::block::Code;
+use super::cache::Cache;
+use super::debug::{Debug, DebugStop};
+use super::exec::{self, End};
+use super::lockstep::Lockstep;
+use super::run::{Blocks, Came, Place};
+use super::uop::Frame;
+use crate::jit::Native;
+use crate::jit::observe::{Observers, Size};
+use crate::jit::profile::Profile;
+
+/// The longest sleep of a WFE while the exclusive monitor is open: another PE's store to the monitored location is an
+/// event (Arm ARM, D1.6.1), and stores are not watched for it.
+const MONITOR_WAIT: Duration = Duration::from_micros(50);
+/// The longest sleep in general; a WFE may end at any time.
+const EVENT_WAIT: Duration = Duration::from_millis(10);
+
+/// A processing element with what is needed to run it.
+pub struct Vcpu {
+    /// The architectural state.
+    pub cpu: Cpu,
+    pub(super) frame: Box<Frame>,
+    pub(super) cache: Cache,
+    pub(super) native: Option<Native>,
+    pub(super) lockstep: Option<Box<Lockstep>>,
+    pub(super) debug: Debug,
+}
+
+impl Vcpu {
+    /// Around a CPU.
+    #[must_use]
+    pub fn new(cpu: Cpu) -> Self {
+        let shared = cpu.mem.shared.clone();
+        shared.set_doorbell(cpu.mem.index, cpu.doorbell.clone());
+        Self {
+            cpu,
+            frame: Box::default(),
+            cache: Cache::default(),
+            native: None,
+            lockstep: None,
+            debug: Debug::default(),
+        }
+    }
+
+    /// Bounds what is kept of guest code beside host code: predecoded blocks, and tables of both.
+    pub fn bound_blocks(&mut self, bytes: usize) {
+        self.cache.set_bound(bytes);
+    }
+
+    /// Compiles blocks when they run for the `nth` time, and loops when they have gone round some 45 times as often, with
+    /// room for `bytes` of host code. False if this host cannot.
+    pub fn use_jit(&mut self, bytes: usize, nth: u8) -> bool {
+        self.compile_with(nth, |rounds| Native::new(bytes, rounds))
+    }
+
+    /// As [`Vcpu::use_jit`], with code for hosts that have nothing beyond x86-64-v2.
+    pub fn use_baseline_jit(&mut self, bytes: usize, nth: u8) -> bool {
+        self.compile_with(nth, |rounds| Native::baseline(bytes, rounds))
+    }
+
+    fn compile_with(&mut self, nth: u8, native: impl FnOnce(u32) -> Option<Native>) -> bool {
+        self.cache.clear();
+        self.cache.set_cold(nth);
+        self.native = native(2 + 45 * u32::from(nth.saturating_sub(1)));
+        self.native.is_some()
+    }
+
+    /// Tells these observers of host code from now on. After [`Vcpu::use_jit`].
+    pub fn observe(&mut self, observers: Observers) {
+        self.frame.jit.profile = observers.profile.clone();
+        if let Some(native) = &mut self.native {
+            native.observe(observers);
+        }
+    }
+
+    /// How much host code there is; `None` if there is never any.
+    #[must_use]
+    pub fn host_code(&self) -> Option<Size> {
+        self.native.as_ref().map(Native::size)
+    }
+
+    /// What was counted since [`Vcpu::observe`] was asked for it.
+    #[must_use]
+    pub fn profile(&self) -> Option<&Profile> {
+        self.frame.jit.profile.as_deref()
+    }
+
+    /// Runs until somebody rings [`reason::CONTROL`], or there is something to tell the debugger
+    /// ([`Vcpu::take_debug_stop`]). The registers of [`Vcpu::cpu`] are up to date before and after.
+    pub fn run(&mut self) {
+        let (shared, index) = (self.cpu.mem.shared.clone(), self.cpu.mem.index);
+        self.frame.v[..32].copy_from_slice(&self.cpu.regs.v);
+        shared.set_parked(index, false);
+        self.cpu.update_timers();
+        loop {
+            let reasons = if self.cpu.doorbell.is_rung() { self.cpu.doorbell.take() } else { 0 };
+            self.cpu.mem.serve_requests();
+            if reasons & reason::CONTROL != 0 {
+                break;
+            }
+            if reasons & reason::INTERRUPT != 0 {
+                self.cpu.update_timers();
+                self.cpu.update_pmu();
+            }
+            match self.debug.step {
+                None => self.turn(),
+                Some(interrupts) => self.debug_step(interrupts),
+            }
+            if self.debug.stop.is_some() || self.has_difference() {
+                break;
+            }
+        }
+        // The counters are registers: a snapshot finds them up to date.
+        self.cpu.sync_pmu();
+        shared.set_parked(index, true);
+        self.cpu.regs.v.copy_from_slice(&self.frame.v[..32]);
+    }
+
+    /// Runs for at most `n` blocks, or until an exception, an interrupt or a change of context; for tests and debuggers.
+    pub fn run_turns(&mut self, n: usize) {
+        self.frame.v[..32].copy_from_slice(&self.cpu.regs.v);
+        for _ in 0..n {
+            if self.cpu.doorbell.take() & reason::CONTROL != 0 || self.has_difference() {
+                break;
+            }
+            self.cpu.mem.serve_requests();
+            self.cpu.update_timers();
+            self.cpu.update_pmu();
+            self.turn();
+        }
+        self.cpu.regs.v.copy_from_slice(&self.frame.v[..32]);
+    }
+
+    /// From one point where everything is looked at to the next.
+    fn turn(&mut self) {
+        let cpu = &mut self.cpu;
+        cpu.poll_interrupts();
+        if std::mem::take(&mut cpu.standby) {
+            self.wait_for_interrupt(None);
+            return;
+        }
+        let (state, pc) = (cpu.step_state(), cpu.regs.pc);
+        let exclusive = self.debug.stepped.take();
+        if state == StepState::Pending {
+            return cpu.raise(Exception::SoftwareStep { exclusive }, pc, 0);
+        }
+        if cpu.pstate.il {
+            return cpu.raise(Exception::IllegalState, pc, 0);
+        }
+        context::select(cpu);
+        cpu.context_changed = false;
+        exec::from_regs(&mut self.frame, cpu);
+        match state {
+            StepState::Inactive if self.has_breakpoints() || self.cpu.trace.blocks => self.run_watchfully(),
+            StepState::Inactive if self.lockstep.is_some() => self.run_lockstep(),
+            StepState::Inactive => self.run_blocks(),
+            _ => self.step(),
+        }
+    }
+
+    /// Runs blocks until something must be looked at.
+    fn run_blocks(&mut self) {
+        let Self { cpu, frame, cache, native, debug, .. } = self;
+        let mode = cpu.mode();
+        let mut at = Place { pc: cpu.regs.pc, index: 0, landed: 0 };
+        let native = native.as_mut();
+        let mut blocks = Blocks { cpu, frame, cache, native, mode, came: Came::Anywhere, round: None };
+        let leave = 'next: loop {
+            let pc = at.pc;
+            if blocks.cpu.doorbell.is_rung() {
+                blocks.cpu.regs.pc = pc;
+                exec::to_regs(blocks.frame, blocks.cpu);
+                return;
+            }
+            if pc & 3 != 0 {
+                return Self::raise(blocks.frame, blocks.cpu, Exception::PcAlignment(pc), pc, 0);
+            }
+            if let Err(e) = blocks.find(&mut at) {
+                return Self::raise(blocks.frame, blocks.cpu, e, pc, 0);
+            }
+            loop {
+                let Some(block) = blocks.cache.get(at.index) else { continue 'next };
+                if block.generation != blocks.cpu.mem.shared.code.generation(block.page) {
+                    match blocks.cache.renew(blocks.cpu, at.index, at.pc) {
+                        Ok(()) => continue,
+                        Err(e) => {
+                            blocks.take_landing_back(&at);
+                            return Self::raise(blocks.frame, blocks.cpu, e, at.pc, 0);
+                        }
+                    }
+                }
+                let Some(end) = blocks.run(&mut at) else { continue 'next };
+                let Some(block) = blocks.cache.get(at.index) else { continue 'next };
+                let end = match end {
+                    End::Leave(LeaveKind::Context) if blocks.cpu.is_quiet() => End::Exit(0),
+                    end => end,
+                };
+                match end {
+                    End::Exit(n) => {
+                        let exit = &block.code.exits[n & 1];
+                        at.pc = at.pc.wrapping_add(exit.rel as u64);
+                        let (serial, epoch) = (blocks.cpu.mem.serial(at.pc), blocks.cache.epoch());
+                        blocks.came = Came::ByExit { serial, epoch, from: at.index, n: n & 1 };
+                        if exit.serial == serial && !blocks.cpu.doorbell.is_rung() {
+                            (at.index, at.landed) = (exit.block, 0);
+                            blocks.link_native(&at);
+                            continue;
+                        }
+                    }
+                    End::Indirect(target) => blocks.branch(&mut at, target, 0),
+                    End::Landing(target, btype) => blocks.branch(&mut at, target, btype),
+                    end => {
+                        let start = (at.pc, at.landed);
+                        break 'next Self::finish(blocks.frame, blocks.cpu, debug, &block.code, start, end);
+                    }
+                }
+                continue 'next;
+            }
+        };
+        self.leave(leave);
+    }
+
+    /// The end of a block that leaves the fast loop; it started at `pc` with PSTATE.BTYPE `btype`. Gives what the machine
+    /// must do before it goes on.
+    pub(super) fn finish(
+        frame: &Frame,
+        cpu: &mut Cpu,
+        debug: &mut Debug,
+        code: &Code,
+        (pc, btype): (u64, u8),
+        end: End,
+    ) -> Option<LeaveKind> {
+        exec::to_regs(frame, cpu);
+        let last = code.words.len().saturating_sub(1);
+        let at = |insn: usize| (pc.wrapping_add(4 * insn as u64), code.words.get(insn).copied().unwrap_or(0));
+        match end {
+            End::Exception(e) => {
+                let (pc, word) = at(last);
+                if !matches!(e, ExcOp::Svc(_) | ExcOp::Hvc(_) | ExcOp::Smc(_)) {
+                    // It has not been executed.
+                    cpu.counters.bump_by(Metric::Instructions, 1u64.wrapping_neg());
+                    if last == 0 {
+                        cpu.pstate.btype = btype;
+                    }
+                }
+                cpu.raise(Exception::Insn(e), pc, word);
+            }
+            End::Fault(e, insn) => {
+                let undone = last - (insn as usize).min(last) + 1;
+                cpu.counters.bump_by(Metric::Instructions, (undone as u64).wrapping_neg());
+                let (pc, word) = at(insn as usize);
+                if insn == 0 {
+                    cpu.pstate.btype = btype;
+                }
+                match cpu.mem.watch.hit.take() {
+                    // The debugger's watchpoint: the instruction was given up, and is yet to be executed.
+                    Some(hit) => {
+                        cpu.regs.pc = pc;
+                        debug.stop = Some(DebugStop::Watchpoint(hit));
+                    }
+                    None => cpu.raise(e, pc, word),
+                }
+            }
+            End::Leave(kind) => {
+                cpu.regs.pc = pc.wrapping_add(code.exits[0].rel as u64);
+                return Some(kind);
+            }
+            End::Exit(n) => cpu.regs.pc = pc.wrapping_add(code.exits[n & 1].rel as u64),
+            End::Next => cpu.regs.pc = pc,
+            End::Indirect(target) => cpu.regs.pc = cpu.branch_address(target),
+            End::Landing(target, btype) => {
+                cpu.regs.pc = cpu.branch_address(target);
+                cpu.pstate.btype = btype;
+            }
+        }
+        None
+    }
+
+    pub(super) fn raise(frame: &Frame, cpu: &mut Cpu, e: Exception, pc: u64, word: u32) {
+        exec::to_regs(frame, cpu);
+        cpu.raise(e, pc, word);
+    }
+
+    pub(super) fn leave(&mut self, kind: Option<LeaveKind>) {
+        match kind {
+            None | Some(LeaveKind::Context) => {}
+            Some(LeaveKind::Yield) => std::thread::yield_now(),
+            Some(LeaveKind::Esb) => self.cpu.error_barrier(),
+            Some(LeaveKind::Eret) => self.exception_return(Cpu::eret),
+            Some(LeaveKind::EretA(key)) => self.exception_return(|cpu| cpu.eret_authenticated(key != 0)),
+            Some(LeaveKind::Wfi(r)) => self.wfi(r),
+            Some(LeaveKind::Wfe(r)) => self.wfe(r),
+        }
+    }
+
+    fn exception_return(&mut self, eret: impl FnOnce(&mut Cpu) -> Result<(), Exception>) {
+        // The instruction itself is the one before where execution would go on.
+        let pc = self.cpu.regs.pc.wrapping_sub(4);
+        self.cpu.regs.pc = pc;
+        if let Err(e) = eret(&mut self.cpu) {
+            self.cpu.raise(e, pc, 0);
+        }
+    }
+
+    /// Nanoseconds until the virtual counter reaches X`r` (WFET, WFIT); `None` without a timeout.
+    fn timeout(&self, r: u8) -> Option<u64> {
+        let deadline = *self.cpu.regs.x.get(usize::from(r)).filter(|_| usize::from(r) != SP)?;
+        let ticks = deadline.saturating_sub(self.cpu.virtual_count());
+        let frequency = u128::from(self.cpu.model.frequency());
+        u64::try_from(u128::from(ticks) * 1_000_000_000 / frequency.max(1)).ok()
+    }
+
+    fn wfi(&mut self, r: u8) {
+        let timeout = self.timeout(r);
+        if self.cpu.wakes_wfi() || timeout == Some(0) {
+            return;
+        }
+        let kind = if timeout.is_some() { WaitKind::Wfit } else { WaitKind::Wfi };
+        if self.trapped(kind, r) {
+            return;
+        }
+        self.wait_for_interrupt(timeout);
+    }
+
+    /// Raises the trap of a wait instruction, if there is one.
+    fn trapped(&mut self, kind: WaitKind, r: u8) -> bool {
+        match self.cpu.check_wait(kind, r) {
+            Ok(()) => false,
+            Err(e) => {
+                let pc = self.cpu.regs.pc.wrapping_sub(4);
+                self.cpu.raise(e, pc, 0);
+                true
+            }
+        }
+    }
+
+    /// Sleeps until an interrupt is pending, the timeout is over, or the machine wants the thread.
+    fn wait_for_interrupt(&mut self, timeout: Option<u64>) {
+        if self.debug.step.is_some() {
+            return;
+        }
+        let cpu = &mut self.cpu;
+        let shared = cpu.mem.shared.clone();
+        let start = cpu.clock.now_ns();
+        cpu.counters.bump(Metric::WfiSleeps);
+        shared.set_parked(cpu.mem.index, true);
+        loop {
+            cpu.update_timers();
+            if cpu.wakes_wfi() || cpu.doorbell.is_rung_for(reason::CONTROL) {
+                break;
+            }
+            cpu.doorbell.clear(reason::INTERRUPT | reason::REQUEST);
+            // An interrupt between the question and the clearing is seen by asking again.
+            cpu.update_timers();
+            if cpu.wakes_wfi() {
+                break;
+            }
+            let left = timeout.map(|t| t.saturating_sub(cpu.clock.now_ns() - start));
+            if left == Some(0) {
+                break;
+            }
+            if cpu.clock.mode() == ClockMode::Counted {
+                let due =
+                    cpu.clock.next_deadline().map_or(1_000_000, |d| d.saturating_sub(cpu.clock.now_ns()));
+                cpu.clock.advance(due.max(1));
+                if cpu.clock.now_ns() == u64::MAX {
+                    // No time is left to wait in; a WFI may end at any time.
+                    break;
+                }
+            } else {
+                cpu.doorbell.sleep(false, left.map(Duration::from_nanos));
+            }
+        }
+        shared.set_parked(cpu.mem.index, false);
+        cpu.pmu.slept(cpu.clock.now_ns() - start);
+        cpu.mem.serve_requests();
+    }
+
+    fn wfe(&mut self, r: u8) {
+        let timeout = self.timeout(r);
+        if self.cpu.doorbell.take_event() || timeout == Some(0) || self.cpu.wakes_wfi() {
+            return;
+        }
+        let kind = if timeout.is_some() { WaitKind::Wfet } else { WaitKind::Wfe };
+        if self.trapped(kind, r) {
+            return;
+        }
+        if self.debug.step.is_some() {
+            return;
+        }
+        let cpu = &mut self.cpu;
+        let mut longest = if cpu.mem.monitor_is_open() { MONITOR_WAIT } else { EVENT_WAIT };
+        for limit in [timeout, cpu.event_stream_period_ns()].into_iter().flatten() {
+            longest = longest.min(Duration::from_nanos(limit));
+        }
+        let shared = cpu.mem.shared.clone();
+        let start = cpu.clock.now_ns();
+        cpu.counters.bump(Metric::WfiSleeps);
+        if cpu.clock.mode() == ClockMode::Counted {
+            cpu.clock.advance(longest.as_nanos() as u64);
+        } else {
+            shared.set_parked(cpu.mem.index, true);
+            cpu.doorbell.sleep(true, Some(longest));
+            shared.set_parked(cpu.mem.index, false);
+        }
+        cpu.pmu.slept(cpu.clock.now_ns() - start);
+        cpu.doorbell.take_event();
+        cpu.mem.serve_requests();
+    }
+
+    /// Executes one instruction under software step (Arm ARM, D2.12).
+    fn step(&mut self) {
+        let pc = self.cpu.regs.pc;
+        if self.stops_before(pc) {
+            return;
+        }
+        if pc & 3 != 0 {
+            return self.cpu.raise(Exception::PcAlignment(pc), pc, 0);
+        }
+        self.single();
+    }
+
+    /// Forgets everything that was made from guest memory: reset.
+    pub fn reset_caches(&mut self) {
+        self.cache.clear();
+        self.cpu.mem.reset();
+        mem::clear_exclusive(&mut self.cpu);
+    }
+}

@@ -1,0 +1,417 @@
+//! The compiled units of one vCPU.
+
+use std::collections::HashMap;
+
+use emu_a64::mode::Mode;
+use emu_core::metrics::Metric;
+use emu_pe::cpu::Cpu;
+
+use super::arena::Arena;
+use super::observe::{Observers, Size, What};
+use super::state::{Lazy, TARGETS, Target};
+use super::x64::{self, BIAS, Exit, HostFeatures, Input, KIND_BITS, Kind, Site, Thunks};
+use super::{Part, runtime};
+use crate::interp::cache::Cache;
+use crate::interp::uop::Frame;
+
+/// Where parts of a key are.
+const KEY_SERIAL: u32 = 10;
+const KEY_COUNTS_ACCESSES: u32 = 9;
+const KEY_ALIGNED: u32 = 8;
+pub(super) const KEY_BTYPE: u32 = 6;
+
+/// The most code that one unit makes: some hundred operations, with their slow paths.
+const MAX_CODE: usize = 128 << 10;
+
+/// The host code of a unit that begins with a block. Addresses are the host's.
+#[derive(Clone, Copy, Debug)]
+pub struct NativeBlock {
+    /// Entry with all checks.
+    entry: u64,
+    /// Entry that only looks whether a request is pending, for jumps back in the same page.
+    head: u64,
+    /// Entry without checks, for jumps forward in the same page.
+    fast: u64,
+    /// Length of the code.
+    bytes: u32,
+    /// Counts how often the loop was entered in another context than it was made for; 0 if that does not matter.
+    elsewhere: u32,
+    /// It is a loop, or was found not to be one.
+    settled: bool,
+    /// How often it was looked at as the head of a loop.
+    tried: u8,
+    /// How often that came to an end, with a loop or without.
+    ended: u8,
+}
+
+impl NativeBlock {
+    /// It is to be looked at as the head of a loop. False if that has been done often enough: where hot loops are inside
+    /// one another, each keeps the others from being seen.
+    pub fn try_as_head(&mut self) -> bool {
+        self.tried = self.tried.saturating_add(1);
+        self.tried <= 8
+    }
+}
+
+/// Counters that are allocated at a time.
+const COUNTERS: usize = 1024;
+/// How often a loop is entered in another context than it was made for until it is made anew. Each time it takes longer: where
+/// processes take turns in a library's loop, it would be made all the time.
+const ELSEWHERE: u32 = 64;
+/// How often a block is looked at again that was found to be the head of no loop, each time after many more rounds: the first
+/// rounds may have been unlike the later ones, or interrupted.
+const RETRIES: u8 = 2;
+
+/// Where jumps back to blocks are counted.
+struct Counters {
+    /// What a new counter counts down from.
+    rounds: u32,
+    chunks: Vec<Box<[u32; COUNTERS]>>,
+    used: usize,
+    /// The stub, and its counter, of the unit whose second entry is at an address.
+    stubs: HashMap<u64, (u64, u32)>,
+}
+
+impl Counters {
+    fn new(rounds: u32) -> Self {
+        // Number 0 is none.
+        Self { rounds, chunks: vec![Box::new([rounds; COUNTERS])], used: 1, stubs: HashMap::new() }
+    }
+
+    /// The number and the host address of a new counter.
+    fn fresh(&mut self) -> (u32, u64) {
+        let n = self.used % COUNTERS;
+        if n == 0 {
+            self.chunks.push(Box::new([self.rounds; COUNTERS]));
+        }
+        let number = self.used as u32;
+        self.used += 1;
+        let chunk = self.chunks.last_mut().map(|c| c.as_mut_ptr()).unwrap_or_default();
+        (number, chunk.wrapping_add(n).expose_provenance() as u64)
+    }
+
+    /// What a counter counts down from now.
+    fn set(&mut self, number: u32, value: u32) {
+        if let Some(chunk) = self.chunks.get_mut(number as usize / COUNTERS) {
+            chunk[number as usize % COUNTERS] = value;
+        }
+    }
+}
+
+/// Why host code was left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Left {
+    /// At exit 0 or 1.
+    Exit(usize),
+    /// By an indirect branch to [`super::state::JitState::target`].
+    Indirect,
+    /// At the block's last operation, which is still to be done.
+    End,
+    /// Before the block.
+    Event,
+    /// With [`super::state::JitState::fault`].
+    Fault,
+    /// Before the block, to which host code has jumped back very often.
+    Hot,
+}
+
+/// See the module's head.
+pub struct Native {
+    arena: Arena,
+    thunks: Thunks,
+    /// Bytes of the arena that the thunks take.
+    shared: usize,
+    host: HostFeatures,
+    /// The epoch of block numbers that the code was made in.
+    epoch: u64,
+    /// All exits of all units.
+    exits: Vec<Exit>,
+    /// The one by which host code was left last.
+    left_by: usize,
+    /// Where indirect branches lead.
+    targets: Box<[Target]>,
+    /// For access sites.
+    next_slot: u32,
+    counters: Counters,
+    observers: Observers,
+}
+
+impl Native {
+    /// With room for `bytes` of code; loops are compiled as such after this many rounds. `None` if the host gives no memory that can be executed, or lacks an instruction
+    /// that all code uses.
+    #[must_use]
+    pub fn new(bytes: usize, rounds: u32) -> Option<Self> {
+        Self::for_host(bytes, rounds, HostFeatures::detect())
+    }
+
+    /// As on a host that has nothing beyond x86-64-v2.
+    #[must_use]
+    pub fn baseline(bytes: usize, rounds: u32) -> Option<Self> {
+        Self::for_host(bytes, rounds, HostFeatures::baseline())
+    }
+
+    fn for_host(bytes: usize, rounds: u32, host: HostFeatures) -> Option<Self> {
+        if !HostFeatures::suffices() {
+            return None;
+        }
+        let mut arena = Arena::new(bytes.next_multiple_of(4096))
+            .inspect_err(|e| {
+                tracing::warn!(
+                    "no memory for translated code, which makes the machine slow: {}",
+                    emu_core::host::reason(&e)
+                )
+            })
+            .ok()?;
+        let (code, thunks) = x64::build_thunks(arena.next())?;
+        arena.push(&code).then_some(())?;
+        let shared = arena.used();
+        Some(Self {
+            arena,
+            thunks,
+            shared,
+            host,
+            epoch: 0,
+            exits: Vec::new(),
+            left_by: 0,
+            targets: vec![Target::NONE; TARGETS].into(),
+            next_slot: 0,
+            counters: Counters::new(rounds),
+            observers: Observers::default(),
+        })
+    }
+
+    /// Tells these observers of all code from now on.
+    pub fn observe(&mut self, observers: Observers) {
+        observers.made(self.arena.start(), self.arena.written(self.shared), What::Shared);
+        self.observers = observers;
+    }
+
+    /// How much code there is.
+    #[must_use]
+    pub fn size(&self) -> Size {
+        Size { used: self.arena.used() as u64, bound: (self.arena.used() + self.arena.left()) as u64 }
+    }
+
+    /// False if there may be no room for another block: then everything must be dropped first.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.arena.left() >= MAX_CODE
+    }
+
+    /// What the tables cost, in bytes, that grow with the code.
+    #[must_use]
+    pub fn table_bytes(&self) -> usize {
+        let Counters { chunks, stubs, .. } = &self.counters;
+        self.exits.capacity() * size_of::<Exit>()
+            + chunks.len() * size_of::<[u32; COUNTERS]>()
+            + stubs.capacity() * (size_of::<(u64, (u64, u32))>() + 1) * 8 / 7
+    }
+
+    /// Drops all code if it was made in another epoch: code names blocks by their numbers. Before a block is compiled; until
+    /// then no block of the new epoch has host code, so nothing leads to what is left of the old one.
+    pub fn begin(&mut self, epoch: u64) {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.arena.truncate(self.shared);
+            self.exits = Vec::new();
+            self.counters = Counters::new(self.counters.rounds);
+            self.targets.fill(Target::NONE);
+            self.observers.dropped();
+        }
+    }
+
+    /// Compiles a unit: a block, or the blocks of a loop. `key` is that under which a loop's blocks were found in their pages.
+    /// `None` if there is no room, or more code than any unit should have.
+    pub fn compile(
+        &mut self,
+        parts: &[Part<'_>],
+        key: u64,
+        (cpu, mode): (&Cpu, Mode),
+    ) -> Option<NativeBlock> {
+        let at = self.arena.next();
+        let count = |p: &Part<'_>| self.observers.counter(p.code, p.page | u64::from(p.offset), mode.el);
+        let parts: Vec<_> = parts.iter().map(|p| Part { counter: count(p), ..*p }).collect();
+        let part = *parts.first()?;
+        let first_exit = self.exits.len() as u32;
+        let depends = parts.iter().any(|p| p.page != part.page || p.targets[0].is_some());
+        let (elsewhere, counter) = depends.then(|| self.counters.fresh()).unzip();
+        let input = Input { part, at, cpu, mode, key, first_exit, elsewhere: counter };
+        let output = x64::compile(&parts, input, &self.thunks, self.host, &mut self.next_slot)?;
+        self.arena.push(&output.bytes).then_some(())?;
+        cpu.counters.bump(Metric::Compiled);
+        cpu.counters.bump_by(Metric::HostCodeBytes, output.bytes.len() as u64);
+        self.observers.made(
+            at,
+            &output.bytes,
+            What::Block { pc: part.page | u64::from(part.offset), el: mode.el },
+        );
+        self.exits.extend(output.exits);
+        Some(NativeBlock {
+            entry: at,
+            head: at + output.head as u64,
+            fast: at + output.fast as u64,
+            bytes: output.bytes.len() as u32,
+            elsewhere: elsewhere.unwrap_or(0),
+            settled: part.goes_on(),
+            tried: 0,
+            ended: 0,
+        })
+    }
+
+    /// The host code of a unit as it is now, and its address.
+    #[must_use]
+    pub fn code(&self, block: &NativeBlock) -> (u64, &[u8]) {
+        (block.entry, self.arena.bytes(block.entry, block.bytes as usize))
+    }
+
+    /// Makes the exit by which host code was left last lead to a unit, if it was exit `n` of block `from`. `page` and `key`
+    /// are those under which that was found.
+    pub fn link(&mut self, (from, n): (u32, usize), to: (u32, &NativeBlock), page: u64, key: u64) {
+        let Some(exit) = self.exits.get(self.left_by).copied() else { return };
+        if (exit.block, exit.n) != (from, n) {
+            return;
+        }
+        let unit = to.1;
+        match exit.site {
+            Site::None => {}
+            Site::Page { jump, backward: false } => self.lead(jump, unit.fast),
+            Site::Page { jump, backward: true } if unit.settled => self.lead(jump, unit.head),
+            Site::Page { jump, backward: true } => {
+                let counted = self.counted(to).unwrap_or(unit.head);
+                self.lead(jump, counted);
+            }
+            Site::Cross { jump, record } => {
+                self.lead(jump, unit.entry);
+                self.arena.patch(record, &page.to_le_bytes());
+                self.arena.patch(record + 8, &key.to_le_bytes());
+            }
+        }
+    }
+
+    /// Makes the jump with its displacement at host address `at` lead to `to`.
+    fn lead(&mut self, at: u64, to: u64) {
+        let displacement = to.wrapping_sub(at + 4) as u32;
+        self.arena.patch(at, &displacement.to_le_bytes());
+    }
+
+    /// Where jumps back to a block are counted.
+    fn counted(&mut self, (block, unit): (u32, &NativeBlock)) -> Option<u64> {
+        if let Some((stub, _)) = self.counters.stubs.get(&unit.head) {
+            return Some(*stub);
+        }
+        let at = self.arena.next();
+        let (number, counter) = self.counters.fresh();
+        let code = x64::hot_stub(at, (unit.head, block), counter, &self.thunks)?;
+        self.arena.push(&code).then_some(())?;
+        self.counters.stubs.insert(unit.head, (at, number));
+        Some(at)
+    }
+
+    /// Remembers where an indirect branch to `pc` leads.
+    pub fn remember(&mut self, pc: u64, key: u64, to: &NativeBlock) {
+        self.targets[Target::index(pc, Self::salt(key))] = Target { pc, key, entry: to.entry };
+    }
+
+    /// This unit has just been found not to be a loop, or none in this context.
+    pub fn settle(&mut self, unit: &mut NativeBlock) {
+        unit.tried = 0;
+        unit.ended = unit.ended.saturating_add(1);
+        self.wait_elsewhere(unit);
+        let stub = self.counters.stubs.get(&unit.head).map(|(_, counter)| *counter);
+        if let Some(counter) = stub.filter(|_| unit.ended <= RETRIES) {
+            return self.counters.set(counter, self.counters.rounds << (5 * unit.ended));
+        }
+        unit.settled = true;
+        self.stop_counting(unit.head, unit.head);
+    }
+
+    /// A loop is entered in another context for so long before it is made anew.
+    fn wait_elsewhere(&mut self, unit: &NativeBlock) {
+        if unit.elsewhere != 0 {
+            self.counters.set(unit.elsewhere, ELSEWHERE << (2 * unit.ended.min(12)));
+        }
+    }
+
+    /// Jumps that were counted on their way to `head` go to `to` at once.
+    fn stop_counting(&mut self, head: u64, to: u64) {
+        if let Some((stub, _)) = self.counters.stubs.remove(&head) {
+            self.arena.patch(stub, &[0xe9]);
+            self.lead(stub + 1, to);
+        }
+    }
+
+    /// Whoever still enters `old` comes to `new`, a unit that begins with the same block.
+    pub fn replace(&mut self, old: &NativeBlock, new: &mut NativeBlock) {
+        new.ended = old.ended + u8::from(old.ended < u8::MAX && new.settled);
+        self.wait_elsewhere(new);
+        for (from, to) in [(old.entry, new.entry), (old.head, new.head), (old.fast, new.fast)] {
+            self.arena.patch(from, &[0xe9]);
+            self.lead(from + 1, to);
+        }
+        self.stop_counting(old.head, new.head);
+    }
+
+    /// Runs host code from a block's entry on. The frame's registers are up to date before and after. Gives why it was
+    /// left, and in which block.
+    pub fn enter(
+        &mut self,
+        block: &NativeBlock,
+        frame: &mut Frame,
+        cpu: &mut Cpu,
+        cache: &Cache,
+    ) -> (Left, u32) {
+        let jit = &mut frame.jit;
+        jit.tlb = cpu.mem.fast.tables();
+        jit.targets = self.targets.as_ptr().expose_provenance() as u64;
+        jit.cpu = std::ptr::from_mut(cpu).expose_provenance() as u64;
+        jit.cache = std::ptr::from_ref(cache).expose_provenance() as u64;
+        let biased = std::ptr::from_mut(frame).wrapping_byte_offset(BIAS as isize);
+        // SAFETY: the address is that of the thunk made for this signature, in memory that is executable as long as
+        // `self` lives. The block's code was made by the generator for this arena and is not changed while it runs. It
+        // reads and writes the frame, and guest RAM through entries of the fast TLB, as the interpreter does; the runtime
+        // makes references to CPU and cache from the addresses above, which this function's own exclusive (cache:
+        // shared) borrows cover.
+        let word = unsafe {
+            let enter: extern "sysv64" fn(*mut Frame, u64) -> u64 =
+                std::mem::transmute(std::ptr::with_exposed_provenance::<()>(self.thunks.enter as usize));
+            enter(biased, block.entry)
+        };
+        runtime::settle(frame);
+        runtime::count(frame, cpu);
+        runtime::collect(frame, cpu);
+        debug_assert_eq!(frame.jit.flag_kind, Lazy::None as u32);
+        let number = (word as u32) >> KIND_BITS;
+        let left = match Kind::from_word(word) {
+            Kind::Exit => {
+                self.left_by = number as usize;
+                let exit = self.exits.get(self.left_by);
+                return exit.map_or((Left::Event, 0), |exit| (Left::Exit(exit.n), exit.block));
+            }
+            Kind::Indirect => Left::Indirect,
+            Kind::End => Left::End,
+            Kind::Event => Left::Event,
+            Kind::Fault => Left::Fault,
+            Kind::Hot => Left::Hot,
+        };
+        (left, number)
+    }
+
+    /// The [`super::state::JitState::salt`] of a key.
+    #[must_use]
+    pub const fn salt(key: u64) -> u32 {
+        ((key >> KEY_SERIAL).wrapping_mul(0x9e37_79b9) as u32 >> 16) << 5
+    }
+
+    /// What links and targets found in this state depend on.
+    #[must_use]
+    pub fn key(serial: u64, mode: Mode) -> u64 {
+        let flags = [mode.fp_enabled, mode.mops, mode.fp_plain, mode.strict];
+        let flags = flags.into_iter().fold(0, |bits, flag| bits << 1 | u64::from(flag));
+        serial << KEY_SERIAL
+            | u64::from(mode.counts_accesses) << KEY_COUNTS_ACCESSES
+            | u64::from(mode.aligned) << KEY_ALIGNED
+            | u64::from(mode.btype & 3) << KEY_BTYPE
+            | flags << 2
+            | u64::from(mode.el & 3)
+    }
+}

@@ -1,0 +1,332 @@
+//! The ends of blocks.
+
+use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
+use emu_a64::ir::{Cond, LeaveKind};
+use emu_pe::cpu::Cpu;
+
+use super::kept::Place;
+use super::{Emitter, Exit, RAX, e, st, x};
+use crate::interp::uop::{Uop, ZERO};
+use crate::jit::native::KEY_BTYPE;
+use crate::jit::state::{JitState, TARGETS, Target};
+
+/// Why host code was left: the low bits of what it returns. The rest is the number of an exit for [`Kind::Exit`], else that
+/// of a block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub(in crate::jit) enum Kind {
+    /// At an exit.
+    Exit,
+    /// By an indirect branch, to [`JitState::target`].
+    Indirect,
+    /// The block ends in an exception or hands over to the machine.
+    End,
+    /// Before the block: a request is pending, or its code has changed.
+    Event,
+    /// [`JitState::fault`] in the middle of the block.
+    Fault,
+    /// Before the block, to which other code has jumped back very often.
+    Hot,
+}
+
+/// Bits of the kind in the returned value.
+pub(in crate::jit) const KIND_BITS: u32 = 3;
+
+impl Kind {
+    /// From the returned value.
+    pub(in crate::jit) fn from_word(word: u64) -> Self {
+        match word & 7 {
+            0 => Self::Exit,
+            1 => Self::Indirect,
+            2 => Self::End,
+            4 => Self::Fault,
+            5 => Self::Hot,
+            _ => Self::Event,
+        }
+    }
+}
+
+/// An exit of a loop: its code is put off.
+pub(super) struct Side {
+    pub start: DynamicLabel,
+    pub part: usize,
+    pub n: usize,
+    /// Where the flags are.
+    pub flags: Place,
+}
+
+/// What to change so that an exit leads to another block. Addresses are the host's.
+#[derive(Clone, Copy, Default, Debug)]
+pub(in crate::jit) enum Site {
+    /// It never leads anywhere.
+    #[default]
+    None,
+    /// To the same page.
+    Page {
+        /// The displacement of the jump.
+        jump: u64,
+        /// It leads to the start of its block, or to one further up.
+        backward: bool,
+    },
+    /// To another page, if page and key are those of the record.
+    Cross {
+        /// The displacement of the jump.
+        jump: u64,
+        /// Page and key, 16 bytes.
+        record: u64,
+    },
+}
+
+/// A page that no code is in.
+const NO_PAGE: u64 = 1;
+
+impl Emitter<'_> {
+    /// Ends of blocks; false if it is something else.
+    pub(super) fn end(&mut self, uop: Uop) -> bool {
+        let in_loop = self.input.goes_on();
+        let conditional = matches!(
+            uop,
+            Uop::IfCond { .. }
+                | Uop::IfI1 { .. }
+                | Uop::IfNonZero64 { .. }
+                | Uop::IfZero64 { .. }
+                | Uop::IfNonZero32 { .. }
+                | Uop::IfZero32 { .. }
+                | Uop::IfBit { .. }
+        );
+        match uop {
+            Uop::Goto | Uop::IfCond { cond: Cond::Al | Cond::Nv, .. } if in_loop => self.go_on(0),
+            Uop::Indirect { a } if in_loop => self.part_indirect(a, 0),
+            Uop::IndirectTyped { a, btype } if in_loop => self.part_indirect(a, btype),
+            Uop::Goto | Uop::IfCond { cond: Cond::Al | Cond::Nv, .. } => {
+                self.put_back();
+                self.exit(0);
+            }
+            _ if conditional => {
+                let cc = self.branch_condition(uop);
+                if !in_loop {
+                    self.put_back();
+                }
+                self.branch(cc);
+            }
+            Uop::Indirect { a } => {
+                self.put_back();
+                self.indirect(a, 0);
+            }
+            Uop::IndirectTyped { a, btype } => {
+                self.put_back();
+                self.indirect(a, btype);
+            }
+            Uop::Leave { kind: LeaveKind::Context } => {
+                self.put_back();
+                self.go_on_if_quiet();
+            }
+            Uop::Exception(_) | Uop::Leave { .. } => {
+                self.put_back();
+                self.leave(Kind::End);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Everything, flags too, to where it is between units. Keeps the host's flags.
+    fn put_back(&mut self) {
+        self.flags_to_frame();
+        self.put_assigned_back();
+    }
+
+    /// Returns from host code, before or at the end of the current block.
+    pub(super) fn leave(&mut self, kind: Kind) {
+        self.leave_with(kind, self.input.block);
+    }
+
+    fn leave_with(&mut self, kind: Kind, number: u32) {
+        let word = number << KIND_BITS | kind as u32;
+        e!(self; mov eax, word as i32 ; jmp extern self.thunks.exit as usize);
+    }
+
+    /// The host's condition code under which exit 0 is taken.
+    fn branch_condition(&mut self, uop: Uop) -> u8 {
+        match uop {
+            Uop::IfCond { f, cond } => self.condition(f, cond),
+            Uop::IfZero64 { a } => self.test_zero(a, true, 4),
+            Uop::IfNonZero32 { a } => self.test_zero(a, false, 5),
+            Uop::IfZero32 { a } => self.test_zero(a, false, 4),
+            Uop::IfBit { a, n, set } => {
+                let (n, r) = (n & 63, self.reg(a));
+                match (r, n < 31) {
+                    (Some(r), true) => e!(self; test Rd(r), 1 << n),
+                    (Some(r), false) => e!(self; bt Rq(r), n as i8),
+                    (None, true) => e!(self; test DWORD [r15 + x(a)], 1 << n),
+                    (None, false) => e!(self; bt QWORD [r15 + x(a)], n as i8),
+                }
+                let cc = if n < 31 { 5 } else { 2 };
+                if set { cc } else { cc ^ 1 }
+            }
+            Uop::IfI1 { a } | Uop::IfNonZero64 { a } => self.test_zero(a, true, 5),
+            _ => self.test_zero(ZERO, true, 5),
+        }
+    }
+
+    /// After an instruction that may have changed something, which mostly it has not ([`Cpu::is_quiet`]).
+    fn go_on_if_quiet(&mut self) {
+        const CHANGED: i32 = std::mem::offset_of!(Cpu, context_changed) as i32;
+        const RESTLESS: i32 = std::mem::offset_of!(Cpu, restless) as i32;
+        let out = self.ops.new_dynamic_label();
+        e!(self
+            ; mov rax, [r15 + st!(cpu)]
+            ; cmp BYTE [rax + CHANGED], 0
+            ; jne =>out
+            ; cmp BYTE [rax + RESTLESS], 0
+            ; jne =>out
+        );
+        self.exit(0);
+        if let Some(Exit { site: Site::Page { backward, .. }, .. }) = self.exits.last_mut() {
+            // What was written before an ISB is executed after it: the next block looks whether that is pending.
+            *backward = true;
+        }
+        e!(self; =>out);
+        self.leave(Kind::End);
+    }
+
+    fn test_zero(&mut self, a: u8, wide: bool, cc: u8) -> u8 {
+        let r = self.read(a, RAX);
+        if wide {
+            e!(self; test Rq(r), Rq(r));
+        } else {
+            e!(self; test Rd(r), Rd(r));
+        }
+        cc
+    }
+
+    /// To exit 0 if the condition holds, else to exit 1.
+    fn branch(&mut self, cc: u8) {
+        if self.input.goes_on() {
+            return self.part_ways(cc);
+        }
+        let taken = self.ops.new_dynamic_label();
+        self.jump_if(cc, taken);
+        let jump = self.here() - 4;
+        self.exit(1);
+        e!(self; =>taken);
+        if self.target(0).is_some() {
+            let site = Site::Page { jump, backward: self.is_backward(0) };
+            self.leave_by(0, site);
+        } else {
+            self.exit(0);
+        }
+    }
+
+    /// The exits of a loop.
+    pub(super) fn side_exits(&mut self) {
+        for Side { start, part, n, flags } in std::mem::take(&mut self.sides) {
+            self.back_in(part);
+            let conform = self.labels.conform;
+            e!(self; =>start);
+            self.put_flags(flags);
+            e!(self; call =>conform);
+            self.exit(n);
+        }
+    }
+
+    fn here(&self) -> u64 {
+        self.input.at + self.ops.offset().0 as u64
+    }
+
+    /// Offset in the page of the target of exit `n`, if it is in the same page.
+    fn target(&self, n: usize) -> Option<u32> {
+        let to = i64::from(self.input.offset).wrapping_add(self.input.code.exits[n].rel);
+        (0..4096).contains(&to).then_some(to as u32)
+    }
+
+    fn is_backward(&self, n: usize) -> bool {
+        self.target(n).is_none_or(|to| to <= self.input.offset)
+    }
+
+    /// Leaves by exit `n` until it leads somewhere.
+    fn leave_by(&mut self, n: usize, site: Site) {
+        let number = self.input.first_exit + self.exits.len() as u32;
+        self.exits.push(Exit { block: self.input.block, n, site });
+        self.leave_with(Kind::Exit, number);
+    }
+
+    /// Leads to exit `n`.
+    fn exit(&mut self, n: usize) {
+        let out = self.ops.new_dynamic_label();
+        let site = if self.target(n).is_some() {
+            e!(self; jmp =>out);
+            Site::Page { jump: self.here() - 4, backward: self.is_backward(n) }
+        } else {
+            self.cross(n, out)
+        };
+        e!(self; =>out);
+        self.leave_by(n, site);
+    }
+
+    /// To another page: the link is good for one page under one key.
+    fn cross(&mut self, n: usize, out: DynamicLabel) -> Site {
+        let to = i64::from(self.input.offset).wrapping_add(self.input.code.exits[n].rel);
+        let Ok(pages) = i32::try_from(to >> 12 << 12) else { return Site::None };
+        let (page, key, over) =
+            (self.ops.new_dynamic_label(), self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+        e!(self
+            ; mov rax, [r15 + st!(page)]
+            ; cmp rax, [=>page]
+            ; jne =>out
+            ; mov rcx, [r15 + st!(key)]
+            ; cmp rcx, [=>key]
+            ; jne =>out
+            ; add rax, pages
+            ; mov [r15 + st!(page)], rax
+            ; jmp =>over
+        );
+        let jump = self.here() - 4;
+        e!(self; .align 8 ; =>page);
+        let record = self.here();
+        e!(self; .u64 NO_PAGE ; =>key ; .u64 0 ; =>over);
+        Site::Cross { jump, record }
+    }
+
+    /// To an address in a register, with PSTATE.BTYPE.
+    fn indirect(&mut self, a: u8, btype: u8) {
+        self.load(RAX, a);
+        self.indirect_to_rax(btype);
+    }
+
+    /// To the address in rax, with PSTATE.BTYPE.
+    pub(super) fn indirect_to_rax(&mut self, btype: u8) {
+        const INDEX: i32 = ((TARGETS - 1) << 5) as i32;
+        const PC: usize = std::mem::offset_of!(Target, pc);
+        const KEY: usize = std::mem::offset_of!(Target, key);
+        const ENTRY: usize = std::mem::offset_of!(Target, entry);
+        let miss = self.ops.new_dynamic_label();
+        e!(self
+            ; lea ecx, [rax * 8]
+            ; xor ecx, [r15 + st!(salt)]
+            ; and ecx, INDEX
+            ; add rcx, [r15 + st!(targets)]
+            ; cmp rax, [rcx + PC as i32]
+            ; jne =>miss
+            ; mov rdx, [r15 + st!(key)]
+        );
+        if btype != 0 {
+            e!(self; or rdx, i32::from(btype & 3) << KEY_BTYPE);
+        }
+        e!(self
+            ; cmp rdx, [rcx + KEY as i32]
+            ; jne =>miss
+        );
+        if btype != 0 {
+            e!(self; mov [r15 + st!(landed_at)], r13 ; mov DWORD [r15 + st!(landed)], i32::from(btype));
+        }
+        e!(self
+            ; and rax, -4096
+            ; mov [r15 + st!(page)], rax
+            ; jmp QWORD [rcx + ENTRY as i32]
+            ; =>miss
+            ; mov [r15 + st!(target)], rax
+        );
+        self.leave(Kind::Indirect);
+    }
+}

@@ -1,0 +1,413 @@
+//! NZCV.
+//!
+//! An operation that sets the flags leaves its operands where they are ([`super::kept`]); the host's own flags say the
+//! same until an instruction changes them. A condition uses the host's flags, or makes the comparison again. Only what asks
+//! for the flags as a value computes them.
+
+use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
+use emu_a64::ir::Cond;
+
+use super::kept::{Kept, Place, Source};
+use super::{Emitter, RAX, RCX, RDX, e, st, x};
+use crate::interp::uop::{NZCV, Uop};
+use crate::jit::state::{JitState, Lazy};
+
+/// What is known about NZCV at a point of a block.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Flags {
+    /// Where they are.
+    pub place: Place,
+    /// The host's flags are those of `place`.
+    host: bool,
+}
+
+impl Flags {
+    /// Something has changed the host's flags.
+    pub(super) fn lose_host(&mut self) {
+        self.host = false;
+    }
+    /// The number of the way in which they are kept; 0 if they are in their slot, or nobody knows.
+    pub(super) fn kind_number(self) -> i32 {
+        match self.place {
+            Place::Known(kind) => kind as i32,
+            _ => 0,
+        }
+    }
+    /// They are in their slot.
+    pub(super) fn in_slot(&mut self) {
+        *self = Self { place: Place::Known(Lazy::None), host: false };
+    }
+    /// They are in this place, and the host's are the same.
+    pub(super) fn set(&mut self, place: Place) {
+        *self = Self { place, host: true };
+    }
+    /// They are lost, as nobody looks.
+    pub(super) fn die(&mut self) {
+        *self = Self { place: Place::Dead, host: false };
+    }
+}
+
+/// True for operations whose host code leaves the host's flags alone until it has used them.
+pub(super) fn keeps_host_flags(uop: &Uop) -> bool {
+    use Uop::*;
+    match uop {
+        Mov { a, .. } | Not64 { a, .. } | Not32 { a, .. } => *a != NZCV,
+        AddI64 { imm, .. } => i32::try_from(*imm as i64).is_ok(),
+        Const { .. } | AddI32 { .. } | Zext8 { .. } | Zext16 { .. } | Zext32 { .. } => true,
+        Sext8 { .. } | Sext16 { .. } | Sext32 { .. } | Sext8To32 { .. } | Sext16To32 { .. } => true,
+        Goto => true,
+        SelectCond { f, .. } | IfCond { f, .. } | Test { a: f, .. } => *f == NZCV,
+        // The carry is the first thing that these look for.
+        AddCarry64 { c, .. } | AddCarry32 { c, .. } | FlagsAdc64 { c, .. } | FlagsAdc32 { c, .. } => {
+            *c == NZCV
+        }
+        _ => false,
+    }
+}
+
+/// True for operations that read the flags' slot as a value.
+pub(super) fn reads_slot(uop: &Uop) -> bool {
+    use Uop::*;
+    match *uop {
+        Mov { a, .. } | Nzcv { a, .. } | MopsCheck { b: a, .. } => a == NZCV,
+        SelectCond { a, b, .. } | Select { a, b, .. } => a == NZCV || b == NZCV,
+        _ => false,
+    }
+}
+
+/// The host's condition code after a comparison of this kind, and whether its carry must be inverted before.
+///
+/// The host's carry after a subtraction is a borrow, the opposite of Arm's; after a sum or TEST it is Arm's.
+fn condition_code(kind: Lazy, cond: Cond) -> (u8, bool) {
+    let sub = kind.borrows();
+    match cond {
+        Cond::Eq => (4, false),
+        Cond::Ne => (5, false),
+        Cond::Cs => (if sub { 3 } else { 2 }, false),
+        Cond::Cc => (if sub { 2 } else { 3 }, false),
+        Cond::Mi => (8, false),
+        Cond::Pl => (9, false),
+        Cond::Vs => (0, false),
+        Cond::Vc => (1, false),
+        Cond::Hi => (7, !sub),
+        Cond::Ls => (6, !sub),
+        Cond::Ge => (13, false),
+        Cond::Lt => (12, false),
+        Cond::Gt => (15, false),
+        Cond::Le | Cond::Al | Cond::Nv => (14, false),
+    }
+}
+
+impl Emitter<'_> {
+    /// NZCV's slot has just been written.
+    pub(super) fn flags_are_in_slot(&mut self) {
+        if self.flags.place != Place::Known(Lazy::None) {
+            e!(self; mov DWORD [r15 + st!(flag_kind)], 0);
+        }
+        self.flags.in_slot();
+    }
+
+    /// Sees to it that NZCV's slot holds the flags. Changes rax, rcx and rdx.
+    pub(super) fn settle_flags(&mut self) {
+        match self.flags.place {
+            Place::Known(Lazy::None) | Place::Dead => {}
+            Place::Kept(kept) => {
+                if !self.flags.host {
+                    self.compare_kept(kept);
+                }
+                self.gather(kept.kind.borrows());
+                e!(self; mov [r15 + x(NZCV)], rax ; mov DWORD [r15 + st!(flag_kind)], 0);
+            }
+            Place::Frame | Place::Known(_) | Place::Joined => {
+                self.put_flags(self.flags.place);
+                e!(self; call extern self.thunks.settle as usize);
+            }
+        }
+        self.flags.in_slot();
+    }
+
+    /// Makes the host's flags those of a condition on slot `f`. Gives the condition code that is true if the condition
+    /// holds. May change rax, rcx and rdx.
+    pub(super) fn condition(&mut self, f: u8, cond: Cond) -> u8 {
+        let kind = match self.flags.place {
+            Place::Known(kind) => kind,
+            Place::Kept(kept) => kept.kind,
+            _ => Lazy::None,
+        };
+        if f == NZCV && kind != Lazy::None {
+            match self.flags.place {
+                _ if self.flags.host => {}
+                Place::Kept(kept) => self.compare_kept(kept),
+                _ => self.compare_again(kind),
+            }
+            self.flags.host = true;
+            let (cc, invert) = condition_code(kind, cond);
+            if invert {
+                e!(self; cmc);
+                self.flags.host = false;
+            }
+            return cc;
+        }
+        if f == NZCV && self.flags.place != Place::Known(Lazy::None) {
+            self.flags_to_frame();
+            // As of a subtraction, whatever it was.
+            e!(self; call extern self.thunks.compare as usize);
+            let (cc, _) = condition_code(Lazy::Sub64, cond);
+            return cc;
+        }
+        self.load32(RCX, f);
+        let table = (0..16).filter(|n| cond.holds(n << 28)).fold(0, |t, n| t | 1 << n);
+        e!(self; shr ecx, 28 ; mov eax, table ; bt eax, ecx);
+        2
+    }
+
+    fn compare_again(&mut self, kind: Lazy) {
+        match kind {
+            Lazy::Sub64 => e!(self; mov rax, [r15 + st!(flag_a)] ; cmp rax, [r15 + st!(flag_b)]),
+            Lazy::Sub32 => e!(self; mov eax, [r15 + st!(flag_a)] ; cmp eax, [r15 + st!(flag_b)]),
+            Lazy::Add64 => e!(self; mov rax, [r15 + st!(flag_a)] ; add rax, [r15 + st!(flag_b)]),
+            Lazy::Add32 => e!(self; mov eax, [r15 + st!(flag_a)] ; add eax, [r15 + st!(flag_b)]),
+            Lazy::Logic64 => e!(self; mov rax, [r15 + st!(flag_a)] ; test rax, rax),
+            Lazy::Logic32 => e!(self; mov eax, [r15 + st!(flag_a)] ; test eax, eax),
+            Lazy::Host => {
+                e!(self; mov rax, [r15 + st!(flag_a)]);
+                self.host_flags_of_image();
+            }
+            Lazy::None => {}
+        }
+    }
+
+    /// Keeps the flags of an operation that has just set the host's.
+    fn keep(&mut self, kind: Lazy, a: Source, b: Source) {
+        self.flags.set(Place::Kept(Kept { kind, a, b }));
+    }
+
+    /// Flags of a sum or difference.
+    fn flags_of(&mut self, kind: Lazy, d: u8, a: u8, b: u8) {
+        let sources = [a, b].map(Source::slot);
+        let a = self.read(a, RAX);
+        let b = self.read(b, RCX);
+        match kind {
+            Lazy::Sub64 => e!(self; cmp Rq(a), Rq(b)),
+            Lazy::Sub32 => e!(self; cmp Rd(a), Rd(b)),
+            Lazy::Add64 => e!(self; mov rdx, Rq(a) ; add rdx, Rq(b)),
+            _ => e!(self; mov edx, Rd(a) ; add edx, Rd(b)),
+        }
+        self.flags_to(kind, d, sources);
+    }
+
+    /// Flags of a difference with a constant.
+    fn flags_of_immediate(&mut self, kind: Lazy, d: u8, a: u8, imm: u64) {
+        let sources = [Source::slot(a), Source::Number(imm)];
+        let a = self.read(a, RAX);
+        let word = kind == Lazy::Sub32;
+        let short = if word { Some(imm as i32) } else { i32::try_from(imm as i64).ok() };
+        let Some(short) = short else {
+            e!(self; mov rcx, QWORD imm as i64 ; cmp Rq(a), rcx);
+            return self.flags_to(kind, d, sources);
+        };
+        match (word, short) {
+            (true, 0) => e!(self; test Rd(a), Rd(a)),
+            (true, _) => e!(self; cmp Rd(a), short),
+            (false, 0) => e!(self; test Rq(a), Rq(a)),
+            (false, _) => e!(self; cmp Rq(a), short),
+        }
+        self.flags_to(kind, d, sources);
+    }
+
+    /// N and Z of a value.
+    fn flags_of_value(&mut self, kind: Lazy, d: u8, a: u8) {
+        let sources = [Source::slot(a), Source::Number(0)];
+        let a = self.read(a, RAX);
+        match kind {
+            Lazy::Logic64 => e!(self; test Rq(a), Rq(a)),
+            _ => e!(self; test Rd(a), Rd(a)),
+        }
+        self.flags_to(kind, d, sources);
+    }
+
+    /// Flags that the host has just set, for slot `d`.
+    fn flags_to(&mut self, kind: Lazy, d: u8, [a, b]: [Source; 2]) {
+        if d == NZCV {
+            self.keep(kind, a, b);
+        } else {
+            self.gather(kind.borrows());
+            self.store(d, RAX);
+            self.flags.lose_host();
+        }
+    }
+
+    /// The host's flags as a value of NZCV in rax.
+    pub(super) fn gather(&mut self, borrow: bool) {
+        // AH has SF, ZF and CF as bits 7, 6 and 0. The product brings them and OF (bit 0) to the top.
+        e!(self; lahf ; seto al ; and eax, 0xc101 ; imul eax, eax, 0x1021_0000 ; and eax, 0xf000_0000u32 as i32);
+        if borrow {
+            e!(self; xor eax, 1 << 29);
+        }
+    }
+
+    /// The carry of slot `c` as the host's. Changes rax, rcx and rdx.
+    fn carry_in(&mut self, c: u8) {
+        if c == NZCV {
+            let host = self.flags.host;
+            self.flags.lose_host();
+            let kind = match self.flags.place {
+                Place::Known(kind) => kind,
+                Place::Kept(kept) => kept.kind,
+                Place::Frame | Place::Joined | Place::Dead => {
+                    self.flags_to_frame();
+                    return e!(self; call extern self.thunks.compare as usize ; cmc);
+                }
+            };
+            if kind != Lazy::None {
+                match self.flags.place {
+                    _ if host => {}
+                    Place::Kept(kept) => self.compare_kept(kept),
+                    _ => self.compare_again(kind),
+                }
+                if kind.borrows() {
+                    e!(self; cmc);
+                }
+                return;
+            }
+        }
+        match self.reg(c) {
+            Some(r) => e!(self; bt Rd(r), 29),
+            None => e!(self; bt DWORD [r15 + x(c)], 29),
+        }
+    }
+
+    /// Operations on flags; false if it is not one.
+    pub(super) fn flag_operation(&mut self, uop: Uop) -> bool {
+        match uop {
+            Uop::FlagsAdd64 { d, a, b } => self.flags_of(Lazy::Add64, d, a, b),
+            Uop::FlagsAdd32 { d, a, b } => self.flags_of(Lazy::Add32, d, a, b),
+            Uop::FlagsSub64 { d, a, b } => self.flags_of(Lazy::Sub64, d, a, b),
+            Uop::FlagsSub32 { d, a, b } => self.flags_of(Lazy::Sub32, d, a, b),
+            Uop::FlagsSubI64 { d, a, imm } => self.flags_of_immediate(Lazy::Sub64, d, a, imm),
+            Uop::FlagsSubI32 { d, a, imm } => self.flags_of_immediate(Lazy::Sub32, d, a, u64::from(imm)),
+            Uop::FlagsLogic64 { d, a } => self.flags_of_value(Lazy::Logic64, d, a),
+            Uop::FlagsLogic32 { d, a } => self.flags_of_value(Lazy::Logic32, d, a),
+            Uop::FlagsAdc64 { d, a, b, c } | Uop::FlagsAdc32 { d, a, b, c } => {
+                self.carry_in(c);
+                self.load(RDX, a);
+                let b = self.read(b, RCX);
+                if matches!(uop, Uop::FlagsAdc64 { .. }) {
+                    e!(self; adc rdx, Rq(b));
+                } else {
+                    e!(self; adc edx, Rd(b));
+                }
+                if d == NZCV {
+                    self.keep_host_flags(true);
+                } else {
+                    self.gather(false);
+                    self.store(d, RAX);
+                }
+            }
+            Uop::AddCarry64 { d, a, b, c } => {
+                self.carry_in(c);
+                self.load(RDX, a);
+                let b = self.read(b, RCX);
+                e!(self; adc rdx, Rq(b));
+                self.store(d, RDX);
+            }
+            Uop::AddCarry32 { d, a, b, c } => {
+                self.carry_in(c);
+                self.load(RDX, a);
+                let b = self.read(b, RCX);
+                e!(self; adc edx, Rd(b));
+                self.store(d, RDX);
+            }
+            Uop::Nzcv { d, a } => {
+                self.load32(RAX, a);
+                e!(self; and eax, 0xf000_0000u32 as i32);
+                self.store(d, RAX);
+            }
+            Uop::Test { d, a, cond } => {
+                if matches!(cond, Cond::Al | Cond::Nv) {
+                    e!(self; mov eax, 1);
+                } else {
+                    let cc = self.condition(a, cond);
+                    self.set_al(cc);
+                    e!(self; movzx eax, al);
+                }
+                self.store(d, RAX);
+            }
+            Uop::SelectCond { d, f, cond, a, b } => self.select_condition(d, f, cond, a, b),
+            Uop::Select { d, c, a, b } => {
+                let c = self.read(c, RAX);
+                e!(self; test Rq(c), Rq(c));
+                self.select(5, d, a, b);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn select_condition(&mut self, d: u8, f: u8, cond: Cond, a: u8, b: u8) {
+        if matches!(cond, Cond::Al | Cond::Nv) {
+            self.load(RAX, a);
+            return self.store(d, RAX);
+        }
+        let cc = self.condition(f, cond);
+        self.select(cc, d, a, b);
+        if d == NZCV {
+            self.flags.lose_host();
+        }
+    }
+
+    /// `d` = the host's condition ? `a` : `b`.
+    fn select(&mut self, cc: u8, d: u8, a: u8, b: u8) {
+        match self.reg(d) {
+            Some(r) if self.reg(a) == Some(r) => self.move_if(cc ^ 1, r, b),
+            Some(r) => {
+                self.load(r, b);
+                self.move_if(cc, r, a);
+            }
+            None => {
+                self.load(RDX, b);
+                self.move_if(cc, RDX, a);
+                self.store(d, RDX);
+            }
+        }
+    }
+
+    /// SETcc AL.
+    pub(super) fn set_al(&mut self, cc: u8) {
+        self.ops.extend([0x0f, 0x90 | cc, 0xc0]);
+    }
+
+    /// CMOVcc of a slot to a host register.
+    fn move_if(&mut self, cc: u8, r: u8, slot: u8) {
+        let from = self.reg(slot);
+        let rex = 0x48 | (r >> 3) << 2 | from.map_or(1, |f| f >> 3);
+        self.ops.extend([rex, 0x0f, 0x40 | cc]);
+        match from {
+            Some(f) => self.ops.push(0xc0 | (r & 7) << 3 | f & 7),
+            None => {
+                self.ops.push(0x80 | (r & 7) << 3 | 7);
+                self.ops.push_i32(x(slot));
+            }
+        }
+    }
+
+    /// Jcc to a label. The displacement is the last four bytes.
+    pub(super) fn jump_if(&mut self, cc: u8, to: DynamicLabel) {
+        match cc {
+            0 => e!(self; jo =>to),
+            1 => e!(self; jno =>to),
+            2 => e!(self; jb =>to),
+            3 => e!(self; jae =>to),
+            4 => e!(self; je =>to),
+            5 => e!(self; jne =>to),
+            6 => e!(self; jbe =>to),
+            7 => e!(self; ja =>to),
+            8 => e!(self; js =>to),
+            9 => e!(self; jns =>to),
+            12 => e!(self; jl =>to),
+            13 => e!(self; jge =>to),
+            14 => e!(self; jle =>to),
+            _ => e!(self; jg =>to),
+        }
+    }
+}

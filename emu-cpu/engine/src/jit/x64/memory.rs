@@ -1,0 +1,603 @@
+//! Loads and stores.
+//!
+//! An access compares its page with that in the slot of its site in line, and looks it up in the table of the fast TLB in
+//! code at the end of the block. What is not found there, or is more than a plain access to RAM,
+//! calls the runtime, in code at the end of the block.
+
+use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
+use emu_a64::features::Feat;
+use emu_a64::ir::{MemSize, Order};
+use emu_pe::mem::tables::offset;
+
+use super::{Emitter, RAX, RCX, RDX, Slow, e, st, x};
+use crate::interp::uop::{Access, Uop};
+use crate::jit::runtime::vector_access;
+use crate::jit::state::JitState;
+
+/// Where an access finds its tag in an entry of the fast TLB.
+pub(super) const READ: i32 = offset::tag(false);
+pub(super) const WRITE: i32 = offset::tag(true);
+
+/// An access that was found: it is at the host address `base` + rcx + `off`.
+pub(super) struct Found {
+    pub base: u8,
+    pub off: i32,
+    /// Behind the access: the slow path, which has done it, goes on there.
+    pub back: DynamicLabel,
+}
+
+/// The way of an access that its slot did not have: through the table of pages.
+#[derive(Clone, Copy)]
+pub(super) struct Search {
+    pub base: u8,
+    pub off: i32,
+    pub bytes: i32,
+    pub tag: i32,
+    /// Displacement of the slot.
+    pub slot: i32,
+    /// What its address must be a multiple of, 1 if nothing.
+    pub align: i32,
+    /// The access itself, when it was found.
+    pub go: DynamicLabel,
+}
+
+/// What is done with a loaded value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extension {
+    Zero,
+    Sign32,
+    Sign64,
+}
+
+/// A call of the runtime for an access that was not found in the fast TLB. Its address is in rax.
+#[derive(Clone, Copy)]
+pub(super) enum Call {
+    Load {
+        d: u8,
+        size: MemSize,
+        extend: Extension,
+    },
+    Store {
+        b: u8,
+        size: MemSize,
+    },
+    LoadWords {
+        d: u8,
+    },
+    StoreWords {
+        b: u8,
+    },
+    LoadPair {
+        d: u8,
+        e: u8,
+    },
+    StorePair {
+        b: u8,
+        c: u8,
+    },
+    LoadVector {
+        how: u32,
+    },
+    StoreVector {
+        how: u32,
+    },
+    /// The members of a span, one by one.
+    Span {
+        n: usize,
+    },
+    /// The interpreter's version of operation `n`; flags were kept in this way before it.
+    Operation {
+        n: usize,
+        kind: i32,
+    },
+    /// The exact function of operation `n`.
+    Exact {
+        n: usize,
+    },
+    /// The same, and the low element of its result `v` to an integer slot.
+    ExactLane {
+        n: usize,
+        v: u8,
+        d: u8,
+        wide: bool,
+    },
+}
+
+/// Bytes of an access that is one element, and of the element.
+const fn whole(size: MemSize) -> (i32, i32) {
+    of_elements(size, size)
+}
+
+/// Bytes of an access, and of what it is made of.
+pub(super) const fn of_elements(size: MemSize, elem: MemSize) -> (i32, i32) {
+    let (bytes, elem) = (size.bytes() as i32, elem.bytes() as i32);
+    (bytes, if elem < bytes { elem } else { bytes })
+}
+
+impl Emitter<'_> {
+    /// Accesses to memory; false if it is something else, or one that has no code in line.
+    pub(super) fn memory(&mut self, uop: Uop) -> bool {
+        use Extension::{Sign32, Sign64, Zero};
+        use MemSize::{B1, B2, B4, B8};
+        if self.starts_span(&uop) && self.span() {
+            return true;
+        }
+        match uop {
+            Uop::Ld8 { d, a, off } => self.load_int(d, a, off, B1, Zero),
+            Uop::Ld16 { d, a, off } => self.load_int(d, a, off, B2, Zero),
+            Uop::Ld32 { d, a, off } => self.load_int(d, a, off, B4, Zero),
+            Uop::Ld64 { d, a, off } => self.load_int(d, a, off, B8, Zero),
+            Uop::Ld8s32 { d, a, off } => self.load_int(d, a, off, B1, Sign32),
+            Uop::Ld16s32 { d, a, off } => self.load_int(d, a, off, B2, Sign32),
+            Uop::Ld8s64 { d, a, off } => self.load_int(d, a, off, B1, Sign64),
+            Uop::Ld16s64 { d, a, off } => self.load_int(d, a, off, B2, Sign64),
+            Uop::Ld32s64 { d, a, off } => self.load_int(d, a, off, B4, Sign64),
+            Uop::St8 { a, b, off } => self.store_int(a, b, off, B1),
+            Uop::St16 { a, b, off } => self.store_int(a, b, off, B2),
+            Uop::St32 { a, b, off } => self.store_int(a, b, off, B4),
+            Uop::St64 { a, b, off } => self.store_int(a, b, off, B8),
+            Uop::LdWords { d, a, off } => {
+                let found = self.find(a, off, (8, 4), READ, Call::LoadWords { d });
+                self.load_value(d, B8, Zero, &found);
+                self.resume(found.back);
+            }
+            Uop::StWords { a, b, off } => {
+                let found = self.find(a, off, (8, 4), WRITE, Call::StoreWords { b });
+                self.store_value(b, B8, &found);
+                self.resume(found.back);
+            }
+            Uop::LdPair { d, e, a, off } => self.load_pair(d, e, a, off),
+            Uop::StPair { a, b, c, off } => self.store_pair(a, b, c, off),
+            Uop::LdV { d, a, size, elem, off } => self.load_vector(d, a, size, elem, off),
+            Uop::StV { a, b, size, elem, off } => self.store_vector(a, b, size, elem, off),
+            Uop::LdAcc { d, a, vector, access } => return self.load_ordered(d, a, vector, access),
+            Uop::StAcc { a, b, vector, access } => return self.store_ordered(a, b, vector, access),
+            _ => return false,
+        }
+        true
+    }
+
+    /// The address of an access in rax.
+    pub(super) fn address(&mut self, a: u8, off: i32) {
+        match (self.reg(a), off) {
+            (Some(a), 0) => e!(self; mov rax, Rq(a)),
+            (Some(a), _) => e!(self; lea rax, [Rq(a) + off]),
+            (None, _) => {
+                self.load(RAX, a);
+                if off != 0 {
+                    e!(self; lea rax, [rax + off]);
+                }
+            }
+        }
+    }
+
+    /// Looks an access up: changes rax, rcx and rdx.
+    ///
+    /// In line is only the site's own slot. What is not aligned to its size is found on the slower way, but for sixteen bytes,
+    /// which only must not cross into another page. Where alignment is checked, neither finds what is not aligned to its
+    /// elements, and the runtime raises the fault.
+    fn find(&mut self, a: u8, off: i32, (bytes, elem): (i32, i32), tag: i32, call: Call) -> Found {
+        let (base, off) = match self.reg(a) {
+            Some(base) => (base, off),
+            None => {
+                self.load(RAX, a);
+                (RAX, off)
+            }
+        };
+        let (start, go) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+        let slot = self.next_slot(tag);
+        let align = self.checked(elem);
+        if bytes == 16 {
+            self.page_of(base, off, (bytes, align), start);
+        } else {
+            if off == 0 {
+                e!(self; mov rdx, Rq(base));
+            } else {
+                e!(self; lea rdx, [Rq(base) + off]);
+            }
+            e!(self; and rdx, -4096 | (bytes - 1));
+        }
+        e!(self
+            ; cmp rdx, [r14 + slot + offset::SLOT_TAG]
+            ; jne =>start
+            ; mov rcx, [r14 + slot + offset::SLOT_ADDEND]
+            ; =>go
+        );
+        let search = Search { base, off, bytes, tag, slot, align, go };
+        let back = self.put_off_search(start, Some(search), call);
+        Found { base, off, back }
+    }
+
+    /// What the address of an access must be a multiple of that is made of elements of so many bytes.
+    pub(super) fn checked(&self, elem: i32) -> i32 {
+        if self.input.mode.aligned { elem } else { 1 }
+    }
+
+    /// The page of `bytes` bytes at `base` + `off` to rdx, with bits of the misalignment below it; to `start` if they may cross
+    /// into another page.
+    pub(super) fn page_of(&mut self, base: u8, off: i32, (bytes, align): (i32, i32), start: DynamicLabel) {
+        // The last multiple of `align` is in the page of the last byte, if the first byte is at one.
+        let last = (bytes - 1) & !(align - 1);
+        // It is not among the first bytes of its page: then the first byte is in that page as well.
+        let before = if align == 1 { bytes } else { last };
+        e!(self; lea rdx, [Rq(base) + (off + last)]);
+        if before != 0 {
+            let elsewhere = 4096 - before.unsigned_abs().next_power_of_two() as i32;
+            e!(self; test edx, elsewhere ; jz =>start);
+        }
+        e!(self; and rdx, -4096 | (align - 1));
+    }
+
+    pub(super) fn next_slot(&mut self, tag: i32) -> i32 {
+        let n = *self.next_slot;
+        *self.next_slot = n.wrapping_add(1);
+        offset::slot(tag == WRITE, n as usize)
+    }
+
+    /// Looks the page of `bytes` at rax up in the table; what to add to it for the host's address comes to rcx. Changes
+    /// rdx.
+    pub(super) fn look_up(&mut self, bytes: i32, tag: i32, slow: DynamicLabel) {
+        if bytes == 1 {
+            e!(self; mov rdx, rax);
+        } else {
+            // The page of the last byte: an access that crosses into the next page is not found.
+            e!(self; lea rdx, [rax + (bytes - 1)]);
+        }
+        e!(self
+            ; mov ecx, eax
+            ; shr ecx, 7
+            ; and ecx, [r14 + offset::MASK]
+            ; add rcx, [r14 + offset::START]
+            ; and rdx, -4096
+            ; cmp rdx, [rcx + tag]
+            ; jne =>slow
+            ; mov rcx, [rcx + offset::ADDEND]
+        );
+    }
+
+    pub(super) fn put_off(&mut self, start: DynamicLabel, call: Call) -> DynamicLabel {
+        self.put_off_search(start, None, call)
+    }
+
+    pub(super) fn put_off_search(
+        &mut self,
+        start: DynamicLabel,
+        search: Option<Search>,
+        call: Call,
+    ) -> DynamicLabel {
+        let back = self.ops.new_dynamic_label();
+        let (insn, part, flags) = (self.insn, self.number_of_part, self.flags.place);
+        self.slow.push(Slow { start, back, insn, part, flags, search, call });
+        back
+    }
+
+    pub(super) fn resume(&mut self, back: DynamicLabel) {
+        self.held = None;
+        e!(self; =>back);
+    }
+
+    /// As `resume`, where the slow path has the result in the same register as the code before it.
+    fn resume_with_result(&mut self, back: DynamicLabel) {
+        e!(self; =>back);
+    }
+
+    fn load_int(&mut self, d: u8, a: u8, off: i32, size: MemSize, extend: Extension) {
+        let found = self.find(a, off, whole(size), READ, Call::Load { d, size, extend });
+        self.load_value(d, size, extend, &found);
+        self.resume_with_result(found.back);
+    }
+
+    fn load_value(&mut self, d: u8, size: MemSize, extend: Extension, at: &Found) {
+        use Extension::{Sign32, Sign64, Zero};
+        let r = self.result(d, RAX);
+        let (b, off) = (at.base, at.off);
+        match (size, extend) {
+            (MemSize::B1, Zero) => e!(self; movzx Rd(r), BYTE [Rq(b) + rcx + off]),
+            (MemSize::B1, Sign32) => e!(self; movsx Rd(r), BYTE [Rq(b) + rcx + off]),
+            (MemSize::B1, Sign64) => e!(self; movsx Rq(r), BYTE [Rq(b) + rcx + off]),
+            (MemSize::B2, Zero) => e!(self; movzx Rd(r), WORD [Rq(b) + rcx + off]),
+            (MemSize::B2, Sign32) => e!(self; movsx Rd(r), WORD [Rq(b) + rcx + off]),
+            (MemSize::B2, Sign64) => e!(self; movsx Rq(r), WORD [Rq(b) + rcx + off]),
+            (MemSize::B4, Sign64) => e!(self; movsxd Rq(r), DWORD [Rq(b) + rcx + off]),
+            (MemSize::B4, _) => e!(self; mov Rd(r), [Rq(b) + rcx + off]),
+            _ => e!(self; mov Rq(r), [Rq(b) + rcx + off]),
+        }
+        self.store(d, r);
+    }
+
+    fn store_int(&mut self, a: u8, b: u8, off: i32, size: MemSize) {
+        let found = self.find(a, off, whole(size), WRITE, Call::Store { b, size });
+        self.store_value(b, size, &found);
+        self.resume(found.back);
+    }
+
+    pub(super) fn store_value(&mut self, v: u8, size: MemSize, at: &Found) {
+        let v = self.read(v, RDX);
+        let (b, off) = (at.base, at.off);
+        match size {
+            MemSize::B1 => e!(self; mov [Rq(b) + rcx + off], Rb(v)),
+            MemSize::B2 => e!(self; mov [Rq(b) + rcx + off], Rw(v)),
+            MemSize::B4 => e!(self; mov [Rq(b) + rcx + off], Rd(v)),
+            _ => e!(self; mov [Rq(b) + rcx + off], Rq(v)),
+        }
+    }
+
+    /// With FEAT_LSE2 a pair of doublewords at an address that is a multiple of 16 is one access, as the host's vectors
+    /// are.
+    fn pairs_are_whole(&self) -> bool {
+        self.input.cpu.features.has(Feat::Lse2)
+    }
+
+    fn load_pair(&mut self, d: u8, e: u8, a: u8, off: i32) {
+        let found = self.find(a, off, (16, 8), READ, Call::LoadPair { d, e });
+        let (b, off) = (found.base, found.off);
+        if self.pairs_are_whole() {
+            e!(self; movups xmm0, [Rq(b) + rcx + off]);
+            let r = self.result(d, RDX);
+            e!(self; movq Rq(r), xmm0);
+            self.store(d, r);
+            let r = self.result(e, RDX);
+            e!(self; pextrq Rq(r), xmm0, 1);
+            self.store(e, r);
+        } else {
+            // The base may be one of the registers that are loaded.
+            e!(self; mov rdx, [Rq(b) + rcx + off] ; mov rcx, [Rq(b) + rcx + off + 8]);
+            self.store(d, RDX);
+            self.store(e, RCX);
+        }
+        self.resume(found.back);
+    }
+
+    fn store_pair(&mut self, a: u8, v: u8, w: u8, off: i32) {
+        let found = self.find(a, off, (16, 8), WRITE, Call::StorePair { b: v, c: w });
+        self.store_pair_at(v, w, &found);
+        self.resume(found.back);
+    }
+
+    pub(super) fn store_pair_at(&mut self, v: u8, w: u8, found: &Found) {
+        let (b, off) = (found.base, found.off);
+        let v = self.read(v, RDX);
+        if self.pairs_are_whole() {
+            e!(self; movq xmm0, Rq(v));
+            let w = self.read(w, RDX);
+            e!(self; pinsrq xmm0, Rq(w), 1 ; movups [Rq(b) + rcx + off], xmm0);
+        } else {
+            e!(self; mov [Rq(b) + rcx + off], Rq(v));
+            let w = self.read(w, RDX);
+            e!(self; mov [Rq(b) + rcx + off + 8], Rq(w));
+        }
+    }
+
+    fn load_vector(&mut self, d: u8, a: u8, size: MemSize, elem: MemSize, off: i32) {
+        let how = vector_access(d, size, elem);
+        let found = self.find(a, off, of_elements(size, elem), READ, Call::LoadVector { how });
+        self.load_vector_at(d, size, &found);
+        self.resume(found.back);
+    }
+
+    pub(super) fn load_vector_at(&mut self, d: u8, size: MemSize, found: &Found) {
+        let (b, off) = (found.base, found.off);
+        let r = self.vresult(d, &[], 0);
+        match size {
+            MemSize::B16 => e!(self; movups Rx(r), [Rq(b) + rcx + off]),
+            MemSize::B8 => e!(self; movq Rx(r), [Rq(b) + rcx + off]),
+            MemSize::B4 => e!(self; movd Rx(r), [Rq(b) + rcx + off]),
+            MemSize::B2 => e!(self; movzx eax, WORD [Rq(b) + rcx + off] ; movd Rx(r), eax),
+            MemSize::B1 => e!(self; movzx eax, BYTE [Rq(b) + rcx + off] ; movd Rx(r), eax),
+        }
+        self.vstore_sized(d, r, size.bytes().max(4) as u8);
+    }
+
+    fn store_vector(&mut self, a: u8, s: u8, size: MemSize, elem: MemSize, off: i32) {
+        let how = vector_access(s, size, elem);
+        let found = self.find(a, off, of_elements(size, elem), WRITE, Call::StoreVector { how });
+        self.store_vector_at(s, size, &found);
+        self.resume(found.back);
+    }
+
+    pub(super) fn store_vector_at(&mut self, s: u8, size: MemSize, found: &Found) {
+        let (b, off) = (found.base, found.off);
+        let r = self.vread(s, 0);
+        match size {
+            MemSize::B16 => e!(self; movups [Rq(b) + rcx + off], Rx(r)),
+            MemSize::B8 => e!(self; movq [Rq(b) + rcx + off], Rx(r)),
+            MemSize::B4 => e!(self; movd [Rq(b) + rcx + off], Rx(r)),
+            MemSize::B2 => e!(self; pextrw [Rq(b) + rcx + off], Rx(r), 0),
+            MemSize::B1 => e!(self; pextrb [Rq(b) + rcx + off], Rx(r), 0),
+        }
+    }
+
+    /// The access, if it has code in line: ordered, by the current privilege, of an integer.
+    fn ordered(&self, vector: bool, access: u16) -> Option<Access> {
+        let how = *self.input.code.accesses.get(access as usize)?;
+        (!vector && !how.acc.unpriv && how.size != MemSize::B16 && how.acc.elem_align.is_none())
+            .then_some(how)
+    }
+
+    /// As `find`, for an access that must be aligned: its address comes to rax, and what to add to it to rcx. What is not
+    /// found is left to the interpreter.
+    pub(super) fn find_aligned(&mut self, a: u8, size: MemSize, tag: i32) -> DynamicLabel {
+        self.address(a, 0);
+        let (start, go) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+        let (slot, bytes) = (self.next_slot(tag), size.bytes() as i32);
+        e!(self
+            ; mov rdx, rax
+            ; and rdx, -4096 | (bytes - 1)
+            ; cmp rdx, [r14 + slot + offset::SLOT_TAG]
+            ; jne =>start
+            ; mov rcx, [r14 + slot + offset::SLOT_ADDEND]
+            ; =>go
+        );
+        let search = Search { base: RAX, off: 0, bytes, tag, slot, align: bytes, go };
+        let call = Call::Operation { n: self.number, kind: self.flags.kind_number() };
+        self.put_off_search(start, Some(search), call)
+    }
+
+    /// From `start` the current operation is left to the interpreter. Gives the label where that goes on.
+    pub(super) fn or_interpret(&mut self, start: DynamicLabel) -> DynamicLabel {
+        let call = Call::Operation { n: self.number, kind: self.flags.kind_number() };
+        self.put_off(start, call)
+    }
+
+    /// The host's loads acquire.
+    fn load_ordered(&mut self, d: u8, a: u8, vector: bool, access: u16) -> bool {
+        let Some(how) = self.ordered(vector, access) else { return false };
+        let extend = match how.signed {
+            0 => Extension::Zero,
+            32 => Extension::Sign32,
+            _ => Extension::Sign64,
+        };
+        let back = self.find_aligned(a, how.size, READ);
+        self.load_value(d, how.size, extend, &Found { base: RAX, off: 0, back });
+        self.resume(back);
+        true
+    }
+
+    /// The host's stores release, but a later load-acquire must not pass them: an exchange is a full barrier.
+    fn store_ordered(&mut self, a: u8, b: u8, vector: bool, access: u16) -> bool {
+        let Some(how) = self.ordered(vector, access).filter(|how| how.acc.order == Order::Release) else {
+            return false;
+        };
+        let back = self.find_aligned(a, how.size, WRITE);
+        self.load(RDX, b);
+        match how.size {
+            MemSize::B1 => e!(self; xchg [rax + rcx], dl),
+            MemSize::B2 => e!(self; xchg [rax + rcx], dx),
+            MemSize::B4 => e!(self; xchg [rax + rcx], edx),
+            _ => e!(self; xchg [rax + rcx], rdx),
+        }
+        self.resume(back);
+        true
+    }
+
+    /// The code that was put off.
+    pub(super) fn slow_paths(&mut self) {
+        for Slow { start, back, insn, part, flags, search, call } in std::mem::take(&mut self.slow) {
+            self.back_in(part);
+            self.insn = insn;
+            e!(self; =>start);
+            if let Some(search) = search {
+                self.search(search);
+            }
+            if !matches!(call, Call::Exact { .. } | Call::ExactLane { .. }) {
+                self.put_flags(flags);
+            }
+            self.note_place();
+            self.slow_path(call);
+            e!(self; jmp =>back);
+        }
+    }
+
+    /// To `to` if rax is no multiple of `align`.
+    pub(super) fn test_alignment(&mut self, align: i32, to: DynamicLabel) {
+        if align > 1 {
+            e!(self; test al, align as i8 - 1 ; jnz =>to);
+        }
+    }
+
+    /// Looks for a page in the table, fills the slot with it and goes back; goes on with the address in rax if it is not
+    /// there.
+    fn search(&mut self, s: Search) {
+        let call = self.ops.new_dynamic_label();
+        if s.base != RAX || s.off != 0 {
+            e!(self; lea rax, [Rq(s.base) + s.off]);
+        }
+        self.test_alignment(s.align, call);
+        self.look_up(s.bytes, s.tag, call);
+        e!(self
+            ; mov [r14 + s.slot + offset::SLOT_TAG], rdx
+            ; mov [r14 + s.slot + offset::SLOT_ADDEND], rcx
+        );
+        if s.base == RAX && s.off != 0 {
+            // The access itself has the offset.
+            e!(self; lea rax, [rax - s.off]);
+        }
+        e!(self
+            ; jmp =>s.go
+            ; =>call
+        );
+    }
+
+    pub(super) fn slow_path(&mut self, call: Call) {
+        match call {
+            Call::Load { d, size, extend } => {
+                self.call_thunk(|calls| calls.load[size as usize]);
+                match (size, extend) {
+                    (MemSize::B1, Extension::Sign32) => e!(self; movsx eax, al),
+                    (MemSize::B1, Extension::Sign64) => e!(self; movsx rax, al),
+                    (MemSize::B2, Extension::Sign32) => e!(self; movsx eax, ax),
+                    (MemSize::B2, Extension::Sign64) => e!(self; movsx rax, ax),
+                    (MemSize::B4, Extension::Sign64) => e!(self; movsxd rax, eax),
+                    _ => {}
+                }
+                self.put(d, RAX);
+            }
+            Call::Store { b, size } => {
+                self.load(RDX, b);
+                self.call_thunk(|calls| calls.store[size as usize]);
+            }
+            Call::LoadWords { d } => {
+                self.call_thunk(|calls| calls.load_words);
+                self.put(d, RAX);
+            }
+            Call::StoreWords { b } => {
+                self.load(RDX, b);
+                self.call_thunk(|calls| calls.store_words);
+            }
+            Call::LoadPair { d, e } => {
+                self.call_thunk(|calls| calls.load_pair);
+                e!(self; mov rax, [r15 + st!(out)]);
+                self.put(d, RAX);
+                e!(self; mov rax, [r15 + st!(out) + 8]);
+                self.put(e, RAX);
+            }
+            Call::StorePair { b, c } => {
+                self.load(RDX, b);
+                self.load(RCX, c);
+                self.call_thunk(|calls| calls.store_pair);
+            }
+            Call::LoadVector { how } => {
+                e!(self; mov edx, how as i32);
+                self.call_thunk(|calls| calls.load_vector);
+            }
+            Call::StoreVector { how } => {
+                e!(self; mov edx, how as i32);
+                self.call_thunk(|calls| calls.store_vector);
+            }
+            Call::Span { n } => self.span_by_parts(n),
+            Call::Exact { n } => self.call_exact(n),
+            Call::ExactLane { n, v, d, wide } => {
+                self.call_exact(n);
+                let at = super::v(v);
+                if wide {
+                    e!(self; mov rax, [r15 + at]);
+                } else {
+                    e!(self; mov eax, [r15 + at]);
+                }
+                self.put(d, RAX);
+            }
+            Call::Operation { n, kind } => {
+                e!(self; mov eax, self.input.block as i32 ; mov edx, n as i32);
+                self.call_thunk(|calls| calls.operation);
+                if kind != 0 {
+                    // The flags went to their slot, but the code that follows counts on how they are kept.
+                    e!(self; mov DWORD [r15 + st!(flag_kind)], kind);
+                }
+            }
+        }
+    }
+
+    /// As `store`, where what is known about flags is that of another place.
+    fn put(&mut self, slot: u8, r: u8) {
+        match self.reg(slot) {
+            Some(p) => e!(self; mov Rq(p), Rq(r)),
+            None => e!(self; mov [r15 + x(slot)], Rq(r)),
+        }
+    }
+
+    /// Computes operation `n` by its exact function.
+    pub(super) fn call_exact(&mut self, n: usize) {
+        e!(self; mov eax, self.input.block as i32 ; mov edx, n as i32);
+        self.call_thunk(|calls| calls.exact);
+    }
+}

@@ -1,0 +1,222 @@
+//! Barriers, the stack pointer check, and the system registers that are read all the time.
+
+use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
+use emu_a64::ir::{BarrierKind, PstateField, SysEnc};
+use emu_a64::regs::{Pstate, Regs, SP};
+use emu_pe::cpu::Cpu;
+use emu_pe::mem::Mem;
+use emu_pe::mem::maintenance::ZVA_BYTES;
+use emu_pe::sysreg::{DCZID, Direct, Permits, hcr};
+
+use super::memory::{READ, WRITE};
+use super::{Emitter, RAX, RCX, RDX, e, st, x};
+use crate::interp::uop::Uop;
+use crate::jit::state::JitState;
+
+const DAIF: SysEnc = SysEnc::new(3, 3, 4, 2, 1);
+const FPCR: SysEnc = SysEnc::new(3, 3, 4, 4, 0);
+const DCZID_EL0: SysEnc = SysEnc::new(3, 3, 0, 0, 7);
+const DC_ZVA: SysEnc = SysEnc::new(1, 3, 7, 4, 1);
+const DC_CVAC: SysEnc = SysEnc::new(1, 3, 7, 10, 1);
+const DC_CVAU: SysEnc = SysEnc::new(1, 3, 7, 11, 1);
+const DC_CIVAC: SysEnc = SysEnc::new(1, 3, 7, 14, 1);
+const IC_IVAU: SysEnc = SysEnc::new(1, 3, 7, 5, 1);
+/// Offsets in [`Cpu`].
+const CPU_DAIF: i32 = (std::mem::offset_of!(Cpu, pstate) + std::mem::offset_of!(Pstate, daif)) as i32;
+const CPU_SP_SEL: i32 = (std::mem::offset_of!(Cpu, pstate) + std::mem::offset_of!(Pstate, sp_sel)) as i32;
+const CPU_FPCR: i32 = (std::mem::offset_of!(Cpu, regs) + std::mem::offset_of!(Regs, fpcr)) as i32;
+const CPU_ACCESSES: i32 = (std::mem::offset_of!(Cpu, regs) + std::mem::offset_of!(Regs, accesses)) as i32;
+const CPU_UNSYNCHRONISED: i32 =
+    (std::mem::offset_of!(Cpu, mem) + std::mem::offset_of!(Mem, unsynchronised)) as i32;
+const CPU_PERMITS: i32 = std::mem::offset_of!(Cpu, permits) as i32;
+const CPU_HCR: i32 = std::mem::offset_of!(Cpu, hcr) as i32;
+
+impl Emitter<'_> {
+    /// System operations; false if it is something else, or one that has no code in line.
+    pub(super) fn system(&mut self, uop: Uop) -> bool {
+        match uop {
+            Uop::CheckSp => {
+                let start = self.ops.new_dynamic_label();
+                match self.reg(SP as u8) {
+                    Some(sp) => e!(self; test Rb(sp), 15),
+                    None => e!(self; test BYTE [r15 + x(SP as u8)], 15),
+                }
+                e!(self; jne =>start);
+                let back = self.or_interpret(start);
+                self.resume(back);
+                true
+            }
+            // The host orders loads before loads and stores before stores by itself.
+            Uop::Barrier(BarrierKind::DmbLoad | BarrierKind::DmbStore | BarrierKind::Speculation) => true,
+            // Maintenance that others still do must be waited for.
+            Uop::Barrier(BarrierKind::Dsb) => {
+                let start = self.ops.new_dynamic_label();
+                e!(self
+                    ; mov rax, [r15 + st!(cpu)]
+                    ; cmp BYTE [rax + CPU_UNSYNCHRONISED], 0
+                    ; jne =>start
+                    ; lock or DWORD [rsp], 0
+                );
+                let back = self.or_interpret(start);
+                self.resume(back);
+                true
+            }
+            Uop::Barrier(BarrierKind::DmbFull) => {
+                e!(self; lock or DWORD [rsp], 0);
+                true
+            }
+            Uop::CountAccesses { n } => {
+                // Without the host's flags, which may be the guest's.
+                e!(self
+                    ; mov rax, [r15 + st!(cpu)]
+                    ; mov rdx, [rax + CPU_ACCESSES]
+                    ; lea rdx, [rdx + i32::from(n)]
+                    ; mov [rax + CPU_ACCESSES], rdx
+                );
+                true
+            }
+            Uop::Mrs { d, enc: DAIF, .. } if self.input.mode.el > 0 => {
+                e!(self; mov rax, [r15 + st!(cpu)] ; movzx eax, BYTE [rax + CPU_DAIF] ; shl eax, 6);
+                self.store(d, RAX);
+                true
+            }
+            // The C library asks for the rounding mode in every second function. It traps where all of FP does.
+            Uop::Mrs { d, enc: FPCR, .. } if self.input.mode.fp_enabled => {
+                e!(self; mov rax, [r15 + st!(cpu)] ; mov eax, [rax + CPU_FPCR]);
+                self.store(d, RAX);
+                true
+            }
+            Uop::Mrs { d, enc: DCZID_EL0, .. } => {
+                let start = self.permit(std::mem::offset_of!(Permits, zero_size));
+                e!(self; mov eax, DCZID as i32);
+                self.store(d, RAX);
+                let back = self.or_interpret(start);
+                self.resume(back);
+                true
+            }
+            Uop::Mrs { d, enc, .. } => self.read_register(d, enc),
+            Uop::Msr { a, enc: DAIF, .. } if self.input.mode.el > 0 => {
+                self.load(RAX, a);
+                e!(self
+                    ; shr eax, 6
+                    ; and eax, 15
+                    ; mov rdx, [r15 + st!(cpu)]
+                    ; mov [rdx + CPU_DAIF], al
+                );
+                true
+            }
+            Uop::Msr { a, enc, .. } => self.write_register(a, enc),
+            Uop::MsrImm { field: PstateField::DaifClr, imm } if self.input.mode.el > 0 => {
+                e!(self; mov rax, [r15 + st!(cpu)] ; and BYTE [rax + CPU_DAIF], (!imm & 15) as i8);
+                true
+            }
+            Uop::MsrImm { field: PstateField::DaifSet, imm } if self.input.mode.el > 0 => {
+                e!(self; mov rax, [r15 + st!(cpu)] ; or BYTE [rax + CPU_DAIF], (imm & 15) as i8);
+                true
+            }
+            Uop::Sys { a, enc: DC_ZVA, .. } => {
+                self.zero_block(a);
+                true
+            }
+            Uop::Sys { a, enc: DC_CVAC | DC_CVAU | DC_CIVAC | IC_IVAU, .. } => {
+                self.clean(a);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Looks for one of [`Permits`]. Gives the label of what is interpreted, where there is none.
+    fn permit(&mut self, which: usize) -> DynamicLabel {
+        let start = self.ops.new_dynamic_label();
+        e!(self; mov rdx, [r15 + st!(cpu)] ; cmp BYTE [rdx + (CPU_PERMITS + which as i32)], 0 ; je =>start);
+        start
+    }
+
+    fn read_register(&mut self, d: u8, enc: SysEnc) -> bool {
+        let Some(direct) = self.input.cpu.direct_register(enc, self.input.mode.el, true) else {
+            return false;
+        };
+        let back = self.guard(&direct);
+        let r = self.result(d, RAX);
+        e!(self; mov Rq(r), [rax + direct.offset as i32]);
+        self.store(d, r);
+        if let Some(back) = back {
+            self.resume(back);
+        }
+        true
+    }
+
+    fn write_register(&mut self, a: u8, enc: SysEnc) -> bool {
+        let Some(direct) = self.input.cpu.direct_register(enc, self.input.mode.el, false) else {
+            return false;
+        };
+        let back = self.guard(&direct);
+        let (writable, ones) = (direct.writable, direct.ones & !direct.writable);
+        if writable == u64::MAX {
+            let r = self.read(a, RDX);
+            e!(self; mov [rax + direct.offset as i32], Rq(r));
+        } else {
+            e!(self; mov rdx, QWORD writable as i64);
+            let r = self.read(a, RCX);
+            e!(self; and rdx, Rq(r));
+            if ones != 0 {
+                e!(self; mov rcx, QWORD ones as i64 ; or rdx, rcx);
+            }
+            e!(self; mov [rax + direct.offset as i32], rdx);
+        }
+        if let Some(back) = back {
+            self.resume(back);
+        }
+        true
+    }
+
+    /// The address of the [`Cpu`] to rax, and the checks of an access; those that it fails are the interpreter's.
+    fn guard(&mut self, direct: &Direct) -> Option<DynamicLabel> {
+        /// HCR_EL2.E2H, a bit of the byte at offset 4.
+        const E2H: i8 = (hcr::E2H >> 32) as i8;
+        e!(self; mov rax, [r15 + st!(cpu)]);
+        if !direct.needs_sp_sel && direct.e2h.is_none() && direct.fine.is_none() {
+            return None;
+        }
+        let start = self.ops.new_dynamic_label();
+        if direct.needs_sp_sel {
+            e!(self; cmp BYTE [rax + CPU_SP_SEL], 0 ; je =>start);
+        }
+        if let Some(e2h) = direct.e2h {
+            e!(self; test BYTE [rax + (CPU_HCR + 4)], E2H);
+            if e2h {
+                e!(self; je =>start);
+            } else {
+                e!(self; jne =>start);
+            }
+        }
+        if let Some((register, bit)) = direct.fine {
+            e!(self; test BYTE [rax + (register as i32 + i32::from(bit / 8))], (1u8 << (bit % 8)) as i8 ; jne =>start);
+        }
+        Some(self.or_interpret(start))
+    }
+
+    /// Maintenance by address, of which all that a guest can see is that the address is translated.
+    fn clean(&mut self, a: u8) {
+        let start = self.permit(std::mem::offset_of!(Permits, clean));
+        self.load(RAX, a);
+        self.look_up(1, READ, start);
+        let back = self.or_interpret(start);
+        self.resume(back);
+    }
+
+    /// DC ZVA.
+    fn zero_block(&mut self, a: u8) {
+        let start = self.permit(std::mem::offset_of!(Permits, zero_block));
+        self.load(RAX, a);
+        e!(self; and rax, -(ZVA_BYTES as i32));
+        self.look_up(1, WRITE, start);
+        e!(self; pxor xmm0, xmm0);
+        for at in (0..ZVA_BYTES as i32).step_by(16) {
+            e!(self; movups [rax + rcx + at], xmm0);
+        }
+        let back = self.or_interpret(start);
+        self.resume(back);
+    }
+}

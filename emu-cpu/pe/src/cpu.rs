@@ -1,0 +1,286 @@
+//! One PE: its state, and how its parts hang together.
+//!
+//! [`Cpu`] is owned by its thread. What others may touch of it is in the [`Doorbell`]; what it asks of the machine goes
+//! through [`Machine`] and [`GicConnection`].
+
+use std::sync::Arc;
+
+use emu_a64::features::FeatureSet;
+use emu_a64::fp::fpcr;
+use emu_a64::mode::Mode;
+use emu_a64::regs::{Pstate, Regs, SP};
+use emu_core::clock::Clock;
+use emu_core::irq::GicConnection;
+use emu_core::metrics::Counters;
+
+use crate::doorbell::Doorbell;
+use crate::exception::Repeats;
+use crate::gic::Attachment;
+use crate::mem::Mem;
+use crate::model::{IdRegs, Model};
+use crate::pmu::Pmu;
+use crate::psci::Machine;
+use crate::random::Random;
+use crate::semihosting::Semihosting;
+use crate::sysreg::{Permits, Reg, SysState, sctlr};
+use crate::timer::Timers;
+use crate::trace::Trace;
+
+/// List registers of the virtual CPU interface.
+const LIST_REGISTERS: usize = 4;
+
+/// What a PE is made of.
+pub struct CpuConfig {
+    /// Which CPU it is.
+    pub model: Arc<Model>,
+    /// It has EL2, and starts there; else it has EL1 and EL0 only.
+    pub el2: bool,
+    /// Number in the machine.
+    pub index: usize,
+    /// Its counters; it is their only writer.
+    pub counters: Arc<Counters>,
+    /// Its doorbell.
+    pub doorbell: Arc<Doorbell>,
+    /// The machine's clock.
+    pub clock: Arc<Clock>,
+    /// Its redistributor, or its wires to a GIC with memory-mapped CPU interfaces.
+    pub port: GicConnection,
+    /// The machine.
+    pub machine: Arc<dyn Machine>,
+}
+
+/// Where a PE starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Entry {
+    /// The program counter.
+    pub pc: u64,
+    /// X0: the devicetree of the first PE, PSCI's context of another.
+    pub x0: u64,
+}
+
+/// A processing element.
+pub struct Cpu {
+    /// General and SIMD&FP registers, flags, PC.
+    pub regs: Regs,
+    /// PSTATE but for the flags. Change EL and SPSel only through [`Cpu::set_level`].
+    pub pstate: Pstate,
+    /// The stored system registers.
+    pub sys: SysState,
+    /// What the model has.
+    pub features: FeatureSet,
+    /// The model.
+    pub model: Arc<Model>,
+    /// The values of its ID registers.
+    pub ids: IdRegs,
+    /// EL2 is implemented.
+    pub el2: bool,
+    /// Number in the machine.
+    pub index: usize,
+    /// MPIDR_EL1 as EL2 (or EL1 without EL2) sees it.
+    pub mpidr: u64,
+    /// What this PE counts.
+    pub counters: Arc<Counters>,
+    /// What others ring to get its attention.
+    pub doorbell: Arc<Doorbell>,
+    /// The machine's clock.
+    pub clock: Arc<Clock>,
+    /// What loads and stores keep.
+    pub mem: Mem,
+    /// What it tells of the blocks that it runs.
+    pub trace: Trace,
+    /// The GIC CPU interface, or the wires that come from it.
+    pub gic: Attachment,
+    /// The generic timers.
+    pub timers: Timers,
+    /// What the performance monitors keep.
+    pub pmu: Pmu,
+    /// RNDR.
+    pub random: Random,
+    /// The redistributor, or the wires to the GIC.
+    pub port: GicConnection,
+    /// The machine.
+    pub machine: Arc<dyn Machine>,
+    /// Who serves semihosting calls. Without anybody, HLT is UNDEFINED.
+    pub semihosting: Option<Arc<dyn Semihosting>>,
+    /// A physical SError that is pending, with the ISS it reports.
+    pub serror: Option<u32>,
+    /// PSCI CPU_SUSPEND asked for a sleep as by WFI; taken and cleared by the run loop.
+    pub standby: bool,
+    /// Where the PE came out of reset (RVBAR_ELx).
+    pub entry: Entry,
+    /// Something has changed that translation, [`Cpu::mode`] or the choice of interrupts depends on: Exception level,
+    /// PSTATE, control registers. Set here, taken and cleared by the run loop.
+    pub context_changed: bool,
+    /// An interrupt waits for PSTATE to let it through, or the state of debugging depends on PSTATE. Found by
+    /// [`Cpu::poll_interrupts`]: whatever makes it true later rings the doorbell or sets `context_changed`.
+    pub restless: bool,
+    /// The answer of [`Cpu::fp_enabled`], found again by [`Cpu::refresh`].
+    pub(crate) fp_enabled: bool,
+    /// The instructions of FEAT_MOPS may be executed, found again by [`Cpu::refresh`].
+    mops_enabled: bool,
+    /// What CNTPOFF_EL2 takes from EL1's physical timer, found again by [`Cpu::refresh`].
+    pub(crate) physical_offset: u64,
+    /// The effective value of HCR_EL2, found again by [`Cpu::refresh`].
+    pub hcr: u64,
+    /// The exceptions of late, to see whether anybody deals with them.
+    pub(crate) repeats: Repeats,
+    /// What needs no check, found again by [`crate::mem::context::select`].
+    pub permits: Permits,
+}
+
+impl Cpu {
+    /// A PE in its reset state at address 0.
+    #[must_use]
+    pub fn new(config: CpuConfig) -> Self {
+        let CpuConfig { model, el2, index, counters, doorbell, clock, port, machine } = config;
+        let mut cpu = Self {
+            regs: Regs::default(),
+            pstate: Pstate::default(),
+            sys: SysState::default(),
+            features: model.features,
+            ids: IdRegs::of(&model, el2, matches!(port, GicConnection::SystemRegisters(_))),
+            gic: Attachment::new(&port, LIST_REGISTERS),
+            timers: Timers::new(&clock, doorbell.clone()),
+            pmu: Pmu::new(&clock, doorbell.clone()),
+            random: Random::new(&clock, index),
+            model,
+            el2,
+            index,
+            mpidr: mpidr_of(index),
+            counters,
+            doorbell,
+            clock,
+            mem: Mem::default(),
+            trace: Trace::default(),
+            port,
+            machine,
+            semihosting: None,
+            serror: None,
+            standby: false,
+            entry: Entry::default(),
+            context_changed: true,
+            restless: true,
+            fp_enabled: false,
+            mops_enabled: false,
+            physical_offset: 0,
+            hcr: 0,
+            repeats: Repeats::default(),
+            permits: Permits::default(),
+        };
+        cpu.reset(Entry::default());
+        cpu
+    }
+
+    /// What code depends on beside its instructions.
+    #[inline]
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        let btype = self.pstate.btype;
+        let strict = btype == 3 && crate::mem::context::sctlr(self) & sctlr::bt(self.pstate.el) != 0;
+        Mode {
+            el: self.pstate.el,
+            fp_enabled: self.fp_enabled,
+            mops: self.mops_enabled,
+            fp_plain: self.regs.fpcr & fpcr::NOT_PLAIN == 0,
+            guarded: false,
+            btype,
+            strict,
+            aligned: self.mem.fast.checks_alignment(),
+            counts_accesses: self.pmu.counts_accesses(),
+        }
+    }
+
+    /// True if the run loop has nothing to look at after an instruction that may have changed PSTATE's masks, translation or
+    /// the choice of interrupts: it has not, or it does not matter.
+    #[inline]
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        !self.context_changed && !self.restless
+    }
+
+    /// SIMD&FP registers may be used at the current Exception level.
+    #[inline]
+    #[must_use]
+    pub fn fp_enabled(&self) -> bool {
+        self.fp_enabled
+    }
+
+    /// To the state after reset (Arm ARM, D1.9), at `entry` in the highest Exception level.
+    pub fn reset(&mut self, entry: Entry) {
+        self.regs = Regs { pc: entry.pc, ..Regs::default() };
+        self.regs.x[0] = entry.x0;
+        self.pstate =
+            Pstate { el: if self.el2 { 2 } else { 1 }, sp_sel: true, daif: 15, ..Pstate::default() };
+        self.sys = SysState::default();
+        self.reset_registers();
+        self.gic.reset();
+        self.mem.reset();
+        // Lets go of wires that were up.
+        self.update_timers();
+        self.restart_pmu();
+        self.serror = None;
+        self.standby = false;
+        self.entry = entry;
+        self.repeats = Repeats::default();
+        self.refresh();
+        crate::trace::reset(self);
+    }
+
+    /// Finds again what is derived from registers and PSTATE. Called after every change of what it depends on.
+    pub fn refresh(&mut self) {
+        self.hcr = crate::sysreg::effective_hcr(self.sys[Reg::HCR_EL2], self.el2, self.features);
+        self.fp_enabled = self.fp_trap().is_none();
+        self.mops_enabled = self.mops_allowed();
+        self.refresh_physical_offset();
+        self.context_changed = true;
+    }
+
+    /// Where the current stack pointer lives when it is not current.
+    fn sp_slot(&self) -> Reg {
+        match (self.pstate.sp_sel, self.pstate.el) {
+            (true, 1) => Reg::SP_EL1,
+            (true, 2) => Reg::SP_EL2,
+            _ => Reg::SP_EL0,
+        }
+    }
+
+    /// Changes Exception level and stack pointer selection.
+    pub fn set_level(&mut self, el: u8, sp_sel: bool) {
+        self.sync_pmu();
+        let old = self.sp_slot();
+        self.sys[old] = self.regs.x[SP];
+        self.pstate.el = el;
+        self.pstate.sp_sel = sp_sel;
+        self.regs.x[SP] = self.sys[self.sp_slot()];
+        self.refresh();
+    }
+
+    /// A stack pointer, in use or not.
+    #[must_use]
+    pub fn sp(&self, reg: Reg) -> u64 {
+        if self.sp_slot() == reg { self.regs.x[SP] } else { self.sys[reg] }
+    }
+
+    /// Writes a stack pointer, in use or not.
+    pub fn set_sp(&mut self, reg: Reg, value: u64) {
+        if self.sp_slot() == reg {
+            self.regs.x[SP] = value;
+        } else {
+            self.sys[reg] = value;
+        }
+    }
+
+    /// Effective value of HCR_EL2: 0 without EL2 (but for RW), see [`crate::sysreg::effective_hcr`].
+    #[inline]
+    #[must_use]
+    pub fn hcr(&self) -> u64 {
+        self.hcr
+    }
+}
+
+/// MPIDR_EL1 of the PE `index`: Aff0 in clusters of 16 (what one SGI target list reaches), then Aff1 and Aff2; bit 31 is RES1.
+#[must_use]
+pub const fn mpidr_of(index: usize) -> u64 {
+    let i = index as u64;
+    1 << 31 | i & 15 | (i >> 4 & 0xff) << 8 | (i >> 12 & 0xff) << 16
+}

@@ -1,0 +1,287 @@
+//! The exclusive monitor (Arm ARM, B2.12): load-exclusive and store-exclusive.
+//!
+//! A store-exclusive must fail if another PE has stored to the location since the load-exclusive, also if it has stored what was
+//! there. To look for monitors at every store would make all stores slow, so a store-exclusive mostly compares the location
+//! with what the load-exclusive saw, by one atomic operation of the host. Where the PE accesses no other memory in between,
+//! nobody can tell the difference: if another PE has stored the same value, everything is as if the load-exclusive had read
+//! that one.
+//!
+//! Where other accesses stand between the two, they can be what tells. Code that does that has no promise of ever succeeding
+//! (B2.12.5), and is seldom; for it the load-exclusive *watches* the page: whoever stores to the page then does so by the slow
+//! path, as to a page with code, and begins a new generation of it ([`super::shared::CodeMap`]).
+//!
+//! The caller says whether there may be any: it looks for them in the blocks of the two instructions, not in blocks between
+//! them. On a machine with one PE there is nobody to watch.
+
+use std::sync::atomic::{Ordering, fence};
+
+use emu_a64::ir::{Acc, MemSize, Order};
+use emu_mmu::Access;
+
+use super::access::{atomically, check_atomic, exchange_if, load_vector};
+use super::translate::{How, Target, data};
+use super::wide;
+use crate::cpu::Cpu;
+use crate::exception::Exception;
+
+/// How often a page is marked anew because somebody has stored to it meanwhile, before the monitor is left closed.
+const TRIES: usize = 4;
+/// After so many refusals of one address in a row a store-exclusive compares values all the same: a loop that stores to the
+/// watched page itself would never end.
+const REFUSALS: u32 = 256;
+/// In [`Exclusive::bytes`]: the page is watched.
+const WATCHED: u64 = 0x100;
+
+/// What the last load-exclusive saw. Host code reads and writes the first three fields.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Exclusive {
+    /// Address.
+    pub va: u64,
+    /// Size of the access; 0 while the monitor is closed.
+    pub bytes: u64,
+    /// What was loaded, zero-extended.
+    pub value: u128,
+    /// The page that is watched, and its generation.
+    page: u64,
+    generation: u32,
+}
+
+/// Generations are not architectural.
+impl PartialEq for Exclusive {
+    fn eq(&self, other: &Self) -> bool {
+        (self.va, self.bytes, self.value) == (other.va, other.bytes, other.value)
+    }
+}
+
+impl Eq for Exclusive {}
+
+impl Exclusive {
+    /// It is open: a load-exclusive was done, and no store-exclusive since.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.bytes != 0
+    }
+
+    /// Closes it. The rest stays, for it means nothing.
+    pub fn close(&mut self) {
+        self.bytes = 0;
+    }
+}
+
+/// Store-exclusives in a row that failed although the location held what the load-exclusive saw.
+#[derive(Default)]
+pub(super) struct Refused {
+    va: u64,
+    times: u32,
+}
+
+/// Clears the exclusive monitor.
+pub fn clear_exclusive(cpu: &mut Cpu) {
+    cpu.mem.exclusive.close();
+}
+
+/// A load-exclusive: remembers what it saw. `apart`: other accesses follow before a store-exclusive.
+pub fn load_exclusive(
+    cpu: &mut Cpu,
+    va: u64,
+    size: MemSize,
+    acc: Acc,
+    apart: bool,
+) -> Result<u128, Exception> {
+    let bytes = size.bytes();
+    check_atomic(cpu, va, bytes, false)?;
+    let watched = if apart && cpu.mem.shared.has_peers() {
+        once(cpu)?;
+        watch_page(cpu, va, bytes)?
+    } else {
+        None
+    };
+    let value = if size == MemSize::B16 {
+        atomically(cpu, va, bytes, Access::Read, wide::load_atomic)?
+    } else {
+        load_vector(cpu, va, size, size)?
+    };
+    if acc.order != Order::Plain {
+        fence(Ordering::Acquire);
+    }
+    let (page, generation) = watched.unwrap_or_default();
+    let bytes = if watched.is_some() { bytes | WATCHED } else { bytes };
+    cpu.mem.exclusive = Exclusive { va, bytes, value, page, generation };
+    Ok(value)
+}
+
+/// What depends on stores of others cannot be done twice in lockstep. The exception stands for none.
+fn once(cpu: &mut Cpu) -> Result<(), Exception> {
+    if cpu.mem.journal.is_recording() {
+        cpu.mem.journal.stop();
+        return Err(Exception::SpAlignment);
+    }
+    Ok(())
+}
+
+/// Has stores to the page of an address noticed from now on; gives the page and its generation. `None` for memory that code
+/// cannot be made from either.
+fn watch_page(cpu: &mut Cpu, va: u64, bytes: u64) -> Result<Option<(u64, u32)>, Exception> {
+    let how = How { access: Access::Read, unprivileged: false, unaligned: va & (bytes - 1) != 0, bytes };
+    let mut watched = None;
+    for _ in 0..TRIES {
+        let Target::Ram(_, pa) = data(cpu, va, how)? else { return Ok(None) };
+        let page = pa.page_number();
+        if !cpu.mem.shared.code.has(page) {
+            return Ok(None);
+        }
+        let (news, generation) = cpu.mem.mark_code(page);
+        watched = Some((page, generation));
+        if !news {
+            break;
+        }
+        cpu.mem.wait_noting(&mut cpu.context_changed);
+        if cpu.mem.shared.code.generation(page) == generation {
+            break;
+        }
+    }
+    Ok(watched)
+}
+
+/// A store-exclusive; true if it stored. It stores if the monitor is open for this address and size, and nobody else has
+/// stored to the location since. `apart`: other accesses came after the load-exclusive, if that was in another block.
+pub fn store_exclusive(
+    cpu: &mut Cpu,
+    va: u64,
+    size: MemSize,
+    (acc, apart): (Acc, bool),
+    value: u128,
+) -> Result<bool, Exception> {
+    let bytes = size.bytes();
+    check_atomic(cpu, va, bytes, true)?;
+    let seen = cpu.mem.exclusive;
+    let watched = seen.bytes & WATCHED != 0;
+    let apart = apart && cpu.mem.shared.has_peers();
+    if watched || apart {
+        once(cpu)?;
+    }
+    cpu.mem.exclusive.close();
+    if (seen.va, seen.bytes & !WATCHED) != (va, bytes) {
+        return Ok(false);
+    }
+    let doubtful = if watched { cpu.mem.shared.code.generation(seen.page) != seen.generation } else { apart };
+    if doubtful && refuses(&mut cpu.mem.refused, va) {
+        return Ok(false);
+    }
+    let exchange = |p| {
+        if acc.order != Order::Plain {
+            fence(Ordering::SeqCst);
+        }
+        exchange_if(p, size, seen.value, value) == seen.value
+    };
+    let stored = atomically(cpu, va, bytes, Access::Write, exchange).inspect_err(|_| {
+        // A debugger's watchpoint must not make the instruction fail when it is executed after all: the guest would go
+        // around its loop and meet the watchpoint again, for ever.
+        if cpu.mem.watch.hit.is_some() || cpu.mem.journal.is_stopped() {
+            cpu.mem.exclusive = seen;
+        }
+    })?;
+    if stored && (watched || apart) {
+        cpu.mem.refused = Refused::default();
+    }
+    Ok(stored)
+}
+
+/// Counts a refusal; false if there were too many in a row.
+fn refuses(refused: &mut Refused, va: u64) -> bool {
+    let times = if refused.va == va { refused.times + 1 } else { 1 };
+    let refuses = times <= REFUSALS;
+    *refused = Refused { va, times: if refuses { times } else { 0 } };
+    refuses
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use emu_core::Pa;
+    use emu_core::bus::{Backing, Bus};
+    use emu_core::ram::GuestRam;
+
+    use super::*;
+    use crate::mem::shared::Shared;
+    use crate::mem::{Mem, context};
+    use crate::test_pe::{Bench, max};
+
+    const RAM: u64 = 0x4000_0000;
+
+    /// A PE of a machine with `pes`; the others sleep.
+    fn one_of(pes: usize) -> (Bench, Arc<Shared>) {
+        let mut b = max();
+        let bus = Arc::new(Bus::new());
+        bus.map(Pa(RAM), 0x10000, Backing::Ram(GuestRam::new(0x10000).unwrap(), 0)).unwrap();
+        let shared = Arc::new(Shared::new(pes, &[(Pa(RAM), 0x10000)]));
+        (1..pes).for_each(|n| shared.set_parked(n, true));
+        b.cpu.mem = Mem::new(b.cpu.mem.features, bus, shared.clone(), 0);
+        context::select(&mut b.cpu);
+        (b, shared)
+    }
+
+    fn load(cpu: &mut Cpu, va: u64, apart: bool) -> u128 {
+        load_exclusive(cpu, va, MemSize::B8, Acc::PLAIN, apart).unwrap()
+    }
+
+    fn store(cpu: &mut Cpu, va: u64, apart: bool) -> bool {
+        store_exclusive(cpu, va, MemSize::B8, (Acc::PLAIN, apart), 5).unwrap()
+    }
+
+    #[test]
+    fn a_store_of_the_same_value_is_noticed_where_others_stand_between() {
+        let (mut b, shared) = one_of(2);
+        for n in 0..3 * u64::from(REFUSALS) {
+            // Each time at another address, so that this is no loop.
+            let va = RAM + 8 * (n % 2);
+            load(&mut b.cpu, va, true);
+            shared.wrote_page(RAM >> 12);
+            assert!(!store(&mut b.cpu, va, false), "{n}");
+        }
+        load(&mut b.cpu, RAM, true);
+        shared.wrote_page((RAM >> 12) + 1);
+        assert!(store(&mut b.cpu, RAM, true), "that was another page");
+        assert!(!store(&mut b.cpu, RAM, true), "the monitor is closed");
+        // With nothing in between it is as if the new value had been loaded.
+        load(&mut b.cpu, RAM, false);
+        shared.wrote_page(RAM >> 12);
+        assert!(store(&mut b.cpu, RAM, false));
+        // On a machine of one PE there is nobody else.
+        let (mut b, shared) = one_of(1);
+        load(&mut b.cpu, RAM, true);
+        shared.wrote_page(RAM >> 12);
+        assert!(store(&mut b.cpu, RAM, true));
+    }
+
+    #[test]
+    fn a_loop_that_stores_between_ends() {
+        let (mut b, shared) = one_of(2);
+        let mut tries = 0;
+        loop {
+            load(&mut b.cpu, RAM, true);
+            crate::mem::access::store::<8>(&mut b.cpu, RAM + 0x100, tries).unwrap();
+            tries += 1;
+            if store(&mut b.cpu, RAM, true) {
+                break;
+            }
+        }
+        assert_eq!(tries, u64::from(REFUSALS) + 1);
+        // Accesses of the block that only the store-exclusive is in: nobody has watched.
+        let failed = (0..).take_while(|_| {
+            load(&mut b.cpu, RAM, false);
+            !store(&mut b.cpu, RAM, true)
+        });
+        assert_eq!(failed.count(), REFUSALS as usize);
+        // A success begins the row anew.
+        for n in 0..3 * REFUSALS {
+            load(&mut b.cpu, RAM, true);
+            if n % 2 == 0 {
+                shared.wrote_page(RAM >> 12);
+            }
+            assert_eq!(store(&mut b.cpu, RAM, true), n % 2 != 0, "{n}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Taking back what code did to memory, so that it can be run again: for the lockstep check of an engine.
+//!
+//! While a journal *records*, the first write to a page is seen, because no write tag is given out before it; the page
+//! is kept as it was, and then gets its tag like any other, so that what host code writes in line is checked, too. What
+//! cannot be taken back (registers of devices, stores to pages that code was made from) *stops* the instruction before
+//! it does anything: it ends in an error that is no exception of the guest.
+
+use std::collections::HashMap;
+
+use emu_core::Pa;
+use emu_mmu::Access;
+
+use super::Mem;
+use super::fast::HostPtr;
+use super::translate::Target;
+
+const WORDS: usize = 512;
+
+type Page = Box<[u64; WORDS]>;
+
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum State {
+    /// There is no lockstep.
+    #[default]
+    Off,
+    /// Nothing can be written without the slow path, which does as always.
+    Idle,
+    /// First writes are seen.
+    Recording,
+}
+
+struct Kept {
+    /// Physical page number.
+    page: u64,
+    before: Page,
+    /// What it held when it was taken back.
+    first: Option<Page>,
+}
+
+/// A byte that two runs left different.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DifferentByte {
+    /// Where.
+    pub pa: Pa,
+    /// Before both.
+    pub before: u8,
+    /// After the first run.
+    pub first: u8,
+    /// After the second one.
+    pub second: u8,
+}
+
+/// See the module's head.
+#[derive(Default)]
+pub struct Journal {
+    state: State,
+    stopped: bool,
+    updated: bool,
+    kept: Vec<Kept>,
+    index: HashMap<u64, usize>,
+}
+
+impl Journal {
+    /// There is a lockstep check: code is made so that it can be stopped.
+    #[inline]
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.state != State::Off
+    }
+
+    /// What is done will be taken back.
+    #[inline]
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.state == State::Recording
+    }
+
+    /// From now on no write is possible without the slow path. The fast TLB must be empty.
+    pub fn enable(&mut self) {
+        self.state = State::Idle;
+    }
+
+    /// True if the page may have a write tag.
+    #[inline]
+    pub(super) fn permits(&self, page: u64) -> bool {
+        match self.state {
+            State::Off => true,
+            State::Idle => false,
+            State::Recording => self.index.contains_key(&page),
+        }
+    }
+
+    /// The operation that ran is one that cannot be taken back. Its error means nothing.
+    #[cold]
+    pub fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    /// The last operation was stopped, or the store-exclusive that was stopped is yet to be done.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Takes the answer of [`Journal::is_stopped`].
+    pub fn take_stopped(&mut self) -> bool {
+        std::mem::take(&mut self.stopped)
+    }
+
+    /// A walk has updated a descriptor, which stays as it is, or a TLB entry has another one in its place, which is not taken
+    /// back: what was compared says nothing, for the interpreter did not begin where host code did.
+    pub fn says_nothing(&self) -> bool {
+        self.updated
+    }
+
+    /// An access was not allowed by the TLB entry of its page, which was out of date without a TLBI: it went by the tables, and
+    /// so do those after it.
+    #[cold]
+    pub(super) fn entry_replaced(&mut self) {
+        self.updated = true;
+    }
+
+    /// A walk has written a descriptor.
+    #[cold]
+    pub(super) fn descriptor(&mut self, pa: Pa, value: u64) {
+        self.updated = true;
+        if let Some(&n) = self.index.get(&pa.page_number())
+            && let Some(kept) = self.kept.get_mut(n)
+        {
+            let word = (pa.0 >> 3) as usize % WORDS;
+            kept.before[word] = value;
+            if let Some(first) = &mut kept.first {
+                first[word] = value;
+            }
+        }
+    }
+}
+
+fn copy(host: HostPtr) -> Page {
+    let mut page = Box::new([0; WORDS]);
+    for (at, word) in (0..).step_by(8).zip(page.iter_mut()) {
+        *word = host.offset(at).load_u64();
+    }
+    page
+}
+
+impl Mem {
+    /// Starts to record.
+    pub fn record(&mut self) {
+        self.journal.state = State::Recording;
+        self.journal.updated = false;
+        self.journal.stopped = false;
+    }
+
+    /// What an access that is not in the fast TLB has found. The error is no exception of the guest.
+    pub(super) fn note(&mut self, target: &Target, access: Access) -> Result<(), ()> {
+        match *target {
+            Target::Ram(..) | Target::Rom(..) if access == Access::Read => return Ok(()),
+            // A store to code would make it another page; one that was kept may hold code by now.
+            Target::Ram(host, pa) if !self.shared.code.has_code(pa.page_number()) => {
+                let page = pa.page_number();
+                if !self.journal.index.contains_key(&page) {
+                    let before = copy(HostPtr::new(host).offset(-((pa.0 & 0xfff) as i64)));
+                    self.journal.index.insert(page, self.journal.kept.len());
+                    self.journal.kept.push(Kept { page, before, first: None });
+                }
+                return Ok(());
+            }
+            _ => {}
+        }
+        self.journal.stop();
+        Err(())
+    }
+
+    fn host(&self, page: u64) -> Option<HostPtr> {
+        match self.target(Pa(page << 12))? {
+            Target::Ram(host, _) => Some(HostPtr::new(host)),
+            _ => None,
+        }
+    }
+
+    /// Puts memory back to what it was when recording began, and goes on recording.
+    pub fn take_back(&mut self) {
+        self.fast.revoke_writes();
+        let mut kept = std::mem::take(&mut self.journal.kept);
+        for k in &mut kept {
+            let Some(host) = self.host(k.page) else { continue };
+            k.first.get_or_insert_with(|| copy(host));
+            for (at, word) in (0..).step_by(8).zip(k.before.iter()) {
+                let place = host.offset(at);
+                // Words that did not change are not written, be it only not to make the host copy pages.
+                if place.load_u64() != *word {
+                    place.store_u64(*word);
+                }
+            }
+            // Code that was made meanwhile is out of date; and a page whose writes are to be seen again holds none.
+            self.shared.wrote_page(k.page);
+        }
+        self.journal.kept = kept;
+    }
+
+    /// As [`Mem::take_back`], and begins anew.
+    pub fn rewind(&mut self) {
+        self.take_back();
+        self.journal.kept.clear();
+        self.journal.index.clear();
+        self.record();
+    }
+
+    /// The bytes that differ from what the first run left, at most `most` of them.
+    pub fn different_bytes(&self, most: usize) -> Vec<DifferentByte> {
+        let mut found = Vec::new();
+        for k in &self.journal.kept {
+            let Some(host) = self.host(k.page) else { continue };
+            // A page without an image was not written by the first run.
+            let first = k.first.as_ref().unwrap_or(&k.before);
+            for n in 0..WORDS {
+                let second = host.offset(8 * n as i64).load_u64();
+                if second == first[n] {
+                    continue;
+                }
+                for i in 0..8 {
+                    let [before, a, b] = [k.before[n], first[n], second].map(|w| w.to_le_bytes()[i]);
+                    if a != b && found.len() < most {
+                        let pa = Pa(k.page << 12 | (8 * n + i) as u64);
+                        found.push(DifferentByte { pa, before, first: a, second: b });
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// Ends recording; memory stays as it is.
+    pub fn accept(&mut self) {
+        self.fast.revoke_writes();
+        self.journal.kept.clear();
+        self.journal.index.clear();
+        self.journal.state = State::Idle;
+    }
+}

@@ -1,0 +1,198 @@
+//! Loads and stores, instruction fetch, and the maintenance of what they cache.
+//!
+//! An access goes through three layers: the *fast TLB* ([`fast`]: host addresses of 4 KiB pages, one bank per context),
+//! the *tagged TLB* of `emu-mmu`, and the walk. Device registers and everything unusual leave the first layer by having
+//! no tag there. [`shared`] is what the vCPUs of a machine have in common: which pages hold translated code, and the
+//! inboxes through which TLB maintenance is broadcast.
+//!
+//! [`exclusive`] is the exclusive monitor. [`wide`] has what sixteen bytes at once need, [`mops`] the instructions that copy and set memory.
+//!
+//! # Invariants
+//! - A page has a write tag in some fast TLB only if no translated code was made from it; making code from it first
+//!   revokes the tags of all vCPUs ([`shared::CodeMap`]).
+//! - The current bank belongs to the current context ([`context::select`] after every change of EL, PSTATE.PAN or a
+//!   translation register).
+
+pub mod access;
+mod bulk;
+pub mod context;
+pub mod exclusive;
+pub mod fast;
+mod filters;
+pub mod inspect;
+pub mod journal;
+pub mod maintenance;
+mod model_features;
+pub mod mops;
+mod program;
+pub mod shared;
+pub mod tables;
+#[cfg(test)]
+mod tests_revoke;
+mod translate;
+mod upper;
+pub mod watch;
+pub mod wide;
+mod writers;
+
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+
+use emu_a64::ir::BarrierKind;
+use emu_core::bus::{Bus, BusView};
+use emu_mmu::{Features, Tlb};
+
+use crate::cpu::Cpu;
+pub use exclusive::{Exclusive, clear_exclusive};
+pub use maintenance::maintenance;
+pub use model_features::mmu_features;
+pub use translate::{Fetched, fetch};
+
+use fast::FastTlb;
+use shared::Shared;
+use writers::Writers;
+
+/// What a vCPU keeps for its memory accesses.
+pub struct Mem {
+    /// Host addresses of pages.
+    pub fast: FastTlb,
+    pub(crate) tlb: Tlb,
+    pub(crate) features: Features,
+    /// What physical addresses lead to.
+    pub bus: Arc<Bus>,
+    pub(crate) view: Arc<BusView>,
+    view_generation: u64,
+    /// What the vCPUs of the machine have in common.
+    pub shared: Arc<Shared>,
+    /// This vCPU's number in `shared`.
+    pub index: usize,
+    /// The exclusive monitor.
+    pub exclusive: Exclusive,
+    refused: exclusive::Refused,
+    /// Watchpoints.
+    pub watch: watch::Watch,
+    writers: Writers,
+    /// What is to be taken back in lockstep.
+    pub journal: journal::Journal,
+    /// Maintenance was posted to other vCPUs and not waited for: the next DSB does.
+    pub unsynchronised: bool,
+}
+
+impl Default for Mem {
+    fn default() -> Self {
+        Self::new(Features::cortex_a72(), Arc::new(Bus::new()), Arc::new(Shared::new(1, &[])), 0)
+    }
+}
+
+impl Mem {
+    /// The memory side of vCPU `index`.
+    #[must_use]
+    pub fn new(features: Features, bus: Arc<Bus>, shared: Arc<Shared>, index: usize) -> Self {
+        let view = bus.view();
+        Self {
+            fast: FastTlb::new(),
+            tlb: Tlb::new(),
+            features,
+            view_generation: bus.generation(),
+            view,
+            bus,
+            index,
+            exclusive: Exclusive::default(),
+            refused: exclusive::Refused::default(),
+            watch: watch::Watch::default(),
+            writers: Writers::new(&shared.code),
+            journal: journal::Journal::default(),
+            shared,
+            unsynchronised: false,
+        }
+    }
+
+    /// True while the exclusive monitor is open: a WFE now waits for a store of another PE.
+    #[must_use]
+    pub fn monitor_is_open(&self) -> bool {
+        self.exclusive.is_open()
+    }
+
+    /// The context that code at `pc` is cached under: changes whenever a cached translation of an instruction address may
+    /// have become wrong. It is another one for the two halves of the address space, and never the same for both.
+    #[inline]
+    #[must_use]
+    pub fn serial(&self, pc: u64) -> u64 {
+        self.fast.serial(pc)
+    }
+
+    /// Takes a newer map of the bus, if there is one, and forgets what came from the old one.
+    pub fn refresh_view(&mut self) {
+        let generation = self.bus.generation();
+        if generation != self.view_generation {
+            self.view_generation = generation;
+            self.view = self.bus.view();
+            self.fast.flush_all();
+        }
+    }
+
+    /// Waits until the other vCPUs have served what was posted, and serves what they post meanwhile.
+    fn wait_served(&mut self) {
+        let shared = self.shared.clone();
+        shared.wait_served(self.index, || self.serve_requests());
+    }
+
+    /// As `wait_served`; notes if the way to the next instruction may be another one then.
+    fn wait_noting(&mut self, context_changed: &mut bool) {
+        let serials = self.fast.serials();
+        self.wait_served();
+        *context_changed |= self.fast.serials() != serials;
+    }
+
+    /// Serves what other vCPUs posted.
+    pub fn serve_requests(&mut self) {
+        if !self.shared.has_requests(self.index) {
+            return;
+        }
+        let shared = self.shared.clone();
+        shared.serve(self.index, |request| match request {
+            shared::Request::Tlbi(scope) => self.invalidate(&scope),
+            shared::Request::Revoke(page) => self.revoke_write(page),
+            shared::Request::RevokeAll => self.revoke_all(),
+        });
+    }
+
+    /// Drops everything that is cached: reset.
+    pub fn reset(&mut self) {
+        self.fast.flush_all();
+        self.tlb.clear();
+        self.exclusive.close();
+    }
+}
+
+/// True if a misaligned SP is a fault at the current Exception level (SCTLR_ELx.SA, SA0).
+#[inline]
+#[must_use]
+pub fn sp_check_enabled(cpu: &Cpu) -> bool {
+    let sctlr = context::sctlr(cpu);
+    sctlr >> if cpu.pstate.el == 0 { 4 } else { 3 } & 1 != 0
+}
+
+/// A barrier. A DSB also waits until other vCPUs have done the maintenance that this one broadcast.
+pub fn barrier(cpu: &mut Cpu, kind: BarrierKind) {
+    match kind {
+        BarrierKind::Speculation => {}
+        BarrierKind::DmbLoad => fence(Ordering::Acquire),
+        BarrierKind::DmbStore => fence(Ordering::Release),
+        BarrierKind::DmbFull => fence(Ordering::SeqCst),
+        BarrierKind::Dsb => {
+            fence(Ordering::SeqCst);
+            if std::mem::take(&mut cpu.mem.unsynchronised) {
+                cpu.mem.wait_noting(&mut cpu.context_changed);
+            }
+        }
+    }
+}
+
+/// SEV (to all PEs) and SEVL (to this one).
+pub fn send_event(cpu: &mut Cpu, all: bool) {
+    if all {
+        cpu.mem.shared.send_event_to_all();
+    }
+    cpu.doorbell.send_event();
+}

@@ -1,0 +1,161 @@
+//! Saving and restoring a PE: its complete guest-visible state as plain data.
+
+use emu_a64::regs::{Pstate, Regs};
+use emu_core::lifecycle::{RestoreError, Saved};
+use serde::{Deserialize, Serialize};
+
+use crate::cpu::{Cpu, Entry};
+use crate::gic::CpuInterfaceState;
+use crate::sysreg::SysState;
+
+/// Version of [`State`].
+const VERSION: u32 = 1;
+
+/// What a snapshot holds of a PE.
+#[derive(Serialize, Deserialize)]
+struct State {
+    /// The model's name: a state only fits the same CPU.
+    model: String,
+    el2: bool,
+    x: Vec<u64>,
+    /// Low and high half: a JSON number has no 128 bits.
+    v: Vec<[u64; 2]>,
+    pc: u64,
+    nzcv: u32,
+    fpcr: u32,
+    fpsr: u32,
+    pstate: Pstate,
+    sys: SysState,
+    /// None if the CPU interface is the GIC's.
+    gic: Option<CpuInterfaceState>,
+    timer_levels: [bool; 4],
+    pmu_level: bool,
+    random: u64,
+    serror: Option<u32>,
+    standby: bool,
+    event: bool,
+    entry_pc: u64,
+    entry_x0: u64,
+}
+
+impl Cpu {
+    /// The component's name in a snapshot.
+    fn component(&self) -> String {
+        format!("cpu{}", self.index)
+    }
+
+    /// The complete state. The PE does not run meanwhile.
+    #[must_use]
+    pub fn save(&self) -> Saved {
+        let event = self.doorbell.take_event();
+        if event {
+            self.doorbell.send_event();
+        }
+        let r = &self.regs;
+        let state = State {
+            model: self.model.name.to_owned(),
+            el2: self.el2,
+            x: r.x.to_vec(),
+            v: r.v.iter().map(|v| [*v as u64, (*v >> 64) as u64]).collect(),
+            pc: r.pc,
+            nzcv: r.nzcv,
+            fpcr: r.fpcr,
+            fpsr: r.fpsr,
+            pstate: self.pstate.clone(),
+            sys: self.sys.clone(),
+            gic: self.gic.save(),
+            timer_levels: self.timers.levels(),
+            pmu_level: self.pmu.level(),
+            random: self.random.state(),
+            serror: self.serror,
+            standby: self.standby,
+            event,
+            entry_pc: self.entry.pc,
+            entry_x0: self.entry.x0,
+        };
+        Saved::new(&self.component(), VERSION, &state)
+    }
+
+    /// Takes a state that [`Cpu::save`] gave for the same model. The PE does not run meanwhile. On an error nothing has
+    /// changed. What is cached of memory is forgotten; the exclusive monitor is open to nothing.
+    pub fn restore(&mut self, saved: &Saved) -> Result<(), RestoreError> {
+        let state: State = saved.get(VERSION)?;
+        let name = self.component();
+        let unfit = |why: &str| RestoreError::Form { name: name.clone(), why: why.to_owned() };
+        if state.model != self.model.name || state.el2 != self.el2 {
+            return Err(unfit(&format!(
+                "it is of a {}, with{} EL2",
+                state.model,
+                if state.el2 { "" } else { "out" }
+            )));
+        }
+        let mut regs =
+            Regs { pc: state.pc, nzcv: state.nzcv, fpcr: state.fpcr, fpsr: state.fpsr, ..Regs::default() };
+        let highest = if self.el2 { 2 } else { 1 };
+        if state.x.len() != regs.x.len() || state.v.len() != regs.v.len() || state.pstate.el > highest {
+            return Err(unfit("its registers are not those of this CPU"));
+        }
+        if !self.gic.restore(state.gic.as_ref()) {
+            return Err(unfit("its GIC has no such CPU interface, or another number of list registers"));
+        }
+        regs.x.copy_from_slice(&state.x);
+        for (to, [low, high]) in regs.v.iter_mut().zip(state.v) {
+            *to = u128::from(low) | u128::from(high) << 64;
+        }
+        self.regs = regs;
+        self.pstate = state.pstate;
+        self.sys = state.sys;
+        self.serror = state.serror;
+        self.standby = state.standby;
+        self.entry = Entry { pc: state.entry_pc, x0: state.entry_x0 };
+        self.doorbell.take_event();
+        if state.event {
+            self.doorbell.send_event();
+        }
+        self.timers.restore(state.timer_levels);
+        self.pmu.restore(state.pmu_level);
+        self.random.restore(state.random);
+        self.mem.reset();
+        self.refresh();
+        self.update_timers();
+        self.restart_pmu();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::Model;
+    use crate::sysreg::Reg;
+    use crate::test_pe::{bench, max};
+
+    #[test]
+    fn round_trip_through_text() {
+        let mut a = max();
+        let c = &mut a.cpu;
+        c.regs.x[5] = 55;
+        c.regs.v[31] = u128::MAX - 9;
+        c.regs.pc = 0xffff_0000_0000_1000;
+        c.set_level(1, true);
+        c.regs.x[31] = 0x1111;
+        c.sys[Reg::VTTBR_EL2] = 0x7_0000_1000;
+        c.doorbell.send_event();
+        c.serror = Some(3);
+        let text = serde_json::to_string(&c.save()).unwrap();
+        let mut b = max();
+        b.cpu.restore(&serde_json::from_str(&text).unwrap()).unwrap();
+        assert_eq!(b.cpu.regs.v[31], u128::MAX - 9);
+        assert_eq!(b.cpu.regs.x[31], 0x1111);
+        assert!(b.cpu.doorbell.take_event());
+        b.cpu.doorbell.send_event();
+        assert_eq!(b.cpu.save(), a.cpu.save());
+    }
+
+    #[test]
+    fn another_model_is_refused() {
+        let a = max();
+        let mut b = bench(Model::cortex_a72(), true);
+        let e = b.cpu.restore(&a.cpu.save()).unwrap_err();
+        assert_eq!(e.to_string(), "the state of cpu0 does not parse: it is of a max, with EL2");
+    }
+}

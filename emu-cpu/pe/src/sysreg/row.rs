@@ -1,0 +1,209 @@
+//! The form of a row of the table, and the small language that rows are written in.
+
+use emu_a64::features::Feat;
+use emu_a64::ir::SysEnc;
+
+use super::fine::Fine;
+use super::insn::SysInsn;
+use super::state::Reg;
+use super::trap::Trap;
+use crate::cpu::Cpu;
+use crate::gic::GicReg;
+
+/// Who may do what at an Exception level, before traps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Perm(u8);
+
+impl Perm {
+    /// Neither.
+    pub const NO: Self = Self(0);
+    /// Read.
+    pub const RO: Self = Self(1);
+    /// Write (and: execute, for an instruction).
+    pub const WO: Self = Self(2);
+    /// Both.
+    pub const RW: Self = Self(3);
+
+    /// Reading, or else writing, is allowed.
+    #[must_use]
+    pub const fn allows(self, read: bool) -> bool {
+        self.0 & if read { 1 } else { 2 } != 0
+    }
+}
+
+/// A function behind a register that is more than storage. It sees an access whose checks have passed.
+pub type ReadFn = fn(&mut Cpu) -> u64;
+/// See [`ReadFn`].
+pub type WriteFn = fn(&mut Cpu, u64);
+
+/// What is behind the encoding.
+#[derive(Clone, Copy)]
+pub enum Cell {
+    /// A stored value. A write changes the bits that belong to features the CPU has; of the others, `ones` read as one
+    /// (RES1) and the rest as zero (RES0).
+    Slot {
+        /// Where.
+        reg: Reg,
+        /// Which bits come with which feature.
+        bits: &'static [(Feat, u64)],
+        /// RES1.
+        ones: u64,
+    },
+    /// A register of fine-grained traps: stored, its writable bits follow from the whole table.
+    TrapBits(Reg),
+    /// An ID register of the model, by its place (see [`crate::model::IdRegs::get`]).
+    Id(u8),
+    /// Always this value; writes are ignored.
+    Value(u64),
+    /// Functions.
+    Fn {
+        /// For MRS.
+        read: ReadFn,
+        /// For MSR.
+        write: WriteFn,
+    },
+    /// A register of the GIC CPU interface.
+    Gic(GicReg),
+    /// A system instruction.
+    Insn(SysInsn),
+}
+
+/// A system register or system instruction.
+#[derive(Clone, Copy)]
+pub struct Row {
+    /// The architecture's name.
+    pub name: &'static str,
+    /// Encoding.
+    pub enc: SysEnc,
+    /// Needed; else UNDEFINED.
+    pub feat: Feat,
+    /// Permissions at EL0, EL1, EL2; else UNDEFINED.
+    pub perm: [Perm; 3],
+    /// What traps an access, in order.
+    pub traps: &'static [Trap],
+    /// The fine-grained trap, which comes after the others; the whole table says it ([`super::fine`]).
+    pub fine: Option<Fine>,
+    /// What it is.
+    pub cell: Cell,
+    /// A write changes what translation, the CPU's mode or the choice of interrupts depends on.
+    pub context: bool,
+    /// Value after reset (stored registers).
+    pub reset: u64,
+    /// Only in these CPU models (implementation defined registers).
+    pub models: Option<&'static [&'static str]>,
+    /// Offset in the memory at VNCR_EL2 (FEAT_NV2), where there is one. For information: FEAT_NV2 is not implemented.
+    pub nv2: Option<u16>,
+    /// A name `_EL12` or `_EL02`: UNDEFINED unless HCR_EL2.E2H is 1.
+    pub only_e2h: bool,
+}
+
+/// All 64 bits, in any CPU.
+pub(super) const ALL: &[(Feat, u64)] = &[(Feat::Base, u64::MAX)];
+/// The low 32 bits.
+pub(super) const LOW32: &[(Feat, u64)] = &[(Feat::Base, 0xffff_ffff)];
+
+fn ignore_write(_: &mut Cpu, _: u64) {}
+
+fn read_zero(_: &mut Cpu) -> u64 {
+    0
+}
+
+/// A row: a register that nobody may access yet.
+pub(super) const fn reg(name: &'static str, op0: u32, op1: u32, crn: u32, crm: u32, op2: u32) -> Row {
+    Row {
+        name,
+        enc: SysEnc::new(op0, op1, crn, crm, op2),
+        feat: Feat::Base,
+        perm: [Perm::NO; 3],
+        traps: &[],
+        fine: None,
+        cell: Cell::Value(0),
+        context: false,
+        reset: 0,
+        models: None,
+        nv2: None,
+        only_e2h: false,
+    }
+}
+
+impl Row {
+    /// The same permissions at EL0 and above.
+    pub(super) const fn el0(self, p: Perm) -> Self {
+        self.perms(p, p, p)
+    }
+    /// At EL1 and EL2.
+    pub(super) const fn el1(self, p: Perm) -> Self {
+        self.perms(Perm::NO, p, p)
+    }
+    /// At EL2.
+    pub(super) const fn el2(self, p: Perm) -> Self {
+        self.perms(Perm::NO, Perm::NO, p)
+    }
+    /// At EL0, EL1, EL2.
+    pub(super) const fn perms(mut self, el0: Perm, el1: Perm, el2: Perm) -> Self {
+        self.perm = [el0, el1, el2];
+        self
+    }
+    pub(super) const fn needs(mut self, feat: Feat) -> Self {
+        self.feat = feat;
+        self
+    }
+    pub(super) const fn traps(mut self, traps: &'static [Trap]) -> Self {
+        self.traps = traps;
+        self
+    }
+    /// Stored, with these writable bits and no RES1.
+    pub(super) const fn slot(self, reg: Reg, bits: &'static [(Feat, u64)]) -> Self {
+        self.slot_res1(reg, bits, 0)
+    }
+    pub(super) const fn slot_res1(mut self, reg: Reg, bits: &'static [(Feat, u64)], ones: u64) -> Self {
+        self.cell = Cell::Slot { reg, bits, ones };
+        self
+    }
+    pub(super) const fn trap_bits(mut self, reg: Reg) -> Self {
+        self.cell = Cell::TrapBits(reg);
+        self
+    }
+    pub(super) const fn value(mut self, v: u64) -> Self {
+        self.cell = Cell::Value(v);
+        self
+    }
+    pub(super) const fn id(mut self, place: u8) -> Self {
+        self.cell = Cell::Id(place);
+        self
+    }
+    /// Read by a function; writes are ignored unless [`Row::write`] follows.
+    pub(super) const fn read(mut self, read: ReadFn) -> Self {
+        self.cell = Cell::Fn { read, write: ignore_write };
+        self
+    }
+    /// Written by a function; reads as zero unless [`Row::read`] came before.
+    pub(super) const fn write(mut self, write: WriteFn) -> Self {
+        self.cell = match self.cell {
+            Cell::Fn { read, .. } => Cell::Fn { read, write },
+            _ => Cell::Fn { read: read_zero, write },
+        };
+        self
+    }
+    pub(super) const fn insn(mut self, insn: SysInsn) -> Self {
+        self.cell = Cell::Insn(insn);
+        self
+    }
+    /// A write changes the context.
+    pub(super) const fn context(mut self) -> Self {
+        self.context = true;
+        self
+    }
+    pub(super) const fn reset(mut self, v: u64) -> Self {
+        self.reset = v;
+        self
+    }
+    pub(super) const fn only_in(mut self, models: &'static [&'static str]) -> Self {
+        self.models = Some(models);
+        self
+    }
+    pub(super) const fn nv2(mut self, offset: u16) -> Self {
+        self.nv2 = Some(offset);
+        self
+    }
+}

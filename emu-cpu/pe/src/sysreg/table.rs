@@ -1,0 +1,124 @@
+//! The table put together, and how an encoding is looked up.
+
+use std::sync::OnceLock;
+
+use emu_a64::features::Feat;
+use emu_a64::ir::SysEnc;
+
+use super::fine;
+use super::row::{Cell, Perm, Row, reg};
+use super::state::Reg;
+use super::table_control::{MOVED, Moved};
+use super::{
+    table_control, table_debug, table_id, table_impdef, table_insn, table_pmu, table_pstate, table_timer,
+    trap::Trap,
+};
+use crate::gic;
+
+/// The rows that are written down; those of the GIC CPU interface and the `_EL12` names are made from other tables.
+const WRITTEN: &[&[Row]] = &[
+    table_control::ROWS,
+    table_pstate::ROWS,
+    table_id::ROWS,
+    table_timer::ROWS,
+    table_timer::PHYSICAL,
+    table_timer::VIRTUAL,
+    table_timer::HYP_PHYSICAL,
+    table_timer::HYP_VIRTUAL,
+    table_debug::ROWS,
+    table_pmu::ROWS,
+    table_pmu::COUNTERS[0],
+    table_pmu::COUNTERS[1],
+    table_pmu::COUNTERS[2],
+    table_pmu::COUNTERS[3],
+    table_pmu::COUNTERS[4],
+    table_pmu::COUNTERS[5],
+    table_impdef::ROWS,
+    table_insn::ROWS,
+    table_insn::TLBI,
+    table_insn::TLBI_NXS,
+];
+
+/// What an encoding stands for.
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    /// The encoding's own row: says who may access it and what traps.
+    pub(super) row: &'static Row,
+    /// The row whose register is accessed instead at EL2 with E2H, and in the EL0 of a host.
+    pub(super) host: Option<&'static Row>,
+}
+
+struct Table {
+    rows: Vec<Row>,
+    /// Index into `rows` of each of the 65536 encodings, and of what it means in a host; `NONE` if there is none.
+    index: Vec<(u16, u16)>,
+    /// The writable bits of the registers of fine-grained traps.
+    trap_bits: [Vec<(Feat, u64)>; 5],
+}
+
+/// The writable bits of a register of fine-grained traps.
+pub(super) fn trap_bits(register: Reg) -> &'static [(Feat, u64)] {
+    let place = fine::TRAP_REGISTERS.iter().position(|r| *r == register);
+    place.map_or(&[], |i| &table().trap_bits[i])
+}
+
+const NONE: u16 = u16::MAX;
+
+fn gic_row(r: &gic::Row) -> Row {
+    let [op0, op1, crn, crm, op2] = r.encoding.map(u32::from);
+    let row = Row { cell: Cell::Gic(r.reg), ..reg(r.name, op0, op1, crn, crm, op2) };
+    // Which accesses are allowed, trapped or UNDEFINED beyond this is the CPU interface's to say.
+    if op1 == 4 { row.el2(Perm::RW) } else { row.el1(Perm::RW) }
+}
+
+/// The row of a `_EL12` or `_EL02` name: EL1's register, for EL2 with E2H.
+fn moved_row(m: &Moved, rows: &[Row]) -> Option<Row> {
+    let original = rows.iter().find(|r| r.enc == m.el1)?;
+    let traps: &[Trap] = &[];
+    let row = Row { name: m.name, enc: m.el12, traps, fine: None, only_e2h: true, nv2: None, ..*original };
+    Some(
+        Row { feat: if original.feat == Feat::Base { Feat::Vhe } else { original.feat }, ..row }
+            .el2(Perm::RW),
+    )
+}
+
+fn table() -> &'static Table {
+    static TABLE: OnceLock<Table> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        let mut rows: Vec<Row> = WRITTEN.concat();
+        rows.extend(gic::TABLE.iter().map(gic_row));
+        for row in &mut rows {
+            row.fine = fine::of(row.name.trim_end_matches("NXS"));
+        }
+        let moved: Vec<Row> = MOVED.iter().filter_map(|m| moved_row(m, &rows)).collect();
+        rows.extend(moved);
+        let mut index = vec![(NONE, NONE); 1 << 16];
+        for (i, row) in rows.iter().enumerate() {
+            index[usize::from(row.enc.0)].0 = i as u16;
+        }
+        for m in MOVED {
+            index[usize::from(m.el1.0)].1 = index[usize::from(m.el2.0)].0;
+        }
+        let trap_bits = fine::TRAP_REGISTERS.map(|register| fine::bits_of(register, &rows));
+        Table { rows, index, trap_bits }
+    })
+}
+
+/// Every row, for reset, the debugger and documentation.
+#[must_use]
+pub fn rows() -> &'static [Row] {
+    &table().rows
+}
+
+/// What an encoding stands for, if anything.
+pub(super) fn find(enc: SysEnc) -> Option<Entry> {
+    let t = table();
+    let (row, host) = t.index[usize::from(enc.0)];
+    if let Some(row) = t.rows.get(usize::from(row)) {
+        return Some(Entry { row, host: t.rows.get(usize::from(host)) });
+    }
+    let (op0, op1, crn, crm, _) = enc.parts();
+    static RESERVED: Row = table_id::RESERVED;
+    (op0 == 3 && op1 == 0 && crn == 0 && (1..8).contains(&crm))
+        .then_some(Entry { row: &RESERVED, host: None })
+}
