@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::addr::{Pa, Size};
 use crate::ram::GuestRam;
+use crate::registers::Listed;
 
 /// Who makes an access on the bus.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +45,10 @@ pub trait MmioDevice: Send + Sync {
     fn read(&self, offset: u64, size: Size, from: Requester) -> Result<u64, BusFault>;
     /// Writes `size` at `offset`.
     fn write(&self, offset: u64, size: Size, value: u64, from: Requester) -> Result<(), BusFault>;
+    /// The registers with their values, as `from` would see them. Nothing is changed by that.
+    fn registers(&self, _from: Requester) -> Vec<Listed> {
+        Vec::new()
+    }
 }
 
 /// What stands behind a region.

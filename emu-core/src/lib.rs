@@ -2,7 +2,7 @@
 //!
 //! Addresses ([`addr`]), guest RAM ([`ram`]), the physical bus ([`bus`]), DMA ([`dma`]), interrupt lines and
 //! the GIC's internal interface ([`irq`]), one virtual clock with its timers ([`clock`]), the life of a
-//! component ([`lifecycle`]), what the machine counts ([`metrics`]) and the host's errors in words ([`host`]).
+//! component ([`lifecycle`]), register maps ([`registers`]), what the machine counts ([`metrics`]) and the host's errors in words ([`host`]).
 //!
 //! # Invariants
 //! - This crate depends on nothing of the project.
@@ -18,5 +18,6 @@ pub mod irq;
 pub mod lifecycle;
 pub mod metrics;
 pub mod ram;
+pub mod registers;
 
 pub use addr::{Ipa, Pa, Va};
