@@ -7,16 +7,31 @@ use emu_core::addr::Size;
 use emu_core::bus::{BusFault, MmioDevice, Requester};
 use emu_core::irq::{IrqLine, IrqSink};
 use emu_core::metrics::{Counters, Metric};
+use emu_core::registers::{Hit, Listed, Map, Sizes, Target, constants, word};
 
 /// Bytes of the frame.
 pub const SIZE: u64 = 0x1000;
 
-/// MSI_TYPER: the first INTID in bits 25:16, the number of SPIs in bits 9:0.
-const TYPER: u64 = 0x008;
-/// MSI_SETSPI_NS: write-only.
-const SETSPI_NS: u64 = 0x040;
-/// MSI_IIDR.
-const IIDR: u64 = 0xfcc;
+/// The registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reg {
+    /// MSI_TYPER: the first INTID in bits 25:16, the number of SPIs in bits 9:0.
+    Typer,
+    /// MSI_SETSPI_NS: makes an SPI pending.
+    SetSpi,
+}
+
+/// The registers (SBSA, appendix E). MSI_IIDR says implementer Arm, product 0.
+pub static MAP: Map<Reg> = Map {
+    specification: "Arm SBSA, appendix E (GICv2m)",
+    window: SIZE,
+    rows: &[
+        word("MSI_TYPER", 0x008, Reg::Typer).read_only(0x03ff_03ff).varies(),
+        word("MSI_SETSPI_NS", 0x040, Reg::SetSpi).takes(Sizes::HALF_OR_WORD).write_only(0x3ff),
+        constants("MSI_IIDR", 0xfcc, &[0x43b]),
+    ],
+};
+
 /// The first SPI as an INTID.
 const FIRST_SPI: u32 = 32;
 
@@ -35,6 +50,14 @@ impl Gicv2m {
         Arc::new(Self { spis, first, count, counters: counters.clone() })
     }
 
+    fn peek(&self, reg: Reg) -> u32 {
+        match reg {
+            Reg::Typer => (self.first + FIRST_SPI) << 16 | self.count,
+            // Write-only.
+            Reg::SetSpi => 0,
+        }
+    }
+
     fn anomaly(&self, what: &str, detail: u64) {
         self.counters.add(Metric::Anomalies, 1);
         tracing::debug!(target: "gic", detail = format_args!("{detail:#x}"), "{what}");
@@ -47,32 +70,35 @@ impl MmioDevice for Gicv2m {
     }
 
     fn read(&self, offset: u64, size: Size, _: Requester) -> Result<u64, BusFault> {
-        Ok(match (offset, size) {
-            (TYPER, Size::B4) => u64::from((self.first + FIRST_SPI) << 16 | self.count),
-            // Implementer Arm, product 0.
-            (IIDR, Size::B4) => 0x43b,
-            (SETSPI_NS, Size::B4) => 0,
-            _ => {
-                self.anomaly("read of no register of the MSI frame", offset);
-                0
-            }
-        })
+        let Some(hit) = MAP.find(offset, size).filter(|_| size == Size::B4) else {
+            self.anomaly("read of no register of the MSI frame", offset);
+            return Ok(0);
+        };
+        Ok(hit.read(size, |reg| self.peek(reg).into()))
     }
 
     /// A message is an edge, whatever the SPI is configured for.
     fn write(&self, offset: u64, size: Size, value: u64, _: Requester) -> Result<(), BusFault> {
-        let line = (value as u32 & 0x3ff).wrapping_sub(FIRST_SPI);
-        match (offset, size) {
-            (SETSPI_NS, Size::B2 | Size::B4) if line.wrapping_sub(self.first) < self.count => {
-                self.counters.add(Metric::Msis, 1);
-                IrqLine::new(self.spis.clone(), line).pulse();
+        let hit = MAP.find(offset, size).filter(|hit| hit.byte == 0);
+        match hit.as_ref().map(Hit::target) {
+            Some(Target::Register(Reg::SetSpi)) => {
+                let line = (value as u32 & 0x3ff).wrapping_sub(FIRST_SPI);
+                if line.wrapping_sub(self.first) < self.count {
+                    self.counters.add(Metric::Msis, 1);
+                    IrqLine::new(self.spis.clone(), line).pulse();
+                } else {
+                    self.anomaly("message for an SPI that is not the frame's", value);
+                }
             }
-            (SETSPI_NS, Size::B2 | Size::B4) => {
-                self.anomaly("message for an SPI that is not the frame's", value)
+            Some(Target::Register(Reg::Typer) | Target::ReadOnly | Target::Ignored) | None => {
+                self.anomaly("write of no register of the MSI frame", offset);
             }
-            _ => self.anomaly("write of no register of the MSI frame", offset),
         }
         Ok(())
+    }
+
+    fn registers(&self, _: Requester) -> Vec<Listed> {
+        MAP.list(0, |reg, _| Some(self.peek(reg).into()))
     }
 }
 

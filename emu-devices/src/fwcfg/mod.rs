@@ -10,37 +10,41 @@ use emu_core::bus::{BusFault, MmioDevice, Requester};
 use emu_core::dma::{DmaAttrs, DmaFault, DmaPort};
 use emu_core::lifecycle::{Component, RestoreError, Saved};
 use emu_core::metrics::{Counters, Metric};
+use emu_core::registers::{Content, Listed, Map, Target, double, half};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 pub use items::{ItemError, WriteHook};
 use items::{Items, key};
 
-use crate::registers::{Access, Register, RegisterMap};
+/// The registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reg {
+    /// The next bytes of the selected item.
+    Data,
+    /// Selects an item.
+    Selector,
+    /// The address of a DMA request, whose lower half starts it.
+    Dma,
+}
 
-const DATA: u64 = 0x00;
-const SELECTOR: u64 = 0x08;
-const DMA: u64 = 0x10;
+/// What the DMA register reads as: "QEMU CFG", in the order of bytes.
+const DMA_SIGNATURE: u64 = u64::from_le_bytes(*b"QEMU CFG");
 
-/// The registers. Data keeps the order of bytes in memory; the others are big-endian.
-pub static MAP: RegisterMap = RegisterMap {
+/// Offset of the DMA address.
+const DMA_OFFSET: u64 = 0x10;
+
+/// The registers. Data keeps the order of bytes in memory; the others are big-endian. The sizes are those of writes; a read
+/// may have any. (Writing items through the data register went away with QEMU 2.4.)
+pub static MAP: Map<Reg> = Map {
     specification: "QEMU docs/specs/fw_cfg",
+    window: 0x18,
     rows: &[
-        Register { offset: DATA, length: 8, name: "Data", access: Access::ReadWrite, reset: 0 },
-        Register { offset: SELECTOR, length: 2, name: "Selector", access: Access::WriteOnly, reset: 0 },
-        Register {
-            offset: DMA,
-            length: 8,
-            name: "DMA address",
-            access: Access::ReadWrite,
-            reset: 0x554d_4551,
-        },
+        double("Data", 0x00, Reg::Data).read_only(u64::MAX).read_has_effect(),
+        half("Selector", 0x08, Reg::Selector).write_only(0xffff),
+        double("DMA address", DMA_OFFSET as u32, Reg::Dma).reset(DMA_SIGNATURE),
     ],
-    primecell: None,
 };
-
-/// What the DMA register reads as, in the order of bytes.
-const DMA_SIGNATURE: [u8; 8] = *b"QEMU CFG";
 
 /// Bits of the control word of a DMA request; the key to select is in its upper half.
 mod control {
@@ -135,11 +139,11 @@ impl FwCfg {
     /// request made while another one runs (by that one, or by another CPU) is dropped.
     fn dma(&self, address: u64) {
         let Some(_running) = self.dma_running.try_lock() else {
-            return self.anomaly(DMA, "DMA request during another one");
+            return self.anomaly(DMA_OFFSET, "DMA request during another one");
         };
         let mut request = [0; 16];
         if self.port.read(DmaAttrs::default(), address, &mut request).is_err() {
-            return self.anomaly(DMA, "DMA request outside of memory");
+            return self.anomaly(DMA_OFFSET, "DMA request outside of memory");
         }
         let [c0, c1, c2, c3, l0, l1, l2, l3, target @ ..] = request;
         let control = u32::from_be_bytes([c0, c1, c2, c3]);
@@ -230,36 +234,44 @@ impl MmioDevice for FwCfg {
     }
 
     fn read(&self, offset: u64, size: Size, _: Requester) -> Result<u64, BusFault> {
-        let n = size.bytes() as usize;
-        let mut bytes = [0; 8];
-        match offset {
-            DATA..SELECTOR => self.state.lock().take(&mut bytes[..n]),
-            DMA..0x18 => {
-                let from = (offset - DMA) as usize;
-                let part = DMA_SIGNATURE.get(from..(from + n).min(8)).unwrap_or(&[]);
-                bytes[..part.len()].copy_from_slice(part);
-            }
-            _ => self.anomaly(offset, "read of nothing"),
+        let Some(hit) = MAP.at(offset).filter(|hit| hit.row.readable != 0) else {
+            self.anomaly(offset, "read of nothing");
+            return Ok(0);
+        };
+        if hit.row.content == Content::Register(Reg::Data) {
+            let mut bytes = [0; 8];
+            self.state.lock().take(&mut bytes[..size.bytes() as usize]);
+            return Ok(u64::from_le_bytes(bytes));
         }
-        Ok(u64::from_le_bytes(bytes))
+        Ok(hit.read(size, |_| DMA_SIGNATURE))
     }
 
     fn write(&self, offset: u64, size: Size, value: u64, _: Requester) -> Result<(), BusFault> {
-        match (offset, size) {
-            (SELECTOR, Size::B2) => self.state.lock().select((value as u16).swap_bytes()),
-            (DMA, Size::B8) => {
+        let hit = MAP.find(offset, size);
+        match hit.map(|hit| (hit.target(), hit.byte)) {
+            Some((Target::Register(Reg::Selector), _)) => {
+                self.state.lock().select((value as u16).swap_bytes());
+            }
+            Some((Target::Register(Reg::Dma), 0)) if size == Size::B8 => {
                 self.state.lock().dma_high = 0;
                 self.dma(value.swap_bytes());
             }
-            (DMA, Size::B4) => self.state.lock().dma_high = (value as u32).swap_bytes(),
-            (0x14, Size::B4) => {
+            Some((Target::Register(Reg::Dma), 0)) => {
+                self.state.lock().dma_high = (value as u32).swap_bytes();
+            }
+            Some((Target::Register(Reg::Dma), _)) => {
                 let high = u64::from(std::mem::take(&mut self.state.lock().dma_high));
                 self.dma(high << 32 | u64::from((value as u32).swap_bytes()));
             }
-            // Writing items through the data register went away with QEMU 2.4.
-            _ => self.anomaly(offset, "write of nothing"),
+            Some((Target::Register(Reg::Data) | Target::ReadOnly | Target::Ignored, _)) | None => {
+                self.anomaly(offset, "write of nothing");
+            }
         }
         Ok(())
+    }
+
+    fn registers(&self, _: Requester) -> Vec<Listed> {
+        MAP.list(0, |reg, _| (reg == Reg::Dma).then_some(DMA_SIGNATURE))
     }
 }
 

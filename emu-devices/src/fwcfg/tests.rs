@@ -6,6 +6,9 @@ use emu_core::ram::GuestRam;
 
 const CPU: Requester = Requester::Cpu(0);
 const RAM: u64 = 0x4000_0000;
+const DATA: u64 = 0x00;
+const SELECTOR: u64 = 0x08;
+const DMA: u64 = 0x10;
 
 fn device() -> (Arc<FwCfg>, &'static GuestRam, Arc<Counters>) {
     let (d, ram, counters, _) = device_on_bus();

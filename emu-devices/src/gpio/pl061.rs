@@ -5,39 +5,58 @@ use emu_core::bus::{BusFault, MmioDevice, Requester};
 use emu_core::irq::{IrqLine, IrqSink};
 use emu_core::lifecycle::{Component, RestoreError, Saved};
 use emu_core::metrics::Counters;
+use emu_core::registers::{Listed, Map, constants, word};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-use crate::registers::Access::{ReadOnly, ReadWrite, WriteOnly};
-use crate::registers::{Register, RegisterBank, RegisterMap, primecell, row};
+use crate::registers::{PCELL_ID, RegisterBank, WINDOW, periph_id};
 
-const DIR: u64 = 0x400;
-const IS: u64 = 0x404;
-const IBE: u64 = 0x408;
-const IEV: u64 = 0x40c;
-const IE: u64 = 0x410;
-const RIS: u64 = 0x414;
-const MIS: u64 = 0x418;
-const IC: u64 = 0x41c;
-const AFSEL: u64 = 0x420;
+/// The registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reg {
+    /// Data.
+    Data,
+    /// Direction.
+    Dir,
+    /// Interrupt sense.
+    Is,
+    /// Interrupt both edges.
+    Ibe,
+    /// Interrupt event.
+    Iev,
+    /// Interrupt mask.
+    Ie,
+    /// Raw interrupt status.
+    Ris,
+    /// Masked interrupt status.
+    Mis,
+    /// Interrupt clear.
+    Ic,
+    /// Mode control select.
+    Afsel,
+}
 
-/// The registers (DDI 0190, table 3-1). Bits 9:2 of a GPIODATA address are the mask of the lines that it means.
-pub static MAP: RegisterMap = RegisterMap {
+/// The registers (DDI 0190, table 3-1). The number of a GPIODATA, bits 9:2 of its address, is the mask of the lines that it
+/// means.
+pub static MAP: Map<Reg> = Map {
     specification: "Arm DDI 0190 (PL061)",
+    window: WINDOW,
     rows: &[
-        Register { offset: 0, length: 0x400, name: "GPIODATA", access: ReadWrite, reset: 0 },
-        row(DIR, "GPIODIR", ReadWrite, 0),
-        row(IS, "GPIOIS", ReadWrite, 0),
-        row(IBE, "GPIOIBE", ReadWrite, 0),
-        row(IEV, "GPIOIEV", ReadWrite, 0),
-        row(IE, "GPIOIE", ReadWrite, 0),
-        row(RIS, "GPIORIS", ReadOnly, 0),
-        row(MIS, "GPIOMIS", ReadOnly, 0),
-        row(IC, "GPIOIC", WriteOnly, 0),
-        row(AFSEL, "GPIOAFSEL", ReadWrite, 0),
+        // The lines are the outside's.
+        word("GPIODATA", 0x000, Reg::Data).array(256).bits(0xff).varies(),
+        word("GPIODIR", 0x400, Reg::Dir).bits(0xff),
+        word("GPIOIS", 0x404, Reg::Is).bits(0xff),
+        word("GPIOIBE", 0x408, Reg::Ibe).bits(0xff),
+        word("GPIOIEV", 0x40c, Reg::Iev).bits(0xff),
+        word("GPIOIE", 0x410, Reg::Ie).bits(0xff),
+        word("GPIORIS", 0x414, Reg::Ris).read_only(0xff),
+        word("GPIOMIS", 0x418, Reg::Mis).read_only(0xff),
+        word("GPIOIC", 0x41c, Reg::Ic).write_only(0xff),
+        word("GPIOAFSEL", 0x420, Reg::Afsel).bits(0xff),
+        constants("GPIOPeriphID", 0xfe0, &periph_id(0x61, 0)),
+        constants("GPIOPCellID", 0xff0, PCELL_ID),
     ],
-    primecell: primecell(0x61, 0),
 };
 
 /// The line of the power key on the `virt` board.
@@ -79,7 +98,7 @@ impl State {
 
 /// The controller. As an [`IrqSink`] it takes its input lines, 0 to 7.
 pub struct Pl061 {
-    bank: RegisterBank,
+    bank: RegisterBank<Reg>,
     state: Mutex<State>,
     irq: IrqLine,
     outputs: [Option<IrqLine>; 8],
@@ -111,42 +130,44 @@ impl Pl061 {
         }
     }
 
-    fn read_word(&self, offset: u64) -> u32 {
+    fn peek(&self, reg: Reg, index: u32) -> u32 {
         let s = self.state.lock();
-        let value = match offset {
-            0..0x400 => s.levels() & (offset >> 2) as u8,
-            DIR => s.dir,
-            IS => s.is,
-            IBE => s.ibe,
-            IEV => s.iev,
-            IE => s.ie,
-            RIS => s.raw(),
-            MIS => s.raw() & s.ie,
-            AFSEL => s.afsel,
-            _ => 0,
+        let value = match reg {
+            Reg::Data => s.levels() & index as u8,
+            Reg::Dir => s.dir,
+            Reg::Is => s.is,
+            Reg::Ibe => s.ibe,
+            Reg::Iev => s.iev,
+            Reg::Ie => s.ie,
+            Reg::Ris => s.raw(),
+            Reg::Mis => s.raw() & s.ie,
+            Reg::Afsel => s.afsel,
+            // Write-only.
+            Reg::Ic => 0,
         };
         value.into()
     }
 
-    fn write_word(&self, offset: u64, value: u32) {
+    fn write_word(&self, reg: Reg, index: u32, value: u32) {
         let v = value as u8;
-        self.with(|s| match offset {
-            0..0x400 => {
-                let mask = (offset >> 2) as u8 & s.dir;
+        self.with(|s| match reg {
+            Reg::Data => {
+                let mask = index as u8 & s.dir;
                 s.output = s.output & !mask | v & mask;
             }
-            DIR => {
+            Reg::Dir => {
                 let before = s.levels();
                 s.dir = v;
                 s.edge(before);
             }
-            IS => s.is = v,
-            IBE => s.ibe = v,
-            IEV => s.iev = v,
-            IE => s.ie = v,
-            IC => s.edges &= !v,
-            AFSEL => s.afsel = v,
-            _ => {}
+            Reg::Is => s.is = v,
+            Reg::Ibe => s.ibe = v,
+            Reg::Iev => s.iev = v,
+            Reg::Ie => s.ie = v,
+            Reg::Ic => s.edges &= !v,
+            Reg::Afsel => s.afsel = v,
+            // Read-only: the map lets no write through.
+            Reg::Ris | Reg::Mis => {}
         });
     }
 }
@@ -168,11 +189,16 @@ impl MmioDevice for Pl061 {
         self.bank.name()
     }
     fn read(&self, offset: u64, size: Size, _: Requester) -> Result<u64, BusFault> {
-        Ok(self.bank.read(offset, size, |o| self.read_word(o)))
+        Ok(self.bank.read(offset, size, |reg, index| self.peek(reg, index)))
     }
     fn write(&self, offset: u64, size: Size, value: u64, _: Requester) -> Result<(), BusFault> {
-        self.bank.write(offset, size, value, |o, v| self.write_word(o, v));
+        self.bank.write(offset, size, value, |reg, index, v| self.write_word(reg, index, v));
         Ok(())
+    }
+    /// Of the data registers only the one that means all lines: the others show parts of it.
+    fn registers(&self, _: Requester) -> Vec<Listed> {
+        let shown = |reg, index| reg != Reg::Data || index == 0xff;
+        MAP.list(0, |reg, index| shown(reg, index).then(|| self.peek(reg, index).into()))
     }
 }
 
@@ -197,6 +223,15 @@ impl Component for Pl061 {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU32, Ordering};
+
+    const DIR: u64 = 0x400;
+    const IS: u64 = 0x404;
+    const IBE: u64 = 0x408;
+    const IEV: u64 = 0x40c;
+    const IE: u64 = 0x410;
+    const RIS: u64 = 0x414;
+    const MIS: u64 = 0x418;
+    const IC: u64 = 0x41c;
 
     #[derive(Default)]
     struct Wires(AtomicU32);

@@ -11,35 +11,49 @@ use emu_core::clock::{Clock, Timer};
 use emu_core::irq::IrqLine;
 use emu_core::lifecycle::{Component, RestoreError, Saved};
 use emu_core::metrics::Counters;
+use emu_core::registers::{Listed, Map, constants, word};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::registers::Access::{ReadOnly, ReadWrite, WriteOnly};
-use crate::registers::{RegisterBank, RegisterMap, primecell, row};
+use crate::registers::{PCELL_ID, RegisterBank, WINDOW, periph_id};
 
-const DR: u64 = 0x00;
-const MR: u64 = 0x04;
-const LR: u64 = 0x08;
-const CR: u64 = 0x0c;
-const IMSC: u64 = 0x10;
-const RIS: u64 = 0x14;
-const MIS: u64 = 0x18;
-const ICR: u64 = 0x1c;
+/// The registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reg {
+    /// Data: the counter.
+    Dr,
+    /// Match.
+    Mr,
+    /// Load.
+    Lr,
+    /// Control.
+    Cr,
+    /// Interrupt mask.
+    Imsc,
+    /// Raw interrupt status.
+    Ris,
+    /// Masked interrupt status.
+    Mis,
+    /// Interrupt clear.
+    Icr,
+}
 
 /// The registers (DDI 0224, table 3-1). The counter is always enabled: RTCCR reads as one.
-pub static MAP: RegisterMap = RegisterMap {
+pub static MAP: Map<Reg> = Map {
     specification: "Arm DDI 0224 (PL031)",
+    window: WINDOW,
     rows: &[
-        row(DR, "RTCDR", ReadOnly, 0),
-        row(MR, "RTCMR", ReadWrite, 0),
-        row(LR, "RTCLR", ReadWrite, 0),
-        row(CR, "RTCCR", ReadWrite, 1),
-        row(IMSC, "RTCIMSC", ReadWrite, 0),
-        row(RIS, "RTCRIS", ReadOnly, 0),
-        row(MIS, "RTCMIS", ReadOnly, 0),
-        row(ICR, "RTCICR", WriteOnly, 0),
+        word("RTCDR", 0x00, Reg::Dr).read_only(0xffff_ffff).varies(),
+        word("RTCMR", 0x04, Reg::Mr),
+        word("RTCLR", 0x08, Reg::Lr),
+        word("RTCCR", 0x0c, Reg::Cr).bits(1).reset(1),
+        word("RTCIMSC", 0x10, Reg::Imsc).bits(1),
+        word("RTCRIS", 0x14, Reg::Ris).read_only(1),
+        word("RTCMIS", 0x18, Reg::Mis).read_only(1),
+        word("RTCICR", 0x1c, Reg::Icr).write_only(1),
+        constants("RTCPeriphID", 0xfe0, &periph_id(0x31, 1)),
+        constants("RTCPCellID", 0xff0, PCELL_ID),
     ],
-    primecell: primecell(0x31, 1),
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -58,7 +72,7 @@ struct State {
 
 /// The clock.
 pub struct Pl031 {
-    bank: RegisterBank,
+    bank: RegisterBank<Reg>,
     state: Mutex<State>,
     clock: Arc<Clock>,
     timer: Timer,
@@ -131,35 +145,38 @@ impl Pl031 {
         }
     }
 
-    fn read_word(&self, offset: u64) -> u32 {
+    fn peek(&self, reg: Reg) -> u32 {
         let s = self.state.lock();
-        match offset {
-            DR => self.ticks().wrapping_add(s.offset),
-            MR => s.mr,
-            LR => s.lr,
-            CR => 1,
-            IMSC => s.imsc.into(),
-            RIS => s.ris.into(),
-            MIS => (s.ris && s.imsc).into(),
-            _ => 0,
+        match reg {
+            Reg::Dr => self.ticks().wrapping_add(s.offset),
+            Reg::Mr => s.mr,
+            Reg::Lr => s.lr,
+            Reg::Cr => 1,
+            Reg::Imsc => s.imsc.into(),
+            Reg::Ris => s.ris.into(),
+            Reg::Mis => (s.ris && s.imsc).into(),
+            // Write-only.
+            Reg::Icr => 0,
         }
     }
 
-    fn write_word(&self, offset: u64, value: u32) {
-        self.with(|s| match offset {
-            MR => {
+    fn write_word(&self, reg: Reg, value: u32) {
+        self.with(|s| match reg {
+            Reg::Mr => {
                 s.mr = value;
                 self.set_alarm(s);
             }
-            LR => {
+            Reg::Lr => {
                 s.lr = value;
                 s.offset = value.wrapping_sub(self.ticks());
                 self.set_alarm(s);
             }
-            IMSC => s.imsc = value & 1 != 0,
-            ICR if value & 1 != 0 => s.ris = false,
-            // RTCCR: once started, the counter cannot be stopped.
-            _ => {}
+            Reg::Imsc => s.imsc = value != 0,
+            Reg::Icr => s.ris &= value == 0,
+            // Once started, the counter cannot be stopped.
+            Reg::Cr => {}
+            // Read-only: the map lets no write through.
+            Reg::Dr | Reg::Ris | Reg::Mis => {}
         });
     }
 }
@@ -169,11 +186,14 @@ impl MmioDevice for Pl031 {
         self.bank.name()
     }
     fn read(&self, offset: u64, size: Size, _: Requester) -> Result<u64, BusFault> {
-        Ok(self.bank.read(offset, size, |o| self.read_word(o)))
+        Ok(self.bank.read(offset, size, |reg, _| self.peek(reg)))
     }
     fn write(&self, offset: u64, size: Size, value: u64, _: Requester) -> Result<(), BusFault> {
-        self.bank.write(offset, size, value, |o, v| self.write_word(o, v));
+        self.bank.write(offset, size, value, |reg, _, v| self.write_word(reg, v));
         Ok(())
+    }
+    fn registers(&self, _: Requester) -> Vec<Listed> {
+        MAP.list(0, |reg, _| Some(self.peek(reg).into()))
     }
 }
 
@@ -204,6 +224,15 @@ mod tests {
     use emu_core::clock::Mode;
     use emu_core::irq::IrqSink;
     use std::sync::atomic::{AtomicBool, Ordering};
+
+    const DR: u64 = 0x00;
+    const MR: u64 = 0x04;
+    const LR: u64 = 0x08;
+    const CR: u64 = 0x0c;
+    const IMSC: u64 = 0x10;
+    const RIS: u64 = 0x14;
+    const MIS: u64 = 0x18;
+    const ICR: u64 = 0x1c;
 
     #[derive(Default)]
     struct Wire(AtomicBool);

@@ -15,47 +15,73 @@ use emu_core::clock::{Clock, Timer};
 use emu_core::irq::IrqLine;
 use emu_core::lifecycle::{Component, RestoreError, Saved};
 use emu_core::metrics::Counters;
+use emu_core::registers::{Listed, Map, constants, word};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::registers::Access::{ReadOnly, ReadWrite, WriteOnly};
-use crate::registers::{RegisterBank, RegisterMap, primecell, row};
+use crate::registers::{PCELL_ID, RegisterBank, WINDOW, periph_id};
 
-const DR: u64 = 0x000;
-const RSR: u64 = 0x004;
-const FR: u64 = 0x018;
-const ILPR: u64 = 0x020;
-const IBRD: u64 = 0x024;
-const FBRD: u64 = 0x028;
-const LCR_H: u64 = 0x02c;
-const CR: u64 = 0x030;
-const IFLS: u64 = 0x034;
-const IMSC: u64 = 0x038;
-const RIS: u64 = 0x03c;
-const MIS: u64 = 0x040;
-const ICR: u64 = 0x044;
-const DMACR: u64 = 0x048;
+/// The registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reg {
+    /// Data.
+    Dr,
+    /// Receive status; a write clears the errors.
+    Rsr,
+    /// Flags.
+    Fr,
+    /// IrDA low-power counter.
+    Ilpr,
+    /// Baud rate, integer part.
+    Ibrd,
+    /// Baud rate, fractional part.
+    Fbrd,
+    /// Line control.
+    LcrH,
+    /// Control.
+    Cr,
+    /// Interrupt FIFO level select.
+    Ifls,
+    /// Interrupt mask.
+    Imsc,
+    /// Raw interrupt status.
+    Ris,
+    /// Masked interrupt status.
+    Mis,
+    /// Interrupt clear.
+    Icr,
+    /// DMA control.
+    Dmacr,
+}
+
+/// UARTCR after reset.
+const CR_RESET: u32 = cr::TXE | cr::RXE;
+/// UARTIFLS after reset.
+const IFLS_RESET: u32 = 0x12;
 
 /// The registers (DDI 0183, table 3-1).
-pub static MAP: RegisterMap = RegisterMap {
+pub static MAP: Map<Reg> = Map {
     specification: "Arm DDI 0183 (PL011)",
+    window: WINDOW,
     rows: &[
-        row(DR, "UARTDR", ReadWrite, 0),
-        row(RSR, "UARTRSR/UARTECR", ReadWrite, 0),
-        row(FR, "UARTFR", ReadOnly, fr::RXFE | fr::TXFE),
-        row(ILPR, "UARTILPR", ReadWrite, 0),
-        row(IBRD, "UARTIBRD", ReadWrite, 0),
-        row(FBRD, "UARTFBRD", ReadWrite, 0),
-        row(LCR_H, "UARTLCR_H", ReadWrite, 0),
-        row(CR, "UARTCR", ReadWrite, cr::TXE | cr::RXE),
-        row(IFLS, "UARTIFLS", ReadWrite, 0x12),
-        row(IMSC, "UARTIMSC", ReadWrite, 0),
-        row(RIS, "UARTRIS", ReadOnly, 0),
-        row(MIS, "UARTMIS", ReadOnly, 0),
-        row(ICR, "UARTICR", WriteOnly, 0),
-        row(DMACR, "UARTDMACR", ReadWrite, 0),
+        // Twelve bits to read, of which eight can be written.
+        word("UARTDR", 0x000, Reg::Dr).bits(0xfff).writes(0xff).read_has_effect(),
+        word("UARTRSR/UARTECR", 0x004, Reg::Rsr).bits(0xf).writes(0xffff_ffff),
+        word("UARTFR", 0x018, Reg::Fr).read_only(0x1ff).reset((fr::RXFE | fr::TXFE) as u64),
+        word("UARTILPR", 0x020, Reg::Ilpr).bits(0xff),
+        word("UARTIBRD", 0x024, Reg::Ibrd).bits(0xffff),
+        word("UARTFBRD", 0x028, Reg::Fbrd).bits(0x3f),
+        word("UARTLCR_H", 0x02c, Reg::LcrH).bits(0xff),
+        word("UARTCR", 0x030, Reg::Cr).bits(0xff87).reset(CR_RESET as u64),
+        word("UARTIFLS", 0x034, Reg::Ifls).bits(0x3f).reset(IFLS_RESET as u64),
+        word("UARTIMSC", 0x038, Reg::Imsc).bits(int::ALL),
+        word("UARTRIS", 0x03c, Reg::Ris).read_only(int::ALL),
+        word("UARTMIS", 0x040, Reg::Mis).read_only(int::ALL),
+        word("UARTICR", 0x044, Reg::Icr).write_only(int::ALL),
+        word("UARTDMACR", 0x048, Reg::Dmacr).bits(7),
+        constants("UARTPeriphID", 0xfe0, &periph_id(0x11, 1)),
+        constants("UARTPCellID", 0xff0, PCELL_ID),
     ],
-    primecell: primecell(0x11, 1),
 };
 
 /// Flag register (3.3.3).
@@ -89,7 +115,7 @@ mod int {
     pub(super) const TX: u32 = 1 << 5;
     pub(super) const RT: u32 = 1 << 6;
     pub(super) const OE: u32 = 1 << 10;
-    pub(super) const ALL: u32 = 0x7ff;
+    pub(super) const ALL: u64 = 0x7ff;
 }
 
 /// LCR_H.FEN: the FIFOs are on.
@@ -145,8 +171,8 @@ impl State {
             ibrd: 0,
             fbrd: 0,
             lcr_h: 0,
-            cr: MAP.reset(CR),
-            ifls: MAP.reset(IFLS),
+            cr: CR_RESET,
+            ifls: IFLS_RESET,
             imsc: 0,
             ris: 0,
             dmacr: 0,
@@ -187,6 +213,26 @@ impl State {
             }
         }
         f
+    }
+
+    /// A register whose reading changes nothing.
+    fn peek(&self, reg: Reg) -> u32 {
+        match reg {
+            Reg::Rsr => self.rsr,
+            Reg::Fr => self.flags(),
+            Reg::Ilpr => self.ilpr,
+            Reg::Ibrd => self.ibrd,
+            Reg::Fbrd => self.fbrd,
+            Reg::LcrH => self.lcr_h,
+            Reg::Cr => self.cr,
+            Reg::Ifls => self.ifls,
+            Reg::Imsc => self.imsc,
+            Reg::Ris => self.ris,
+            Reg::Mis => self.ris & self.imsc,
+            Reg::Dmacr => self.dmacr,
+            // One takes a character, the other is write-only.
+            Reg::Dr | Reg::Icr => 0,
+        }
     }
 
     /// 32 bit times at the programmed rate (at 115,200 baud while none is), in nanoseconds.
@@ -283,7 +329,7 @@ impl State {
 
 /// The UART.
 pub struct Pl011 {
-    bank: RegisterBank,
+    bank: RegisterBank<Reg>,
     state: Mutex<State>,
     clock: Arc<Clock>,
     timer: Timer,
@@ -384,68 +430,51 @@ impl Pl011 {
         });
     }
 
-    fn read_word(&self, offset: u64) -> u32 {
-        if offset == DR {
-            return self.with(State::pop_rx);
-        }
-        let s = self.state.lock();
-        match offset {
-            RSR => s.rsr,
-            FR => s.flags(),
-            ILPR => s.ilpr,
-            IBRD => s.ibrd,
-            FBRD => s.fbrd,
-            LCR_H => s.lcr_h,
-            CR => s.cr,
-            IFLS => s.ifls,
-            IMSC => s.imsc,
-            RIS => s.ris,
-            MIS => s.ris & s.imsc,
-            DMACR => s.dmacr,
-            _ => 0,
-        }
+    fn read_word(&self, reg: Reg) -> u32 {
+        if reg == Reg::Dr { self.with(State::pop_rx) } else { self.state.lock().peek(reg) }
     }
 
-    fn write_word(&self, offset: u64, value: u32) {
+    fn write_word(&self, reg: Reg, value: u32) {
         let now = self.clock.now_ns();
         let lost = self.with(|s| {
-            match offset {
-                DR if s.tx.len() >= s.depth() => return true,
-                DR => {
+            match reg {
+                Reg::Dr if s.tx.len() >= s.depth() => return true,
+                Reg::Dr => {
                     s.tx.push_back(value as u8);
                     s.drain(&*self.backend, now, true);
                 }
-                RSR => {
+                Reg::Rsr => {
                     s.rsr = 0;
                     s.ris &= !int::OE;
                 }
-                ILPR => s.ilpr = value & 0xff,
-                IBRD => s.ibrd = value & 0xffff,
-                FBRD => s.fbrd = value & 0x3f,
-                LCR_H => {
+                Reg::Ilpr => s.ilpr = value,
+                Reg::Ibrd => s.ibrd = value,
+                Reg::Fbrd => s.fbrd = value,
+                Reg::LcrH => {
                     // Switching the FIFOs empties them.
                     if (s.lcr_h ^ value) & FEN != 0 {
                         s.rx.clear();
                         s.tx.clear();
                         s.timeout = None;
                     }
-                    s.lcr_h = value & 0xff;
+                    s.lcr_h = value;
                 }
-                CR => {
-                    s.cr = value & 0xff87;
+                Reg::Cr => {
+                    s.cr = value;
                     s.update_modem();
                     s.drain(&*self.backend, now, false);
                 }
-                IFLS => s.ifls = value & 0x3f,
-                IMSC => s.imsc = value & int::ALL,
-                ICR => s.clear_interrupts(value, now),
-                DMACR => s.dmacr = value & 7,
-                _ => {}
+                Reg::Ifls => s.ifls = value,
+                Reg::Imsc => s.imsc = value,
+                Reg::Icr => s.clear_interrupts(value, now),
+                Reg::Dmacr => s.dmacr = value,
+                // Read-only: the map lets no write through.
+                Reg::Fr | Reg::Ris | Reg::Mis => {}
             }
             false
         });
         if lost {
-            self.bank.anomaly(DR, "character written to a full FIFO");
+            self.bank.anomaly(0, "character written to a full FIFO");
         }
     }
 }
@@ -455,11 +484,15 @@ impl MmioDevice for Pl011 {
         self.bank.name()
     }
     fn read(&self, offset: u64, size: Size, _: Requester) -> Result<u64, BusFault> {
-        Ok(self.bank.read(offset, size, |o| self.read_word(o)))
+        Ok(self.bank.read(offset, size, |reg, _| self.read_word(reg)))
     }
     fn write(&self, offset: u64, size: Size, value: u64, _: Requester) -> Result<(), BusFault> {
-        self.bank.write(offset, size, value, |o, v| self.write_word(o, v));
+        self.bank.write(offset, size, value, |reg, _, v| self.write_word(reg, v));
         Ok(())
+    }
+    fn registers(&self, _: Requester) -> Vec<Listed> {
+        let s = self.state.lock();
+        MAP.list(0, |reg, _| Some(s.peek(reg).into()))
     }
 }
 
@@ -494,6 +527,18 @@ mod tests {
     use emu_core::clock::Mode;
     use emu_core::irq::IrqSink;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    const DR: u64 = 0x000;
+    const FR: u64 = 0x018;
+    const IBRD: u64 = 0x024;
+    const FBRD: u64 = 0x028;
+    const LCR_H: u64 = 0x02c;
+    const CR: u64 = 0x030;
+    const IFLS: u64 = 0x034;
+    const IMSC: u64 = 0x038;
+    const RIS: u64 = 0x03c;
+    const MIS: u64 = 0x040;
+    const ICR: u64 = 0x044;
 
     #[derive(Default)]
     struct Wire {
