@@ -5,15 +5,11 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use emu_core::addr::Size;
 use emu_core::bus::{BusFault, MmioDevice, Requester};
+use emu_core::registers::{Hit, Listed, Target};
 
 use super::Gicv3;
 use super::lpi::INTID_BITS;
-use super::regs::{self, DISTRIBUTOR, Dist};
-
-/// GICD_CTLR: EnableGrp0 and EnableGrp1 can be written.
-const CTLR_RW: u32 = 0b11;
-/// GICD_CTLR: ARE and DS read as one (one Security state, no legacy operation).
-const CTLR_FIXED: u32 = 1 << 4 | 1 << 6;
+use super::regs::{DISTRIBUTOR, Dist, gicd_ctlr};
 
 /// The distributor on the bus.
 pub(super) struct Frame {
@@ -33,8 +29,8 @@ impl Frame {
     }
 
     fn write_ctlr(&self, value: u32) {
-        let old = self.gic.ctlr.swap(value & CTLR_RW, SeqCst);
-        if old != value & CTLR_RW {
+        let old = self.gic.ctlr.swap(value, SeqCst);
+        if old != value {
             for pe in 0..self.gic.pes.len() {
                 self.gic.with_private(pe, |_| ());
                 self.gic.with_lpis(pe, |_| ());
@@ -54,6 +50,62 @@ impl Frame {
             self.gic.anomaly("message for an SPI that does not exist", intid.into());
         }
     }
+
+    /// A register, in full. The first word of each array of bits belongs to SGIs and PPIs, which are in the redistributors:
+    /// RAZ/WI.
+    fn peek(&self, reg: Dist, index: u32) -> u64 {
+        let spis = || self.gic.spis.lock();
+        let n = index as usize;
+        let word = match reg {
+            Dist::Ctlr => return u64::from(self.gic.ctlr.load(SeqCst)) | gicd_ctlr::FIXED,
+            Dist::Typer => self.typer(),
+            Dist::Bits(reg) => n.checked_sub(1).map_or(0, |n| spis().state.bank.read_bits(reg, n)),
+            Dist::Priority => n.checked_sub(8).map_or(0, |n| spis().state.bank.read_priority(4 * n, 4)),
+            Dist::Config => n.checked_sub(2).map_or(0, |n| spis().state.bank.read_config(n)),
+            Dist::Router => return n.checked_sub(32).and_then(|n| spis().router(n)).unwrap_or(0),
+            // Write-only.
+            Dist::SetSpi | Dist::ClearSpi => 0,
+        };
+        word.into()
+    }
+
+    /// True if the registers of an array are those of an SPI that there is.
+    fn is_there(&self, reg: Dist, index: u32) -> bool {
+        let interrupts = match reg {
+            Dist::Bits(_) => 32,
+            Dist::Priority => 4,
+            Dist::Config => 16,
+            Dist::Router => 1,
+            Dist::Ctlr | Dist::Typer | Dist::SetSpi | Dist::ClearSpi => return true,
+        };
+        let first = index * interrupts;
+        (32..32 + self.gic.spi_count).contains(&first)
+    }
+
+    fn write_reg(&self, hit: &Hit<Dist>, reg: Dist, size: Size, value: u64) {
+        let n = hit.index as usize;
+        let word = hit.written(size, value) as u32;
+        match reg {
+            Dist::Ctlr => self.write_ctlr(word),
+            Dist::SetSpi => self.message(value, true),
+            Dist::ClearSpi => self.message(value, false),
+            Dist::Bits(reg) if n >= 1 => self.gic.with_spis(|s| s.state.bank.write_bits(reg, n - 1, word)),
+            Dist::Priority if n >= 8 => {
+                let (at, bytes) = (hit.at() as usize - 32, size.bytes() as usize);
+                self.gic.with_spis(|s| s.state.bank.write_priority(at, bytes, value as u32));
+            }
+            Dist::Config if n >= 2 => self.gic.with_spis(|s| s.state.bank.write_config(n - 2, word)),
+            Dist::Router if n >= 32 => self.gic.with_spis(|s| {
+                if let Some(old) = s.router(n - 32) {
+                    s.set_router(n - 32, hit.merged(old, size, value));
+                }
+            }),
+            // Those of SGIs and PPIs: ignored.
+            Dist::Bits(_) | Dist::Priority | Dist::Config | Dist::Router => {}
+            // Read-only: the map lets no write through.
+            Dist::Typer => {}
+        }
+    }
 }
 
 impl MmioDevice for Frame {
@@ -62,64 +114,27 @@ impl MmioDevice for Frame {
     }
 
     fn read(&self, offset: u64, size: Size, _: Requester) -> Result<u64, BusFault> {
-        let Some(hit) = regs::find(DISTRIBUTOR, offset, size) else {
+        let Some(hit) = DISTRIBUTOR.find(offset, size) else {
             self.gic.anomaly("read of no distributor register", offset);
             return Ok(0);
         };
-        let at = hit.at as usize;
-        // The first word of each array belongs to SGIs and PPIs, which are in the redistributors: RAZ/WI.
-        let value = match hit.reg {
-            Dist::Ctlr => self.gic.ctlr.load(SeqCst) | CTLR_FIXED,
-            Dist::Typer => self.typer(),
-            Dist::Iidr => regs::IIDR,
-            Dist::Bits(reg) if at >= 4 => self.gic.spis.lock().state.bank.read_bits(reg, at / 4 - 1),
-            Dist::Priority if at >= 32 => {
-                self.gic.spis.lock().state.bank.read_priority(at - 32, size.bytes() as usize)
-            }
-            Dist::Config if at >= 8 => self.gic.spis.lock().state.bank.read_config(at / 4 - 2),
-            Dist::Router if at >= 0x100 => {
-                let router = self.gic.spis.lock().router(at / 8 - 32).unwrap_or(0);
-                return Ok(regs::part_of(router, hit.at, size));
-            }
-            Dist::Id => regs::id_register(hit.at, 0x92),
-            Dist::SetSpi
-            | Dist::ClearSpi
-            | Dist::Bits(_)
-            | Dist::Priority
-            | Dist::Config
-            | Dist::Router
-            | Dist::Zero => 0,
-        };
-        Ok(value.into())
+        Ok(hit.read(size, |reg| self.peek(reg, hit.index)))
     }
 
     fn write(&self, offset: u64, size: Size, value: u64, _: Requester) -> Result<(), BusFault> {
-        let Some(hit) = regs::find(DISTRIBUTOR, offset, size) else {
+        let Some(hit) = DISTRIBUTOR.find(offset, size) else {
             self.gic.anomaly("write of no distributor register", offset);
             return Ok(());
         };
-        let at = hit.at as usize;
-        let word = value as u32;
-        match hit.reg {
-            Dist::Ctlr => self.write_ctlr(word),
-            Dist::SetSpi => self.message(value, true),
-            Dist::ClearSpi => self.message(value, false),
-            Dist::Bits(reg) if at >= 4 => {
-                self.gic.with_spis(|s| s.state.bank.write_bits(reg, at / 4 - 1, word));
-            }
-            Dist::Priority if at >= 32 => {
-                self.gic.with_spis(|s| s.state.bank.write_priority(at - 32, size.bytes() as usize, word))
-            }
-            Dist::Config if at >= 8 => self.gic.with_spis(|s| s.state.bank.write_config(at / 4 - 2, word)),
-            Dist::Router if at >= 0x100 => self.gic.with_spis(|s| {
-                let n = at / 8 - 32;
-                if let Some(old) = s.router(n) {
-                    s.set_router(n, regs::merged(old, hit.at, size, value));
-                }
-            }),
-            Dist::Typer | Dist::Iidr | Dist::Id => self.gic.anomaly(hit.name, value),
-            Dist::Bits(_) | Dist::Priority | Dist::Config | Dist::Router | Dist::Zero => {}
+        match hit.target() {
+            Target::Register(reg) => self.write_reg(&hit, reg, size, value),
+            Target::ReadOnly => self.gic.anomaly(hit.row.name, value),
+            Target::Ignored => {}
         }
         Ok(())
+    }
+
+    fn registers(&self, _: Requester) -> Vec<Listed> {
+        DISTRIBUTOR.list(0, |reg, index| self.is_there(reg, index).then(|| self.peek(reg, index)))
     }
 }

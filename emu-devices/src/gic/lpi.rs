@@ -10,18 +10,12 @@ use emu_core::irq::{Group, Pending};
 use serde::{Deserialize, Serialize};
 
 use super::memory::TableMemory;
+use super::regs::PTZ;
 
 /// The first LPI.
 pub(super) const FIRST_LPI: u32 = 8192;
 /// INTID bits that this GIC implements.
 pub(super) const INTID_BITS: u32 = 16;
-
-/// GICR_PROPBASER without its RES0 bits (12.11.24).
-const PROPBASER_MASK: u64 = 0x070f_ffff_ffff_ff9f;
-/// GICR_PENDBASER without its RES0 bits and PTZ (12.11.23).
-const PENDBASER_MASK: u64 = 0x070f_ffff_ffff_0f80;
-/// GICR_PENDBASER.PTZ: the pending table is zero. Write-only.
-const PTZ: u64 = 1 << 62;
 
 /// The LPI half of a redistributor.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +46,7 @@ impl Lpis {
     /// Writes GICR_PROPBASER. While LPIs are enabled the write is UNPREDICTABLE: ignored, and false.
     pub(super) fn set_propbaser(&mut self, value: u64) -> bool {
         if !self.enabled {
-            self.propbaser = value & PROPBASER_MASK;
+            self.propbaser = value;
         }
         !self.enabled
     }
@@ -60,7 +54,7 @@ impl Lpis {
     /// Writes GICR_PENDBASER, under the same rule.
     pub(super) fn set_pendbaser(&mut self, value: u64) -> bool {
         if !self.enabled {
-            self.pendbaser = value & PENDBASER_MASK;
+            self.pendbaser = value & !PTZ;
             self.pending_table_zero = value & PTZ != 0;
         }
         !self.enabled

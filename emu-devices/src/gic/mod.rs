@@ -42,12 +42,19 @@ use lpi::Lpis;
 use memory::TableMemory;
 use spi::Spis;
 
+/// The register maps, for the test of all of them.
+#[cfg(test)]
+pub(crate) const MAPS: &[&dyn emu_core::registers::AnyMap] =
+    &[&regs::DISTRIBUTOR, &regs::REDISTRIBUTOR, &regs::SGI_FRAME, &its::MAP];
+
 /// Most PEs that one GIC serves.
 pub const MAX_CPUS: usize = 512;
 /// Most SPIs: INTIDs 32 to 991, in words of 32.
 pub const MAX_SPIS: u32 = 960;
 /// Bytes of the distributor's region.
 pub const DISTRIBUTOR_SIZE: u64 = 0x1_0000;
+/// Bytes of a frame.
+const FRAME: u64 = 0x1_0000;
 /// Bytes of the redistributor region per PE: the RD frame and the SGI frame.
 pub const REDISTRIBUTOR_STRIDE: u64 = 0x2_0000;
 /// Bytes of the ITS region: the control frame and the translation frame.

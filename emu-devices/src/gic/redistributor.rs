@@ -5,24 +5,14 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use emu_core::addr::Size;
 use emu_core::bus::{BusFault, MmioDevice, Requester};
+use emu_core::registers::{Hit, Listed, Target};
 
-use super::regs::{self, REDISTRIBUTOR, Redist, SGI_FRAME, SgiFrame};
-use super::{Gicv3, REDISTRIBUTOR_STRIDE, flag};
-
-/// GICR_CTLR.EnableLPIs.
-const ENABLE_LPIS: u64 = 1 << 0;
-/// GICR_CTLR.CES: EnableLPIs can be cleared again.
-const CES: u64 = 1 << 1;
-/// GICR_CTLR.IR: GICR_INVLPIR and GICR_INVALLR work without DirectLPI.
-const IR: u64 = 1 << 2;
-/// GICR_CTLR.DPG0.
-const DPG0: u64 = 1 << 24;
-/// GICR_CTLR.DPG1NS.
-const DPG1NS: u64 = 1 << 25;
-/// GICR_WAKER.ProcessorSleep.
-const PROCESSOR_SLEEP: u64 = 1 << 1;
-/// GICR_WAKER.ChildrenAsleep.
-const CHILDREN_ASLEEP: u64 = 1 << 2;
+use super::regs::{
+    REDISTRIBUTOR, Redist, SGI_FRAME, SgiFrame,
+    gicr_ctlr::{CES, DPG0, DPG1NS, ENABLE_LPIS, IR},
+    gicr_waker,
+};
+use super::{FRAME, Gicv3, REDISTRIBUTOR_STRIDE, flag};
 
 /// A run of redistributors on the bus.
 pub(super) struct Frames {
@@ -45,7 +35,7 @@ impl Frames {
     fn place(&self, offset: u64) -> Option<Place> {
         let pe = self.first + usize::try_from(offset / REDISTRIBUTOR_STRIDE).ok()?;
         let within = offset % REDISTRIBUTOR_STRIDE;
-        (pe < self.end).then_some(match within.checked_sub(0x1_0000) {
+        (pe < self.end).then_some(match within.checked_sub(FRAME) {
             None => Place::Rd(pe, within),
             Some(sgi) => Place::Sgi(pe, sgi),
         })
@@ -82,97 +72,84 @@ impl Frames {
     /// ChildrenAsleep follows ProcessorSleep at once: nothing is in flight between here and the CPU interface.
     fn waker(&self, pe: usize) -> u64 {
         let asleep = self.gic.pes[pe].flags.load(SeqCst) & flag::ASLEEP != 0;
-        if asleep { PROCESSOR_SLEEP | CHILDREN_ASLEEP } else { 0 }
+        if asleep { gicr_waker::ASLEEP } else { 0 }
     }
 
-    fn read_rd(&self, pe: usize, offset: u64, size: Size) -> u64 {
-        let Some(hit) = regs::find(REDISTRIBUTOR, offset, size) else {
-            self.gic.anomaly("read of no redistributor register", offset);
-            return 0;
-        };
+    fn peek_rd(&self, pe: usize, reg: Redist) -> u64 {
         let lpis = || self.gic.pes[pe].lpis.lock();
-        let value = match hit.reg {
+        match reg {
             Redist::Ctlr => self.ctlr(pe),
-            Redist::Iidr => regs::IIDR.into(),
             Redist::Typer => self.typer(pe),
             Redist::Waker => self.waker(pe),
             Redist::PropBaser => lpis().propbaser(),
             Redist::PendBaser => lpis().pendbaser(),
-            // Invalidations are complete when the write is: never busy.
-            Redist::Sync | Redist::InvLpi | Redist::InvAll | Redist::Zero => 0,
-            Redist::Id => return regs::id_register(hit.at, 0x93).into(),
-        };
-        regs::part_of(value, hit.at, size)
-    }
-
-    fn write_rd(&self, pe: usize, offset: u64, size: Size, value: u64) {
-        let Some(hit) = regs::find(REDISTRIBUTOR, offset, size) else {
-            self.gic.anomaly("write of no redistributor register", offset);
-            return;
-        };
-        let (gic, lpis) = (&self.gic, self.gic.its.is_some());
-        let accepted = match hit.reg {
-            Redist::Ctlr => {
-                self.write_ctlr(pe, value);
-                true
-            }
-            Redist::Waker => {
-                let asleep = if value & PROCESSOR_SLEEP != 0 { flag::ASLEEP } else { 0 };
-                gic.change_flags(pe, flag::ASLEEP, asleep);
-                true
-            }
-            Redist::PropBaser if lpis => {
-                gic.with_lpis(pe, |l| l.set_propbaser(regs::merged(l.propbaser(), hit.at, size, value)))
-            }
-            Redist::PendBaser if lpis => {
-                gic.with_lpis(pe, |l| l.set_pendbaser(regs::merged(l.pendbaser(), hit.at, size, value)))
-            }
-            Redist::InvLpi if lpis => {
-                if hit.at == 0 {
-                    gic.with_lpis(pe, |l| l.invalidate(value as u32, &gic.memory));
-                }
-                true
-            }
-            Redist::InvAll if lpis => {
-                gic.with_lpis(pe, |l| l.invalidate_all(&gic.memory));
-                true
-            }
-            Redist::Zero => true,
-            _ => false,
-        };
-        if !accepted {
-            gic.anomaly(hit.name, value);
+            // Invalidations are complete when the write is: never busy. The others are write-only.
+            Redist::Sync | Redist::InvLpi | Redist::InvAll => 0,
         }
     }
 
-    fn read_sgi(&self, pe: usize, offset: u64, size: Size) -> u64 {
-        let Some(hit) = regs::find(SGI_FRAME, offset, size) else {
-            self.gic.anomaly("read of no redistributor register", offset);
-            return 0;
-        };
-        let bank = self.gic.pes[pe].private.lock();
-        let at = hit.at as usize;
-        let value = match hit.reg {
-            SgiFrame::Bits(reg) => bank.read_bits(reg, 0),
-            SgiFrame::Priority => bank.read_priority(at, size.bytes() as usize),
-            SgiFrame::Config => bank.read_config(at / 4),
-            SgiFrame::Zero => 0,
-        };
-        value.into()
+    /// Writes a register of the RD frame; false if the write is not allowed.
+    fn write_rd(&self, pe: usize, hit: &Hit<Redist>, reg: Redist, size: Size, value: u64) -> bool {
+        let (gic, lpis) = (&self.gic, self.gic.its.is_some());
+        match reg {
+            Redist::Ctlr => self.write_ctlr(pe, hit.written(size, value)),
+            Redist::Waker => {
+                let asleep = hit.written(size, value) & gicr_waker::PROCESSOR_SLEEP != 0;
+                gic.change_flags(pe, flag::ASLEEP, if asleep { flag::ASLEEP } else { 0 });
+            }
+            Redist::PropBaser if lpis => {
+                return gic.with_lpis(pe, |l| l.set_propbaser(hit.merged(l.propbaser(), size, value)));
+            }
+            Redist::PendBaser if lpis => {
+                return gic.with_lpis(pe, |l| l.set_pendbaser(hit.merged(l.pendbaser(), size, value)));
+            }
+            Redist::InvLpi if lpis => {
+                if hit.byte == 0 {
+                    gic.with_lpis(pe, |l| l.invalidate(value as u32, &gic.memory));
+                }
+            }
+            Redist::InvAll if lpis => {
+                gic.with_lpis(pe, |l| l.invalidate_all(&gic.memory));
+            }
+            // Without LPIs; and those that are read-only.
+            Redist::PropBaser | Redist::PendBaser | Redist::InvLpi | Redist::InvAll => return false,
+            Redist::Typer | Redist::Sync => return false,
+        }
+        true
     }
 
-    fn write_sgi(&self, pe: usize, offset: u64, size: Size, value: u64) {
-        let Some(hit) = regs::find(SGI_FRAME, offset, size) else {
-            self.gic.anomaly("write of no redistributor register", offset);
-            return;
+    fn peek_sgi(&self, pe: usize, reg: SgiFrame, index: u32) -> u64 {
+        let bank = self.gic.pes[pe].private.lock();
+        let n = index as usize;
+        let word = match reg {
+            SgiFrame::Bits(reg) => bank.read_bits(reg, 0),
+            SgiFrame::Priority => bank.read_priority(4 * n, 4),
+            SgiFrame::Config => bank.read_config(n),
         };
-        let (at, word) = (hit.at as usize, value as u32);
-        self.gic.with_private(pe, |bank| match hit.reg {
+        word.into()
+    }
+
+    fn write_sgi(&self, pe: usize, hit: &Hit<SgiFrame>, reg: SgiFrame, size: Size, value: u64) {
+        let word = hit.written(size, value) as u32;
+        self.gic.with_private(pe, |bank| match reg {
             SgiFrame::Bits(reg) => bank.write_bits(reg, 0, word),
-            SgiFrame::Priority => bank.write_priority(at, size.bytes() as usize, word),
-            SgiFrame::Config => bank.write_config(at / 4, word),
-            SgiFrame::Zero => {}
+            SgiFrame::Priority => {
+                bank.write_priority(hit.at() as usize, size.bytes() as usize, value as u32);
+            }
+            SgiFrame::Config => bank.write_config(hit.index as usize, word),
         });
+    }
+
+    /// A write of `hit`, whatever the frame: `register` writes a register, and says whether that was allowed.
+    fn write_hit<R: Copy>(&self, hit: &Hit<R>, value: u64, register: impl FnOnce(R) -> bool) {
+        let accepted = match hit.target() {
+            Target::Register(reg) => register(reg),
+            Target::ReadOnly => false,
+            Target::Ignored => true,
+        };
+        if !accepted {
+            self.gic.anomaly(hit.row.name, value);
+        }
     }
 }
 
@@ -182,19 +159,45 @@ impl MmioDevice for Frames {
     }
 
     fn read(&self, offset: u64, size: Size, _: Requester) -> Result<u64, BusFault> {
-        match self.place(offset) {
-            Some(Place::Rd(pe, o)) => Ok(self.read_rd(pe, o, size)),
-            Some(Place::Sgi(pe, o)) => Ok(self.read_sgi(pe, o, size)),
-            None => Err(BusFault::Unmapped),
-        }
+        let value = match self.place(offset).ok_or(BusFault::Unmapped)? {
+            Place::Rd(pe, at) => {
+                REDISTRIBUTOR.find(at, size).map(|hit| hit.read(size, |reg| self.peek_rd(pe, reg)))
+            }
+            Place::Sgi(pe, at) => {
+                SGI_FRAME.find(at, size).map(|hit| hit.read(size, |reg| self.peek_sgi(pe, reg, hit.index)))
+            }
+        };
+        Ok(value.unwrap_or_else(|| {
+            self.gic.anomaly("read of no redistributor register", offset % FRAME);
+            0
+        }))
     }
 
     fn write(&self, offset: u64, size: Size, value: u64, _: Requester) -> Result<(), BusFault> {
-        match self.place(offset) {
-            Some(Place::Rd(pe, o)) => self.write_rd(pe, o, size, value),
-            Some(Place::Sgi(pe, o)) => self.write_sgi(pe, o, size, value),
-            None => return Err(BusFault::Unmapped),
+        let done = match self.place(offset).ok_or(BusFault::Unmapped)? {
+            Place::Rd(pe, at) => REDISTRIBUTOR.find(at, size).map(|hit| {
+                self.write_hit(&hit, value, |reg| self.write_rd(pe, &hit, reg, size, value));
+            }),
+            Place::Sgi(pe, at) => SGI_FRAME.find(at, size).map(|hit| {
+                self.write_hit(&hit, value, |reg| {
+                    self.write_sgi(pe, &hit, reg, size, value);
+                    true
+                });
+            }),
+        };
+        if done.is_none() {
+            self.gic.anomaly("write of no redistributor register", offset % FRAME);
         }
         Ok(())
+    }
+
+    fn registers(&self, _: Requester) -> Vec<Listed> {
+        let one = |pe: usize| {
+            let base = (pe - self.first) as u64 * REDISTRIBUTOR_STRIDE;
+            let rd = REDISTRIBUTOR.list(base, |reg, _| Some(self.peek_rd(pe, reg)));
+            let sgi = SGI_FRAME.list(base + FRAME, |reg, index| Some(self.peek_sgi(pe, reg, index)));
+            rd.into_iter().chain(sgi)
+        };
+        (self.first..self.end).flat_map(one).collect()
     }
 }

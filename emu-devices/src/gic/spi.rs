@@ -9,8 +9,6 @@ use super::{Best, Gicv3, flag};
 
 /// GICD_IROUTER.Interrupt_Routing_Mode: any participating PE (1 of N).
 const IRM: u64 = 1 << 31;
-/// GICD_IROUTER without its RES0 bits.
-const IROUTER_MASK: u64 = 0x0000_00ff_80ff_ffff;
 
 /// Where GICD_IROUTER points.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,8 +88,8 @@ impl Spis {
     /// Writes GICD_IROUTER of the n-th SPI.
     pub(super) fn set_router(&mut self, n: usize, value: u64) {
         if n < self.target.len() {
-            self.state.router[n] = value & IROUTER_MASK;
-            self.target[n] = self.decode(value & IROUTER_MASK);
+            self.state.router[n] = value;
+            self.target[n] = self.decode(value);
         }
     }
 

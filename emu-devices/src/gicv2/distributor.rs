@@ -1,26 +1,18 @@
 //! The distributor: which interrupts are pending for which PE (IHI 0048B, chapters 3 and 4.3).
 
-use std::sync::Arc;
-
-use emu_core::addr::Size;
-use emu_core::bus::{BusFault, MmioDevice, Requester};
 use emu_core::irq::Pending;
 use emu_core::metrics::Metric;
+use emu_core::registers::Map;
 use serde::{Deserialize, Serialize};
 
-use super::regs::{self, DISTRIBUTOR, Dist};
+use super::frame::{Block, Write};
+use super::regs::{DISTRIBUTOR, Dist, ENABLE_GRP0, ENABLE_GRP1};
 use super::{Gicv2, State};
 use crate::gic::bank::{Bank, Groups};
-use crate::gic::regs::{BankReg, find};
+use crate::gic::regs::BankReg;
 
 /// The SGIs, as bits of the first word of each array.
 const SGIS: u32 = 0xffff;
-/// GICD_CTLR.EnableGrp0.
-const ENABLE_GRP0: u32 = 1 << 0;
-/// GICD_CTLR.EnableGrp1.
-const ENABLE_GRP1: u32 = 1 << 1;
-/// The implemented bits of four priorities.
-const PRIORITIES: u32 = 0xf8f8_f8f8;
 /// The first SPI.
 const FIRST_SPI: u32 = 32;
 
@@ -190,13 +182,13 @@ impl Distributor {
     }
 
     /// GICD_ITARGETSR: of SGIs and PPIs, the PE that asks.
-    fn read_targets(&self, cpu: usize, at: usize, bytes: usize) -> u32 {
+    fn read_targets(&self, cpu: usize, first: usize) -> u32 {
         let target = |n: usize| match n.checked_sub(FIRST_SPI as usize) {
             _ if self.is_alone() => 0,
             None => 1 << cpu,
             Some(spi) => self.targets.get(spi).copied().unwrap_or(0),
         };
-        (0..bytes).fold(0, |v, i| v | u32::from(target(at + i)) << (8 * i))
+        (0..4).fold(0, |v, i| v | u32::from(target(first + i)) << (8 * i))
     }
 
     fn write_targets(&mut self, at: usize, bytes: usize, value: u32) {
@@ -210,60 +202,69 @@ impl Distributor {
         }
     }
 
-    fn read(&self, cpu: usize, reg: Dist, at: usize, size: Size) -> u32 {
-        let (private, bytes) = (&self.private[cpu], size.bytes() as usize);
+    /// True if the registers of an array are those of an interrupt that there is.
+    fn is_there(&self, reg: Dist, index: u32) -> bool {
+        let interrupts = match reg {
+            Dist::Bits(_) => 32,
+            Dist::Priority | Dist::Target => 4,
+            Dist::Config => 16,
+            Dist::Ctlr | Dist::Typer | Dist::Sgir | Dist::ClearSgi | Dist::SetSgi => return true,
+        };
+        index * interrupts < FIRST_SPI + self.targets.len() as u32
+    }
+
+    fn peek(&self, cpu: usize, reg: Dist, index: u32) -> u32 {
+        let (private, n) = (&self.private[cpu], index as usize);
         match reg {
             Dist::Ctlr => self.ctlr,
             Dist::Typer => self.typer(),
-            Dist::Iidr => regs::GICD_IIDR,
-            Dist::Bits(reg) => match (at / 4).checked_sub(1) {
+            Dist::Bits(reg) => match n.checked_sub(1) {
                 None => private.bank.read_bits(reg, 0),
                 Some(n) => self.spis.read_bits(reg, n),
             },
-            Dist::Priority => match at.checked_sub(32) {
-                None => private.bank.read_priority(at, bytes),
-                Some(n) => self.spis.read_priority(n, bytes),
+            Dist::Priority => match n.checked_sub(8) {
+                None => private.bank.read_priority(4 * n, 4),
+                Some(n) => self.spis.read_priority(4 * n, 4),
             },
-            Dist::Target => self.read_targets(cpu, at, bytes),
-            Dist::Config => match (at / 4).checked_sub(2) {
-                None => private.bank.read_config(at / 4),
+            Dist::Target => self.read_targets(cpu, 4 * n),
+            Dist::Config => match n.checked_sub(2) {
+                None => private.bank.read_config(n),
                 Some(n) => self.spis.read_config(n),
             },
             Dist::ClearSgi | Dist::SetSgi => {
-                let sources = private.sources.iter().skip(at).take(bytes).enumerate();
+                let sources = private.sources.iter().skip(4 * n).take(4).enumerate();
                 sources.fold(0, |v, (i, &s)| v | u32::from(s) << (8 * i))
             }
-            Dist::Id => regs::id_register(at as u32),
-            Dist::Sgir | Dist::Zero => 0,
+            // Write-only.
+            Dist::Sgir => 0,
         }
     }
 
-    /// False if the register is read-only.
-    fn write(&mut self, cpu: usize, reg: Dist, at: usize, size: Size, value: u32) -> bool {
-        let bytes = size.bytes() as usize;
+    fn write(&mut self, cpu: usize, write: &Write<'_, Dist>) {
+        let (n, at) = (write.hit.index as usize, write.hit.at() as usize);
+        let (value, bytes) = (write.value, write.size.bytes() as usize);
         let byte = |i: usize| (value >> (8 * i)) as u8;
-        match reg {
-            Dist::Ctlr => self.ctlr = value & (ENABLE_GRP0 | ENABLE_GRP1),
-            Dist::Bits(reg) => match (at / 4).checked_sub(1) {
+        match write.reg {
+            Dist::Ctlr => self.ctlr = value,
+            Dist::Bits(reg) => match n.checked_sub(1) {
                 None => self.private[cpu].bank.write_bits(reg, 0, value & private_writable(reg)),
                 Some(n) => self.spis.write_bits(reg, n, value),
             },
             Dist::Priority => match at.checked_sub(32) {
-                None => self.private[cpu].bank.write_priority(at, bytes, value & PRIORITIES),
-                Some(n) => self.spis.write_priority(n, bytes, value & PRIORITIES),
+                None => self.private[cpu].bank.write_priority(at, bytes, value),
+                Some(at) => self.spis.write_priority(at, bytes, value),
             },
             Dist::Target => self.write_targets(at, bytes, value),
-            Dist::Config => match (at / 4).checked_sub(2) {
-                None => self.private[cpu].bank.write_config(at / 4, value),
+            Dist::Config => match n.checked_sub(2) {
+                None => self.private[cpu].bank.write_config(n, value),
                 Some(n) => self.spis.write_config(n, value),
             },
             Dist::Sgir => self.send_sgi(cpu, value),
             Dist::ClearSgi => (0..bytes).for_each(|i| self.remove_sources(cpu, at + i, byte(i))),
             Dist::SetSgi => (0..bytes).for_each(|i| self.add_sources(cpu, at + i, byte(i))),
-            Dist::Zero => {}
-            Dist::Typer | Dist::Iidr | Dist::Id => return false,
+            // Read-only: the map lets no write through.
+            Dist::Typer => {}
         }
-        true
     }
 }
 
@@ -277,43 +278,27 @@ fn private_writable(reg: BankReg) -> u32 {
 }
 
 /// The distributor on the bus.
-pub(super) struct Frame {
-    gic: Arc<Gicv2>,
-}
+pub(super) struct Registers;
 
-impl Frame {
-    pub(super) fn new(gic: Arc<Gicv2>) -> Self {
-        Self { gic }
-    }
-}
+impl Block for Registers {
+    type Reg = Dist;
+    const NAME: &'static str = "gicv2-distributor";
+    const REGISTER: &'static str = "distributor register";
+    const MAP: &'static Map<Dist> = &DISTRIBUTOR;
 
-impl MmioDevice for Frame {
-    fn name(&self) -> &str {
-        "gicv2-distributor"
+    fn peek(state: &State, cpu: usize, reg: Dist, index: u32) -> Option<u32> {
+        let distributor = &state.distributor;
+        distributor.is_there(reg, index).then(|| distributor.peek(cpu, reg, index))
     }
 
-    fn read(&self, offset: u64, size: Size, from: Requester) -> Result<u64, BusFault> {
-        let cpu = self.gic.accessor(from)?;
-        let Some(hit) = find(DISTRIBUTOR, offset, size) else {
-            self.gic.anomaly("read of no distributor register", offset);
-            return Ok(0);
-        };
-        Ok(self.gic.state.lock().distributor.read(cpu, hit.reg, hit.at as usize, size).into())
+    fn write(state: &mut State, cpu: usize, write: &Write<'_, Dist>) -> bool {
+        state.distributor.write(cpu, write);
+        true
     }
 
-    fn write(&self, offset: u64, size: Size, value: u64, from: Requester) -> Result<(), BusFault> {
-        let cpu = self.gic.accessor(from)?;
-        let Some(hit) = find(DISTRIBUTOR, offset, size) else {
-            self.gic.anomaly("write of no distributor register", offset);
-            return Ok(());
-        };
-        if hit.reg == Dist::Sgir {
-            self.gic.counters.add(Metric::Sgis, 1);
+    fn count(gic: &Gicv2, reg: Dist) {
+        if reg == Dist::Sgir {
+            gic.counters.add(Metric::Sgis, 1);
         }
-        let write = |s: &mut State| s.distributor.write(cpu, hit.reg, hit.at as usize, size, value as u32);
-        if !self.gic.change(write) {
-            self.gic.anomaly(hit.name, value);
-        }
-        Ok(())
     }
 }

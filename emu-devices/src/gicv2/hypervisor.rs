@@ -1,17 +1,14 @@
 //! The virtual CPU interfaces (GICV) and their control (GICH): list registers and the maintenance interrupt
 //! (IHI 0048B, chapter 5).
 
-use std::sync::Arc;
-
-use emu_core::addr::Size;
-use emu_core::bus::{BusFault, MmioDevice, Requester};
 use emu_core::irq::Group;
+use emu_core::registers::Map;
 use serde::{Deserialize, Serialize};
 
+use super::State;
+use super::frame::{Block, Write};
 use super::interface::{FIRST_SPECIAL, Interface, PRIORITY_BITS, SPURIOUS, View, ctlr};
 use super::regs::{Control, Interface as Reg, VIRTUAL_CONTROL, VIRTUAL_INTERFACE};
-use super::{Gicv2, State};
-use crate::gic::regs::find;
 
 /// List registers of a PE.
 const LIST_REGISTERS: usize = 4;
@@ -19,7 +16,7 @@ const LIST_REGISTERS: usize = 4;
 const FIRST_PPI: u32 = 16;
 
 /// GICH_HCR (5.3.1).
-mod hcr {
+pub(super) mod hcr {
     /// The virtual CPU interface works.
     pub(super) const EN: u32 = 1 << 0;
     /// Underflow interrupt enable.
@@ -35,7 +32,7 @@ mod hcr {
     /// One EOI in it.
     pub(super) const EOICOUNT_ONE: u32 = 1 << 27;
     /// What can be written.
-    pub(super) const WRITABLE: u32 = EOICOUNT | 0xff;
+    pub(in crate::gicv2) const WRITABLE: u32 = EOICOUNT | 0xff;
 }
 
 /// GICH_MISR (5.3.4).
@@ -47,17 +44,22 @@ mod misr {
 }
 
 /// GICH_VMCR (5.3.3). The bits of GICV_CTLR are at the same places.
-mod vmcr {
+pub(super) mod vmcr {
     use super::ctlr;
+    use crate::gicv2::regs::{MIN_BPR, PRIORITY};
     pub(super) const CTLR: u32 = ctlr::WRITABLE;
     pub(super) const ABPR: u32 = 18;
     pub(super) const BPR: u32 = 21;
     /// VMPriMask\[31:27\]: the upper five bits of GICV_PMR.
     pub(super) const PMR: u32 = 24;
+    /// What can be written.
+    pub(in crate::gicv2) const WRITABLE: u32 = CTLR | 7 << ABPR | 7 << BPR | (PRIORITY as u32) << PMR;
+    /// The least binary points.
+    pub(in crate::gicv2) const RESET: u32 = (MIN_BPR[1] as u32) << ABPR | (MIN_BPR[0] as u32) << BPR;
 }
 
 /// `GICH_LR<n>` (5.3.9).
-mod lr {
+pub(super) mod lr {
     /// Maps a physical interrupt.
     pub(super) const HW: u32 = 1 << 31;
     /// Group 1.
@@ -71,7 +73,7 @@ mod lr {
     /// With HW = 0: maintenance interrupt at EOI.
     pub(super) const EOI: u32 = 1 << 19;
     /// HW, Group, State, Priority\[27:23\], PhysicalID\[19:10\] (with HW = 0: EOI and CPUID\[12:10\]), VirtualID\[9:0\].
-    pub(super) const WRITABLE: u32 = 0xff8f_ffff;
+    pub(in crate::gicv2) const WRITABLE: u32 = 0xff8f_ffff;
 }
 
 fn group_of(lr: u32) -> Group {
@@ -219,7 +221,7 @@ impl Hypervisor {
 
     /// GICH_VMCR: what the guest sees in GICV_CTLR, GICV_BPR, GICV_ABPR and GICV_PMR.
     fn vmcr(&self) -> u32 {
-        let get = |reg| self.interface.read(reg).unwrap_or(0);
+        let get = |reg| self.interface.read(reg);
         get(Reg::Ctlr)
             | get(Reg::Abpr) << vmcr::ABPR
             | get(Reg::Bpr) << vmcr::BPR
@@ -228,145 +230,93 @@ impl Hypervisor {
 
     fn set_vmcr(&mut self, value: u32) {
         self.interface.write(Reg::Ctlr, value & vmcr::CTLR);
-        self.interface.write(Reg::Abpr, value >> vmcr::ABPR);
-        self.interface.write(Reg::Bpr, value >> vmcr::BPR);
+        self.interface.write(Reg::Abpr, value >> vmcr::ABPR & 7);
+        self.interface.write(Reg::Bpr, value >> vmcr::BPR & 7);
         self.interface.write(Reg::Pmr, value >> vmcr::PMR);
-    }
-
-    fn read_control(&self, reg: Control, at: u32) -> u32 {
-        match reg {
-            Control::Hcr => self.hcr,
-            // PRIbits, PREbits, ListRegs: each one less.
-            Control::Vtr => {
-                (PRIORITY_BITS - 1) << 29 | (PRIORITY_BITS - 1) << 26 | (LIST_REGISTERS as u32 - 1)
-            }
-            Control::Vmcr => self.vmcr(),
-            Control::Misr => self.misr(),
-            Control::Eisr => self.eisr(),
-            Control::Elrsr => self.elrsr(),
-            Control::Apr => self.interface.active[0],
-            Control::Lr => self.lr.get(at as usize / 4).copied().unwrap_or(0),
-            Control::Zero => 0,
-        }
-    }
-
-    /// False if the register is read-only, or a list register that is not there.
-    fn write_control(&mut self, reg: Control, at: u32, value: u32) -> bool {
-        match reg {
-            Control::Hcr => self.hcr = value & hcr::WRITABLE,
-            Control::Vmcr => self.set_vmcr(value),
-            Control::Apr => self.interface.active[0] = value,
-            Control::Lr => match self.lr.get_mut(at as usize / 4) {
-                Some(lr) => *lr = value & lr::WRITABLE,
-                None => return false,
-            },
-            Control::Vtr | Control::Misr | Control::Eisr | Control::Elrsr | Control::Zero => return false,
-        }
-        true
-    }
-
-    fn read_interface(&mut self, reg: Reg) -> u32 {
-        match reg {
-            Reg::Iar => self.acknowledge(View::Plain),
-            Reg::Aiar => self.acknowledge(View::Aliased),
-            Reg::Hppir => self.hppir(View::Plain),
-            Reg::Ahppir => self.hppir(View::Aliased),
-            _ => self.interface.read(reg).unwrap_or(0),
-        }
-    }
-}
-
-impl State {
-    /// Writes a register of a virtual CPU interface; false if it is read-only. Deactivating goes on in the distributor.
-    fn write_virtual(&mut self, cpu: usize, reg: Reg, value: u32) -> bool {
-        let hypervisor = &mut self.cpus[cpu].hypervisor;
-        let physical = match reg {
-            Reg::Eoir | Reg::Aeoir => hypervisor.end_of_interrupt(value),
-            Reg::Dir => hypervisor.end_of_activity(value),
-            _ => return hypervisor.interface.write(reg, value),
-        };
-        if let Some(intid) = physical {
-            self.distributor.deactivate(cpu, intid);
-        }
-        true
     }
 }
 
 /// The control of the virtual CPU interfaces on the bus.
-pub(super) struct ControlFrame {
-    gic: Arc<Gicv2>,
-}
+pub(super) struct ControlRegisters;
 
-impl ControlFrame {
-    pub(super) fn new(gic: Arc<Gicv2>) -> Self {
-        Self { gic }
+impl Block for ControlRegisters {
+    type Reg = Control;
+    const NAME: &'static str = "gicv2-virtual-control";
+    const REGISTER: &'static str = "register of virtual interface control";
+    const MAP: &'static Map<Control> = &VIRTUAL_CONTROL;
+
+    fn peek(state: &State, cpu: usize, reg: Control, index: u32) -> Option<u32> {
+        let this = &state.cpus[cpu].hypervisor;
+        Some(match reg {
+            Control::Hcr => this.hcr,
+            // PRIbits, PREbits, ListRegs: each one less.
+            Control::Vtr => {
+                (PRIORITY_BITS - 1) << 29 | (PRIORITY_BITS - 1) << 26 | (LIST_REGISTERS as u32 - 1)
+            }
+            Control::Vmcr => this.vmcr(),
+            Control::Misr => this.misr(),
+            Control::Eisr => this.eisr(),
+            Control::Elrsr => this.elrsr(),
+            Control::Apr => this.interface.active[0],
+            Control::Lr => return this.lr.get(index as usize).copied(),
+        })
     }
-}
 
-impl MmioDevice for ControlFrame {
-    fn name(&self) -> &str {
-        "gicv2-virtual-control"
-    }
-
-    fn read(&self, offset: u64, size: Size, from: Requester) -> Result<u64, BusFault> {
-        let cpu = self.gic.accessor(from)?;
-        let Some(hit) = find(VIRTUAL_CONTROL, offset, size) else {
-            self.gic.anomaly("read of no register of virtual interface control", offset);
-            return Ok(0);
-        };
-        Ok(self.gic.state.lock().cpus[cpu].hypervisor.read_control(hit.reg, hit.at).into())
-    }
-
-    fn write(&self, offset: u64, size: Size, value: u64, from: Requester) -> Result<(), BusFault> {
-        let cpu = self.gic.accessor(from)?;
-        let Some(hit) = find(VIRTUAL_CONTROL, offset, size) else {
-            self.gic.anomaly("write of no register of virtual interface control", offset);
-            return Ok(());
-        };
-        let write = |s: &mut State| s.cpus[cpu].hypervisor.write_control(hit.reg, hit.at, value as u32);
-        if !self.gic.change(write) {
-            self.gic.anomaly(hit.name, value);
+    /// False if it is a list register that is not there.
+    fn write(state: &mut State, cpu: usize, write: &Write<'_, Control>) -> bool {
+        let (this, value) = (&mut state.cpus[cpu].hypervisor, write.value);
+        match write.reg {
+            Control::Hcr => this.hcr = value,
+            Control::Vmcr => this.set_vmcr(value),
+            Control::Apr => this.interface.active[0] = value,
+            Control::Lr => match this.lr.get_mut(write.hit.index as usize) {
+                Some(lr) => *lr = value,
+                None => return false,
+            },
+            // Read-only: the map lets no write through.
+            Control::Vtr | Control::Misr | Control::Eisr | Control::Elrsr => return false,
         }
-        Ok(())
+        true
     }
 }
 
 /// The virtual CPU interfaces on the bus.
-pub(super) struct InterfaceFrame {
-    gic: Arc<Gicv2>,
-}
+pub(super) struct InterfaceRegisters;
 
-impl InterfaceFrame {
-    pub(super) fn new(gic: Arc<Gicv2>) -> Self {
-        Self { gic }
+impl Block for InterfaceRegisters {
+    type Reg = Reg;
+    const NAME: &'static str = "gicv2-virtual-interfaces";
+    const REGISTER: &'static str = "virtual CPU interface register";
+    const MAP: &'static Map<Reg> = &VIRTUAL_INTERFACE;
+
+    fn peek(state: &State, cpu: usize, reg: Reg, _: u32) -> Option<u32> {
+        let this = &state.cpus[cpu].hypervisor;
+        Some(match reg {
+            Reg::Hppir => this.hppir(View::Plain),
+            Reg::Ahppir => this.hppir(View::Aliased),
+            _ => this.interface.read(reg),
+        })
     }
-}
 
-impl MmioDevice for InterfaceFrame {
-    fn name(&self) -> &str {
-        "gicv2-virtual-interfaces"
+    fn take(state: &mut State, cpu: usize, reg: Reg) -> u32 {
+        let view = if reg == Reg::Aiar { View::Aliased } else { View::Plain };
+        state.cpus[cpu].hypervisor.acknowledge(view)
     }
 
-    fn read(&self, offset: u64, size: Size, from: Requester) -> Result<u64, BusFault> {
-        let cpu = self.gic.accessor(from)?;
-        let Some(hit) = find(VIRTUAL_INTERFACE, offset, size) else {
-            self.gic.anomaly("read of no virtual CPU interface register", offset);
-            return Ok(0);
+    /// Deactivating goes on in the distributor.
+    fn write(state: &mut State, cpu: usize, write: &Write<'_, Reg>) -> bool {
+        let hypervisor = &mut state.cpus[cpu].hypervisor;
+        let physical = match write.reg {
+            Reg::Eoir | Reg::Aeoir => hypervisor.end_of_interrupt(write.value),
+            Reg::Dir => hypervisor.end_of_activity(write.value),
+            reg => {
+                hypervisor.interface.write(reg, write.value);
+                None
+            }
         };
-        let read = |s: &mut State| s.cpus[cpu].hypervisor.read_interface(hit.reg);
-        Ok(if hit.reg.acknowledges() { self.gic.change(read) } else { read(&mut self.gic.state.lock()) }
-            .into())
-    }
-
-    fn write(&self, offset: u64, size: Size, value: u64, from: Requester) -> Result<(), BusFault> {
-        let cpu = self.gic.accessor(from)?;
-        let Some(hit) = find(VIRTUAL_INTERFACE, offset, size) else {
-            self.gic.anomaly("write of no virtual CPU interface register", offset);
-            return Ok(());
-        };
-        if !self.gic.change(|s| s.write_virtual(cpu, hit.reg, value as u32)) {
-            self.gic.anomaly(hit.name, value);
+        if let Some(intid) = physical {
+            state.distributor.deactivate(cpu, intid);
         }
-        Ok(())
+        true
     }
 }

@@ -4,17 +4,13 @@
 use emu_core::irq::Group;
 use serde::{Deserialize, Serialize};
 
-use super::regs::Interface as Reg;
+use super::regs::{Interface as Reg, MIN_BPR};
 use crate::gic::bank::Groups;
 
 /// Bits of a priority, and of its part that counts for preemption: 32 levels.
 pub(super) const PRIORITY_BITS: u32 = 5;
-/// The implemented bits of a priority.
-const PRIORITY_MASK: u8 = !0 << (8 - PRIORITY_BITS);
 /// The running priority when nothing is active (4.4.7).
 const IDLE: u8 = 0xff;
-/// Least values of GICC_BPR and GICC_ABPR (4.4.3): 7 less the number of bits, and one more.
-const MIN_BPR: [u8; 2] = [7 - PRIORITY_BITS as u8, 8 - PRIORITY_BITS as u8];
 
 /// The INTID that says "nothing to acknowledge" (3.2.5).
 pub(super) const SPURIOUS: u32 = 1023;
@@ -149,9 +145,9 @@ impl Interface {
         }
     }
 
-    /// A register that only stores, or is found from stored ones. None for the others.
-    pub(super) fn read(&self, reg: Reg) -> Option<u32> {
-        Some(match reg {
+    /// A register that only stores, or is found from stored ones; 0 for the others.
+    pub(super) fn read(&self, reg: Reg) -> u32 {
+        match reg {
             Reg::Ctlr => self.ctlr,
             Reg::Pmr => self.pmr.into(),
             Reg::Bpr => self.bpr[0].into(),
@@ -159,30 +155,24 @@ impl Interface {
             Reg::Rpr => self.highest_active().map_or(IDLE, |(_, p)| p).into(),
             Reg::Apr => self.active[0],
             Reg::Nsapr => self.active[1],
-            Reg::Iidr => super::regs::GICC_IIDR,
-            Reg::Zero | Reg::Eoir | Reg::Aeoir | Reg::Dir => 0,
-            Reg::Iar | Reg::Aiar | Reg::Hppir | Reg::Ahppir => return None,
-        })
+            // Those of an interrupt, which is not the interface's; and those that are write-only.
+            Reg::Iar | Reg::Aiar | Reg::Hppir | Reg::Ahppir => 0,
+            Reg::Eoir | Reg::Aeoir | Reg::Dir => 0,
+        }
     }
 
-    /// Writes a register that only stores; false if it is none.
-    pub(super) fn write(&mut self, reg: Reg, value: u32) -> bool {
+    /// Writes a register that only stores. A binary point below the least is the least.
+    pub(super) fn write(&mut self, reg: Reg, value: u32) {
         match reg {
-            Reg::Ctlr => self.ctlr = value & ctlr::WRITABLE,
-            Reg::Pmr => self.pmr = value as u8 & PRIORITY_MASK,
-            Reg::Bpr => self.set_bpr(Group::G0, value),
-            Reg::Abpr => self.set_bpr(Group::G1, value),
+            Reg::Ctlr => self.ctlr = value,
+            Reg::Pmr => self.pmr = value as u8,
+            Reg::Bpr => self.bpr[0] = (value as u8).max(MIN_BPR[0]),
+            Reg::Abpr => self.bpr[1] = (value as u8).max(MIN_BPR[1]),
             Reg::Apr => self.active[0] = value,
             Reg::Nsapr => self.active[1] = value,
-            Reg::Zero => {}
-            _ => return false,
+            // Read-only, or about an interrupt.
+            Reg::Iar | Reg::Aiar | Reg::Hppir | Reg::Ahppir | Reg::Rpr => {}
+            Reg::Eoir | Reg::Aeoir | Reg::Dir => {}
         }
-        true
-    }
-
-    /// A binary point below the least is the least.
-    pub(super) fn set_bpr(&mut self, group: Group, value: u32) {
-        let i = index(group);
-        self.bpr[i] = (value as u8 & 7).max(MIN_BPR[i]);
     }
 }

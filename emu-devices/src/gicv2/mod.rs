@@ -13,6 +13,7 @@
 //!   atomic, and kicks those PEs for which it differs. The kick comes after the lock is released.
 
 mod distributor;
+mod frame;
 mod hypervisor;
 mod interface;
 mod physical;
@@ -34,8 +35,14 @@ use thiserror::Error;
 
 use crate::gic::MAX_SPIS;
 use distributor::Distributor;
+use frame::Frame;
 use hypervisor::Hypervisor;
 use interface::Interface;
+
+/// The register maps, for the test of all of them.
+#[cfg(test)]
+pub(crate) const MAPS: &[&dyn emu_core::registers::AnyMap] =
+    &[&regs::DISTRIBUTOR, &regs::CPU_INTERFACE, &regs::VIRTUAL_INTERFACE, &regs::VIRTUAL_CONTROL];
 
 /// Most PEs that one GICv2 serves (1.2.1).
 pub const MAX_CPUS: usize = 8;
@@ -146,25 +153,25 @@ impl Gicv2 {
     /// The distributor (GICD).
     #[must_use]
     pub fn distributor(self: &Arc<Self>) -> Arc<dyn MmioDevice> {
-        Arc::new(distributor::Frame::new(self.clone()))
+        Arc::new(Frame::<distributor::Registers>::new(self.clone()))
     }
 
     /// The CPU interfaces (GICC), banked.
     #[must_use]
     pub fn cpu_interfaces(self: &Arc<Self>) -> Arc<dyn MmioDevice> {
-        Arc::new(physical::Frame::new(self.clone()))
+        Arc::new(Frame::<physical::Registers>::new(self.clone()))
     }
 
     /// The control of the virtual CPU interfaces (GICH), banked.
     #[must_use]
     pub fn virtual_control(self: &Arc<Self>) -> Arc<dyn MmioDevice> {
-        Arc::new(hypervisor::ControlFrame::new(self.clone()))
+        Arc::new(Frame::<hypervisor::ControlRegisters>::new(self.clone()))
     }
 
     /// The virtual CPU interfaces (GICV), banked.
     #[must_use]
     pub fn virtual_interfaces(self: &Arc<Self>) -> Arc<dyn MmioDevice> {
-        Arc::new(hypervisor::InterfaceFrame::new(self.clone()))
+        Arc::new(Frame::<hypervisor::InterfaceRegisters>::new(self.clone()))
     }
 
     /// Changes anything.

@@ -1,15 +1,12 @@
 //! The CPU interfaces: acknowledging and ending interrupts (IHI 0048B, 3.2 and 4.4).
 
-use std::sync::Arc;
-
-use emu_core::addr::Size;
-use emu_core::bus::{BusFault, MmioDevice, Requester};
 use emu_core::irq::{Group, Pending};
+use emu_core::registers::Map;
 
+use super::State;
+use super::frame::{Block, Write};
 use super::interface::{FIRST_SPECIAL, SPURIOUS, View, index};
 use super::regs::{CPU_INTERFACE, Interface as Reg};
-use super::{Gicv2, State};
-use crate::gic::regs::find;
 
 /// The INTID in GICC_EOIR and GICC_DIR; the sender of an SGI is in bits 12:10.
 fn intid_of(value: u32) -> u32 {
@@ -58,69 +55,41 @@ impl State {
             self.distributor.deactivate(cpu, intid_of(value));
         }
     }
-
-    fn read_interface(&mut self, cpu: usize, reg: Reg) -> u32 {
-        match reg {
-            Reg::Iar => self.acknowledge(cpu, View::Plain),
-            Reg::Aiar => self.acknowledge(cpu, View::Aliased),
-            Reg::Hppir => self.highest_pending(cpu, View::Plain),
-            Reg::Ahppir => self.highest_pending(cpu, View::Aliased),
-            _ => self.cpus[cpu].interface.read(reg).unwrap_or(0),
-        }
-    }
-
-    /// False if the register is read-only.
-    fn write_interface(&mut self, cpu: usize, reg: Reg, value: u32) -> bool {
-        match reg {
-            Reg::Eoir => self.end_of_interrupt(cpu, View::Plain, value),
-            Reg::Aeoir => self.end_of_interrupt(cpu, View::Aliased, value),
-            // With EOImode 0 a write is UNPREDICTABLE: ignored.
-            Reg::Dir if self.cpus[cpu].interface.splits_eoi() => {
-                self.distributor.deactivate(cpu, intid_of(value));
-            }
-            Reg::Dir => {}
-            _ => return self.cpus[cpu].interface.write(reg, value),
-        }
-        true
-    }
 }
 
 /// The CPU interfaces on the bus.
-pub(super) struct Frame {
-    gic: Arc<Gicv2>,
-}
+pub(super) struct Registers;
 
-impl Frame {
-    pub(super) fn new(gic: Arc<Gicv2>) -> Self {
-        Self { gic }
-    }
-}
+impl Block for Registers {
+    type Reg = Reg;
+    const NAME: &'static str = "gicv2-cpu-interfaces";
+    const REGISTER: &'static str = "CPU interface register";
+    const MAP: &'static Map<Reg> = &CPU_INTERFACE;
 
-impl MmioDevice for Frame {
-    fn name(&self) -> &str {
-        "gicv2-cpu-interfaces"
-    }
-
-    fn read(&self, offset: u64, size: Size, from: Requester) -> Result<u64, BusFault> {
-        let cpu = self.gic.accessor(from)?;
-        let Some(hit) = find(CPU_INTERFACE, offset, size) else {
-            self.gic.anomaly("read of no CPU interface register", offset);
-            return Ok(0);
-        };
-        let read = |s: &mut State| s.read_interface(cpu, hit.reg);
-        Ok(if hit.reg.acknowledges() { self.gic.change(read) } else { read(&mut self.gic.state.lock()) }
-            .into())
+    fn peek(state: &State, cpu: usize, reg: Reg, _: u32) -> Option<u32> {
+        Some(match reg {
+            Reg::Hppir => state.highest_pending(cpu, View::Plain),
+            Reg::Ahppir => state.highest_pending(cpu, View::Aliased),
+            _ => state.cpus[cpu].interface.read(reg),
+        })
     }
 
-    fn write(&self, offset: u64, size: Size, value: u64, from: Requester) -> Result<(), BusFault> {
-        let cpu = self.gic.accessor(from)?;
-        let Some(hit) = find(CPU_INTERFACE, offset, size) else {
-            self.gic.anomaly("write of no CPU interface register", offset);
-            return Ok(());
-        };
-        if !self.gic.change(|s| s.write_interface(cpu, hit.reg, value as u32)) {
-            self.gic.anomaly(hit.name, value);
+    fn take(state: &mut State, cpu: usize, reg: Reg) -> u32 {
+        state.acknowledge(cpu, if reg == Reg::Aiar { View::Aliased } else { View::Plain })
+    }
+
+    fn write(state: &mut State, cpu: usize, write: &Write<'_, Reg>) -> bool {
+        let value = write.value;
+        match write.reg {
+            Reg::Eoir => state.end_of_interrupt(cpu, View::Plain, value),
+            Reg::Aeoir => state.end_of_interrupt(cpu, View::Aliased, value),
+            // With EOImode 0 a write is UNPREDICTABLE: ignored.
+            Reg::Dir if state.cpus[cpu].interface.splits_eoi() => {
+                state.distributor.deactivate(cpu, intid_of(value));
+            }
+            Reg::Dir => {}
+            reg => state.cpus[cpu].interface.write(reg, value),
         }
-        Ok(())
+        true
     }
 }

@@ -1,15 +1,17 @@
-//! The register maps of the GICv2, as data (IHI 0048B, 4.1, 4.3, 4.4, 5.2, 5.3, 5.5).
+//! The registers of the GICv2 (IHI 0048B, 4.1, 4.3, 4.4, 5.2, 5.3, 5.5).
 
-use crate::gic::regs::{Access, BankReg, Row, row};
+use emu_core::registers::{Map, Sizes, constants, reserved, word};
 
-use Access::{ByteOrWord, Word};
+use super::REGION_SIZE;
+use super::hypervisor::{hcr, lr, vmcr};
+use super::interface::{SPURIOUS, ctlr};
+use crate::gic::regs::{BankReg, CIDR, CONFIG_BITS, pidr};
 
 /// Distributor registers (4.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Dist {
     Ctlr,
     Typer,
-    Iidr,
     Bits(BankReg),
     Priority,
     Target,
@@ -17,35 +19,53 @@ pub(super) enum Dist {
     Sgir,
     ClearSgi,
     SetSgi,
-    /// Implemented as RAZ/WI: it is about Security states.
-    Zero,
-    Id,
 }
 
-/// Offset of the first identification register: at the end of a 4 KiB frame (4.3.17).
-const ID_BASE: u32 = 0xfd0;
+/// GICD_CTLR.EnableGrp0.
+pub(super) const ENABLE_GRP0: u32 = 1 << 0;
+/// GICD_CTLR.EnableGrp1.
+pub(super) const ENABLE_GRP1: u32 = 1 << 1;
+/// GICD_IIDR: implementer Arm, product 0.
+const GICD_IIDR: &[u32] = &[0x43b];
+/// GICC_IIDR and GICV_IIDR: the same, architecture version 2 in bits 19:16.
+const GICC_IIDR: &[u32] = &[2 << 16 | 0x43b];
 
-/// The distributor.
-pub(super) static DISTRIBUTOR: &[Row<Dist>] = &[
-    row("GICD_CTLR", 0x000, 4, Word, Dist::Ctlr),
-    row("GICD_TYPER", 0x004, 4, Word, Dist::Typer),
-    row("GICD_IIDR", 0x008, 4, Word, Dist::Iidr),
-    row("GICD_IGROUPR", 0x080, 0x80, Word, Dist::Bits(BankReg::Group)),
-    row("GICD_ISENABLER", 0x100, 0x80, Word, Dist::Bits(BankReg::SetEnable)),
-    row("GICD_ICENABLER", 0x180, 0x80, Word, Dist::Bits(BankReg::ClearEnable)),
-    row("GICD_ISPENDR", 0x200, 0x80, Word, Dist::Bits(BankReg::SetPending)),
-    row("GICD_ICPENDR", 0x280, 0x80, Word, Dist::Bits(BankReg::ClearPending)),
-    row("GICD_ISACTIVER", 0x300, 0x80, Word, Dist::Bits(BankReg::SetActive)),
-    row("GICD_ICACTIVER", 0x380, 0x80, Word, Dist::Bits(BankReg::ClearActive)),
-    row("GICD_IPRIORITYR", 0x400, 0x400, ByteOrWord, Dist::Priority),
-    row("GICD_ITARGETSR", 0x800, 0x400, ByteOrWord, Dist::Target),
-    row("GICD_ICFGR", 0xc00, 0x100, Word, Dist::Config),
-    row("GICD_NSACR", 0xe00, 0x100, Word, Dist::Zero),
-    row("GICD_SGIR", 0xf00, 4, Word, Dist::Sgir),
-    row("GICD_CPENDSGIR", 0xf10, 0x10, ByteOrWord, Dist::ClearSgi),
-    row("GICD_SPENDSGIR", 0xf20, 0x10, ByteOrWord, Dist::SetSgi),
-    row("GICD_ID", ID_BASE, 0x30, Word, Dist::Id),
-];
+/// The distributor. What is reserved is about Security states. The identification registers are at the end of a 4 KiB frame
+/// (4.3.17).
+pub(super) static DISTRIBUTOR: Map<Dist> = Map {
+    specification: "Arm IHI 0048B, 4.3 (GICv2 distributor)",
+    window: REGION_SIZE,
+    rows: &[
+        word("GICD_CTLR", 0x000, Dist::Ctlr).bits((ENABLE_GRP0 | ENABLE_GRP1) as u64),
+        word("GICD_TYPER", 0x004, Dist::Typer).read_only(0xffff_ffff).varies(),
+        constants("GICD_IIDR", 0x008, GICD_IIDR),
+        word("GICD_IGROUPR", 0x080, Dist::Bits(BankReg::Group)).array(32),
+        // SGIs are enabled, and wires may be up.
+        word("GICD_ISENABLER", 0x100, Dist::Bits(BankReg::SetEnable)).array(32).varies(),
+        word("GICD_ICENABLER", 0x180, Dist::Bits(BankReg::ClearEnable)).array(32).varies(),
+        word("GICD_ISPENDR", 0x200, Dist::Bits(BankReg::SetPending)).array(32).varies(),
+        word("GICD_ICPENDR", 0x280, Dist::Bits(BankReg::ClearPending)).array(32).varies(),
+        word("GICD_ISACTIVER", 0x300, Dist::Bits(BankReg::SetActive)).array(32),
+        word("GICD_ICACTIVER", 0x380, Dist::Bits(BankReg::ClearActive)).array(32),
+        // Five bits of each priority.
+        word("GICD_IPRIORITYR", 0x400, Dist::Priority)
+            .array(256)
+            .takes(Sizes::BYTE_OR_WORD)
+            .bits(0xf8f8_f8f8),
+        // Those of SGIs and PPIs say who reads them.
+        word("GICD_ITARGETSR", 0x800, Dist::Target).array(256).takes(Sizes::BYTE_OR_WORD).varies(),
+        // SGIs are always edge-triggered.
+        word("GICD_ICFGR", 0xc00, Dist::Config).array(64).bits(CONFIG_BITS).varies(),
+        reserved("GICD_NSACR", 0xe00).array(64),
+        // TargetListFilter, CPUTargetList, SGIINTID.
+        word("GICD_SGIR", 0xf00, Dist::Sgir).write_only(0x03ff_000f),
+        word("GICD_CPENDSGIR", 0xf10, Dist::ClearSgi).array(4).takes(Sizes::BYTE_OR_WORD),
+        word("GICD_SPENDSGIR", 0xf20, Dist::SetSgi).array(4).takes(Sizes::BYTE_OR_WORD),
+        constants("GICD_PIDR", 0xfd0, &[0x04, 0, 0, 0]).first(4),
+        constants("GICD_PIDR", 0xfe0, &pidr(0x90, 2)),
+        constants("GICD_CIDR", 0xff0, CIDR),
+    ],
+};
 
 /// Registers of a CPU interface (4.4) and of a virtual one (5.5), which has the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,58 +85,58 @@ pub(super) enum Interface {
     Apr,
     /// Active priorities of Group 1.
     Nsapr,
-    /// Implemented as RAZ/WI: active priorities beyond 32 levels.
-    Zero,
-    Iidr,
     Dir,
 }
 
-impl Interface {
-    /// Reading it changes something.
-    pub(super) fn acknowledges(self) -> bool {
-        matches!(self, Self::Iar | Self::Aiar)
-    }
+/// An INTID, and of an SGI the sender.
+const INTERRUPT: u64 = 0x1fff;
+/// The implemented bits of a priority.
+pub(super) const PRIORITY: u64 = 0xf8;
+/// Least values of GICC_BPR and GICC_ABPR (4.4.3): 7 less the number of bits of a priority, and one more.
+pub(super) const MIN_BPR: [u8; 2] = [2, 3];
+
+/// The rows that a physical and a virtual CPU interface have in common, with the names of each.
+macro_rules! interface {
+    ($prefix:literal, $($physical:expr),*) => {
+        &[
+            word(concat!($prefix, "_CTLR"), 0x0000, Interface::Ctlr).bits(ctlr::WRITABLE as u64),
+            word(concat!($prefix, "_PMR"), 0x0004, Interface::Pmr).bits(PRIORITY),
+            word(concat!($prefix, "_BPR"), 0x0008, Interface::Bpr).bits(7).reset(MIN_BPR[0] as u64),
+            word(concat!($prefix, "_IAR"), 0x000c, Interface::Iar).read_only(INTERRUPT).varies().read_has_effect(),
+            word(concat!($prefix, "_EOIR"), 0x0010, Interface::Eoir).write_only(INTERRUPT),
+            word(concat!($prefix, "_RPR"), 0x0014, Interface::Rpr).read_only(0xff).reset(0xff),
+            word(concat!($prefix, "_HPPIR"), 0x0018, Interface::Hppir).read_only(INTERRUPT).reset(SPURIOUS as u64),
+            word(concat!($prefix, "_ABPR"), 0x001c, Interface::Abpr).bits(7).reset(MIN_BPR[1] as u64),
+            word(concat!($prefix, "_AIAR"), 0x0020, Interface::Aiar).read_only(INTERRUPT).varies().read_has_effect(),
+            word(concat!($prefix, "_AEOIR"), 0x0024, Interface::Aeoir).write_only(INTERRUPT),
+            word(concat!($prefix, "_AHPPIR"), 0x0028, Interface::Ahppir).read_only(INTERRUPT).reset(SPURIOUS as u64),
+            word(concat!($prefix, "_APR0"), 0x00d0, Interface::Apr),
+            // Priorities beyond 32 levels.
+            reserved(concat!($prefix, "_APR"), 0x00d4).array(3).first(1),
+            $($physical,)*
+            constants(concat!($prefix, "_IIDR"), 0x00fc, GICC_IIDR),
+            word(concat!($prefix, "_DIR"), 0x1000, Interface::Dir).write_only(INTERRUPT),
+        ]
+    };
 }
 
 /// A CPU interface.
-pub(super) static CPU_INTERFACE: &[Row<Interface>] = &[
-    row("GICC_CTLR", 0x0000, 4, Word, Interface::Ctlr),
-    row("GICC_PMR", 0x0004, 4, Word, Interface::Pmr),
-    row("GICC_BPR", 0x0008, 4, Word, Interface::Bpr),
-    row("GICC_IAR", 0x000c, 4, Word, Interface::Iar),
-    row("GICC_EOIR", 0x0010, 4, Word, Interface::Eoir),
-    row("GICC_RPR", 0x0014, 4, Word, Interface::Rpr),
-    row("GICC_HPPIR", 0x0018, 4, Word, Interface::Hppir),
-    row("GICC_ABPR", 0x001c, 4, Word, Interface::Abpr),
-    row("GICC_AIAR", 0x0020, 4, Word, Interface::Aiar),
-    row("GICC_AEOIR", 0x0024, 4, Word, Interface::Aeoir),
-    row("GICC_AHPPIR", 0x0028, 4, Word, Interface::Ahppir),
-    row("GICC_APR0", 0x00d0, 4, Word, Interface::Apr),
-    row("GICC_APR", 0x00d4, 12, Word, Interface::Zero),
-    row("GICC_NSAPR0", 0x00e0, 4, Word, Interface::Nsapr),
-    row("GICC_NSAPR", 0x00e4, 12, Word, Interface::Zero),
-    row("GICC_IIDR", 0x00fc, 4, Word, Interface::Iidr),
-    row("GICC_DIR", 0x1000, 4, Word, Interface::Dir),
-];
+pub(super) static CPU_INTERFACE: Map<Interface> = Map {
+    specification: "Arm IHI 0048B, 4.4 (GICv2 CPU interface)",
+    window: REGION_SIZE,
+    rows: interface!(
+        "GICC",
+        word("GICC_NSAPR0", 0x00e0, Interface::Nsapr),
+        reserved("GICC_NSAPR", 0x00e4).array(3).first(1)
+    ),
+};
 
 /// A virtual CPU interface.
-pub(super) static VIRTUAL_INTERFACE: &[Row<Interface>] = &[
-    row("GICV_CTLR", 0x0000, 4, Word, Interface::Ctlr),
-    row("GICV_PMR", 0x0004, 4, Word, Interface::Pmr),
-    row("GICV_BPR", 0x0008, 4, Word, Interface::Bpr),
-    row("GICV_IAR", 0x000c, 4, Word, Interface::Iar),
-    row("GICV_EOIR", 0x0010, 4, Word, Interface::Eoir),
-    row("GICV_RPR", 0x0014, 4, Word, Interface::Rpr),
-    row("GICV_HPPIR", 0x0018, 4, Word, Interface::Hppir),
-    row("GICV_ABPR", 0x001c, 4, Word, Interface::Abpr),
-    row("GICV_AIAR", 0x0020, 4, Word, Interface::Aiar),
-    row("GICV_AEOIR", 0x0024, 4, Word, Interface::Aeoir),
-    row("GICV_AHPPIR", 0x0028, 4, Word, Interface::Ahppir),
-    row("GICV_APR0", 0x00d0, 4, Word, Interface::Apr),
-    row("GICV_APR", 0x00d4, 12, Word, Interface::Zero),
-    row("GICV_IIDR", 0x00fc, 4, Word, Interface::Iidr),
-    row("GICV_DIR", 0x1000, 4, Word, Interface::Dir),
-];
+pub(super) static VIRTUAL_INTERFACE: Map<Interface> = Map {
+    specification: "Arm IHI 0048B, 5.5 (GICv2 virtual CPU interface)",
+    window: REGION_SIZE,
+    rows: interface!("GICV",),
+};
 
 /// Control of a virtual CPU interface (5.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -129,55 +149,22 @@ pub(super) enum Control {
     Elrsr,
     Apr,
     Lr,
-    /// Implemented as RAZ/WI: the second words for list registers beyond the 32nd.
-    Zero,
 }
 
-/// Control of a virtual CPU interface.
-pub(super) static VIRTUAL_CONTROL: &[Row<Control>] = &[
-    row("GICH_HCR", 0x000, 4, Word, Control::Hcr),
-    row("GICH_VTR", 0x004, 4, Word, Control::Vtr),
-    row("GICH_VMCR", 0x008, 4, Word, Control::Vmcr),
-    row("GICH_MISR", 0x010, 4, Word, Control::Misr),
-    row("GICH_EISR0", 0x020, 4, Word, Control::Eisr),
-    row("GICH_EISR1", 0x024, 4, Word, Control::Zero),
-    row("GICH_ELRSR0", 0x030, 4, Word, Control::Elrsr),
-    row("GICH_ELRSR1", 0x034, 4, Word, Control::Zero),
-    row("GICH_APR", 0x0f0, 4, Word, Control::Apr),
-    row("GICH_LR", 0x100, 0x100, Word, Control::Lr),
-];
-
-/// GICD_IIDR: implementer Arm, product 0.
-pub(super) const GICD_IIDR: u32 = 0x43b;
-/// GICC_IIDR and GICV_IIDR: the same, architecture version 2 in bits 19:16.
-pub(super) const GICC_IIDR: u32 = 2 << 16 | 0x43b;
-
-/// The identification registers of the distributor: PIDR4..7, PIDR0..3, CIDR0..3. PIDR2\[7:4\] = 2 says GICv2.
-pub(super) fn id_register(at: u32) -> u32 {
-    match at / 4 {
-        0 => 0x04,
-        4 => 0x90,
-        5 => 0xb4,
-        6 => 0x2b,
-        8 => 0x0d,
-        9 => 0xf0,
-        10 => 0x05,
-        11 => 0xb1,
-        _ => 0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sorted<R>(map: &[Row<R>]) -> bool {
-        map.windows(2).all(|w| w[0].offset + w[0].bytes <= w[1].offset)
-    }
-
-    #[test]
-    fn maps_are_sorted_and_disjoint() {
-        assert!(sorted(DISTRIBUTOR) && sorted(CPU_INTERFACE));
-        assert!(sorted(VIRTUAL_INTERFACE) && sorted(VIRTUAL_CONTROL));
-    }
-}
+/// Control of a virtual CPU interface. There are no list registers beyond the 32nd for the second words of two registers.
+pub(super) static VIRTUAL_CONTROL: Map<Control> = Map {
+    specification: "Arm IHI 0048B, 5.3 (GICv2 virtual interface control)",
+    window: REGION_SIZE,
+    rows: &[
+        word("GICH_HCR", 0x000, Control::Hcr).bits(hcr::WRITABLE as u64),
+        word("GICH_VTR", 0x004, Control::Vtr).read_only(0xffff_ffff).varies(),
+        word("GICH_VMCR", 0x008, Control::Vmcr).bits(vmcr::WRITABLE as u64).reset(vmcr::RESET as u64),
+        word("GICH_MISR", 0x010, Control::Misr).read_only(0xff),
+        word("GICH_EISR0", 0x020, Control::Eisr).read_only(0xffff_ffff),
+        constants("GICH_EISR1", 0x024, &[0]),
+        word("GICH_ELRSR0", 0x030, Control::Elrsr).read_only(0xffff_ffff).varies(),
+        constants("GICH_ELRSR1", 0x034, &[0]),
+        word("GICH_APR", 0x0f0, Control::Apr),
+        word("GICH_LR", 0x100, Control::Lr).array(64).bits(lr::WRITABLE as u64),
+    ],
+};

@@ -6,6 +6,7 @@
 //! never stalls).
 
 mod commands;
+mod regs;
 mod tables;
 
 use std::collections::HashMap;
@@ -14,12 +15,14 @@ use std::sync::Arc;
 use emu_core::addr::Size;
 use emu_core::bus::{BusFault, MmioDevice, Requester};
 use emu_core::metrics::Metric;
+use emu_core::registers::{Content, Listed, Target};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::lpi::Lpis;
-use super::regs::{self, ITS, TRANSLATER};
 use super::{Gicv3, PeSet};
+pub(super) use regs::MAP;
+use regs::{ENABLED, QUIESCENT, Reg};
 use tables::{Baser, COLLECTION_ENTRY, DEVICE_ENTRY};
 
 /// Bits of DeviceID (GITS_TYPER.Devbits + 1): a PCI requester ID.
@@ -33,14 +36,8 @@ const ITT_ENTRY: u64 = 8;
 
 /// GITS_TYPER: Physical, ITT_entry_size, ID_bits, Devbits; PTA 0 (an RDbase is a PE number), HCC 0, CIL 0.
 const TYPER: u64 = 1 | (ITT_ENTRY - 1) << 4 | (EVENT_BITS as u64 - 1) << 8 | (DEVICE_BITS as u64 - 1) << 13;
-/// GITS_CTLR.Enabled.
-const ENABLED: u64 = 1 << 0;
-/// GITS_CTLR.Quiescent.
-const QUIESCENT: u64 = 1 << 31;
 /// Valid, in GITS_CBASER, GITS_BASER and all table entries.
 const VALID: u64 = 1 << 63;
-/// GITS_CBASER without its RES0 bits.
-const CBASER_MASK: u64 = 0xb8ef_ffff_ffff_fcff;
 /// Offsets in GITS_CREADR and GITS_CWRITER.
 const QUEUE_OFFSET: u64 = 0xf_ffe0;
 /// Bytes of a command.
@@ -108,13 +105,13 @@ impl Its {
 
     /// While the ITS is enabled, writing GITS_BASER or GITS_CBASER is UNPREDICTABLE: ignored, and false.
     fn set_baser(&mut self, n: u32, value: u64) -> bool {
-        let keep = match n {
-            0 => Baser::WRITABLE,
-            1 => Baser::WRITABLE & !Baser::INDIRECT,
+        let value = match n {
+            0 => value,
+            1 => value & !Baser::INDIRECT,
             _ => return true,
         };
         if !self.state.enabled {
-            self.state.baser[n as usize] = value & keep;
+            self.state.baser[n as usize] = value;
             self.cache.clear();
         }
         !self.state.enabled
@@ -122,7 +119,7 @@ impl Its {
 
     fn set_cbaser(&mut self, value: u64) -> bool {
         if !self.state.enabled {
-            self.state.cbaser = value & CBASER_MASK;
+            self.state.cbaser = value;
             self.state.creadr = 0;
         }
         !self.state.enabled
@@ -200,20 +197,25 @@ impl Its {
         }
     }
 
-    fn read(&mut self, reg: regs::Its, at: u32, gic: &Gicv3) -> u64 {
+    /// The value of a register as it is now.
+    fn peek(&self, reg: Reg, index: u32) -> u64 {
         match reg {
-            regs::Its::Ctlr => u64::from(self.state.enabled) | if self.idle() { QUIESCENT } else { 0 },
-            regs::Its::Iidr => regs::IIDR.into(),
-            regs::Its::Typer => TYPER,
-            regs::Its::Cbaser => self.state.cbaser,
-            regs::Its::Cwriter => self.state.cwriter,
-            regs::Its::Creadr => {
-                self.process(gic);
-                self.state.creadr
-            }
-            regs::Its::Baser => self.baser(at / 8),
-            regs::Its::Zero | regs::Its::Id => 0,
+            Reg::Ctlr => u64::from(self.state.enabled) | if self.idle() { QUIESCENT } else { 0 },
+            Reg::Typer => TYPER,
+            Reg::Cbaser => self.state.cbaser,
+            Reg::Cwriter => self.state.cwriter,
+            Reg::Creadr => self.state.creadr,
+            Reg::Baser => self.baser(index),
+            // Write-only.
+            Reg::Translater => 0,
         }
+    }
+
+    fn read(&mut self, reg: Reg, index: u32, gic: &Gicv3) -> u64 {
+        if reg == Reg::Creadr {
+            self.process(gic);
+        }
+        self.peek(reg, index)
     }
 
     /// Disabled, and nothing under way.
@@ -222,22 +224,22 @@ impl Its {
     }
 
     /// Writes a register, given as its full new value; false if the write is not allowed.
-    fn write(&mut self, reg: regs::Its, at: u32, value: u64, gic: &Gicv3) -> bool {
+    fn write(&mut self, reg: Reg, index: u32, value: u64, gic: &Gicv3) -> bool {
         match reg {
-            regs::Its::Ctlr => {
+            Reg::Ctlr => {
                 self.state.enabled = value & ENABLED != 0;
                 self.process(gic);
                 true
             }
-            regs::Its::Cbaser => self.set_cbaser(value),
-            regs::Its::Cwriter => {
-                self.state.cwriter = value & QUEUE_OFFSET;
+            Reg::Cbaser => self.set_cbaser(value),
+            Reg::Cwriter => {
+                self.state.cwriter = value;
                 self.process(gic);
                 self.state.cwriter < self.queue_size()
             }
-            regs::Its::Baser => self.set_baser(at / 8, value),
-            regs::Its::Zero => true,
-            regs::Its::Iidr | regs::Its::Typer | regs::Its::Creadr | regs::Its::Id => false,
+            Reg::Baser => self.set_baser(index, value),
+            // The first two are read-only, messages are not register writes of the ITS.
+            Reg::Typer | Reg::Creadr | Reg::Translater => false,
         }
     }
 }
@@ -264,10 +266,10 @@ impl Frames {
     }
 
     /// A message. Only a device has a DeviceID.
-    fn message(&self, size: Size, value: u64, from: Requester) {
+    fn message(&self, value: u64, from: Requester) {
         let Some(its) = &self.gic.its else { return };
-        match (from, size) {
-            (Requester::Device(device), Size::B2 | Size::B4) => {
+        match from {
+            Requester::Device(device) => {
                 self.gic.counters.add(Metric::Msis, 1);
                 self.with_its(its, |its| its.translate(device, value as u32, &self.gic));
             }
@@ -282,38 +284,41 @@ impl MmioDevice for Frames {
     }
 
     fn read(&self, offset: u64, size: Size, _: Requester) -> Result<u64, BusFault> {
-        let (Some(its), Some(hit)) = (&self.gic.its, regs::find(ITS, offset, size)) else {
+        let hit = MAP.find(offset, size).filter(|h| h.row.content != Content::Register(Reg::Translater));
+        let (Some(its), Some(hit)) = (&self.gic.its, hit) else {
             self.gic.anomaly("read of no ITS register", offset);
             return Ok(0);
         };
-        if hit.reg == regs::Its::Id {
-            return Ok(regs::id_register(hit.at, 0x94).into());
-        }
-        let value = self.with_its(its, |its| its.read(hit.reg, hit.at, &self.gic));
-        Ok(regs::part_of(value, hit.at, size))
+        Ok(hit.read(size, |reg| self.with_its(its, |its| its.read(reg, hit.index, &self.gic))))
     }
 
     fn write(&self, offset: u64, size: Size, value: u64, from: Requester) -> Result<(), BusFault> {
-        if offset == TRANSLATER {
-            self.message(size, value, from);
-            return Ok(());
-        }
-        let (Some(its), Some(hit)) = (&self.gic.its, regs::find(ITS, offset, size)) else {
+        let (Some(its), Some(hit)) = (&self.gic.its, MAP.find(offset, size)) else {
             self.gic.anomaly("write of no ITS register", offset);
             return Ok(());
         };
-        let accepted = self.with_its(its, |its| {
-            let old = match hit.reg {
-                regs::Its::Cbaser => its.state.cbaser,
-                regs::Its::Cwriter => its.state.cwriter,
-                regs::Its::Baser => its.baser(hit.at / 8),
-                _ => 0,
-            };
-            its.write(hit.reg, hit.at, regs::merged(old, hit.at, size, value), &self.gic)
-        });
+        let accepted = match hit.target() {
+            Target::Register(Reg::Translater) if hit.byte == 0 => {
+                self.message(value, from);
+                true
+            }
+            Target::Register(reg) => self.with_its(its, |its| {
+                let old = its.peek(reg, hit.index);
+                its.write(reg, hit.index, hit.merged(old, size, value), &self.gic)
+            }),
+            Target::ReadOnly => false,
+            Target::Ignored => true,
+        };
         if !accepted {
-            self.gic.anomaly(hit.name, value);
+            self.gic.anomaly(hit.row.name, value);
         }
         Ok(())
+    }
+
+    fn registers(&self, _: Requester) -> Vec<Listed> {
+        let Some(its) = &self.gic.its else { return Vec::new() };
+        let its = its.lock();
+        let there = |reg, index| reg != Reg::Baser || its.baser(index) != 0;
+        MAP.list(0, |reg, index| there(reg, index).then(|| its.peek(reg, index)))
     }
 }
