@@ -1,22 +1,7 @@
-//! Capabilities, typed: what each contributes to configuration space.
+//! Capabilities (PCI 3.0, 6.7): the registers that each contributes to configuration space. A map's window is the size of the
+//! capability.
 
-use super::msix::MsixLayout;
-
-/// A capability to be put into a function's list (PCI 3.0, 6.7).
-#[derive(Clone, Copy, Debug)]
-pub enum Capability<'a> {
-    /// MSI-X (PCIe 6.0, 7.7.2).
-    MsiX(MsixLayout),
-    /// PCI Express, version 2, as a root complex integrated endpoint with function level reset (PCIe 6.0, 7.5.3).
-    IntegratedEndpoint,
-    /// Vendor-specific (PCIe 6.0, 7.9.4): what follows the length byte, and which of those bits are writable.
-    Vendor {
-        /// The bytes behind ID, next pointer and length.
-        body: &'a [u8],
-        /// Writable bits of `body`; as long or shorter.
-        rw: &'a [u8],
-    },
-}
+use emu_core::registers::{Map, Row, byte, half, word};
 
 /// Offset of Device Control in the PCI Express capability.
 pub(super) const EXPRESS_DEVICE_CONTROL: u16 = 8;
@@ -25,54 +10,69 @@ pub(super) const INITIATE_FLR: u16 = 1 << 15;
 /// Offset of Message Control in the MSI-X capability.
 pub(super) const MSIX_CONTROL: u16 = 2;
 
-/// The bytes of a capability and their masks.
-pub(super) struct Layout {
-    pub(super) bytes: Vec<u8>,
-    pub(super) rw: Vec<u8>,
-    pub(super) w1c: Vec<u8>,
+/// Capability ID, the first byte of each capability.
+const fn id<R: Copy>(value: u64, reg: R) -> Row<R> {
+    byte("Capability ID", 0, reg).read_only(0xff).reset(value)
 }
 
-impl Layout {
-    fn new(id: u8, len: usize) -> Self {
-        let mut bytes = vec![0; len];
-        bytes[0] = id;
-        Self { bytes, rw: vec![0; len], w1c: vec![0; len] }
-    }
-    fn put(&mut self, at: usize, value: &[u8], rw: &[u8]) {
-        self.bytes[at..at + value.len()].copy_from_slice(value);
-        self.rw[at..at + rw.len()].copy_from_slice(rw);
-    }
+/// Where the next capability is.
+const fn next<R: Copy>(reg: R) -> Row<R> {
+    byte("Next Capability", 1, reg).read_only(0xff)
 }
 
-impl Capability<'_> {
-    pub(super) fn layout(&self) -> Layout {
-        match self {
-            Self::MsiX(m) => {
-                let mut c = Layout::new(0x11, 12);
-                // Message Control: table size minus one; function mask and enable are writable.
-                c.put(2, &m.vectors.saturating_sub(1).to_le_bytes(), &0xc000_u16.to_le_bytes());
-                c.put(4, &(m.table_offset | u32::from(m.bar)).to_le_bytes(), &[]);
-                c.put(8, &(m.pba_offset | u32::from(m.bar)).to_le_bytes(), &[]);
-                c
-            }
-            Self::IntegratedEndpoint => {
-                let mut c = Layout::new(0x10, 0x3c);
-                // Version 2, device/port type 9: root complex integrated endpoint.
-                c.put(2, &0x0092_u16.to_le_bytes(), &[]);
-                // Device Capabilities: 128-byte payload, role-based error reporting, function level reset.
-                c.put(4, &(1_u32 << 15 | 1 << 28).to_le_bytes(), &[]);
-                // Device Control: relaxed ordering, no snoop, 512-byte read requests after reset. FLR reads as zero.
-                c.put(8, &0x2810_u16.to_le_bytes(), &0x78ff_u16.to_le_bytes());
-                // Device Status: error bits are cleared by writing one.
-                c.w1c[10] = 0x0f;
-                c
-            }
-            Self::Vendor { body, rw } => {
-                let mut c = Layout::new(0x09, 3 + body.len());
-                c.bytes[2] = (3 + body.len()) as u8;
-                c.put(3, body, rw);
-                c
-            }
-        }
-    }
+/// Registers of the MSI-X capability.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum MsixCapability {
+    Id,
+    Next,
+    Control,
+    Table,
+    PendingBits,
 }
+
+/// The MSI-X capability (PCIe 6.0, 7.7.2).
+pub(super) static MSIX: Map<MsixCapability> = Map {
+    specification: "PCIe 6.0, 7.7.2 (MSI-X capability)",
+    window: 12,
+    rows: &[
+        id(0x11, MsixCapability::Id),
+        next(MsixCapability::Next),
+        // Table size minus one; function mask and enable are writable.
+        half("Message Control", MSIX_CONTROL as u32, MsixCapability::Control).writes(0xc000).varies(),
+        word("Table Offset/BIR", 4, MsixCapability::Table).read_only(0xffff_ffff).varies(),
+        word("PBA Offset/BIR", 8, MsixCapability::PendingBits).read_only(0xffff_ffff).varies(),
+    ],
+};
+
+/// Registers of the PCI Express capability.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ExpressCapability {
+    Id,
+    Next,
+    Capabilities,
+    DeviceCapabilities,
+    DeviceControl,
+    DeviceStatus,
+}
+
+/// The PCI Express capability, version 2, of a root complex integrated endpoint with function level reset (PCIe 6.0, 7.5.3).
+pub(super) static EXPRESS: Map<ExpressCapability> = Map {
+    specification: "PCIe 6.0, 7.5.3 (PCI Express capability)",
+    window: 0x3c,
+    rows: &[
+        id(0x10, ExpressCapability::Id),
+        next(ExpressCapability::Next),
+        // Version 2, device/port type 9: root complex integrated endpoint.
+        half("PCI Express Capabilities", 2, ExpressCapability::Capabilities).read_only(0xffff).reset(0x0092),
+        // 128-byte payload, role-based error reporting, function level reset.
+        word("Device Capabilities", 4, ExpressCapability::DeviceCapabilities)
+            .read_only(0xffff_ffff)
+            .reset(1 << 15 | 1 << 28),
+        // Relaxed ordering, no snoop, 512-byte read requests after reset. Initiating a reset reads as zero.
+        half("Device Control", EXPRESS_DEVICE_CONTROL as u32, ExpressCapability::DeviceControl)
+            .writes(0x78ff)
+            .reset(0x2810),
+        // Errors.
+        half("Device Status", 10, ExpressCapability::DeviceStatus).read_only(0xffff).cleared_by_one(0x0f),
+    ],
+};

@@ -1,9 +1,8 @@
 //! Configuration space: 4096 bytes, each bit read-only, writable or cleared by writing one.
 
 use emu_core::addr::Size;
+use emu_core::registers::{Content, Listed, Map, Shown, byte, half, word};
 use serde::{Deserialize, Serialize};
-
-use super::capability::Capability;
 
 /// Bytes of configuration space of a PCI Express function.
 pub const CONFIG_SIZE: usize = 4096;
@@ -40,25 +39,54 @@ pub mod reg {
     pub const CONVENTIONAL_END: u16 = 0x100;
 }
 
-/// A register of the header: which of its bits software may change.
-struct Field {
-    offset: u16,
-    bytes: u8,
-    rw: u32,
-    w1c: u32,
+/// The registers of the type 0 header.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Header {
+    VendorId,
+    DeviceId,
+    Command,
+    Status,
+    RevisionId,
+    ProgrammingInterface,
+    SubClass,
+    BaseClass,
+    CacheLineSize,
+    Type,
+    BaseAddress,
+    SubsystemVendorId,
+    SubsystemId,
+    CapabilitiesPointer,
+    InterruptLine,
+    InterruptPin,
 }
 
-/// The type 0 header's registers that are not simply read-only. BARs get their masks from their sizes.
-const TYPE0: &[Field] = &[
-    // Command: I/O, memory, bus master, parity error response, SERR#, interrupt disable.
-    Field { offset: reg::COMMAND, bytes: 2, rw: 0x0547, w1c: 0 },
-    // Status: parity and abort bits.
-    Field { offset: reg::STATUS, bytes: 2, rw: 0, w1c: 0xf900 },
-    // Cache line size: writable for software's sake, without effect in PCI Express.
-    Field { offset: 0x0c, bytes: 1, rw: 0xff, w1c: 0 },
-    // Interrupt line: software's own note.
-    Field { offset: 0x3c, bytes: 1, rw: 0xff, w1c: 0 },
-];
+/// The type 0 header. Base address registers get their masks from their sizes.
+pub(super) static HEADER: Map<Header> = Map {
+    specification: "PCI 3.0, 6.1 (type 0 configuration space header)",
+    window: reg::HEADER_END as u64,
+    rows: &[
+        half("Vendor ID", 0x00, Header::VendorId).read_only(0xffff).varies(),
+        half("Device ID", 0x02, Header::DeviceId).read_only(0xffff).varies(),
+        // I/O, memory, bus master, parity error response, SERR#, interrupt disable.
+        half("Command", reg::COMMAND as u32, Header::Command).bits(0x0547),
+        // Parity and abort bits.
+        half("Status", reg::STATUS as u32, Header::Status).read_only(0xffff).cleared_by_one(0xf900),
+        byte("Revision ID", 0x08, Header::RevisionId).read_only(0xff).varies(),
+        byte("Programming Interface", 0x09, Header::ProgrammingInterface).read_only(0xff).varies(),
+        byte("Sub-Class", 0x0a, Header::SubClass).read_only(0xff).varies(),
+        byte("Base Class", 0x0b, Header::BaseClass).read_only(0xff).varies(),
+        // Writable for software's sake, without effect in PCI Express.
+        byte("Cache Line Size", 0x0c, Header::CacheLineSize),
+        byte("Header Type", 0x0e, Header::Type).read_only(0xff),
+        word("Base Address", reg::BAR0 as u32, Header::BaseAddress).array(6).read_only(0xffff_ffff),
+        half("Subsystem Vendor ID", 0x2c, Header::SubsystemVendorId).read_only(0xffff).varies(),
+        half("Subsystem ID", 0x2e, Header::SubsystemId).read_only(0xffff).varies(),
+        byte("Capabilities Pointer", reg::CAPABILITIES as u32, Header::CapabilitiesPointer).read_only(0xff),
+        // Software's own note.
+        byte("Interrupt Line", 0x3c, Header::InterruptLine),
+        byte("Interrupt Pin", reg::INTERRUPT_PIN as u32, Header::InterruptPin).read_only(0xff),
+    ],
+};
 
 /// What a function says it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,6 +115,8 @@ pub struct ConfigSpace {
     reset: Vec<u8>,
     rw: Vec<u8>,
     w1c: Vec<u8>,
+    /// Name and number, offset, bytes of each register, for a monitor.
+    registers: Vec<(&'static str, Option<u32>, u16, u32)>,
     /// Where the next capability goes.
     next_capability: u16,
     /// The byte that points to the next capability.
@@ -103,20 +133,55 @@ impl ConfigSpace {
             reset: zeros(),
             rw: zeros(),
             w1c: zeros(),
+            registers: Vec::new(),
             next_capability: reg::HEADER_END,
             last_pointer: reg::CAPABILITIES,
         };
-        space.define(0x00, &id.vendor.to_le_bytes());
-        space.define(0x02, &id.device.to_le_bytes());
-        space.define(0x08, &(id.class << 8 | u32::from(id.revision)).to_le_bytes());
-        space.define(0x2c, &id.subsystem_vendor.to_le_bytes());
-        space.define(0x2e, &id.subsystem.to_le_bytes());
-        for f in TYPE0 {
-            let n = usize::from(f.bytes);
-            space.allow(f.offset, &f.rw.to_le_bytes()[..n]);
-            space.w1c[usize::from(f.offset)..][..n].copy_from_slice(&f.w1c.to_le_bytes()[..n]);
-        }
+        let [programming_interface, sub_class, base_class, _] = id.class.to_le_bytes();
+        space.install(0, &HEADER, |register| match register {
+            Header::VendorId => id.vendor.into(),
+            Header::DeviceId => id.device.into(),
+            Header::RevisionId => id.revision.into(),
+            Header::ProgrammingInterface => programming_interface.into(),
+            Header::SubClass => sub_class.into(),
+            Header::BaseClass => base_class.into(),
+            Header::SubsystemVendorId => id.subsystem_vendor.into(),
+            Header::SubsystemId => id.subsystem.into(),
+            // The map says what they are after reset.
+            Header::Command | Header::Status | Header::CacheLineSize | Header::Type => 0,
+            Header::BaseAddress | Header::CapabilitiesPointer => 0,
+            Header::InterruptLine | Header::InterruptPin => 0,
+        });
         space
+    }
+
+    /// Puts the registers of `map` at `base`; `value` tells what those are after reset of which the map does not say it.
+    fn install<R: Copy>(&mut self, base: u16, map: &'static Map<R>, value: impl Fn(R) -> u64) {
+        for row in map.rows {
+            let Content::Register(register) = row.content else { continue };
+            let n = row.bytes as usize;
+            for index in 0..row.count {
+                let offset = base + (row.offset + index * row.stride) as u16;
+                self.define(offset, &row.reset.unwrap_or_else(|| value(register)).to_le_bytes()[..n]);
+                self.allow(offset, &row.writable.to_le_bytes()[..n]);
+                self.w1c[usize::from(offset)..][..n].copy_from_slice(&row.cleared.to_le_bytes()[..n]);
+                let number = (row.count > 1).then_some(row.first + index);
+                self.registers.push((row.name, number, offset, row.bytes));
+            }
+        }
+    }
+
+    /// The registers that have a name, with their values.
+    #[must_use]
+    pub fn list(&self) -> Vec<Listed> {
+        let one = |&(name, number, offset, bytes): &(&'static str, Option<u32>, u16, u32)| {
+            let size = Size::from_bytes(bytes.into()).unwrap_or(Size::B4);
+            let value = Shown::Value(self.read(offset, size).into());
+            let reset = self.reset[usize::from(offset)..][..bytes as usize].iter().rev();
+            let reset = Some(reset.fold(0, |v, b| v << 8 | u64::from(*b)));
+            Listed { name, number, offset: offset.into(), bytes, value, reset }
+        };
+        self.registers.iter().map(one).collect()
     }
 
     /// Sets what the bytes from `offset` on are after reset. For constructors: `offset` is inside the space.
@@ -132,25 +197,21 @@ impl ConfigSpace {
         self.rw[at..at + mask.len()].copy_from_slice(mask);
     }
 
-    /// Appends a capability to the list and gives its offset. For constructors.
+    /// Appends the capability of which `map` has the registers and the size, and gives its offset; `value` as for the
+    /// header. For constructors.
     ///
     /// # Panics
     /// If the capabilities do not fit into the conventional configuration space: an error in a device's constructor.
-    pub fn add_capability(&mut self, capability: &Capability<'_>) -> u16 {
+    pub fn add_capability<R: Copy>(&mut self, map: &'static Map<R>, value: impl Fn(R) -> u64) -> u16 {
         let offset = self.next_capability;
-        let c = capability.layout();
-        assert!(
-            usize::from(offset) + c.bytes.len() <= usize::from(reg::CONVENTIONAL_END),
-            "capabilities do not fit"
-        );
-        self.define(offset, &c.bytes);
-        self.allow(offset, &c.rw);
-        self.w1c[usize::from(offset)..][..c.w1c.len()].copy_from_slice(&c.w1c);
+        let end = u64::from(offset) + map.window;
+        assert!(end <= u64::from(reg::CONVENTIONAL_END), "capabilities do not fit");
+        self.install(offset, map, value);
         self.define(self.last_pointer, &[offset as u8]);
         let status = self.get16(reg::STATUS) | reg::STATUS_CAPABILITIES;
         self.define(reg::STATUS, &status.to_le_bytes());
         self.last_pointer = offset + 1;
-        self.next_capability = (offset + c.bytes.len() as u16).next_multiple_of(4);
+        self.next_capability = (end as u16).next_multiple_of(4);
         offset
     }
 

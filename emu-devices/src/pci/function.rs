@@ -6,13 +6,14 @@ use emu_core::addr::Size;
 use emu_core::dma::DmaPort;
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
+use emu_core::registers::{Listed, Map};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::capability::{EXPRESS_DEVICE_CONTROL, INITIATE_FLR, MSIX_CONTROL};
+use super::capability::{EXPRESS, EXPRESS_DEVICE_CONTROL, INITIATE_FLR, MSIX, MSIX_CONTROL, MsixCapability};
 use super::config::{ConfigState, reg};
 use super::msix::MsixState;
-use super::{Bdf, Capability, ConfigSpace, Identity, IntxRouter, MasterPort, Msix, MsixLayout};
+use super::{Bdf, ConfigSpace, Identity, IntxRouter, MasterPort, Msix, MsixLayout};
 
 /// The address spaces of PCI that BARs decode.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,6 +83,10 @@ pub trait PciFunction: Component {
     fn bar_read(&self, bar: u8, offset: u64, size: Size) -> u64;
     /// Writes behind a BAR, outside the MSI-X structures. `offset` is below the BAR's size.
     fn bar_write(&self, bar: u8, offset: u64, size: Size, value: u64);
+    /// The registers behind a BAR with their values, outside the MSI-X structures. Nothing is changed by that.
+    fn bar_registers(&self, _bar: u8) -> Vec<Listed> {
+        Vec::new()
+    }
 }
 
 /// Builds a [`FunctionCore`].
@@ -118,24 +123,37 @@ impl FunctionBuilder {
         self
     }
 
-    /// Appends a capability and tells its offset to `at`.
+    /// Appends a vendor-specific capability (PCIe 6.0, 7.9.4) and tells its offset to `at`. `value` tells what those registers
+    /// are after reset of which the map does not say it.
     #[must_use]
-    pub fn capability(mut self, capability: Capability<'_>, at: &mut u16) -> Self {
-        *at = self.config.add_capability(&capability);
+    pub fn capability<R: Copy>(
+        mut self,
+        map: &'static Map<R>,
+        value: impl Fn(R) -> u64,
+        at: &mut u16,
+    ) -> Self {
+        *at = self.config.add_capability(map, value);
         self
     }
 
     /// Makes it a PCI Express integrated endpoint.
     #[must_use]
     pub fn express(mut self) -> Self {
-        self.express = Some(self.config.add_capability(&Capability::IntegratedEndpoint));
+        // The map says what all registers are after reset.
+        self.express = Some(self.config.add_capability(&EXPRESS, |_| 0));
         self
     }
 
     /// Gives it MSI-X.
     #[must_use]
     pub fn msix(mut self, layout: MsixLayout) -> Self {
-        let at = self.config.add_capability(&Capability::MsiX(layout));
+        let at = self.config.add_capability(&MSIX, |register| match register {
+            MsixCapability::Control => layout.vectors.saturating_sub(1).into(),
+            MsixCapability::Table => (layout.table_offset | u32::from(layout.bar)).into(),
+            MsixCapability::PendingBits => (layout.pba_offset | u32::from(layout.bar)).into(),
+            // The map says what they are.
+            MsixCapability::Id | MsixCapability::Next => 0,
+        });
         self.msix = Some((layout, at));
         self
     }
@@ -238,6 +256,18 @@ impl FunctionCore {
     #[must_use]
     pub fn config_read(&self, offset: u16, size: Size) -> u32 {
         self.config.lock().space.read(offset, size)
+    }
+
+    /// The registers of configuration space with their values.
+    #[must_use]
+    pub fn config_registers(&self) -> Vec<Listed> {
+        self.config.lock().space.list()
+    }
+
+    /// The registers of the MSI-X structures with their values, if they are in `bar`.
+    #[must_use]
+    pub fn msix_registers(&self, bar: u8) -> Vec<Listed> {
+        self.msix().filter(|m| m.layout().bar == bar).map(Msix::list).unwrap_or_default()
     }
 
     /// Writes configuration space, and does what the standard registers demand.

@@ -25,7 +25,6 @@ mod tests;
 use std::fmt;
 
 pub use bridge::HostBridge;
-pub use capability::Capability;
 pub use config::{CONFIG_SIZE, ConfigSpace, ConfigState, Identity, reg};
 pub use function::{
     BarKind, ConfigEffect, Decoded, FunctionBuilder, FunctionCore, FunctionState, PciFunction, Space,
@@ -35,6 +34,17 @@ pub use intx::IntxRouter;
 pub use msix::{Msix, MsixLayout, MsixState};
 pub use port::MasterPort;
 pub use test_device::TestDevice;
+
+/// The register maps, for the test of all of them.
+#[cfg(test)]
+pub(crate) const MAPS: &[&dyn emu_core::registers::AnyMap] = &[
+    &config::HEADER,
+    &capability::MSIX,
+    &capability::EXPRESS,
+    &msix::TABLE,
+    &msix::PENDING,
+    &test_device::MAP,
+];
 
 /// Bytes of the ECAM window: 256 buses of 1 MiB.
 pub const ECAM_SIZE: u64 = 256 << 20;

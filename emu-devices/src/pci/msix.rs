@@ -5,15 +5,54 @@ use std::sync::Arc;
 use emu_core::addr::Size;
 use emu_core::dma::{DmaAttrs, DmaFault, DmaPort, StallTag};
 use emu_core::metrics::{Counters, Metric};
+use emu_core::registers::{self, Hit, Listed, Map, Row, Target};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::port::MasterPort;
 
-/// Bytes of a table entry: address, address high, data, vector control.
+/// The most vectors that a function can have.
+const MAX_VECTORS: u32 = 2048;
+/// Bytes of a table entry.
 const ENTRY: u64 = 16;
 /// Vector control: masked.
 const MASKED: u32 = 1;
+
+/// The words of a table entry, by their places.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Word {
+    Address = 0,
+    UpperAddress = 1,
+    Data = 2,
+    Control = 3,
+}
+
+const fn table_row(name: &'static str, word: Word) -> Row<Word> {
+    registers::word(name, 4 * word as u32, word).array(MAX_VECTORS).stride(ENTRY as u32)
+}
+
+/// The table. Address bits 1:0 are zero; of vector control only the mask bit exists.
+pub(super) static TABLE: Map<Word> = Map {
+    specification: "PCIe 6.0, 7.7.2 (MSI-X table)",
+    window: MAX_VECTORS as u64 * ENTRY,
+    rows: &[
+        table_row("Message Address", Word::Address).bits(0xffff_fffc),
+        table_row("Message Upper Address", Word::UpperAddress),
+        table_row("Message Data", Word::Data),
+        table_row("Vector Control", Word::Control).bits(MASKED as u64).reset(MASKED as u64),
+    ],
+};
+
+/// The pending bit array.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct PendingBits;
+
+/// The pending bits.
+pub(super) static PENDING: Map<PendingBits> = Map {
+    specification: "PCIe 6.0, 7.7.2 (MSI-X pending bit array)",
+    window: MAX_VECTORS as u64 / 8,
+    rows: &[registers::double("Pending Bits", 0, PendingBits).array(MAX_VECTORS / 64).read_only(u64::MAX)],
+};
 
 /// Where a function keeps its MSI-X structures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +72,19 @@ pub struct MsixLayout {
 pub struct MsixState {
     table: Vec<[u32; 4]>,
     pending: Vec<bool>,
+}
+
+impl MsixState {
+    /// A word of the table; 0 where there is no such entry.
+    fn word(&self, index: u32, word: Word) -> u64 {
+        self.table.get(index as usize).map_or(0, |entry| entry[word as usize].into())
+    }
+
+    /// The n-th 64 pending bits.
+    fn pending_bits(&self, n: u32) -> u64 {
+        let bits = self.pending.iter().skip(64 * n as usize).take(64);
+        bits.enumerate().fold(0, |v, (i, &b)| v | u64::from(b) << i)
+    }
 }
 
 struct Inner {
@@ -115,51 +167,71 @@ impl Msix {
         }
     }
 
+    /// The table's register at `offset` of the BAR, if the function has so many.
+    fn in_table(&self, offset: u64) -> Option<Hit<Word>> {
+        let at = offset.checked_sub(self.layout.table_offset.into())?;
+        TABLE.at(at).filter(|hit| hit.index < self.layout.vectors.into())
+    }
+
+    /// The pending bits at `offset` of the BAR.
+    fn in_pending(&self, offset: u64) -> Option<Hit<PendingBits>> {
+        let at = offset.checked_sub(self.layout.pba_offset.into())?;
+        PENDING.at(at).filter(|hit| hit.index * 64 < self.layout.vectors.into())
+    }
+
     /// Reads the structures; `None` if `offset` is in neither.
     pub(super) fn read(&self, offset: u64, size: Size) -> Option<u64> {
         let inner = self.inner.lock();
-        let n = usize::from(self.layout.vectors);
-        let word = |at: u64| -> Option<u32> {
-            if let Some(t) = at.checked_sub(self.layout.table_offset.into())
-                && t < n as u64 * ENTRY
-            {
-                return Some(inner.state.table[(t / ENTRY) as usize][(t % ENTRY / 4) as usize]);
+        let word = |at: u64| -> Option<u64> {
+            if let Some(hit) = self.in_table(at) {
+                return Some(hit.value(|word| inner.state.word(hit.index, word)));
             }
-            let p =
-                at.checked_sub(self.layout.pba_offset.into()).filter(|p| *p < n.div_ceil(64) as u64 * 8)?;
-            let bits = inner.state.pending.iter().skip(p as usize * 8).take(32);
-            Some(bits.enumerate().fold(0, |w, (i, &b)| w | u32::from(b) << i))
+            let hit = self.in_pending(at)?;
+            Some(hit.read(Size::B4, |_| inner.state.pending_bits(hit.index)))
         };
         let low = word(offset & !3)?;
         Some(match size {
-            Size::B8 => u64::from(word((offset & !3) + 4).unwrap_or(0)) << 32 | u64::from(low),
-            _ => u64::from(low) >> (8 * (offset & 3)) & size.mask(),
+            Size::B8 => word((offset & !3) + 4).unwrap_or(0) << 32 | low,
+            _ => low >> (8 * (offset & 3)) & size.mask(),
         })
     }
 
     /// Writes the table; false if `offset` is not in it. Only whole words are taken, as the specification demands of
     /// software; the pending bits are read-only.
     pub(super) fn write(&self, offset: u64, size: Size, value: u64, port: &MasterPort) -> bool {
-        let Some(t) = offset.checked_sub(self.layout.table_offset.into()) else { return false };
-        if t >= u64::from(self.layout.vectors) * ENTRY {
+        if self.in_table(offset).is_none() {
             return false;
         }
-        if size < Size::B4 || t % size.bytes() != 0 {
+        let at = offset - u64::from(self.layout.table_offset);
+        if size < Size::B4 || !at.is_multiple_of(size.bytes()) {
             self.counters.add(Metric::Anomalies, 1);
             return true;
         }
         {
             let mut inner = self.inner.lock();
-            let entry = &mut inner.state.table[(t / ENTRY) as usize];
             for i in 0..size.bytes() / 4 {
-                let index = (t % ENTRY / 4 + i) as usize;
-                // Address bits 1:0 are zero; of vector control only the mask bit exists.
-                let writable = [!3, u32::MAX, u32::MAX, MASKED][index];
-                entry[index] = (value >> (32 * i)) as u32 & writable;
+                if let Some(hit) = self.in_table(offset + 4 * i)
+                    && let Target::Register(word) = hit.target()
+                {
+                    let value = hit.written(Size::B4, value >> (32 * i)) as u32;
+                    inner.state.table[hit.index as usize][word as usize] = value;
+                }
             }
         }
         self.send_pending(port);
         true
+    }
+
+    /// The registers with their values, by their offsets in the BAR.
+    pub(super) fn list(&self) -> Vec<Listed> {
+        let (state, vectors) = (&self.inner.lock().state, u32::from(self.layout.vectors));
+        let table = TABLE.list(self.layout.table_offset.into(), |word, index| {
+            (index < vectors).then(|| state.word(index, word))
+        });
+        let pending = PENDING.list(self.layout.pba_offset.into(), |PendingBits, index| {
+            (index * 64 < vectors).then(|| state.pending_bits(index))
+        });
+        table.into_iter().chain(pending).collect()
     }
 
     /// The function wants to send `vector`. A vector that does not exist sends nothing.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use emu_core::addr::Size;
 use emu_core::lifecycle::{Component, RestoreError, Saved};
 use emu_core::metrics::Counters;
+use emu_core::registers::{Listed, Map, Sizes, Target, byte, word};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -35,15 +36,35 @@ const IDENTITY: Identity = Identity {
 const MEMORY: u64 = 4096;
 const PORTS: u64 = 256;
 
-/// Offsets of the registers.
-const TEST: u64 = 0;
-const WIDTH: usize = 1;
-const OFFSET: usize = 4;
-const DATA: usize = 8;
-const COUNT: usize = 12;
-const NAME: usize = 16;
 /// Bytes of all registers; the accesses that are asked for go behind them.
-const HEADER: usize = 32;
+const HEADER: u64 = 32;
+/// Bytes of the name.
+const NAME_SIZE: u32 = 16;
+
+/// The registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reg {
+    Test,
+    Width,
+    Offset,
+    Data,
+    Count,
+    Name,
+}
+
+/// See the module's head. A read may have any size and go over several registers.
+pub(super) static MAP: Map<Reg> = Map {
+    specification: "QEMU docs/specs/pci-testdev",
+    window: HEADER,
+    rows: &[
+        byte("Test", 0, Reg::Test).takes(Sizes::ANY).write_only(0xff),
+        byte("Width", 1, Reg::Width).read_only(0xff).varies(),
+        word("Offset", 4, Reg::Offset).read_only(0xffff_ffff).varies(),
+        word("Data", 8, Reg::Data).read_only(0xffff_ffff).varies(),
+        word("Count", 12, Reg::Count).read_only(0xffff_ffff),
+        byte("Name", 16, Reg::Name).array(NAME_SIZE).read_only(0xff).varies(),
+    ],
+};
 
 /// What a test asks for.
 struct Test {
@@ -71,25 +92,27 @@ impl Progress {
         TESTS.get(usize::from(self.test))
     }
 
-    fn header(self) -> [u8; HEADER] {
-        let mut bytes = [0; HEADER];
-        let Some(test) = self.test() else { return bytes };
-        bytes[WIDTH] = test.size.bytes() as u8;
-        bytes[OFFSET..OFFSET + 4].copy_from_slice(&(test.offset as u32).to_le_bytes());
-        bytes[DATA..DATA + 4].copy_from_slice(&(test.data as u32).to_le_bytes());
-        bytes[COUNT..COUNT + 4].copy_from_slice(&self.count.to_le_bytes());
-        bytes[NAME..NAME + test.name.len()].copy_from_slice(test.name.as_bytes());
-        bytes
+    /// All of them are zero if there is no such test.
+    fn peek(self, reg: Reg, index: u32) -> u64 {
+        let Some(test) = self.test() else { return 0 };
+        match reg {
+            Reg::Width => test.size.bytes(),
+            Reg::Offset => test.offset,
+            Reg::Data => test.data,
+            Reg::Count => self.count.into(),
+            Reg::Name => test.name.as_bytes().get(index as usize).copied().unwrap_or(0).into(),
+            // Write-only.
+            Reg::Test => 0,
+        }
     }
 
     fn read(self, offset: u64, size: Size) -> u64 {
-        let header = self.header();
-        let byte = |i: u64| header.get((offset + i) as usize).copied().unwrap_or(0);
-        (0..size.bytes()).rev().fold(0, |value, i| value << 8 | u64::from(byte(i)))
+        let byte = |at| MAP.at(at).map_or(0, |hit| hit.read(Size::B1, |reg| self.peek(reg, hit.index)));
+        (0..size.bytes()).rev().fold(0, |value, i| value << 8 | byte(offset + i))
     }
 
     fn write(&mut self, offset: u64, size: Size, value: u64) {
-        if offset == TEST {
+        if let Some(Target::Register(Reg::Test)) = MAP.at(offset).map(|hit| hit.target()) {
             *self = Self { test: value as u8, count: 0 };
         } else if let Some(test) = self.test()
             && (offset, size, value & size.mask()) == (test.offset, test.size, test.data)
@@ -133,6 +156,11 @@ impl PciFunction for TestDevice {
             b.write(offset, size, value);
         }
     }
+    fn bar_registers(&self, bar: u8) -> Vec<Listed> {
+        let bars = self.bars.lock();
+        let list = |b: &Progress| MAP.list(0, |reg, index| Some(b.peek(reg, index)));
+        bars.get(usize::from(bar)).map(list).unwrap_or_default()
+    }
 }
 
 impl Component for TestDevice {
@@ -158,8 +186,15 @@ impl Component for TestDevice {
 mod tests {
     use super::*;
 
+    const TEST: u64 = 0;
+    const WIDTH: u64 = 1;
+    const OFFSET: u64 = 4;
+    const DATA: u64 = 8;
+    const COUNT: u64 = 12;
+    const NAME: u64 = 16;
+
     fn name(device: &TestDevice, bar: u8) -> String {
-        let byte = |i| device.bar_read(bar, NAME as u64 + i, Size::B1) as u8;
+        let byte = |i| device.bar_read(bar, NAME + i, Size::B1) as u8;
         (0..16).map(byte).take_while(|b| *b != 0).map(char::from).collect()
     }
 
@@ -170,11 +205,11 @@ mod tests {
         for bar in 0..2 {
             for (number, test) in TESTS.iter().enumerate() {
                 device.bar_write(bar, TEST, Size::B1, number as u64);
-                let read = |at: usize, size| device.bar_read(bar, at as u64, size);
+                let read = |at, size| device.bar_read(bar, at, size);
                 assert_eq!(read(WIDTH, Size::B1), test.size.bytes());
                 assert_eq!(name(&device, bar), test.name);
                 let (at, data) = (read(OFFSET, Size::B4), read(DATA, Size::B4));
-                assert!(at >= HEADER as u64 && at < PORTS);
+                assert!((HEADER..PORTS).contains(&at));
                 for count in 1..=16 {
                     device.bar_write(bar, at, test.size, data);
                     assert_eq!(read(COUNT, Size::B4), count);
@@ -197,8 +232,8 @@ mod tests {
         device.bar_write(1, TESTS[2].offset, Size::B4, TESTS[2].data);
         let saved = device.save();
         device.reset();
-        assert_eq!(device.bar_read(1, COUNT as u64, Size::B4), 0);
+        assert_eq!(device.bar_read(1, COUNT, Size::B4), 0);
         device.restore(&saved).unwrap();
-        assert_eq!((device.bar_read(1, COUNT as u64, Size::B4), name(&device, 1)), (1, "word".to_owned()));
+        assert_eq!((device.bar_read(1, COUNT, Size::B4), name(&device, 1)), (1, "word".to_owned()));
     }
 }

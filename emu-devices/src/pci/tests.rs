@@ -9,6 +9,7 @@ use emu_core::irq::{IrqLine, IrqSink};
 use emu_core::lifecycle::{Component, RestoreError, Saved};
 use emu_core::metrics::{Counters, Metric};
 use emu_core::ram::GuestRam;
+use emu_core::registers::{Map, byte};
 use parking_lot::Mutex;
 
 use super::*;
@@ -27,6 +28,20 @@ impl IrqSink for Wires {
         self.0.lock()[line as usize] = level;
     }
 }
+
+/// A vendor-specific capability of six bytes.
+static VENDOR: Map<()> = Map {
+    specification: "none",
+    window: 6,
+    rows: &[
+        byte("ID", 0, ()).read_only(0xff).reset(9),
+        byte("Next", 1, ()).read_only(0xff),
+        byte("Length", 2, ()).read_only(0xff).varies(),
+        byte("A", 3, ()).read_only(0xff).reset(1),
+        byte("B", 4, ()).writes(0xf0).reset(2),
+        byte("C", 5, ()).read_only(0xff).reset(3),
+    ],
+};
 
 /// Remembers the last write behind its BARs and answers reads with it.
 struct Probe {
@@ -51,7 +66,7 @@ impl Probe {
             .bar(4, BarKind::Memory64 { prefetchable: true }, 0x4000)
             .express()
             .msix(MsixLayout { vectors: 3, bar: 4, table_offset: 0, pba_offset: 0x800 })
-            .capability(Capability::Vendor { body: &[1, 2, 3], rw: &[0, 0xf0] }, &mut vendor_at)
+            .capability(&VENDOR, |_| 6, &mut vendor_at)
             .intx_pin(1)
             .build(counters);
         Arc::new(Self { core, last: Mutex::default() })

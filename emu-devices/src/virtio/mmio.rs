@@ -10,6 +10,7 @@ use emu_core::dma::{CountedPort, DmaClient, DmaPort};
 use emu_core::irq::IrqLine;
 use emu_core::lifecycle::{Component, RestoreError, Saved};
 use emu_core::metrics::Counters;
+use emu_core::registers::{Content, Hit, Listed, Map, Sizes, Target, constants, word};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -29,19 +30,11 @@ const ISR_QUEUE: u32 = 1;
 /// Interrupt status: a configuration change.
 const ISR_CONFIG: u32 = 2;
 
+/// What is at an offset, in both versions of the transport.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Access {
-    Read,
-    Write,
-    Both,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Reg {
-    Magic,
+pub(crate) enum Reg {
     Version,
     DeviceId,
-    VendorId,
     DeviceFeatures,
     DeviceFeaturesSel,
     DriverFeatures,
@@ -49,11 +42,30 @@ enum Reg {
     QueueSel,
     QueueSizeMax,
     QueueSize,
-    QueueReady,
     QueueNotify,
     InterruptStatus,
     InterruptAck,
     Status,
+    /// Of the device type.
+    Config,
+    /// Only in version 1.
+    Legacy(LegacyReg),
+    /// Only in version 2.
+    Modern(ModernReg),
+}
+
+/// Registers of version 1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LegacyReg {
+    GuestPageSize,
+    QueueAlign,
+    QueuePage,
+}
+
+/// Registers of version 2.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ModernReg {
+    QueueReady,
     QueueDescLow,
     QueueDescHigh,
     QueueDriverLow,
@@ -61,61 +73,69 @@ enum Reg {
     QueueDeviceLow,
     QueueDeviceHigh,
     ShmSel,
-    ShmNone,
+    Shm,
     QueueReset,
     ConfigGeneration,
-    GuestPageSize,
-    QueueAlign,
-    QueuePage,
 }
 
-/// The versions of the transport that have a register.
-const V1: u8 = 1;
-const V2: u8 = 2;
-const BOTH: u8 = V1 | V2;
-
-/// The register map (virtio 1.2, tables 4.1 and 4.2). What is not in it reads as zero and ignores writes.
-const REGISTERS: &[(u64, Reg, Access, u8)] = &[
-    (0x000, Reg::Magic, Access::Read, BOTH),
-    (0x004, Reg::Version, Access::Read, BOTH),
-    (0x008, Reg::DeviceId, Access::Read, BOTH),
-    (0x00c, Reg::VendorId, Access::Read, BOTH),
-    (0x010, Reg::DeviceFeatures, Access::Read, BOTH),
-    (0x014, Reg::DeviceFeaturesSel, Access::Write, BOTH),
-    (0x020, Reg::DriverFeatures, Access::Write, BOTH),
-    (0x024, Reg::DriverFeaturesSel, Access::Write, BOTH),
-    (0x028, Reg::GuestPageSize, Access::Write, V1),
-    (0x030, Reg::QueueSel, Access::Write, BOTH),
-    (0x034, Reg::QueueSizeMax, Access::Read, BOTH),
-    (0x038, Reg::QueueSize, Access::Write, BOTH),
-    (0x03c, Reg::QueueAlign, Access::Write, V1),
-    (0x040, Reg::QueuePage, Access::Both, V1),
-    (0x044, Reg::QueueReady, Access::Both, V2),
-    (0x050, Reg::QueueNotify, Access::Write, BOTH),
-    (0x060, Reg::InterruptStatus, Access::Read, BOTH),
-    (0x064, Reg::InterruptAck, Access::Write, BOTH),
-    (0x070, Reg::Status, Access::Both, BOTH),
-    (0x080, Reg::QueueDescLow, Access::Write, V2),
-    (0x084, Reg::QueueDescHigh, Access::Write, V2),
-    (0x090, Reg::QueueDriverLow, Access::Write, V2),
-    (0x094, Reg::QueueDriverHigh, Access::Write, V2),
-    (0x0a0, Reg::QueueDeviceLow, Access::Write, V2),
-    (0x0a4, Reg::QueueDeviceHigh, Access::Write, V2),
-    (0x0ac, Reg::ShmSel, Access::Write, V2),
-    (0x0b0, Reg::ShmNone, Access::Read, V2),
-    (0x0b4, Reg::ShmNone, Access::Read, V2),
-    (0x0b8, Reg::ShmNone, Access::Read, V2),
-    (0x0bc, Reg::ShmNone, Access::Read, V2),
-    (0x0c0, Reg::QueueReset, Access::Both, V2),
-    (0x0fc, Reg::ConfigGeneration, Access::Read, V2),
-];
-
-fn lookup(interface: Interface, offset: u64, refused: Access) -> Option<Reg> {
-    let version = if interface == Interface::Legacy { V1 } else { V2 };
-    let i = REGISTERS.binary_search_by_key(&offset, |row| row.0).ok()?;
-    let (_, reg, access, versions) = REGISTERS[i];
-    (access != refused && versions & version != 0).then_some(reg)
+impl Reg {
+    fn is_in(self, interface: Interface) -> bool {
+        match self {
+            Self::Legacy(_) => interface == Interface::Legacy,
+            Self::Modern(_) => interface == Interface::Modern,
+            _ => true,
+        }
+    }
 }
+
+/// "virt".
+const MAGIC: u32 = u32::from_le_bytes(*b"virt");
+/// All bits.
+const ALL: u64 = 0xffff_ffff;
+
+/// The register map (virtio 1.2, tables 4.1 and 4.2).
+pub(crate) static MAP: Map<Reg> = {
+    use LegacyReg::{GuestPageSize, QueueAlign, QueuePage};
+    use ModernReg as M;
+    Map {
+        specification: "virtio 1.2, 4.2.2 and 4.2.4",
+        window: MMIO_SIZE,
+        rows: &[
+            constants("MagicValue", 0x000, &[MAGIC]),
+            word("Version", 0x004, Reg::Version).read_only(3).varies(),
+            word("DeviceID", 0x008, Reg::DeviceId).read_only(ALL).varies(),
+            constants("VendorID", 0x00c, &[VENDOR]),
+            word("DeviceFeatures", 0x010, Reg::DeviceFeatures).read_only(ALL).varies(),
+            word("DeviceFeaturesSel", 0x014, Reg::DeviceFeaturesSel).write_only(ALL),
+            word("DriverFeatures", 0x020, Reg::DriverFeatures).write_only(ALL),
+            word("DriverFeaturesSel", 0x024, Reg::DriverFeaturesSel).write_only(ALL),
+            word("GuestPageSize", 0x028, Reg::Legacy(GuestPageSize)).write_only(ALL),
+            word("QueueSel", 0x030, Reg::QueueSel).write_only(ALL),
+            word("QueueSizeMax", 0x034, Reg::QueueSizeMax).read_only(0xffff).varies(),
+            word("QueueSize", 0x038, Reg::QueueSize).write_only(ALL),
+            word("QueueAlign", 0x03c, Reg::Legacy(QueueAlign)).write_only(ALL),
+            word("QueuePFN", 0x040, Reg::Legacy(QueuePage)),
+            word("QueueReady", 0x044, Reg::Modern(M::QueueReady)).bits(1),
+            word("QueueNotify", 0x050, Reg::QueueNotify).write_only(ALL),
+            word("InterruptStatus", 0x060, Reg::InterruptStatus).read_only(3),
+            word("InterruptACK", 0x064, Reg::InterruptAck).write_only(ALL),
+            word("Status", 0x070, Reg::Status).bits(0xff),
+            word("QueueDescLow", 0x080, Reg::Modern(M::QueueDescLow)).write_only(ALL),
+            word("QueueDescHigh", 0x084, Reg::Modern(M::QueueDescHigh)).write_only(ALL),
+            word("QueueDriverLow", 0x090, Reg::Modern(M::QueueDriverLow)).write_only(ALL),
+            word("QueueDriverHigh", 0x094, Reg::Modern(M::QueueDriverHigh)).write_only(ALL),
+            word("QueueDeviceLow", 0x0a0, Reg::Modern(M::QueueDeviceLow)).write_only(ALL),
+            word("QueueDeviceHigh", 0x0a4, Reg::Modern(M::QueueDeviceHigh)).write_only(ALL),
+            word("SHMSel", 0x0ac, Reg::Modern(M::ShmSel)).write_only(ALL),
+            // SHMLenLow, SHMLenHigh, SHMBaseLow, SHMBaseHigh. There is no shared memory region: all ones.
+            word("SHM", 0x0b0, Reg::Modern(M::Shm)).array(4).read_only(ALL).reset(ALL),
+            // A queue's reset is complete when the write to the register returns.
+            word("QueueReset", 0x0c0, Reg::Modern(M::QueueReset)),
+            word("ConfigGeneration", 0x0fc, Reg::Modern(M::ConfigGeneration)).read_only(0xff),
+            word("Config", CONFIG as u32, Reg::Config).array(0x40).takes(Sizes::ANY).varies(),
+        ],
+    }
+};
 
 /// The interrupt status register and the wire that follows it.
 struct Interrupt {
@@ -190,37 +210,43 @@ impl VirtioMmio {
         })
     }
 
-    fn read_reg(&self, reg: Reg) -> u32 {
+    /// The value of a register; reading one changes nothing. An empty slot has only those that say so.
+    fn peek(&self, reg: Reg, index: u32) -> u32 {
         let core = self.core.as_deref();
         let ask = |f: fn(&VirtioCore) -> u32| core.map_or(0, f);
         match reg {
-            Reg::Magic => u32::from_le_bytes(*b"virt"),
-            Reg::Version => {
-                if self.interface == Interface::Legacy {
-                    1
-                } else {
-                    2
-                }
-            }
-            Reg::VendorId => VENDOR,
+            Reg::Version => match self.interface {
+                Interface::Legacy => 1,
+                Interface::Modern => 2,
+            },
             Reg::DeviceId => ask(|c| c.device().kind().id.into()),
             Reg::DeviceFeatures => core.map_or(0, |c| c.device_features(self.interface)),
             Reg::QueueSizeMax => ask(|c| c.queue_max().into()),
-            Reg::QueuePage => core.map_or(0, |c| c.queue_page(self.guest_page_size.load(Ordering::Relaxed))),
-            Reg::QueueReady => ask(|c| c.queue().enabled.into()),
             Reg::InterruptStatus => *self.interrupt.status.lock(),
             Reg::Status => ask(|c| c.regs().status.into()),
-            // There is no shared memory region: length and base are all ones.
-            Reg::ShmNone => u32::MAX,
-            Reg::ConfigGeneration => ask(|c| c.regs().generation.into()),
-            // A queue's reset is complete when the write to the register returns; the rest is write-only.
-            _ => 0,
+            Reg::Config => core.map_or(0, |c| {
+                let mut bytes = [0; 4];
+                c.device().config_read(u64::from(4 * index), &mut bytes);
+                u32::from_le_bytes(bytes)
+            }),
+            Reg::Legacy(LegacyReg::QueuePage) => {
+                core.map_or(0, |c| c.queue_page(self.guest_page_size.load(Ordering::Relaxed)))
+            }
+            Reg::Modern(ModernReg::QueueReady) => ask(|c| c.queue().enabled.into()),
+            Reg::Modern(ModernReg::Shm) => u32::MAX,
+            Reg::Modern(ModernReg::ConfigGeneration) => ask(|c| c.regs().generation.into()),
+            Reg::Modern(ModernReg::QueueReset) => 0,
+            // Write-only.
+            Reg::DeviceFeaturesSel | Reg::DriverFeatures | Reg::DriverFeaturesSel => 0,
+            Reg::QueueSel | Reg::QueueSize | Reg::QueueNotify | Reg::InterruptAck => 0,
+            Reg::Legacy(LegacyReg::GuestPageSize | LegacyReg::QueueAlign) => 0,
+            Reg::Modern(ModernReg::QueueDescLow | ModernReg::QueueDescHigh) => 0,
+            Reg::Modern(ModernReg::QueueDriverLow | ModernReg::QueueDriverHigh) => 0,
+            Reg::Modern(ModernReg::QueueDeviceLow | ModernReg::QueueDeviceHigh | ModernReg::ShmSel) => 0,
         }
     }
 
     fn write_reg(&self, core: &VirtioCore, reg: Reg, v: u32) {
-        let low = |old: u64| old & !0xffff_ffff | u64::from(v);
-        let high = |old: u64| old & 0xffff_ffff | u64::from(v) << 32;
         match reg {
             Reg::DeviceFeaturesSel => core.regs().device_feature_select = v,
             Reg::DriverFeatures => match self.interface {
@@ -233,28 +259,59 @@ impl VirtioMmio {
             // A number that no queue has selects none.
             Reg::QueueSel => core.regs().queue_select = u16::try_from(v).unwrap_or(u16::MAX),
             Reg::QueueSize => core.set_queue_size(v),
-            Reg::GuestPageSize if v.is_power_of_two() => self.guest_page_size.store(v, Ordering::Relaxed),
-            Reg::GuestPageSize => core.anomaly("a size of pages that is no power of two"),
-            Reg::QueueAlign => core.set_queue_align(v),
-            Reg::QueuePage => core.set_queue_page(v, self.guest_page_size.load(Ordering::Relaxed)),
-            Reg::QueueReady => core.enable_queue(v & 1 != 0),
             Reg::QueueNotify => core.notify(v),
             Reg::InterruptAck => self.interrupt.change(|s| s & !v),
             Reg::Status => {
                 core.set_status(v as u8, self.interface);
-                if v as u8 == 0 {
+                if v == 0 {
                     self.interrupt.change(|_| 0);
                 }
             }
-            Reg::QueueDescLow => core.set_queue(|q| q.desc = low(q.desc)),
-            Reg::QueueDescHigh => core.set_queue(|q| q.desc = high(q.desc)),
-            Reg::QueueDriverLow => core.set_queue(|q| q.avail = low(q.avail)),
-            Reg::QueueDriverHigh => core.set_queue(|q| q.avail = high(q.avail)),
-            Reg::QueueDeviceLow => core.set_queue(|q| q.used = low(q.used)),
-            Reg::QueueDeviceHigh => core.set_queue(|q| q.used = high(q.used)),
-            Reg::QueueReset if v == 1 => core.reset_queue(),
-            _ => {}
+            Reg::Legacy(reg) => self.write_legacy(core, reg, v),
+            Reg::Modern(reg) => write_modern(core, reg, v),
+            // Read-only; the device's own configuration is not written in registers.
+            Reg::Version | Reg::DeviceId | Reg::DeviceFeatures | Reg::QueueSizeMax => {}
+            Reg::InterruptStatus | Reg::Config => {}
         }
+    }
+
+    fn write_legacy(&self, core: &VirtioCore, reg: LegacyReg, v: u32) {
+        match reg {
+            LegacyReg::GuestPageSize if v.is_power_of_two() => {
+                self.guest_page_size.store(v, Ordering::Relaxed);
+            }
+            LegacyReg::GuestPageSize => core.anomaly("a size of pages that is no power of two"),
+            LegacyReg::QueueAlign => core.set_queue_align(v),
+            LegacyReg::QueuePage => core.set_queue_page(v, self.guest_page_size.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// The register that an access at its first byte hits.
+    fn register(&self, offset: u64) -> Option<Hit<Reg>> {
+        let there = |reg: Reg| reg.is_in(self.interface);
+        let hit = MAP.at(offset).filter(|hit| hit.byte == 0)?;
+        match hit.row.content {
+            Content::Register(reg) if !there(reg) => None,
+            _ => Some(hit),
+        }
+    }
+}
+
+fn write_modern(core: &VirtioCore, reg: ModernReg, v: u32) {
+    let low = |old: u64| old & !0xffff_ffff | u64::from(v);
+    let high = |old: u64| old & 0xffff_ffff | u64::from(v) << 32;
+    match reg {
+        ModernReg::QueueReady => core.enable_queue(v != 0),
+        ModernReg::QueueDescLow => core.set_queue(|q| q.desc = low(q.desc)),
+        ModernReg::QueueDescHigh => core.set_queue(|q| q.desc = high(q.desc)),
+        ModernReg::QueueDriverLow => core.set_queue(|q| q.avail = low(q.avail)),
+        ModernReg::QueueDriverHigh => core.set_queue(|q| q.avail = high(q.avail)),
+        ModernReg::QueueDeviceLow => core.set_queue(|q| q.used = low(q.used)),
+        ModernReg::QueueDeviceHigh => core.set_queue(|q| q.used = high(q.used)),
+        ModernReg::QueueReset if v == 1 => core.reset_queue(),
+        // There is no shared memory to select; what is left is read-only.
+        ModernReg::QueueReset | ModernReg::ShmSel => {}
+        ModernReg::Shm | ModernReg::ConfigGeneration => {}
     }
 }
 
@@ -265,16 +322,18 @@ impl MmioDevice for VirtioMmio {
 
     fn read(&self, offset: u64, size: Size, from: Requester) -> Result<u64, BusFault> {
         refuse_devices(from)?;
+        let readable = |hit: &Hit<Reg>| hit.row.readable != 0;
         let Some(core) = &self.core else {
-            return Ok(lookup(self.interface, offset, Access::Write).map_or(0, |r| self.read_reg(r).into()));
+            let hit = self.register(offset).filter(readable);
+            return Ok(hit.map_or(0, |hit| hit.value(|reg| self.peek(reg, hit.index).into())));
         };
         if let Some(at) = offset.checked_sub(CONFIG) {
             let mut bytes = [0; 8];
             core.device().config_read(at, &mut bytes[..size.bytes() as usize]);
             return Ok(u64::from_le_bytes(bytes));
         }
-        match lookup(self.interface, offset, Access::Write) {
-            Some(reg) if size == Size::B4 => Ok(self.read_reg(reg).into()),
+        match self.register(offset).filter(readable) {
+            Some(hit) if size == Size::B4 => Ok(hit.value(|reg| self.peek(reg, hit.index).into())),
             _ => {
                 core.anomaly("a read of a register that does not exist, or of a part of one");
                 Ok(0)
@@ -289,11 +348,18 @@ impl MmioDevice for VirtioMmio {
             core.device().config_write(at, &value.to_le_bytes()[..size.bytes() as usize]);
             return Ok(());
         }
-        match lookup(self.interface, offset, Access::Read) {
-            Some(reg) if size == Size::B4 => self.write_reg(core, reg, value as u32),
+        match self.register(offset).map(|hit| (hit.target(), hit)) {
+            Some((Target::Register(reg), hit)) if size == Size::B4 => {
+                self.write_reg(core, reg, hit.written(size, value) as u32);
+            }
             _ => core.anomaly("a write to a register that does not exist, or to a part of one"),
         }
         Ok(())
+    }
+
+    fn registers(&self, _: Requester) -> Vec<Listed> {
+        let there = |reg: Reg| reg.is_in(self.interface) && (self.core.is_some() || reg != Reg::Config);
+        MAP.list(0, |reg, index| there(reg).then(|| self.peek(reg, index).into()))
     }
 }
 

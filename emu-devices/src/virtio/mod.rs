@@ -40,6 +40,17 @@ pub use pci::VirtioPci;
 pub use queue::{Queue, QueueConfig};
 pub use rng::{EntropySource, Rng, SeededEntropy};
 
+/// The register maps, for the test of all of them.
+#[cfg(test)]
+pub(crate) const MAPS: &[&dyn emu_core::registers::AnyMap] = &[
+    &mmio::MAP,
+    &pci::STRUCTURE_MAP,
+    &pci::LEGACY_MAP,
+    &pci::CAPABILITY,
+    &pci::NOTIFY_CAPABILITY,
+    &pci::ACCESS_CAPABILITY,
+];
+
 /// Bits of the device status field (virtio 1.2, 2.1).
 pub mod status {
     /// The guest has noticed the device.

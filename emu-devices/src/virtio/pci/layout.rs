@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use emu_core::metrics::Counters;
+use emu_core::registers::{Map, Sizes, byte, double, half, word};
 
-use crate::pci::{BarKind, Capability, FunctionBuilder, FunctionCore, Identity, MsixLayout};
+use crate::pci::{BarKind, FunctionBuilder, FunctionCore, Identity, MsixLayout};
 use crate::virtio::{Interfaces, VirtioDevice};
 
 /// Vendor and subsystem vendor ID of virtio.
@@ -38,9 +39,69 @@ pub(super) const CFG_OFFSET: u16 = 8;
 pub(super) const CFG_LENGTH: u16 = 12;
 pub(super) const CFG_DATA: u16 = 16;
 
+/// Fields of a `virtio_pci_cap`, and what some have behind it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CapabilityField {
+    Vendor,
+    Next,
+    Len,
+    Type,
+    Bar,
+    Id,
+    Offset,
+    Length,
+    NotifyMultiplier,
+    Data,
+}
+
+/// A capability of `bytes` bytes in which the driver may write the bits of `writes` to where it points.
+macro_rules! capability {
+    ($bytes:literal, $writes:expr, $($behind:expr)?) => {
+        Map {
+            specification: "virtio 1.2, 4.1.4",
+            window: $bytes,
+            rows: &[
+                byte("cap_vndr", 0, CapabilityField::Vendor).read_only(0xff).reset(9),
+                byte("cap_next", 1, CapabilityField::Next).read_only(0xff),
+                byte("cap_len", 2, CapabilityField::Len).read_only(0xff).varies(),
+                byte("cfg_type", 3, CapabilityField::Type).read_only(0xff).varies(),
+                byte("bar", CFG_BAR as u32, CapabilityField::Bar).writes($writes & 0xff).varies(),
+                byte("id", 5, CapabilityField::Id).read_only(0xff),
+                word("offset", CFG_OFFSET as u32, CapabilityField::Offset).writes($writes).varies(),
+                word("length", CFG_LENGTH as u32, CapabilityField::Length).writes($writes).varies(),
+                $($behind)?
+            ],
+        }
+    };
+}
+
+/// Of a structure.
+pub(crate) static CAPABILITY: Map<CapabilityField> = capability!(16, 0,);
+/// Of the one by which queues are notified.
+pub(crate) static NOTIFY_CAPABILITY: Map<CapabilityField> = capability!(
+    20,
+    0,
+    word("notify_off_multiplier", 16, CapabilityField::NotifyMultiplier)
+        .read_only(0xffff_ffff)
+        .reset(NOTIFY_MULTIPLIER as u64)
+);
+/// PCI configuration access: BAR, offset, length and data are the driver's to write.
+pub(crate) static ACCESS_CAPABILITY: Map<CapabilityField> =
+    capability!(20, 0xffff_ffff, word("pci_cfg_data", CFG_DATA as u32, CapabilityField::Data));
+
+/// What is in the structures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reg {
+    Common(Field),
+    Isr,
+    /// The device type's configuration.
+    Config,
+    Notify,
+}
+
 /// Fields of the common configuration structure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Field {
+pub(crate) enum Field {
     DeviceFeatureSelect,
     DeviceFeature,
     DriverFeatureSelect,
@@ -61,27 +122,42 @@ pub(super) enum Field {
     QueueReset,
 }
 
-/// The common configuration structure (virtio 1.2, 4.1.4.3): offset, bytes, field.
-pub(super) const COMMON_FIELDS: &[(u64, u64, Field)] = &[
-    (0, 4, Field::DeviceFeatureSelect),
-    (4, 4, Field::DeviceFeature),
-    (8, 4, Field::DriverFeatureSelect),
-    (12, 4, Field::DriverFeature),
-    (16, 2, Field::ConfigVector),
-    (18, 2, Field::NumQueues),
-    (20, 1, Field::Status),
-    (21, 1, Field::Generation),
-    (22, 2, Field::QueueSelect),
-    (24, 2, Field::QueueSize),
-    (26, 2, Field::QueueVector),
-    (28, 2, Field::QueueEnable),
-    (30, 2, Field::QueueNotifyOff),
-    (32, 8, Field::QueueDesc),
-    (40, 8, Field::QueueDriver),
-    (48, 8, Field::QueueDevice),
-    (56, 2, Field::QueueNotifyData),
-    (58, 2, Field::QueueReset),
-];
+/// The structures (virtio 1.2, 4.1.4.3 to 4.1.4.6), at their places in the BAR.
+pub(crate) static STRUCTURE_MAP: Map<Reg> = {
+    use Field as F;
+    use Reg::Common;
+    const NO_VECTOR: u64 = super::NO_VECTOR as u64;
+    Map {
+        specification: "virtio 1.2, 4.1.4",
+        window: 4 * PAGE as u64,
+        rows: &[
+            word("device_feature_select", 0, Common(F::DeviceFeatureSelect)),
+            word("device_feature", 4, Common(F::DeviceFeature)).read_only(0xffff_ffff).varies(),
+            word("driver_feature_select", 8, Common(F::DriverFeatureSelect)),
+            word("driver_feature", 12, Common(F::DriverFeature)),
+            half("config_msix_vector", 16, Common(F::ConfigVector)).reset(NO_VECTOR),
+            half("num_queues", 18, Common(F::NumQueues)).read_only(0xffff).varies(),
+            byte("device_status", 20, Common(F::Status)),
+            byte("config_generation", 21, Common(F::Generation)).read_only(0xff),
+            half("queue_select", 22, Common(F::QueueSelect)),
+            half("queue_size", 24, Common(F::QueueSize)).varies(),
+            half("queue_msix_vector", 26, Common(F::QueueVector)).reset(NO_VECTOR),
+            half("queue_enable", 28, Common(F::QueueEnable)),
+            half("queue_notify_off", 30, Common(F::QueueNotifyOff)).read_only(0xffff),
+            double("queue_desc", 32, Common(F::QueueDesc)),
+            double("queue_driver", 40, Common(F::QueueDriver)),
+            double("queue_device", 48, Common(F::QueueDevice)),
+            half("queue_notify_data", 56, Common(F::QueueNotifyData)).read_only(0xffff),
+            half("queue_reset", 58, Common(F::QueueReset)),
+            byte("ISR", PAGE, Reg::Isr).read_only(3).read_has_effect(),
+            word("Config", 2 * PAGE, Reg::Config).array(PAGE / 4).takes(Sizes::ANY).varies(),
+            word("Notify", 3 * PAGE, Reg::Notify)
+                .array(PAGE / NOTIFY_MULTIPLIER)
+                .takes(Sizes::ANY)
+                .write_only(0xffff_ffff),
+        ],
+    }
+};
 
 /// Device IDs of transitional and legacy functions (virtio 1.2, 4.1.2.1): virtio device ID, PCI device ID.
 const TRANSITIONAL_IDS: &[(u16, u16)] =
@@ -135,24 +211,32 @@ pub(super) fn build(
     let mut at = 0;
     builder = builder.bar(BAR, BarKind::Memory64 { prefetchable: true }, u64::from(4 * PAGE));
     for (structure, offset, length) in STRUCTURES {
-        let mut body = vendor_body(structure, BAR, offset, length);
-        if structure == NOTIFY {
-            body.extend_from_slice(&NOTIFY_MULTIPLIER.to_le_bytes());
-        }
-        builder = builder.capability(Capability::Vendor { body: &body, rw: &[] }, &mut at);
+        let map = if structure == NOTIFY { &NOTIFY_CAPABILITY } else { &CAPABILITY };
+        let value = |reg| capability_value(map, reg, structure, BAR, offset, length);
+        builder = builder.capability(map, value, &mut at);
     }
-    let mut body = vendor_body(PCI_CFG, 0, 0, 0);
-    body.extend_from_slice(&[0; 4]);
-    // BAR, offset, length and data are the driver's to write.
-    let rw = [0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
-    builder = builder.capability(Capability::Vendor { body: &body, rw: &rw }, &mut at);
+    let value = |reg| capability_value(&ACCESS_CAPABILITY, reg, PCI_CFG, 0, 0, 0);
+    builder = builder.capability(&ACCESS_CAPABILITY, value, &mut at);
     (builder.build(counters), Some(at))
 }
 
-/// A `virtio_pci_cap` behind its length byte.
-fn vendor_body(structure: u8, bar: u8, offset: u32, length: u32) -> Vec<u8> {
-    let mut body = vec![structure, bar, 0, 0, 0];
-    body.extend_from_slice(&offset.to_le_bytes());
-    body.extend_from_slice(&length.to_le_bytes());
-    body
+/// What a field of a capability is after reset, where the map does not say it.
+fn capability_value(
+    map: &Map<CapabilityField>,
+    field: CapabilityField,
+    structure: u8,
+    bar: u8,
+    offset: u32,
+    length: u32,
+) -> u64 {
+    match field {
+        CapabilityField::Len => map.window,
+        CapabilityField::Type => structure.into(),
+        CapabilityField::Bar => bar.into(),
+        CapabilityField::Offset => offset.into(),
+        CapabilityField::Length => length.into(),
+        // The map says what they are.
+        CapabilityField::Vendor | CapabilityField::Next | CapabilityField::Id => 0,
+        CapabilityField::NotifyMultiplier | CapabilityField::Data => 0,
+    }
 }

@@ -12,13 +12,16 @@ use emu_core::addr::Size;
 use emu_core::dma::{DmaClient, DmaPort, StallTag};
 use emu_core::lifecycle::{Component, RestoreError, Saved};
 use emu_core::metrics::Counters;
+use emu_core::registers::{Content, Listed, Target};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use self::layout::{
-    BAR, CFG_BAR, CFG_DATA, CFG_LENGTH, CFG_OFFSET, COMMON, COMMON_FIELDS, DEVICE, Field, ISR, LEGACY_BAR,
-    NOTIFY, NOTIFY_MULTIPLIER, PAGE, STRUCTURES,
-};
+pub(crate) use self::layout::STRUCTURE_MAP;
+#[cfg(test)]
+pub(crate) use self::layout::{ACCESS_CAPABILITY, CAPABILITY, NOTIFY_CAPABILITY};
+use self::layout::{BAR, CFG_BAR, CFG_DATA, CFG_LENGTH, CFG_OFFSET, Field, LEGACY_BAR, PAGE, Reg};
+#[cfg(test)]
+pub(crate) use self::legacy::MAP as LEGACY_MAP;
 use super::core::{CoreState, Interface, Signals, WeakClient};
 use super::{VirtioCore, VirtioDevice, VirtioOptions};
 use crate::pci::{ConfigEffect, FunctionCore, FunctionState, PciFunction};
@@ -209,58 +212,69 @@ impl VirtioPci {
             Field::QueueDriver => core.set_queue(|q| q.avail = v),
             Field::QueueDevice => core.set_queue(|q| q.used = v),
             Field::QueueReset if v == 1 => core.reset_queue(),
-            _ => core.anomaly("a write to a field of the common configuration that does not take it"),
+            Field::QueueEnable | Field::QueueReset => {
+                core.anomaly("a write to a field of the common configuration that does not take it");
+            }
+            // Read-only: the map lets no write through.
+            Field::DeviceFeature | Field::NumQueues | Field::Generation => {}
+            Field::QueueNotifyOff | Field::QueueNotifyData => {}
         }
     }
 
-    /// The field that holds `offset`.
-    fn field(offset: u64) -> Option<(u64, u64, Field)> {
-        COMMON_FIELDS.iter().find(|(at, bytes, _)| (*at..at + bytes).contains(&offset)).copied()
+    /// The value of a register whose reading changes nothing.
+    fn structure_peek(&self, reg: Reg, index: u32) -> u64 {
+        match reg {
+            Reg::Common(field) => self.common_read(field),
+            Reg::Config => {
+                let mut bytes = [0; 4];
+                self.core.device().config_read(u64::from(4 * index), &mut bytes);
+                u32::from_le_bytes(bytes).into()
+            }
+            // One is taken, the other is write-only.
+            Reg::Isr | Reg::Notify => 0,
+        }
     }
 
     fn structure_read(&self, offset: u64, size: Size) -> u64 {
-        let at = offset % u64::from(PAGE);
-        match STRUCTURES.iter().find(|s| u64::from(s.1) == offset - at).map(|s| s.0) {
-            Some(COMMON) => match Self::field(at) {
-                Some((start, _, field)) => self.common_read(field) >> (8 * (at - start)) & size.mask(),
-                None => 0,
-            },
-            Some(ISR) if at == 0 => self.side.take_isr().into(),
-            Some(DEVICE) => {
+        let Some(hit) = STRUCTURE_MAP.at(offset) else { return 0 };
+        match hit.row.content {
+            Content::Register(Reg::Isr) => self.side.take_isr().into(),
+            // Of any size and alignment: a device type has fields of its own.
+            Content::Register(Reg::Config) => {
                 let mut bytes = [0; 8];
-                self.core.device().config_read(at, &mut bytes[..size.bytes() as usize]);
+                self.core.device().config_read(hit.at().into(), &mut bytes[..size.bytes() as usize]);
                 u64::from_le_bytes(bytes)
             }
-            _ => 0,
+            _ => hit.read(size, |reg| self.structure_peek(reg, hit.index)),
         }
     }
 
     fn structure_write(&self, offset: u64, size: Size, value: u64) {
-        let at = offset % u64::from(PAGE);
-        match STRUCTURES.iter().find(|s| u64::from(s.1) == offset - at).map(|s| s.0) {
-            Some(COMMON) => self.common_access(at, size, value),
-            Some(DEVICE) => {
-                self.core.device().config_write(at, &value.to_le_bytes()[..size.bytes() as usize]);
+        let nothing = || self.core.anomaly("a write to a place where virtio-pci has nothing to write");
+        let Some(hit) = STRUCTURE_MAP.at(offset) else { return nothing() };
+        match hit.row.content {
+            Content::Register(Reg::Common(field)) => self.common_access(offset, size, value, field),
+            Content::Register(Reg::Config) => {
+                self.core
+                    .device()
+                    .config_write(hit.at().into(), &value.to_le_bytes()[..size.bytes() as usize]);
             }
-            Some(NOTIFY) if at.is_multiple_of(u64::from(NOTIFY_MULTIPLIER)) => {
-                self.core.notify((at / u64::from(NOTIFY_MULTIPLIER)) as u32);
-            }
-            _ => self.core.anomaly("a write to a place where virtio-pci has nothing to write"),
+            Content::Register(Reg::Notify) if hit.byte == 0 => self.core.notify(hit.index),
+            _ => nothing(),
         }
     }
 
     /// A write to the common configuration: whole fields, or halves of 64-bit ones.
-    fn common_access(&self, at: u64, size: Size, value: u64) {
-        match Self::field(at) {
-            Some((start, bytes, field)) if start == at && bytes == size.bytes() => {
-                self.common_write(field, value)
+    fn common_access(&self, offset: u64, size: Size, value: u64, field: Field) {
+        let Some(hit) = STRUCTURE_MAP.find(offset, size).filter(|h| h.byte == 0 || h.row.bytes == 8) else {
+            return self.core.anomaly("a write to a part of a field of the common configuration");
+        };
+        match hit.target() {
+            Target::Register(_) => {
+                let old = if hit.row.bytes > size.bytes() as u32 { self.common_read(field) } else { 0 };
+                self.common_write(field, hit.merged(old, size, value));
             }
-            Some((start, 8, field)) if size == Size::B4 && at.is_multiple_of(4) => {
-                let shift = 8 * (at - start);
-                let kept = self.common_read(field) & !(0xffff_ffff << shift);
-                self.common_write(field, kept | value << shift);
-            }
-            _ => self.core.anomaly("a write to a part of a field of the common configuration"),
+            _ => self.core.anomaly("a write to a field of the common configuration that does not take it"),
         }
     }
 
@@ -305,6 +319,16 @@ impl PciFunction for VirtioPci {
             BAR => self.structure_write(offset, size, value),
             LEGACY_BAR => self.legacy_write(offset, size, value),
             _ => {}
+        }
+    }
+    fn bar_registers(&self, bar: u8) -> Vec<Listed> {
+        let there = |reg, index| reg != Reg::Notify || index < u32::from(self.core.queue_count());
+        match bar {
+            BAR => {
+                STRUCTURE_MAP.list(0, |reg, index| there(reg, index).then(|| self.structure_peek(reg, index)))
+            }
+            LEGACY_BAR => self.legacy_list(),
+            _ => Vec::new(),
         }
     }
 }
