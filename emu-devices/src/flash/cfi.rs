@@ -17,11 +17,12 @@ use emu_core::host::reason;
 use emu_core::lifecycle::{Component, RestoreError, Saved};
 use emu_core::metrics::{Counters, Metric};
 use emu_core::ram::{GuestRam, RamError};
+use emu_core::registers::{Listed, Shown};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::chip::{BLOCK, Chip, ReadMode, Work, status};
+use super::chip::{BLOCK, Chip, QUERY, ReadMode, Work, status};
 use super::store::{FlashStore, Programming};
 
 /// Bytes in an erase sector of the bank: one block of each device.
@@ -268,6 +269,18 @@ impl MmioDevice for CfiFlash {
         }
         self.follow_mode(&mut s);
         Ok(())
+    }
+
+    /// The status of the first device, and its query structure at the offsets where reads give it in that mode.
+    fn registers(&self, _: Requester) -> Vec<Listed> {
+        let s = self.state.lock();
+        let chip = &s.chips[0];
+        let value = Shown::Value(chip.status().into());
+        let status = Listed { name: "Status", number: None, offset: 0, bytes: 2, value, reset: None };
+        let mut list = QUERY.list(0, |field, index| Some(chip.peek(field, index)));
+        list.iter_mut().for_each(|l| l.offset *= 4);
+        list.insert(0, status);
+        list
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Operations complete at once, so the device is always ready. Addresses are word addresses in the device.
 
+use emu_core::registers::{Map, byte, byte_constants};
 use serde::{Deserialize, Serialize};
 
 /// Bytes in a block of one device.
@@ -20,6 +21,47 @@ pub(super) mod status {
     /// The block is locked.
     pub(in crate::flash) const LOCKED: u16 = 1 << 1;
 }
+
+/// Fields of the query structure that depend on the device.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Query {
+    DeviceSize,
+    EraseRegion,
+}
+
+/// log2 of the bytes of the write buffer.
+const BUFFER_LOG2: u32 = (2 * BUFFER_WORDS).ilog2();
+
+/// The CFI query structure (JESD68.01, JEP137), by word address.
+pub(super) static QUERY: Map<Query> = Map {
+    specification: "JESD68.01 (CFI query structure)",
+    window: BLOCK / 2,
+    rows: &[
+        byte_constants("Query-unique ASCII string", 0x10, &[b'Q' as u32, b'R' as u32, b'Y' as u32]),
+        byte_constants("Primary command set", 0x13, &[0x01, 0x00]),
+        byte_constants("Address of the primary table", 0x15, &[0x31, 0x00]),
+        // 4.5 V to 5.5 V; there is no programming supply.
+        byte_constants("Supply, minimum and maximum", 0x1b, &[0x45, 0x55]),
+        // 2^n: word and buffer in µs, block erase in ms; maxima as multiples.
+        byte_constants("Typical time of a word and a buffer", 0x1f, &[0x07, 0x07]),
+        byte_constants("Typical time of a block erase", 0x21, &[0x0a]),
+        byte_constants("Maximum times", 0x23, &[0x04, 0x04, 0x04]),
+        byte("Device size", 0x27, Query::DeviceSize).read_only(0xff).varies(),
+        // x16.
+        byte_constants("Interface", 0x28, &[0x01, 0x00]),
+        byte_constants("Bytes of the write buffer", 0x2a, &[BUFFER_LOG2, 0x00]),
+        byte_constants("Number of erase regions", 0x2c, &[1]),
+        byte("Erase region", 0x2d, Query::EraseRegion).array(4).read_only(0xff).varies(),
+        // Version 1.0; no optional features; block status is the lock bit.
+        byte_constants(
+            "Primary table",
+            0x31,
+            &[b'P' as u32, b'R' as u32, b'I' as u32, b'1' as u32, b'0' as u32],
+        ),
+        byte_constants("Block status mask", 0x3b, &[0x01, 0x00]),
+        byte_constants("Supply, optimum", 0x3d, &[0x50]),
+    ],
+};
 
 /// What reads give.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -110,39 +152,31 @@ impl Chip {
                 2 => self.is_locked(Self::block(word)).into(),
                 _ => 0,
             },
-            ReadMode::Query => self.query(word % (BLOCK / 2)).into(),
+            ReadMode::Query => self.query(word % (BLOCK / 2)),
         }
     }
 
-    /// The CFI query structure (JESD68.01), one byte per word.
-    fn query(&self, at: u64) -> u8 {
-        let [blocks_low, blocks_high] = (self.locked.len() as u16).wrapping_sub(1).to_le_bytes();
-        let [size_low, size_high] = ((BLOCK / 256) as u16).to_le_bytes();
-        let geometry = [blocks_low, blocks_high, size_low, size_high];
-        match at {
-            0x10..=0x12 => b"QRY"[(at - 0x10) as usize],
-            // Primary command set 1, its table at 0x31; no alternate.
-            0x13 => 0x01,
-            0x15 => 0x31,
-            // Supply 4.5 V to 5.5 V, no programming supply.
-            0x1b => 0x45,
-            0x1c => 0x55,
-            // Typical times 2^n: word and buffer in µs, block erase in ms; maxima as multiples.
-            0x1f | 0x20 => 0x07,
-            0x21 => 0x0a,
-            0x23..=0x25 => 0x04,
-            0x27 => self.size_log2,
-            // x16 interface, 2^n bytes in the write buffer, one erase region.
-            0x28 => 0x01,
-            0x2a => (2 * BUFFER_WORDS).ilog2() as u8,
-            0x2c => 1,
-            0x2d..=0x30 => geometry[(at - 0x2d) as usize],
-            // Primary table, version 1.0; no optional features; block status is the lock bit.
-            0x31..=0x35 => b"PRI10"[(at - 0x31) as usize],
-            0x3b => 0x01,
-            0x3d => 0x50,
-            _ => 0,
+    /// A field of the query structure.
+    pub(super) fn peek(&self, field: Query, index: u32) -> u64 {
+        let geometry = || {
+            let [blocks_low, blocks_high] = (self.locked.len() as u16).wrapping_sub(1).to_le_bytes();
+            let [size_low, size_high] = ((BLOCK / 256) as u16).to_le_bytes();
+            [blocks_low, blocks_high, size_low, size_high]
+        };
+        match field {
+            Query::DeviceSize => self.size_log2.into(),
+            Query::EraseRegion => geometry().get(index as usize).copied().unwrap_or(0).into(),
         }
+    }
+
+    /// The CFI query structure, one byte per word.
+    fn query(&self, at: u64) -> u16 {
+        QUERY.at(at).map_or(0, |hit| hit.value(|field| self.peek(field, hit.index))) as u16
+    }
+
+    /// The status register.
+    pub(super) fn status(&self) -> u16 {
+        self.status
     }
 
     /// A write of `value` at `word`.

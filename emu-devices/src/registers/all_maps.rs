@@ -1,0 +1,145 @@
+//! All register maps of the crate, and the devices that answer for them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use emu_core::bus::{Bus, MmioDevice, Requester};
+use emu_core::clock::{Clock, Mode};
+use emu_core::dma::{DirectPort, DmaPort};
+use emu_core::irq::{IrqLine, Unconnected};
+use emu_core::registers::{AnyMap, Listed, Shown};
+
+use crate::block::MemoryDisk;
+use crate::flash::Programming;
+use crate::flash::cfi::{CfiFlash, SECTOR};
+use crate::fwcfg::FwCfg;
+use crate::gic::{GicConfig, Gicv3};
+use crate::gicv2::{self, Gicv2};
+use crate::gicv2m::Gicv2m;
+use crate::gpio::pl061::Pl061;
+use crate::pci::{PciFunction, TestDevice};
+use crate::rtc::pl031::Pl031;
+use crate::uart::pl011::{CharBackend, Pl011};
+use crate::virtio::{Blk, BlkOptions, Interfaces, VirtioDevice, VirtioMmio, VirtioOptions, VirtioPci};
+
+const CPU: Requester = Requester::Cpu(0);
+
+fn maps() -> Vec<&'static dyn AnyMap> {
+    let platform: [&dyn AnyMap; 5] = [
+        &crate::uart::pl011::MAP,
+        &crate::rtc::pl031::MAP,
+        &crate::gpio::pl061::MAP,
+        &crate::fwcfg::MAP,
+        &crate::gicv2m::MAP,
+    ];
+    let parts =
+        [crate::gic::MAPS, crate::gicv2::MAPS, crate::pci::MAPS, crate::virtio::MAPS, crate::flash::MAPS];
+    platform.into_iter().chain(parts.into_iter().flatten().copied()).collect()
+}
+
+struct Nobody;
+
+impl CharBackend for Nobody {
+    fn transmit(&self, _: u8) -> bool {
+        true
+    }
+}
+
+fn port() -> Arc<dyn DmaPort> {
+    Arc::new(DirectPort::new(Arc::new(Bus::new()), 0, None))
+}
+
+fn line() -> IrqLine {
+    IrqLine::new(Arc::new(Unconnected), 0)
+}
+
+fn platform_devices() -> Vec<Arc<dyn MmioDevice>> {
+    let (clock, counters) = (Clock::new(Mode::Counted), Arc::default());
+    let bus = Arc::new(Bus::new());
+    let config = GicConfig {
+        cpus: &[0, 1],
+        spis: 64,
+        its: true,
+        bus,
+        observer: None,
+        counters: Arc::clone(&counters),
+    };
+    let v3 = Gicv3::new(config).unwrap();
+    let v2 = Gicv2::new(gicv2::Config { cpus: 2, spis: 64, counters: Arc::clone(&counters) }).unwrap();
+    vec![
+        Pl011::new("pl011", &clock, line(), Box::new(Nobody), &counters),
+        Pl031::new("pl031", &clock, 0, line(), &counters),
+        Pl061::new("pl061", line(), [const { None }; 8], &counters),
+        FwCfg::new("fw_cfg", port(), &counters),
+        CfiFlash::new("flash", SECTOR, &[], Programming::Lost, &counters).unwrap(),
+        Gicv2m::new(v3.spi_sink(), 0, 32, &counters),
+        v3.distributor(),
+        v3.redistributors(0, 2).unwrap(),
+        v3.its().unwrap(),
+        v2.distributor(),
+        v2.cpu_interfaces(),
+        v2.virtual_control(),
+        v2.virtual_interfaces(),
+    ]
+}
+
+fn disk() -> Arc<dyn VirtioDevice> {
+    let disk = Arc::new(MemoryDisk::new("memory", vec![0; 512]));
+    Blk::new(disk, "", BlkOptions::default(), &Arc::default())
+}
+
+/// What each device lists after reset.
+fn lists() -> Vec<Vec<Listed>> {
+    let mut lists: Vec<_> = platform_devices().iter().map(|d| d.registers(CPU)).collect();
+    for interfaces in [Interfaces::Modern, Interfaces::Legacy] {
+        let options = VirtioOptions { interfaces, ..VirtioOptions::default() };
+        let slot = VirtioMmio::new("virtio-mmio", Some(disk()), line(), port(), options, &Arc::default());
+        lists.push(slot.registers(CPU));
+    }
+    let options = VirtioOptions { interfaces: Interfaces::Transitional, ..VirtioOptions::default() };
+    let virtio: Arc<dyn PciFunction> = VirtioPci::new("virtio-pci", disk(), options, &Arc::default());
+    // The vectors of the legacy interface are there while MSI-X is enabled.
+    let control = virtio.core().config_registers().into_iter().find(|r| r.name == "Message Control").unwrap();
+    let with_msix: Arc<dyn PciFunction> = VirtioPci::new("virtio-pci", disk(), options, &Arc::default());
+    let _ = with_msix.config_write(control.offset as u16, emu_core::addr::Size::B2, 0x8000);
+    lists.push(with_msix.bar_registers(0));
+    for function in [virtio, Arc::new(TestDevice::new(&Arc::default()))] {
+        lists.push(function.core().config_registers());
+        for bar in 0..6 {
+            lists.push(function.bar_registers(bar));
+            lists.push(function.core().msix_registers(bar));
+        }
+    }
+    lists
+}
+
+#[test]
+fn no_map_has_a_flaw() {
+    for map in maps() {
+        assert_eq!(map.flaw(), None, "{}", map.specification());
+    }
+}
+
+/// What a row says of the value after reset is what the device has then.
+#[test]
+fn devices_are_after_reset_as_their_maps_say() {
+    let mut seen = 0;
+    for register in lists().concat() {
+        if let (Shown::Value(value), Some(reset)) = (register.value, register.reset) {
+            assert_eq!(value, reset, "{} {:?}", register.name, register.number);
+            seen += 1;
+        }
+    }
+    assert!(seen > 300, "{seen}");
+}
+
+#[test]
+fn every_row_is_answered_by_a_device() {
+    let lists = lists();
+    let listed: BTreeSet<&str> = lists.iter().flatten().map(|l| l.name).collect();
+    for map in maps() {
+        for name in map.names() {
+            assert!(listed.contains(name), "{}: {name}", map.specification());
+        }
+    }
+}
