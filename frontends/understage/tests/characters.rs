@@ -178,6 +178,18 @@ fn a_serial_port_and_a_monitor_at_sockets() {
     assert!(
         monitor.command("x 0xffff000000000000").starts_with("Cannot access memory at 0xffff000000000000")
     );
+    // What has arrived is not taken by who looks.
+    let uart = monitor.command("info registers pl011@9000000");
+    assert!(uart.starts_with("pl011@9000000, at 0x9000000:\n"), "{uart}");
+    assert!(uart.contains("UARTDR                       not shown: reading it has an effect\n"), "{uart}");
+    assert!(uart.contains("UARTPeriphID0                0x00000011\n"), "{uart}");
+    let bridge = monitor.command("info registers pcie-host-bridge");
+    assert!(bridge.contains("Vendor ID                    0x1b36\n"), "{bridge}");
+    let nothing = monitor.command("info registers nothing");
+    assert!(
+        nothing.starts_with("there is no device 'nothing' with registers; there are flash0, "),
+        "{nothing}"
+    );
     assert_eq!(monitor.command("cont"), "");
     serial.hear("again");
     assert!(

@@ -5,10 +5,12 @@
 //! |---|---|
 //! | [`line`] | editing a line |
 //! | [`commands`] | the commands |
+//! | [`devices`] | the registers of devices |
 //! | [`show`] | what `info` prints |
 //! | [`memory`] | `x` and `xp` |
 
 mod commands;
+mod devices;
 mod line;
 mod memory;
 mod show;
@@ -89,7 +91,7 @@ impl Listing {
     pub fn of(config: &MachineConfig) -> Self {
         Self {
             disks: show::disks(config),
-            devices: show::devices(config),
+            devices: show::added_devices(config),
             stopped: config.gdb_wait.is_some() && config.gdb.is_none(),
         }
     }

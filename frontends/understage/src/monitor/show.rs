@@ -6,7 +6,7 @@ use emu_core::addr::Size;
 use emu_core::bus::Backing;
 use emu_devices::pci::{Bdf, FunctionCore};
 
-use super::Machine;
+use super::{Machine, devices};
 use crate::board::slots::{self, Place};
 use crate::config::{DeviceKind, MachineConfig};
 
@@ -23,7 +23,7 @@ pub(super) const TOPICS: &[Topic] = &[
     ("mtree", "the physical address space", mtree),
     ("pci", "functions on the PCI bus", pci),
     ("qtree", "devices that were added", |m, _, _| lines(&m.listing.devices)),
-    ("registers", "registers of the CPU, with -a of all", registers),
+    ("registers", "registers of the CPU, with -a of all, or of DEVICE", registers),
     ("status", "whether the machine runs", |m, _, _| {
         format!("VM status: {}\n", if *m.stopped.lock() { "paused" } else { "running" })
     }),
@@ -48,7 +48,8 @@ fn registers(machine: &Machine, chosen: usize, words: &[&str]) -> String {
     let cpus = match words {
         [] => chosen..chosen + 1,
         ["-a"] => 0..machine.vcpus.len(),
-        _ => return "usage: info registers [-a]\n".to_owned(),
+        [device] => return devices::registers(machine, chosen, device),
+        _ => return "usage: info registers [-a | DEVICE]\n".to_owned(),
     };
     let mut out = String::new();
     for cpu in cpus {
@@ -136,7 +137,7 @@ pub(super) fn disks(config: &MachineConfig) -> Vec<String> {
 }
 
 /// A line for each device that the command line adds.
-pub(super) fn devices(config: &MachineConfig) -> Vec<String> {
+pub(super) fn added_devices(config: &MachineConfig) -> Vec<String> {
     // The board that has been built has a place for each.
     let places = slots::assign(&config.devices).unwrap_or_default();
     let line = |(device, place): (&crate::config::Device, Place)| {
