@@ -99,6 +99,12 @@ impl Parts {
         user_error!("{e}, given as '{key}' in {}", self.option)
     }
 
+    /// Takes the first part whose key `is_wanted`.
+    pub fn take_one(&mut self, is_wanted: impl Fn(&str) -> bool) -> Option<Part> {
+        let i = self.parts.iter().position(|p| is_wanted(&p.key))?;
+        Some(self.parts.remove(i))
+    }
+
     /// Takes the next part, whatever it is.
     pub fn next_part(&mut self) -> Option<Part> {
         (!self.parts.is_empty()).then(|| self.parts.remove(0))

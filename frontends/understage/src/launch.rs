@@ -10,7 +10,7 @@ use crate::error::{UserError, reason, user_error};
 use crate::load::plan::Plan;
 use crate::power::Stop;
 use crate::process::{self, Presence};
-use crate::{fdt, gdb, load, log, out, terminal, tracefile};
+use crate::{devicetree, fdt, gdb, load, log, out, terminal, tracefile};
 
 /// Builds the machine and runs it to its end.
 pub fn run(config: &MachineConfig) -> Result<u8, UserError> {
@@ -38,7 +38,7 @@ pub fn run(config: &MachineConfig) -> Result<u8, UserError> {
 pub(crate) fn plan(config: &MachineConfig) -> Result<Plan, UserError> {
     let seeds = fdt::Seeds::from_host()
         .map_err(|e| user_error!("cannot get random numbers from /dev/urandom: {}", reason(&e)))?;
-    load::plan(config, fdt::virt::CpuTraits::of_machine(config), seeds)
+    load::plan(config, devicetree::CpuTraits::of_machine(config), seeds)
 }
 
 /// Builds a machine that signals and the user can end.

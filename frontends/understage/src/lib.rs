@@ -5,7 +5,8 @@
 //! | [`cli`], [`qemu`] | the two spellings of the command line; both give a [`config::MachineConfig`] |
 //! | [`config`] | what machine to build, as plain data |
 //! | [`load`] | from files to what is in RAM and flash at the start |
-//! | [`fdt`] | devicetrees: the board's own, and changing a given one |
+//! | [`device`] | the kinds of devices: a row for each |
+//! | [`fdt`], [`devicetree`] | devicetrees: making and changing one; the board's own |
 //! | [`launch`] | a machine from its configuration to its end |
 //! | [`end`], [`quit`] | how the process ends, whatever the reason, and with which status |
 //! | [`out`], [`log`] | what the program itself says |
@@ -26,9 +27,12 @@ pub mod board;
 pub mod character;
 pub mod cli;
 pub mod config;
+pub mod device;
+pub mod devicetree;
 pub mod end;
 pub mod error;
 pub mod fdt;
+pub mod file;
 pub mod gdb;
 pub mod keyval;
 pub mod launch;
@@ -40,6 +44,7 @@ pub mod number;
 pub mod out;
 pub mod power;
 pub mod process;
+pub mod property;
 pub mod qemu;
 pub mod quit;
 pub mod semihosting;

@@ -29,6 +29,19 @@ impl Range {
     }
 }
 
+/// What a device on the system bus has there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Resources {
+    /// Its registers.
+    pub range: Range,
+    /// Its interrupts, as SPIs.
+    pub spis: &'static [u32],
+}
+
+const fn resources(base: u64, size: u64, spis: &'static [u32]) -> Resources {
+    Resources { range: range(base, size), spis }
+}
+
 /// Flash bank 0: firmware.
 pub const FLASH0: Range = range(0, 64 << 20);
 /// Flash bank 1: the firmware's variables.
@@ -47,16 +60,15 @@ pub const GICV: Range = range(0x0804_0000, 0x1_0000);
 pub const ITS: Range = range(0x0808_0000, 0x2_0000);
 /// GICv3 redistributors, 128 KiB for each CPU.
 pub const GICR: Range = range(0x080a_0000, 0xf6_0000);
-/// PL011 UART.
-pub const UART: Range = range(0x0900_0000, 0x1000);
-/// The second PL011 UART, which is only there when it goes somewhere.
-pub const UART1: Range = range(0x0904_0000, 0x1000);
+/// PL011 UARTs. The second one is only there when it goes somewhere.
+pub const UARTS: [Resources; 2] =
+    [resources(0x0900_0000, 0x1000, &[1]), resources(0x0904_0000, 0x1000, &[8])];
 /// PL031 real-time clock.
-pub const RTC: Range = range(0x0901_0000, 0x1000);
+pub const RTC: Resources = resources(0x0901_0000, 0x1000, &[2]);
 /// fw_cfg by MMIO.
-pub const FW_CFG: Range = range(0x0902_0000, 0x18);
+pub const FW_CFG: Resources = resources(0x0902_0000, 0x18, &[]);
 /// PL061 GPIO: the power button.
-pub const GPIO: Range = range(0x0903_0000, 0x1000);
+pub const GPIO: Resources = resources(0x0903_0000, 0x1000, &[7]);
 /// virtio-mmio transports, one after the other.
 pub const VIRTIO_MMIO: Range = range(0x0a00_0000, 0x200 * VIRTIO_MMIO_COUNT as u64);
 /// Bytes of one virtio-mmio transport.
@@ -80,16 +92,8 @@ pub const RAM_BASE: u64 = 0x4000_0000;
 
 /// Number of the first SPI as an INTID.
 pub const SPI_BASE: u32 = 32;
-/// PL011, as SPI.
-pub const UART_SPI: u32 = 1;
-/// The second UART.
-pub const UART1_SPI: u32 = 8;
-/// PL031, as SPI.
-pub const RTC_SPI: u32 = 2;
 /// PCIe INTA, as SPI; INTB to INTD follow.
 pub const PCIE_SPI: u32 = 3;
-/// PL061, as SPI.
-pub const GPIO_SPI: u32 = 7;
 /// First virtio-mmio transport, as SPI; the others follow.
 pub const VIRTIO_MMIO_SPI: u32 = 16;
 /// The first SPI of the GICv2m frame.
@@ -128,11 +132,11 @@ mod tests {
             GICV,
             ITS,
             GICR,
-            UART,
-            RTC,
-            FW_CFG,
-            GPIO,
-            UART1,
+            UARTS[0].range,
+            RTC.range,
+            FW_CFG.range,
+            GPIO.range,
+            UARTS[1].range,
             VIRTIO_MMIO,
             PLATFORM_BUS,
             PCIE_MMIO,

@@ -15,9 +15,8 @@ use parking_lot::Mutex;
 
 use crate::board::build::Board;
 use crate::board::stats::{self, Snapshot, grouped};
-use crate::config::{
-    Blob, CharBackend, Check, CpuModel, Device, DeviceKind, MachineConfig, Tracing, VirtioBus,
-};
+use crate::config::{Blob, Bus, CharBackend, Check, CpuModel, Device, MachineConfig, Tracing};
+use crate::device::block::Block;
 use crate::error::{UserError, user_error};
 use crate::power::Stop;
 use crate::quit::{STATUS_FAILED, STATUS_OUTPUT_CLOSED};
@@ -41,12 +40,7 @@ const ROWS: [(Metric, &str); 12] = [
 
 /// The machine of the tour.
 fn config(image: &tour::Image) -> MachineConfig {
-    let disk = Device {
-        kind: DeviceKind::MemoryBlock(tour::disk()),
-        bus: VirtioBus::Mmio { transport: None },
-        // The guest's driver knows no IOMMU, and there is none.
-        access_platform: false,
-    };
+    let disk = Device::new(Block::memory(tour::disk()), Bus::MMIO);
     MachineConfig {
         cpu: CpuModel::max(),
         memory: tour::MEMORY,
@@ -182,8 +176,8 @@ mod tests {
     use emu_core::metrics::Counters;
 
     use super::*;
+    use crate::devicetree::CpuTraits;
     use crate::fdt::Seeds;
-    use crate::fdt::virt::CpuTraits;
     use crate::load;
 
     #[test]

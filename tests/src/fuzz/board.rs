@@ -7,8 +7,12 @@ use emu_core::Pa;
 use emu_core::addr::Size;
 use emu_core::bus::Requester;
 use understage::board::build::Board;
-use understage::config::{CharBackend, ConsolePorts, Device, DeviceKind, MachineConfig, Topology, VirtioBus};
-use understage::load::plan::{FwCfgItem, Plan};
+use understage::config::{Bus, CharBackend, Device, MachineConfig, Topology};
+use understage::device::block::Block;
+use understage::device::entropy::Entropy;
+use understage::device::fw_cfg::Item;
+use understage::device::serial_bus::ConsolePorts;
+use understage::load::plan::Plan;
 use understage::map;
 use understage::quit::OnQuit;
 use understage::terminal::InputQueue;
@@ -21,32 +25,28 @@ pub(super) struct Running {
     board: Board,
 }
 
-fn device(kind: DeviceKind, bus: VirtioBus) -> Device {
-    Device { kind, bus, access_platform: false }
+/// One device of each kind.
+fn devices(bus: Bus) -> [Device; 3] {
+    [
+        Device::new(Block::memory(vec![0x5a; 64 << 10]), bus),
+        Device::new(Entropy::default(), bus),
+        Device::new(ConsolePorts::single(CharBackend::Null), bus),
+    ]
 }
 
 impl Running {
     fn new() -> Self {
-        let kinds = || {
-            [
-                DeviceKind::MemoryBlock(vec![0x5a; 64 << 10]),
-                DeviceKind::Entropy(None),
-                DeviceKind::Console(ConsolePorts::single(CharBackend::Null)),
-            ]
-        };
-        let pci = kinds().map(|kind| device(kind, VirtioBus::PCI));
-        let mmio = kinds().map(|kind| device(kind, VirtioBus::Mmio { transport: None }));
         let config = MachineConfig {
             topology: Topology::flat(2),
             memory: RAM_SIZE,
-            devices: pci.into_iter().chain(mmio).collect(),
+            devices: [Bus::PCI, Bus::MMIO].into_iter().flat_map(devices).collect(),
             serial: CharBackend::Null,
             ..MachineConfig::default()
         };
         let plan = Plan {
             segments: Vec::new(),
             flash: [None, None],
-            fw_cfg: vec![FwCfgItem { key: 0x11, bytes: vec![0xa5; 5000] }],
+            fw_cfg: vec![Item { key: 0x11, bytes: vec![0xa5; 5000] }],
             fw_cfg_files: vec![("opt/x".into(), vec![0x5a; 300])],
             dtb: Vec::new(),
             boot: None,

@@ -9,7 +9,7 @@ use emu_devices::block::{self, Format, OpenOptions};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use understage::config::{CpuModel, HostFile, MachineConfig, Topology};
-use understage::fdt::virt::CpuTraits;
+use understage::devicetree::{self, CpuTraits};
 use understage::fdt::{self, BootInfo, Seeds};
 use understage::load::{elf, image, uimage};
 use understage::map::Range;
@@ -131,7 +131,10 @@ pub(super) fn devicetree(data: &[u8]) {
 pub(super) fn devicetrees() -> Vec<Vec<u8>> {
     let tree = |cpu: CpuModel, cpus: u32| {
         let config = MachineConfig { cpu, topology: Topology::flat(cpus), ..MachineConfig::default() };
-        fdt::virt::build(&config, CpuTraits::of(cpu)).to_blob().expect("the board's tree is sound")
+        devicetree::build(&config, CpuTraits::of(cpu))
+            .expect("every device has a place")
+            .to_blob()
+            .expect("the board's tree is sound")
     };
     let old = CpuModel::from_name("cortex-a72").expect("there is this model");
     vec![tree(old, 1), tree(CpuModel::max(), 4)]

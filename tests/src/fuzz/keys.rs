@@ -50,7 +50,7 @@ pub(super) fn run(data: &[u8]) {
 }
 
 fn type_and_read(machine: &Running, data: &[u8]) {
-    let uart = map::UART.base;
+    let uart = map::UARTS[0].range.base;
     machine.write(uart + LCR_H, Size::B4, 0x70);
     machine.write(uart + CR, Size::B4, 0x301);
     let mut source = Source::new(data);
@@ -98,6 +98,6 @@ fn key(source: &mut Source<'_>) -> u8 {
 
 /// What the guest reads, if there is something.
 fn read(machine: &Running) -> Option<u8> {
-    let empty = machine.read(map::UART.base + FR, Size::B4) & RXFE != 0;
-    (!empty).then(|| machine.read(map::UART.base + DR, Size::B4) as u8)
+    let empty = machine.read(map::UARTS[0].range.base + FR, Size::B4) & RXFE != 0;
+    (!empty).then(|| machine.read(map::UARTS[0].range.base + DR, Size::B4) as u8)
 }

@@ -49,7 +49,7 @@ fn fw_cfg_dma(s: &mut Source, b: &Running, regions: &[(u64, u64)]) {
     b.write(at, Size::B4, control.swap_bytes().into());
     b.write(at.wrapping_add(4), Size::B4, length.swap_bytes().into());
     b.write(at.wrapping_add(8), Size::B8, target.swap_bytes());
-    b.write(map::FW_CFG.base + 16, Size::B8, at.swap_bytes());
+    b.write(map::FW_CFG.range.base + 16, Size::B8, at.swap_bytes());
 }
 
 /// A virtio-mmio transport with a queue of garbage.

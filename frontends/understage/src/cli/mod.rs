@@ -1,5 +1,6 @@
 //! The command line of our own: `understage run`, `understage qemu`, `understage tour`.
 
+mod devices;
 pub mod run;
 
 use std::ffi::OsString;

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Request;
+use super::devices::DeviceArgs;
 use crate::config::{
-    self, Accel, Address, Blob, BlockTuning, CharBackend, Characters, Check, ConsolePorts, CpuModel, Device,
-    DeviceKind, Disk, DiskFormat, Flash, GicVersion, Given, HostFile, Kernel, MachineConfig, Msi, PerfFile,
-    SHORT_FORMS, Semihosting, StopOn, Topology, Tracing, Virt, VirtioBus,
+    self, Accel, Address, Blob, CharBackend, Characters, Check, CpuModel, Flash, GicVersion, Given, HostFile,
+    Kernel, MachineConfig, Msi, PerfFile, Semihosting, StopOn, Topology, Tracing, Virt,
 };
 use crate::error::{UserError, user_error};
 use crate::keyval::{Parts, on_off};
@@ -93,10 +93,6 @@ pub struct RunArgs {
     #[arg(long, value_name = "ADDRESS", value_parser = parse_u64, help_heading = "What runs")]
     entry: Option<u64>,
 
-    /// Add a virtio disk (repeatable): FILE[,format=raw|qcow2][,snapshot][,readonly][,bus=pci|mmio][,serial=TEXT]; a
-    /// comma in the file's name is written twice
-    #[arg(long, value_name = "FILE[,...]", help_heading = "Devices")]
-    disk: Vec<String>,
     /// Where the serial port goes: stdio; null; file:PATH; pty (a terminal whose name is printed); pipe:PATH (PATH.in and
     /// PATH.out); tcp:HOST:PORT, telnet:HOST:PORT or unix:PATH, which connect, or with ',server' listen and begin when
     /// somebody has connected, or with ',server,wait=off' at once
@@ -105,15 +101,11 @@ pub struct RunArgs {
     /// Give the board a second serial port, which goes to one of these places
     #[arg(long, value_name = "WHERE", help_heading = "Devices")]
     serial2: Option<String>,
-    /// Add a virtio console that goes to one of these places
-    #[arg(long, value_name = "WHERE", help_heading = "Devices")]
-    virtio_console: Option<String>,
     /// Where a monitor is: one of these places. On a terminal there is one anyway, behind Ctrl-A c
     #[arg(long, value_name = "WHERE", help_heading = "Devices")]
     monitor: Option<String>,
-    /// Add a virtio source of entropy
-    #[arg(long, help_heading = "Devices")]
-    rng: bool,
+    #[command(flatten)]
+    devices: DeviceArgs,
 
     /// Write the devicetree to a file and do not run
     #[arg(long, value_name = "FILE", help_heading = "Running")]
@@ -233,6 +225,9 @@ fn memory(text: &str) -> Result<u64, UserError> {
 impl RunArgs {
     /// What the options ask for: a machine, or a list.
     pub(super) fn into_request(self) -> Result<Request, UserError> {
+        if let Some(text) = self.devices.help() {
+            return text.map(Request::Print);
+        }
         match self.cpu {
             Cpu::Help => Ok(Request::Print(CpuModel::help())),
             Cpu::Model(model) => Ok(Request::Run(Box::new(self.into_config(model)?))),
@@ -241,31 +236,26 @@ impl RunArgs {
 
     /// The machine that the options describe.
     fn into_config(self, cpu: CpuModel) -> Result<MachineConfig, UserError> {
-        let mut devices = Vec::new();
-        for text in &self.disk {
-            devices.push(disk(text)?);
-        }
-        let pci = |kind| Device { kind, bus: VirtioBus::PCI, access_platform: true };
-        if let Some(text) = &self.virtio_console {
-            devices.push(pci(DeviceKind::Console(ConsolePorts::single(backend("--virtio-console", text)?))));
-        }
-        if self.rng {
-            devices.push(pci(DeviceKind::Entropy(None)));
-        }
+        let devices = self.devices.devices()?;
         let alone = self.kernel.is_none() && self.firmware.is_none() && self.entry.is_none();
         let firmware = self.firmware.map(|f| Flash {
             file: HostFile::new("--firmware", f),
             readonly: false,
             snapshot: true,
         });
-        let console = self.semihosting_console.as_deref().map(|text| backend("--semihosting-console", text));
+        let console = self
+            .semihosting_console
+            .as_deref()
+            .map(|text| CharBackend::from_text("--semihosting-console", text));
         let semihosting = Semihosting {
             arguments: self.semihosting_arg,
             user: self.semihosting_user,
             console: console.transpose()?,
         };
-        let second_serial = self.serial2.as_deref().map(|text| backend("--serial2", text)).transpose()?;
-        let monitors = self.monitor.as_deref().map(|text| backend("--monitor", text)).transpose()?;
+        let second_serial =
+            self.serial2.as_deref().map(|text| CharBackend::from_text("--serial2", text)).transpose()?;
+        let monitors =
+            self.monitor.as_deref().map(|text| CharBackend::from_text("--monitor", text)).transpose()?;
         let monitors = monitors.into_iter().collect();
         let accel = accel(&self.accel, self.code_cache)?;
         let mut trace = Tracing {
@@ -294,7 +284,7 @@ impl RunArgs {
             blobs: self.load.iter().map(|text| blob(text, alone)).collect::<Result<_, _>>()?,
             entry: self.entry,
             devices,
-            serial: backend("--serial", &self.serial)?,
+            serial: CharBackend::from_text("--serial", &self.serial)?,
             characters: Characters { second_serial, monitors, ..Characters::default() },
             dump_dtb: self.dump_dtb.map(|f| HostFile::new("--dump-dtb", f)),
             accel,
@@ -345,26 +335,6 @@ fn leading_file(parts: &mut Parts) -> Result<HostFile, UserError> {
     Ok(HostFile::new(option, path))
 }
 
-fn disk(text: &str) -> Result<Device, UserError> {
-    let mut parts = Parts::split("--disk", text);
-    let file = leading_file(&mut parts)?;
-    let bus = match parts.take("bus")?.as_deref() {
-        None | Some("pci") => VirtioBus::PCI,
-        Some("mmio") => VirtioBus::Mmio { transport: None },
-        Some(other) => return Err(user_error!("there is no bus '{other}' for --disk (there are pci, mmio)")),
-    };
-    let disk = Disk {
-        file,
-        format: parts.take_with("format", DiskFormat::from_name)?,
-        readonly: parts.take_switch("readonly")?.unwrap_or(false),
-        snapshot: parts.take_switch("snapshot")?.unwrap_or(false),
-        serial: parts.take_with("serial", config::disk_serial)?.unwrap_or_default(),
-        tuning: BlockTuning::default(),
-    };
-    parts.finish("a disk")?;
-    Ok(Device { kind: DeviceKind::Block(disk), bus, access_platform: true })
-}
-
 fn flash1(text: &str) -> Result<Flash, UserError> {
     let mut parts = Parts::split("--flash1", text);
     let flash = Flash {
@@ -387,19 +357,14 @@ fn blob(text: &str, alone: bool) -> Result<Blob, UserError> {
     }
 }
 
-fn backend(option: &'static str, text: &str) -> Result<CharBackend, UserError> {
-    if text == "stdio" {
-        // A terminal that is the monitor's alone needs no escape keys.
-        return Ok(CharBackend::Stdio { escapes: option != "--monitor" });
-    }
-    let read = CharBackend::from_scheme(option, text)?;
-    read.ok_or_else(|| user_error!("'{text}' given with {option} is none of {SHORT_FORMS}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::parse;
+    use crate::config::{Bus, Disk, DiskFormat};
+    use crate::device::block::Block;
+    use crate::device::entropy::Entropy;
+    use crate::device::serial_bus::ConsolePorts;
     use std::ffi::OsString;
 
     fn run(line: &str) -> Result<MachineConfig, String> {
@@ -434,24 +399,58 @@ mod tests {
             (c.cpu, c.topology.cpus(), c.memory),
             (CpuModel::from_name("cortex-a72").unwrap(), 4, 512 << 20)
         );
-        let first = Disk {
+        let image = Disk {
             file: HostFile::new("", "a,b.img"),
             format: Some(DiskFormat::Raw),
             readonly: false,
             snapshot: true,
-            serial: "S1".into(),
-            tuning: BlockTuning::default(),
         };
-        assert_eq!(c.devices[0].kind, DeviceKind::Block(first));
-        assert_eq!(c.devices[0].bus, VirtioBus::Mmio { transport: None });
+        let first = Block { serial: "S1".into(), ..Block::image(image) };
+        assert_eq!((c.devices[0].told(), c.devices[0].bus), (Some(&first), Bus::MMIO));
         assert_eq!(c.devices.len(), 4);
-        assert_eq!(
-            c.devices[2].kind,
-            DeviceKind::Console(ConsolePorts::single(CharBackend::File(HostFile::new("", "log"))))
-        );
-        assert_eq!(c.devices[3].kind, DeviceKind::Entropy(None));
+        let console = ConsolePorts::single(CharBackend::File(HostFile::new("", "log")));
+        assert_eq!(c.devices[2].told(), Some(&console));
+        assert_eq!(c.devices[3].told(), Some(&Entropy(None)));
         assert_eq!(c.blobs, [Blob::Raw { file: HostFile::new("", "x.bin"), address: 0x4800_0000 }]);
         assert!(c.flash[1].as_ref().unwrap().snapshot);
+    }
+
+    #[test]
+    fn devices_of_any_kind() {
+        let c = run("--kernel k --device virtio-blk,drive=a,queue-size=64,format=qcow2,readonly --rng \
+                     --device virtio-serial-device,id=s --device virtconsole,bus=s.0,chardev=file:log \
+                     --device virtio-rng-pci-transitional,rng=/dev/random --device pci-testdev,addr=7")
+        .unwrap();
+        let [rng, disk, serial, other, function] = &c.devices[..] else { panic!("{:?}", c.devices) };
+        assert_eq!((rng.told(), rng.bus, rng.access_platform), (Some(&Entropy(None)), Bus::PCI, true));
+        let block = disk.told::<Block>().unwrap();
+        let image = block.disk().unwrap();
+        assert_eq!(
+            (image.file.to_str(), image.format, image.readonly),
+            (Some("a"), Some(DiskFormat::Qcow2), true)
+        );
+        assert_eq!((disk.bus, block.tuning.queue_size), (Bus::PCI, 64));
+        let ports = &serial.told::<ConsolePorts>().unwrap().ports;
+        assert_eq!(ports[0].backend, CharBackend::File(HostFile::new("", "log")));
+        assert_eq!(other.told(), Some(&Entropy(Some(HostFile::new("", "/dev/random")))));
+        assert!(!other.access_platform, "drivers of before virtio 1.0 know nothing of it");
+        assert!(matches!(function.bus, Bus::Pci { slot: Some(7), .. }));
+    }
+
+    #[test]
+    fn devices_are_listed() {
+        let printed = |text: &str| {
+            let args = ["understage", "run", "--device", text].map(OsString::from);
+            match parse(&args) {
+                Ok(Request::Print(text)) => text,
+                other => panic!("{other:?}"),
+            }
+        };
+        let list = printed("help");
+        assert!(list.contains("name \"virtio-blk-pci\", bus PCI, alias \"virtio-blk\""), "{list}");
+        assert!(!list.contains("loader"), "there is --load for that");
+        let disk = printed("virtio-blk,help");
+        assert!(disk.contains("drive=<str>") && !disk.contains("iothread"), "{disk}");
     }
 
     #[test]
@@ -493,6 +492,13 @@ mod tests {
             ("--kernel k --disk a,bus=usb", "there is no bus 'usb' for --disk (there are pci, mmio)"),
             ("--kernel k --disk a,cache=none", "'cache=none' is not supported for a disk in --disk"),
             ("--kernel k --disk format=raw", "--disk needs a file"),
+            ("--kernel k --device nvme", "'--device nvme' is not supported: there is no such device here"),
+            ("--kernel k --device loader,file=x", "'--device loader' is not supported"),
+            ("--kernel k --device pl011", "'--device pl011' is not supported"),
+            ("--kernel k --device virtio-blk", "--device virtio-blk-pci needs 'drive='"),
+            ("--kernel k --device virtio-blk,drive=a,iothread=t", "'iothread=t' is not supported"),
+            ("--kernel k --device virtio-rng,addr=20", "'addr=20' in --device is not a free slot"),
+            ("--kernel k --device virtio-rng,bus=pci.1", "there is no bus 'pci.1' in --device"),
             ("--kernel k --disk a,serial=123456789012345678901", "longer than 20 bytes"),
             (
                 "--kernel k --serial udp:1",

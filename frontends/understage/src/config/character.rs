@@ -10,7 +10,7 @@ use crate::keyval::Parts;
 use crate::number::parse_u64;
 
 /// Where the bytes of a character device go and come from.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum CharBackend {
     /// The terminal, or whatever standard input and output are.
     Stdio {
@@ -18,6 +18,7 @@ pub enum CharBackend {
         escapes: bool,
     },
     /// Output is dropped; there is no input.
+    #[default]
     Null,
     /// Output goes to a file, which is emptied first; there is no input.
     File(HostFile),
@@ -71,37 +72,6 @@ impl PartialEq for Prompt {
     }
 }
 impl Eq for Prompt {}
-
-/// The ports of a virtio console.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ConsolePorts {
-    /// How many it says that it can have; with 1 it has no control queues.
-    pub most: u32,
-    /// Those that it has.
-    pub ports: Vec<ConsolePort>,
-}
-
-/// A port of a virtio console.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ConsolePort {
-    /// Its number.
-    pub number: u32,
-    /// The guest may use it as a terminal.
-    pub console: bool,
-    /// What the guest knows it by.
-    pub name: String,
-    /// Its other end.
-    pub backend: CharBackend,
-}
-
-impl ConsolePorts {
-    /// A console with one port.
-    #[must_use]
-    pub fn single(backend: CharBackend) -> Self {
-        let port = ConsolePort { number: 0, console: true, name: String::new(), backend };
-        Self { most: 1, ports: vec![port] }
-    }
-}
 
 /// A copy of what the guest sends.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -200,6 +170,16 @@ impl CharBackend {
             Self::Mux(_) => "mux".to_owned(),
             Self::Logged(inner, _) => inner.describe(),
         }
+    }
+
+    /// Reads the forms that `understage run` takes.
+    pub fn from_text(option: &'static str, text: &str) -> Result<Self, UserError> {
+        if text == "stdio" {
+            // A terminal that is the monitor's alone needs no escape keys.
+            return Ok(Self::Stdio { escapes: option != "--monitor" });
+        }
+        let read = Self::from_scheme(option, text)?;
+        read.ok_or_else(|| user_error!("'{text}' given with {option} is none of {SHORT_FORMS}"))
     }
 
     /// Reads the forms that begin with a scheme, as `tcp:`; `None` if `text` is none of them.

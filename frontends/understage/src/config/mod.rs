@@ -26,13 +26,11 @@ mod rules;
 mod trace;
 mod virt;
 
-pub use character::{
-    CharBackend, Characters, ConsolePort, ConsolePorts, LogFile, SHORT_FORMS, Socket, SocketPlace,
-};
+pub use character::{CharBackend, Characters, LogFile, SHORT_FORMS, Socket, SocketPlace};
 pub use cpu::{CpuChanges, CpuModel, MAX_CPUS, MAX_CPUS_GICV2, Topology, check_cpus};
 pub use debugger::{Address, address};
-pub use device::{Device, DeviceKind, Interfaces, VirtioBus};
-pub use disk::{BlockTuning, Disk, DiskFormat, Flash, disk_serial};
+pub use device::{AnySettings, Bus, Device, Interfaces, Settings};
+pub use disk::{Disk, DiskFormat, Flash};
 pub use execution::{Accel, CODE_CACHE, Check, PerfFile, StopOn};
 pub use given::{Given, HostFile};
 pub use host::{Host, MAX_MEMORY, MEMORY_GRANULE, Ram, RamBacking, Rtc, RtcBase, check_memory};

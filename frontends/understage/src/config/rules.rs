@@ -1,8 +1,6 @@
 //! The rules that concern several options at once.
 
-use super::{
-    Accel, Blob, CODE_CACHE, CharBackend, Check, DeviceKind, GicVersion, MAX_CPUS_GICV2, MachineConfig,
-};
+use super::{Accel, Blob, CODE_CACHE, CharBackend, Check, GicVersion, MAX_CPUS_GICV2, MachineConfig};
 use crate::error::{UserError, user_error};
 use crate::number::show_size;
 
@@ -60,14 +58,9 @@ impl MachineConfig {
 
     /// Every character device.
     pub fn backends(&self) -> impl Iterator<Item = &CharBackend> {
-        let consoles = self.devices.iter().filter_map(|d| match &d.kind {
-            DeviceKind::Console(console) => Some(&console.ports),
-            _ => None,
-        });
         let more = &self.characters;
-        consoles
-            .flatten()
-            .map(|port| &port.backend)
+        let devices = self.devices.iter().flat_map(|device| device.settings.characters());
+        devices
             .chain([&self.serial])
             .chain(&more.second_serial)
             .chain(&more.muxes)
@@ -130,7 +123,8 @@ impl MachineConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ConsolePorts, Device, HostFile, Kernel, VirtioBus};
+    use crate::config::{Bus, Device, HostFile, Kernel};
+    use crate::device::serial_bus::ConsolePorts;
 
     fn kernel() -> Option<Kernel> {
         Some(Kernel { file: HostFile::new("--kernel", "Image"), raw_allowed: false })
@@ -158,8 +152,7 @@ mod tests {
             "--initrd needs a kernel to hand it to"
         );
         let stdio = CharBackend::Stdio { escapes: true };
-        let kind = DeviceKind::Console(ConsolePorts::single(stdio));
-        let devices = vec![Device { kind, bus: VirtioBus::PCI, access_platform: true }];
+        let devices = vec![Device::new(ConsolePorts::single(stdio), Bus::PCI)];
         assert_eq!(
             refusal(MachineConfig { kernel: kernel(), devices, ..none.clone() }),
             "only one of the serial ports, the consoles and the monitors can be on stdio"

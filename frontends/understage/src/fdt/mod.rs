@@ -4,13 +4,13 @@
 //! |---|---|
 //! | [`tree`] | nodes and properties, and writing them (with vm-fdt) |
 //! | [`read`] | reading a blob, which is not trusted |
-//! | [`virt`] | the devicetree of the `virt` board |
+//! | [`nodes`] | nodes that several modules make |
 //! | [`boot`] | what a loader puts into any devicetree: `/chosen` and `/memory` |
 
 pub mod boot;
+pub mod nodes;
 pub mod read;
 pub mod tree;
-pub mod virt;
 
 pub use boot::{BootInfo, Seeds};
 pub use tree::{Node, Tree};

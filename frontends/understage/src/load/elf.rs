@@ -4,16 +4,13 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use goblin::container::{Container, Ctx, Endian};
-use goblin::elf::header::{EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, EM_AARCH64};
+use goblin::elf::header::{EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_AARCH64};
 use goblin::elf::program_header::PT_LOAD;
 use goblin::elf::{Elf, Header, ProgramHeader, program_header};
 
-use super::file;
 use super::plan::Segment;
 use crate::config::HostFile;
 use crate::error::{UserError, user_error};
-
-const MAGIC: [u8; 4] = *b"\x7fELF";
 
 /// A program.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,15 +21,10 @@ pub struct Program {
     pub entry: u64,
 }
 
-/// True if the file begins as ELF files do.
-pub fn is_elf(file: &HostFile) -> Result<bool, UserError> {
-    Ok(file::head::<4>(file)? == MAGIC)
-}
-
 /// True if the bytes begin as ELF files do.
 #[must_use]
 pub fn has_magic(bytes: &[u8]) -> bool {
-    bytes.starts_with(&MAGIC)
+    bytes.starts_with(ELFMAG)
 }
 
 /// Reads the loadable segments. Only the two headers are looked at: a program may well have no sections.

@@ -2,7 +2,6 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | [`mod@file`] | reading files of the host |
 //! | [`image`] | arm64 `Image`, plain and compressed |
 //! | [`elf`] | ELF programs |
 //! | [`uimage`] | U-Boot's legacy images |
@@ -14,11 +13,9 @@
 //! nothing has been written.
 
 pub mod elf;
-pub mod file;
 pub mod image;
 pub mod layout;
 pub mod plan;
 pub mod uimage;
 
-pub use elf::is_elf;
-pub use plan::{Boot, FwCfgItem, Plan, Segment, plan};
+pub use plan::{Boot, Plan, Segment, plan};

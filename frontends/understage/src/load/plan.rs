@@ -10,11 +10,13 @@ use emu_core::ram::GuestRam;
 use emu_devices::hostfile;
 
 use super::layout::Layout;
-use super::{elf, file, image, uimage};
+use super::{elf, image, uimage};
 use crate::config::{Blob, Flash, FwCfgContents, FwCfgFile, HostFile, Kernel, MachineConfig};
+use crate::device::fw_cfg::Item;
+use crate::devicetree::{self, CpuTraits};
 use crate::error::{UserError, reason, user_error};
-use crate::fdt::virt::CpuTraits;
 use crate::fdt::{self, BootInfo, Seeds, Tree};
+use crate::file;
 use crate::map::{self, Range};
 use crate::number::show_size;
 
@@ -54,15 +56,6 @@ pub struct Boot {
     pub el: u8,
 }
 
-/// An item of fw_cfg, by its selector.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FwCfgItem {
-    /// Selector.
-    pub key: u16,
-    /// Contents.
-    pub bytes: Vec<u8>,
-}
-
 /// Selectors of fw_cfg for what firmware hands to a kernel (QEMU, docs/specs/fw_cfg.rst and its register list).
 pub mod fw_cfg_key {
     /// UUID of the machine, its bytes in the order in which they are written.
@@ -93,7 +86,7 @@ pub struct Plan {
     /// What the flash banks contain: at most a bank's size.
     pub flash: [Option<Vec<u8>>; 2],
     /// What fw_cfg has beside what every board has.
-    pub fw_cfg: Vec<FwCfgItem>,
+    pub fw_cfg: Vec<Item>,
     /// What the user wants fw_cfg to have, by name.
     pub fw_cfg_files: Vec<(String, Vec<u8>)>,
     /// The devicetree.
@@ -166,17 +159,16 @@ pub fn plan(config: &MachineConfig, cpu: CpuTraits, seeds: Seeds) -> Result<Plan
     let mut flash = [read_flash(config.flash[0].as_ref())?, read_flash(config.flash[1].as_ref())?];
     let has_firmware = config.flash[0].is_some();
 
-    let mut fw_cfg = vec![FwCfgItem {
+    let mut fw_cfg = vec![Item {
         key: fw_cfg_key::NB_CPUS,
         bytes: (config.topology.cpus() as u16).to_le_bytes().to_vec(),
     }];
     fw_cfg.extend(
-        config.boot_menu.map(|menu| FwCfgItem {
-            key: fw_cfg_key::BOOT_MENU,
-            bytes: u16::from(menu).to_le_bytes().to_vec(),
-        }),
+        config
+            .boot_menu
+            .map(|menu| Item { key: fw_cfg_key::BOOT_MENU, bytes: u16::from(menu).to_le_bytes().to_vec() }),
     );
-    fw_cfg.extend(config.uuid.map(|uuid| FwCfgItem { key: fw_cfg_key::UUID, bytes: uuid.to_vec() }));
+    fw_cfg.extend(config.uuid.map(|uuid| Item { key: fw_cfg_key::UUID, bytes: uuid.to_vec() }));
     let mut kernel_entry = None;
     let mut linux = false;
     let mut initrd_bytes = None;
@@ -379,11 +371,11 @@ fn image_address(text_offset: u64, ram: Range) -> Option<u64> {
 }
 
 /// With firmware, the kernel is not in RAM: the firmware fetches it.
-fn kernel_by_fw_cfg(config: &MachineConfig, ram: Range) -> Result<Vec<FwCfgItem>, UserError> {
+fn kernel_by_fw_cfg(config: &MachineConfig, ram: Range) -> Result<Vec<Item>, UserError> {
     let mut items = Vec::new();
     let mut blob = |size_key: u16, data_key: u16, bytes: Vec<u8>| {
-        items.push(FwCfgItem { key: size_key, bytes: (bytes.len() as u32).to_le_bytes().to_vec() });
-        items.push(FwCfgItem { key: data_key, bytes });
+        items.push(Item { key: size_key, bytes: (bytes.len() as u32).to_le_bytes().to_vec() });
+        items.push(Item { key: data_key, bytes });
     };
     let limit = ram.size.min(u32::MAX.into());
     if let Some(kernel) = &config.kernel {
@@ -409,7 +401,7 @@ fn devicetree(config: &MachineConfig, cpu: CpuTraits, info: BootInfo) -> Result<
             let name = format!("the devicetree {}", f.describe());
             (tree.map_err(|e| user_error!("{name} cannot be used: {e}"))?, name)
         }
-        None => (fdt::virt::build(config, cpu), "the board's devicetree".into()),
+        None => (devicetree::build(config, cpu)?, "the board's devicetree".into()),
     };
     info.apply(&mut tree).map_err(|e| user_error!("{name} cannot be used: {e}"))?;
     tree.to_blob().map_err(|e| user_error!("{name} cannot be written: {e}"))

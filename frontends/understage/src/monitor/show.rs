@@ -7,8 +7,10 @@ use emu_core::bus::Backing;
 use emu_devices::pci::{Bdf, FunctionCore};
 
 use super::{Machine, devices};
-use crate::board::slots::{self, Place};
-use crate::config::{DeviceKind, MachineConfig};
+use crate::config::{Device, Disk, DiskFormat, MachineConfig};
+use crate::device;
+use crate::device::block::Block;
+use crate::device::places::{self, Place};
 
 /// A topic: its name, what help says, what it prints for the CPU that the user has chosen.
 type Topic = (&'static str, &'static str, fn(&Machine, usize, &[&str]) -> String);
@@ -121,12 +123,9 @@ fn function_lines(out: &mut String, bdf: Bdf, core: &FunctionCore) -> std::fmt::
 
 /// A line for each disk.
 pub(super) fn disks(config: &MachineConfig) -> Vec<String> {
-    let disks = config.devices.iter().filter_map(|d| match &d.kind {
-        DeviceKind::Block(disk) => Some(disk),
-        _ => None,
-    });
-    let line = |(n, disk): (usize, &crate::config::Disk)| {
-        let format = if disk.format == Some(crate::config::DiskFormat::Qcow2) { "qcow2" } else { "raw" };
+    let disks = config.devices.iter().filter_map(|d| d.told::<Block>()?.disk());
+    let line = |(n, disk): (usize, &Disk)| {
+        let format = if disk.format == Some(DiskFormat::Qcow2) { "qcow2" } else { "raw" };
         let mut line = format!("disk{n}: {} ({format}", disk.file.display());
         for (on, word) in [(disk.readonly, ", read-only"), (disk.snapshot, ", snapshot")] {
             line.push_str(if on { word } else { "" });
@@ -136,24 +135,27 @@ pub(super) fn disks(config: &MachineConfig) -> Vec<String> {
     disks.enumerate().map(line).collect()
 }
 
-/// A line for each device that the command line adds.
+/// What there is to see of each device that the command line adds: where it is, and what it was told.
 pub(super) fn added_devices(config: &MachineConfig) -> Vec<String> {
     // The board that has been built has a place for each.
-    let places = slots::assign(&config.devices).unwrap_or_default();
-    let line = |(device, place): (&crate::config::Device, Place)| {
-        let kind = match &device.kind {
-            DeviceKind::Block(_) | DeviceKind::MemoryBlock(_) => "virtio-blk",
-            DeviceKind::Entropy(_) => "virtio-rng",
-            DeviceKind::Console(_) => "virtio-serial",
-            DeviceKind::PciTest => "pci-testdev",
-        };
-        match place {
-            Place::Pci(slot) if device.kind == DeviceKind::PciTest => {
-                format!("bus: pcie.0\n  dev: {kind}, addr = {slot:02x}.0")
-            }
-            Place::Pci(slot) => format!("bus: pcie.0\n  dev: {kind}-pci, addr = {slot:02x}.0"),
-            Place::Mmio(n) => format!("bus: virtio-mmio-bus.{n}\n  dev: {kind}-device"),
+    let places = places::assign(&config.devices.iter().collect::<Vec<_>>()).unwrap_or_default();
+    config.devices.iter().zip(places).filter_map(|(device, place)| device_lines(device, place)).collect()
+}
+
+fn device_lines(device: &Device, place: Place) -> Option<String> {
+    let kind = device::kind_of(device).ok()?;
+    let name = device::form_of(kind, place);
+    let id = device.id.as_ref().map_or_else(String::new, |id| format!(", id \"{id}\""));
+    let mut lines = match place {
+        Place::Pci(slot) => format!("bus: pcie.0\n  dev: {name}, addr = {slot:02x}.0{id}"),
+        Place::Mmio(n) => format!("bus: virtio-mmio-bus.{n}\n  dev: {name}{id}"),
+        Place::Platform(spot) => {
+            let range = spot.resources.range;
+            format!("bus: main-system-bus\n  dev: {name}, mmio = {:x}/{:x}{id}", range.base, range.size)
         }
     };
-    config.devices.iter().zip(places).map(line).collect()
+    for (property, value) in kind.told(&*device.settings) {
+        lines.push_str(&format!("\n    {property} = {value}"));
+    }
+    Some(lines)
 }

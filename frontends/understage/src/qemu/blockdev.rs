@@ -2,10 +2,10 @@
 
 use super::Reader;
 use super::json;
-use super::property::Value::{Only, Switch, Text};
-use super::property::{self, Property, property};
-use crate::config::{BlockTuning, Disk, DiskFormat, HostFile};
+use crate::config::{Disk, DiskFormat, HostFile};
 use crate::error::{UserError, user_error};
+use crate::property::Value::{Only, Switch, Text};
+use crate::property::{self, Property, property};
 
 /// What one `-blockdev` says.
 #[derive(Default, Debug)]
@@ -134,10 +134,7 @@ pub(super) fn take(r: &mut Reader, name: &str) -> Result<Option<Disk>, UserError
             format = DiskFormat::Qcow2;
         }
         if let Some(file) = node.file.clone() {
-            let tuning = BlockTuning::default();
-            let disk =
-                Disk { file, format: Some(format), readonly, snapshot: false, serial: String::new(), tuning };
-            return Ok(Some(disk));
+            return Ok(Some(Disk { file, format: Some(format), readonly, snapshot: false }));
         }
         next = node.below.clone().unwrap_or_default();
     }

@@ -2,14 +2,13 @@
 
 use super::option::Action::{Plain, Refused, Value};
 use super::option::Row;
-use super::property::Value::{Number, Only, Switch, Text};
-use super::property::{self, Property, property};
 use super::{Reader, blockdev};
-use crate::config::{
-    BlockTuning, Device, DeviceKind, Disk, DiskFormat, Flash, HostFile, Interfaces, VirtioBus, disk_serial,
-};
+use crate::config::{Bus, Device, Disk, DiskFormat, Flash, HostFile, Interfaces};
+use crate::device::block::Block;
 use crate::error::{UserError, user_error};
 use crate::keyval::Parts;
+use crate::property::Value::{Number, Only, Switch, Text};
+use crate::property::{self, Property, property};
 
 /// The options of this group.
 pub(super) const OPTIONS: &[Row] = &[
@@ -140,14 +139,7 @@ fn bank(n: u64) -> Result<usize, UserError> {
 
 /// A disk that is only its file.
 fn plain(file: HostFile) -> Disk {
-    Disk {
-        file,
-        format: None,
-        readonly: false,
-        snapshot: false,
-        serial: String::new(),
-        tuning: BlockTuning::default(),
-    }
+    Disk { file, format: None, readonly: false, snapshot: false }
 }
 
 /// `-hda FILE` and its kin, and a file without an option: virtio is what the board has for disks.
@@ -171,7 +163,7 @@ fn pflash(r: &mut Reader, option: &'static str, path: &str) -> Result<(), UserEr
 }
 
 /// Gives the drive `id` to the device `user`.
-pub(super) fn take(r: &mut Reader, id: &str, serial: Option<String>, user: &str) -> Result<Disk, UserError> {
+pub(super) fn take(r: &mut Reader, id: &str, user: &str) -> Result<Disk, UserError> {
     let found = r.drives.iter().position(|d| d.place == Place::Named && d.id.as_deref() == Some(id));
     let disk = match found {
         Some(found) => Some(r.drives.remove(found).disk),
@@ -179,9 +171,6 @@ pub(super) fn take(r: &mut Reader, id: &str, serial: Option<String>, user: &str)
     };
     let mut disk =
         disk.ok_or_else(|| user_error!("there is no free drive '{id}' with if=none for {user}"))?;
-    if let Some(serial) = serial {
-        disk.serial = disk_serial(&serial)?;
-    }
     disk.snapshot |= r.snapshot;
     Ok(disk)
 }
@@ -195,11 +184,10 @@ pub(super) fn build_rest(r: &mut Reader) -> Result<(), UserError> {
             Place::Named => {
                 return Err(user_error!("no -device uses the drive {}", disk.file.describe()));
             }
-            Place::Virtio => r.config.devices.push(Device {
-                kind: DeviceKind::Block(disk),
-                bus: VirtioBus::Pci { slot: None, interfaces: Interfaces::Transitional },
-                access_platform: false,
-            }),
+            Place::Virtio => {
+                let bus = Bus::Pci { slot: None, interfaces: Interfaces::Transitional };
+                r.config.devices.push(Device::new(Block::image(disk), bus));
+            }
             Place::Flash { unit } => flash(r, unit, disk)?,
         }
     }

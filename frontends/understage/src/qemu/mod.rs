@@ -20,14 +20,11 @@ mod help;
 mod host;
 mod json;
 mod kernel;
-mod loader;
 mod memory;
 mod network;
 mod object;
 mod option;
-mod property;
 mod semihosting;
-mod serial_bus;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -75,7 +72,6 @@ struct Reader {
     /// `-m` gave a size.
     memory_given: bool,
     cpu_wish: cpu::Wish,
-    serial_buses: Vec<serial_bus::SerialBus>,
     globals: Vec<global::Global>,
     characters: chardev::Characters,
     devices: Vec<Parts>,

@@ -2,12 +2,12 @@
 
 use super::option::Action::Value;
 use super::option::Row;
-use super::property::Value::{Number, Only, Switch, Text};
-use super::property::{self, Property, property};
 use super::{Reader, json};
 use crate::config::{HostFile, Ram, RamBacking};
 use crate::error::{UserError, user_error};
 use crate::number::{parse_size, show_size};
+use crate::property::Value::{Number, Only, Switch, Text};
+use crate::property::{self, Property, property};
 
 /// The options of this group.
 pub(super) const OPTIONS: &[Row] = &[(
@@ -185,8 +185,7 @@ fn used<'a>(r: &'a mut Reader, id: &str, what: &str, user: &str) -> Result<&'a K
 }
 
 /// Where the bytes of a virtio-rng device come from.
-pub(super) fn entropy(r: &mut Reader, id: Option<&str>, user: &str) -> Result<Option<HostFile>, UserError> {
-    let Some(id) = id else { return Ok(None) };
+pub(super) fn entropy(r: &mut Reader, id: &str, user: &str) -> Result<Option<HostFile>, UserError> {
     match used(r, id, "rng-random or rng-builtin", user)? {
         Kind::Entropy(source) => Ok(source.clone()),
         _ => Err(user_error!("the object '{id}' for {user} is no source of random bytes")),

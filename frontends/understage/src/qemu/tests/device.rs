@@ -1,5 +1,6 @@
 use super::*;
-use crate::config::{ConsolePort, Interfaces};
+use crate::config::Interfaces;
+use crate::device::serial_bus::{ConsolePort, ConsolePorts};
 
 /// What is added to a line that runs, and what the refusal says.
 pub(super) const REFUSALS: &[(&str, &str)] = &[
@@ -111,7 +112,7 @@ pub(super) const REFUSALS: &[(&str, &str)] = &[
     ("-device loader,addr=0", "-device loader needs file="),
 ];
 
-fn buses(line: &str) -> Vec<VirtioBus> {
+fn buses(line: &str) -> Vec<Bus> {
     machine(&format!("{BASE} {line}")).unwrap().devices.iter().map(|d| d.bus).collect()
 }
 
@@ -128,17 +129,13 @@ fn which_drivers_a_function_is_for() {
         ("virtio-rng-pci-transitional", Transitional),
         ("virtio-rng-pci-non-transitional", Modern),
     ] {
-        assert_eq!(
-            buses(&format!("-device {device}")),
-            [VirtioBus::Pci { slot: None, interfaces }],
-            "{device}"
-        );
+        assert_eq!(buses(&format!("-device {device}")), [Bus::Pci { slot: None, interfaces }], "{device}");
     }
 }
 
 #[test]
 fn properties_of_all_devices() {
-    let pci = |interfaces| VirtioBus::Pci { slot: None, interfaces };
+    let pci = |interfaces| Bus::Pci { slot: None, interfaces };
     let three = "-device virtio-rng-pci -device virtio-rng,disable-legacy=off -device virtio-serial-pci";
     let modern = [Interfaces::Modern, Interfaces::Transitional, Interfaces::Transitional].map(pci);
     for global in
@@ -169,10 +166,7 @@ fn ports_of_virtio_serial_devices() {
         .unwrap()
         .devices
         .iter()
-        .map(|d| match &d.kind {
-            DeviceKind::Console(c) => (c.most, c.ports.clone()),
-            other => panic!("{other:?}"),
-        })
+        .map(|d| d.told::<ConsolePorts>().map(|c| (c.most, c.ports.clone())).unwrap())
         .collect();
     let port = |number, console, name: &str| ConsolePort {
         number,

@@ -11,7 +11,9 @@ mod kernel;
 mod memory;
 
 use super::*;
-use crate::config::{Blob, CharBackend, DeviceKind, Interfaces, Topology, VirtioBus};
+use crate::config::{Blob, Bus, CharBackend, Interfaces, Topology};
+use crate::device::block::Block;
+use crate::device::entropy::Entropy;
 
 fn words(line: &str) -> Vec<OsString> {
     line.split_whitespace().map(OsString::from).collect()
@@ -104,13 +106,14 @@ fn drives_of_their_own_come_last() {
          -drive if=pflash,unit=1,file=v -snapshot"
     );
     let c = machine(&line).unwrap();
-    assert_eq!(c.devices[0].bus, VirtioBus::Pci { slot: Some(5), interfaces: Interfaces::Transitional });
+    assert_eq!(c.devices[0].bus, Bus::Pci { slot: Some(5), interfaces: Interfaces::Transitional });
     let files: Vec<_> = c
         .devices
         .iter()
-        .map(|d| match &d.kind {
-            DeviceKind::Block(disk) if disk.snapshot => disk.file.to_str().unwrap(),
-            other => panic!("{other:?}"),
+        .map(|d| {
+            let disk = d.told::<Block>().unwrap().disk().unwrap();
+            assert!(disk.snapshot);
+            disk.file.to_str().unwrap()
         })
         .collect();
     assert_eq!(files, ["b", "a"]);
@@ -171,9 +174,9 @@ fn disks_without_a_device_are_on_virtio() {
     let disks: Vec<_> = c
         .devices
         .iter()
-        .map(|d| match &d.kind {
-            DeviceKind::Block(disk) => (disk.file.to_str().unwrap(), disk.readonly),
-            other => panic!("{other:?}"),
+        .map(|d| {
+            let disk = d.told::<Block>().unwrap().disk().unwrap();
+            (disk.file.to_str().unwrap(), disk.readonly)
         })
         .collect();
     assert_eq!(disks, [("a", false), ("b", false), ("c", true), ("d", false)]);
@@ -189,8 +192,8 @@ fn nodes_are_disks_and_flash() {
     );
     let flash = |n: usize| c.flash[n].as_ref().map(|f| (f.file.to_str().unwrap(), f.readonly));
     assert_eq!((flash(0), flash(1)), (Some(("f0", true)), Some(("v", false))));
-    assert_eq!(c.devices[0].bus, VirtioBus::Mmio { transport: Some(3) });
-    let DeviceKind::Block(disk) = &c.devices[0].kind else { panic!() };
+    assert_eq!(c.devices[0].bus, Bus::Mmio { transport: Some(3) });
+    let disk = c.devices[0].told::<Block>().unwrap().disk().unwrap();
     assert_eq!((disk.format, disk.file.to_str()), (Some(crate::config::DiskFormat::Qcow2), Some("q")));
 }
 
@@ -201,8 +204,8 @@ fn objects_are_what_refers_to_them() {
          -device virtio-rng-device,rng=b -object memory-backend-file,id=m,size=1G,mem-path=ram,share=on,prealloc=on \
          -M memory-backend=m -object iothread,id=io -drive if=none,id=d,file=x -device virtio-blk-pci,drive=d,iothread=io",
     );
-    assert_eq!(c.devices[0].kind, DeviceKind::Entropy(Some(HostFile::new("", "/dev/random"))));
-    assert_eq!(c.devices[1].kind, DeviceKind::Entropy(None));
+    assert_eq!(c.devices[0].told(), Some(&Entropy(Some(HostFile::new("", "/dev/random")))));
+    assert_eq!(c.devices[1].told(), Some(&Entropy(None)));
     let file = HostFile::new("", "ram");
     assert_eq!(c.ram.backing, crate::config::RamBacking::File { file, share: true });
     assert_eq!((c.memory, c.ram.prealloc, c.ram.in_core_dump), (1 << 30, true, true));

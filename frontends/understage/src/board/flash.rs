@@ -1,44 +1,17 @@
-//! The host's files behind disks and flash.
+//! The host's files behind flash banks.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::sync::Arc;
 
-use emu_devices::block::{self, BlockBackend, Format, OpenOptions};
 use emu_devices::flash::Programming;
 use emu_devices::hostfile::{self, Claim};
-use emu_devices::virtio::BlkOptions;
 
-use crate::config::{Disk, DiskFormat, Flash};
+use crate::config::Flash;
 use crate::error::{UserError, reason, user_error};
 
 /// How much of a flash image is compared at a time.
 const PIECE: usize = 1 << 20;
-
-/// What the guest is told of a disk.
-pub(super) fn block_options(disk: &Disk) -> BlkOptions {
-    let tuning = &disk.tuning;
-    BlkOptions {
-        queue_size: tuning.queue_size,
-        block_size: tuning.logical,
-        physical_block_exp: tuning.physical_exponent(),
-        discard: tuning.discard,
-    }
-}
-
-/// Opens a disk's image.
-pub(super) fn open_disk(disk: &Disk) -> Result<Arc<dyn BlockBackend>, UserError> {
-    let format = match disk.format {
-        Some(DiskFormat::Raw) => Some(Format::Raw),
-        Some(DiskFormat::Qcow2) => Some(Format::Qcow2),
-        None => None,
-    };
-    let options = OpenOptions { format, read_only: disk.readonly, snapshot: disk.snapshot };
-    block::open(Path::new(&disk.file.value), options)
-        .map_err(|e| user_error!("{e} (given with {})", disk.file.option))
-}
 
 /// What becomes of what the guest programs into a flash bank of `size` bytes, whose contents were read as `image`.
 pub(super) fn programming(flash: Option<&Flash>, image: &[u8], size: u64) -> Result<Programming, UserError> {
@@ -86,6 +59,8 @@ fn holds(file: &File, image: &[u8]) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::config::HostFile;
 

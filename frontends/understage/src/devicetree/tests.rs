@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::CharBackend;
 use crate::fdt::read;
 use crate::fdt::{BootInfo, Seeds};
 
@@ -9,7 +10,7 @@ fn config() -> MachineConfig {
 /// The tree as a guest would see it: written, and read back.
 fn tree(config: &MachineConfig) -> Node {
     // The facts are those of a board whose CPUs have a PMU.
-    let mut tree = build(config, CpuTraits { pmu: true, ..CpuTraits::of(config.cpu) });
+    let mut tree = build(config, CpuTraits { pmu: true, ..CpuTraits::of(config.cpu) }).unwrap();
     let memory = Range { base: map::RAM_BASE, size: config.memory };
     let seeds = Seeds { rng: [1; 32], kaslr: 2 };
     BootInfo { memory, bootargs: None, initrd: None, modules: Vec::new(), seeds: Some(seeds) }
@@ -195,7 +196,7 @@ fn options_show() {
     assert_eq!(root.find("cpus/cpu@0").unwrap().get_str("compatible"), Some("arm,cortex-a72"));
     let last = cells(&root, "cpus/cpu-map/socket1/cluster0/core1", "cpu");
     assert_eq!(last, cells(&root, "cpus/cpu@3", "phandle"));
-    let no_pmu = build(&config(), CpuTraits { pmu: false, ..CpuTraits::of(CpuModel::max()) });
+    let no_pmu = build(&config(), CpuTraits { pmu: false, ..CpuTraits::of(CpuModel::max()) }).unwrap();
     assert!(no_pmu.root.find("pmu").is_none());
 }
 
@@ -208,9 +209,40 @@ fn dtc_has_no_complaint() {
     }
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("virt.dtb");
-    std::fs::write(&path, build(&config(), CpuTraits::of(CpuModel::max())).to_blob().unwrap()).unwrap();
+    std::fs::write(&path, build(&config(), CpuTraits::of(CpuModel::max())).unwrap().to_blob().unwrap())
+        .unwrap();
     let out =
         Command::new("dtc").args(["-I", "dtb", "-O", "dts", "-o", "/dev/null"]).arg(&path).output().unwrap();
     let errors = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success() && !errors.contains("ERROR"), "{errors}");
+}
+
+#[test]
+fn nodes_are_in_the_order_of_the_board_that_we_follow() {
+    let mut config = config();
+    config.characters.second_serial = Some(CharBackend::Null);
+    let tree = build(&config, CpuTraits { pmu: true, ..CpuTraits::of(config.cpu) }).unwrap();
+    let mut names: Vec<&str> = tree.root.children.iter().map(|n| n.name.split('@').next().unwrap()).collect();
+    names.dedup();
+    let expected = [
+        "psci",
+        "platform-bus",
+        "fw-cfg",
+        "virtio_mmio",
+        "gpio-keys",
+        "pl061",
+        "pcie",
+        "pl031",
+        "pl011",
+        "pmu",
+        "pl011",
+        "intc",
+        "flash",
+        "cpus",
+        "timer",
+        "apb-pclk",
+        "aliases",
+        "chosen",
+    ];
+    assert_eq!(names, expected);
 }

@@ -1,18 +1,56 @@
-//! What the board's real-time clock shows, and which clock it goes by.
+//! The board's real-time clock (PL031): what it shows, and which clock it goes by.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use emu_core::clock::{Clock, Mode};
+use emu_devices::rtc::pl031::Pl031;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::config::{Rtc, RtcBase};
+use super::kind::{Given, Model, Platform, Row};
+use super::places::Spot;
+use super::site::Site;
+use crate::config::{Rtc, RtcBase, Settings};
 use crate::error::{UserError, reason, user_error};
+use crate::fdt::nodes::primecell;
+use crate::map::{self, Resources};
+
+/// The clock.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RealTimeClock(pub Rtc);
+
+impl Settings for RealTimeClock {}
+
+/// The row.
+pub static CLOCK: Row<RealTimeClock> = Row {
+    name: "pl031",
+    about: "real-time clock",
+    given: Given::Board,
+    option: None,
+    properties: &[],
+    references: &[],
+    check: |_, _| Ok(()),
+    model: Model::Platform(Platform {
+        places: &[map::RTC],
+        build,
+        nodes: |at| vec![primecell("pl031", at, &["apb_pclk"])],
+    }),
+};
+
+fn build(told: &RealTimeClock, spot: Spot, site: &mut dyn Site) -> Result<(), UserError> {
+    let Resources { range, spis } = *spot.resources;
+    let (clock, now) = clock_and_start(told.0, site.clock())?;
+    let name = format!("pl031@{:x}", range.base);
+    let rtc = Pl031::new(&name, &clock, now, site.line(spis[0]), site.counters());
+    site.map(range, rtc.clone())?;
+    site.add(rtc);
+    Ok(())
+}
 
 /// The clock of the PL031, and the seconds that it shows first. One that follows the host has a clock of its own, which a
 /// debugger does not stop.
-pub(super) fn clock_and_start(rtc: Rtc, machine: &Arc<Clock>) -> Result<(Arc<Clock>, u64), UserError> {
+fn clock_and_start(rtc: Rtc, machine: &Arc<Clock>) -> Result<(Arc<Clock>, u64), UserError> {
     let clock = match rtc.follows_host {
         false => machine.clone(),
         true => {

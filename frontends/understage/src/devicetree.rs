@@ -2,29 +2,14 @@
 
 use emu_a64::features::Feat;
 
-use super::tree::{Node, Tree, split};
-use crate::config::{CpuModel, GicVersion, MachineConfig, Msi, Topology};
+use crate::config::{CpuModel, Device, GicVersion, MachineConfig, Msi, Topology};
+use crate::device;
+use crate::device::places::{self, Place};
+use crate::error::UserError;
+use crate::fdt::nodes::interrupt::{EDGE, LEVEL, PPI, SPI};
+use crate::fdt::nodes::{at, phandle};
+use crate::fdt::tree::{Node, Tree, split};
 use crate::map::{self, Range};
-
-/// Handles by which nodes refer to each other.
-mod phandle {
-    pub(super) const CLOCK: u32 = 0x8000;
-    pub(super) const GIC: u32 = 0x8001;
-    /// The ITS, or the GICv2m frame.
-    pub(super) const MSI: u32 = 0x8002;
-    pub(super) const GPIO: u32 = 0x8003;
-    /// The first CPU's; the others follow.
-    pub(super) const CPU: u32 = 0x8010;
-}
-
-/// Cells of a GIC interrupt specifier (Devicetree bindings of the GIC).
-mod interrupt {
-    pub(super) const SPI: u32 = 0;
-    pub(super) const PPI: u32 = 1;
-    pub(super) const EDGE: u32 = 1;
-    pub(super) const LEVEL: u32 = 4;
-}
-use interrupt::{EDGE, LEVEL, PPI, SPI};
 
 /// What the devicetree says about a CPU model.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,27 +39,45 @@ impl CpuTraits {
     }
 }
 
-/// The tree of the board that `config` describes, but for what [`super::BootInfo`] adds.
-#[must_use]
-pub fn build(config: &MachineConfig, cpu: CpuTraits) -> Tree {
+/// The order in which QEMU's board has its nodes, by how their names begin. What is not among them comes last.
+const ORDER: &[&str] = &[
+    "psci",
+    "platform-bus",
+    "fw-cfg",
+    "virtio_mmio",
+    "gpio-keys",
+    "pl061",
+    "pcie",
+    "pl031",
+    "pl011@9000000",
+    "pmu",
+    "pl011",
+    "intc",
+    "flash",
+    "cpus",
+    "timer",
+    "apb-pclk",
+    "aliases",
+    "chosen",
+];
+
+/// The tree of the board that `config` describes, but for what [`crate::fdt::BootInfo`] adds.
+pub fn build(config: &MachineConfig, cpu: CpuTraits) -> Result<Tree, UserError> {
     let mut root = Node::new("")
         .cells("interrupt-parent", &[phandle::GIC])
         .flag("dma-coherent")
         .strings("model", &["linux,dummy-virt"])
         .cells("#size-cells", &[2])
         .cells("#address-cells", &[2])
-        .strings("compatible", &["linux,dummy-virt"])
-        .child(psci(config.virt.virtualization))
-        .child(platform_bus())
-        .child(fw_cfg());
+        .strings("compatible", &["linux,dummy-virt"]);
+    root.children = devices(config)?;
+    root.children.extend([psci(config.virt.virtualization), platform_bus(), pcie(config)]);
     root.children.extend((0..map::VIRTIO_MMIO_COUNT).map(virtio_mmio));
-    root.children.extend([power_button(), gpio(), pcie(config), rtc(), uart(map::UART, map::UART_SPI)]);
     if cpu.pmu {
         root.children.push(pmu(config));
     }
     let mut aliases = Node::new("aliases").strings("serial0", &["/pl011@9000000"]);
     if config.characters.second_serial.is_some() {
-        root.children.push(uart(map::UART1, map::UART1_SPI));
         aliases = aliases.strings("serial1", &["/pl011@9040000"]);
     }
     root.children.extend([
@@ -86,12 +89,23 @@ pub fn build(config: &MachineConfig, cpu: CpuTraits) -> Tree {
         aliases,
         Node::new("chosen").strings("stdout-path", &["/pl011@9000000"]),
     ]);
-    Tree { root, ..Tree::default() }
+    let place =
+        |node: &Node| ORDER.iter().position(|name| node.name.starts_with(name)).unwrap_or(ORDER.len());
+    root.children.sort_by_key(place);
+    Ok(Tree { root, ..Tree::default() })
 }
 
-/// A node named by its address, with `reg`.
-fn at(name: &str, range: Range) -> Node {
-    Node::new(format!("{name}@{:x}", range.base)).wide("reg", &[range.base, range.size])
+/// The nodes of the devices on the system bus.
+fn devices(config: &MachineConfig) -> Result<Vec<Node>, UserError> {
+    let own = device::of_board(config);
+    let devices: Vec<&Device> = own.iter().chain(&config.devices).collect();
+    let mut nodes = Vec::new();
+    for (device, place) in devices.iter().zip(places::assign(&devices)?) {
+        if let Place::Platform(spot) = place {
+            nodes.extend(device::kind_of(device)?.nodes(spot.resources));
+        }
+    }
+    Ok(nodes)
 }
 
 /// PSCI calls are made with the conduit that leaves EL2 free for the guest (DEN0022, 6.9).
@@ -115,10 +129,6 @@ fn platform_bus() -> Node {
         .strings("compatible", &["qemu,platform", "simple-bus"])
 }
 
-fn fw_cfg() -> Node {
-    at("fw-cfg", map::FW_CFG).flag("dma-coherent").strings("compatible", &["qemu,fw-cfg-mmio"])
-}
-
 fn virtio_mmio(n: u32) -> Node {
     let size = map::VIRTIO_MMIO_STRIDE;
     let base = map::VIRTIO_MMIO.base + u64::from(n) * size;
@@ -126,40 +136,6 @@ fn virtio_mmio(n: u32) -> Node {
         .flag("dma-coherent")
         .cells("interrupts", &[SPI, map::VIRTIO_MMIO_SPI + n, EDGE])
         .strings("compatible", &["virtio,mmio"])
-}
-
-fn power_button() -> Node {
-    const KEY_POWER: u32 = 116;
-    Node::new("gpio-keys").strings("compatible", &["gpio-keys"]).child(
-        Node::new("poweroff")
-            .cells("gpios", &[phandle::GPIO, map::POWER_BUTTON_PIN, 0])
-            .cells("linux,code", &[KEY_POWER])
-            .strings("label", &["GPIO Key Poweroff"]),
-    )
-}
-
-/// A PrimeCell: its clocks are the fixed one.
-fn primecell(name: &str, range: Range, spi: u32, clocks: &[&str]) -> Node {
-    at(name, range)
-        .strings("clock-names", clocks)
-        .cells("clocks", &vec![phandle::CLOCK; clocks.len()])
-        .cells("interrupts", &[SPI, spi, LEVEL])
-        .strings("compatible", &[&format!("arm,{name}"), "arm,primecell"])
-}
-
-fn gpio() -> Node {
-    primecell("pl061", map::GPIO, map::GPIO_SPI, &["apb_pclk"])
-        .flag("gpio-controller")
-        .cells("#gpio-cells", &[2])
-        .cells("phandle", &[phandle::GPIO])
-}
-
-fn rtc() -> Node {
-    primecell("pl031", map::RTC, map::RTC_SPI, &["apb_pclk"])
-}
-
-fn uart(range: Range, spi: u32) -> Node {
-    primecell("pl011", range, spi, &["uartclk", "apb_pclk"])
 }
 
 fn clock() -> Node {
@@ -333,5 +309,4 @@ fn cpu_map(topology: Topology) -> Node {
 }
 
 #[cfg(test)]
-#[path = "virt_tests.rs"]
 mod tests;

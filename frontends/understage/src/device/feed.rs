@@ -1,17 +1,13 @@
 //! Between a device's characters and the host's: UART and console on one side, [`Port`] on the other.
 
-use std::fs::File;
-use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use emu_devices::uart::pl011::{CharBackend, Pl011};
-use emu_devices::virtio::{Console, ConsoleBackend, EntropySource};
+use emu_devices::virtio::{Console, ConsoleBackend};
 use parking_lot::Mutex;
 
 use crate::character::Port;
-use crate::config::HostFile;
-use crate::error::{UserError, reason, user_error};
 use crate::terminal::InputQueue;
 
 /// What the UART sends.
@@ -127,27 +123,4 @@ pub(super) fn feed_console(port: &Arc<Port>, console: &Arc<Console>, number: u32
     let again = feeder.clone();
     console.set_room_callback(number, Box::new(move || again.pump()));
     port.input().set_notify(Arc::new(move || feeder.pump()));
-}
-
-/// The host's random numbers.
-pub(super) struct HostEntropy(Mutex<File>);
-
-impl HostEntropy {
-    /// The host's generator, or another file that gives random bytes.
-    pub(super) fn open(file: Option<&HostFile>) -> Result<Self, UserError> {
-        let file = match file {
-            Some(file) => crate::load::file::open(file)?,
-            None => File::open("/dev/urandom")
-                .map_err(|e| user_error!("cannot open '/dev/urandom': {}", reason(&e)))?,
-        };
-        Ok(Self(Mutex::new(file)))
-    }
-}
-
-impl EntropySource for HostEntropy {
-    fn fill(&self, out: &mut [u8]) {
-        if let Err(e) = self.0.lock().read_exact(out) {
-            tracing::warn!("the host gives no random numbers: {}", reason(&e));
-        }
-    }
 }

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::Read;
 
+use goblin::elf::header::ELFMAG;
+
 use crate::config::HostFile;
 use crate::error::{UserError, reason, user_error};
 use crate::number::show_size;
@@ -36,12 +38,12 @@ pub fn read(file: &HostFile, limit: u64, place: &str) -> Result<Vec<u8>, UserErr
     Ok(bytes)
 }
 
-/// The first bytes of a file, up to `N`.
-pub fn head<const N: usize>(file: &HostFile) -> Result<Vec<u8>, UserError> {
-    let mut bytes = Vec::new();
-    let read = open(file)?.take(N as u64).read_to_end(&mut bytes);
+/// True if a file begins as ELF files do.
+pub fn is_elf(file: &HostFile) -> Result<bool, UserError> {
+    let mut head = Vec::new();
+    let read = open(file)?.take(ELFMAG.len() as u64).read_to_end(&mut head);
     read.map_err(|e| user_error!("cannot read {}: {}", file.describe(), reason(&e)))?;
-    Ok(bytes)
+    Ok(head == ELFMAG)
 }
 
 #[cfg(test)]

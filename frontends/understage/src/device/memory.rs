@@ -1,15 +1,14 @@
-//! `-device loader` and `-device guest-loader`: what else is put into memory before the start.
+//! `-device loader` and `-device guest-loader`: what else is put into memory before the start. They are no devices.
 
-use super::Reader;
-use super::property::Property;
-use super::property::Value::{Number, Switch, Text};
-use super::property::property;
-use crate::config::{Blob, HostFile, Module, ModuleKind};
+use super::kind::{Given, Model, Row};
+use crate::config::{Blob, HostFile, MachineConfig, Module, ModuleKind, Settings};
 use crate::error::{UserError, user_error};
+use crate::property::Value::{Number, Switch, Text};
+use crate::property::{Property, property};
 
 /// What `-device loader` was given.
-#[derive(Default)]
-pub(super) struct Loader {
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Loader {
     file: Option<HostFile>,
     address: Option<u64>,
     raw: bool,
@@ -19,9 +18,21 @@ pub(super) struct Loader {
     cpu: Option<u64>,
 }
 
-/// The properties of `loader`.
-pub(super) const LOADER: &[Property<Loader>] = &[
-    property("id", Text(|_, _| Ok(())), "its name"),
+impl Settings for Loader {}
+
+/// The row of `loader`.
+pub static LOADER: Row<Loader> = Row {
+    name: "loader",
+    about: "a file or a value in memory, and where CPU 0 starts",
+    given: Given::Qemu,
+    option: None,
+    properties: LOADER_PROPERTIES,
+    references: &[],
+    check: |_, _| Ok(()),
+    model: Model::Memory(Loader::add),
+};
+
+const LOADER_PROPERTIES: &[Property<Loader>] = &[
     property("file", Text(|l, f| put(&mut l.file, HostFile::new("-device loader", f))), "file to load"),
     property("addr", Number(|l, n| put(&mut l.address, n)), "where, or where CPU 0 starts"),
     property("force-raw", Switch(|l, on| l.raw = on), "an ELF file is bytes, too"),
@@ -38,7 +49,7 @@ fn put<T>(slot: &mut Option<T>, value: T) -> Result<(), UserError> {
 
 impl Loader {
     /// A file or a value into RAM, a start address, or both.
-    pub(super) fn build(self, r: &mut Reader) -> Result<(), UserError> {
+    fn add(self, machine: &mut MachineConfig) -> Result<(), UserError> {
         let Self { file, address, raw, data, data_len, big_endian, cpu } = self;
         if cpu.is_some_and(|n| n != 0) {
             return Err(user_error!(
@@ -52,19 +63,19 @@ impl Loader {
             (Some(file), None, address) => match (raw, address) {
                 (true, None) => return Err(user_error!("{} needs addr=", file.describe())),
                 // As QEMU has it: an ELF file goes where it says, anything else to the address.
-                (false, None) => r.config.blobs.push(Blob::Elf { file, run: cpu.is_some() }),
-                (false, Some(_)) if crate::load::is_elf(&file)? => {
-                    r.config.blobs.push(Blob::Elf { file, run: cpu.is_some() });
+                (false, None) => machine.blobs.push(Blob::Elf { file, run: cpu.is_some() }),
+                (false, Some(_)) if crate::file::is_elf(&file)? => {
+                    machine.blobs.push(Blob::Elf { file, run: cpu.is_some() });
                 }
                 (_, Some(address)) => {
-                    r.config.blobs.push(Blob::Raw { file, address });
-                    set_entry(r, cpu, address)?;
+                    machine.blobs.push(Blob::Raw { file, address });
+                    set_entry(machine, cpu, address)?;
                 }
             },
             (None, Some(value), Some(address)) => {
-                r.config.blobs.push(Blob::Data { bytes: data_bytes(value, data_len, big_endian)?, address });
+                machine.blobs.push(Blob::Data { bytes: data_bytes(value, data_len, big_endian)?, address });
             }
-            (None, None, Some(address)) if cpu.is_some() => set_entry(r, cpu, address)?,
+            (None, None, Some(address)) if cpu.is_some() => set_entry(machine, cpu, address)?,
             _ => {
                 return Err(user_error!(
                     "-device loader needs file=, data= with addr=, or addr= with cpu-num=0"
@@ -75,8 +86,8 @@ impl Loader {
     }
 }
 
-fn set_entry(r: &mut Reader, cpu: Option<u64>, address: u64) -> Result<(), UserError> {
-    if cpu.is_some() && r.config.entry.replace(address).is_some() {
+fn set_entry(machine: &mut MachineConfig, cpu: Option<u64>, address: u64) -> Result<(), UserError> {
+    if cpu.is_some() && machine.entry.replace(address).is_some() {
         return Err(user_error!("two -device loader set the start address of CPU 0"));
     }
     Ok(())
@@ -99,38 +110,50 @@ fn data_bytes(value: u64, len: Option<u64>, big_endian: bool) -> Result<Vec<u8>,
 }
 
 /// What `-device guest-loader` was given.
-#[derive(Default)]
-pub(super) struct GuestLoader {
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct GuestLoader {
     address: Option<u64>,
     kernel: Option<HostFile>,
     initrd: Option<HostFile>,
     bootargs: Option<String>,
 }
 
-const GUEST_LOADER: &str = "-device guest-loader";
+const GUEST: &str = "-device guest-loader";
 
-/// The properties of `guest-loader`.
-pub(super) const GUEST: &[Property<GuestLoader>] = &[
-    property("id", Text(|_, _| Ok(())), "its name"),
+impl Settings for GuestLoader {}
+
+/// The row of `guest-loader`.
+pub static GUEST_LOADER: Row<GuestLoader> = Row {
+    name: "guest-loader",
+    about: "a hypervisor's guest in memory, with its node in the devicetree",
+    given: Given::Qemu,
+    option: None,
+    properties: GUEST_PROPERTIES,
+    references: &[],
+    check: |_, _| Ok(()),
+    model: Model::Memory(GuestLoader::add),
+};
+
+const GUEST_PROPERTIES: &[Property<GuestLoader>] = &[
     property("addr", Number(|l, n| put(&mut l.address, n)), "where it goes"),
-    property("kernel", Text(|l, f| put(&mut l.kernel, HostFile::new(GUEST_LOADER, f))), "a guest's kernel"),
-    property("initrd", Text(|l, f| put(&mut l.initrd, HostFile::new(GUEST_LOADER, f))), "a guest's RAM disk"),
+    property("kernel", Text(|l, f| put(&mut l.kernel, HostFile::new(GUEST, f))), "a guest's kernel"),
+    property("initrd", Text(|l, f| put(&mut l.initrd, HostFile::new(GUEST, f))), "a guest's RAM disk"),
     property("bootargs", Text(|l, t| put(&mut l.bootargs, t.to_owned())), "the kernel's command line"),
 ];
 
 impl GuestLoader {
     /// A file for a hypervisor that looks for its guests in the devicetree.
-    pub(super) fn build(self, r: &mut Reader) -> Result<(), UserError> {
-        let address = self.address.ok_or_else(|| user_error!("{GUEST_LOADER} needs addr="))?;
+    fn add(self, machine: &mut MachineConfig) -> Result<(), UserError> {
+        let address = self.address.ok_or_else(|| user_error!("{GUEST} needs addr="))?;
         let (file, kind) = match (self.kernel, self.initrd, self.bootargs) {
             (Some(file), None, bootargs) => (file, ModuleKind::Kernel { bootargs }),
             (None, Some(file), None) => (file, ModuleKind::Ramdisk),
             (None, Some(_), Some(_)) => {
-                return Err(user_error!("bootargs in {GUEST_LOADER} are for a kernel, not for initrd="));
+                return Err(user_error!("bootargs in {GUEST} are for a kernel, not for initrd="));
             }
-            _ => return Err(user_error!("{GUEST_LOADER} needs either kernel= or initrd=")),
+            _ => return Err(user_error!("{GUEST} needs either kernel= or initrd=")),
         };
-        r.config.blobs.push(Blob::Module(Module { file, address, kind }));
+        machine.blobs.push(Blob::Module(Module { file, address, kind }));
         Ok(())
     }
 }

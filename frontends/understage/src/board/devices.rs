@@ -1,0 +1,161 @@
+//! Putting the devices on the board: those on the system bus, the PCIe root bus with its functions, and the virtio-mmio
+//! transports.
+
+use std::sync::Arc;
+
+use emu_core::bus::MmioDevice;
+use emu_core::clock::Clock;
+use emu_core::dma::DmaPort;
+use emu_core::irq::IrqLine;
+use emu_core::lifecycle::Component;
+use emu_core::metrics::Counters;
+use emu_devices::pci::PciHost;
+use emu_devices::virtio::{Interfaces, VirtioMmio, VirtioOptions, VirtioPci};
+
+use super::build::Builder;
+use crate::character::Port;
+use crate::config::{Bus, CharBackend, Device};
+use crate::device;
+use crate::device::fw_cfg::Contents;
+use crate::device::kind::Built;
+use crate::device::places::{self, Place};
+use crate::device::site::Site;
+use crate::error::{UserError, user_error};
+use crate::load::plan::Plan;
+use crate::map::{self, Range};
+
+impl Builder<'_> {
+    /// The devices, those of the board first; gives the PCI bus.
+    pub(super) fn devices(&mut self, plan: &Plan) -> Result<Arc<PciHost>, UserError> {
+        let own = device::of_board(self.config);
+        let devices: Vec<&Device> = own.iter().chain(&self.config.devices).collect();
+        let places = places::assign(&devices)?;
+        for (device, place) in devices.iter().zip(&places) {
+            if let Place::Platform(_) = place {
+                self.device(plan, device, *place)?;
+            }
+        }
+        let pci = self.pci_host()?;
+        let mut transports: Vec<Option<&Device>> = vec![None; map::VIRTIO_MMIO_COUNT as usize];
+        for (device, place) in devices.iter().zip(&places) {
+            match place {
+                Place::Platform(_) => {}
+                Place::Mmio(n) => transports[*n as usize] = Some(device),
+                Place::Pci(slot) => {
+                    let function = match self.device(plan, device, *place)? {
+                        Built::Function(function) => function,
+                        Built::Virtio(made) => {
+                            let name = format!("virtio-pci@{slot:x}");
+                            VirtioPci::new(&name, made, virtio_options(device), &self.counters)
+                        }
+                        Built::Installed => continue,
+                    };
+                    pci.add(Some(*slot), function).map_err(|e| user_error!("{e}"))?;
+                }
+            }
+        }
+        for (n, device) in transports.into_iter().enumerate() {
+            self.virtio_mmio(plan, n as u32, device)?;
+        }
+        self.components.push(pci.clone());
+        Ok(pci)
+    }
+
+    fn device(&mut self, plan: &Plan, device: &Device, place: Place) -> Result<Built, UserError> {
+        let kind = device::kind_of(device)?;
+        kind.build(&*device.settings, place, &mut OnBoard { builder: self, plan })
+    }
+
+    fn pci_host(&self) -> Result<Arc<PciHost>, UserError> {
+        let smmu = self.smmu.clone();
+        let ports = move |requester: u32| smmu.port(requester);
+        let intx = [0, 1, 2, 3].map(|pin| self.line(map::PCIE_SPI + pin));
+        let pci = PciHost::new(intx, Box::new(ports), &self.counters);
+        self.map(map::ecam(self.config.virt), pci.ecam())?;
+        self.map(map::PCIE_MMIO, pci.memory_window("pcie-mmio", map::PCIE_MMIO.base))?;
+        self.map(map::PCIE_PIO, pci.io_window())?;
+        if self.config.virt.highmem_mmio {
+            self.map(map::PCIE_MMIO_HIGH, pci.memory_window("pcie-mmio-high", map::PCIE_MMIO_HIGH.base))?;
+        }
+        Ok(pci)
+    }
+
+    /// A virtio-mmio transport, with a device or without. What drivers it is for is the same for all.
+    fn virtio_mmio(&mut self, plan: &Plan, n: u32, device: Option<&Device>) -> Result<(), UserError> {
+        let base = map::VIRTIO_MMIO.base + u64::from(n) * map::VIRTIO_MMIO_STRIDE;
+        let made = match device {
+            Some(device) => match self.device(plan, device, Place::Mmio(n))? {
+                Built::Virtio(made) => Some(made),
+                Built::Function(_) | Built::Installed => None,
+            },
+            None => None,
+        };
+        let legacy = self.config.virt.legacy_mmio;
+        let interfaces = if legacy { Interfaces::Legacy } else { Interfaces::Modern };
+        let options = VirtioOptions { interfaces, ..device.map(virtio_options).unwrap_or_default() };
+        let line = self.line(map::VIRTIO_MMIO_SPI + n);
+        let slot = VirtioMmio::new(
+            &format!("virtio-mmio@{base:x}"),
+            made,
+            line,
+            self.port(0),
+            options,
+            &self.counters,
+        );
+        self.map(Range { base, size: map::VIRTIO_MMIO_STRIDE }, slot.clone())?;
+        self.components.push(slot);
+        Ok(())
+    }
+}
+
+/// The board as its devices see it.
+struct OnBoard<'a, 'b> {
+    builder: &'a mut Builder<'b>,
+    plan: &'a Plan,
+}
+
+/// What a virtio device offers because of where it is.
+fn virtio_options(device: &Device) -> VirtioOptions {
+    let interfaces = match device.bus {
+        Bus::Pci { interfaces, .. } => interfaces,
+        Bus::Mmio { .. } | Bus::Platform => Interfaces::Modern,
+    };
+    VirtioOptions { interfaces, iommu_platform: device.access_platform, ..VirtioOptions::default() }
+}
+
+impl Site for OnBoard<'_, '_> {
+    fn counters(&self) -> &Arc<Counters> {
+        &self.builder.counters
+    }
+    fn clock(&self) -> &Arc<Clock> {
+        &self.builder.clock
+    }
+    fn line(&self, spi: u32) -> IrqLine {
+        self.builder.line(spi)
+    }
+    fn dma(&self) -> Arc<dyn DmaPort> {
+        self.builder.port(0)
+    }
+    fn handed_over(&self) -> Contents<'_> {
+        Contents { items: &self.plan.fw_cfg, files: &self.plan.fw_cfg_files }
+    }
+    fn open(&mut self, backend: &CharBackend, label: &str) -> Result<Arc<Port>, UserError> {
+        let port = self.builder.characters.open(backend, label)?;
+        if label == FIRST_SERIAL {
+            self.builder.serial = Some(port.clone());
+        }
+        Ok(port)
+    }
+    fn map(&mut self, range: Range, device: Arc<dyn MmioDevice>) -> Result<(), UserError> {
+        self.builder.map(range, device)
+    }
+    fn add(&mut self, component: Arc<dyn Component>) {
+        self.builder.components.push(component);
+    }
+    fn power_key(&mut self, line: IrqLine) {
+        self.builder.power_key = Some(line);
+    }
+}
+
+/// What the first serial port is called.
+const FIRST_SERIAL: &str = "serial0";

@@ -1,0 +1,38 @@
+//! What a board offers to the devices that are built for it.
+
+use std::sync::Arc;
+
+use emu_core::bus::MmioDevice;
+use emu_core::clock::Clock;
+use emu_core::dma::DmaPort;
+use emu_core::irq::IrqLine;
+use emu_core::lifecycle::Component;
+use emu_core::metrics::Counters;
+
+use super::fw_cfg::Contents;
+use crate::character::Port;
+use crate::config::CharBackend;
+use crate::error::UserError;
+use crate::map::Range;
+
+/// See the module's head.
+pub trait Site {
+    /// Where what devices do is counted.
+    fn counters(&self) -> &Arc<Counters>;
+    /// The machine's time.
+    fn clock(&self) -> &Arc<Clock>;
+    /// The wire of an interrupt, an SPI.
+    fn line(&self, spi: u32) -> IrqLine;
+    /// A platform device's way to memory.
+    fn dma(&self) -> Arc<dyn DmaPort>;
+    /// What the loaders hand over in fw_cfg.
+    fn handed_over(&self) -> Contents<'_>;
+    /// Opens the other end of a serial port or console, which is called `label`.
+    fn open(&mut self, backend: &CharBackend, label: &str) -> Result<Arc<Port>, UserError>;
+    /// Puts a device's registers on the bus.
+    fn map(&mut self, range: Range, device: Arc<dyn MmioDevice>) -> Result<(), UserError>;
+    /// The board has this component; those that come first start first.
+    fn add(&mut self, component: Arc<dyn Component>);
+    /// The wire of the board's power key ends here.
+    fn power_key(&mut self, line: IrqLine);
+}
