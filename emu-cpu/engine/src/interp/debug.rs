@@ -1,17 +1,20 @@
-//! Running under a debugger, and with the guest's own breakpoints: the loop that looks at every instruction's address.
+//! Running under a debugger, and with the guest's own breakpoints: every instruction's address is looked at.
 //!
-//! A breakpoint is an address that the loop knows; nothing in guest memory or in the cache of blocks changes, so the
+//! A breakpoint is an address that the loop over blocks knows; nothing in guest memory or in the cache of blocks changes, so the
 //! guest cannot see it. A block that holds no such address runs as a whole; in one that does, instructions run one by
 //! one until the address is reached.
 
 use emu_a64::ir::LeaveKind;
 use emu_core::metrics::Metric;
+use emu_pe::cpu::Cpu;
 use emu_pe::exception::{Exception, StepState};
 use emu_pe::mem::{context, watch};
 use emu_pe::trace;
 
-use super::cache;
+use super::block::Code;
 use super::exec::{self, End};
+use super::run::{Blocks, Place};
+use super::turn::{Ended, Policy, Undisturbed};
 use super::vcpu::Vcpu;
 
 /// Why a vCPU came back to the debugger.
@@ -43,6 +46,15 @@ impl Debug {
     fn breaks(&self, pc: u64, count: usize) -> bool {
         let first = self.breakpoints.partition_point(|b| *b < pc);
         self.breakpoints.get(first).is_some_and(|b| b - pc < 4 * count as u64)
+    }
+
+    /// Stops if there is a breakpoint at `pc`.
+    fn stops_before(&mut self, pc: u64) -> bool {
+        let stops = self.breaks(pc, 1);
+        if stops {
+            self.stop = Some(DebugStop::Breakpoint(pc));
+        }
+        stops
     }
 }
 
@@ -125,96 +137,29 @@ impl Vcpu {
 
     /// Stops if there is a breakpoint of the debugger at `pc`.
     pub(super) fn stops_before(&mut self, pc: u64) -> bool {
-        let stops = self.debug.breaks(pc, 1);
-        if stops {
-            self.debug.stop = Some(DebugStop::Breakpoint(pc));
-        }
-        stops
+        self.debug.stops_before(pc)
     }
 
-    /// As the loop over blocks, looking at each address before its instruction runs.
+    /// Runs blocks as nobody else would: looks at each address before its instruction runs, and tells of each block.
     pub(super) fn run_watchfully(&mut self) {
-        // Within one call no register changes that the guest's breakpoints depend on: such a write ends it.
-        let guest = self.cpu.debug_events_enabled() && self.cpu.has_breakpoints();
-        loop {
-            let pc = self.cpu.regs.pc;
-            if self.cpu.doorbell.is_rung() {
-                return;
-            }
-            if self.stops_before(pc) {
-                return;
-            }
-            if pc & 3 != 0 {
-                return self.cpu.raise(Exception::PcAlignment(pc), pc, 0);
-            }
-            let mode = self.cpu.mode();
-            let index = match self.cache.find(&mut self.cpu, pc, mode) {
-                Ok(index) => index,
-                Err(e) => return self.cpu.raise(e, pc, 0),
-            };
-            let Some(block) = self.cache.get(index) else { continue };
-            if block.generation != self.cpu.mem.shared.code.generation(block.page) {
-                match self.cache.renew(&mut self.cpu, index, pc) {
-                    Ok(()) => continue,
-                    Err(e) => return self.cpu.raise(e, pc, 0),
-                }
-            }
-            let count = block.code.words.len();
-            let hit = |n| self.cpu.breakpoint_hit(pc.wrapping_add(4 * n as u64));
-            let slowly = self.debug.breaks(pc, count) || guest && (0..count).any(hit);
-            if self.cpu.trace.blocks {
-                self.cpu.regs.v.copy_from_slice(&self.frame.v[..32]);
-                exec::to_regs(&self.frame, &mut self.cpu);
-                trace::block(&self.cpu, pc, if slowly { 1 } else { count });
-            }
-            let goes_on = if slowly { self.single() } else { self.whole(index, pc) };
-            if !goes_on {
-                return;
-            }
-        }
-    }
-
-    /// Runs the block `index`; false if something must be looked at before the next one.
-    fn whole(&mut self, index: u32, pc: u64) -> bool {
         let Self { cpu, frame, cache, debug, .. } = self;
-        let Some(block) = cache.get(index) else { return true };
-        cpu.counters.bump_by(Metric::Instructions, block.length());
-        cpu.counters.bump_by(Metric::InterpretedWatched, block.length());
-        cpu.counters.bump(Metric::Blocks);
-        let landed = std::mem::take(&mut cpu.pstate.btype);
-        let end = exec::run(&block.code, pc, frame, cpu);
-        let goes_on = matches!(end, End::Exit(_) | End::Indirect(_));
-        let leave = Self::finish(frame, cpu, debug, &block.code, (pc, landed), end);
+        let mut at = Place::at(cpu.regs.pc);
+        // Within one turn no register changes that the guest's breakpoints depend on: such a write ends it.
+        let guest = cpu.debug_events_enabled() && cpu.has_breakpoints();
+        let mut policy = Watchful { debug, guest, single: None };
+        let ended = Blocks::new(cpu, frame, cache, None).follow(&mut at, &mut policy);
+        let single = policy.single;
+        let leave = self.end(at, ended, single.as_ref());
         self.leave(leave);
-        goes_on
     }
 
-    /// Runs one instruction outside the cache, unless the guest has a breakpoint there; false as for [`Vcpu::whole`].
-    pub(super) fn single(&mut self) -> bool {
-        let Self { cpu, frame, debug, .. } = self;
-        let (pc, mode) = (cpu.regs.pc, cpu.mode());
-        let code = match cache::single(cpu, pc, mode) {
-            Ok(code) => code,
-            Err(e) => {
-                Self::raise(frame, cpu, e, pc, 0);
-                return false;
-            }
-        };
-        if cpu.debug_events_enabled() && cpu.breakpoint_hit(pc) {
-            cpu.raise(Exception::Breakpoint, pc, 0);
-            return false;
-        }
-        cpu.counters.bump(Metric::Instructions);
+    /// Executes one instruction, for a software step of the guest or a step of the debugger.
+    pub(super) fn single(&mut self) {
+        let Self { cpu, frame, cache, .. } = self;
         let stepping = cpu.step_state() == StepState::NotPending;
-        let reason = match stepping || debug.step.is_some() {
-            true => Metric::InterpretedSingly,
-            false => Metric::InterpretedWatched,
-        };
-        cpu.counters.bump(reason);
-        let landed = std::mem::take(&mut cpu.pstate.btype);
-        let end = exec::run(&code, pc, frame, cpu);
-        let goes_on = matches!(end, End::Exit(_) | End::Indirect(_));
-        let leave = Self::finish(frame, cpu, debug, &code, (pc, landed), end);
+        let mut at = Place::at(cpu.regs.pc);
+        let (code, end) = Blocks::new(cpu, frame, cache, None).single(&mut at, Metric::InterpretedSingly);
+        let leave = self.end(at, Ended::Block(end), Some(&code));
         self.leave(leave);
         // PSTATE.SS is cleared by an instruction that was executed. An exception has cleared it already, after SPSR.SS
         // got its value, and an exception return gives it a new one.
@@ -224,6 +169,57 @@ impl Vcpu {
             self.cpu.pstate.ss = false;
             self.debug.stepped = Some(code.words.first().is_some_and(|w| is_load_exclusive(*w)));
         }
-        goes_on
+    }
+}
+
+/// The loop that stops at breakpoints.
+struct Watchful<'a> {
+    debug: &'a mut Debug,
+    /// The guest's own breakpoints are looked at.
+    guest: bool,
+    /// The instruction that has ended the loop, if it was executed outside its block.
+    single: Option<Code>,
+}
+
+impl Watchful<'_> {
+    /// Executes the one instruction at the place.
+    fn single(&mut self, blocks: &mut Blocks<'_>, at: &mut Place) -> Option<End> {
+        // It is not entered by way of its block.
+        blocks.take_landing_back(at);
+        let (code, end) = blocks.single(at, Metric::InterpretedWatched);
+        let exit = match end {
+            End::Exit(n) => n & 1,
+            End::Leave(LeaveKind::Context) if self.passes_context(blocks.cpu) => 0,
+            End::Indirect(_) | End::Landing(..) => return Some(end),
+            _ => {
+                self.single = Some(code);
+                return Some(end);
+            }
+        };
+        at.pc = at.pc.wrapping_add(code.exits[exit].rel as u64);
+        None
+    }
+}
+
+impl Policy for Watchful<'_> {
+    fn ends(&mut self, blocks: &Blocks<'_>, at: &Place) -> bool {
+        blocks.cpu.doorbell.is_rung() || self.debug.stops_before(at.pc)
+    }
+
+    fn run(&mut self, blocks: &mut Blocks<'_>, at: &mut Place) -> Option<End> {
+        let count = blocks.cache.get(at.index)?.code.words.len();
+        let Blocks { cpu, frame, .. } = blocks;
+        let hit = |n| cpu.breakpoint_hit(at.pc.wrapping_add(4 * n as u64));
+        let slowly = self.debug.breaks(at.pc, count) || self.guest && (0..count).any(hit);
+        if cpu.trace.blocks {
+            cpu.regs.v.copy_from_slice(&frame.v[..32]);
+            exec::to_regs(frame, cpu);
+            trace::block(cpu, at.pc, if slowly { 1 } else { count });
+        }
+        if slowly { self.single(blocks, at) } else { blocks.run(at, self) }
+    }
+
+    fn count(&self, cpu: &Cpu, length: u64, _: Metric) {
+        Undisturbed.count(cpu, length, Metric::InterpretedWatched);
     }
 }

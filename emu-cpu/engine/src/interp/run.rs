@@ -5,9 +5,11 @@ use emu_core::metrics::Metric;
 use emu_pe::cpu::Cpu;
 use emu_pe::exception::Exception;
 
-use super::cache::Cache;
+use super::block::Code;
+use super::cache::{self, Cache};
 use super::exec::{self, End};
 use super::rounds::{INDIRECT, Member, Round};
+use super::turn::Policy;
 use super::uop::{Frame, Uop};
 use crate::jit::{Left, Native, NativeBlock, Part};
 
@@ -33,7 +35,14 @@ pub(super) struct Place {
     pub landed: u8,
 }
 
-/// A vCPU in its fast loop.
+impl Place {
+    /// At an address, where no block is known yet.
+    pub(super) const fn at(pc: u64) -> Self {
+        Self { pc, index: 0, landed: 0 }
+    }
+}
+
+/// A vCPU in the loop over blocks.
 pub(super) struct Blocks<'a> {
     /// One round of a loop is interpreted, to see which blocks it has.
     pub round: Option<Round>,
@@ -44,6 +53,19 @@ pub(super) struct Blocks<'a> {
     /// With PSTATE.BTYPE of the block that is looked for.
     pub mode: Mode,
     pub came: Came,
+}
+
+impl<'a> Blocks<'a> {
+    /// At the beginning of a turn.
+    pub(super) fn new(
+        cpu: &'a mut Cpu,
+        frame: &'a mut Frame,
+        cache: &'a mut Cache,
+        native: Option<&'a mut Native>,
+    ) -> Self {
+        let mode = cpu.mode();
+        Self { round: None, cpu, frame, cache, native, mode, came: Came::Anywhere }
+    }
 }
 
 impl Blocks<'_> {
@@ -120,9 +142,12 @@ impl Blocks<'_> {
     /// Runs the block, and maybe more; gives the end of the last one, which is then the place. `None`: nothing was left
     /// to do but going on at its address.
     #[inline]
-    pub(super) fn run(&mut self, at: &mut Place) -> Option<End> {
+    pub(super) fn run<P: Policy>(&mut self, at: &mut Place, policy: &mut P) -> Option<End> {
         if self.round.is_some() && !self.round_ends(at) {
-            return self.interpret_round(at);
+            if policy.can_be_in_round(self, at) {
+                return self.interpret_round(at, policy);
+            }
+            self.give_up();
         }
         let block = self.cache.get(at.index)?;
         if self.native.is_some() && (block.is_native || self.warm(at)) {
@@ -138,15 +163,34 @@ impl Blocks<'_> {
             Some(_) if block.is_refused => Metric::InterpretedRefused,
             Some(_) => Metric::InterpretedCold,
         };
-        self.cpu.counters.bump_by(reason, block.length());
-        let code = &block.code;
-        self.cpu.counters.bump_by(Metric::Instructions, block.length());
-        self.cpu.counters.bump(Metric::Blocks);
-        Some(exec::run(code, at.pc, self.frame, self.cpu))
+        policy.count(self.cpu, block.length(), reason);
+        Some(policy.interpret(&block.code, at.pc, self.frame, self.cpu))
+    }
+
+    /// Executes the one instruction at the place outside the cache, unless the guest has a breakpoint there. Gives its code
+    /// and its end.
+    pub(super) fn single(&mut self, at: &mut Place, reason: Metric) -> (Code, End) {
+        let cpu = &mut *self.cpu;
+        let code = cache::single(cpu, at.pc, cpu.mode());
+        at.landed = std::mem::take(&mut cpu.pstate.btype);
+        self.mode = cpu.mode();
+        cpu.counters.bump(Metric::Instructions);
+        match code {
+            // A word in its place, for what is said of its end.
+            Err(e) => (Code { words: vec![0], ..Code::default() }, End::Fault(e, 0)),
+            Ok(code) if cpu.debug_events_enabled() && cpu.breakpoint_hit(at.pc) => {
+                (code, End::Fault(Exception::Breakpoint, 0))
+            }
+            Ok(code) => {
+                cpu.counters.bump(reason);
+                let end = exec::run(&code, at.pc, self.frame, cpu);
+                (code, end)
+            }
+        }
     }
 
     /// Counts a run of a block that is not compiled; compiles it when it was run often enough. True if it was compiled.
-    pub(super) fn warm(&mut self, at: &Place) -> bool {
+    fn warm(&mut self, at: &Place) -> bool {
         let index = at.index;
         let epoch = self.cache.epoch();
         let (Some(native), Some(block)) = (&mut self.native, self.cache.get_mut(index)) else { return false };
@@ -190,7 +234,7 @@ impl Blocks<'_> {
     /// True if the round that is being interpreted is over before the block at `at`: it came back to its start and the loop
     /// is compiled, or it is not one that can be.
     #[cold]
-    pub(super) fn round_ends(&mut self, at: &Place) -> bool {
+    fn round_ends(&mut self, at: &Place) -> bool {
         let Some(round) = &self.round else { return true };
         let is_head = at.index == round.head;
         if is_head == round.is_between() && (is_head || round.goes_on_with(at.index, at.pc & !0xfff)) {
@@ -212,12 +256,20 @@ impl Blocks<'_> {
             && let Some(round) = self.round.take()
             && !self.compile_loop(&round)
         {
-            self.give_up(round.head);
+            self.is_no_loop(round.head);
+        }
+    }
+
+    /// No more rounds are looked at.
+    #[cold]
+    fn give_up(&mut self) {
+        if let Some(round) = self.round.take() {
+            self.is_no_loop(round.head);
         }
     }
 
     /// The block is not the head of a loop that can be compiled.
-    pub(super) fn give_up(&mut self, head: u32) {
+    fn is_no_loop(&mut self, head: u32) {
         self.round = None;
         if let (Some(native), Some(block)) = (&mut self.native, self.cache.get_mut(head))
             && let Some(unit) = &mut block.native
@@ -226,13 +278,11 @@ impl Blocks<'_> {
         }
     }
 
-    pub(super) fn interpret_round(&mut self, at: &Place) -> Option<End> {
+    fn interpret_round<P: Policy>(&mut self, at: &Place, policy: &mut P) -> Option<End> {
         let block = self.cache.get(at.index)?;
         let code = &block.code;
-        self.cpu.counters.bump_by(Metric::Instructions, block.length());
-        self.cpu.counters.bump_by(Metric::InterpretedRounds, block.length());
-        self.cpu.counters.bump(Metric::Blocks);
-        let end = exec::run(code, at.pc, self.frame, self.cpu);
+        policy.count(self.cpu, block.length(), Metric::InterpretedRounds);
+        let end = policy.interpret(code, at.pc, self.frame, self.cpu);
         let by = match end {
             End::Exit(n) => Some(n & 1),
             End::Indirect(_) | End::Landing(..) => Some(INDIRECT),
@@ -323,7 +373,7 @@ impl Blocks<'_> {
                     let (head, page) = (last, jit.page);
                     let unit = self.cache.get_mut(head).and_then(|b| b.native.as_mut());
                     if !unit.is_some_and(NativeBlock::try_as_head) {
-                        self.give_up(head);
+                        self.is_no_loop(head);
                     } else if self.round.as_ref().is_none_or(|r| (r.head, r.page) != (head, page)) {
                         self.round = Some(Round::new(head, page));
                     }

@@ -16,7 +16,8 @@ use super::cache::Cache;
 use super::debug::{Debug, DebugStop};
 use super::exec::{self, End};
 use super::lockstep::Lockstep;
-use super::run::{Blocks, Came, Place};
+use super::run::{Blocks, Place};
+use super::turn::{Ended, Undisturbed};
 use super::uop::Frame;
 use crate::jit::Native;
 use crate::jit::observe::{Observers, Size};
@@ -173,69 +174,36 @@ impl Vcpu {
 
     /// Runs blocks until something must be looked at.
     fn run_blocks(&mut self) {
-        let Self { cpu, frame, cache, native, debug, .. } = self;
-        let mode = cpu.mode();
-        let mut at = Place { pc: cpu.regs.pc, index: 0, landed: 0 };
-        let native = native.as_mut();
-        let mut blocks = Blocks { cpu, frame, cache, native, mode, came: Came::Anywhere, round: None };
-        let leave = 'next: loop {
-            let pc = at.pc;
-            if blocks.cpu.doorbell.is_rung() {
-                blocks.cpu.regs.pc = pc;
-                exec::to_regs(blocks.frame, blocks.cpu);
-                return;
-            }
-            if pc & 3 != 0 {
-                return Self::raise(blocks.frame, blocks.cpu, Exception::PcAlignment(pc), pc, 0);
-            }
-            if let Err(e) = blocks.find(&mut at) {
-                return Self::raise(blocks.frame, blocks.cpu, e, pc, 0);
-            }
-            loop {
-                let Some(block) = blocks.cache.get(at.index) else { continue 'next };
-                if block.generation != blocks.cpu.mem.shared.code.generation(block.page) {
-                    match blocks.cache.renew(blocks.cpu, at.index, at.pc) {
-                        Ok(()) => continue,
-                        Err(e) => {
-                            blocks.take_landing_back(&at);
-                            return Self::raise(blocks.frame, blocks.cpu, e, at.pc, 0);
-                        }
-                    }
-                }
-                let Some(end) = blocks.run(&mut at) else { continue 'next };
-                let Some(block) = blocks.cache.get(at.index) else { continue 'next };
-                let end = match end {
-                    End::Leave(LeaveKind::Context) if blocks.cpu.is_quiet() => End::Exit(0),
-                    end => end,
-                };
-                match end {
-                    End::Exit(n) => {
-                        let exit = &block.code.exits[n & 1];
-                        at.pc = at.pc.wrapping_add(exit.rel as u64);
-                        let (serial, epoch) = (blocks.cpu.mem.serial(at.pc), blocks.cache.epoch());
-                        blocks.came = Came::ByExit { serial, epoch, from: at.index, n: n & 1 };
-                        if exit.serial == serial && !blocks.cpu.doorbell.is_rung() {
-                            (at.index, at.landed) = (exit.block, 0);
-                            blocks.link_native(&at);
-                            continue;
-                        }
-                    }
-                    End::Indirect(target) => blocks.branch(&mut at, target, 0),
-                    End::Landing(target, btype) => blocks.branch(&mut at, target, btype),
-                    end => {
-                        let start = (at.pc, at.landed);
-                        break 'next Self::finish(blocks.frame, blocks.cpu, debug, &block.code, start, end);
-                    }
-                }
-                continue 'next;
-            }
-        };
+        let Self { cpu, frame, cache, native, .. } = self;
+        let mut at = Place::at(cpu.regs.pc);
+        let ended = Blocks::new(cpu, frame, cache, native.as_mut()).follow(&mut at, &mut Undisturbed);
+        let leave = self.end(at, ended, None);
         self.leave(leave);
     }
 
-    /// The end of a block that leaves the fast loop; it started at `pc` with PSTATE.BTYPE `btype`. Gives what the machine
+    /// Puts registers and PC to where the loop over blocks has ended. `single`: the code at the place if it is not that of the
+    /// block. Gives what the machine must do before it goes on.
+    pub(super) fn end(&mut self, at: Place, ended: Ended, single: Option<&Code>) -> Option<LeaveKind> {
+        let Self { cpu, frame, cache, debug, .. } = self;
+        let code = single.or_else(|| cache.get(at.index).map(|block| &block.code));
+        match (ended, code) {
+            (Ended::Before(e), _) => {
+                exec::to_regs(frame, cpu);
+                cpu.raise(e, at.pc, 0);
+                None
+            }
+            (Ended::Block(end), Some(code)) => Self::finish(frame, cpu, debug, code, (at.pc, at.landed), end),
+            (Ended::Between, _) | (Ended::Block(_), None) => {
+                cpu.regs.pc = at.pc;
+                exec::to_regs(frame, cpu);
+                None
+            }
+        }
+    }
+
+    /// The end of a block that leaves the loop; it started at `pc` with PSTATE.BTYPE `btype`. Gives what the machine
     /// must do before it goes on.
-    pub(super) fn finish(
+    fn finish(
         frame: &Frame,
         cpu: &mut Cpu,
         debug: &mut Debug,
@@ -287,11 +255,6 @@ impl Vcpu {
             }
         }
         None
-    }
-
-    pub(super) fn raise(frame: &Frame, cpu: &mut Cpu, e: Exception, pc: u64, word: u32) {
-        exec::to_regs(frame, cpu);
-        cpu.raise(e, pc, word);
     }
 
     pub(super) fn leave(&mut self, kind: Option<LeaveKind>) {

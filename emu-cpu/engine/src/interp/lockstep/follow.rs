@@ -1,6 +1,7 @@
 //! Running one stretch of code, by host code or by the interpreter, until something must be done only once.
 
 use emu_a64::ir::{ExcOp, LeaveKind};
+use emu_core::metrics::Metric;
 use emu_pe::cpu::Cpu;
 use emu_pe::exception::Exception;
 
@@ -8,7 +9,8 @@ use super::repeatable::is_repeatable;
 use crate::interp::block::Code;
 use crate::interp::cache::Cached;
 use crate::interp::exec::{self, End};
-use crate::interp::run::{Blocks, Came, Place};
+use crate::interp::run::{Blocks, Place};
+use crate::interp::turn::{Ended, Policy, Undisturbed};
 use crate::interp::uop::{Frame, Uop};
 
 /// Why a stretch ended.
@@ -24,10 +26,8 @@ pub(super) enum Why {
     Exception(ExcOp),
     /// or for the machine.
     Leave(LeaveKind),
-    /// The next instruction cannot be fetched.
-    Fetch(Exception),
-    /// The program counter is not aligned.
-    Alignment,
+    /// In place of the next instruction there is an exception: it cannot be fetched.
+    Before(Exception),
     /// The interpreter went on where host code did not.
     TooFar,
 }
@@ -55,6 +55,27 @@ impl Reached {
         self.at.pc.wrapping_add(4 * insn as u64)
     }
 
+    /// With the end of the loop. All of the last block has been counted.
+    fn because(self, ended: Ended, blocks: &mut Blocks<'_>) -> Self {
+        let length = blocks.cache.get(self.at.index).map_or(0, |b| b.code.words.len() as u64);
+        let why = match ended {
+            Ended::Before(e) => Why::Before(e),
+            Ended::Block(End::Fault(e, insn)) => {
+                let done = self.done.wrapping_sub(length).wrapping_add(u64::from(insn));
+                let stopped = blocks.cpu.mem.journal.take_stopped();
+                let insn = usize::from(insn);
+                let why = if stopped { Why::Once(insn) } else { Why::Fault(e, insn) };
+                return Self { why, done, ..self };
+            }
+            Ended::Block(End::Exception(e)) => Why::Exception(e),
+            Ended::Block(End::Leave(kind)) => Why::Leave(kind),
+            Ended::Between | Ended::Block(End::Exit(_) | End::Indirect(_) | End::Landing(..) | End::Next) => {
+                self.why
+            }
+        };
+        Self { why, ..self }
+    }
+
     /// True if both came to the same place in the same way.
     pub(super) fn agrees(&self, other: &Self) -> bool {
         // PSTATE.BTYPE is set aside while the first instruction of a block is not done.
@@ -66,190 +87,95 @@ impl Reached {
     }
 }
 
-/// Follows code from the current place.
-pub(super) struct Follower<'a> {
-    pub blocks: Blocks<'a>,
-    pub at: Place,
-    pub done: u64,
-    pub trail: Vec<Place>,
+/// The loop that ships, for `budget` instructions or a few more.
+pub(super) struct Natively {
+    budget: u64,
+    /// What host code had counted when nothing was done.
+    start: u64,
+    done: u64,
+    trail: Vec<Place>,
 }
 
-impl Follower<'_> {
-    fn reached(self, why: Why) -> Reached {
-        Reached { why, at: self.at, done: self.done, trail: self.trail }
+impl Policy for Natively {
+    fn ends(&mut self, blocks: &Blocks<'_>, at: &Place) -> bool {
+        self.done >= self.budget || Undisturbed.ends(blocks, at)
     }
 
-    /// The next block, up to date, or why there is none.
-    fn find(&mut self) -> Result<(), Why> {
-        if self.at.pc & 3 != 0 {
-            return Err(Why::Alignment);
+    fn run(&mut self, blocks: &mut Blocks<'_>, at: &mut Place) -> Option<End> {
+        self.trail.push(*at);
+        blocks.frame.jit.limit = self.start.wrapping_add(self.budget);
+        let end = blocks.run(at, self);
+        self.done = blocks.frame.jit.count.wrapping_sub(self.start);
+        if self.trail.last().is_none_or(|p| p.pc != at.pc) {
+            self.trail.push(*at);
         }
-        self.blocks.find(&mut self.at).map_err(Why::Fetch)?;
-        Ok(())
+        end
     }
 
-    /// False if the block must be looked for again.
-    fn renew(&mut self) -> Result<bool, Why> {
-        loop {
-            let Some(block) = self.blocks.cache.get(self.at.index) else { return Ok(false) };
-            if block.generation == self.blocks.cpu.mem.shared.code.generation(block.page) {
-                return Ok(true);
-            }
-            self.blocks.cache.renew(self.blocks.cpu, self.at.index, self.at.pc).map_err(Why::Fetch)?;
-        }
+    fn interpret(&mut self, code: &Code, pc: u64, frame: &mut Frame, cpu: &mut Cpu) -> End {
+        // Host code does not count it.
+        self.start = self.start.wrapping_sub(code.words.len() as u64);
+        run(code, pc, frame, cpu)
     }
 
-    /// Exit `n`, as the loop over blocks does it; true if its block is known.
-    fn exit(&mut self, n: usize) -> bool {
-        let (serial, epoch) = (self.blocks.cpu.mem.serial(self.at.pc), self.blocks.cache.epoch());
-        let from = self.at.index;
-        let Some(block) = self.blocks.cache.get(from) else { return false };
-        let exit = block.code.exits[n & 1];
-        self.blocks.came = Came::ByExit { serial, epoch, from, n: n & 1 };
-        self.at.pc = self.at.pc.wrapping_add(exit.rel as u64);
-        if exit.serial != serial {
-            return false;
-        }
-        (self.at.index, self.at.landed) = (exit.block, 0);
-        self.blocks.link_native(&self.at);
-        true
+    /// A loop with something in it that is done once is left as it is.
+    fn can_be_in_round(&self, blocks: &Blocks<'_>, at: &Place) -> bool {
+        let whole = |b: &Cached| b.code.uops.iter().all(|uop| is_repeatable(uop, blocks.cpu));
+        blocks.cache.get(at.index).is_some_and(whole)
+    }
+}
+
+impl Natively {
+    /// Follows code from `pc`.
+    pub(super) fn follow(mut blocks: Blocks<'_>, pc: u64, budget: u64) -> Reached {
+        let start = blocks.frame.jit.count;
+        let (mut at, mut policy) = (Place::at(pc), Self { budget, start, done: 0, trail: Vec::new() });
+        let ended = blocks.follow(&mut at, &mut policy);
+        let reached = Reached { why: Why::Enough, at, done: policy.done, trail: policy.trail };
+        reached.because(ended, &mut blocks)
+    }
+}
+
+/// The interpreter, up to where host code came: as many instructions if that was between two blocks, the same event
+/// otherwise.
+pub(super) struct Interpreted<'a> {
+    native: &'a Reached,
+    done: u64,
+    trail: Vec<Place>,
+}
+
+impl Policy for Interpreted<'_> {
+    fn ends(&mut self, _: &Blocks<'_>, _: &Place) -> bool {
+        self.done > self.native.done || self.native.why == Why::Enough && self.done == self.native.done
     }
 
-    /// As host code, for `budget` instructions or a few more, with all links between blocks as they are made.
-    pub(super) fn natively(mut self, budget: u64) -> Reached {
-        let mut start = self.blocks.frame.jit.count;
-        'next: loop {
-            if self.done >= budget || self.blocks.cpu.doorbell.is_rung() {
-                return self.reached(Why::Enough);
-            }
-            if let Err(why) = self.find() {
-                return self.reached(why);
-            }
-            loop {
-                match self.renew() {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        self.blocks.take_landing_back(&self.at);
-                        continue 'next;
-                    }
-                    Err(why) => return self.reached(why),
-                }
-                self.trail.push(self.at);
-                let in_round = self.interprets_round();
-                let native = !in_round && self.is_compiled();
-                let Some(block) = self.blocks.cache.get(self.at.index) else {
-                    self.blocks.take_landing_back(&self.at);
-                    continue 'next;
-                };
-                if !native {
-                    // Host code does not count it.
-                    start = start.wrapping_sub(block.code.words.len() as u64);
-                }
-                self.blocks.frame.jit.limit = start.wrapping_add(budget);
-                let end = if native || in_round {
-                    self.blocks.run(&mut self.at)
-                } else {
-                    Some(run(&block.code, self.at.pc, self.blocks.frame, self.blocks.cpu))
-                };
-                self.done = self.blocks.frame.jit.count.wrapping_sub(start);
-                if self.trail.last().is_none_or(|p| p.pc != self.at.pc) {
-                    self.trail.push(self.at);
-                }
-                let Some(end) = end else { continue 'next };
-                match end {
-                    End::Exit(n) => {
-                        if self.exit(n) && !self.blocks.cpu.doorbell.is_rung() && self.done < budget {
-                            continue;
-                        }
-                    }
-                    End::Indirect(target) => self.blocks.branch(&mut self.at, target, 0),
-                    End::Landing(target, btype) => self.blocks.branch(&mut self.at, target, btype),
-                    end => return self.end(end),
-                }
-                continue 'next;
-            }
-        }
+    fn run(&mut self, blocks: &mut Blocks<'_>, at: &mut Place) -> Option<End> {
+        self.trail.push(*at);
+        blocks.run(at, self)
     }
 
-    /// True if the block is interpreted, to see which blocks a loop has. A loop with something in it that is done once
-    /// is left as it is.
-    fn interprets_round(&mut self) -> bool {
-        let Some(head) = self.blocks.round.as_ref().map(|r| r.head) else { return false };
-        if self.blocks.round_ends(&self.at) {
-            return false;
-        }
-        let cpu = &*self.blocks.cpu;
-        let whole = |b: &Cached| b.code.uops.iter().all(|uop| is_repeatable(uop, cpu));
-        if self.blocks.cache.get(self.at.index).is_some_and(whole) {
-            return true;
-        }
-        self.blocks.give_up(head);
-        false
+    fn interpret(&mut self, code: &Code, pc: u64, frame: &mut Frame, cpu: &mut Cpu) -> End {
+        self.done += code.words.len() as u64;
+        run(code, pc, frame, cpu)
     }
 
-    /// True if the block has host code now. One that has run too few times for that is interpreted on this side, too: what
-    /// is linked to it meanwhile is what it will be in earnest.
-    fn is_compiled(&mut self) -> bool {
-        let at = self.at;
-        self.blocks.cache.get(at.index).is_some_and(|b| b.is_native) || self.blocks.warm(&at)
-    }
+    /// What host code has done is counted.
+    fn count(&self, _: &Cpu, _: u64, _: Metric) {}
 
-    /// By the interpreter, up to where host code came: `enough` instructions if that was between two blocks, the same
-    /// event otherwise.
-    pub(super) fn interpreted(mut self, native: &Reached) -> Reached {
-        let left_at = |done| native.why == Why::Leave(LeaveKind::Context) && native.done == done;
-        loop {
-            if native.why == Why::Enough && self.done >= native.done {
-                return self.reached(Why::Enough);
-            }
-            if self.done > native.done {
-                return self.reached(Why::TooFar);
-            }
-            if let Err(why) = self.find() {
-                return self.reached(why);
-            }
-            match self.renew() {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(why) => return self.reached(why),
-            }
-            self.trail.push(self.at);
-            let Some(block) = self.blocks.cache.get(self.at.index) else { continue };
-            let end = run(&block.code, self.at.pc, self.blocks.frame, self.blocks.cpu);
-            self.done += block.code.words.len() as u64;
-            match end {
-                End::Exit(n) => {
-                    self.exit(n);
-                }
-                // Host code goes on behind it if nothing has to be looked at, which it knows better in some cases.
-                End::Leave(LeaveKind::Context) if !left_at(self.done) => {
-                    self.exit(0);
-                }
-                End::Indirect(target) => self.blocks.branch(&mut self.at, target, 0),
-                End::Landing(target, btype) => self.blocks.branch(&mut self.at, target, btype),
-                end => return self.end(end),
-            }
-        }
+    /// Host code goes on behind it if nothing has to be looked at, which it knows better in some cases.
+    fn passes_context(&self, _: &Cpu) -> bool {
+        self.native.why != Why::Leave(LeaveKind::Context) || self.native.done != self.done
     }
+}
 
-    /// An end that is not just the way to another block. All of this block has been counted.
-    fn end(mut self, end: End) -> Reached {
-        let length = self.blocks.cache.get(self.at.index).map_or(0, |b| b.code.words.len() as u64);
-        match end {
-            End::Fault(e, insn) => {
-                self.done = self.done.wrapping_sub(length).wrapping_add(u64::from(insn));
-                let insn = usize::from(insn);
-                let why = if self.blocks.cpu.mem.journal.take_stopped() {
-                    Why::Once(insn)
-                } else {
-                    Why::Fault(e, insn)
-                };
-                self.reached(why)
-            }
-            End::Exception(e) => self.reached(Why::Exception(e)),
-            End::Leave(kind) => self.reached(Why::Leave(kind)),
-            End::Exit(_) | End::Indirect(_) | End::Landing(..) | End::Next => self.reached(Why::Enough),
-        }
+impl Interpreted<'_> {
+    /// Follows code from `pc`.
+    pub(super) fn follow(mut blocks: Blocks<'_>, pc: u64, native: &Reached) -> Reached {
+        let (mut at, mut policy) = (Place::at(pc), Interpreted { native, done: 0, trail: Vec::new() });
+        let ended = blocks.follow(&mut at, &mut policy);
+        let between = if policy.done > native.done { Why::TooFar } else { Why::Enough };
+        let reached = Reached { why: between, at, done: policy.done, trail: policy.trail };
+        reached.because(ended, &mut blocks)
     }
 }
 

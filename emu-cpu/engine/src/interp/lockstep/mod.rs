@@ -32,14 +32,13 @@ mod tests;
 
 use emu_a64::ir::LeaveKind;
 use emu_core::metrics::Metric;
-use emu_pe::exception::Exception;
-use follow::{Follower, Reached, Why};
+use follow::{Interpreted, Natively, Reached, Why};
 use parking_lot::MutexGuard;
 use state::State;
 
-use super::cache;
-use super::exec::{self, End};
-use super::run::{Blocks, Came, Place};
+use super::exec::End;
+use super::run::{Blocks, Place};
+use super::turn::Ended;
 use super::vcpu::Vcpu;
 
 /// The most instructions of a stretch.
@@ -201,11 +200,11 @@ impl Vcpu {
 
     /// Runs by host code, then by the interpreter, and compares. The journal still holds what they wrote.
     fn compare(&mut self, pc: u64, before: &State, budget: u64) -> Result<Reached, Box<Difference>> {
-        let native = self.follower(pc, true).natively(budget);
+        let native = Natively::follow(self.blocks(true), pc, budget);
         let after_native = State::of(&self.frame, &mut self.cpu);
         self.cpu.mem.take_back();
         before.restore(&mut self.frame, &mut self.cpu);
-        let interpreted = self.follower(pc, false).interpreted(&native);
+        let interpreted = Interpreted::follow(self.blocks(false), pc, &native);
         let after = State::of(&self.frame, &mut self.cpu);
         let bytes = self.cpu.mem.different_bytes(BYTES);
         let Some(lockstep) = &mut self.lockstep else { return Ok(interpreted) };
@@ -236,65 +235,40 @@ impl Vcpu {
         report::report(self, pc, before, &shortest.1, shortest.0, &history)
     }
 
-    fn follower(&mut self, pc: u64, natively: bool) -> Follower<'_> {
+    fn blocks(&mut self, natively: bool) -> Blocks<'_> {
         let Self { cpu, frame, cache, native, .. } = self;
-        let mode = cpu.mode();
-        let native = native.as_mut().filter(|_| natively);
-        let at = Place { pc, index: 0, landed: 0 };
-        let blocks = Blocks { cpu, frame, cache, native, mode, came: Came::Anywhere, round: None };
-        Follower { blocks, at, done: 0, trail: Vec::new() }
+        Blocks::new(cpu, frame, cache, native.as_mut().filter(|_| natively))
     }
 
     /// Goes on from where a stretch ended.
     fn after(&mut self, reached: &Reached) -> Option<LeaveKind> {
-        let Self { cpu, frame, cache, debug, .. } = self;
         let at = reached.at;
-        let block = cache.get(at.index).map(|b| &b.code);
-        let length = block.map_or(0, |c| c.words.len() as u64);
+        let length = self.cache.get(at.index).map_or(0, |b| b.length());
         let (insn, end) = match reached.why {
-            Why::Enough | Why::Alignment | Why::Fetch(_) | Why::TooFar => {
-                exec::to_regs(frame, cpu);
-                cpu.regs.pc = at.pc;
-                match reached.why {
-                    Why::Alignment => cpu.raise(Exception::PcAlignment(at.pc), at.pc, 0),
-                    Why::Fetch(e) => cpu.raise(e, at.pc, 0),
-                    _ => {}
-                }
-                return None;
-            }
+            Why::Enough | Why::TooFar => return self.end(at, Ended::Between, None),
+            Why::Before(e) => return self.end(at, Ended::Before(e), None),
             Why::Once(insn) => {
-                let pc = at.pc.wrapping_add(4 * insn as u64);
                 if insn == 0 {
-                    cpu.pstate.btype = at.landed;
+                    self.cpu.pstate.btype = at.landed;
                 }
-                return self.once(pc);
+                return self.once(at.pc.wrapping_add(4 * insn as u64));
             }
             // What follows counts the whole block and takes back what was not done.
             Why::Fault(e, insn) => (insn as u64, End::Fault(e, insn as u16)),
             Why::Exception(e) => (length, End::Exception(e)),
             Why::Leave(kind) => (length, End::Leave(kind)),
         };
-        cpu.counters.bump_by(Metric::Instructions, length.wrapping_sub(insn));
-        Self::finish(frame, cpu, debug, block?, (at.pc, at.landed), end)
+        self.cpu.counters.bump_by(Metric::Instructions, length.wrapping_sub(insn));
+        self.end(at, Ended::Block(end), None)
     }
 
     /// Executes one instruction by the interpreter, for good.
     fn once(&mut self, pc: u64) -> Option<LeaveKind> {
-        let Self { cpu, frame, debug, lockstep, .. } = self;
-        if let Some(lockstep) = lockstep {
+        if let Some(lockstep) = &mut self.lockstep {
             lockstep.totals.once += 1;
         }
-        let code = match cache::single(cpu, pc, cpu.mode()) {
-            Ok(code) => code,
-            Err(e) => {
-                Self::raise(frame, cpu, e, pc, 0);
-                return None;
-            }
-        };
-        cpu.counters.bump(Metric::Instructions);
-        cpu.counters.bump(Metric::InterpretedOnce);
-        let landed = std::mem::take(&mut cpu.pstate.btype);
-        let end = exec::run(&code, pc, frame, cpu);
-        Self::finish(frame, cpu, debug, &code, (pc, landed), end)
+        let mut at = Place::at(pc);
+        let (code, end) = self.blocks(false).single(&mut at, Metric::InterpretedOnce);
+        self.end(at, Ended::Block(end), Some(&code))
     }
 }
