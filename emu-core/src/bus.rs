@@ -4,13 +4,14 @@
 //! looks at [`Bus::generation`] to learn that there is a newer one. A device may be remapped, or a flash switched
 //! between array and command mode, at any time.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use thiserror::Error;
 
-use crate::addr::{Pa, Size};
+use crate::addr::{PAGE_SIZE, Pa, Size};
+use crate::page::{DirectWriters, Place, is_same};
 use crate::ram::GuestRam;
 use crate::registers::Listed;
 
@@ -51,7 +52,7 @@ pub trait MmioDevice: Send + Sync {
     }
 }
 
-/// What stands behind a region.
+/// What stands behind a region. Memory is mapped by whole pages of 4 KiB.
 #[derive(Clone)]
 pub enum Backing {
     /// RAM: `ram` from byte `offset` on.
@@ -77,6 +78,33 @@ impl Region {
     fn contains(&self, pa: Pa) -> bool {
         pa.0.wrapping_sub(self.base.0) < self.size
     }
+
+    /// The block of memory behind the region, and where it begins there.
+    fn block(&self) -> Option<(&'static GuestRam, u64)> {
+        match self.backing {
+            Backing::Ram(ram, offset) | Backing::Rom(ram, offset, _) => Some((ram, offset)),
+            Backing::Mmio(_) => None,
+        }
+    }
+
+    /// The page of a region is the page of its block.
+    fn is_whole_pages(&self) -> bool {
+        self.block().is_none_or(|(ram, offset)| {
+            let within = offset.checked_add(self.size).is_some_and(|end| end <= ram.size());
+            within && (self.base.0 | self.size | offset).is_multiple_of(PAGE_SIZE)
+        })
+    }
+}
+
+/// What a physical address leads to.
+#[derive(Clone, Copy, Debug)]
+pub enum Target {
+    /// RAM.
+    Ram(Place),
+    /// Memory that reads like RAM and is written through a device.
+    Rom(Place),
+    /// Registers.
+    Mmio,
 }
 
 /// Two regions would overlap.
@@ -108,6 +136,19 @@ impl BusView {
         self.regions[..i].last().filter(|r| r.contains(pa))
     }
 
+    /// What is at `pa`; `None` if nothing is.
+    #[inline]
+    #[must_use]
+    pub fn target(&self, pa: Pa) -> Option<Target> {
+        let region = self.find(pa)?;
+        let at = pa.0 - region.base.0;
+        match region.backing {
+            Backing::Ram(ram, offset) => ram.place(offset + at).map(Target::Ram),
+            Backing::Rom(ram, offset, _) => ram.place(offset + at).map(Target::Rom),
+            Backing::Mmio(_) => Some(Target::Mmio),
+        }
+    }
+
     /// All regions by address.
     #[must_use]
     pub fn regions(&self) -> &[Region] {
@@ -115,6 +156,7 @@ impl BusView {
     }
 
     fn insert(&mut self, region: Region) -> Result<(), Overlap> {
+        debug_assert!(region.is_whole_pages(), "memory at {} is not whole pages of its block", region.base);
         let overlap = Overlap { base: region.base, size: region.size };
         let end = region.base.0.checked_add(region.size).ok_or(Overlap { ..overlap })?;
         let i = self.regions.partition_point(|r| r.base < region.base);
@@ -167,6 +209,8 @@ pub struct Bus {
     view: RwLock<Arc<BusView>>,
     generation: AtomicU64,
     gate: Gate,
+    /// Who writes to memory directly, now and when there is more of it.
+    writers: RwLock<Vec<Weak<dyn DirectWriters>>>,
 }
 
 impl Bus {
@@ -216,10 +260,23 @@ impl Bus {
         });
     }
 
+    /// `writers` keep host addresses of the machine's memory to write by: all blocks, also those to come, know them.
+    pub fn attach(&self, writers: &Arc<dyn DirectWriters>) {
+        let mut all = self.writers.write();
+        if !all.iter().any(|w| is_same(writers, w)) {
+            all.push(Arc::downgrade(writers));
+        }
+        self.view().regions.iter().filter_map(Region::block).for_each(|(ram, _)| ram.attach(writers));
+    }
+
     fn change(&self, f: impl FnOnce(&mut BusView) -> Result<(), Overlap>) -> Result<(), Overlap> {
+        let writers = self.writers.read();
         let mut slot = self.view.write();
         let mut next = (**slot).clone();
         f(&mut next)?;
+        for writers in writers.iter().filter_map(Weak::upgrade) {
+            next.regions.iter().filter_map(Region::block).for_each(|(ram, _)| ram.attach(&writers));
+        }
         *slot = Arc::new(next);
         self.generation.fetch_add(1, Ordering::Release);
         Ok(())
@@ -373,7 +430,7 @@ mod tests {
         let dev = Arc::new(Log(Mutex::default()));
         bus.map(Pa(0x1000), 0x2000, Backing::Ram(ram, 0)).unwrap();
         bus.map(Pa(0x3000), 0x1000, Backing::Mmio(dev.clone())).unwrap();
-        assert!(bus.map(Pa(0x2fff), 2, Backing::Ram(ram, 0)).is_err());
+        assert!(bus.map(Pa(0x2fff), 2, Backing::Mmio(dev.clone())).is_err());
         let me = Requester::Machine;
         assert_eq!(bus.read(Pa(0x4000), Size::B1, me), Err(BusFault::Unmapped));
         assert_eq!(bus.read(Pa(0x3004), Size::B1, me), Ok(0x04));

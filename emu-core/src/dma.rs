@@ -67,24 +67,17 @@ pub trait DmaPort: Send + Sync {
     fn set_client(&self, _client: Arc<dyn DmaClient>) {}
 }
 
-/// Told of every DMA write to RAM, so that translated code can be dropped.
-pub trait WriteObserver: Send + Sync {
-    /// `len` bytes at `pa` were written by a device, or some of them: those that there is memory for.
-    fn wrote(&self, pa: Pa, len: u64);
-}
-
 /// A port with no SMMU in front: addresses are physical.
 pub struct DirectPort {
     bus: Arc<Bus>,
     stream_id: u32,
-    observer: Option<Arc<dyn WriteObserver>>,
 }
 
 impl DirectPort {
     /// A port onto `bus` for the master with this StreamID.
     #[must_use]
-    pub fn new(bus: Arc<Bus>, stream_id: u32, observer: Option<Arc<dyn WriteObserver>>) -> Self {
-        Self { bus, stream_id, observer }
+    pub fn new(bus: Arc<Bus>, stream_id: u32) -> Self {
+        Self { bus, stream_id }
     }
 }
 
@@ -96,12 +89,7 @@ impl DmaPort for DirectPort {
         Ok(self.bus.read_bytes(Pa(addr), buf, Requester::Device(self.stream_id))?)
     }
     fn write(&self, _: DmaAttrs, addr: u64, bytes: &[u8]) -> Result<(), DmaFault> {
-        let done = self.bus.write_bytes(Pa(addr), bytes, Requester::Device(self.stream_id));
-        // A write that fails half-way has written the first half.
-        if let Some(o) = &self.observer {
-            o.wrote(Pa(addr), bytes.len() as u64);
-        }
-        Ok(done?)
+        Ok(self.bus.write_bytes(Pa(addr), bytes, Requester::Device(self.stream_id))?)
     }
 }
 
@@ -145,21 +133,10 @@ impl DmaPort for CountedPort {
 
 #[cfg(test)]
 mod tests {
-    use parking_lot::Mutex;
-
     use super::*;
     use crate::addr::Size;
     use crate::bus::{Backing, MmioDevice};
     use crate::ram::GuestRam;
-
-    #[derive(Default)]
-    struct Told(Mutex<Vec<(u64, u64)>>);
-
-    impl WriteObserver for Told {
-        fn wrote(&self, pa: Pa, len: u64) {
-            self.0.lock().push((pa.0, len));
-        }
-    }
 
     /// Registers that take no writes.
     struct Deaf;
@@ -176,9 +153,9 @@ mod tests {
         }
     }
 
-    /// Memory that was written is told of, whatever became of the rest: to the end of RAM, and on into registers.
+    /// Memory that was written is known to be, whatever became of the rest: to the end of RAM, and on into registers.
     #[test]
-    fn a_write_that_fails_half_way_is_told_of() {
+    fn a_write_that_fails_half_way_is_known_of() {
         for with_registers in [false, true] {
             let ram = GuestRam::new(4096).unwrap();
             let bus = Arc::new(Bus::new());
@@ -186,15 +163,18 @@ mod tests {
             if with_registers {
                 bus.map(Pa(0x2000), 4096, Backing::Mmio(Arc::new(Deaf))).unwrap();
             }
-            let told = Arc::new(Told::default());
-            let port = DirectPort::new(bus, 0, Some(told.clone()));
+            let watch = || ram.place(0).unwrap().page().watch(Requester::Cpu(0)).1;
+            let port = DirectPort::new(bus, 0);
             let attrs = DmaAttrs::default();
+            let watched = watch();
             assert_eq!(port.write(attrs, 0x1ffc, b"abcdefgh"), Err(DmaFault::Abort));
             assert_eq!(ram.load_u32(0xffc), Some(u32::from_le_bytes(*b"abcd")), "the first half is there");
-            assert_eq!(*told.0.lock(), [(0x1ffc, 8)]);
+            assert!(!watched.holds());
+            let watched = watch();
             assert_eq!(port.write(attrs, u64::MAX - 3, b"abcdefgh"), Err(DmaFault::Abort));
+            assert!(watched.holds(), "nothing was written");
             assert_eq!(port.write(attrs, 0x1000, b"x"), Ok(()));
-            assert_eq!(told.0.lock().last(), Some(&(0x1000, 1)));
+            assert!(!watched.holds());
         }
     }
 }

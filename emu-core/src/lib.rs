@@ -1,12 +1,13 @@
 //! The vocabulary of the machine: what every other crate speaks in.
 //!
-//! Addresses ([`addr`]), guest RAM ([`ram`]), the physical bus ([`bus`]), DMA ([`dma`]), interrupt lines and
-//! the GIC's internal interface ([`irq`]), one virtual clock with its timers ([`clock`]), the life of a
-//! component ([`lifecycle`]), register maps ([`registers`]), what the machine counts ([`metrics`]) and the host's errors in words ([`host`]).
+//! Addresses ([`addr`]), guest memory ([`ram`]) and who wrote it ([`page`]), the physical bus ([`bus`]), tables in memory
+//! ([`table`]), DMA ([`dma`]), interrupt lines and the GIC's internal interface ([`irq`]), one virtual clock with its timers
+//! ([`clock`]), the life of a component ([`lifecycle`]), register maps ([`registers`]), what the machine counts ([`metrics`])
+//! and the host's errors in words ([`host`]).
 //!
 //! # Invariants
 //! - This crate depends on nothing of the project.
-//! - Guest RAM is touched only through [`ram::GuestRam`] (devices through [`dma::DmaPort`]).
+//! - Guest memory is touched only through [`ram::GuestRam`] (devices through [`dma::DmaPort`]), which knows of every write.
 //! - No component reads the host's clock: time is [`clock::Clock`]'s.
 
 pub mod addr;
@@ -17,7 +18,9 @@ pub mod host;
 pub mod irq;
 pub mod lifecycle;
 pub mod metrics;
+pub mod page;
 pub mod ram;
 pub mod registers;
+pub mod table;
 
 pub use addr::{Ipa, Pa, Va};

@@ -1,4 +1,4 @@
-//! Guest RAM.
+//! Guest memory: RAM, and the arrays of ROM and flash.
 //!
 //! # The rules
 //! 1. A block is mapped once and never unmapped: a [`GuestRam`] is leaked when it is made, so a host address
@@ -9,16 +9,21 @@
 //! 3. No Rust reference to the contents ever exists.
 //! 4. A block is followed by an inaccessible guard region, so an access that starts inside the block and is at most
 //!    16 bytes long never touches other memory of the host.
+//! 5. A block knows who wrote it: each page has a version ([`crate::page`], with the protocol). Whatever changes the contents
+//!    ends in [`GuestRam::wrote`], which nobody has to call.
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::{Arc, Weak};
 
 use memmap2::{MmapOptions, MmapRaw};
+use parking_lot::RwLock;
 use thiserror::Error;
 
-use crate::addr::PAGE_SIZE;
+use crate::addr::{PAGE_SHIFT, PAGE_SIZE};
+use crate::page::{DirectWriters, PageVersion, Place, is_same};
 
 /// Why a block of guest RAM could not be made.
 #[derive(Debug, Error)]
@@ -53,15 +58,26 @@ fn memory_file() -> std::io::Result<File> {
     Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
-/// A block of guest RAM, zeroed at first, touched page by page on demand.
+/// A block of guest memory, zeroed at first, touched page by page on demand.
 #[derive(Debug)]
 pub struct GuestRam {
     base: *mut u8,
     size: u64,
+    versions: &'static [PageVersion],
+    /// Who keeps host addresses to write by.
+    writers: RwLock<Vec<Weak<dyn DirectWriters>>>,
 }
 
-// SAFETY: the block is only accessed through atomics (see the rules at the head of the module), and `base` and
-// `size` never change.
+/// Versions of so many pages: zeros that the host has not given memory for yet.
+fn versions(pages: usize) -> &'static [PageVersion] {
+    let words: &'static mut [u32] = vec![0; pages].leak();
+    // SAFETY: the words live for ever and nobody else has them; a PageVersion is an atomic word of the same size and
+    // alignment, and has no invalid values.
+    unsafe { std::slice::from_raw_parts(words.as_mut_ptr().cast(), pages) }
+}
+
+// SAFETY: the block is only accessed through atomics (see the rules at the head of the module), `base` and `size` never
+// change, and the other fields are shared by themselves.
 unsafe impl Send for GuestRam {}
 // SAFETY: as for Send.
 unsafe impl Sync for GuestRam {}
@@ -72,7 +88,7 @@ fn natural_piece(at: u64, len: usize) -> usize {
 }
 
 macro_rules! word {
-    ($load:ident, $store:ident, $ty:ty, $atomic:ty) => {
+    ($load:ident, $store:ident, $put:ident, $ty:ty, $atomic:ty) => {
         /// Reads a little-endian value at byte `offset`; aligned ones are single-copy atomic. `None` outside the block.
         #[must_use]
         pub fn $load(&self, offset: u64) -> Option<$ty> {
@@ -91,15 +107,20 @@ macro_rules! word {
         /// Writes a little-endian value at byte `offset`; aligned ones are single-copy atomic. `None` outside the block.
         pub fn $store(&self, offset: u64, value: $ty) -> Option<()> {
             const N: u64 = size_of::<$ty>() as u64;
-            self.check(offset, N)?;
-            if offset.is_multiple_of(N) {
-                // SAFETY: in bounds (checked), aligned, and mapped for ever; atomics may race.
-                let cell = unsafe { <$atomic>::from_ptr(self.base.add(offset as usize).cast()) };
-                cell.store(value.to_le(), Ordering::Relaxed);
-                Some(())
-            } else {
-                self.write(offset, &value.to_le_bytes())
+            if !offset.is_multiple_of(N) {
+                return self.write(offset, &value.to_le_bytes());
             }
+            self.$put(offset, value)?;
+            self.wrote(offset, N);
+            Some(())
+        }
+        /// Writes an aligned value, which is yet to be told of.
+        fn $put(&self, offset: u64, value: $ty) -> Option<()> {
+            self.check(offset, size_of::<$ty>() as u64)?;
+            // SAFETY: in bounds (checked), aligned (by the callers above and below), and mapped for ever; atomics may race.
+            let cell = unsafe { <$atomic>::from_ptr(self.base.add(offset as usize).cast()) };
+            cell.store(value.to_le(), Ordering::Relaxed);
+            Some(())
         }
     };
 }
@@ -129,7 +150,8 @@ impl GuestRam {
             // SAFETY: the range lies inside the mapping that was just made, and its contents do not change.
             unsafe { libc::madvise(base.cast(), size as usize, libc::MADV_HUGEPAGE) };
         }
-        Ok(Box::leak(Box::new(Self { base, size })))
+        let versions = versions((size >> PAGE_SHIFT) as usize);
+        Ok(Box::leak(Box::new(Self { base, size, versions, writers: RwLock::default() })))
     }
 
     /// As [`GuestRam::new`], with every byte `byte` at first (erased flash). Pages that are never written share a small
@@ -214,23 +236,59 @@ impl GuestRam {
         self.size
     }
 
-    /// The host address of byte `offset`, for code that caches translations. It stays valid for ever; use it only
-    /// with atomic accesses that stay in the same 4 KiB page (or run at most 16 bytes past it).
+    /// The byte at `offset`.
     #[must_use]
-    pub fn host_ptr(&self, offset: u64) -> Option<*mut u8> {
-        self.check(offset, 1)?;
-        // SAFETY: in bounds of the mapping, as just checked.
-        Some(unsafe { self.base.add(offset as usize) })
+    pub fn place(&'static self, offset: u64) -> Option<Place> {
+        Place::new(self, offset)
+    }
+
+    /// The host address of byte `offset`, which is in the block. It stays valid for ever; to be used with atomic accesses that
+    /// stay in the same 4 KiB page (or run at most 16 bytes past it).
+    pub(crate) fn host(&self, offset: u64) -> *const u8 {
+        debug_assert!(offset < self.size);
+        self.base.wrapping_add(offset as usize)
+    }
+
+    /// Of all pages.
+    pub(crate) fn versions(&self) -> &'static [PageVersion] {
+        self.versions
+    }
+
+    /// `writers` keep host addresses to write by: they are asked to give them back, and told of what is written.
+    pub fn attach(&self, writers: &Arc<dyn DirectWriters>) {
+        let mut all = self.writers.write();
+        if !all.iter().any(|w| is_same(writers, w)) {
+            all.push(Arc::downgrade(writers));
+        }
+    }
+
+    pub(crate) fn for_writers(&self, each: impl Fn(&dyn DirectWriters)) {
+        self.writers.read().iter().filter_map(Weak::upgrade).for_each(|w| each(&*w));
+    }
+
+    /// `len` bytes at `offset`, which are in the block, were written: see [`crate::page`].
+    #[inline]
+    pub(crate) fn wrote(&self, offset: u64, len: u64) {
+        if len == 0 {
+            return;
+        }
+        // Pairs with the one in `Page::watch`.
+        fence(Ordering::SeqCst);
+        let [first, last] = [offset, offset + (len - 1)].map(|at| (at >> PAGE_SHIFT) as usize);
+        let written = self.versions.get(first..=last).unwrap_or_default();
+        if written.iter().filter(|page| page.is_watched() && page.advance()).count() != 0 {
+            self.for_writers(|w| w.wrote());
+        }
     }
 
     fn check(&self, offset: u64, len: u64) -> Option<()> {
         (offset.checked_add(len)? <= self.size).then_some(())
     }
 
-    word!(load_u8, store_u8, u8, AtomicU8);
-    word!(load_u16, store_u16, u16, AtomicU16);
-    word!(load_u32, store_u32, u32, AtomicU32);
-    word!(load_u64, store_u64, u64, AtomicU64);
+    word!(load_u8, store_u8, put_u8, u8, AtomicU8);
+    word!(load_u16, store_u16, put_u16, u16, AtomicU16);
+    word!(load_u32, store_u32, put_u32, u32, AtomicU32);
+    word!(load_u64, store_u64, put_u64, u64, AtomicU64);
 
     /// Copies bytes out of the block; `None` (and nothing copied) if they are not all inside it. What is naturally
     /// aligned is read as halfwords, words and doublewords: an aligned 2-byte ring index is never torn.
@@ -263,16 +321,15 @@ impl GuestRam {
             let n = natural_piece(at, rest.len());
             let (piece, tail) = rest.split_at(n);
             match *piece {
-                [a, b, c, d, e, f, g, h] => {
-                    self.store_u64(at, u64::from_le_bytes([a, b, c, d, e, f, g, h]))?
-                }
-                [a, b, c, d] => self.store_u32(at, u32::from_le_bytes([a, b, c, d]))?,
-                [a, b] => self.store_u16(at, u16::from_le_bytes([a, b]))?,
-                _ => self.store_u8(at, piece[0])?,
+                [a, b, c, d, e, f, g, h] => self.put_u64(at, u64::from_le_bytes([a, b, c, d, e, f, g, h]))?,
+                [a, b, c, d] => self.put_u32(at, u32::from_le_bytes([a, b, c, d]))?,
+                [a, b] => self.put_u16(at, u16::from_le_bytes([a, b]))?,
+                _ => self.put_u8(at, piece[0])?,
             }
             rest = tail;
             at += n as u64;
         }
+        self.wrote(offset, bytes.len() as u64);
         Some(())
     }
 
@@ -286,6 +343,9 @@ impl GuestRam {
         // SAFETY: in bounds and aligned, as just checked.
         let cell = unsafe { AtomicU64::from_ptr(self.base.add(offset as usize).cast()) };
         let done = cell.compare_exchange(expected.to_le(), new.to_le(), Ordering::SeqCst, Ordering::SeqCst);
+        if done.is_ok() {
+            self.wrote(offset, 8);
+        }
         Some(u64::from_le(done.unwrap_or_else(|seen| seen)))
     }
 }
@@ -346,7 +406,7 @@ mod tests {
     fn large_blocks_start_at_a_large_page() {
         for size in [LARGE_PAGE, 3 * LARGE_PAGE + PAGE_SIZE] {
             let ram = GuestRam::new(size).unwrap();
-            assert_eq!(ram.host_ptr(0).unwrap() as u64 % LARGE_PAGE, 0);
+            assert_eq!(ram.host(0) as u64 % LARGE_PAGE, 0);
             ram.store_u64(size - 8, 5).unwrap();
             assert_eq!((ram.load_u64(0), ram.load_u64(size - 8)), (Some(0), Some(5)));
         }

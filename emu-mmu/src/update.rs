@@ -1,6 +1,10 @@
 //! Descriptor updates: what hardware management of the access flag and dirty state writes, and how it is committed.
 
+use std::ops::Deref;
+
 use emu_core::Pa;
+use emu_core::bus::BusView;
+use emu_core::table::{Tables, UpdateRefused};
 use thiserror::Error;
 
 use crate::fault::Stage;
@@ -27,6 +31,26 @@ pub trait TableMemory {
     fn read_descriptor(&self, pa: Pa) -> Result<u64, ExternalAbort>;
     /// Writes `new` if the descriptor still is `old`; false if it is not.
     fn update_descriptor(&self, pa: Pa, old: u64, new: u64) -> Result<bool, UpdateError>;
+}
+
+impl From<UpdateRefused> for UpdateError {
+    fn from(why: UpdateRefused) -> Self {
+        match why {
+            UpdateRefused::Unmapped => Self::ExternalAbort,
+            UpdateRefused::Unsupported => Self::Unsupported,
+        }
+    }
+}
+
+/// The machine's memory, for the walks of CPUs and SMMUs alike.
+impl<V: Deref<Target = BusView>> TableMemory for Tables<V> {
+    fn read_descriptor(&self, pa: Pa) -> Result<u64, ExternalAbort> {
+        self.read_u64(pa).ok_or(ExternalAbort)
+    }
+
+    fn update_descriptor(&self, pa: Pa, old: u64, new: u64) -> Result<bool, UpdateError> {
+        Ok(self.update_u64(pa, old, new)?)
+    }
 }
 
 /// One descriptor that hardware updates.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use emu_core::bus::Bus;
-use emu_core::dma::{DirectPort, DmaAttrs, DmaFault, DmaPort, WriteObserver};
+use emu_core::dma::{DirectPort, DmaAttrs, DmaFault, DmaPort};
 use parking_lot::Mutex;
 
 /// SMMU_GBPA, the fields that have an effect while memory is coherent.
@@ -36,16 +36,15 @@ struct Stream {
 /// An SMMU that is not enabled.
 pub struct GlobalBypass {
     bus: Arc<Bus>,
-    observer: Option<Arc<dyn WriteObserver>>,
     abort: Arc<AtomicBool>,
     streams: Mutex<BTreeMap<u32, Arc<Stream>>>,
 }
 
 impl GlobalBypass {
-    /// In front of `bus`; `observer` is told of every write.
+    /// In front of `bus`.
     #[must_use]
-    pub fn new(bus: Arc<Bus>, observer: Option<Arc<dyn WriteObserver>>) -> Arc<Self> {
-        Arc::new(Self { bus, observer, abort: Arc::default(), streams: Mutex::default() })
+    pub fn new(bus: Arc<Bus>) -> Arc<Self> {
+        Arc::new(Self { bus, abort: Arc::default(), streams: Mutex::default() })
     }
 
     /// Writes SMMU_GBPA; holds for every transaction that begins afterwards.
@@ -57,7 +56,7 @@ impl GlobalBypass {
     #[must_use]
     pub fn port(&self, stream_id: u32) -> Arc<dyn DmaPort> {
         let stream = self.streams.lock().entry(stream_id).or_default().clone();
-        let inner = DirectPort::new(self.bus.clone(), stream_id, self.observer.clone());
+        let inner = DirectPort::new(self.bus.clone(), stream_id);
         Arc::new(Port { inner, abort: self.abort.clone(), stream })
     }
 
@@ -119,7 +118,7 @@ mod tests {
         let ram = GuestRam::new(4096).unwrap();
         let bus = Arc::new(Bus::new());
         bus.map(Pa(0x1000), 4096, Backing::Ram(ram, 0)).unwrap();
-        let smmu = GlobalBypass::new(bus, None);
+        let smmu = GlobalBypass::new(bus);
         let port = smmu.port(0x18);
         let attrs = DmaAttrs::default();
         assert_eq!(port.write(attrs, 0x1000, b"abcd"), Ok(()));

@@ -207,14 +207,13 @@ struct Parts {
 }
 
 /// Puts a GICv3 on the bus; how the CPUs are connected to it.
-fn gicv3(bus: &Arc<Bus>, shared: &Arc<Shared>, bells: &[Arc<Doorbell>]) -> Vec<GicConnection> {
+fn gicv3(bus: &Arc<Bus>, bells: &[Arc<Doorbell>]) -> Vec<GicConnection> {
     let cpus = bells.len();
     let gic = Gicv3::new(GicConfig {
         cpus: &[0, 1, 2, 3][..cpus],
         spis: SPIS,
         its: true,
         bus: bus.clone(),
-        observer: Some(shared.clone()),
         counters: Arc::default(),
     })
     .expect("a GIC for a few CPUs");
@@ -259,12 +258,10 @@ fn build(model: Model, cpus: usize, gic: Gic) -> Parts {
     let ram = GuestRam::new(layout::RAM_SIZE).expect("the host has 16 MiB of address space");
     let bus = Arc::new(Bus::new());
     map(&bus, layout::RAM, layout::RAM_SIZE, Backing::Ram(ram, 0));
-    let memory = [(Pa(layout::RAM), layout::RAM_SIZE), (Pa(layout::FLASH), SECTOR)];
-    let shared = Arc::new(Shared::new(cpus, &memory));
+    let shared = Arc::new(Shared::new(cpus));
     let flash =
         CfiFlash::new("flash", SECTOR, &[], Programming::Lost, &Arc::default()).expect("a blank sector");
     flash.attach(&bus, Pa(layout::FLASH)).expect("regions do not overlap");
-    flash.tell(shared.clone());
     let clock = Clock::new(Mode::RealTime);
     clock.fire_timers().expect("the host can start a thread");
     let bells: Vec<Arc<Doorbell>> = (0..cpus).map(|_| Arc::default()).collect();
@@ -272,7 +269,7 @@ fn build(model: Model, cpus: usize, gic: Gic) -> Parts {
     let power = Arc::new(Power { state: Mutex::new(state), changed: Condvar::new(), bells: bells.clone() });
     let connections = match gic {
         Gic::V2 => gicv2(&bus, &bells),
-        Gic::V3 => gicv3(&bus, &shared, &bells),
+        Gic::V3 => gicv3(&bus, &bells),
     };
     let (model, mut vcpus, mut counters) = (Arc::new(model), Vec::new(), Vec::new());
     for (index, (bell, port)) in bells.into_iter().zip(connections).enumerate() {

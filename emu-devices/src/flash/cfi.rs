@@ -2,17 +2,17 @@
 //!
 //! While both devices are in array mode the bank is memory on the bus ([`Backing::Rom`]) and reads never come here; a
 //! command remaps it as registers, and the command that returns to array mode maps the memory again. Array contents
-//! therefore only change while nothing maps them as memory, and the change of the map tells everybody who caches them.
+//! therefore only change while nothing maps them as memory; that they have changed the memory knows by itself
+//! ([`emu_core::page`]), so that instructions fetched from here are not used longer than they are good.
 //!
 //! A lane of 16 bits belongs to one device; a word write gives each its half. Block locks are off after reset.
 
 use std::io;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use emu_core::Pa;
 use emu_core::addr::Size;
 use emu_core::bus::{Backing, Bus, BusFault, MmioDevice, Overlap, Requester};
-use emu_core::dma::WriteObserver;
 use emu_core::host::reason;
 use emu_core::lifecycle::{Component, RestoreError, Saved};
 use emu_core::metrics::{Counters, Metric};
@@ -74,7 +74,6 @@ pub struct CfiFlash {
     state: Mutex<State>,
     store: Option<Box<dyn FlashStore>>,
     place: Mutex<Option<(Weak<Bus>, Pa)>>,
-    observer: OnceLock<Arc<dyn WriteObserver>>,
     counters: Arc<Counters>,
     this: Weak<Self>,
 }
@@ -110,22 +109,9 @@ impl CfiFlash {
             state: Mutex::new(State { chips: [chip.clone(), chip], mapped_as_array: true }),
             store,
             place: Mutex::new(None),
-            observer: OnceLock::new(),
             counters: counters.clone(),
             this: this.clone(),
         }))
-    }
-
-    /// Whom to tell of what is programmed and erased: instructions may have been fetched from here. The first one stays.
-    pub fn tell(&self, observer: Arc<dyn WriteObserver>) {
-        let _ = self.observer.set(observer);
-    }
-
-    /// The bytes of the array from `start` up to `end` are others now.
-    fn changed(&self, start: u64, end: u64) {
-        if let (Some(observer), Some((_, base))) = (self.observer.get(), &*self.place.lock()) {
-            observer.wrote(base.offset(start), end.saturating_sub(start));
-        }
     }
 
     /// Puts the bank on the bus.
@@ -179,7 +165,6 @@ impl CfiFlash {
                     self.array.store_u16(at, old & value);
                     (first, last) = (first.min(at), last.max(at + 2));
                 }
-                self.changed(first, last);
                 self.keep(first, last)
             }
             Work::Erase(block) => {
@@ -187,7 +172,6 @@ impl CfiFlash {
                 for word in 0..SECTOR / 4 {
                     self.array.store_u16(start + word * 4 + lane * 2, 0xffff);
                 }
-                self.changed(start, start + SECTOR);
                 self.keep(start, start + SECTOR)
             }
         }
@@ -330,7 +314,6 @@ impl Component for CfiFlash {
         for (n, bytes) in sectors {
             self.array.write(n * SECTOR, &bytes);
         }
-        self.changed(0, self.size);
         s.chips = state.chips;
         self.follow_mode(&mut s);
         self.keep(0, self.size).map_err(|e| wrong(&format!("the image cannot be written: {e}")))
@@ -351,6 +334,8 @@ fn from_hex(hex: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use emu_core::bus::Target;
+
     use super::*;
 
     const ME: Requester = Requester::Cpu(0);
@@ -433,29 +418,25 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_is_told() {
-        #[derive(Default)]
-        struct Told(Mutex<Vec<(u64, u64)>>);
-        impl WriteObserver for Told {
-            fn wrote(&self, pa: Pa, len: u64) {
-                self.0.lock().push((pa.0, len));
-            }
-        }
+    fn what_was_fetched_is_known_to_change() {
         let b = Bench::new(&[], Programming::Lost);
-        let told = Arc::new(Told::default());
-        b.flash.tell(told.clone());
-        let news = || std::mem::take(&mut *told.0.lock());
+        let view = b.bus.view();
+        let watch = |at: u64| match view.target(Pa(BASE + at)) {
+            Some(Target::Rom(place)) => place.page().watch(ME).1,
+            other => panic!("{other:?}"),
+        };
+        let (code, other) = (watch(SECTOR + 8), watch(2 * SECTOR));
         b.cmd(SECTOR, 0x40);
-        assert_eq!(news(), []);
+        assert!(code.holds(), "a command is not yet a change");
         b.wr(SECTOR + 8, 0x1234_5678);
-        // Each device by itself.
-        assert_eq!(news(), [(BASE + SECTOR + 8, 2), (BASE + SECTOR + 10, 2)]);
+        assert!(!code.holds() && other.holds());
+        let code = watch(SECTOR + 8);
         b.cmd(SECTOR, 0x20);
         b.cmd(SECTOR, 0xd0);
-        assert_eq!(news(), [(BASE + SECTOR, SECTOR); 2]);
+        assert!(!code.holds() && other.holds());
         let saved = b.flash.save();
         b.flash.restore(&saved).unwrap();
-        assert_eq!(news(), [(BASE, SIZE)]);
+        assert!(!other.holds());
     }
 
     #[test]

@@ -20,7 +20,7 @@ fn device_on_bus() -> (Arc<FwCfg>, &'static GuestRam, Arc<Counters>, Arc<Bus>) {
     let ram = GuestRam::new(0x4_0000).unwrap();
     bus.map(Pa(RAM), 0x4_0000, Backing::Ram(ram, 0)).unwrap();
     let counters = Arc::new(Counters::default());
-    let port = Arc::new(DirectPort::new(bus.clone(), 0, None));
+    let port = Arc::new(DirectPort::new(bus.clone(), 0));
     (FwCfg::new("fw_cfg", port, &counters), ram, counters, bus)
 }
 

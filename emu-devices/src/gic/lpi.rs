@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use emu_core::addr::Pa;
 use emu_core::irq::{Group, Pending};
 use serde::{Deserialize, Serialize};
 
-use super::memory::TableMemory;
+use super::GicTables;
 use super::regs::PTZ;
 
 /// The first LPI.
@@ -70,22 +71,22 @@ impl Lpis {
     }
 
     /// The configuration byte: priority in bits 7:2, enable in bit 0. A table that cannot be read disables its LPIs.
-    fn configuration(&self, intid: u32, memory: &TableMemory) -> u8 {
+    fn configuration(&self, intid: u32, tables: &GicTables) -> u8 {
         let base = self.propbaser & 0x000f_ffff_ffff_f000;
-        memory.read_u8(base + u64::from(intid.saturating_sub(FIRST_LPI))).unwrap_or(0)
+        tables.read_u8(Pa(base + u64::from(intid.saturating_sub(FIRST_LPI)))).unwrap_or(0)
     }
 
     /// GICR_CTLR.EnableLPIs.
-    pub(super) fn set_enabled(&mut self, on: bool, memory: &TableMemory) {
+    pub(super) fn set_enabled(&mut self, on: bool, tables: &GicTables) {
         match (self.enabled, on) {
             (false, true) => {
                 self.enabled = true;
                 if !self.pending_table_zero {
-                    self.load_pending(memory);
+                    self.load_pending(tables);
                 }
             }
             (true, false) => {
-                self.store_pending(memory);
+                self.store_pending(tables);
                 self.pending.clear();
                 self.ready.clear();
                 self.enabled = false;
@@ -101,20 +102,20 @@ impl Lpis {
         (base, self.limit().saturating_sub(FIRST_LPI) as usize / 8)
     }
 
-    fn load_pending(&mut self, memory: &TableMemory) {
+    fn load_pending(&mut self, tables: &GicTables) {
         let (base, bytes) = self.pending_table();
         let mut table = vec![0; bytes];
-        if memory.read(base, &mut table).is_none() {
+        if tables.read(Pa(base), &mut table).is_none() {
             return;
         }
         for (i, byte) in table.into_iter().enumerate().filter(|(_, b)| *b != 0) {
             for bit in (0..8).filter(|b| byte >> b & 1 != 0) {
-                self.set_pending(FIRST_LPI + 8 * i as u32 + bit, memory);
+                self.set_pending(FIRST_LPI + 8 * i as u32 + bit, tables);
             }
         }
     }
 
-    fn store_pending(&self, memory: &TableMemory) {
+    fn store_pending(&self, tables: &GicTables) {
         let (base, bytes) = self.pending_table();
         let mut table = vec![0u8; bytes];
         for n in self.pending.keys().filter_map(|k| k.checked_sub(FIRST_LPI)) {
@@ -123,13 +124,13 @@ impl Lpis {
             }
         }
         // A pending table that is not in RAM loses the state: software was told where to put it.
-        let _ = memory.write(base, &table);
+        let _ = tables.write(Pa(base), &table);
     }
 
     /// Makes `intid` pending, if LPIs are enabled and it exists.
-    pub(super) fn set_pending(&mut self, intid: u32, memory: &TableMemory) {
+    pub(super) fn set_pending(&mut self, intid: u32, tables: &GicTables) {
         if self.exists(intid) && !self.pending.contains_key(&intid) {
-            let config = self.configuration(intid, memory);
+            let config = self.configuration(intid, tables);
             self.insert(intid, config);
         }
     }
@@ -154,18 +155,18 @@ impl Lpis {
     }
 
     /// Reads the configuration of `intid` again.
-    pub(super) fn invalidate(&mut self, intid: u32, memory: &TableMemory) {
+    pub(super) fn invalidate(&mut self, intid: u32, tables: &GicTables) {
         if self.clear_pending(intid) {
-            let config = self.configuration(intid, memory);
+            let config = self.configuration(intid, tables);
             self.insert(intid, config);
         }
     }
 
     /// Reads all configuration again; how many LPIs that touched.
-    pub(super) fn invalidate_all(&mut self, memory: &TableMemory) -> usize {
+    pub(super) fn invalidate_all(&mut self, tables: &GicTables) -> usize {
         let ids: Vec<u32> = self.pending.keys().copied().collect();
         for &intid in &ids {
-            self.invalidate(intid, memory);
+            self.invalidate(intid, tables);
         }
         ids.len()
     }

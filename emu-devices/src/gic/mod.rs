@@ -16,7 +16,6 @@ pub(crate) mod bank;
 mod distributor;
 mod its;
 mod lpi;
-mod memory;
 mod port;
 mod redistributor;
 pub(crate) mod regs;
@@ -29,17 +28,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 
-use emu_core::bus::{Bus, MmioDevice};
-use emu_core::dma::WriteObserver;
+use emu_core::bus::{Bus, BusView, MmioDevice};
 use emu_core::irq::{GicPort, Group, IrqSink, Kick, Pending};
 use emu_core::metrics::{Counters, Metric};
+use emu_core::table::Tables;
 use parking_lot::{Mutex, RwLock};
 use thiserror::Error;
 
 use bank::{Bank, Groups};
 use its::Its;
 use lpi::Lpis;
-use memory::TableMemory;
 use spi::Spis;
 
 /// The register maps, for the test of all of them.
@@ -60,6 +58,9 @@ pub const REDISTRIBUTOR_STRIDE: u64 = 0x2_0000;
 /// Bytes of the ITS region: the control frame and the translation frame.
 pub const ITS_SIZE: u64 = 0x2_0000;
 
+/// The tables of LPIs and of the ITS.
+type GicTables = Tables<Arc<BusView>>;
+
 /// What a GIC is made from.
 pub struct GicConfig<'a> {
     /// The affinity of each PE, as in its MPIDR_EL1 (other bits are ignored).
@@ -70,8 +71,6 @@ pub struct GicConfig<'a> {
     pub its: bool,
     /// Where the LPI and ITS tables are: guest RAM on this bus.
     pub bus: Arc<Bus>,
-    /// Told when the GIC writes a table.
-    pub observer: Option<Arc<dyn WriteObserver>>,
     /// What it counts on.
     pub counters: Arc<Counters>,
 }
@@ -218,7 +217,8 @@ pub struct Gicv3 {
     ctlr: AtomicU32,
     spis: Mutex<Spis>,
     its: Option<Mutex<Its>>,
-    memory: TableMemory,
+    /// Where its tables are.
+    bus: Arc<Bus>,
     counters: Arc<Counters>,
 }
 
@@ -244,11 +244,16 @@ impl Gicv3 {
             spi_count: config.spis,
             ctlr: AtomicU32::new(0),
             its: config.its.then(Mutex::default),
-            memory: TableMemory::new(config.bus, config.observer),
+            bus: config.bus,
             counters: config.counters,
         };
         gic.reset_state();
         Ok(Arc::new(gic))
+    }
+
+    /// The tables in memory.
+    fn tables(&self) -> GicTables {
+        Tables::new(self.bus.view())
     }
 
     /// Number of PEs.

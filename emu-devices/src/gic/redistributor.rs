@@ -65,7 +65,7 @@ impl Frames {
             if value & DPG0 != 0 { flag::DPG0 } else { 0 } | if value & DPG1NS != 0 { flag::DPG1 } else { 0 };
         self.gic.change_flags(pe, flag::DPG0 | flag::DPG1, dpg);
         if self.gic.its.is_some() {
-            self.gic.with_lpis(pe, |l| l.set_enabled(value & ENABLE_LPIS != 0, &self.gic.memory));
+            self.gic.with_lpis(pe, |l| l.set_enabled(value & ENABLE_LPIS != 0, &self.gic.tables()));
         }
     }
 
@@ -105,11 +105,11 @@ impl Frames {
             }
             Redist::InvLpi if lpis => {
                 if hit.byte == 0 {
-                    gic.with_lpis(pe, |l| l.invalidate(value as u32, &gic.memory));
+                    gic.with_lpis(pe, |l| l.invalidate(value as u32, &gic.tables()));
                 }
             }
             Redist::InvAll if lpis => {
-                gic.with_lpis(pe, |l| l.invalidate_all(&gic.memory));
+                gic.with_lpis(pe, |l| l.invalidate_all(&gic.tables()));
             }
             // Without LPIs; and those that are read-only.
             Redist::PropBaser | Redist::PendBaser | Redist::InvLpi | Redist::InvAll => return false,

@@ -116,7 +116,7 @@ fn machine() -> Machine {
     bus.map(Pa(RAM), 0x10000, Backing::Ram(GuestRam::new(0x10000).unwrap(), 0)).unwrap();
     let ports = {
         let bus = bus.clone();
-        move |id| -> Arc<dyn DmaPort> { Arc::new(DirectPort::new(bus.clone(), id, None)) }
+        move |id| -> Arc<dyn DmaPort> { Arc::new(DirectPort::new(bus.clone(), id)) }
     };
     let lines = [3, 4, 5, 6].map(|l| IrqLine::new(wires.clone(), l));
     let host = PciHost::new(lines, Box::new(ports), &counters);

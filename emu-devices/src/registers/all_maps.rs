@@ -46,7 +46,7 @@ impl CharBackend for Nobody {
 }
 
 fn port() -> Arc<dyn DmaPort> {
-    Arc::new(DirectPort::new(Arc::new(Bus::new()), 0, None))
+    Arc::new(DirectPort::new(Arc::new(Bus::new()), 0))
 }
 
 fn line() -> IrqLine {
@@ -56,14 +56,7 @@ fn line() -> IrqLine {
 fn platform_devices() -> Vec<Arc<dyn MmioDevice>> {
     let (clock, counters) = (Clock::new(Mode::Counted), Arc::default());
     let bus = Arc::new(Bus::new());
-    let config = GicConfig {
-        cpus: &[0, 1],
-        spis: 64,
-        its: true,
-        bus,
-        observer: None,
-        counters: Arc::clone(&counters),
-    };
+    let config = GicConfig { cpus: &[0, 1], spis: 64, its: true, bus, counters: Arc::clone(&counters) };
     let v3 = Gicv3::new(config).unwrap();
     let v2 = Gicv2::new(gicv2::Config { cpus: 2, spis: 64, counters: Arc::clone(&counters) }).unwrap();
     vec![

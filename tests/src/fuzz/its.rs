@@ -39,15 +39,8 @@ impl Rig {
         let bus = Arc::new(Bus::new());
         let ram = GuestRam::new(RAM_SIZE).expect("the host has a MiB of address space");
         bus.map(Pa(RAM), RAM_SIZE, Backing::Ram(ram, 0)).expect("it is the only region");
-        let gic = Gicv3::new(GicConfig {
-            cpus: &[0, 1],
-            spis: 64,
-            its: true,
-            bus,
-            observer: None,
-            counters: Arc::default(),
-        })
-        .expect("a GIC for two PEs");
+        let gic = Gicv3::new(GicConfig { cpus: &[0, 1], spis: 64, its: true, bus, counters: Arc::default() })
+            .expect("a GIC for two PEs");
         Self {
             ram,
             distributor: gic.distributor(),

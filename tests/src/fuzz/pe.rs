@@ -86,13 +86,12 @@ impl Pe {
         let bus = Arc::new(Bus::new());
         let map = |base, size, backing| bus.map(Pa(base), size, backing).expect("the regions do not overlap");
         map(RAM, RAM_SIZE, Backing::Ram(ram, 0));
-        let shared = Arc::new(Shared::new(1, &[(Pa(RAM), RAM_SIZE)]));
+        let shared = Arc::new(Shared::new(1));
         let gic = Gicv3::new(GicConfig {
             cpus: &[0],
             spis: 64,
             its: false,
             bus: bus.clone(),
-            observer: Some(shared.clone()),
             counters: Arc::default(),
         })
         .expect("a GIC for one PE");

@@ -99,13 +99,13 @@ impl Rig {
         let slots = interfaces.into_iter().flat_map(|i| devices().map(|device| (device, i)));
         for ((device, interfaces), n) in slots.zip(0..) {
             let options = VirtioOptions { interfaces, ..options };
-            let port: Arc<dyn DmaPort> = Arc::new(DirectPort::new(bus.clone(), 0, None));
+            let port: Arc<dyn DmaPort> = Arc::new(DirectPort::new(bus.clone(), 0));
             let slot = VirtioMmio::new("mmio", Some(device), line(), port, options, &counters);
             map(MMIO + 0x200 * n, 0x200, Backing::Mmio(slot.clone()));
             components.push(slot);
         }
         let ports = bus.clone();
-        let make = move |id: u32| -> Arc<dyn DmaPort> { Arc::new(DirectPort::new(ports.clone(), id, None)) };
+        let make = move |id: u32| -> Arc<dyn DmaPort> { Arc::new(DirectPort::new(ports.clone(), id)) };
         let host = PciHost::new([line(), line(), line(), line()], Box::new(make), &counters);
         let options = VirtioOptions { interfaces: Interfaces::Transitional, ..options };
         for device in devices() {

@@ -1,7 +1,7 @@
 //! Finding and keeping predecoded blocks.
 //!
-//! A block is known by the physical address of its first instruction and the [`Mode`]; it belongs to a generation of its
-//! page (see [`emu_pe::mem::shared::CodeMap`]) and is made anew when the page has a newer one. In front of that stands a
+//! A block is known by the physical address of its first instruction and the [`Mode`]; it belongs to a version of its
+//! page (see [`emu_core::page`]) and is made anew when the page has a newer one. In front of that stands a
 //! direct-mapped table by virtual address, which a change of the context's serial empties at once.
 
 use std::collections::HashMap;
@@ -10,6 +10,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use emu_a64::lower::translate;
 use emu_a64::mode::Mode;
 use emu_core::metrics::Metric;
+use emu_core::page::Watched;
 use emu_pe::cpu::Cpu;
 use emu_pe::exception::Exception;
 use emu_pe::mem::{self, Fetched};
@@ -35,10 +36,8 @@ const PIECE: usize = 16;
 pub struct Cached {
     /// Its host code, maybe that of an earlier generation.
     pub native: Option<NativeBlock>,
-    /// Physical page.
-    pub page: u64,
-    /// Generation of the page that the block was made from.
-    pub generation: u32,
+    /// The page as the block was made from it.
+    pub source: Watched,
     /// Offset of the first instruction in its page.
     offset: u16,
     /// Instructions.
@@ -57,6 +56,12 @@ pub struct Cached {
 const _: () = assert!(std::mem::offset_of!(Cached, is_native) < 64 && MAX_INSNS < 256);
 
 impl Cached {
+    /// Number of the physical page.
+    #[must_use]
+    pub fn page(&self) -> u64 {
+        self.key.pa >> 12
+    }
+
     /// Offset of the first instruction in its page.
     #[must_use]
     pub fn offset(&self) -> u64 {
@@ -291,14 +296,14 @@ fn owned(code: &Code) -> usize {
 /// Translates the block of `key`, whose page is `fetched`.
 fn make(cpu: &mut Cpu, key: Key, fetched: Fetched, cold: u8) -> Cached {
     cpu.counters.bump(Metric::Translated);
-    // The page is marked before it is read, so that a write after the reading is seen.
-    let (_, generation) = cpu.mem.mark_code(fetched.page);
+    // The page is watched before it is read, so that a write after the reading is seen.
+    let (_, source) = cpu.mem.watch_page(fetched.memory);
     let first = key.pa & 0xfff;
     let mut max_insns = MAX_INSNS;
     let code = loop {
         let fetch = |rel: i64| {
             let at = first.wrapping_add(rel as u64);
-            (at < 4096).then(|| fetched.host.word(at))
+            (at < 4096).then(|| fetched.memory.word(at))
         };
         let block = translate(fetch, implementation(cpu.features), key.mode, max_insns);
         match predecode(&block) {
@@ -309,8 +314,7 @@ fn make(cpu: &mut Cpu, key: Key, fetched: Fetched, cold: u8) -> Cached {
     };
     Cached {
         native: None,
-        page: fetched.page,
-        generation,
+        source,
         offset: first as u16,
         length: code.words.len() as u8,
         cold,
@@ -327,6 +331,6 @@ pub fn single(cpu: &mut Cpu, pc: u64, mode: Mode) -> Result<Code, Exception> {
     let at = pc & 0xfff;
     let mode = Mode { guarded: fetched.guarded, ..mode };
     let block =
-        translate(|rel| (rel == 0).then(|| fetched.host.word(at)), implementation(cpu.features), mode, 1);
+        translate(|rel| (rel == 0).then(|| fetched.memory.word(at)), implementation(cpu.features), mode, 1);
     Ok(predecode(&block).unwrap_or_default())
 }

@@ -38,5 +38,7 @@ mod tests_mops;
 mod tests_semihosting;
 #[cfg(test)]
 mod tests_spans;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod tests_stale_code;
 #[cfg(test)]
 mod tests_system;

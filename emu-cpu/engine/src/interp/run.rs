@@ -113,8 +113,8 @@ impl Blocks<'_> {
         let came = std::mem::replace(&mut self.came, Came::Anywhere);
         if let Some(native) = &mut self.native
             && let Some(to) = self.cache.get(at.index).filter(|b| b.is_native)
-            // A way inside a page leads behind the check of the generation.
-            && to.generation == self.cpu.mem.shared.code.generation(to.page)
+            // A way inside a page leads behind the check of the version.
+            && to.source.holds()
             && let Some(to) = to.native
         {
             let serial = self.cpu.mem.serial(at.pc);
@@ -211,7 +211,7 @@ impl Blocks<'_> {
             block: at.index,
             offset: block.offset() as u32,
             page: at.pc & !0xfff,
-            valid: self.cpu.mem.shared.code.validity(block.page, block.generation),
+            valid: block.source.word(),
             to: [None; 2],
             targets: [None; 3],
             weight: 1,
@@ -305,16 +305,15 @@ impl Blocks<'_> {
         if !native.has_room() {
             return false;
         }
-        let code_map = &self.cpu.mem.shared.code;
         let members = round.members();
         let mut parts = Vec::with_capacity(members.len());
         for Member { block: index, page, to, targets, weight } in members {
             let Some(block) = self.cache.get(index) else { return false };
-            if block.generation != code_map.generation(block.page) {
+            if !block.source.holds() {
                 return false;
             }
             let (offset, code) = (block.offset() as u32, &block.code);
-            let valid = code_map.validity(block.page, block.generation);
+            let valid = block.source.word();
             parts.push(Part { code, block: index, page, offset, valid, to, targets, weight, counter: None });
         }
         if !self.cache.get(round.head).is_some_and(|b| b.is_native) {

@@ -65,7 +65,7 @@ pub(super) fn vcpu_with(program: &[u32], bytes: u64) -> (Vcpu, &'static GuestRam
     let bus = Arc::new(Bus::new());
     bus.map(Pa(RAM), bytes, Backing::Ram(ram, 0)).unwrap();
     let model = Arc::new(Model::max());
-    let mem = Mem::new(mmu_features(&model), bus, Arc::new(Shared::new(1, &[(Pa(RAM), bytes)])), 0);
+    let mem = Mem::new(mmu_features(&model), bus, Arc::new(Shared::new(1)), 0);
     let mut cpu = Cpu::new(CpuConfig {
         model,
         el2: true,

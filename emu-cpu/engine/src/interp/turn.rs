@@ -85,7 +85,7 @@ impl Blocks<'_> {
             }
             loop {
                 let Some(block) = self.cache.get(at.index) else { continue 'next };
-                if block.generation != self.cpu.mem.shared.code.generation(block.page) {
+                if !block.source.holds() {
                     match self.cache.renew(self.cpu, at.index, at.pc) {
                         Ok(()) => continue,
                         Err(e) => {

@@ -58,8 +58,8 @@ pub struct Part<'a> {
     /// Virtual page of its code. A unit is good for all pages that its first part is in, but goes to another part's page only
     /// if that is where it was.
     pub page: u64,
-    /// Host address of its page's word in the code map, and its value while the code is good.
-    pub valid: Option<(u64, u32)>,
+    /// Host address of a word, and its value while the code is good ([`emu_core::page::Watched::word`]).
+    pub valid: (u64, u32),
     /// Offset of its first instruction in its page.
     pub offset: u32,
     /// The parts of the unit that its exits lead to; `None` if the unit ends there.

@@ -87,7 +87,7 @@ impl Ours {
         let bus = Arc::new(Bus::new());
         bus.map(Pa(RAM), RAM_SIZE, Backing::Ram(ram, 0)).unwrap();
         let model = Arc::new(Model::max());
-        let shared = Arc::new(Shared::new(1, &[(Pa(RAM), RAM_SIZE)]));
+        let shared = Arc::new(Shared::new(1));
         let mem = Mem::new(mmu_features(&model), bus, shared, 0);
         let mut cpu = Cpu::new(CpuConfig {
             model,

@@ -8,7 +8,7 @@ use emu_core::Pa;
 use emu_core::metrics::Metric;
 use emu_mmu::Access;
 
-use super::fast::HostPtr;
+use super::fast::{HostMut, HostPtr};
 use super::maintenance::ZVA_BYTES;
 use super::translate::{
     How, Target, UNSUPPORTED_ATOMIC, alignment_fault, data, mmio_read, mmio_write, plain_abort,
@@ -142,7 +142,7 @@ fn alignment_checked(cpu: &Cpu) -> bool {
 fn load_slow(cpu: &mut Cpu, va: u64, bytes: u64, unprivileged: bool) -> Result<u128, Exception> {
     if unprivileged
         && unprivileged_acts(cpu)
-        && let Some(p) = cpu.mem.fast.user(va, bytes, false)
+        && let Some(p) = cpu.mem.fast.user_read(va, bytes)
     {
         return Ok(load_host(p, bytes));
     }
@@ -150,7 +150,7 @@ fn load_slow(cpu: &mut Cpu, va: u64, bytes: u64, unprivileged: bool) -> Result<u
     if unaligned && alignment_checked(cpu) {
         return Err(alignment_fault(va, false));
     }
-    if !unprivileged && let Some(p) = cpu.mem.fast.device(va, bytes, false) {
+    if !unprivileged && let Some(p) = cpu.mem.fast.device_read(va, bytes) {
         return Ok(load_host(p, bytes));
     }
     let how = How { access: Access::Read, unprivileged, unaligned, bytes };
@@ -158,7 +158,7 @@ fn load_slow(cpu: &mut Cpu, va: u64, bytes: u64, unprivileged: bool) -> Result<u
         return load_crossing(cpu, va, bytes, how);
     }
     match data(cpu, va, how)? {
-        Target::Ram(p, _) | Target::Rom(p, _) => Ok(load_host(HostPtr::new(p), bytes)),
+        Target::Ram(place) | Target::Rom(place, _) => Ok(load_host(HostPtr::new(place.host()), bytes)),
         Target::Mmio(pa) => load_mmio(cpu, pa, va, bytes),
     }
 }
@@ -185,38 +185,33 @@ fn cross(cpu: &mut Cpu, va: u64, bytes: u64, how: How) -> Result<How, Exception>
 
 /// Both pages of an access that goes from one into the next, if both need nothing more: where its first bytes are, where its
 /// last byte is, and how many are in the first page.
-fn both_pages(cpu: &Cpu, va: u64, bytes: u64, how: How) -> Option<(HostPtr, HostPtr, u64)> {
-    let last = va.wrapping_add(bytes - 1);
-    let fast = &cpu.mem.fast;
-    let (first, last) = match (how.unprivileged, how.access) {
-        (true, _) => return None,
-        (false, Access::Read) => (fast.read::<1>(va)?, fast.read::<1>(last)?),
-        (false, Access::Write) => (fast.write::<1>(va)?, fast.write::<1>(last)?),
-        _ => return None,
-    };
-    Some((first, last, 4096 - (va & PAGE_OFFSET)))
+fn both_pages<P>(va: u64, bytes: u64, how: How, find: impl Fn(u64) -> Option<P>) -> Option<(P, P, u64)> {
+    if how.unprivileged {
+        return None;
+    }
+    Some((find(va)?, find(va.wrapping_add(bytes - 1))?, 4096 - (va & PAGE_OFFSET)))
 }
 
-/// Byte `i` of such an access of `bytes`.
-fn byte_at((first, last, split): (HostPtr, HostPtr, u64), bytes: u64, i: u64) -> HostPtr {
-    if i < split {
-        first.offset(i.cast_signed())
-    } else {
-        last.offset((i + 1).cast_signed() - bytes.cast_signed())
-    }
+/// Byte `i` of such an access of `bytes`: relative to which of the two, and how far from there.
+fn byte_at<P>((first, last, split): (P, P, u64), bytes: u64, i: u64) -> (P, i64) {
+    if i < split { (first, i.cast_signed()) } else { (last, (i + 1).cast_signed() - bytes.cast_signed()) }
 }
 
 /// Byte by byte, after both pages were found to be accessible.
 fn load_crossing(cpu: &mut Cpu, va: u64, bytes: u64, how: How) -> Result<u128, Exception> {
-    if let Some(pages) = both_pages(cpu, va, bytes, how) {
-        return Ok((0..bytes).fold(0, |v, i| v | u128::from(byte_at(pages, bytes, i).load_u8()) << (8 * i)));
+    if let Some(pages) = both_pages(va, bytes, how, |va| cpu.mem.fast.read::<1>(va)) {
+        let byte = |i| {
+            let (p, offset) = byte_at(pages, bytes, i);
+            u128::from(p.offset(offset).load_u8())
+        };
+        return Ok((0..bytes).fold(0, |v, i| v | byte(i) << (8 * i)));
     }
     let seen = cross(cpu, va, bytes, how)?;
     let mut value = 0;
     for i in 0..bytes {
         let at = va.wrapping_add(i);
         let byte = match data(cpu, at, seen)? {
-            Target::Ram(p, _) | Target::Rom(p, _) => u64::from(HostPtr::new(p).load_u8()),
+            Target::Ram(place) | Target::Rom(place, _) => u64::from(HostPtr::new(place.host()).load_u8()),
             Target::Mmio(pa) => mmio_read(cpu, pa, at, 1)?,
         };
         value |= u128::from(byte & 0xff) << (8 * i);
@@ -234,7 +229,7 @@ fn load_host(p: HostPtr, bytes: u64) -> u128 {
     }
 }
 
-fn store_host(p: HostPtr, bytes: u64, value: u128) {
+fn store_host(p: HostMut, bytes: u64, value: u128) {
     match bytes {
         1 => p.store_u8(value as u8),
         2 => p.store_u16(value as u16),
@@ -249,7 +244,7 @@ fn store_host(p: HostPtr, bytes: u64, value: u128) {
 fn store_slow(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, unprivileged: bool) -> Result<(), Exception> {
     if unprivileged
         && unprivileged_acts(cpu)
-        && let Some(p) = cpu.mem.fast.user(va, bytes, true)
+        && let Some(p) = cpu.mem.fast.user_write(va, bytes)
     {
         store_host(p, bytes, value);
         return Ok(());
@@ -258,7 +253,7 @@ fn store_slow(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, unprivileged: boo
     if unaligned && alignment_checked(cpu) {
         return Err(alignment_fault(va, true));
     }
-    if !unprivileged && let Some(p) = cpu.mem.fast.device(va, bytes, true) {
+    if !unprivileged && let Some(p) = cpu.mem.fast.device_write(va, bytes) {
         store_host(p, bytes, value);
         return Ok(());
     }
@@ -267,18 +262,12 @@ fn store_slow(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, unprivileged: boo
         return store_crossing(cpu, va, bytes, value, how);
     }
     match data(cpu, va, how)? {
-        Target::Ram(p, pa) => {
-            store_host(HostPtr::new(p), bytes, value);
-            wrote(cpu, pa);
+        Target::Ram(place) => {
+            place.write(|p| store_host(HostMut::new(p), bytes, value));
             Ok(())
         }
         Target::Rom(_, pa) | Target::Mmio(pa) => store_mmio(cpu, pa, va, bytes, value),
     }
-}
-
-/// A store went to RAM through the slow path: code that was made from the page is out of date.
-fn wrote(cpu: &Cpu, pa: Pa) {
-    cpu.mem.shared.wrote_page(pa.page_number());
 }
 
 fn store_mmio(cpu: &mut Cpu, pa: Pa, va: u64, bytes: u64, value: u128) -> Result<(), Exception> {
@@ -290,8 +279,11 @@ fn store_mmio(cpu: &mut Cpu, pa: Pa, va: u64, bytes: u64, value: u128) -> Result
 }
 
 fn store_crossing(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, how: How) -> Result<(), Exception> {
-    if let Some(pages) = both_pages(cpu, va, bytes, how) {
-        (0..bytes).for_each(|i| byte_at(pages, bytes, i).store_u8((value >> (8 * i)) as u8));
+    if let Some(pages) = both_pages(va, bytes, how, |va| cpu.mem.fast.write::<1>(va)) {
+        for i in 0..bytes {
+            let (p, offset) = byte_at(pages, bytes, i);
+            p.offset(offset).store_u8((value >> (8 * i)) as u8);
+        }
         return Ok(());
     }
     let seen = cross(cpu, va, bytes, how)?;
@@ -299,10 +291,7 @@ fn store_crossing(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, how: How) -> 
         let at = va.wrapping_add(i);
         let byte = (value >> (8 * i)) as u8;
         match data(cpu, at, seen)? {
-            Target::Ram(p, pa) => {
-                HostPtr::new(p).store_u8(byte);
-                wrote(cpu, pa);
-            }
+            Target::Ram(place) => place.write(|p| HostMut::new(p).store_u8(byte)),
             Target::Rom(_, pa) | Target::Mmio(pa) => mmio_write(cpu, pa, at, 1, u64::from(byte))?,
         }
     }
@@ -374,7 +363,22 @@ pub fn store_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, value: u128) 
     Ok(())
 }
 
-/// Does an atomic access to host memory. Memory that has no atomics (registers) is an unsupported atomic fault.
+/// Loads 16 bytes at once.
+pub(super) fn load_atomic(cpu: &mut Cpu, va: u64) -> Result<u128, Exception> {
+    check_atomic(cpu, va, 16, false)?;
+    let how = How { access: Access::Read, unprivileged: false, unaligned: va & 15 != 0, bytes: 16 };
+    match data(cpu, va, how)? {
+        Target::Ram(place) | Target::Rom(place, _) => Ok(wide::load_atomic(HostPtr::new(place.host()))),
+        Target::Mmio(_) => Err(unsupported_atomic(cpu, va, false)),
+    }
+}
+
+fn unsupported_atomic(cpu: &mut Cpu, va: u64, write: bool) -> Exception {
+    cpu.counters.bump(Metric::Anomalies);
+    Exception::Data(plain_abort(va, UNSUPPORTED_ATOMIC, write))
+}
+
+/// Does an atomic access that writes. Memory that has no atomics (registers) is an unsupported atomic fault.
 ///
 /// A fault of what reads and writes says that it was a read, where a read would fault, too (ESR_ELx.WnR): so does one of
 /// alignment.
@@ -383,15 +387,14 @@ pub(super) fn atomically<T>(
     va: u64,
     bytes: u64,
     access: Access,
-    act: impl FnOnce(HostPtr) -> T,
+    act: impl FnOnce(HostMut) -> T,
 ) -> Result<T, Exception> {
     check_atomic(cpu, va, bytes, access == Access::Write)?;
-    let fast = match (bytes, access) {
-        (_, Access::Read) => None,
-        (1, _) => cpu.mem.fast.write::<1>(va),
-        (2, _) => cpu.mem.fast.write::<2>(va),
-        (4, _) => cpu.mem.fast.write::<4>(va),
-        (8, _) => cpu.mem.fast.write::<8>(va),
+    let fast = match bytes {
+        1 => cpu.mem.fast.write::<1>(va),
+        2 => cpu.mem.fast.write::<2>(va),
+        4 => cpu.mem.fast.write::<4>(va),
+        8 => cpu.mem.fast.write::<8>(va),
         _ => cpu.mem.fast.write::<16>(va),
     };
     if let Some(p) = fast {
@@ -399,18 +402,8 @@ pub(super) fn atomically<T>(
     }
     let how = How { access, unprivileged: false, unaligned: va & (bytes - 1) != 0, bytes };
     match data(cpu, va, how)? {
-        Target::Ram(p, pa) => {
-            let value = act(HostPtr::new(p));
-            if access != Access::Read {
-                wrote(cpu, pa);
-            }
-            Ok(value)
-        }
-        Target::Rom(p, _) if access == Access::Read => Ok(act(HostPtr::new(p))),
-        _ => {
-            cpu.counters.bump(Metric::Anomalies);
-            Err(Exception::Data(plain_abort(va, UNSUPPORTED_ATOMIC, access == Access::Write)))
-        }
+        Target::Ram(place) => Ok(place.write(|p| act(HostMut::new(p)))),
+        Target::Rom(..) | Target::Mmio(_) => Err(unsupported_atomic(cpu, va, access == Access::Write)),
     }
 }
 
@@ -443,7 +436,7 @@ pub fn rmw(
 }
 
 /// The same on guest RAM.
-fn rmw_host(p: HostPtr, op: AtomicOp, size: MemSize, operand: u64) -> u64 {
+fn rmw_host(p: HostMut, op: AtomicOp, size: MemSize, operand: u64) -> u64 {
     if p.raw() as usize as u64 & (size.bytes() - 1) != 0 {
         return wide::update(p, size.bytes(), |old| Some(applied(op, size, old, operand)));
     }
@@ -499,7 +492,7 @@ fn applied(op: AtomicOp, size: MemSize, old: u64, operand: u64) -> u64 {
 }
 
 /// Atomically replaces `expected` by `new`; gives what was there.
-pub(super) fn exchange_if(p: HostPtr, size: MemSize, expected: u128, new: u128) -> u128 {
+pub(super) fn exchange_if(p: HostMut, size: MemSize, expected: u128, new: u128) -> u128 {
     if p.raw() as usize as u64 & (size.bytes() - 1) != 0 {
         let (expected, new) = (expected as u64, new as u64);
         return u128::from(wide::update(p, size.bytes(), |old| (old == expected).then_some(new)));
@@ -525,7 +518,7 @@ pub(super) fn exchange_if(p: HostPtr, size: MemSize, expected: u128, new: u128) 
 pub(super) fn zero_block(cpu: &mut Cpu, block: u64, va: u64) -> Result<(), Exception> {
     // Device memory refuses it as an unaligned access.
     let how = How { access: Access::Write, unprivileged: false, unaligned: true, bytes: ZVA_BYTES };
-    let zero = |host: HostPtr| {
+    let zero = |host: HostMut| {
         (0..ZVA_BYTES).step_by(8).for_each(|at| host.offset(at.cast_signed()).store_u64(0));
     };
     if let Some(p) = cpu.mem.fast.write::<1>(block) {
@@ -533,9 +526,8 @@ pub(super) fn zero_block(cpu: &mut Cpu, block: u64, va: u64) -> Result<(), Excep
         return Ok(());
     }
     match data(cpu, block, how).map_err(|e| name_va(e, va))? {
-        Target::Ram(p, pa) => {
-            zero(HostPtr::new(p));
-            wrote(cpu, pa);
+        Target::Ram(place) => {
+            place.write(|p| zero(HostMut::new(p)));
             Ok(())
         }
         Target::Rom(..) | Target::Mmio(_) => Err(alignment_fault(va, true)),

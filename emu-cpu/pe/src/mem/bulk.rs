@@ -1,13 +1,13 @@
 //! Many bytes of guest RAM at once: what FEAT_MOPS moves inside pages. Nothing larger than a byte is single-copy atomic there
 //! (Arm ARM, B2.2.1).
 
-use super::fast::HostPtr;
+use super::fast::{HostMut, HostPtr};
 
 /// Bytes that are moved at once.
 const BLOCK: u64 = 64;
 const VECTOR: u64 = 16;
 
-impl HostPtr {
+impl HostMut {
     /// Stores `n` times the byte `value`; all of them are in guest RAM.
     pub(super) fn fill(self, value: u8, n: u64) {
         let pattern = u64::from_ne_bytes([value; 8]);
@@ -27,10 +27,10 @@ impl HostPtr {
 
     /// Copies `n` bytes from `source`, from the lowest to the highest if `forward`; all of them are in guest RAM. What the
     /// blocks share is moved rightly if the target is the lower one of a forward copy, or the higher one of a backward copy.
-    pub(super) fn copy_from(self, source: Self, n: u64, forward: bool) {
+    pub(super) fn copy_from(self, source: HostPtr, n: u64, forward: bool) {
         // How many are done, from the one end or the other.
         let mut done = 0;
-        let mut part = |unit: u64, step: fn(Self, Self, u64, bool)| {
+        let mut part = |unit: u64, step: fn(Self, HostPtr, u64, bool)| {
             let count = (n - done) / unit;
             if count != 0 {
                 let first = if forward { done } else { n - done - unit };
@@ -58,7 +58,7 @@ fn each(count: u64, unit: i64, forward: bool, mut at: impl FnMut(i64)) {
 
 /// Stores 16 bytes `count` times, not 0.
 #[cfg(target_arch = "x86_64")]
-fn fill_vectors(to: HostPtr, pattern: u64, count: u64) {
+fn fill_vectors(to: HostMut, pattern: u64, count: u64) {
     // SAFETY: callers name only bytes of guest RAM, which nobody has a reference to.
     unsafe {
         std::arch::asm!(
@@ -80,7 +80,7 @@ fn fill_vectors(to: HostPtr, pattern: u64, count: u64) {
 
 /// Copies 64 bytes `count` times, not 0. All of a block is loaded before any of it is stored.
 #[cfg(target_arch = "x86_64")]
-fn copy_blocks(to: HostPtr, from: HostPtr, count: u64, forward: bool) {
+fn copy_blocks(to: HostMut, from: HostPtr, count: u64, forward: bool) {
     let step = if forward { 64i64 } else { -64 };
     // SAFETY: callers name only bytes of guest RAM, which nobody has a reference to.
     unsafe {
@@ -113,7 +113,7 @@ fn copy_blocks(to: HostPtr, from: HostPtr, count: u64, forward: bool) {
 
 /// The same of 16 bytes.
 #[cfg(target_arch = "x86_64")]
-fn copy_vectors(to: HostPtr, from: HostPtr, count: u64, forward: bool) {
+fn copy_vectors(to: HostMut, from: HostPtr, count: u64, forward: bool) {
     let step = if forward { 16i64 } else { -16 };
     // SAFETY: as for `copy_blocks`.
     unsafe {
@@ -136,19 +136,19 @@ fn copy_vectors(to: HostPtr, from: HostPtr, count: u64, forward: bool) {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn fill_vectors(to: HostPtr, pattern: u64, count: u64) {
+fn fill_vectors(to: HostMut, pattern: u64, count: u64) {
     each(2 * count, 8, true, |at| to.offset(at).store_u64(pattern));
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn copy_blocks(to: HostPtr, from: HostPtr, count: u64, forward: bool) {
+fn copy_blocks(to: HostMut, from: HostPtr, count: u64, forward: bool) {
     let end = if forward { 0 } else { 56 };
     let word = |at: i64| to.offset(end + at).store_u64(from.offset(end + at).load_u64());
     each(8 * count, 8, forward, word);
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn copy_vectors(to: HostPtr, from: HostPtr, count: u64, forward: bool) {
+fn copy_vectors(to: HostMut, from: HostPtr, count: u64, forward: bool) {
     let end = if forward { 0 } else { 8 };
     let word = |at: i64| to.offset(end + at).store_u64(from.offset(end + at).load_u64());
     each(2 * count, 8, forward, word);
@@ -171,8 +171,8 @@ mod tests {
         (0..SIZE).map(|at| ram.load_u8(at).unwrap()).collect()
     }
 
-    fn at(ram: &GuestRam, offset: u64) -> HostPtr {
-        HostPtr::new(ram.host_ptr(offset).unwrap())
+    fn at(ram: &'static GuestRam, offset: u64) -> HostMut {
+        HostMut::new(ram.place(0).unwrap().page().direct().unwrap()).offset(offset as i64)
     }
 
     #[test]
@@ -184,7 +184,7 @@ mod tests {
                 let forward = to <= from;
                 let mut expected = bytes(ram);
                 expected.copy_within(from as usize..(from + n) as usize, to as usize);
-                at(ram, to).copy_from(at(ram, from), n, forward);
+                at(ram, to).copy_from(*at(ram, from), n, forward);
                 assert_eq!(bytes(ram), expected, "{n} bytes from {from} to {to}");
             }
         }

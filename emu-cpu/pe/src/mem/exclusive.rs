@@ -7,8 +7,8 @@
 //! that one.
 //!
 //! Where other accesses stand between the two, they can be what tells. Code that does that has no promise of ever succeeding
-//! (B2.12.5), and is seldom; for it the load-exclusive *watches* the page: whoever stores to the page then does so by the slow
-//! path, as to a page with code, and begins a new generation of it ([`super::shared::CodeMap`]).
+//! (B2.12.5), and is seldom; for it the load-exclusive *watches* the page ([`emu_core::page`]): whoever stores to the page then
+//! begins a new version of it.
 //!
 //! The caller says whether there may be any: it looks for them in the blocks of the two instructions, not in blocks between
 //! them. On a machine with one PE there is nobody to watch.
@@ -16,11 +16,11 @@
 use std::sync::atomic::{Ordering, fence};
 
 use emu_a64::ir::{Acc, MemSize, Order};
+use emu_core::page::Watched;
 use emu_mmu::Access;
 
-use super::access::{atomically, check_atomic, exchange_if, load_vector};
+use super::access::{atomically, check_atomic, exchange_if, load_atomic, load_vector};
 use super::translate::{How, Target, data};
-use super::wide;
 use crate::cpu::Cpu;
 use crate::exception::Exception;
 
@@ -29,7 +29,7 @@ const TRIES: usize = 4;
 /// After so many refusals of one address in a row a store-exclusive compares values all the same: a loop that stores to the
 /// watched page itself would never end.
 const REFUSALS: u32 = 256;
-/// In [`Exclusive::bytes`]: the page is watched.
+/// In [`Exclusive::bytes`]: the page is watched, which host code must not take for a size.
 const WATCHED: u64 = 0x100;
 
 /// What the last load-exclusive saw. Host code reads and writes the first three fields.
@@ -42,12 +42,11 @@ pub struct Exclusive {
     pub bytes: u64,
     /// What was loaded, zero-extended.
     pub value: u128,
-    /// The page that is watched, and its generation.
-    page: u64,
-    generation: u32,
+    /// The page, if it is watched.
+    page: Option<Watched>,
 }
 
-/// Generations are not architectural.
+/// Versions are not architectural.
 impl PartialEq for Exclusive {
     fn eq(&self, other: &Self) -> bool {
         (self.va, self.bytes, self.value) == (other.va, other.bytes, other.value)
@@ -97,17 +96,12 @@ pub fn load_exclusive(
     } else {
         None
     };
-    let value = if size == MemSize::B16 {
-        atomically(cpu, va, bytes, Access::Read, wide::load_atomic)?
-    } else {
-        load_vector(cpu, va, size, size)?
-    };
+    let value = if size == MemSize::B16 { load_atomic(cpu, va)? } else { load_vector(cpu, va, size, size)? };
     if acc.order != Order::Plain {
         fence(Ordering::Acquire);
     }
-    let (page, generation) = watched.unwrap_or_default();
     let bytes = if watched.is_some() { bytes | WATCHED } else { bytes };
-    cpu.mem.exclusive = Exclusive { va, bytes, value, page, generation };
+    cpu.mem.exclusive = Exclusive { va, bytes, value, page: watched };
     Ok(value)
 }
 
@@ -120,24 +114,19 @@ fn once(cpu: &mut Cpu) -> Result<(), Exception> {
     Ok(())
 }
 
-/// Has stores to the page of an address noticed from now on; gives the page and its generation. `None` for memory that code
-/// cannot be made from either.
-fn watch_page(cpu: &mut Cpu, va: u64, bytes: u64) -> Result<Option<(u64, u32)>, Exception> {
+/// Has stores to the page of an address noticed from now on. `None` if it is not RAM.
+fn watch_page(cpu: &mut Cpu, va: u64, bytes: u64) -> Result<Option<Watched>, Exception> {
     let how = How { access: Access::Read, unprivileged: false, unaligned: va & (bytes - 1) != 0, bytes };
     let mut watched = None;
     for _ in 0..TRIES {
-        let Target::Ram(_, pa) = data(cpu, va, how)? else { return Ok(None) };
-        let page = pa.page_number();
-        if !cpu.mem.shared.code.has(page) {
-            return Ok(None);
-        }
-        let (news, generation) = cpu.mem.mark_code(page);
-        watched = Some((page, generation));
+        let Target::Ram(place) = data(cpu, va, how)? else { return Ok(None) };
+        let (news, page) = cpu.mem.watch_page(place.page());
+        watched = Some(page);
         if !news {
             break;
         }
         cpu.mem.wait_noting(&mut cpu.context_changed);
-        if cpu.mem.shared.code.generation(page) == generation {
+        if page.holds() {
             break;
         }
     }
@@ -156,16 +145,16 @@ pub fn store_exclusive(
     let bytes = size.bytes();
     check_atomic(cpu, va, bytes, true)?;
     let seen = cpu.mem.exclusive;
-    let watched = seen.bytes & WATCHED != 0;
+    let watched = seen.page.filter(|_| seen.bytes & WATCHED != 0);
     let apart = apart && cpu.mem.shared.has_peers();
-    if watched || apart {
+    if watched.is_some() || apart {
         once(cpu)?;
     }
     cpu.mem.exclusive.close();
     if (seen.va, seen.bytes & !WATCHED) != (va, bytes) {
         return Ok(false);
     }
-    let doubtful = if watched { cpu.mem.shared.code.generation(seen.page) != seen.generation } else { apart };
+    let doubtful = watched.map_or(apart, |page| !page.holds());
     if doubtful && refuses(&mut cpu.mem.refused, va) {
         return Ok(false);
     }
@@ -182,7 +171,7 @@ pub fn store_exclusive(
             cpu.mem.exclusive = seen;
         }
     })?;
-    if stored && (watched || apart) {
+    if stored && (watched.is_some() || apart) {
         cpu.mem.refused = Refused::default();
     }
     Ok(stored)
@@ -212,15 +201,20 @@ mod tests {
     const RAM: u64 = 0x4000_0000;
 
     /// A PE of a machine with `pes`; the others sleep.
-    fn one_of(pes: usize) -> (Bench, Arc<Shared>) {
+    fn one_of(pes: usize) -> (Bench, &'static GuestRam) {
         let mut b = max();
-        let bus = Arc::new(Bus::new());
-        bus.map(Pa(RAM), 0x10000, Backing::Ram(GuestRam::new(0x10000).unwrap(), 0)).unwrap();
-        let shared = Arc::new(Shared::new(pes, &[(Pa(RAM), 0x10000)]));
+        let (bus, ram) = (Arc::new(Bus::new()), GuestRam::new(0x10000).unwrap());
+        bus.map(Pa(RAM), 0x10000, Backing::Ram(ram, 0)).unwrap();
+        let shared = Arc::new(Shared::new(pes));
         (1..pes).for_each(|n| shared.set_parked(n, true));
-        b.cpu.mem = Mem::new(b.cpu.mem.features, bus, shared.clone(), 0);
+        b.cpu.mem = Mem::new(b.cpu.mem.features, bus, shared, 0);
         context::select(&mut b.cpu);
-        (b, shared)
+        (b, ram)
+    }
+
+    /// Somebody else stores what is there.
+    fn store_again(ram: &GuestRam, offset: u64) {
+        ram.store_u64(offset, ram.load_u64(offset).unwrap()).unwrap();
     }
 
     fn load(cpu: &mut Cpu, va: u64, apart: bool) -> u128 {
@@ -233,32 +227,32 @@ mod tests {
 
     #[test]
     fn a_store_of_the_same_value_is_noticed_where_others_stand_between() {
-        let (mut b, shared) = one_of(2);
+        let (mut b, ram) = one_of(2);
         for n in 0..3 * u64::from(REFUSALS) {
             // Each time at another address, so that this is no loop.
             let va = RAM + 8 * (n % 2);
             load(&mut b.cpu, va, true);
-            shared.wrote_page(RAM >> 12);
+            store_again(ram, va - RAM);
             assert!(!store(&mut b.cpu, va, false), "{n}");
         }
         load(&mut b.cpu, RAM, true);
-        shared.wrote_page((RAM >> 12) + 1);
+        store_again(ram, 0x1000);
         assert!(store(&mut b.cpu, RAM, true), "that was another page");
         assert!(!store(&mut b.cpu, RAM, true), "the monitor is closed");
         // With nothing in between it is as if the new value had been loaded.
         load(&mut b.cpu, RAM, false);
-        shared.wrote_page(RAM >> 12);
+        store_again(ram, 0);
         assert!(store(&mut b.cpu, RAM, false));
         // On a machine of one PE there is nobody else.
-        let (mut b, shared) = one_of(1);
+        let (mut b, ram) = one_of(1);
         load(&mut b.cpu, RAM, true);
-        shared.wrote_page(RAM >> 12);
+        store_again(ram, 0);
         assert!(store(&mut b.cpu, RAM, true));
     }
 
     #[test]
     fn a_loop_that_stores_between_ends() {
-        let (mut b, shared) = one_of(2);
+        let (mut b, ram) = one_of(2);
         let mut tries = 0;
         loop {
             load(&mut b.cpu, RAM, true);
@@ -279,7 +273,7 @@ mod tests {
         for n in 0..3 * REFUSALS {
             load(&mut b.cpu, RAM, true);
             if n % 2 == 0 {
-                shared.wrote_page(RAM >> 12);
+                store_again(ram, 0);
             }
             assert_eq!(store(&mut b.cpu, RAM, true), n % 2 != 0, "{n}");
         }

@@ -14,12 +14,12 @@
 use std::arch::asm;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use emu_core::page::{Page, Watched};
 use emu_mmu::{Regime, TlbiScope};
 
 use super::Fetched;
 use super::context::{Context, Key};
 use super::filters::{Banks, Blocks, Pages, UNTAGGED, page_count};
-use super::shared::CodeMap;
 use super::tables::{EMPTY, Entry, Tables};
 use super::upper::{UpperId, Uppers, is_upper};
 
@@ -48,32 +48,9 @@ pub struct FetchEntry {
     /// Physical page number.
     pub page: u64,
     /// Its memory.
-    pub host: HostPage,
+    pub memory: Page,
     /// It is a guarded page (FEAT_BTI).
     pub guarded: bool,
-}
-
-/// The host address of a page of guest RAM. Guest RAM is never unmapped, so the address stays good.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct HostPage(*mut u8);
-
-// SAFETY: the address names guest RAM, which all threads may access through atomics (see `emu_core::ram`).
-unsafe impl Send for HostPage {}
-
-impl HostPage {
-    /// From an address that [`emu_core::ram::GuestRam::host_ptr`] gave.
-    #[must_use]
-    pub fn new(p: *mut u8) -> Self {
-        Self(p)
-    }
-
-    /// The instruction at byte `offset` (a multiple of 4 below 4096).
-    #[must_use]
-    pub fn word(self, offset: u64) -> u32 {
-        let offset = (offset & (PAGE - 4)) as usize;
-        // SAFETY: `self.0` is the start of a page of guest RAM and the offset stays inside it, aligned to 4.
-        u32::from_le(unsafe { AtomicU32::from_ptr(self.0.add(offset).cast()) }.load(Relaxed))
-    }
 }
 
 struct Bank {
@@ -162,44 +139,65 @@ pub struct FastTlb {
     align: u64,
 }
 
-/// Host memory that an access may use, checked for its whole size.
+/// Host memory that may be read, checked for the whole access.
 #[derive(Clone, Copy)]
-pub struct HostPtr(*mut u8);
+pub struct HostPtr(*const u8);
+
+/// Host memory that may be written, too: directly, by a write tag, or inside [`emu_core::page::Place::write`].
+#[derive(Clone, Copy)]
+pub struct HostMut(HostPtr);
+
+impl std::ops::Deref for HostMut {
+    type Target = HostPtr;
+    #[inline(always)]
+    fn deref(&self) -> &HostPtr {
+        &self.0
+    }
+}
 
 macro_rules! word {
     ($load:ident, $store:ident, $ty:ty, $atomic:ty) => {
-        /// Loads a little-endian value; atomic if aligned, or as FEAT_LSE2 asks ([`super::wide`]).
-        #[inline(always)]
-        pub fn $load(self) -> $ty {
-            if self.0 as usize % size_of::<$ty>() == 0 {
-                // SAFETY: points to guest RAM that holds the whole value, aligned; guest RAM is accessed by atomics.
-                <$ty>::from_le(unsafe { <$atomic>::from_ptr(self.0.cast()) }.load(Relaxed))
-            } else {
-                self.unaligned_load(size_of::<$ty>()) as $ty
+        impl HostPtr {
+            /// Loads a little-endian value; atomic if aligned, or as FEAT_LSE2 asks ([`super::wide`]).
+            #[inline(always)]
+            pub fn $load(self) -> $ty {
+                if self.0 as usize % size_of::<$ty>() == 0 {
+                    // SAFETY: points to guest RAM that holds the whole value, aligned; guest RAM is accessed by atomics.
+                    <$ty>::from_le(unsafe { <$atomic>::from_ptr(self.0.cast_mut().cast()) }.load(Relaxed))
+                } else {
+                    self.unaligned_load(size_of::<$ty>()) as $ty
+                }
             }
         }
-        /// Stores a little-endian value; atomic if aligned, or as FEAT_LSE2 asks.
-        #[inline(always)]
-        pub fn $store(self, value: $ty) {
-            if self.0 as usize % size_of::<$ty>() == 0 {
-                // SAFETY: points to guest RAM that holds the whole value, aligned; guest RAM is accessed by atomics.
-                unsafe { <$atomic>::from_ptr(self.0.cast()) }.store(value.to_le(), Relaxed);
-            } else {
-                self.unaligned_store(size_of::<$ty>(), value as u64);
+
+        impl HostMut {
+            /// Stores a little-endian value; atomic if aligned, or as FEAT_LSE2 asks.
+            #[inline(always)]
+            pub fn $store(self, value: $ty) {
+                if self.raw() as usize % size_of::<$ty>() == 0 {
+                    // SAFETY: points to guest RAM that holds the whole value, aligned; guest RAM is accessed by atomics.
+                    unsafe { <$atomic>::from_ptr(self.raw().cast()) }.store(value.to_le(), Relaxed);
+                } else {
+                    self.unaligned_store(size_of::<$ty>(), value as u64);
+                }
             }
         }
     };
 }
 
+word!(load_u16, store_u16, u16, AtomicU16);
+word!(load_u32, store_u32, u32, AtomicU32);
+word!(load_u64, store_u64, u64, AtomicU64);
+
 impl HostPtr {
-    /// From the address of guest RAM that holds the whole access.
+    /// From the address of guest memory that holds the whole access.
     #[must_use]
-    pub(super) fn new(p: *mut u8) -> Self {
+    pub(super) fn new(p: *const u8) -> Self {
         Self(p)
     }
 
-    /// The address, for atomic operations on it.
-    pub(super) fn raw(self) -> *mut u8 {
+    /// The address.
+    pub(super) fn raw(self) -> *const u8 {
         self.0
     }
 
@@ -225,53 +223,17 @@ impl HostPtr {
         value
     }
 
-    /// Stores the low `bytes` (2, 4 or 8).
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    fn unaligned_store(self, bytes: usize, value: u64) {
-        // SAFETY: the value is inside guest RAM.
-        unsafe {
-            match bytes {
-                2 => {
-                    asm!("mov word ptr [{}], {:x}", in(reg) self.0, in(reg) value, options(nostack, preserves_flags))
-                }
-                4 => {
-                    asm!("mov dword ptr [{}], {:e}", in(reg) self.0, in(reg) value, options(nostack, preserves_flags))
-                }
-                _ => {
-                    asm!("mov qword ptr [{}], {}", in(reg) self.0, in(reg) value, options(nostack, preserves_flags))
-                }
-            }
-        }
-    }
-
     /// Loads `bytes`, zero-extended, one by one.
     #[cfg(not(target_arch = "x86_64"))]
     fn unaligned_load(self, bytes: usize) -> u64 {
         (0..bytes).fold(0, |value, i| value | u64::from(self.offset(i as i64).load_u8()) << (8 * i))
     }
 
-    /// Stores the low `bytes`, one by one.
-    #[cfg(not(target_arch = "x86_64"))]
-    fn unaligned_store(self, bytes: usize, value: u64) {
-        (0..bytes).for_each(|i| self.offset(i as i64).store_u8((value >> (8 * i)) as u8));
-    }
-
-    word!(load_u16, store_u16, u16, AtomicU16);
-    word!(load_u32, store_u32, u32, AtomicU32);
-    word!(load_u64, store_u64, u64, AtomicU64);
-
     /// Loads a byte.
     #[inline(always)]
     pub fn load_u8(self) -> u8 {
         // SAFETY: points to a byte of guest RAM.
-        unsafe { AtomicU8::from_ptr(self.0) }.load(Relaxed)
-    }
-    /// Stores a byte.
-    #[inline(always)]
-    pub fn store_u8(self, value: u8) {
-        // SAFETY: points to a byte of guest RAM.
-        unsafe { AtomicU8::from_ptr(self.0) }.store(value, Relaxed);
+        unsafe { AtomicU8::from_ptr(self.0.cast_mut()) }.load(Relaxed)
     }
     /// The second doubleword of a 16-byte access.
     #[inline(always)]
@@ -294,6 +256,65 @@ impl HostPtr {
             _ => self.load_u64(),
         }
     }
+}
+
+impl HostMut {
+    /// From an address that may be written (see the type), and that holds the whole access.
+    #[must_use]
+    #[inline(always)]
+    pub(super) fn new(p: *mut u8) -> Self {
+        Self(HostPtr(p))
+    }
+
+    /// The address, for atomic operations on it.
+    #[inline(always)]
+    pub(super) fn raw(self) -> *mut u8 {
+        self.0.0.cast_mut()
+    }
+
+    /// Stores the low `bytes` (2, 4 or 8).
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn unaligned_store(self, bytes: usize, value: u64) {
+        let p = self.raw();
+        // SAFETY: the value is inside guest RAM.
+        unsafe {
+            match bytes {
+                2 => {
+                    asm!("mov word ptr [{}], {:x}", in(reg) p, in(reg) value, options(nostack, preserves_flags))
+                }
+                4 => {
+                    asm!("mov dword ptr [{}], {:e}", in(reg) p, in(reg) value, options(nostack, preserves_flags))
+                }
+                _ => {
+                    asm!("mov qword ptr [{}], {}", in(reg) p, in(reg) value, options(nostack, preserves_flags))
+                }
+            }
+        }
+    }
+
+    /// Stores the low `bytes`, one by one.
+    #[cfg(not(target_arch = "x86_64"))]
+    fn unaligned_store(self, bytes: usize, value: u64) {
+        (0..bytes).for_each(|i| self.offset(i as i64).store_u8((value >> (8 * i)) as u8));
+    }
+
+    /// Stores a byte.
+    #[inline(always)]
+    pub fn store_u8(self, value: u8) {
+        // SAFETY: points to a byte of guest RAM.
+        unsafe { AtomicU8::from_ptr(self.raw()) }.store(value, Relaxed);
+    }
+    /// The second doubleword of a 16-byte access.
+    #[inline(always)]
+    pub fn high(self) -> Self {
+        Self(self.0.high())
+    }
+    /// The byte `n` further on.
+    pub(super) fn offset(self, n: i64) -> Self {
+        Self(self.0.offset(n))
+    }
+
     /// Stores the low `N` bytes, 1 to 8.
     #[inline(always)]
     pub fn store<const N: u64>(self, value: u64) {
@@ -374,33 +395,48 @@ impl FastTlb {
         let last = va.wrapping_add(N - 1);
         // The page of the last byte must be that of the tag, and the entry is that of the first byte's page.
         let probe = last & PAGE_MASK | va & self.align & (N - 1);
-        (probe == e.read).then(|| HostPtr(e.addend.wrapping_add(va as usize) as *mut u8))
+        (probe == e.read).then(|| HostPtr::new(e.host(va)))
     }
 
     /// Host memory for a write, or a read and write, of `N` bytes.
     #[inline(always)]
-    pub fn write<const N: u64>(&self, va: u64) -> Option<HostPtr> {
+    pub fn write<const N: u64>(&self, va: u64) -> Option<HostMut> {
         let e = self.current.tables.entry(va);
         let last = va.wrapping_add(N - 1);
         let probe = last & PAGE_MASK | va & self.align & (N - 1);
-        (probe == e.write).then(|| HostPtr(e.addend.wrapping_add(va as usize) as *mut u8))
+        (probe == e.write).then(|| HostMut::new(e.host(va)))
     }
 
-    /// Host memory for an aligned access to RAM that is mapped as Device.
-    pub(super) fn device(&self, va: u64, bytes: u64, write: bool) -> Option<HostPtr> {
+    /// Host memory for an aligned read of RAM that is mapped as Device.
+    pub(super) fn device_read(&self, va: u64, bytes: u64) -> Option<HostPtr> {
         let e = self.current.tables.entry(va);
-        let tag = if write { e.write } else { e.read };
-        let hit = tag == va & PAGE_MASK | DEVICE_TAG && va & (bytes - 1) == 0;
-        hit.then(|| HostPtr(e.addend.wrapping_add(va as usize) as *mut u8))
+        Self::is_device(e.read, va, bytes).then(|| HostPtr::new(e.host(va)))
     }
 
-    /// Host memory for an unprivileged access of `bytes` (a power of two up to 16) that needs nothing more.
-    pub(super) fn user(&self, va: u64, bytes: u64, write: bool) -> Option<HostPtr> {
+    /// The same for a write.
+    pub(super) fn device_write(&self, va: u64, bytes: u64) -> Option<HostMut> {
+        let e = self.current.tables.entry(va);
+        Self::is_device(e.write, va, bytes).then(|| HostMut::new(e.host(va)))
+    }
+
+    fn is_device(tag: u64, va: u64, bytes: u64) -> bool {
+        tag == va & PAGE_MASK | DEVICE_TAG && va & (bytes - 1) == 0
+    }
+
+    /// Host memory for an unprivileged read of `bytes` (a power of two up to 16) that needs nothing more.
+    pub(super) fn user_read(&self, va: u64, bytes: u64) -> Option<HostPtr> {
         let e = &self.current.user[Self::user_index(va)];
-        let last = va.wrapping_add(bytes - 1);
-        let probe = last & PAGE_MASK | va & self.align & (bytes - 1);
-        (probe == if write { e.write } else { e.read })
-            .then(|| HostPtr(e.addend.wrapping_add(va as usize) as *mut u8))
+        (self.user_probe(va, bytes) == e.read).then(|| HostPtr::new(e.host(va)))
+    }
+
+    /// The same for a write.
+    pub(super) fn user_write(&self, va: u64, bytes: u64) -> Option<HostMut> {
+        let e = &self.current.user[Self::user_index(va)];
+        (self.user_probe(va, bytes) == e.write).then(|| HostMut::new(e.host(va)))
+    }
+
+    fn user_probe(&self, va: u64, bytes: u64) -> u64 {
+        va.wrapping_add(bytes - 1) & PAGE_MASK | va & self.align & (bytes - 1)
     }
 
     #[inline(always)]
@@ -414,14 +450,14 @@ impl FastTlb {
     }
 
     /// Keeps a page: `va` anywhere in it, `host` the start of its memory.
-    pub(super) fn fill(&mut self, va: u64, host: *mut u8, allowed: Allowed) {
+    pub(super) fn fill(&mut self, va: u64, host: *const u8, allowed: Allowed) {
         self.current.tables.keep(va, entry(va, host, allowed));
         self.data_pages.add(va, self.current.number);
         self.note_block(va, allowed.block_bits);
     }
 
     /// As [`FastTlb::fill`], for unprivileged accesses under the current context.
-    pub(super) fn fill_user(&mut self, va: u64, host: *mut u8, allowed: Allowed) {
+    pub(super) fn fill_user(&mut self, va: u64, host: *const u8, allowed: Allowed) {
         self.current.user[Self::user_index(va)] = entry(va, host, allowed);
         self.data_pages.add(va, self.current.number);
         self.note_block(va, allowed.block_bits);
@@ -456,20 +492,20 @@ impl FastTlb {
         self.uppers.has(self.current.upper, va)
     }
 
-    /// What is found in the current upper half depends on these pages of tables in these generations.
-    pub(super) fn watch_upper(&mut self, tables: &[(u64, u32)]) {
+    /// What is found in the current upper half depends on these pages of tables, which are watched.
+    pub(super) fn watch_upper(&mut self, tables: &[Watched]) {
         self.uppers.watch(self.current.upper, tables);
     }
 
     /// Keeps an instruction page. `unwatched`: see [`Uppers::note`].
     pub(super) fn fill_fetch(&mut self, va: u64, fetched: Fetched, block_bits: u8, unwatched: bool) {
-        let Fetched { page, host, guarded } = fetched;
+        let Fetched { page, memory, guarded } = fetched;
         self.code_pages.add(va, self.current.number);
         if is_upper(va) {
             self.uppers.note(self.current.upper, va, block_bits, unwatched);
         }
         self.current.fetch[Self::fetch_index(va)] =
-            Some(FetchEntry { va: va & PAGE_MASK, page, host, guarded });
+            Some(FetchEntry { va: va & PAGE_MASK, page, memory, guarded });
         self.note_block(va, block_bits);
     }
 
@@ -548,13 +584,13 @@ impl FastTlb {
     }
 
     /// Forgets what a TLBI names.
-    pub(super) fn invalidate(&mut self, scope: &TlbiScope, code: &CodeMap) {
+    pub(super) fn invalidate(&mut self, scope: &TlbiScope) {
         match *scope {
             TlbiScope::Va { start, end, .. } => self.invalidate_pages(scope, start, end),
             _ => self.drop_banks(scope, Banks::MAX),
         }
         let serials = &mut self.next_serial;
-        if self.uppers.invalidate(scope, code, || count(serials)) {
+        if self.uppers.invalidate(scope, || count(serials)) {
             for bank in self.others.iter_mut().chain([&mut self.current]) {
                 for page in bank.fetch.iter_mut().filter(|p| p.is_some_and(|p| is_upper(p.va))) {
                     *page = None;
@@ -606,7 +642,7 @@ impl FastTlb {
 
     /// Takes the write tags of the page at host address `host` away, which are in these banks and for `va` only; true if
     /// there was one.
-    pub(super) fn revoke_at(&mut self, host: *mut u8, banks: Banks, va: u64) -> bool {
+    pub(super) fn revoke_at(&mut self, host: *const u8, banks: Banks, va: u64) -> bool {
         let host = host as usize;
         let all = self.others.iter_mut().chain([&mut self.current]);
         all.filter(|b| banks >> b.number & 1 != 0).fold(false, |found, bank| {
@@ -621,7 +657,7 @@ impl FastTlb {
     }
 
     /// Takes the write tags of the page at host address `host` away; true if there was one.
-    pub(super) fn revoke(&mut self, host: *mut u8) -> bool {
+    pub(super) fn revoke(&mut self, host: *const u8) -> bool {
         let mut found = false;
         for bank in self.others.iter_mut().chain([&mut self.current]) {
             found |= bank.tables.revoke(host as usize);
@@ -634,7 +670,7 @@ impl FastTlb {
 }
 
 /// A page as an entry.
-fn entry(va: u64, host: *mut u8, allowed: Allowed) -> Entry {
+fn entry(va: u64, host: *const u8, allowed: Allowed) -> Entry {
     let page = va & PAGE_MASK;
     let tag = if allowed.device { page | DEVICE_TAG } else { page };
     Entry {
@@ -679,12 +715,12 @@ mod tests {
     fn page(tlb: &mut FastTlb, va: u64) {
         let scope =
             TlbiScope::Va { regime: Regime::El10, vmid: 0, asid: None, start: va, end: va | (PAGE - 1) };
-        tlb.invalidate(&scope, &crate::mem::shared::Shared::new(1, &[]).code);
+        tlb.invalidate(&scope);
     }
 
     /// Never dereferenced.
-    fn host(n: usize) -> *mut u8 {
-        std::ptr::without_provenance_mut(n << 12)
+    fn host(n: usize) -> *const u8 {
+        std::ptr::without_provenance(n << 12)
     }
 
     #[test]
@@ -720,7 +756,7 @@ mod tests {
             (1..16).all(|va| {
                 tlb.read::<16>(va).is_none()
                     && tlb.write::<16>(va).is_none()
-                    && tlb.user(va, 16, true).is_none()
+                    && tlb.user_write(va, 16).is_none()
             })
         };
         assert!(none(&tlb));
@@ -728,7 +764,7 @@ mod tests {
         assert!(none(&tlb) && tlb.read::<16>(0).is_some());
         tlb.fill(0, host(1), Allowed { device: true, ..ALL });
         assert!(none(&tlb) && tlb.read::<16>(0).is_none());
-        assert!(tlb.device(16, 16, true).is_some() && tlb.device(1, 2, false).is_none());
+        assert!(tlb.device_write(16, 16).is_some() && tlb.device_read(1, 2).is_none());
     }
 
     #[test]
@@ -736,19 +772,19 @@ mod tests {
         let mut tlb = tlb();
         tlb.fill_user(0x5000, host(5), ALL);
         assert!(tlb.read::<8>(0x5000).is_none() && tlb.write::<8>(0x5000).is_none());
-        assert!(tlb.user(0x5ff8, 8, false).is_some() && tlb.user(0x5000, 1, true).is_some());
-        assert!(tlb.user(0x5ff9, 8, false).is_none(), "crosses into the next page");
+        assert!(tlb.user_read(0x5ff8, 8).is_some() && tlb.user_write(0x5000, 1).is_some());
+        assert!(tlb.user_read(0x5ff9, 8).is_none(), "crosses into the next page");
         tlb.set_alignment_check(true);
-        assert!(tlb.user(0x5001, 2, false).is_none() && tlb.user(0x5001, 1, false).is_some());
+        assert!(tlb.user_read(0x5001, 2).is_none() && tlb.user_read(0x5001, 1).is_some());
         tlb.set_alignment_check(false);
         assert!(tlb.revoke(host(5)));
-        assert!(tlb.user(0x5000, 8, true).is_none() && tlb.user(0x5000, 8, false).is_some());
+        assert!(tlb.user_write(0x5000, 8).is_none() && tlb.user_read(0x5000, 8).is_some());
         page(&mut tlb, 0x5000);
-        assert!(tlb.user(0x5000, 8, false).is_none());
+        assert!(tlb.user_read(0x5000, 8).is_none());
         tlb.fill_user(0x5000, host(5), Allowed { device: true, ..ALL });
-        assert!(tlb.user(0x5000, 8, false).is_none(), "Device memory takes the slow path");
+        assert!(tlb.user_read(0x5000, 8).is_none(), "Device memory takes the slow path");
         tlb.flush_all();
         tlb.fill_user(0x5000, host(5), Allowed { write: false, ..ALL });
-        assert!(tlb.user(0x5000, 8, true).is_none() && tlb.user(0x5000, 8, false).is_some());
+        assert!(tlb.user_write(0x5000, 8).is_none() && tlb.user_read(0x5000, 8).is_some());
     }
 }

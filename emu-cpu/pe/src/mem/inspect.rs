@@ -1,11 +1,10 @@
 //! Memory as a debugger sees it: no descriptor is updated, nothing is cached, no register of a device is touched.
 
 use emu_core::Pa;
-use emu_core::bus::Backing;
+use emu_core::bus::Target;
 use emu_mmu::{Fault, Request, Translation, WalkStep, walk_observed};
 
 use super::context::{context_for, regime_of};
-use super::translate::Tables;
 use crate::cpu::Cpu;
 
 const PAGE: u64 = 4096;
@@ -25,7 +24,7 @@ pub enum Unreachable {
 /// what EL1 would. `steps` gets every descriptor that was looked at.
 pub fn walk(cpu: &Cpu, va: u64, steps: &mut Vec<WalkStep>) -> Result<Translation, Fault> {
     let context = context_for(cpu, regime_of(cpu, cpu.pstate.el), true, false);
-    let tables = Tables::new(&cpu.mem.view, &cpu.mem.shared);
+    let tables = cpu.mem.tables();
     let (s1, s2, features) = (&context.stage1, context.stage2.as_ref(), &cpu.mem.features);
     let read = walk_observed(s1, s2, features, &Request::read(va), &tables, steps).result;
     // Memory that may only be executed is shown, too.
@@ -81,21 +80,21 @@ pub fn write_physical(cpu: &Cpu, pa: u64, bytes: &[u8]) -> Result<usize, Unreach
 }
 
 pub(super) fn read_piece(cpu: &Cpu, pa: Pa, out: &mut [u8]) -> Result<(), Unreachable> {
-    let view = cpu.mem.bus.view();
-    let region = view.find(pa).ok_or(Unreachable::Empty(pa))?;
-    match &region.backing {
-        Backing::Ram(ram, o) | Backing::Rom(ram, o, _) => {
-            ram.read(o + (pa.0 - region.base.0), out).ok_or(Unreachable::Empty(pa))
+    match cpu.mem.bus.view().target(pa).ok_or(Unreachable::Empty(pa))? {
+        Target::Ram(place) | Target::Rom(place) => {
+            let (ram, at) = place.in_block();
+            ram.read(at, out).ok_or(Unreachable::Empty(pa))
         }
-        Backing::Mmio(_) => Err(Unreachable::Device(pa)),
+        Target::Mmio => Err(Unreachable::Device(pa)),
     }
 }
 
 pub(super) fn write_piece(cpu: &Cpu, pa: Pa, bytes: &[u8]) -> Result<(), Unreachable> {
-    let view = cpu.mem.bus.view();
-    let region = view.find(pa).ok_or(Unreachable::Empty(pa))?;
-    let Backing::Ram(ram, o) = &region.backing else { return Err(Unreachable::Device(pa)) };
-    ram.write(o + (pa.0 - region.base.0), bytes).ok_or(Unreachable::Empty(pa))?;
-    cpu.mem.shared.wrote_page(pa.page_number());
-    Ok(())
+    match cpu.mem.bus.view().target(pa).ok_or(Unreachable::Empty(pa))? {
+        Target::Ram(place) => {
+            let (ram, at) = place.in_block();
+            ram.write(at, bytes).ok_or(Unreachable::Empty(pa))
+        }
+        Target::Rom(_) | Target::Mmio => Err(Unreachable::Device(pa)),
+    }
 }

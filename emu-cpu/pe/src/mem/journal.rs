@@ -8,15 +8,16 @@
 use std::collections::HashMap;
 
 use emu_core::Pa;
+use emu_core::page::{Page, Place};
 use emu_mmu::Access;
 
 use super::Mem;
-use super::fast::HostPtr;
+use super::fast::{HostMut, HostPtr};
 use super::translate::Target;
 
 const WORDS: usize = 512;
 
-type Page = Box<[u64; WORDS]>;
+type Image = Box<[u64; WORDS]>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 enum State {
@@ -30,11 +31,12 @@ enum State {
 }
 
 struct Kept {
-    /// Physical page number.
-    page: u64,
-    before: Page,
+    page: Page,
+    /// Its physical address.
+    pa: Pa,
+    before: Image,
     /// What it held when it was taken back.
-    first: Option<Page>,
+    first: Option<Image>,
 }
 
 /// A byte that two runs left different.
@@ -57,7 +59,7 @@ pub struct Journal {
     stopped: bool,
     updated: bool,
     kept: Vec<Kept>,
-    index: HashMap<u64, usize>,
+    index: HashMap<Page, usize>,
 }
 
 impl Journal {
@@ -82,7 +84,7 @@ impl Journal {
 
     /// True if the page may have a write tag.
     #[inline]
-    pub(super) fn permits(&self, page: u64) -> bool {
+    pub(super) fn permits(&self, page: Page) -> bool {
         match self.state {
             State::Off => true,
             State::Idle => false,
@@ -121,12 +123,12 @@ impl Journal {
 
     /// A walk has written a descriptor.
     #[cold]
-    pub(super) fn descriptor(&mut self, pa: Pa, value: u64) {
+    pub(super) fn descriptor(&mut self, place: Place, value: u64) {
         self.updated = true;
-        if let Some(&n) = self.index.get(&pa.page_number())
+        if let Some(&n) = self.index.get(&place.page())
             && let Some(kept) = self.kept.get_mut(n)
         {
-            let word = (pa.0 >> 3) as usize % WORDS;
+            let word = (place.in_block().1 >> 3) as usize % WORDS;
             kept.before[word] = value;
             if let Some(first) = &mut kept.first {
                 first[word] = value;
@@ -135,12 +137,13 @@ impl Journal {
     }
 }
 
-fn copy(host: HostPtr) -> Page {
-    let mut page = Box::new([0; WORDS]);
-    for (at, word) in (0..).step_by(8).zip(page.iter_mut()) {
+fn copy(page: Page) -> Image {
+    let host = HostPtr::new(page.host());
+    let mut image = Box::new([0; WORDS]);
+    for (at, word) in (0..).step_by(8).zip(image.iter_mut()) {
         *word = host.offset(at).load_u64();
     }
-    page
+    image
 }
 
 impl Mem {
@@ -152,16 +155,16 @@ impl Mem {
     }
 
     /// What an access that is not in the fast TLB has found. The error is no exception of the guest.
-    pub(super) fn note(&mut self, target: &Target, access: Access) -> Result<(), ()> {
+    pub(super) fn note(&mut self, target: &Target, pa: Pa, access: Access) -> Result<(), ()> {
         match *target {
             Target::Ram(..) | Target::Rom(..) if access == Access::Read => return Ok(()),
             // A store to code would make it another page; one that was kept may hold code by now.
-            Target::Ram(host, pa) if !self.shared.code.has_code(pa.page_number()) => {
-                let page = pa.page_number();
+            Target::Ram(place) if !place.page().is_watched() => {
+                let page = place.page();
                 if !self.journal.index.contains_key(&page) {
-                    let before = copy(HostPtr::new(host).offset(-((pa.0 & 0xfff) as i64)));
                     self.journal.index.insert(page, self.journal.kept.len());
-                    self.journal.kept.push(Kept { page, before, first: None });
+                    let pa = pa.page_base();
+                    self.journal.kept.push(Kept { page, pa, before: copy(page), first: None });
                 }
                 return Ok(());
             }
@@ -171,31 +174,23 @@ impl Mem {
         Err(())
     }
 
-    fn host(&self, page: u64) -> Option<HostPtr> {
-        match self.target(Pa(page << 12))? {
-            Target::Ram(host, _) => Some(HostPtr::new(host)),
-            _ => None,
-        }
-    }
-
     /// Puts memory back to what it was when recording began, and goes on recording.
     pub fn take_back(&mut self) {
         self.fast.revoke_writes();
-        let mut kept = std::mem::take(&mut self.journal.kept);
-        for k in &mut kept {
-            let Some(host) = self.host(k.page) else { continue };
-            k.first.get_or_insert_with(|| copy(host));
-            for (at, word) in (0..).step_by(8).zip(k.before.iter()) {
-                let place = host.offset(at);
-                // Words that did not change are not written, be it only not to make the host copy pages.
-                if place.load_u64() != *word {
-                    place.store_u64(*word);
+        for k in &mut self.journal.kept {
+            k.first.get_or_insert_with(|| copy(k.page));
+            // A write like any other: code that was made meanwhile is out of date, and the page, whose writes are to be seen
+            // again, is not watched.
+            k.page.start().write(|host| {
+                for (at, word) in (0..).step_by(8).zip(k.before.iter()) {
+                    let place = HostMut::new(host).offset(at);
+                    // Words that did not change are not written, be it only not to make the host copy pages.
+                    if place.load_u64() != *word {
+                        place.store_u64(*word);
+                    }
                 }
-            }
-            // Code that was made meanwhile is out of date; and a page whose writes are to be seen again holds none.
-            self.shared.wrote_page(k.page);
+            });
         }
-        self.journal.kept = kept;
     }
 
     /// As [`Mem::take_back`], and begins anew.
@@ -210,7 +205,7 @@ impl Mem {
     pub fn different_bytes(&self, most: usize) -> Vec<DifferentByte> {
         let mut found = Vec::new();
         for k in &self.journal.kept {
-            let Some(host) = self.host(k.page) else { continue };
+            let host = HostPtr::new(k.page.host());
             // A page without an image was not written by the first run.
             let first = k.first.as_ref().unwrap_or(&k.before);
             for n in 0..WORDS {
@@ -221,7 +216,7 @@ impl Mem {
                 for i in 0..8 {
                     let [before, a, b] = [k.before[n], first[n], second].map(|w| w.to_le_bytes()[i]);
                     if a != b && found.len() < most {
-                        let pa = Pa(k.page << 12 | (8 * n + i) as u64);
+                        let pa = k.pa.offset((8 * n + i) as u64);
                         found.push(DifferentByte { pa, before, first: a, second: b });
                     }
                 }

@@ -22,7 +22,7 @@ impl Mem {
     /// Does a TLBI on this vCPU.
     pub(super) fn invalidate(&mut self, scope: &TlbiScope) {
         self.tlb.invalidate(scope);
-        self.fast.invalidate(scope, &self.shared.code);
+        self.fast.invalidate(scope);
     }
 }
 
@@ -35,7 +35,7 @@ pub fn maintenance(cpu: &mut Cpu, insn: SysInsn, val: u64) -> Result<(), Excepti
         }
         SysInsn::At(op) => address_translation(cpu, op, val),
         SysInsn::Dc(op) => data_cache(cpu, op, val),
-        // Translated code follows every write (see `shared::CodeMap`): only the address is checked.
+        // Translated code follows every write (see `emu_core::page`): only the address is checked.
         SysInsn::Ic(IcOp::Ivau) => check_address(cpu, val, Access::CacheClean),
         SysInsn::Ic(_) | SysInsn::Predict => Ok(()),
     }

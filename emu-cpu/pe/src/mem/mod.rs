@@ -2,14 +2,16 @@
 //!
 //! An access goes through three layers: the *fast TLB* ([`fast`]: host addresses of 4 KiB pages, one bank per context),
 //! the *tagged TLB* of `emu-mmu`, and the walk. Device registers and everything unusual leave the first layer by having
-//! no tag there. [`shared`] is what the vCPUs of a machine have in common: which pages hold translated code, and the
-//! inboxes through which TLB maintenance is broadcast.
+//! no tag there. [`shared`] is what the vCPUs of a machine have in common: the inboxes through which TLB maintenance is
+//! broadcast, and write tags are asked for.
 //!
 //! [`exclusive`] is the exclusive monitor. [`wide`] has what sixteen bytes at once need, [`mops`] the instructions that copy and set memory.
 //!
 //! # Invariants
-//! - A page has a write tag in some fast TLB only if no translated code was made from it; making code from it first
-//!   revokes the tags of all vCPUs ([`shared::CodeMap`]).
+//! - Memory knows who writes it ([`emu_core::page`]). Here there are two ways to write RAM: inside
+//!   [`emu_core::page::Place::write`], and by a write tag. A page has a write tag in some fast TLB only while nobody watches it;
+//!   who makes code from a page, or remembers what its tables say, watches it first ([`Mem::watch_page`]), which revokes the
+//!   tags of all vCPUs. [`fast::HostMut`] is the only type that stores, and is made in these two ways alone.
 //! - The current bank belongs to the current context ([`context::select`] after every change of EL, PSTATE.PAN or a
 //!   translation register).
 
@@ -40,6 +42,7 @@ use std::sync::atomic::{Ordering, fence};
 
 use emu_a64::ir::BarrierKind;
 use emu_core::bus::{Bus, BusView};
+use emu_core::page::DirectWriters;
 use emu_mmu::{Features, Tlb};
 
 use crate::cpu::Cpu;
@@ -80,7 +83,7 @@ pub struct Mem {
 
 impl Default for Mem {
     fn default() -> Self {
-        Self::new(Features::cortex_a72(), Arc::new(Bus::new()), Arc::new(Shared::new(1, &[])), 0)
+        Self::new(Features::cortex_a72(), Arc::new(Bus::new()), Arc::new(Shared::new(1)), 0)
     }
 }
 
@@ -88,6 +91,8 @@ impl Mem {
     /// The memory side of vCPU `index`.
     #[must_use]
     pub fn new(features: Features, bus: Arc<Bus>, shared: Arc<Shared>, index: usize) -> Self {
+        let writers: Arc<dyn DirectWriters> = shared.clone();
+        bus.attach(&writers);
         let view = bus.view();
         Self {
             fast: FastTlb::new(),
@@ -100,7 +105,7 @@ impl Mem {
             exclusive: Exclusive::default(),
             refused: exclusive::Refused::default(),
             watch: watch::Watch::default(),
-            writers: Writers::new(&shared.code),
+            writers: Writers::default(),
             journal: journal::Journal::default(),
             shared,
             unsynchronised: false,

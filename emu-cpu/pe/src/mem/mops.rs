@@ -6,10 +6,11 @@
 //! its main instruction: that is the exception from which software starts again.
 
 use emu_a64::ir::mops::{Kind, MopsInsn, Stage};
+use emu_core::page::Place;
 use emu_mmu::Access;
 
 use super::access::{byte_of, put_byte};
-use super::fast::HostPtr;
+use super::fast::{HostMut, HostPtr};
 use super::translate::{How, Target, data, unprivileged_acts};
 use crate::cpu::Cpu;
 use crate::exception::Exception;
@@ -48,34 +49,49 @@ pub fn check(size: u64, nzcv: u64, insn: MopsInsn) -> Result<(), Exception> {
     Ok(())
 }
 
-/// One side of a chunk.
-enum Side {
+/// Where a chunk goes.
+enum Destination {
     /// RAM that needs nothing more.
-    Ram(HostPtr),
-    /// RAM, whose page number is to be told when it has been written.
-    Watched(HostPtr, emu_core::Pa),
+    Direct(HostMut),
+    /// RAM.
+    Ram(Place),
     /// Anything else: byte by byte.
     Other,
 }
 
-fn side(cpu: &mut Cpu, va: u64, access: Access, unprivileged: bool) -> Result<Side, Exception> {
-    let write = access == Access::Write;
-    let fast = match (unprivileged && unprivileged_acts(cpu), write) {
-        (true, _) => cpu.mem.fast.user(va, 1, write),
-        (false, false) => cpu.mem.fast.read::<1>(va),
-        (false, true) => cpu.mem.fast.write::<1>(va),
+/// Where the bytes of a chunk come from; `None`: byte by byte.
+fn source(cpu: &mut Cpu, va: u64, unprivileged: bool) -> Result<Option<HostPtr>, Exception> {
+    let fast = if unprivileged && unprivileged_acts(cpu) {
+        cpu.mem.fast.user_read(va, 1)
+    } else {
+        cpu.mem.fast.read::<1>(va)
     };
-    if let Some(p) = fast {
-        return Ok(Side::Ram(p));
+    if fast.is_some() {
+        return Ok(fast);
     }
-    let how = How { access, unprivileged, unaligned: false, bytes: 1 };
+    let how = How { access: Access::Read, unprivileged, unaligned: false, bytes: 1 };
+    // Of a page with watched bytes, each byte is looked at by itself.
     let watched = super::watch::page_is_watched(cpu, va);
     Ok(match data(cpu, va, how)? {
-        // Each byte is looked at by itself.
-        _ if watched => Side::Other,
-        Target::Ram(p, pa) if write => Side::Watched(HostPtr::new(p), pa),
-        Target::Ram(p, _) | Target::Rom(p, _) if !write => Side::Ram(HostPtr::new(p)),
-        _ => Side::Other,
+        Target::Ram(place) | Target::Rom(place, _) if !watched => Some(HostPtr::new(place.host())),
+        _ => None,
+    })
+}
+
+fn destination(cpu: &mut Cpu, va: u64, unprivileged: bool) -> Result<Destination, Exception> {
+    let fast = if unprivileged && unprivileged_acts(cpu) {
+        cpu.mem.fast.user_write(va, 1)
+    } else {
+        cpu.mem.fast.write::<1>(va)
+    };
+    if let Some(p) = fast {
+        return Ok(Destination::Direct(p));
+    }
+    let how = How { access: Access::Write, unprivileged, unaligned: false, bytes: 1 };
+    let watched = super::watch::page_is_watched(cpu, va);
+    Ok(match data(cpu, va, how)? {
+        Target::Ram(place) if !watched => Destination::Ram(place),
+        _ => Destination::Other,
     })
 }
 
@@ -113,24 +129,21 @@ fn chunk(cpu: &mut Cpu, to: u64, from: u64, left: u64, insn: MopsInsn) -> Result
     if !set {
         n = n.min(room(from_at));
     }
-    // Where the first byte is, and the lowest.
+    // Where the first byte is, and how far the lowest is from there.
     let first = |at: u64| if forward { at } else { at.wrapping_sub(1) };
-    let lowest = |p: HostPtr| if forward { p } else { p.offset(1 - n.cast_signed()) };
-    let source =
-        if set { None } else { Some(side(cpu, first(from_at), Access::Read, insn.unprivileged_read())?) };
-    let target = side(cpu, first(to), Access::Write, insn.unprivileged_write())?;
-    let (p, watched) = match target {
-        Side::Ram(p) => (p, None),
-        Side::Watched(p, pa) => (p, Some(pa)),
-        Side::Other => return one_byte(cpu, first(to), first(from_at), from, insn),
+    let lowest = if forward { 0 } else { 1 - n.cast_signed() };
+    let bytes = if set { None } else { Some(source(cpu, first(from_at), insn.unprivileged_read())?) };
+    let target = destination(cpu, first(to), insn.unprivileged_write())?;
+    let act = |p: HostMut| match bytes.flatten() {
+        None => p.offset(lowest).fill(from as u8, n),
+        Some(source) => p.offset(lowest).copy_from(source.offset(lowest), n, forward),
     };
-    match source {
-        None => lowest(p).fill(from as u8, n),
-        Some(Side::Ram(s)) => lowest(p).copy_from(lowest(s), n, forward),
-        Some(_) => return one_byte(cpu, first(to), first(from_at), from, insn),
-    }
-    if let Some(pa) = watched {
-        cpu.mem.shared.wrote_page(pa.page_number());
+    match (target, bytes) {
+        (Destination::Other, _) | (_, Some(None)) => {
+            return one_byte(cpu, first(to), first(from_at), from, insn);
+        }
+        (Destination::Direct(p), _) => act(p),
+        (Destination::Ram(place), _) => place.write(|p| act(HostMut::new(p))),
     }
     Ok(n)
 }

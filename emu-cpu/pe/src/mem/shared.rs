@@ -2,87 +2,22 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use emu_core::Pa;
-use emu_core::addr::PAGE_SHIFT;
-use emu_core::dma::WriteObserver;
+use emu_core::bus::Requester;
+use emu_core::page::{DirectWriters, Page};
 use emu_mmu::TlbiScope;
 use parking_lot::Mutex;
 
 use crate::doorbell::{Doorbell, reason};
 
-/// Which pages hold translated code, and a generation that grows when such a page is written. It knows the pages of RAM, and
-/// those of memory that is written through a device (flash), which tells of what it changes ([`WriteObserver`]).
-///
-/// One word per page: bit 0 says that some vCPU has made code from the page since its last write, the other bits are the
-/// generation that a block must match to be run.
-pub struct CodeMap {
-    ranges: Vec<(u64, Box<[AtomicU32]>)>,
-}
-
-impl CodeMap {
-    fn new(memory: &[(Pa, u64)]) -> Self {
-        let words = |bytes: u64| (0..bytes >> PAGE_SHIFT).map(|_| AtomicU32::new(0)).collect();
-        Self { ranges: memory.iter().map(|&(base, size)| (base.page_number(), words(size))).collect() }
-    }
-
-    /// The ranges of memory: number of the first page, and how many.
-    pub(super) fn ranges(&self) -> impl Iterator<Item = (u64, usize)> {
-        self.ranges.iter().map(|(first, words)| (*first, words.len()))
-    }
-
-    /// Writes to the page are noticed.
-    pub(super) fn has(&self, page: u64) -> bool {
-        self.word(page).is_some()
-    }
-
-    #[inline]
-    fn word(&self, page: u64) -> Option<&AtomicU32> {
-        self.ranges.iter().find_map(|(first, words)| words.get(page.checked_sub(*first)? as usize))
-    }
-
-    /// The generation of a page; constant for pages that nobody knows to be memory.
-    #[inline]
-    #[must_use]
-    pub fn generation(&self, page: u64) -> u32 {
-        self.word(page).map_or(0, |w| w.load(Ordering::Acquire) >> 1)
-    }
-
-    /// For host code: the host address of the page's word, and its value as long as code of this generation is good.
-    /// `None` for pages that nobody knows to be memory, whose code is always good.
-    pub fn validity(&self, page: u64, generation: u32) -> Option<(u64, u32)> {
-        self.word(page).map(|w| (w.as_ptr().expose_provenance() as u64, generation << 1 | 1))
-    }
-
-    /// True if code was made from the page and it has not been written since.
-    #[must_use]
-    pub fn has_code(&self, page: u64) -> bool {
-        self.word(page).is_some_and(|w| w.load(Ordering::Acquire) & 1 != 0)
-    }
-
-    /// Says that code will be made from the page. True if that is news: then all write tags must be revoked, before the
-    /// page is read. The generation is that of the very moment of the marking: a write in between would clear the mark,
-    /// and code under the generation after it would never be out of date again.
-    fn mark(&self, page: u64) -> (bool, u32) {
-        let before = self.word(page).map_or(1, |w| w.fetch_or(1, Ordering::AcqRel));
-        (before & 1 == 0, before >> 1)
-    }
-
-    /// The page was, or may have been, written: code made from it is out of date. True if there is such code.
-    pub(super) fn wrote(&self, page: u64) -> bool {
-        let next = |v: u32| (v & 1 != 0).then_some((v & !1).wrapping_add(2));
-        self.word(page).is_some_and(|w| w.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).is_ok())
-    }
-}
-
 /// A request from one vCPU to another.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Request {
     /// TLB maintenance.
     Tlbi(TlbiScope),
-    /// Code is made from this physical page: drop write tags for it.
-    Revoke(u64),
+    /// This page is watched: drop write tags for it.
+    Revoke(Page),
     /// There were more of the latter than are kept: drop all write tags.
     RevokeAll,
 }
@@ -120,23 +55,17 @@ struct Peer {
 
 /// See the module's head.
 pub struct Shared {
-    /// Pages with translated code.
-    pub code: CodeMap,
     /// In lockstep, one vCPU runs at a time.
     pub turn: Mutex<()>,
     peers: Vec<Peer>,
 }
 
 impl Shared {
-    /// For `cpus` vCPUs and these ranges of memory (base, bytes): RAM, and flash that tells what it changes.
+    /// For `cpus` vCPUs.
     #[must_use]
-    pub fn new(cpus: usize, memory: &[(Pa, u64)]) -> Self {
+    pub fn new(cpus: usize) -> Self {
         let parked = || Peer { parked: AtomicBool::new(true), ..Peer::default() };
-        Self {
-            code: CodeMap::new(memory),
-            turn: Mutex::default(),
-            peers: (0..cpus).map(|_| parked()).collect(),
-        }
+        Self { turn: Mutex::default(), peers: (0..cpus).map(|_| parked()).collect() }
     }
 
     /// Says how to get the attention of a vCPU.
@@ -216,104 +145,93 @@ impl Shared {
         }
     }
 
-    /// Marks a page as holding code; on news, revokes write tags everywhere but at `me`, who revokes its own. True on
-    /// news; and the generation that the code belongs to.
-    pub(crate) fn mark_code(&self, me: usize, page: u64) -> (bool, u32) {
-        let (news, generation) = self.code.mark(page);
-        if news && self.has_peers() {
-            self.post(me, Request::Revoke(page));
-        }
-        (news, generation)
-    }
-
-    /// A page was, or may have been, written. Code that was made from it ends at its next check, on every vCPU; one that is
-    /// parked checks before it runs anything.
-    pub fn wrote_page(&self, page: u64) {
-        if self.code.wrote(page) {
-            let awake = self.peers.iter().filter(|p| !p.parked.load(Ordering::SeqCst));
-            awake.filter_map(|p| p.bell.get()).for_each(|b| b.ring(reason::REQUEST));
-        }
-    }
-
     /// Sets the event register of all vCPUs.
     pub fn send_event_to_all(&self) {
         self.peers.iter().filter_map(|p| p.bell.get()).for_each(|b| b.send_event());
     }
 }
 
-impl WriteObserver for Shared {
-    fn wrote(&self, pa: Pa, len: u64) {
-        if len == 0 {
-            return;
-        }
-        for page in pa.page_number()..=pa.offset(len - 1).page_number() {
-            self.wrote_page(page);
-        }
+impl DirectWriters for Shared {
+    /// By their inboxes: they give up their write tags before they pass a barrier that waits for it, or look for requests.
+    fn revoke(&self, page: Page, except: Requester) {
+        let me = if let Requester::Cpu(index) = except { index as usize } else { usize::MAX };
+        self.post(me, Request::Revoke(page));
+    }
+
+    /// Code that was made from the page ends at its next check, on every vCPU; one that is parked checks before it runs
+    /// anything.
+    fn wrote(&self) {
+        let awake = self.peers.iter().filter(|p| !p.parked.load(Ordering::SeqCst));
+        awake.filter_map(|p| p.bell.get()).for_each(|b| b.ring(reason::REQUEST));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use emu_core::ram::GuestRam;
+
     use super::*;
 
-    #[test]
-    fn a_write_to_code_is_a_new_generation() {
-        let shared = Shared::new(1, &[(Pa(0x4000_0000), 0x4000)]);
-        let page = 0x40001;
-        shared.wrote(Pa(0x4000_1000), 16);
-        assert_eq!(shared.code.generation(page), 0, "no code, no news");
-        assert_eq!(shared.mark_code(0, page), (true, 0));
-        assert_eq!(shared.mark_code(0, page), (false, 0));
-        shared.wrote(Pa(0x4000_0ff8), 16);
-        assert_eq!(shared.code.generation(page), 1);
-        assert!(!shared.code.has_code(page));
-        assert_eq!(shared.code.generation(0x1234), 0, "not RAM");
+    fn pages<const N: usize>() -> [Page; N] {
+        let ram = GuestRam::new(N as u64 * 4096).unwrap();
+        std::array::from_fn(|n| ram.place(n as u64 * 4096).unwrap().page())
     }
 
     #[test]
-    fn a_write_right_after_the_marking_is_seen() {
-        let shared = Shared::new(2, &[(Pa(0x4000_0000), 0x4000)]);
-        let page = 0x40001;
-        for _ in 0..3 {
-            let (news, generation) = shared.mark_code(0, page);
-            assert!(news);
-            // Another vCPU writes before the page is read.
-            shared.code.wrote(page);
-            assert_ne!(shared.code.generation(page), generation, "what was made is out of date");
-        }
+    fn a_write_to_a_watched_page_rings_for_those_that_run() {
+        let ram = GuestRam::new(4096).unwrap();
+        let shared = Arc::new(Shared::new(2));
+        let writers: Arc<dyn DirectWriters> = shared.clone();
+        ram.attach(&writers);
+        let bells = [0, 1].map(|n| {
+            let bell = Arc::new(Doorbell::default());
+            shared.set_doorbell(n, bell.clone());
+            bell
+        });
+        shared.set_parked(0, false);
+        let rung = || bells.each_ref().map(|b| b.is_rung());
+        ram.store_u8(0, 1).unwrap();
+        assert_eq!(rung(), [false, false], "nobody watches");
+        let _ = ram.place(0).unwrap().page().watch(Requester::Cpu(0));
+        assert_eq!((shared.has_requests(0), shared.has_requests(1)), (false, true));
+        ram.store_u8(0, 1).unwrap();
+        assert_eq!(rung(), [true, false]);
     }
 
     /// 100,000 rounds of self-modifying code on a machine whose other CPUs are off.
     #[test]
     fn requests_to_a_cpu_that_is_off_do_not_pile_up() {
-        let shared = Shared::new(2, &[]);
+        let shared = Shared::new(2);
+        let [page, last] = pages();
         for n in 0..100_000 {
-            shared.post(0, Request::Revoke(n));
+            shared.post(0, Request::Revoke(if n == 99_999 { last } else { page }));
             if n == 500 {
                 shared.post(0, Request::Tlbi(TlbiScope::AllEl2));
             }
         }
         assert!(shared.peers[1].inbox.lock().capacity() <= 2 * MOST_REQUESTS);
         let mut seen = Vec::new();
-        shared.serve(1, |r| seen.push(format!("{r:?}")));
+        shared.serve(1, |r| seen.push(r));
         assert!(seen.len() <= MOST_REQUESTS);
-        assert_eq!(seen[..3], ["Tlbi(AllEl1)", "Tlbi(AllEl2)", "RevokeAll"], "nothing is forgotten");
-        assert_eq!(seen.last().unwrap(), "Revoke(99999)");
+        let all = [Request::Tlbi(TlbiScope::AllEl1), Request::Tlbi(TlbiScope::AllEl2), Request::RevokeAll];
+        assert_eq!(seen[..3], all, "nothing is forgotten");
+        assert_eq!(seen.last(), Some(&Request::Revoke(last)));
         assert!(!shared.has_requests(1));
     }
 
     #[test]
     fn requests_reach_others_and_are_waited_for() {
-        let shared = Shared::new(2, &[]);
+        let shared = Shared::new(2);
+        let [page] = pages();
         shared.set_parked(1, false);
-        shared.post(0, Request::Revoke(7));
+        shared.post(0, Request::Revoke(page));
         let mut seen = Vec::new();
-        shared.serve(0, |r| seen.push(format!("own {r:?}")));
+        shared.serve(0, |r| panic!("own {r:?}"));
         // The other one serves while we wait.
-        shared.wait_served(0, || shared.serve(1, |r| seen.push(format!("{r:?}"))));
-        assert_eq!(seen, ["Revoke(7)"]);
+        shared.wait_served(0, || shared.serve(1, |r| seen.push(r)));
+        assert_eq!(seen, [Request::Revoke(page)]);
         shared.set_parked(1, true);
-        shared.post(0, Request::Revoke(8));
+        shared.post(0, Request::Revoke(page));
         shared.wait_served(0, || panic!("a parked vCPU is not waited for"));
     }
 }

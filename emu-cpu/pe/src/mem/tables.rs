@@ -211,6 +211,12 @@ impl Tables {
 }
 
 impl Entry {
+    /// The host address of `va`, which is in the page.
+    #[inline(always)]
+    pub(super) fn host(&self, va: u64) -> *mut u8 {
+        std::ptr::with_exposed_provenance_mut(self.addend.wrapping_add(va as usize))
+    }
+
     /// Takes the write tag away if the page is at host address `host`; true if there was one.
     pub(super) fn revoke(&mut self, host: usize) -> bool {
         let page = (self.write & PAGE_MASK) as usize;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use emu_core::Pa;
-use emu_core::bus::{Backing, Bus};
+use emu_core::bus::{Backing, Bus, Requester};
 use emu_core::ram::GuestRam;
 
 use super::shared::{Request, Shared};
@@ -16,20 +16,21 @@ const RAM: u64 = 0x4000_0000;
 fn a_revocation_among_very_many_is_not_lost() {
     let mut b = max();
     let bus = Arc::new(Bus::new());
-    bus.map(Pa(RAM), 0x10000, Backing::Ram(GuestRam::new(0x10000).unwrap(), 0)).unwrap();
-    let shared = Arc::new(Shared::new(2, &[(Pa(RAM), 0x10000)]));
+    let ram = GuestRam::new(0x10000).unwrap();
+    bus.map(Pa(RAM), 0x10000, Backing::Ram(ram, 0)).unwrap();
+    let shared = Arc::new(Shared::new(2));
     b.cpu.mem = Mem::new(b.cpu.mem.features, bus, shared.clone(), 0);
     context::select(&mut b.cpu);
     for page in [RAM, RAM + 0x1000] {
         access::store::<8>(&mut b.cpu, page, 1).unwrap();
         // With the MMU off all memory is Device memory.
-        assert!(b.cpu.mem.fast.device(page, 8, true).is_some());
+        assert!(b.cpu.mem.fast.device_write(page, 8).is_some());
     }
-    let (page, other) = (RAM >> 12, (RAM >> 12) + 1);
-    assert_eq!(shared.mark_code(1, page), (true, 0));
+    let [page, other] = [0, 0x1000].map(|at| ram.place(at).unwrap().page());
+    let (news, code) = page.watch(Requester::Cpu(1));
+    assert!(news);
     (0..10_000).for_each(|_| shared.post(1, Request::Revoke(other)));
     b.cpu.mem.serve_requests();
-    assert!(b.cpu.mem.fast.device(RAM, 8, true).is_none());
-    assert_eq!((shared.code.generation(page), shared.code.generation(other)), (1, 0));
-    assert!(!shared.code.has_code(page));
+    assert!(b.cpu.mem.fast.device_write(RAM, 8).is_none());
+    assert!(!code.holds() && !page.is_watched());
 }

@@ -4,16 +4,18 @@ use std::cell::RefCell;
 
 use emu_a64::features::Feat;
 use emu_core::Pa;
-use emu_core::bus::{Backing, BusView, Requester};
+use emu_core::bus::{self, BusView, Requester};
 use emu_core::metrics::Metric;
+use emu_core::page::{Page, Place, Watched};
+use emu_core::table::Tables;
 use emu_mmu::{
     Access, ExternalAbort, Fault, FaultKind, Permissions, Request, Stage, TableMemory, Translation,
     UpdateError, translate_and_commit, walk_observed,
 };
 
 use super::context::Context;
-use super::fast::{Allowed, HostPage};
-use super::shared::{Request as PeerRequest, Shared};
+use super::fast::Allowed;
+use super::shared::Request as PeerRequest;
 use super::upper::is_upper;
 use super::writers::Where;
 use super::{Mem, watch};
@@ -25,50 +27,32 @@ pub(super) const EXTERNAL_ABORT: u8 = 0x10;
 /// DFSC of an unsupported exclusive or atomic access.
 pub(super) const UNSUPPORTED_ATOMIC: u8 = 0x35;
 
-/// Reads and updates descriptors on the bus.
-pub(super) struct Tables<'a> {
-    view: &'a BusView,
-    shared: &'a Shared,
-    /// The descriptors that were updated, and to what.
+/// Tables, with the descriptors that a walk has updated, and to what.
+struct Walked<'a> {
+    tables: Tables<&'a BusView>,
     updated: RefCell<Vec<(Pa, u64)>>,
 }
 
-impl<'a> Tables<'a> {
-    pub(super) fn new(view: &'a BusView, shared: &'a Shared) -> Self {
-        Self { view, shared, updated: RefCell::default() }
-    }
-}
-
-impl TableMemory for Tables<'_> {
+impl TableMemory for Walked<'_> {
     fn read_descriptor(&self, pa: Pa) -> Result<u64, ExternalAbort> {
-        let region = self.view.find(pa).ok_or(ExternalAbort)?;
-        match &region.backing {
-            Backing::Ram(ram, o) | Backing::Rom(ram, o, _) => {
-                ram.load_u64(o + (pa.0 - region.base.0)).ok_or(ExternalAbort)
-            }
-            Backing::Mmio(_) => Err(ExternalAbort),
-        }
+        self.tables.read_descriptor(pa)
     }
 
     fn update_descriptor(&self, pa: Pa, old: u64, new: u64) -> Result<bool, UpdateError> {
-        let region = self.view.find(pa).ok_or(UpdateError::ExternalAbort)?;
-        let Backing::Ram(ram, o) = &region.backing else { return Err(UpdateError::Unsupported) };
-        let seen =
-            ram.compare_exchange_u64(o + (pa.0 - region.base.0), old, new).ok_or(UpdateError::Unsupported)?;
-        self.shared.wrote_page(pa.page_number());
-        if seen == old {
+        let done = self.tables.update_descriptor(pa, old, new)?;
+        if done {
             self.updated.borrow_mut().push((pa, new));
         }
-        Ok(seen == old)
+        Ok(done)
     }
 }
 
 /// What an access finds behind its address.
 pub(super) enum Target {
-    /// RAM, at this host address.
-    Ram(*mut u8, Pa),
+    /// RAM.
+    Ram(Place),
     /// Memory that reads like RAM and is written through a device.
-    Rom(*mut u8, Pa),
+    Rom(Place, Pa),
     /// Registers.
     Mmio(Pa),
 }
@@ -124,13 +108,16 @@ impl Mem {
         {
             return (Ok(t), false);
         }
-        let tables = Tables::new(&self.view, &self.shared);
+        let tables = Walked { tables: self.tables(), updated: RefCell::default() };
         let result =
             translate_and_commit(&context.stage1, context.stage2.as_ref(), &self.features, request, &tables);
         crate::trace::walk(self.index, request.access, request.va, &result);
         if self.journal.is_recording() {
-            let updated = tables.updated.take();
-            updated.into_iter().for_each(|(pa, value)| self.journal.descriptor(pa, value));
+            for (pa, value) in tables.updated.take() {
+                if let Some(Target::Ram(place)) = self.target(pa) {
+                    self.journal.descriptor(place, value);
+                }
+            }
             if cached.is_some_and(|old| result.is_ok_and(|new| !is_alike(&old, &new))) {
                 self.journal.entry_replaced();
             }
@@ -141,50 +128,45 @@ impl Mem {
         (result, true)
     }
 
-    /// The host address of RAM at `pa`, or what else is there.
+    /// The tables that walks read.
+    pub(super) fn tables(&self) -> Tables<&BusView> {
+        Tables::new(&self.view)
+    }
+
+    /// What is at `pa`.
     pub(super) fn target(&self, pa: Pa) -> Option<Target> {
-        let region = self.view.find(pa)?;
-        let offset = pa.0 - region.base.0;
-        match &region.backing {
-            Backing::Ram(ram, o) => ram.host_ptr(o + offset).map(|p| Target::Ram(p, pa)),
-            Backing::Rom(ram, o, _) => ram.host_ptr(o + offset).map(|p| Target::Rom(p, pa)),
-            Backing::Mmio(_) => Some(Target::Mmio(pa)),
-        }
+        Some(match self.view.target(pa)? {
+            bus::Target::Ram(place) => Target::Ram(place),
+            bus::Target::Rom(place) => Target::Rom(place, pa),
+            bus::Target::Mmio => Target::Mmio(pa),
+        })
     }
 
-    /// Drops write tags of a physical page from which code is about to be made; if there were any, the page counts as
-    /// written, for it may have been until now.
-    pub(super) fn revoke_write(&mut self, page: u64) {
+    /// Drops write tags of a page that somebody has watched; if there were any, the page counts as written, for it may have
+    /// been until now.
+    pub(super) fn revoke_write(&mut self, page: Page) {
         if self.revoke(page) {
-            self.shared.wrote_page(page);
+            page.wrote();
         }
     }
 
-    /// Drops all write tags. A page that had some and holds code counts as written: code may have been made from it since the
-    /// request that is lost among others.
+    /// Drops all write tags. A page that had some counts as written, if it is watched: it may have been since the request that
+    /// is lost among others.
     pub(super) fn revoke_all(&mut self) {
         self.fast.flush_all();
-        let shared = &self.shared;
-        self.writers.take_all(|page| {
-            if shared.code.has_code(page) {
-                shared.wrote_page(page);
-            }
-        });
+        self.writers.take_all(Page::wrote);
     }
 
-    /// Takes the write tags of a physical page away; true if there were any.
-    fn revoke(&mut self, page: u64) -> bool {
-        let place = self.writers.take(page);
-        if place == Where::Nowhere {
-            return false;
-        }
-        let Some(Target::Ram(host, _)) = self.target(Pa(page << 12)) else { return false };
-        match place {
+    /// Takes the write tags of a page away; true if there were any.
+    fn revoke(&mut self, page: Page) -> bool {
+        let host = page.host();
+        match self.writers.take(page) {
+            Where::Nowhere => false,
             Where::At { addresses, banks } => addresses
                 .iter()
                 .flatten()
                 .fold(false, |found, va| found | self.fast.revoke_at(host, banks, *va)),
-            _ => self.fast.revoke(host),
+            Where::Anywhere => self.fast.revoke(host),
         }
     }
 
@@ -192,24 +174,22 @@ impl Mem {
     /// means that notice writes to code. False if that cannot be.
     fn watch_tables(&mut self, context: &Context, request: &Request) -> bool {
         let tables_of = |mem: &Self| {
-            let (mut steps, tables) = (Vec::new(), Tables::new(&mem.view, &mem.shared));
+            let mut steps = Vec::new();
             let s2 = context.stage2.as_ref();
-            walk_observed(&context.stage1, s2, &mem.features, request, &tables, &mut steps);
+            walk_observed(&context.stage1, s2, &mem.features, request, &mem.tables(), &mut steps);
             steps
         };
         let steps = tables_of(self);
-        let mut pages: Vec<u64> = steps.iter().map(|s| s.address.page_number()).collect();
-        pages.sort_unstable();
-        pages.dedup();
-        if !pages.iter().all(|page| self.shared.code.has(*page)) {
-            return false;
-        }
+        let mut addresses: Vec<Pa> = steps.iter().map(|s| s.address.page_base()).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
         let mut news = false;
-        let mut watched = Vec::with_capacity(pages.len());
-        for page in pages {
-            let (marked, generation) = self.mark_code(page);
+        let mut watched = Vec::with_capacity(addresses.len());
+        for pa in addresses {
+            let Some(Target::Ram(place) | Target::Rom(place, _)) = self.target(pa) else { return false };
+            let (marked, page) = self.watch_page(place.page());
             news |= marked;
-            watched.push((page, generation));
+            watched.push(page);
         }
         if news && self.shared.has_peers() {
             // From now on their writes are noticed, too.
@@ -222,14 +202,14 @@ impl Mem {
         same
     }
 
-    /// Says that code will be made from a physical page. True if that is news: then other vCPUs may have write tags until
-    /// they have served what was posted. And the generation that the code will belong to.
-    pub fn mark_code(&mut self, page: u64) -> (bool, u32) {
-        let (news, generation) = self.shared.mark_code(self.index, page);
+    /// Has writes to a page noticed from now on, because something will be made of what it holds. True if that is news: then
+    /// other vCPUs may have write tags until they have served what was posted.
+    pub fn watch_page(&mut self, page: Page) -> (bool, Watched) {
+        let (news, watched) = page.watch(Requester::Cpu(self.index as u32));
         if news {
             self.revoke(page);
         }
-        (news, generation)
+        (news, watched)
     }
 
     /// Posts a request to the other vCPUs; the next DSB waits for it.
@@ -265,7 +245,7 @@ pub(super) fn data(cpu: &mut Cpu, va: u64, how: How) -> Result<Target, Exception
         .ok_or_else(|| Exception::Data(plain_abort(va, EXTERNAL_ABORT, how.access != Access::Read)))?;
     if cpu.mem.journal.is_recording() {
         // The exception stands for none: the journal knows that the instruction was stopped.
-        cpu.mem.note(&target, how.access).map_err(|()| Exception::SpAlignment)?;
+        cpu.mem.note(&target, t.pa, how.access).map_err(|()| Exception::SpAlignment)?;
     }
     if cpu.mem.watch.is_on() {
         let el = if context.privileged() { cpu.pstate.el } else { 0 };
@@ -294,9 +274,9 @@ fn access_context(cpu: &Cpu, unprivileged: bool) -> Context {
 
 /// Puts the page into the fast TLB with what it may be used for.
 fn keep(cpu: &mut Cpu, va: u64, unprivileged: bool, context: &Context, t: &Translation, target: &Target) {
-    let (host, ram) = match *target {
-        Target::Ram(p, _) => (p, true),
-        Target::Rom(p, _) => (p, false),
+    let (page, ram) = match *target {
+        Target::Ram(place) => (place.page(), true),
+        Target::Rom(place, _) => (place.page(), false),
         Target::Mmio(_) => return,
     };
     let (read, write) = match (context.privileged(), context.pan()) {
@@ -309,19 +289,18 @@ fn keep(cpu: &mut Cpu, va: u64, unprivileged: bool, context: &Context, t: &Trans
         && ram
         && t.permissions.contains(write)
         && !t.write_needs_update
-        && !cpu.mem.shared.code.has_code(t.pa.page_number())
-        && cpu.mem.journal.permits(t.pa.page_number());
-    let page_start = host.wrapping_sub((t.pa.0 & 0xfff) as usize);
+        && page.direct().is_some()
+        && cpu.mem.journal.permits(page);
     let allowed =
         Allowed { read: may_read, write: may_write, device: t.attrs.is_device(), block_bits: t.s1_bits };
     if may_write {
         let bank = cpu.mem.fast.bank();
-        cpu.mem.writers.note(t.pa.page_number(), bank, va);
+        cpu.mem.writers.note(page, bank, va);
     }
     if unprivileged {
-        cpu.mem.fast.fill_user(va, page_start, allowed);
+        cpu.mem.fast.fill_user(va, page.host(), allowed);
     } else {
-        cpu.mem.fast.fill(va, page_start, allowed);
+        cpu.mem.fast.fill(va, page.host(), allowed);
     }
 }
 
@@ -331,7 +310,7 @@ pub struct Fetched {
     /// Physical page number.
     pub page: u64,
     /// Its memory.
-    pub host: HostPage,
+    pub memory: Page,
     /// It is a guarded page, and the CPU has FEAT_BTI.
     pub guarded: bool,
 }
@@ -339,7 +318,7 @@ pub struct Fetched {
 /// Translates the address of an instruction.
 pub fn fetch(cpu: &mut Cpu, pc: u64) -> Result<Fetched, Exception> {
     if let Some(e) = cpu.mem.fast.fetch(pc) {
-        return Ok(Fetched { page: e.page, host: e.host, guarded: e.guarded });
+        return Ok(Fetched { page: e.page, memory: e.memory, guarded: e.guarded });
     }
     let context = cpu.mem.fast.context();
     let request = Request { privileged: context.privileged(), ..Request::execute(pc) };
@@ -356,9 +335,9 @@ pub fn fetch(cpu: &mut Cpu, pc: u64) -> Result<Fetched, Exception> {
         t = cpu.mem.translate(&context, &request).0.map_err(failed)?;
     }
     match cpu.mem.target(Pa(t.pa.0 & !0xfff)) {
-        Some(Target::Ram(p, _) | Target::Rom(p, _)) => {
+        Some(Target::Ram(place) | Target::Rom(place, _)) => {
             let guarded = t.guarded && cpu.features.has(Feat::Bti);
-            let fetched = Fetched { page: t.pa.page_number(), host: HostPage::new(p), guarded };
+            let fetched = Fetched { page: t.pa.page_number(), memory: place.page(), guarded };
             cpu.mem.fast.fill_fetch(pc, fetched, t.s1_bits, unwatched);
             Ok(fetched)
         }
@@ -403,7 +382,7 @@ pub(super) fn alignment_fault(va: u64, write: bool) -> Exception {
 impl Mem {
     /// A walk that leaves no trace in the TLBs: AT.
     pub(super) fn walk_only(&self, context: &Context, request: &Request) -> Result<Translation, Fault> {
-        let tables = Tables::new(&self.view, &self.shared);
-        translate_and_commit(&context.stage1, context.stage2.as_ref(), &self.features, request, &tables)
+        let s2 = context.stage2.as_ref();
+        translate_and_commit(&context.stage1, s2, &self.features, request, &self.tables())
     }
 }

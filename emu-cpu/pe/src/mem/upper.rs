@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
+use emu_core::page::Watched;
 use emu_mmu::{Regime, TlbiScope};
 
 use super::context::{Context, Key};
 use super::fast::concerns;
 use super::filters::Blocks;
-use super::shared::CodeMap;
 
 /// Upper halves that are known at a time.
 const MOST: usize = 16;
@@ -30,10 +30,10 @@ struct Upper {
     /// Pages that instructions were fetched from under this serial.
     pages: BTreeSet<u64>,
     blocks: Blocks,
-    /// Physical pages of the tables that say where those of them are that are not global, with their generations. A kernel
+    /// The pages of the tables that say where those of them are that are not global, which are watched. A kernel
     /// whose user processes do not see it (KPTI) has only such pages, and an invalidation by ASID, which each of its
     /// processes needs now and then, names them all. It changes nothing as long as the tables are what they were.
-    tables: Vec<(u64, u32)>,
+    tables: Vec<Watched>,
     /// There is a page that is not global, and whose tables are not known.
     unwatched: bool,
     last_used: u64,
@@ -124,8 +124,8 @@ impl Uppers {
         }
     }
 
-    /// Translation depends on these physical pages as they were in these generations.
-    pub(super) fn watch(&mut self, which: UpperId, tables: &[(u64, u32)]) {
+    /// Translation depends on these pages as they are.
+    pub(super) fn watch(&mut self, which: UpperId, tables: &[Watched]) {
         if let Some(u) = self.list.get_mut(which.at) {
             for table in tables {
                 if !u.tables.contains(table) {
@@ -137,19 +137,12 @@ impl Uppers {
 
     /// Ends the serials under which something that a TLBI names was found; true if there are any. Then all banks must forget
     /// their instruction pages of upper halves: what those know is not noted again.
-    pub(super) fn invalidate(
-        &mut self,
-        scope: &TlbiScope,
-        code: &CodeMap,
-        mut serial: impl FnMut() -> u64,
-    ) -> bool {
+    pub(super) fn invalidate(&mut self, scope: &TlbiScope, mut serial: impl FnMut() -> u64) -> bool {
         let mut ended = false;
         for u in self.list.iter_mut().filter(|u| concerns(scope, u.regime, u.vmid, None)) {
             let named = match *scope {
                 TlbiScope::Va { start, end, .. } => u.has_any(start, end),
-                TlbiScope::Asid { .. } => {
-                    u.unwatched || u.tables.iter().any(|(page, then)| code.generation(*page) != *then)
-                }
+                TlbiScope::Asid { .. } => u.unwatched || !u.tables.iter().all(Watched::holds),
                 _ => true,
             };
             if named {
@@ -188,11 +181,12 @@ impl Upper {
 
 #[cfg(test)]
 mod tests {
+    use emu_core::ram::GuestRam;
+
     use super::*;
     use crate::cpu::Cpu;
     use crate::mem::Fetched;
     use crate::mem::context::select;
-    use crate::mem::fast::HostPage;
     use crate::sysreg::{Reg, hcr};
     use crate::test_pe::max;
 
@@ -214,7 +208,8 @@ mod tests {
     }
 
     fn fetched(cpu: &mut Cpu, va: u64, bits: u8, unwatched: bool) {
-        let page = Fetched { page: 1, host: HostPage::new(std::ptr::null_mut()), guarded: false };
+        let memory = GuestRam::new(0x1000).unwrap().place(0).unwrap().page();
+        let page = Fetched { page: 1, memory, guarded: false };
         cpu.mem.fast.fill_fetch(va, page, bits, unwatched);
     }
 
@@ -281,19 +276,17 @@ mod tests {
     #[test]
     fn an_asid_names_what_tables_say_only_when_they_have_changed() {
         let mut b = host();
-        let ram = [(emu_core::Pa(0x4000_0000), 0x10_0000)];
-        b.cpu.mem.shared = std::sync::Arc::new(crate::mem::shared::Shared::new(1, &ram));
         let cpu = &mut b.cpu;
         process(cpu, 1);
         let asid = TlbiScope::Asid { regime: Regime::El20, vmid: 0, asid: 1 };
-        let table = 0x40003;
+        let ram = GuestRam::new(0x4000).unwrap();
         fetched(cpu, UP, 12, false);
-        let (_, generation) = cpu.mem.mark_code(table);
-        cpu.mem.fast.watch_upper(&[(table, generation)]);
+        let (_, table) = cpu.mem.watch_page(ram.place(0x3000).unwrap().page());
+        cpu.mem.fast.watch_upper(&[table]);
         let up = cpu.mem.serial(UP);
         cpu.mem.invalidate(&asid);
         assert_eq!(cpu.mem.serial(UP), up);
-        cpu.mem.shared.code.wrote(table);
+        ram.store_u8(0x3fff, 1).unwrap();
         cpu.mem.invalidate(&asid);
         assert_ne!(cpu.mem.serial(UP), up);
         assert!(cpu.mem.fast.fetch(UP).is_none());

@@ -1,7 +1,7 @@
 //! Sixteen bytes of guest RAM at once: what LDXP, CASP and, with FEAT_LSE2, LDP and STP need; and atomic updates of
 //! unaligned values inside an aligned quantity of sixteen bytes (Arm ARM, B2.2.1).
 
-use super::fast::HostPtr;
+use super::fast::{HostMut, HostPtr};
 
 /// The address is that of an aligned quantity.
 fn is_aligned(p: HostPtr) -> bool {
@@ -31,9 +31,9 @@ pub(super) fn load(p: HostPtr) -> u128 {
 
 /// Stores 16 bytes; at once if they are aligned (and the host can).
 #[inline(always)]
-pub(super) fn store(p: HostPtr, value: u128) {
+pub(super) fn store(p: HostMut, value: u128) {
     #[cfg(target_arch = "x86_64")]
-    if is_aligned(p) {
+    if is_aligned(*p) {
         // SAFETY: both types are 16 bytes without invalid values.
         let value = unsafe { std::mem::transmute::<u128, std::arch::x86_64::__m128i>(value) };
         // SAFETY: `p` is the aligned address of 16 bytes of guest RAM.
@@ -53,7 +53,7 @@ pub(super) fn store(p: HostPtr, value: u128) {
 
 /// Atomically replaces `expected` by `new` at an aligned address; gives what was there.
 #[cfg(target_arch = "x86_64")]
-pub(super) fn compare_exchange(p: HostPtr, expected: u128, new: u128) -> u128 {
+pub(super) fn compare_exchange(p: HostMut, expected: u128, new: u128) -> u128 {
     let (mut low, mut high) = (expected as u64, (expected >> 64) as u64);
     // RBX cannot be named as an operand: it is exchanged around the instruction.
     // SAFETY: `p` is a 16-aligned address of guest RAM that holds 16 bytes, and every x86-64-v2 host (which is what
@@ -76,10 +76,10 @@ pub(super) fn compare_exchange(p: HostPtr, expected: u128, new: u128) -> u128 {
 
 /// Hosts without a 16-byte compare-exchange: one lock for all such accesses.
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) fn compare_exchange(p: HostPtr, expected: u128, new: u128) -> u128 {
+pub(super) fn compare_exchange(p: HostMut, expected: u128, new: u128) -> u128 {
     static LOCK: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
     let _guard = LOCK.lock();
-    let seen = load(p);
+    let seen = load(*p);
     if seen == expected {
         store(p, new);
     }
@@ -92,9 +92,10 @@ pub(super) fn load_atomic(p: HostPtr) -> u128 {
         return load(p);
     }
     let mut seen = load(p);
-    // What is there is replaced by itself.
+    // What is there is replaced by itself, which is no write.
+    let place = HostMut::new(p.raw().cast_mut());
     loop {
-        let again = compare_exchange(p, seen, seen);
+        let again = compare_exchange(place, seen, seen);
         if again == seen {
             return seen;
         }
@@ -104,12 +105,12 @@ pub(super) fn load_atomic(p: HostPtr) -> u128 {
 
 /// Atomically replaces the value of `bytes` (up to 8) at `p`, which need not be aligned but lies in an aligned quantity
 /// of 16 bytes, by what `new` makes of it; `None` leaves it. Gives the value before.
-pub(super) fn update(p: HostPtr, bytes: u64, new: impl Fn(u64) -> Option<u64>) -> u64 {
+pub(super) fn update(p: HostMut, bytes: u64, new: impl Fn(u64) -> Option<u64>) -> u64 {
     let at = p.raw() as usize % 16;
     let quantity = p.offset(-(at as i64));
     let shift = 8 * at as u32;
     let mask = u128::MAX >> (128 - 8 * bytes as u32);
-    let mut seen = load_atomic(quantity);
+    let mut seen = load_atomic(*quantity);
     loop {
         let old = (seen >> shift & mask) as u64;
         let Some(value) = new(old) else { return old };
@@ -129,8 +130,8 @@ mod tests {
     use super::*;
     use emu_core::ram::GuestRam;
 
-    fn at(ram: &GuestRam, offset: u64) -> HostPtr {
-        HostPtr::new(ram.host_ptr(offset).unwrap())
+    fn at(ram: &'static GuestRam, offset: u64) -> HostMut {
+        HostMut::new(ram.place(0).unwrap().page().direct().unwrap()).offset(offset as i64)
     }
 
     /// Unaligned values inside 16 bytes, and aligned quantities, are never seen half-written.
@@ -153,7 +154,7 @@ mod tests {
             for _ in 0..200_000 {
                 let v = unaligned.load_u64();
                 assert_eq!(v, (v & 0xff) * 0x0101_0101_0101_0101);
-                let v = load(quantity);
+                let v = load(*quantity);
                 assert_eq!(v as u64, (v >> 64) as u64);
             }
         });

@@ -145,7 +145,7 @@ impl Its {
             Command::Movall { from, to } => return self.movall(from, to, gic),
             Command::Int { device, event } => {
                 let (intid, pe) = self.target(device, event, gic)?;
-                self.with_lpis(pe, gic, |l| l.set_pending(intid, &gic.memory));
+                self.with_lpis(pe, gic, |l| l.set_pending(intid, &gic.tables()));
             }
             Command::Clear { device, event } => {
                 let (intid, pe) = self.target(device, event, gic)?;
@@ -154,11 +154,11 @@ impl Its {
             Command::Discard { device, event } => self.discard(device, event, gic)?,
             Command::Inv { device, event } => {
                 let (intid, pe) = self.target(device, event, gic)?;
-                self.with_lpis(pe, gic, |l| l.invalidate(intid, &gic.memory));
+                self.with_lpis(pe, gic, |l| l.invalidate(intid, &gic.tables()));
             }
             Command::Invall { collection } => {
                 let pe = self.collection(collection, gic)?;
-                return Ok(self.with_lpis(pe, gic, |l| l.invalidate_all(&gic.memory)) as u64);
+                return Ok(self.with_lpis(pe, gic, |l| l.invalidate_all(&gic.tables())) as u64);
             }
             // Every command is complete before the next one starts.
             Command::Sync => {}
@@ -181,7 +181,7 @@ impl Its {
         let to = self.collection(collection, gic)?;
         self.set_event(at, Some(Event { collection, ..e }), gic)?;
         if from != to && self.with_lpis(from, gic, |l| l.clear_pending(e.intid)) {
-            self.with_lpis(to, gic, |l| l.set_pending(e.intid, &gic.memory));
+            self.with_lpis(to, gic, |l| l.set_pending(e.intid, &gic.tables()));
         }
         Ok(())
     }
@@ -204,7 +204,7 @@ impl Its {
             return Ok(0);
         }
         let moved = self.with_lpis(from, gic, Lpis::drain);
-        self.with_lpis(to, gic, |l| moved.iter().for_each(|&intid| l.set_pending(intid, &gic.memory)));
+        self.with_lpis(to, gic, |l| moved.iter().for_each(|&intid| l.set_pending(intid, &gic.tables())));
         Ok(moved.len() as u64)
     }
 }

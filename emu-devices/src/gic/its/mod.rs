@@ -12,7 +12,7 @@ mod tables;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use emu_core::addr::Size;
+use emu_core::addr::{Pa, Size};
 use emu_core::bus::{BusFault, MmioDevice, Requester};
 use emu_core::metrics::Metric;
 use emu_core::registers::{Content, Listed, Target};
@@ -141,7 +141,7 @@ impl Its {
         // A GITS_CWRITER beyond the queue would never be reached: nothing is executed until it is put right.
         while self.state.creadr != self.state.cwriter && self.state.cwriter < size && work < BUDGET {
             let mut raw = [0; COMMAND as usize];
-            let read = gic.memory.read(base + self.state.creadr, &mut raw);
+            let read = gic.tables().read(Pa(base + self.state.creadr), &mut raw);
             work += match read {
                 Some(()) => self.run(&raw, gic),
                 None => {
@@ -192,7 +192,7 @@ impl Its {
         self.process(gic);
         let route = if self.state.enabled { self.route(device, event, gic) } else { None };
         match route {
-            Some(r) => self.with_lpis(r.pe, gic, |l| l.set_pending(r.intid, &gic.memory)),
+            Some(r) => self.with_lpis(r.pe, gic, |l| l.set_pending(r.intid, &gic.tables())),
             None => gic.anomaly("MSI that the ITS does not map", u64::from(device) << 32 | u64::from(event)),
         }
     }

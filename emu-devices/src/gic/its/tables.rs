@@ -1,6 +1,8 @@
 //! The tables of the ITS in guest memory (IHI 0069, 5.2). Their places and sizes are software's, the form of their
 //! entries is ours: 8 bytes each, bit 63 says valid.
 
+use emu_core::addr::Pa;
+
 use super::commands::Refused;
 use super::{COLLECTION_BITS, DEVICE_BITS, EVENT_BITS, ITT_ENTRY, Its, VALID};
 use crate::gic::Gicv3;
@@ -58,7 +60,7 @@ impl Baser {
         }
         let per_page = self.page_size() / 8;
         let first = n / per_page * 8;
-        let level1 = gic.memory.read_u64((first < self.bytes()).then(|| self.base() + first)?)?;
+        let level1 = gic.tables().read_u64((first < self.bytes()).then(|| Pa(self.base() + first))?)?;
         let page = level1 & 0x000f_ffff_ffff_ffff & !(self.page_size() - 1);
         (level1 & VALID != 0).then(|| page + n % per_page * 8)
     }
@@ -98,7 +100,7 @@ impl Its {
     /// A mapped device.
     fn device(&self, device: u32, gic: &Gicv3) -> Result<Device, Refused> {
         let at = self.device_entry(device, gic)?;
-        let entry = gic.memory.read_u64(at).filter(|e| e & VALID != 0).ok_or(Refused::Unmapped)?;
+        let entry = gic.tables().read_u64(Pa(at)).filter(|e| e & VALID != 0).ok_or(Refused::Unmapped)?;
         Ok(Device { itt: entry & 0x000f_ffff_ffff_ff00, size: (entry & 0x1f) as u32 })
     }
 
@@ -109,7 +111,7 @@ impl Its {
         }
         let at = self.device_entry(id, gic)?;
         let entry = to.map_or(0, |d| VALID | d.itt & 0x000f_ffff_ffff_ff00 | u64::from(d.size));
-        gic.memory.write_u64(at, entry).ok_or(Refused::Memory)
+        gic.tables().write_u64(Pa(at), entry).ok_or(Refused::Memory)
     }
 
     /// The address of an event's ITT entry.
@@ -124,21 +126,21 @@ impl Its {
     /// A mapped event, and the address of its entry.
     pub(super) fn event(&self, device: u32, event: u32, gic: &Gicv3) -> Result<(u64, Event), Refused> {
         let at = self.event_entry(device, event, gic)?;
-        let e = gic.memory.read_u64(at).filter(|e| e & VALID != 0).ok_or(Refused::Unmapped)?;
+        let e = gic.tables().read_u64(Pa(at)).filter(|e| e & VALID != 0).ok_or(Refused::Unmapped)?;
         Ok((at, Event { intid: e as u32, collection: (e >> 32) as u32 & 0xffff }))
     }
 
     /// Writes an ITT entry.
     pub(super) fn set_event(&self, at: u64, event: Option<Event>, gic: &Gicv3) -> Result<(), Refused> {
         let entry = event.map_or(0, |e| VALID | u64::from(e.collection) << 32 | u64::from(e.intid));
-        gic.memory.write_u64(at, entry).ok_or(Refused::Memory)
+        gic.tables().write_u64(Pa(at), entry).ok_or(Refused::Memory)
     }
 
     /// The PE that a collection is mapped to. The tables are in memory that the guest can write: the number is
     /// checked here.
     pub(super) fn collection(&self, id: u32, gic: &Gicv3) -> Result<usize, Refused> {
         let at = self.collection_entry(id, gic)?;
-        let e = gic.memory.read_u64(at).filter(|e| e & VALID != 0).ok_or(Refused::Unmapped)?;
+        let e = gic.tables().read_u64(Pa(at)).filter(|e| e & VALID != 0).ok_or(Refused::Unmapped)?;
         let pe = (e & 0xffff) as usize;
         if pe < gic.pes.len() { Ok(pe) } else { Err(Refused::Target) }
     }
@@ -147,6 +149,6 @@ impl Its {
     pub(super) fn set_collection(&self, id: u32, pe: Option<usize>, gic: &Gicv3) -> Result<(), Refused> {
         let at = self.collection_entry(id, gic)?;
         let entry = pe.map_or(0, |pe| VALID | pe as u64);
-        gic.memory.write_u64(at, entry).ok_or(Refused::Memory)
+        gic.tables().write_u64(Pa(at), entry).ok_or(Refused::Memory)
     }
 }

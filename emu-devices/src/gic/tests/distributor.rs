@@ -31,7 +31,7 @@ fn refuses_what_cannot_be() {
     let config = |cpus, spis| {
         let counters = Arc::default();
         let bus = Arc::default();
-        Gicv3::new(GicConfig { cpus, spis, its: false, bus, observer: None, counters })
+        Gicv3::new(GicConfig { cpus, spis, its: false, bus, counters })
     };
     assert_eq!(config(&[], 32).err(), Some(GicError::Cpus(0)));
     assert_eq!(config(&[0, 1, 0], 32).err(), Some(GicError::Affinity(0)));

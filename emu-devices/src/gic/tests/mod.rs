@@ -49,14 +49,7 @@ impl Rig {
         let bus = Arc::new(Bus::new());
         bus.map(Pa(RAM), RAM_SIZE, Backing::Ram(GuestRam::new(RAM_SIZE).unwrap(), 0)).unwrap();
         let counters = Arc::new(Counters::default());
-        let config = GicConfig {
-            cpus,
-            spis: 256,
-            its: true,
-            bus: bus.clone(),
-            observer: None,
-            counters: counters.clone(),
-        };
+        let config = GicConfig { cpus, spis: 256, its: true, bus: bus.clone(), counters: counters.clone() };
         let gic = Gicv3::new(config).unwrap();
         let kicks: Vec<_> = cpus.iter().map(|_| Arc::new(Kicks(AtomicU32::new(0)))).collect();
         for (i, k) in kicks.iter().enumerate() {

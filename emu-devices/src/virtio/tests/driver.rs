@@ -245,7 +245,7 @@ impl Rig {
             Transport::LegacyPci { .. } => fitted(|_| QUEUE_SIZE),
         };
         let port = Arc::new(StallingPort {
-            inner: DirectPort::new(bus.clone(), stream, None),
+            inner: DirectPort::new(bus.clone(), stream),
             armed: Mutex::new(None),
             next_tag: AtomicU64::new(1),
             client: Mutex::new(None),

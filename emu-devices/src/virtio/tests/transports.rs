@@ -401,7 +401,7 @@ fn mmio_registers() {
 #[test]
 fn empty_slot() {
     let counters = Arc::new(Counters::default());
-    let port = Arc::new(DirectPort::new(Arc::default(), 0, None));
+    let port = Arc::new(DirectPort::new(Arc::default(), 0));
     let irq = IrqLine::new(Arc::new(Unconnected), 0);
     let slot = VirtioMmio::new("virtio-mmio@a000000", None, irq, port, VirtioOptions::default(), &counters);
     let read = |at| MmioDevice::read(&*slot, at, Size::B4, Requester::Cpu(0)).unwrap();

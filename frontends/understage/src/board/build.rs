@@ -5,7 +5,7 @@ use std::sync::Arc;
 use emu_core::Pa;
 use emu_core::bus::{Backing, Bus, MmioDevice};
 use emu_core::clock::{Clock, Mode};
-use emu_core::dma::{DmaPort, WriteObserver};
+use emu_core::dma::DmaPort;
 use emu_core::irq::IrqLine;
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
@@ -97,26 +97,19 @@ impl Board {
         let ram = super::ram::get(config.memory, &config.ram)?;
         let bus = Arc::new(Bus::new());
         let clock = Clock::new(Mode::RealTime);
-        let shared = Arc::new(Shared::new(
-            cpus as usize,
-            &[
-                (Pa(map::RAM_BASE), config.memory),
-                (Pa(map::FLASH0.base), map::FLASH0.size),
-                (Pa(map::FLASH1.base), map::FLASH1.size),
-            ],
-        ));
+        let shared = Arc::new(Shared::new(cpus as usize));
         let counters = Arc::new(Counters::default());
         let power = Power::new(cpus as usize);
         power.set_stop_on(&config.stop_on);
         map_backing(&bus, Range { base: map::RAM_BASE, size: config.memory }, Backing::Ram(ram, 0))?;
-        let gic = Gic::new(config, &bus, &shared, &counters)?;
+        let gic = Gic::new(config, &bus, &counters)?;
         let mut b = Builder {
             config,
             bus: bus.clone(),
             clock: clock.clone(),
             shared: shared.clone(),
             counters: counters.clone(),
-            smmu: GlobalBypass::new(bus.clone(), Some(shared.clone() as Arc<dyn WriteObserver>)),
+            smmu: GlobalBypass::new(bus.clone()),
             characters: Characters::new(config, on_quit(power.clone()))?,
             components: vec![gic.component()],
             gic,
@@ -190,7 +183,6 @@ impl Builder<'_> {
                 .map_err(|e| user_error!("{e}"))?;
             bank.attach(&self.bus, Pa(range.base))
                 .map_err(|e| user_error!("the board does not fit together: {e}"))?;
-            bank.tell(self.shared.clone());
             self.components.push(bank);
         }
         Ok(())

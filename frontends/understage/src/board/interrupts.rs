@@ -9,7 +9,6 @@ use emu_core::metrics::Counters;
 use emu_devices::gic::{GicConfig, Gicv3, REDISTRIBUTOR_STRIDE};
 use emu_devices::gicv2::{self, Gicv2};
 use emu_devices::gicv2m::Gicv2m;
-use emu_pe::mem::shared::Shared;
 
 use crate::config::{GicVersion, MachineConfig, Msi};
 use crate::error::{UserError, user_error};
@@ -28,7 +27,6 @@ impl Gic {
     pub(super) fn new(
         config: &MachineConfig,
         bus: &Arc<Bus>,
-        shared: &Arc<Shared>,
         counters: &Arc<Counters>,
     ) -> Result<Self, UserError> {
         let cpus = config.topology.cpus();
@@ -44,7 +42,6 @@ impl Gic {
                     spis: SPIS,
                     its: config.virt.msi == Msi::Its,
                     bus: bus.clone(),
-                    observer: Some(shared.clone()),
                     counters: counters.clone(),
                 };
                 Gicv3::new(config).map(Self::V3).map_err(|e| user_error!("{e}"))

@@ -100,7 +100,7 @@ mod tests {
     fn every_board_has_a_directory_with_files() {
         let items = [Item { key: 5, bytes: vec![4, 0] }];
         let files = [("opt/mine".to_owned(), b"hello".to_vec())];
-        let port = Arc::new(DirectPort::new(Arc::new(Bus::new()), 0, None));
+        let port = Arc::new(DirectPort::new(Arc::new(Bus::new()), 0));
         let device = FwCfg::new("fw_cfg", port, &Arc::default());
         fill(&device, &Contents { items: &items, files: &files }).unwrap();
         assert_eq!(item(&device, 5, 2), [4, 0]);

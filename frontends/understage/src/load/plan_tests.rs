@@ -4,6 +4,7 @@ use crate::fdt::{Node, read};
 use crate::load::elf::tests::elf;
 use crate::load::image::tests::{gzip, image};
 use crate::load::uimage::tests::uimage;
+use emu_core::bus::Requester;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -209,7 +210,9 @@ fn memory_behind_what_is_loaded_is_zero_again_after_a_reset() {
     let ram = GuestRam::new(config.memory).unwrap();
     plan.fill(ram).unwrap();
     ram.write(0x10_0000, &[9; 0x3_0000]).unwrap();
+    let (_, code) = ram.place(0x10_0000).unwrap().page().watch(Requester::Cpu(0));
     plan.refill(ram).unwrap();
+    assert!(!code.holds(), "what was translated is out of date");
     let mut now = vec![1; 0x3_0000];
     ram.read(0x10_0000, &mut now).unwrap();
     assert_eq!(now[..5], *b"code\0");

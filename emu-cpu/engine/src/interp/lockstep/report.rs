@@ -84,7 +84,7 @@ impl std::fmt::Debug for Shown {
 /// A block: instructions, operations, host code.
 fn block(text: &mut String, vcpu: &Vcpu, at: Place) {
     let Some(block) = vcpu.cache.get(at.index) else { return };
-    let _ = writeln!(text, "block {} at {:#x} (physical page {:#x}):", at.index, at.pc, block.page);
+    let _ = writeln!(text, "block {} at {:#x} (physical page {:#x}):", at.index, at.pc, block.page());
     for (n, word) in block.code.words.iter().enumerate() {
         let _ = writeln!(text, "  {:#x}: {word:08x}", at.pc.wrapping_add(4 * n as u64));
         let ops = block.code.uops.iter().zip(&block.code.insn_of);

@@ -200,7 +200,7 @@ fn code_of(words: &[u32], mode: Mode, cpu: &Cpu, thunks: &Thunks) -> (Vec<u8>, u
         code: &code,
         block: 1,
         page: 0,
-        valid: Some((0x1122_3344_5566_7788, 7)),
+        valid: (0x1122_3344_5566_7788, 7),
         offset: OFFSET,
         to: [None; 2],
         targets: [None; 3],

@@ -239,9 +239,8 @@ impl Emitter<'_> {
     fn turn_to(&mut self, to: usize, out: DynamicLabel) {
         let Some(part) = self.parts.get(to).copied() else { return };
         e!(self; mov rdx, QWORD self.input.key as i64 ; cmp rdx, [r15 + st!(key)] ; jne =>out);
-        if let Some((word, value)) = part.valid {
-            e!(self; mov rdx, QWORD word as i64 ; cmp DWORD [rdx], value as i32 ; jne =>out);
-        }
+        let (word, value) = part.valid;
+        e!(self; mov rdx, QWORD word as i64 ; cmp DWORD [rdx], value as i32 ; jne =>out);
         e!(self; mov rdx, QWORD part.page as i64 ; mov [r15 + st!(page)], rdx);
     }
 

@@ -129,9 +129,8 @@ impl Emitter<'_> {
     /// The checks at the start of a unit. Gives the offsets of the second and third entry.
     fn entries(&mut self) -> (usize, usize) {
         let event = self.labels.event;
-        if let Some((word, value)) = self.input.valid {
-            e!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], value as i32 ; jne =>event);
-        }
+        let (word, value) = self.input.valid;
+        e!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], value as i32 ; jne =>event);
         let head = self.ops.offset().0;
         self.leave_if_pending(event);
         (head, self.ops.offset().0)
