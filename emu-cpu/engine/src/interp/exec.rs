@@ -9,7 +9,7 @@ use emu_pe::exception::Exception;
 use emu_pe::mem::{self, access, exclusive, mops};
 
 use super::block::Code;
-use super::uop::{Frame, NZCV, Uop};
+use super::uop::{Extension, Frame, NZCV, Uop};
 
 /// How a block ended.
 #[derive(Clone, Copy, Debug)]
@@ -364,7 +364,7 @@ fn execute<const ONE: bool>(code: &Code, first: usize, pc: u64, f: &mut Frame, c
                 if vector {
                     v!(d) = value;
                 } else {
-                    x!(d) = sign_extend(value as u64, how.size, how.signed);
+                    x!(d) = extend(value as u64, how.size, how.extend);
                 }
             }
             Uop::StAcc { a, b, vector, access } => {
@@ -372,18 +372,18 @@ fn execute<const ONE: bool>(code: &Code, first: usize, pc: u64, f: &mut Frame, c
                 let value = if vector { v!(b) } else { u128::from(x!(b)) };
                 ok!(access::store_with(cpu, x!(a), how.size, how.acc, value));
             }
-            Uop::LdEx { d, a, access } => {
+            Uop::LdEx { d, a, vector, access } => {
                 let how = &code.accesses[access as usize];
                 let value = ok!(exclusive::load_exclusive(cpu, x!(a), how.size, how.acc, how.apart));
-                if how.size == MemSize::B16 {
+                if vector {
                     v!(d) = value;
                 } else {
                     x!(d) = value as u64;
                 }
             }
-            Uop::StEx { d, a, b, access } => {
+            Uop::StEx { d, a, b, vector, access } => {
                 let how = &code.accesses[access as usize];
-                let value = if how.size == MemSize::B16 { v!(b) } else { u128::from(x!(b)) };
+                let value = if vector { v!(b) } else { u128::from(x!(b)) };
                 x!(d) = u64::from(!ok!(exclusive::store_exclusive(
                     cpu,
                     x!(a),
@@ -397,13 +397,12 @@ fn execute<const ONE: bool>(code: &Code, first: usize, pc: u64, f: &mut Frame, c
                 let how = &code.accesses[access as usize];
                 x!(d) = ok!(access::rmw(cpu, op, x!(a), how.size, how.acc, x!(b)));
             }
-            Uop::Cas { d, a, b, c, access } => {
+            Uop::Cas { d, a, b, c, vector, access } => {
                 let how = &code.accesses[access as usize];
-                let wide = how.size == MemSize::B16;
                 let (expected, new) =
-                    if wide { (v!(b), v!(c)) } else { (u128::from(x!(b)), u128::from(x!(c))) };
+                    if vector { (v!(b), v!(c)) } else { (u128::from(x!(b)), u128::from(x!(c))) };
                 let old = ok!(access::compare_and_swap(cpu, x!(a), how.size, how.acc, expected, new));
-                if wide {
+                if vector {
                     v!(d) = old;
                 } else {
                     x!(d) = old as u64;
@@ -455,13 +454,13 @@ fn execute<const ONE: bool>(code: &Code, first: usize, pc: u64, f: &mut Frame, c
     End::Leave(LeaveKind::Context)
 }
 
-fn sign_extend(value: u64, size: MemSize, to: u8) -> u64 {
+fn extend(value: u64, size: MemSize, how: Extension) -> u64 {
     let bits = 8 * size.bytes() as u32;
-    match to {
-        0 => value,
+    match how {
+        Extension::Zero => value,
         _ if bits >= 64 => value,
-        32 => u64::from(((value << (64 - bits)) as i64 >> (64 - bits)) as u32),
-        _ => ((value << (64 - bits)) as i64 >> (64 - bits)) as u64,
+        Extension::Sign32 => u64::from(((value << (64 - bits)) as i64 >> (64 - bits)) as u32),
+        Extension::Sign64 => ((value << (64 - bits)) as i64 >> (64 - bits)) as u64,
     }
 }
 

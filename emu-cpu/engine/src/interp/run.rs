@@ -10,7 +10,7 @@ use super::cache::{self, Cache};
 use super::exec::{self, End};
 use super::rounds::{INDIRECT, Member, Round};
 use super::turn::Policy;
-use super::uop::{Frame, Uop};
+use super::uop::{Ends, Frame};
 use crate::jit::{Left, Native, NativeBlock, Part};
 
 /// How control came to an address: what can be remembered when its block is known.
@@ -380,14 +380,12 @@ impl Blocks<'_> {
                 self.take_landing_back(at);
                 return None;
             }
-            Left::Indirect => match *block.code.uops.last()? {
-                Uop::IndirectTyped { btype, .. } => End::Landing(jit.target, btype),
-                _ => End::Indirect(jit.target),
-            },
-            Left::End => match *block.code.uops.last()? {
-                Uop::Exception(e) => End::Exception(e),
-                Uop::Leave { kind } => End::Leave(kind),
-                _ => return None,
+            Left::Indirect | Left::End => match block.code.uops.last()?.facts().ends? {
+                Ends::Indirect(0) => End::Indirect(jit.target),
+                Ends::Indirect(btype) => End::Landing(jit.target, btype),
+                Ends::Exception(e) => End::Exception(e),
+                Ends::Leave(kind) => End::Leave(kind),
+                Ends::Jump | Ends::Branch => return None,
             },
         })
     }

@@ -3,13 +3,26 @@
 //! Slots 0..=31 of the integer file are X0..X30 and the current SP, [`NZCV`] holds the flags, [`ZERO`] is always zero,
 //! the rest are temporaries of the block. An index is a `u8` and a file has 256 slots, so no access is out of bounds.
 //! 32-bit operations ignore the high halves of their operands and give a zero high half.
+//!
+//! What is known of an operation stands in its row of the table below; [`row`] explains what a row says.
+
+mod row;
+#[cfg(test)]
+mod samples;
 
 use emu_a64::fp::{FpOp, VecFn};
 use emu_a64::ir::mops::MopsInsn;
 use emu_a64::ir::{Acc, AtomicOp, BarrierKind, Cond, ExcOp, LeaveKind, MemSize, PacOp, PstateField, SysEnc};
 use emu_a64::simd::VecOp;
 
+use self::row::{base_and_offset, micro_operations, part_type, read, written};
+#[cfg(test)]
+use self::samples::Sample;
 use crate::jit::state::JitState;
+
+pub use self::row::Extension;
+pub(crate) use self::row::{Ends, Operand, PlainAccess, Repeat, Transfer};
+use self::row::{Facts, Operands};
 
 /// Slot of PSTATE.NZCV, in bits 31:28.
 pub const NZCV: u8 = 32;
@@ -42,8 +55,8 @@ pub struct Access {
     pub size: MemSize,
     /// How.
     pub acc: Acc,
-    /// Sign-extend loads: 0 no, 32 or 64 to this width.
-    pub signed: u8,
+    /// How what is loaded is extended.
+    pub extend: Extension,
     /// Of exclusives: in the block, other accesses stand between a load-exclusive and the next exclusive or the end, between a
     /// store-exclusive and the exclusive before it or the start.
     pub apart: bool,
@@ -69,192 +82,271 @@ pub struct Call {
     pub imm: u32,
 }
 
-/// One operation. `d` is the destination slot, `a`, `b`, `c` are operand slots.
-#[rustfmt::skip]
-#[derive(Clone, Copy, Debug)]
-#[allow(missing_docs, reason = "each is the operation of the IR with its operands placed")]
-pub enum Uop {
-    Mov { d: u8, a: u8 },
-    Const { d: u8, imm: u64 },
-    PcRel { d: u8, rel: i64 },
-    PcPage { d: u8, rel: i64 },
+micro_operations! {
+    Mov { d: Out, a: In };
+    Const { d: Out, imm: u64 };
+    PcRel { d: Out, rel: i64 };
+    PcPage { d: Out, rel: i64 };
 
-    Add64 { d: u8, a: u8, b: u8 },
-    Add32 { d: u8, a: u8, b: u8 },
-    Sub64 { d: u8, a: u8, b: u8 },
-    Sub32 { d: u8, a: u8, b: u8 },
-    And64 { d: u8, a: u8, b: u8 },
-    And32 { d: u8, a: u8, b: u8 },
-    Or64 { d: u8, a: u8, b: u8 },
-    Or32 { d: u8, a: u8, b: u8 },
-    Xor64 { d: u8, a: u8, b: u8 },
-    Xor32 { d: u8, a: u8, b: u8 },
-    AndNot64 { d: u8, a: u8, b: u8 },
-    AndNot32 { d: u8, a: u8, b: u8 },
-    OrNot64 { d: u8, a: u8, b: u8 },
-    OrNot32 { d: u8, a: u8, b: u8 },
-    XorNot64 { d: u8, a: u8, b: u8 },
-    XorNot32 { d: u8, a: u8, b: u8 },
-    Mul64 { d: u8, a: u8, b: u8 },
-    Mul32 { d: u8, a: u8, b: u8 },
-    SMulH { d: u8, a: u8, b: u8 },
-    UMulH { d: u8, a: u8, b: u8 },
-    SDiv64 { d: u8, a: u8, b: u8 },
-    SDiv32 { d: u8, a: u8, b: u8 },
-    UDiv64 { d: u8, a: u8, b: u8 },
-    UDiv32 { d: u8, a: u8, b: u8 },
-    Shl64 { d: u8, a: u8, b: u8 },
-    Shl32 { d: u8, a: u8, b: u8 },
-    Lsr64 { d: u8, a: u8, b: u8 },
-    Lsr32 { d: u8, a: u8, b: u8 },
-    Asr64 { d: u8, a: u8, b: u8 },
-    Asr32 { d: u8, a: u8, b: u8 },
-    Ror64 { d: u8, a: u8, b: u8 },
-    Ror32 { d: u8, a: u8, b: u8 },
+    Add64 { d: Out, a: In, b: In };
+    Add32 { d: Out, a: In, b: In };
+    Sub64 { d: Out, a: In, b: In };
+    Sub32 { d: Out, a: In, b: In };
+    And64 { d: Out, a: In, b: In };
+    And32 { d: Out, a: In, b: In };
+    Or64 { d: Out, a: In, b: In };
+    Or32 { d: Out, a: In, b: In };
+    Xor64 { d: Out, a: In, b: In };
+    Xor32 { d: Out, a: In, b: In };
+    AndNot64 { d: Out, a: In, b: In };
+    AndNot32 { d: Out, a: In, b: In };
+    OrNot64 { d: Out, a: In, b: In };
+    OrNot32 { d: Out, a: In, b: In };
+    XorNot64 { d: Out, a: In, b: In };
+    XorNot32 { d: Out, a: In, b: In };
+    Mul64 { d: Out, a: In, b: In };
+    Mul32 { d: Out, a: In, b: In };
+    SMulH { d: Out, a: In, b: In };
+    UMulH { d: Out, a: In, b: In };
+    SDiv64 { d: Out, a: In, b: In };
+    SDiv32 { d: Out, a: In, b: In };
+    UDiv64 { d: Out, a: In, b: In };
+    UDiv32 { d: Out, a: In, b: In };
+    Shl64 { d: Out, a: In, b: In };
+    Shl32 { d: Out, a: In, b: In };
+    Lsr64 { d: Out, a: In, b: In };
+    Lsr32 { d: Out, a: In, b: In };
+    Asr64 { d: Out, a: In, b: In };
+    Asr32 { d: Out, a: In, b: In };
+    Ror64 { d: Out, a: In, b: In };
+    Ror32 { d: Out, a: In, b: In };
 
-    AddI64 { d: u8, a: u8, imm: u64 },
-    AddI32 { d: u8, a: u8, imm: u32 },
-    AndI64 { d: u8, a: u8, imm: u64 },
-    AndI32 { d: u8, a: u8, imm: u32 },
-    OrI64 { d: u8, a: u8, imm: u64 },
-    OrI32 { d: u8, a: u8, imm: u32 },
-    XorI64 { d: u8, a: u8, imm: u64 },
-    XorI32 { d: u8, a: u8, imm: u32 },
-    ShlI64 { d: u8, a: u8, n: u8 },
-    ShlI32 { d: u8, a: u8, n: u8 },
-    LsrI64 { d: u8, a: u8, n: u8 },
-    LsrI32 { d: u8, a: u8, n: u8 },
-    AsrI64 { d: u8, a: u8, n: u8 },
-    AsrI32 { d: u8, a: u8, n: u8 },
-    RorI64 { d: u8, a: u8, n: u8 },
-    RorI32 { d: u8, a: u8, n: u8 },
+    AddI64 { d: Out, a: In, imm: u64 };
+    AddI32 { d: Out, a: In, imm: u32 };
+    AndI64 { d: Out, a: In, imm: u64 };
+    AndI32 { d: Out, a: In, imm: u32 };
+    OrI64 { d: Out, a: In, imm: u64 };
+    OrI32 { d: Out, a: In, imm: u32 };
+    XorI64 { d: Out, a: In, imm: u64 };
+    XorI32 { d: Out, a: In, imm: u32 };
+    ShlI64 { d: Out, a: In, n: u8 };
+    ShlI32 { d: Out, a: In, n: u8 };
+    LsrI64 { d: Out, a: In, n: u8 };
+    LsrI32 { d: Out, a: In, n: u8 };
+    AsrI64 { d: Out, a: In, n: u8 };
+    AsrI32 { d: Out, a: In, n: u8 };
+    RorI64 { d: Out, a: In, n: u8 };
+    RorI32 { d: Out, a: In, n: u8 };
     /// a + (b << n): the address form.
-    AddShl64 { d: u8, a: u8, b: u8, n: u8 },
+    AddShl64 { d: Out, a: In, b: In, n: u8 };
 
-    Not64 { d: u8, a: u8 },
-    Not32 { d: u8, a: u8 },
-    Neg64 { d: u8, a: u8 },
-    Neg32 { d: u8, a: u8 },
-    Clz64 { d: u8, a: u8 },
-    Clz32 { d: u8, a: u8 },
-    Cls64 { d: u8, a: u8 },
-    Cls32 { d: u8, a: u8 },
-    Rbit64 { d: u8, a: u8 },
-    Rbit32 { d: u8, a: u8 },
-    Rev64 { d: u8, a: u8 },
-    Rev32 { d: u8, a: u8 },
-    Rev16 { d: u8, a: u8 },
+    Not64 { d: Out, a: In };
+    Not32 { d: Out, a: In };
+    Neg64 { d: Out, a: In };
+    Neg32 { d: Out, a: In };
+    Clz64 { d: Out, a: In };
+    Clz32 { d: Out, a: In };
+    Cls64 { d: Out, a: In };
+    Cls32 { d: Out, a: In };
+    Rbit64 { d: Out, a: In };
+    Rbit32 { d: Out, a: In };
+    Rev64 { d: Out, a: In };
+    Rev32 { d: Out, a: In };
+    Rev16 { d: Out, a: In };
     /// Bytes of each word reversed.
-    RevW { d: u8, a: u8 },
-    Zext8 { d: u8, a: u8 },
-    Zext16 { d: u8, a: u8 },
-    Zext32 { d: u8, a: u8 },
-    Sext8To32 { d: u8, a: u8 },
-    Sext16To32 { d: u8, a: u8 },
-    Sext8 { d: u8, a: u8 },
-    Sext16 { d: u8, a: u8 },
-    Sext32 { d: u8, a: u8 },
-    Ubfx { d: u8, a: u8, lsb: u8, width: u8 },
-    Sbfx64 { d: u8, a: u8, lsb: u8, width: u8 },
-    Sbfx32 { d: u8, a: u8, lsb: u8, width: u8 },
+    RevW { d: Out, a: In };
+    Zext8 { d: Out, a: In };
+    Zext16 { d: Out, a: In };
+    Zext32 { d: Out, a: In };
+    Sext8To32 { d: Out, a: In };
+    Sext16To32 { d: Out, a: In };
+    Sext8 { d: Out, a: In };
+    Sext16 { d: Out, a: In };
+    Sext32 { d: Out, a: In };
+    Ubfx { d: Out, a: In, lsb: u8, width: u8 };
+    Sbfx64 { d: Out, a: In, lsb: u8, width: u8 };
+    Sbfx32 { d: Out, a: In, lsb: u8, width: u8 };
     /// `a` with `width` bits at `lsb` from `b`; `word`: 32-bit result.
-    Bfi { d: u8, a: u8, b: u8, lsb: u8, width: u8, word: bool },
-    Extr64 { d: u8, a: u8, b: u8, lsb: u8 },
-    Extr32 { d: u8, a: u8, b: u8, lsb: u8 },
-    AddCarry64 { d: u8, a: u8, b: u8, c: u8 },
-    AddCarry32 { d: u8, a: u8, b: u8, c: u8 },
+    Bfi { d: Out, a: In, b: In, lsb: u8, width: u8, word: bool };
+    Extr64 { d: Out, a: In, b: In, lsb: u8 };
+    Extr32 { d: Out, a: In, b: In, lsb: u8 };
+    AddCarry64 { d: Out, a: In, b: In, c: Flags };
+    AddCarry32 { d: Out, a: In, b: In, c: Flags };
 
-    FlagsAdd64 { d: u8, a: u8, b: u8 },
-    FlagsAdd32 { d: u8, a: u8, b: u8 },
-    FlagsSub64 { d: u8, a: u8, b: u8 },
-    FlagsSub32 { d: u8, a: u8, b: u8 },
-    FlagsSubI64 { d: u8, a: u8, imm: u64 },
-    FlagsSubI32 { d: u8, a: u8, imm: u32 },
-    FlagsAdc64 { d: u8, a: u8, b: u8, c: u8 },
-    FlagsAdc32 { d: u8, a: u8, b: u8, c: u8 },
-    FlagsLogic64 { d: u8, a: u8 },
-    FlagsLogic32 { d: u8, a: u8 },
+    FlagsAdd64 { d: Out, a: In, b: In };
+    FlagsAdd32 { d: Out, a: In, b: In };
+    FlagsSub64 { d: Out, a: In, b: In };
+    FlagsSub32 { d: Out, a: In, b: In };
+    FlagsSubI64 { d: Out, a: In, imm: u64 };
+    FlagsSubI32 { d: Out, a: In, imm: u32 };
+    FlagsAdc64 { d: Out, a: In, b: In, c: Flags };
+    FlagsAdc32 { d: Out, a: In, b: In, c: Flags };
+    FlagsLogic64 { d: Out, a: In };
+    FlagsLogic32 { d: Out, a: In };
     /// Bits 31:28, the rest zero: both directions between flags and integers.
-    Nzcv { d: u8, a: u8 },
-    Test { d: u8, a: u8, cond: Cond },
-    IsZero64 { d: u8, a: u8 },
-    IsZero32 { d: u8, a: u8 },
-    NonZero64 { d: u8, a: u8 },
-    NonZero32 { d: u8, a: u8 },
-    Bit { d: u8, a: u8, n: u8 },
-    NotI1 { d: u8, a: u8 },
-    Select { d: u8, c: u8, a: u8, b: u8 },
+    Nzcv { d: Out, a: In };
+    Test { d: Out, a: Flags, cond: Cond };
+    IsZero64 { d: Out, a: In };
+    IsZero32 { d: Out, a: In };
+    NonZero64 { d: Out, a: In };
+    NonZero32 { d: Out, a: In };
+    Bit { d: Out, a: In, n: u8 };
+    NotI1 { d: Out, a: In };
+    Select { d: Out, c: In, a: In, b: In };
     /// Select by a condition on flags in slot `f`.
-    SelectCond { d: u8, f: u8, cond: Cond, a: u8, b: u8 },
-    Crc32 { d: u8, a: u8, b: u8, size: MemSize, castagnoli: bool },
+    SelectCond { d: Out, f: Flags, cond: Cond, a: In, b: In };
+    Crc32 { d: Out, a: In, b: In, size: MemSize, castagnoli: bool };
 
-    VMov { d: u8, a: u8 },
-    VSelect { d: u8, c: u8, a: u8, b: u8 },
-    VFromInt { d: u8, a: u8 },
-    VFromPair { d: u8, a: u8, b: u8 },
-    VLane { d: u8, a: u8, esize: u8, lane: u8 },
-    VSetLane { d: u8, a: u8, b: u8, esize: u8, lane: u8 },
-    VDup { d: u8, a: u8, esize: u8, bytes: u8 },
-    VLow { d: u8, a: u8, bytes: u8 },
-    Call { d: u8, a: u8, b: u8, c: u8, call: u16 },
+    VMov { d: VOut, a: VIn };
+    VSelect { d: VOut, c: In, a: VIn, b: VIn };
+    VFromInt { d: VOut, a: In };
+    VFromPair { d: VOut, a: In, b: In };
+    VLane { d: Out, a: VIn, esize: u8, lane: u8 };
+    VSetLane { d: VOut, a: VIn, b: In, esize: u8, lane: u8 };
+    VDup { d: VOut, a: In, esize: u8, bytes: u8 };
+    VLow { d: VOut, a: VIn, bytes: u8 };
+    Call { d: VOut, a: VIn, b: VIn, c: VIn, call: u16 };
 
-    CheckSp,
-    Ld8 { d: u8, a: u8, off: i32 },
-    Ld16 { d: u8, a: u8, off: i32 },
-    Ld32 { d: u8, a: u8, off: i32 },
-    Ld64 { d: u8, a: u8, off: i32 },
-    Ld8s32 { d: u8, a: u8, off: i32 },
-    Ld16s32 { d: u8, a: u8, off: i32 },
-    Ld8s64 { d: u8, a: u8, off: i32 },
-    Ld16s64 { d: u8, a: u8, off: i32 },
-    Ld32s64 { d: u8, a: u8, off: i32 },
+    CheckSp, faults;
+    Ld8 { d: Out, a: In, off: i32 }, plain(a, off, B1, B1, Load { d, extend: Zero });
+    Ld16 { d: Out, a: In, off: i32 }, plain(a, off, B2, B2, Load { d, extend: Zero });
+    Ld32 { d: Out, a: In, off: i32 }, plain(a, off, B4, B4, Load { d, extend: Zero });
+    Ld64 { d: Out, a: In, off: i32 }, plain(a, off, B8, B8, Load { d, extend: Zero });
+    Ld8s32 { d: Out, a: In, off: i32 }, plain(a, off, B1, B1, Load { d, extend: Sign32 });
+    Ld16s32 { d: Out, a: In, off: i32 }, plain(a, off, B2, B2, Load { d, extend: Sign32 });
+    Ld8s64 { d: Out, a: In, off: i32 }, plain(a, off, B1, B1, Load { d, extend: Sign64 });
+    Ld16s64 { d: Out, a: In, off: i32 }, plain(a, off, B2, B2, Load { d, extend: Sign64 });
+    Ld32s64 { d: Out, a: In, off: i32 }, plain(a, off, B4, B4, Load { d, extend: Sign64 });
     /// `elem`: what must be aligned when alignment is checked, and what is single-copy atomic.
-    LdV { d: u8, a: u8, size: MemSize, elem: MemSize, off: i32 },
+    LdV { d: VOut, a: In, size: MemSize, elem: MemSize, off: i32 }, plain(a, off, size, elem, LoadVector { d });
     /// Two words as one doubleword.
-    LdWords { d: u8, a: u8, off: i32 },
+    LdWords { d: Out, a: In, off: i32 }, plain(a, off, B8, B4, LoadWords { d });
     /// Two doublewords.
-    LdPair { d: u8, e: u8, a: u8, off: i32 },
-    St8 { a: u8, b: u8, off: i32 },
-    St16 { a: u8, b: u8, off: i32 },
-    St32 { a: u8, b: u8, off: i32 },
-    St64 { a: u8, b: u8, off: i32 },
-    StV { a: u8, b: u8, size: MemSize, elem: MemSize, off: i32 },
-    StWords { a: u8, b: u8, off: i32 },
-    StPair { a: u8, b: u8, c: u8, off: i32 },
+    LdPair { d: Out, e: Out, a: In, off: i32 }, plain(a, off, B16, B8, LoadPair { d, e });
+    St8 { a: In, b: In, off: i32 }, plain(a, off, B1, B1, Store { b });
+    St16 { a: In, b: In, off: i32 }, plain(a, off, B2, B2, Store { b });
+    St32 { a: In, b: In, off: i32 }, plain(a, off, B4, B4, Store { b });
+    St64 { a: In, b: In, off: i32 }, plain(a, off, B8, B8, Store { b });
+    StV { a: In, b: VIn, size: MemSize, elem: MemSize, off: i32 }, plain(a, off, size, elem, StoreVector { b });
+    StWords { a: In, b: In, off: i32 }, plain(a, off, B8, B4, StoreWords { b });
+    StPair { a: In, b: In, c: In, off: i32 }, plain(a, off, B16, B8, StorePair { b, c });
     /// Ordered and unprivileged accesses.
-    LdAcc { d: u8, a: u8, vector: bool, access: u16 },
-    StAcc { a: u8, b: u8, vector: bool, access: u16 },
-    LdEx { d: u8, a: u8, access: u16 },
-    StEx { d: u8, a: u8, b: u8, access: u16 },
-    ClearEx,
-    Rmw { d: u8, a: u8, b: u8, op: AtomicOp, access: u16 },
-    Cas { d: u8, a: u8, b: u8, c: u8, access: u16 },
-    Barrier(BarrierKind),
+    LdAcc { d: [Out by vector], a: In, vector: bool, access: u16 }, access;
+    StAcc { a: In, b: [In by vector], vector: bool, access: u16 }, access;
+    LdEx { d: [Out by vector], a: In, vector: bool, access: u16 }, access;
+    StEx { d: Out, a: In, b: [In by vector], vector: bool, access: u16 }, access;
+    ClearEx, observable;
+    Rmw { d: Out, a: In, b: In, op: AtomicOp, access: u16 }, access;
+    Cas { d: [Out by vector], a: In, b: [In by vector], c: [In by vector], vector: bool, access: u16 }, access;
+    Barrier(kind: BarrierKind), observable, repeat(Repeat::Barrier(kind));
 
-    Mrs { d: u8, rt: u8, enc: SysEnc },
-    Msr { a: u8, rt: u8, enc: SysEnc },
-    Sys { a: u8, rt: u8, enc: SysEnc },
-    Pac { d: u8, a: u8, b: u8, op: PacOp },
-    MopsCheck { a: u8, b: u8, insn: MopsInsn },
-    MopsMove { d: u8, a: u8, b: u8, c: u8, insn: MopsInsn },
-    MsrImm { field: PstateField, imm: u8 },
-    SendEvent { all: bool },
-    CountAccesses { n: u8 },
+    Mrs { d: Out, rt: u8, enc: SysEnc }, faults, repeat(Repeat::Read(enc));
+    Msr { a: In, rt: u8, enc: SysEnc }, faults, repeat(Repeat::Write(enc));
+    Sys { a: In, rt: u8, enc: SysEnc }, faults, repeat(Repeat::Instruction(enc));
+    Pac { d: Out, a: In, b: In, op: PacOp }, faults;
+    MopsCheck { a: In, b: In, insn: MopsInsn }, faults;
+    MopsMove { d: Out, a: In, b: In, c: In, insn: MopsInsn }, faults;
+    MsrImm { field: PstateField, imm: u8 }, faults, repeat(Repeat::Field(field));
+    SendEvent { all: bool }, observable, repeat(Repeat::Never);
+    CountAccesses { n: u8 };
 
     /// Ends: to link 0.
-    Goto,
+    Goto, ends(Ends::Jump);
     /// Ends: to link 0 if the condition holds, else link 1.
-    IfCond { f: u8, cond: Cond },
-    IfI1 { a: u8 },
-    IfZero64 { a: u8 },
-    IfZero32 { a: u8 },
-    IfNonZero64 { a: u8 },
-    IfNonZero32 { a: u8 },
-    IfBit { a: u8, n: u8, set: bool },
-    Indirect { a: u8 },
-    IndirectTyped { a: u8, btype: u8 },
-    Exception(ExcOp),
-    Leave { kind: LeaveKind },
+    IfCond { f: Flags, cond: Cond }, ends(Ends::Branch);
+    IfI1 { a: In }, ends(Ends::Branch);
+    IfZero64 { a: In }, ends(Ends::Branch);
+    IfZero32 { a: In }, ends(Ends::Branch);
+    IfNonZero64 { a: In }, ends(Ends::Branch);
+    IfNonZero32 { a: In }, ends(Ends::Branch);
+    IfBit { a: In, n: u8, set: bool }, ends(Ends::Branch);
+    Indirect { a: In }, ends(Ends::Indirect(0));
+    IndirectTyped { a: In, btype: u8 }, ends(Ends::Indirect(btype));
+    Exception(e: ExcOp), ends(Ends::Exception(e));
+    Leave { kind: LeaveKind }, ends(Ends::Leave(kind));
+}
+
+impl Uop {
+    /// True if it reads this slot of the integer file.
+    pub(crate) fn reads(&self, slot: u8) -> bool {
+        self.operands().into_iter().any(|o| o == Operand::Reads(slot) || o == Operand::ReadsFlags(slot))
+    }
+
+    /// True if it writes this slot of the integer file.
+    pub(crate) fn writes(&self, slot: u8) -> bool {
+        self.written().any(|written| written == slot)
+    }
+
+    /// True if it asks for the value of the flags in slot [`NZCV`], not for a condition of theirs.
+    pub(crate) fn reads_flags_as_value(&self) -> bool {
+        self.operands().into_iter().any(|operand| operand == Operand::Reads(NZCV))
+    }
+
+    /// True if it can leave the block, or runs code that may look at the flags.
+    pub(crate) fn observes_flags(&self) -> bool {
+        let facts = self.facts();
+        facts.can_fault || facts.observable || facts.ends.is_some()
+    }
+
+    /// The slots of the integer file that it writes.
+    pub(crate) fn written(&self) -> impl Iterator<Item = u8> {
+        self.operands().into_iter().filter_map(|operand| match operand {
+            Operand::Writes(slot) => Some(slot),
+            Operand::Reads(_)
+            | Operand::ReadsFlags(_)
+            | Operand::ReadsVector(_)
+            | Operand::WritesVector(_) => None,
+        })
+    }
 }
 
 const _: () = assert!(size_of::<Uop>() == 16, "an operation fits two words");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_comes_before_what_is_written() {
+        for uop in Uop::samples() {
+            let is_written = |o: &Operand| matches!(o, Operand::Writes(_) | Operand::WritesVector(_));
+            let operands: Vec<Operand> = uop.operands().into_iter().collect();
+            assert!(operands.is_sorted_by_key(is_written), "{uop:?}: {operands:?}");
+        }
+        let select = Uop::SelectCond { d: 0, f: NZCV, cond: Cond::Ne, a: 1, b: 2 };
+        assert!(select.reads(NZCV) && select.reads(2) && select.writes(0) && !select.writes(1));
+        let pair = Uop::Cas { d: 1, a: 2, b: 3, c: 4, vector: true, access: 0 };
+        assert!(pair.reads(2) && !pair.reads(3) && pair.written().next().is_none());
+    }
+
+    #[test]
+    fn plain_accesses_name_their_base() {
+        for mut uop in Uop::samples() {
+            let plain = uop.facts().plain;
+            assert_eq!(plain.is_some(), uop.base_and_offset().is_some(), "{uop:?}");
+            let Some(plain) = plain else { continue };
+            assert!(uop.reads(plain.base) && uop.facts().accesses, "{uop:?}");
+            assert_eq!(plain.transfer.is_store(), uop.name().starts_with("St"), "{uop:?}");
+            if let Some((base, off)) = uop.base_and_offset() {
+                (*base, *off) = (7, -8);
+            }
+            let moved = uop.facts().plain.unwrap();
+            assert_eq!(moved, PlainAccess { base: 7, off: -8, ..plain });
+        }
+    }
+
+    #[test]
+    fn who_may_look_at_the_flags() {
+        for uop in Uop::samples() {
+            let facts = uop.facts();
+            assert!(!facts.accesses || facts.can_fault, "{uop:?}");
+            // What ends a block computes nothing.
+            assert!(facts.ends.is_none() || uop.written().next().is_none(), "{uop:?}");
+        }
+        assert!(Uop::Ld8 { d: 0, a: 1, off: 0 }.observes_flags());
+        assert!(Uop::Goto.observes_flags() && Uop::SendEvent { all: true }.observes_flags());
+        assert!(!Uop::Add64 { d: 0, a: 1, b: 2 }.observes_flags());
+        assert!(Uop::Nzcv { d: 0, a: NZCV }.reads_flags_as_value());
+        assert!(!Uop::Test { d: 0, a: NZCV, cond: Cond::Eq }.reads_flags_as_value());
+    }
+}

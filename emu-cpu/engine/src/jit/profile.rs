@@ -5,7 +5,6 @@
 //! ends in an exception ([`Report`] says what that means for a count).
 
 use std::collections::HashMap;
-use std::mem::Discriminant;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use emu_a64::ir::SysEnc;
@@ -55,8 +54,8 @@ struct Blocks {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Operation {
     Exact(Exact),
-    System(Discriminant<Uop>, SysEnc),
-    Other(Discriminant<Uop>),
+    /// By its name, and the system register or system instruction that it names.
+    Other(&'static str, Option<SysEnc>),
 }
 
 /// See the module's head. One vCPU writes; others may read at any time.
@@ -138,7 +137,7 @@ impl Profile {
         blocks.current.push(Block {
             place: Place { pc, el },
             instructions: code.words.len() as u32,
-            accesses: code.uops.iter().filter(|u| is_access(u)).count() as u32,
+            accesses: code.uops.iter().filter(|u| u.facts().accesses).count() as u32,
         });
         blocks.counter(n).map_or(0, |c| c.as_ptr().expose_provenance() as u64)
     }
@@ -161,24 +160,11 @@ impl Profile {
     /// The interpreter did an operation.
     #[cold]
     pub(super) fn interpreted(&self, uop: &Uop) {
-        let kind = std::mem::discriminant(uop);
-        self.operation(
-            match *uop {
-                Uop::Mrs { enc, .. } | Uop::Msr { enc, .. } | Uop::Sys { enc, .. } => {
-                    Operation::System(kind, enc)
-                }
-                _ => Operation::Other(kind),
-            },
-            || match *uop {
-                Uop::Mrs { enc, .. } => format!("MRS {}", register(enc)),
-                Uop::Msr { enc, .. } => format!("MSR {}", register(enc)),
-                Uop::Sys { enc, .. } => format!("SYS {}", register(enc)),
-                _ => {
-                    let text = format!("{uop:?}");
-                    text.split([' ', '(']).next().unwrap_or_default().to_owned()
-                }
-            },
-        );
+        let (name, register) = (uop.name(), uop.facts().repeat.register());
+        self.operation(Operation::Other(name, register), || match register {
+            Some(enc) => format!("{} {}", name.to_uppercase(), register_name(enc)),
+            None => name.to_owned(),
+        });
     }
 
     /// An exact function did an operation.
@@ -255,41 +241,8 @@ impl Report {
     }
 }
 
-/// Operations that look a page up in the fast TLB.
-fn is_access(uop: &Uop) -> bool {
-    use Uop::*;
-    matches!(
-        uop,
-        Ld8 { .. }
-            | Ld16 { .. }
-            | Ld32 { .. }
-            | Ld64 { .. }
-            | Ld8s32 { .. }
-            | Ld16s32 { .. }
-            | Ld8s64 { .. }
-            | Ld16s64 { .. }
-            | Ld32s64 { .. }
-            | LdV { .. }
-            | LdWords { .. }
-            | LdPair { .. }
-            | St8 { .. }
-            | St16 { .. }
-            | St32 { .. }
-            | St64 { .. }
-            | StV { .. }
-            | StWords { .. }
-            | StPair { .. }
-            | LdAcc { .. }
-            | StAcc { .. }
-            | LdEx { .. }
-            | StEx { .. }
-            | Rmw { .. }
-            | Cas { .. }
-    )
-}
-
 /// A system register's name, or its encoding if several or none have it.
-fn register(enc: SysEnc) -> String {
+fn register_name(enc: SysEnc) -> String {
     match emu_pe::sysreg::rows().iter().find(|row| row.enc == enc) {
         Some(row) => row.name.to_owned(),
         None => format!("{enc:?}"),

@@ -3,20 +3,21 @@
 use emu_a64::ir::{BarrierKind, PstateField, SysEnc};
 use emu_pe::cpu::Cpu;
 
-use crate::interp::uop::Uop;
+use crate::interp::uop::{Repeat, Uop};
 
 /// True if an operation depends on nothing but registers and memory, and changes nothing else: then it may be done by
 /// host code, taken back, and done by the interpreter. The others are done once, and are not compared.
 pub(crate) fn is_repeatable(uop: &Uop, cpu: &Cpu) -> bool {
-    match *uop {
-        Uop::Mrs { enc, .. } => is_stored(enc),
-        Uop::Msr { enc, .. } => is_plain(enc),
-        Uop::Sys { enc, .. } => is_cache_maintenance(enc),
-        Uop::MsrImm { field, .. } => matches!(field, PstateField::DaifSet | PstateField::DaifClr),
+    match uop.facts().repeat {
+        Repeat::Always => true,
+        Repeat::Never => false,
+        Repeat::Read(enc) => is_stored(enc),
+        Repeat::Write(enc) => is_plain(enc),
+        Repeat::Instruction(enc) => is_cache_maintenance(enc),
+        Repeat::Field(field) => matches!(field, PstateField::DaifSet | PstateField::DaifClr),
         // It waits for others, who may wait for us.
-        Uop::Barrier(BarrierKind::Dsb) => !cpu.mem.shared.has_peers(),
-        Uop::SendEvent { .. } => false,
-        _ => true,
+        Repeat::Barrier(BarrierKind::Dsb) => !cpu.mem.shared.has_peers(),
+        Repeat::Barrier(_) => true,
     }
 }
 

@@ -4,7 +4,7 @@ use emu_a64::ir::{Acc, BinOp, MemSize, Memory, Op, Ty, Val};
 
 use super::{Predecoder, TooBig};
 use crate::interp::liveness::{constant, is_plain};
-use crate::interp::uop::{Access, Uop};
+use crate::interp::uop::{Access, Extension, Uop};
 
 /// True if another access to memory comes before an exclusive.
 fn is_access_first<'a>(mut ops: impl Iterator<Item = &'a Op>) -> bool {
@@ -32,8 +32,8 @@ impl Predecoder<'_> {
         Ok((self.any(addr)?, 0))
     }
 
-    pub(super) fn access(&mut self, size: MemSize, acc: Acc, signed: u8) -> u16 {
-        self.code.accesses.push(Access { size, acc, signed, apart: false });
+    pub(super) fn access(&mut self, size: MemSize, acc: Acc, extend: Extension) -> u16 {
+        self.code.accesses.push(Access { size, acc, extend, apart: false });
         (self.code.accesses.len() - 1) as u16
     }
 
@@ -44,7 +44,7 @@ impl Predecoder<'_> {
             Op::LoadEx { .. } => is_access_first(after.iter().skip(1).map(|inst| &inst.op)),
             _ => is_access_first(before.iter().rev().map(|inst| &inst.op)),
         };
-        self.code.accesses.push(Access { size, acc, signed: 0, apart });
+        self.code.accesses.push(Access { size, acc, extend: Extension::Zero, apart });
         (self.code.accesses.len() - 1) as u16
     }
 
@@ -56,7 +56,7 @@ impl Predecoder<'_> {
                 let (a, _) = self.address(addr, &acc)?;
                 let access = self.exclusive(i, size, acc);
                 let d = self.dest(i)?;
-                self.emit(Uop::LdEx { d, a, access });
+                self.emit(Uop::LdEx { d, a, vector: size == MemSize::B16, access });
                 Ok(())
             }
             Op::StoreEx { size, acc, addr, val } => {
@@ -64,13 +64,13 @@ impl Predecoder<'_> {
                 let b = self.any(val)?;
                 let access = self.exclusive(i, size, acc);
                 let d = self.dest(i)?;
-                self.emit(Uop::StEx { d, a, b, access });
+                self.emit(Uop::StEx { d, a, b, vector: size == MemSize::B16, access });
                 Ok(())
             }
             Op::Rmw { op, size, acc, addr, val } => {
                 let (a, _) = self.address(addr, &acc)?;
                 let b = self.any(val)?;
-                let access = self.access(size, acc, 0);
+                let access = self.access(size, acc, Extension::Zero);
                 let d = self.dest(i)?;
                 self.emit(Uop::Rmw { d, a, b, op, access });
                 Ok(())
@@ -78,9 +78,9 @@ impl Predecoder<'_> {
             Op::Cas { size, acc, addr, expected, new } => {
                 let (a, _) = self.address(addr, &acc)?;
                 let (b, c) = (self.any(expected)?, self.any(new)?);
-                let access = self.access(size, acc, 0);
+                let access = self.access(size, acc, Extension::Zero);
                 let d = self.dest(i)?;
-                self.emit(Uop::Cas { d, a, b, c, access });
+                self.emit(Uop::Cas { d, a, b, c, vector: size == MemSize::B16, access });
                 Ok(())
             }
             _ => Ok(()),
@@ -98,8 +98,12 @@ impl Predecoder<'_> {
     ) -> Result<(), TooBig> {
         let (a, off) = self.address(addr, &acc)?;
         if !is_plain(&acc) {
-            let signed = if signed { if ty == Ty::I64 { 64 } else { 32 } } else { 0 };
-            let access = self.access(size, acc, signed);
+            let extend = match (signed, ty) {
+                (false, _) => Extension::Zero,
+                (true, Ty::I64) => Extension::Sign64,
+                (true, _) => Extension::Sign32,
+            };
+            let access = self.access(size, acc, extend);
             let d = self.dest(i)?;
             self.emit(Uop::LdAcc { d, a, vector: ty == Ty::V128, access });
             return Ok(());
@@ -157,7 +161,7 @@ impl Predecoder<'_> {
         }
         let b = if size == MemSize::B8 && !vector { self.clean(val)? } else { self.any(val)? };
         if !is_plain(&acc) {
-            let access = self.access(size, acc, 0);
+            let access = self.access(size, acc, Extension::Zero);
             self.emit(Uop::StAcc { a, b, vector, access });
             return Ok(());
         }

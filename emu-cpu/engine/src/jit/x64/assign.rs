@@ -4,11 +4,10 @@
 //! loop, whose code is left much more rarely than it goes round, registers belong to the slots that the loop uses most.
 //! Vector slots have no homes; a unit loads those that it uses at its start and puts those that it wrote back at its exits.
 
-use super::operands::{self, Operand};
 use super::step;
 use super::{PINNED, TEMP, pairs};
 use crate::interp::block::Code;
-use crate::interp::uop::{FIRST_TEMP, NZCV, Uop, ZERO};
+use crate::interp::uop::{FIRST_TEMP, NZCV, Operand, Uop, ZERO};
 
 /// The register that counts instructions, and how long the blocks of a loop are on average that need it more for a slot:
 /// then the count is in the frame, which costs more where blocks are short.
@@ -87,11 +86,11 @@ impl Usages {
                 let (came, goes) = (passed, pairs::passed_on(code, next));
                 passed = goes;
                 if let Some(step) = step::at(code, next) {
-                    this.note(code, &step.access, weight, [None; 2]);
-                    this.note(code, &step.add, weight, [None; 2]);
+                    this.note(&step.access, weight, [None; 2]);
+                    this.note(&step.add, weight, [None; 2]);
                     next += 3;
                 } else {
-                    this.note(code, uop, weight, [came, goes]);
+                    this.note(uop, weight, [came, goes]);
                     next += 1;
                 }
             }
@@ -104,24 +103,24 @@ impl Usages {
         this
     }
 
-    fn note(&mut self, code: &Code, uop: &Uop, weight: u32, [came, goes]: [Option<u8>; 2]) {
-        operands::each(code, uop, &mut |operand| match operand {
-            Operand::Reads(slot) if came == Some(slot) => {}
-            Operand::Writes(slot) if goes == Some(slot) => {}
-            Operand::Reads(slot) => self.int[slot as usize].note(false, weight),
-            Operand::Writes(slot) => self.int[slot as usize].note(true, weight),
-            Operand::ReadsVector(slot) => self.vec[slot as usize].note(false, weight),
-            Operand::WritesVector(slot) => self.vec[slot as usize].note(true, weight),
-        });
+    fn note(&mut self, uop: &Uop, weight: u32, [came, goes]: [Option<u8>; 2]) {
+        for operand in uop.operands() {
+            match operand {
+                Operand::Reads(slot) if came == Some(slot) => {}
+                Operand::Writes(slot) if goes == Some(slot) => {}
+                Operand::Reads(slot) | Operand::ReadsFlags(slot) => {
+                    self.int[slot as usize].note(false, weight);
+                }
+                Operand::Writes(slot) => self.int[slot as usize].note(true, weight),
+                Operand::ReadsVector(slot) => self.vec[slot as usize].note(false, weight),
+                Operand::WritesVector(slot) => self.vec[slot as usize].note(true, weight),
+            }
+        }
     }
 }
 
-fn uses_vectors(code: &Code, uop: &Uop) -> bool {
-    let mut uses = false;
-    operands::each(code, uop, &mut |operand| {
-        uses |= matches!(operand, Operand::ReadsVector(_) | Operand::WritesVector(_));
-    });
-    uses
+fn uses_vectors(uop: &Uop) -> bool {
+    uop.operands().into_iter().any(|o| matches!(o, Operand::ReadsVector(_) | Operand::WritesVector(_)))
 }
 
 /// Slots used at least `least` times, the most used first.
@@ -141,17 +140,19 @@ fn written_first(code: &Code) -> Option<u8> {
     }
     let mut times = [0; FIRST_TEMP as usize + 1];
     let (mut needed, mut written) = (0u64, 0u64);
-    for uop in &code.uops {
-        operands::each(code, uop, &mut |operand| {
-            let (Operand::Reads(slot) | Operand::Writes(slot)) = operand else { return };
-            let Some(n) = times.get_mut(slot as usize) else { return };
-            *n += 1;
-            if matches!(operand, Operand::Writes(_)) {
-                written |= 1 << slot;
-            } else if written >> slot & 1 == 0 {
-                needed |= 1 << slot;
-            }
-        });
+    for operand in code.uops.iter().flat_map(Uop::operands) {
+        let (slot, writes) = match operand {
+            Operand::Reads(slot) | Operand::ReadsFlags(slot) => (slot, false),
+            Operand::Writes(slot) => (slot, true),
+            Operand::ReadsVector(_) | Operand::WritesVector(_) => continue,
+        };
+        let Some(n) = times.get_mut(slot as usize) else { continue };
+        *n += 1;
+        if writes {
+            written |= 1 << slot;
+        } else if written >> slot & 1 == 0 {
+            needed |= 1 << slot;
+        }
     }
     if times[FIRST_TEMP as usize] != 0 {
         return None;
@@ -169,7 +170,7 @@ impl Assignment {
         let mut this = Self::homes();
         this.guest_temp = written_first(code);
         this.int[this.guest_temp.unwrap_or(FIRST_TEMP) as usize] = TEMP;
-        if code.uops.iter().any(|uop| uses_vectors(code, uop)) {
+        if code.uops.iter().any(uses_vectors) {
             this.place_vectors(&Usages::of(std::iter::once((code, 1))), 2, true);
         }
         this

@@ -38,7 +38,7 @@ impl Emitter<'_> {
                 self.resume(back);
                 true
             }
-            Uop::Cas { d, a, b, c, access } => {
+            Uop::Cas { d, a, b, c, access, .. } => {
                 let Some(how) = self.plain(access) else { return false };
                 let back = self.find_aligned(a, how.size, WRITE);
                 e!(self; add rcx, rax);
@@ -50,8 +50,8 @@ impl Emitter<'_> {
                 self.resume(back);
                 true
             }
-            Uop::LdEx { d, a, access } => self.load_exclusive(d, a, access),
-            Uop::StEx { d, a, b, access } => self.store_exclusive(d, a, b, access),
+            Uop::LdEx { d, a, access, .. } => self.load_exclusive(d, a, access),
+            Uop::StEx { d, a, b, access, .. } => self.store_exclusive(d, a, b, access),
             Uop::ClearEx => {
                 e!(self; mov rax, [r15 + st!(cpu)] ; mov QWORD [rax + MONITOR_BYTES], 0);
                 true

@@ -6,7 +6,7 @@ use emu_pe::cpu::Cpu;
 
 use super::kept::Place;
 use super::{Emitter, Exit, RAX, e, st, x};
-use crate::interp::uop::{Uop, ZERO};
+use crate::interp::uop::Uop;
 use crate::jit::native::KEY_BTYPE;
 use crate::jit::state::{JitState, TARGETS, Target};
 
@@ -81,42 +81,17 @@ pub(in crate::jit) enum Site {
 const NO_PAGE: u64 = 1;
 
 impl Emitter<'_> {
-    /// Ends of blocks; false if it is something else.
+    /// Ends of blocks; false if it is something else. A condition of flags uses what the host's say.
     pub(super) fn end(&mut self, uop: Uop) -> bool {
         let in_loop = self.input.goes_on();
-        let conditional = matches!(
-            uop,
-            Uop::IfCond { .. }
-                | Uop::IfI1 { .. }
-                | Uop::IfNonZero64 { .. }
-                | Uop::IfZero64 { .. }
-                | Uop::IfNonZero32 { .. }
-                | Uop::IfZero32 { .. }
-                | Uop::IfBit { .. }
-        );
         match uop {
             Uop::Goto | Uop::IfCond { cond: Cond::Al | Cond::Nv, .. } if in_loop => self.go_on(0),
-            Uop::Indirect { a } if in_loop => self.part_indirect(a, 0),
-            Uop::IndirectTyped { a, btype } if in_loop => self.part_indirect(a, btype),
             Uop::Goto | Uop::IfCond { cond: Cond::Al | Cond::Nv, .. } => {
                 self.put_back();
                 self.exit(0);
             }
-            _ if conditional => {
-                let cc = self.branch_condition(uop);
-                if !in_loop {
-                    self.put_back();
-                }
-                self.branch(cc);
-            }
-            Uop::Indirect { a } => {
-                self.put_back();
-                self.indirect(a, 0);
-            }
-            Uop::IndirectTyped { a, btype } => {
-                self.put_back();
-                self.indirect(a, btype);
-            }
+            Uop::Indirect { a } => self.end_at_register(a, 0),
+            Uop::IndirectTyped { a, btype } => self.end_at_register(a, btype),
             Uop::Leave { kind: LeaveKind::Context } => {
                 self.put_back();
                 self.go_on_if_quiet();
@@ -125,9 +100,26 @@ impl Emitter<'_> {
                 self.put_back();
                 self.leave(Kind::End);
             }
-            _ => return false,
+            _ => {
+                let Some(cc) = self.branch_condition(uop) else { return false };
+                if !in_loop {
+                    self.put_back();
+                }
+                self.branch(cc);
+            }
         }
         true
+    }
+
+    /// An indirect branch.
+    fn end_at_register(&mut self, a: u8, btype: u8) {
+        self.flags.lose_host();
+        if self.input.goes_on() {
+            self.part_indirect(a, btype);
+        } else {
+            self.put_back();
+            self.indirect(a, btype);
+        }
     }
 
     /// Everything, flags too, to where it is between units. Keeps the host's flags.
@@ -146,14 +138,15 @@ impl Emitter<'_> {
         e!(self; mov eax, word as i32 ; jmp extern self.thunks.exit as usize);
     }
 
-    /// The host's condition code under which exit 0 is taken.
-    fn branch_condition(&mut self, uop: Uop) -> u8 {
-        match uop {
+    /// The host's condition code under which a conditional branch takes exit 0; `None` if it is something else.
+    fn branch_condition(&mut self, uop: Uop) -> Option<u8> {
+        Some(match uop {
             Uop::IfCond { f, cond } => self.condition(f, cond),
             Uop::IfZero64 { a } => self.test_zero(a, true, 4),
             Uop::IfNonZero32 { a } => self.test_zero(a, false, 5),
             Uop::IfZero32 { a } => self.test_zero(a, false, 4),
             Uop::IfBit { a, n, set } => {
+                self.flags.lose_host();
                 let (n, r) = (n & 63, self.reg(a));
                 match (r, n < 31) {
                     (Some(r), true) => e!(self; test Rd(r), 1 << n),
@@ -165,8 +158,8 @@ impl Emitter<'_> {
                 if set { cc } else { cc ^ 1 }
             }
             Uop::IfI1 { a } | Uop::IfNonZero64 { a } => self.test_zero(a, true, 5),
-            _ => self.test_zero(ZERO, true, 5),
-        }
+            _ => return None,
+        })
     }
 
     /// After an instruction that may have changed something, which mostly it has not ([`Cpu::is_quiet`]).
@@ -191,6 +184,7 @@ impl Emitter<'_> {
     }
 
     fn test_zero(&mut self, a: u8, wide: bool, cc: u8) -> u8 {
+        self.flags.lose_host();
         let r = self.read(a, RAX);
         if wide {
             e!(self; test Rq(r), Rq(r));

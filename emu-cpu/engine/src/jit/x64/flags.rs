@@ -47,34 +47,6 @@ impl Flags {
     }
 }
 
-/// True for operations whose host code leaves the host's flags alone until it has used them.
-pub(super) fn keeps_host_flags(uop: &Uop) -> bool {
-    use Uop::*;
-    match uop {
-        Mov { a, .. } | Not64 { a, .. } | Not32 { a, .. } => *a != NZCV,
-        AddI64 { imm, .. } => i32::try_from(*imm as i64).is_ok(),
-        Const { .. } | AddI32 { .. } | Zext8 { .. } | Zext16 { .. } | Zext32 { .. } => true,
-        Sext8 { .. } | Sext16 { .. } | Sext32 { .. } | Sext8To32 { .. } | Sext16To32 { .. } => true,
-        Goto => true,
-        SelectCond { f, .. } | IfCond { f, .. } | Test { a: f, .. } => *f == NZCV,
-        // The carry is the first thing that these look for.
-        AddCarry64 { c, .. } | AddCarry32 { c, .. } | FlagsAdc64 { c, .. } | FlagsAdc32 { c, .. } => {
-            *c == NZCV
-        }
-        _ => false,
-    }
-}
-
-/// True for operations that read the flags' slot as a value.
-pub(super) fn reads_slot(uop: &Uop) -> bool {
-    use Uop::*;
-    match *uop {
-        Mov { a, .. } | Nzcv { a, .. } | MopsCheck { b: a, .. } => a == NZCV,
-        SelectCond { a, b, .. } | Select { a, b, .. } => a == NZCV || b == NZCV,
-        _ => false,
-    }
-}
-
 /// The host's condition code after a comparison of this kind, and whether its carry must be inverted before.
 ///
 /// The host's carry after a subtraction is a borrow, the opposite of Arm's; after a sum or TEST it is Arm's.
@@ -155,6 +127,7 @@ impl Emitter<'_> {
             let (cc, _) = condition_code(Lazy::Sub64, cond);
             return cc;
         }
+        self.flags.lose_host();
         self.load32(RCX, f);
         let table = (0..16).filter(|n| cond.holds(n << 28)).fold(0, |t, n| t | 1 << n);
         e!(self; shr ecx, 28 ; mov eax, table ; bt eax, ecx);
@@ -248,9 +221,9 @@ impl Emitter<'_> {
 
     /// The carry of slot `c` as the host's. Changes rax, rcx and rdx.
     fn carry_in(&mut self, c: u8) {
+        let host = self.flags.host;
+        self.flags.lose_host();
         if c == NZCV {
-            let host = self.flags.host;
-            self.flags.lose_host();
             let kind = match self.flags.place {
                 Place::Known(kind) => kind,
                 Place::Kept(kept) => kept.kind,
@@ -277,17 +250,21 @@ impl Emitter<'_> {
         }
     }
 
-    /// Operations on flags; false if it is not one.
-    pub(super) fn flag_operation(&mut self, uop: Uop) -> bool {
+    /// Operations that ask for a condition or the carry; false if it is something else. What the host's flags say is used
+    /// before anything changes them.
+    pub(super) fn conditional(&mut self, uop: Uop) -> bool {
         match uop {
-            Uop::FlagsAdd64 { d, a, b } => self.flags_of(Lazy::Add64, d, a, b),
-            Uop::FlagsAdd32 { d, a, b } => self.flags_of(Lazy::Add32, d, a, b),
-            Uop::FlagsSub64 { d, a, b } => self.flags_of(Lazy::Sub64, d, a, b),
-            Uop::FlagsSub32 { d, a, b } => self.flags_of(Lazy::Sub32, d, a, b),
-            Uop::FlagsSubI64 { d, a, imm } => self.flags_of_immediate(Lazy::Sub64, d, a, imm),
-            Uop::FlagsSubI32 { d, a, imm } => self.flags_of_immediate(Lazy::Sub32, d, a, u64::from(imm)),
-            Uop::FlagsLogic64 { d, a } => self.flags_of_value(Lazy::Logic64, d, a),
-            Uop::FlagsLogic32 { d, a } => self.flags_of_value(Lazy::Logic32, d, a),
+            Uop::Test { d, a, cond } => {
+                if matches!(cond, Cond::Al | Cond::Nv) {
+                    e!(self; mov eax, 1);
+                } else {
+                    let cc = self.condition(a, cond);
+                    self.set_al(cc);
+                    e!(self; movzx eax, al);
+                }
+                self.store(d, RAX);
+            }
+            Uop::SelectCond { d, f, cond, a, b } => self.select_condition(d, f, cond, a, b),
             Uop::FlagsAdc64 { d, a, b, c } | Uop::FlagsAdc32 { d, a, b, c } => {
                 self.carry_in(c);
                 self.load(RDX, a);
@@ -318,22 +295,27 @@ impl Emitter<'_> {
                 e!(self; adc edx, Rd(b));
                 self.store(d, RDX);
             }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Operations on flags; false if it is something else.
+    pub(super) fn flag_operation(&mut self, uop: Uop) -> bool {
+        match uop {
+            Uop::FlagsAdd64 { d, a, b } => self.flags_of(Lazy::Add64, d, a, b),
+            Uop::FlagsAdd32 { d, a, b } => self.flags_of(Lazy::Add32, d, a, b),
+            Uop::FlagsSub64 { d, a, b } => self.flags_of(Lazy::Sub64, d, a, b),
+            Uop::FlagsSub32 { d, a, b } => self.flags_of(Lazy::Sub32, d, a, b),
+            Uop::FlagsSubI64 { d, a, imm } => self.flags_of_immediate(Lazy::Sub64, d, a, imm),
+            Uop::FlagsSubI32 { d, a, imm } => self.flags_of_immediate(Lazy::Sub32, d, a, u64::from(imm)),
+            Uop::FlagsLogic64 { d, a } => self.flags_of_value(Lazy::Logic64, d, a),
+            Uop::FlagsLogic32 { d, a } => self.flags_of_value(Lazy::Logic32, d, a),
             Uop::Nzcv { d, a } => {
                 self.load32(RAX, a);
                 e!(self; and eax, 0xf000_0000u32 as i32);
                 self.store(d, RAX);
             }
-            Uop::Test { d, a, cond } => {
-                if matches!(cond, Cond::Al | Cond::Nv) {
-                    e!(self; mov eax, 1);
-                } else {
-                    let cc = self.condition(a, cond);
-                    self.set_al(cc);
-                    e!(self; movzx eax, al);
-                }
-                self.store(d, RAX);
-            }
-            Uop::SelectCond { d, f, cond, a, b } => self.select_condition(d, f, cond, a, b),
             Uop::Select { d, c, a, b } => {
                 let c = self.read(c, RAX);
                 e!(self; test Rq(c), Rq(c));

@@ -137,8 +137,8 @@ macro_rules! extend {
 }
 
 impl Emitter<'_> {
-    /// Arithmetic and logic; false if it is something else.
-    pub(super) fn integer(&mut self, uop: Uop) -> bool {
+    /// What has instructions of the host that leave its flags alone; false if it is something else.
+    pub(super) fn moves(&mut self, uop: Uop) -> bool {
         match uop {
             Uop::Mov { d, a } => {
                 let r = match self.reg(d) {
@@ -151,6 +151,35 @@ impl Emitter<'_> {
                 self.store(d, r);
             }
             Uop::Const { d, imm } => self.constant(d, imm),
+            Uop::AddI64 { d, a, imm } => self.add_immediate(d, a, imm),
+            Uop::AddI32 { d, a, imm } => {
+                let a = self.read(a, RAX);
+                let r = self.result(d, RAX);
+                e!(self; lea Rd(r), [Rq(a) + imm as i32]);
+                self.store(d, r);
+            }
+            Uop::Not64 { d, a } => unary!(self, not, true, d, a),
+            Uop::Not32 { d, a } => unary!(self, not, false, d, a),
+            Uop::Zext8 { d, a } => extend!(self, movzx, Rd, Rb, BYTE, d, a),
+            Uop::Zext16 { d, a } => extend!(self, movzx, Rd, Rw, WORD, d, a),
+            Uop::Zext32 { d, a } => {
+                let r = self.result(d, RAX);
+                self.load32(r, a);
+                self.store(d, r);
+            }
+            Uop::Sext8To32 { d, a } => extend!(self, movsx, Rd, Rb, BYTE, d, a),
+            Uop::Sext16To32 { d, a } => extend!(self, movsx, Rd, Rw, WORD, d, a),
+            Uop::Sext8 { d, a } => extend!(self, movsx, Rq, Rb, BYTE, d, a),
+            Uop::Sext16 { d, a } => extend!(self, movsx, Rq, Rw, WORD, d, a),
+            Uop::Sext32 { d, a } => extend!(self, movsxd, Rq, Rd, DWORD, d, a),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Arithmetic and logic; false if it is something else.
+    pub(super) fn integer(&mut self, uop: Uop) -> bool {
+        match uop {
             Uop::PcRel { d, rel } => self.page_relative(d, rel.wrapping_add(i64::from(self.input.offset))),
             Uop::PcPage { d, rel } => self.page_relative(d, rel),
 
@@ -205,13 +234,6 @@ impl Emitter<'_> {
 
     fn immediates(&mut self, uop: Uop) -> bool {
         match uop {
-            Uop::AddI64 { d, a, imm } => self.add_immediate(d, a, imm),
-            Uop::AddI32 { d, a, imm } => {
-                let a = self.read(a, RAX);
-                let r = self.result(d, RAX);
-                e!(self; lea Rd(r), [Rq(a) + imm as i32]);
-                self.store(d, r);
-            }
             Uop::AndI64 { d, a, imm } => immediate!(self, and, d, a, imm),
             Uop::AndI32 { d, a, imm } => immediate32!(self, and, d, a, imm),
             Uop::OrI64 { d, a, imm } => immediate!(self, or, d, a, imm),
@@ -244,24 +266,10 @@ impl Emitter<'_> {
 
     fn unary(&mut self, uop: Uop) -> bool {
         match uop {
-            Uop::Not64 { d, a } => unary!(self, not, true, d, a),
-            Uop::Not32 { d, a } => unary!(self, not, false, d, a),
             Uop::Neg64 { d, a } => unary!(self, neg, true, d, a),
             Uop::Neg32 { d, a } => unary!(self, neg, false, d, a),
             Uop::Rev64 { d, a } => unary!(self, bswap, true, d, a),
             Uop::Rev32 { d, a } => unary!(self, bswap, false, d, a),
-            Uop::Zext8 { d, a } => extend!(self, movzx, Rd, Rb, BYTE, d, a),
-            Uop::Zext16 { d, a } => extend!(self, movzx, Rd, Rw, WORD, d, a),
-            Uop::Zext32 { d, a } => {
-                let r = self.result(d, RAX);
-                self.load32(r, a);
-                self.store(d, r);
-            }
-            Uop::Sext8To32 { d, a } => extend!(self, movsx, Rd, Rb, BYTE, d, a),
-            Uop::Sext16To32 { d, a } => extend!(self, movsx, Rd, Rw, WORD, d, a),
-            Uop::Sext8 { d, a } => extend!(self, movsx, Rq, Rb, BYTE, d, a),
-            Uop::Sext16 { d, a } => extend!(self, movsx, Rq, Rw, WORD, d, a),
-            Uop::Sext32 { d, a } => extend!(self, movsxd, Rq, Rd, DWORD, d, a),
             _ => return false,
         }
         true
@@ -339,6 +347,7 @@ impl Emitter<'_> {
                 e!(self; lea Rq(r), [Rq(a) + imm]);
             }
             Err(_) => {
+                self.flags.lose_host();
                 let a = self.read(a, RAX);
                 e!(self; mov rcx, QWORD imm as i64 ; lea Rq(r), [Rq(a) + rcx]);
             }

@@ -16,7 +16,6 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 use super::exits::Side;
 use super::flags::Flags;
 use super::kept::{self, Place};
-use super::operands::{self, Operand};
 use super::vector::Sizes;
 use super::{Emitter, Kind, RAX, e, st};
 use crate::jit::Part;
@@ -77,11 +76,7 @@ fn flags_are_seen(parts: &[Part<'_>], n: usize, seen: &mut Vec<usize>, written: 
             return i > 0;
         }
         if !kept::are_dead_from(code, i + 1) {
-            operands::each(code, uop, &mut |operand| {
-                if let Operand::Writes(slot) = operand {
-                    written.push(slot);
-                }
-            });
+            written.extend(uop.written());
         }
     }
     for to in part.leads_to() {

@@ -10,7 +10,6 @@
 
 use dynasmrt::{DynasmApi, DynasmLabelApi};
 
-use super::operands::{self, Operand};
 use super::{Emitter, RAX, RCX, e, st};
 use crate::interp::block::Code;
 use crate::interp::uop::{NZCV, Uop};
@@ -102,35 +101,13 @@ pub(super) enum Place {
     Dead,
 }
 
-/// True for operations that can end the unit, or run code that may look at the flags.
-#[rustfmt::skip]
-fn may_look(uop: &Uop) -> bool {
-    use Uop::*;
-    matches!(
-        uop,
-        Ld8 { .. } | Ld16 { .. } | Ld32 { .. } | Ld64 { .. } | Ld8s32 { .. } | Ld16s32 { .. } | Ld8s64 { .. }
-            | Ld16s64 { .. } | Ld32s64 { .. } | LdV { .. } | LdWords { .. } | LdPair { .. } | St8 { .. }
-            | St16 { .. } | St32 { .. } | St64 { .. } | StV { .. } | StWords { .. } | StPair { .. }
-            | LdAcc { .. } | StAcc { .. } | LdEx { .. } | StEx { .. } | ClearEx | Rmw { .. } | Cas { .. }
-            | Barrier(_) | CheckSp | Mrs { .. } | Msr { .. } | Sys { .. } | Pac { .. } | MopsCheck { .. }
-            | MopsMove { .. } | MsrImm { .. } | SendEvent { .. } | Goto | IfCond { .. } | IfI1 { .. }
-            | IfZero64 { .. } | IfZero32 { .. } | IfNonZero64 { .. } | IfNonZero32 { .. } | IfBit { .. }
-            | Indirect { .. } | IndirectTyped { .. } | Exception(_) | Leave { .. }
-    )
-}
-
 /// True if from operation `n` of a block on the flags are set before anybody can look at them.
 pub(super) fn are_dead_from(code: &Code, n: usize) -> bool {
     for uop in code.uops.iter().skip(n) {
-        let (mut reads, mut sets) = (false, false);
-        operands::each(code, uop, &mut |operand| {
-            reads |= operand == Operand::Reads(NZCV);
-            sets |= operand == Operand::Writes(NZCV);
-        });
-        if reads || may_look(uop) {
+        if uop.reads(NZCV) || uop.observes_flags() {
             return false;
         }
-        if sets {
+        if uop.writes(NZCV) {
             return true;
         }
     }
@@ -145,16 +122,8 @@ impl Emitter<'_> {
             // No operand is overwritten where they are joined: see `flags_over`.
             return self.flags.place == Place::Joined && are_dead_from(self.input.code, self.number + 1);
         };
-        let mut written = [None; 2];
-        operands::each(self.input.code, uop, &mut |operand| {
-            if let Operand::Writes(slot) = operand
-                && kept.uses(slot)
-            {
-                let n = usize::from(written[0].is_some());
-                written[n] = Some(slot);
-            }
-        });
-        if written[0].is_none() {
+        let mut written = uop.written().filter(|slot| kept.uses(*slot)).peekable();
+        if written.peek().is_none() {
             return false;
         }
         if let Some(after) = kept.after(uop) {
@@ -164,7 +133,7 @@ impl Emitter<'_> {
         if are_dead_from(self.input.code, self.number + 1) {
             return true;
         }
-        written.into_iter().flatten().for_each(|slot| self.before_write(slot));
+        written.for_each(|slot| self.before_write(slot));
         false
     }
 
@@ -326,12 +295,5 @@ mod tests {
         assert_eq!(kept.after(&Uop::AddI32 { d: 3, a: 4, imm: 2 }), None, "another value");
         let wide = Kept { kind: Lazy::Sub64, ..kept };
         assert_eq!(wide.after(&step), None, "the high half is lost");
-    }
-
-    #[test]
-    fn what_can_fault_may_look() {
-        assert!(may_look(&Uop::Ld8 { d: 0, a: 1, off: 0 }));
-        assert!(may_look(&Uop::Goto));
-        assert!(!may_look(&Uop::Add64 { d: 0, a: 1, b: 2 }));
     }
 }

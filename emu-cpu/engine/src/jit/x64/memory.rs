@@ -10,7 +10,7 @@ use emu_a64::ir::{MemSize, Order};
 use emu_pe::mem::tables::offset;
 
 use super::{Emitter, RAX, RCX, RDX, Slow, e, st, x};
-use crate::interp::uop::{Access, Uop};
+use crate::interp::uop::{Access, Extension, PlainAccess, Transfer, Uop};
 use crate::jit::runtime::vector_access;
 use crate::jit::state::JitState;
 
@@ -41,120 +41,60 @@ pub(super) struct Search {
     pub go: DynamicLabel,
 }
 
-/// What is done with a loaded value.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Extension {
-    Zero,
-    Sign32,
-    Sign64,
-}
-
 /// A call of the runtime for an access that was not found in the fast TLB. Its address is in rax.
 #[derive(Clone, Copy)]
 pub(super) enum Call {
-    Load {
-        d: u8,
-        size: MemSize,
-        extend: Extension,
-    },
-    Store {
-        b: u8,
-        size: MemSize,
-    },
-    LoadWords {
-        d: u8,
-    },
-    StoreWords {
-        b: u8,
-    },
-    LoadPair {
-        d: u8,
-        e: u8,
-    },
-    StorePair {
-        b: u8,
-        c: u8,
-    },
-    LoadVector {
-        how: u32,
-    },
-    StoreVector {
-        how: u32,
-    },
+    /// A plain access.
+    Plain(PlainAccess),
     /// The members of a span, one by one.
-    Span {
-        n: usize,
-    },
+    Span { n: usize },
     /// The interpreter's version of operation `n`; flags were kept in this way before it.
-    Operation {
-        n: usize,
-        kind: i32,
-    },
+    Operation { n: usize, kind: i32 },
     /// The exact function of operation `n`.
-    Exact {
-        n: usize,
-    },
+    Exact { n: usize },
     /// The same, and the low element of its result `v` to an integer slot.
-    ExactLane {
-        n: usize,
-        v: u8,
-        d: u8,
-        wide: bool,
-    },
-}
-
-/// Bytes of an access that is one element, and of the element.
-const fn whole(size: MemSize) -> (i32, i32) {
-    of_elements(size, size)
+    ExactLane { n: usize, v: u8, d: u8, wide: bool },
 }
 
 /// Bytes of an access, and of what it is made of.
-pub(super) const fn of_elements(size: MemSize, elem: MemSize) -> (i32, i32) {
-    let (bytes, elem) = (size.bytes() as i32, elem.bytes() as i32);
+pub(super) const fn of_elements(access: &PlainAccess) -> (i32, i32) {
+    let (bytes, elem) = (access.size.bytes() as i32, access.elem.bytes() as i32);
     (bytes, if elem < bytes { elem } else { bytes })
 }
 
 impl Emitter<'_> {
     /// Accesses to memory; false if it is something else, or one that has no code in line.
     pub(super) fn memory(&mut self, uop: Uop) -> bool {
-        use Extension::{Sign32, Sign64, Zero};
-        use MemSize::{B1, B2, B4, B8};
         if self.starts_span(&uop) && self.span() {
             return true;
         }
-        match uop {
-            Uop::Ld8 { d, a, off } => self.load_int(d, a, off, B1, Zero),
-            Uop::Ld16 { d, a, off } => self.load_int(d, a, off, B2, Zero),
-            Uop::Ld32 { d, a, off } => self.load_int(d, a, off, B4, Zero),
-            Uop::Ld64 { d, a, off } => self.load_int(d, a, off, B8, Zero),
-            Uop::Ld8s32 { d, a, off } => self.load_int(d, a, off, B1, Sign32),
-            Uop::Ld16s32 { d, a, off } => self.load_int(d, a, off, B2, Sign32),
-            Uop::Ld8s64 { d, a, off } => self.load_int(d, a, off, B1, Sign64),
-            Uop::Ld16s64 { d, a, off } => self.load_int(d, a, off, B2, Sign64),
-            Uop::Ld32s64 { d, a, off } => self.load_int(d, a, off, B4, Sign64),
-            Uop::St8 { a, b, off } => self.store_int(a, b, off, B1),
-            Uop::St16 { a, b, off } => self.store_int(a, b, off, B2),
-            Uop::St32 { a, b, off } => self.store_int(a, b, off, B4),
-            Uop::St64 { a, b, off } => self.store_int(a, b, off, B8),
-            Uop::LdWords { d, a, off } => {
-                let found = self.find(a, off, (8, 4), READ, Call::LoadWords { d });
-                self.load_value(d, B8, Zero, &found);
-                self.resume(found.back);
-            }
-            Uop::StWords { a, b, off } => {
-                let found = self.find(a, off, (8, 4), WRITE, Call::StoreWords { b });
-                self.store_value(b, B8, &found);
-                self.resume(found.back);
-            }
-            Uop::LdPair { d, e, a, off } => self.load_pair(d, e, a, off),
-            Uop::StPair { a, b, c, off } => self.store_pair(a, b, c, off),
-            Uop::LdV { d, a, size, elem, off } => self.load_vector(d, a, size, elem, off),
-            Uop::StV { a, b, size, elem, off } => self.store_vector(a, b, size, elem, off),
-            Uop::LdAcc { d, a, vector, access } => return self.load_ordered(d, a, vector, access),
-            Uop::StAcc { a, b, vector, access } => return self.store_ordered(a, b, vector, access),
-            _ => return false,
+        if let Some(access) = uop.facts().plain {
+            self.plain_access(access);
+            return true;
         }
-        true
+        match uop {
+            Uop::LdAcc { d, a, vector, access } => self.load_ordered(d, a, vector, access),
+            Uop::StAcc { a, b, vector, access } => self.store_ordered(a, b, vector, access),
+            _ => false,
+        }
+    }
+
+    fn plain_access(&mut self, access: PlainAccess) {
+        let found = self.find(&access);
+        let size = access.size;
+        match access.transfer {
+            Transfer::Load { d, extend } => {
+                self.load_value(d, size, extend, &found);
+                return self.resume_with_result(found.back);
+            }
+            Transfer::LoadWords { d } => self.load_value(d, size, Extension::Zero, &found),
+            Transfer::LoadPair { d, e } => self.load_pair_at(d, e, &found),
+            Transfer::LoadVector { d } => self.load_vector_at(d, size, &found),
+            Transfer::Store { b } | Transfer::StoreWords { b } => self.store_value(b, size, &found),
+            Transfer::StorePair { b, c } => self.store_pair_at(b, c, &found),
+            Transfer::StoreVector { b } => self.store_vector_at(b, size, &found),
+        }
+        self.resume(found.back);
     }
 
     /// The address of an access in rax.
@@ -176,14 +116,10 @@ impl Emitter<'_> {
     /// In line is only the site's own slot. What is not aligned to its size is found on the slower way, but for sixteen bytes,
     /// which only must not cross into another page. Where alignment is checked, neither finds what is not aligned to its
     /// elements, and the runtime raises the fault.
-    fn find(&mut self, a: u8, off: i32, (bytes, elem): (i32, i32), tag: i32, call: Call) -> Found {
-        let (base, off) = match self.reg(a) {
-            Some(base) => (base, off),
-            None => {
-                self.load(RAX, a);
-                (RAX, off)
-            }
-        };
+    fn find(&mut self, access: &PlainAccess) -> Found {
+        let (off, (bytes, elem)) = (access.off, of_elements(access));
+        let tag = if access.transfer.is_store() { WRITE } else { READ };
+        let base = self.read(access.base, RAX);
         let (start, go) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
         let slot = self.next_slot(tag);
         let align = self.checked(elem);
@@ -204,7 +140,7 @@ impl Emitter<'_> {
             ; =>go
         );
         let search = Search { base, off, bytes, tag, slot, align, go };
-        let back = self.put_off_search(start, Some(search), call);
+        let back = self.put_off_search(start, Some(search), Call::Plain(*access));
         Found { base, off, back }
     }
 
@@ -281,12 +217,6 @@ impl Emitter<'_> {
         e!(self; =>back);
     }
 
-    fn load_int(&mut self, d: u8, a: u8, off: i32, size: MemSize, extend: Extension) {
-        let found = self.find(a, off, whole(size), READ, Call::Load { d, size, extend });
-        self.load_value(d, size, extend, &found);
-        self.resume_with_result(found.back);
-    }
-
     fn load_value(&mut self, d: u8, size: MemSize, extend: Extension, at: &Found) {
         use Extension::{Sign32, Sign64, Zero};
         let r = self.result(d, RAX);
@@ -303,12 +233,6 @@ impl Emitter<'_> {
             _ => e!(self; mov Rq(r), [Rq(b) + rcx + off]),
         }
         self.store(d, r);
-    }
-
-    fn store_int(&mut self, a: u8, b: u8, off: i32, size: MemSize) {
-        let found = self.find(a, off, whole(size), WRITE, Call::Store { b, size });
-        self.store_value(b, size, &found);
-        self.resume(found.back);
     }
 
     pub(super) fn store_value(&mut self, v: u8, size: MemSize, at: &Found) {
@@ -328,8 +252,7 @@ impl Emitter<'_> {
         self.input.cpu.features.has(Feat::Lse2)
     }
 
-    fn load_pair(&mut self, d: u8, e: u8, a: u8, off: i32) {
-        let found = self.find(a, off, (16, 8), READ, Call::LoadPair { d, e });
+    fn load_pair_at(&mut self, d: u8, e: u8, found: &Found) {
         let (b, off) = (found.base, found.off);
         if self.pairs_are_whole() {
             e!(self; movups xmm0, [Rq(b) + rcx + off]);
@@ -345,13 +268,6 @@ impl Emitter<'_> {
             self.store(d, RDX);
             self.store(e, RCX);
         }
-        self.resume(found.back);
-    }
-
-    fn store_pair(&mut self, a: u8, v: u8, w: u8, off: i32) {
-        let found = self.find(a, off, (16, 8), WRITE, Call::StorePair { b: v, c: w });
-        self.store_pair_at(v, w, &found);
-        self.resume(found.back);
     }
 
     pub(super) fn store_pair_at(&mut self, v: u8, w: u8, found: &Found) {
@@ -368,13 +284,6 @@ impl Emitter<'_> {
         }
     }
 
-    fn load_vector(&mut self, d: u8, a: u8, size: MemSize, elem: MemSize, off: i32) {
-        let how = vector_access(d, size, elem);
-        let found = self.find(a, off, of_elements(size, elem), READ, Call::LoadVector { how });
-        self.load_vector_at(d, size, &found);
-        self.resume(found.back);
-    }
-
     pub(super) fn load_vector_at(&mut self, d: u8, size: MemSize, found: &Found) {
         let (b, off) = (found.base, found.off);
         let r = self.vresult(d, &[], 0);
@@ -386,13 +295,6 @@ impl Emitter<'_> {
             MemSize::B1 => e!(self; movzx eax, BYTE [Rq(b) + rcx + off] ; movd Rx(r), eax),
         }
         self.vstore_sized(d, r, size.bytes().max(4) as u8);
-    }
-
-    fn store_vector(&mut self, a: u8, s: u8, size: MemSize, elem: MemSize, off: i32) {
-        let how = vector_access(s, size, elem);
-        let found = self.find(a, off, of_elements(size, elem), WRITE, Call::StoreVector { how });
-        self.store_vector_at(s, size, &found);
-        self.resume(found.back);
     }
 
     pub(super) fn store_vector_at(&mut self, s: u8, size: MemSize, found: &Found) {
@@ -442,13 +344,8 @@ impl Emitter<'_> {
     /// The host's loads acquire.
     fn load_ordered(&mut self, d: u8, a: u8, vector: bool, access: u16) -> bool {
         let Some(how) = self.ordered(vector, access) else { return false };
-        let extend = match how.signed {
-            0 => Extension::Zero,
-            32 => Extension::Sign32,
-            _ => Extension::Sign64,
-        };
         let back = self.find_aligned(a, how.size, READ);
-        self.load_value(d, how.size, extend, &Found { base: RAX, off: 0, back });
+        self.load_value(d, how.size, how.extend, &Found { base: RAX, off: 0, back });
         self.resume(back);
         true
     }
@@ -520,50 +417,7 @@ impl Emitter<'_> {
 
     pub(super) fn slow_path(&mut self, call: Call) {
         match call {
-            Call::Load { d, size, extend } => {
-                self.call_thunk(|calls| calls.load[size as usize]);
-                match (size, extend) {
-                    (MemSize::B1, Extension::Sign32) => e!(self; movsx eax, al),
-                    (MemSize::B1, Extension::Sign64) => e!(self; movsx rax, al),
-                    (MemSize::B2, Extension::Sign32) => e!(self; movsx eax, ax),
-                    (MemSize::B2, Extension::Sign64) => e!(self; movsx rax, ax),
-                    (MemSize::B4, Extension::Sign64) => e!(self; movsxd rax, eax),
-                    _ => {}
-                }
-                self.put(d, RAX);
-            }
-            Call::Store { b, size } => {
-                self.load(RDX, b);
-                self.call_thunk(|calls| calls.store[size as usize]);
-            }
-            Call::LoadWords { d } => {
-                self.call_thunk(|calls| calls.load_words);
-                self.put(d, RAX);
-            }
-            Call::StoreWords { b } => {
-                self.load(RDX, b);
-                self.call_thunk(|calls| calls.store_words);
-            }
-            Call::LoadPair { d, e } => {
-                self.call_thunk(|calls| calls.load_pair);
-                e!(self; mov rax, [r15 + st!(out)]);
-                self.put(d, RAX);
-                e!(self; mov rax, [r15 + st!(out) + 8]);
-                self.put(e, RAX);
-            }
-            Call::StorePair { b, c } => {
-                self.load(RDX, b);
-                self.load(RCX, c);
-                self.call_thunk(|calls| calls.store_pair);
-            }
-            Call::LoadVector { how } => {
-                e!(self; mov edx, how as i32);
-                self.call_thunk(|calls| calls.load_vector);
-            }
-            Call::StoreVector { how } => {
-                e!(self; mov edx, how as i32);
-                self.call_thunk(|calls| calls.store_vector);
-            }
+            Call::Plain(access) => self.call_access(&access),
             Call::Span { n } => self.span_by_parts(n),
             Call::Exact { n } => self.call_exact(n),
             Call::ExactLane { n, v, d, wide } => {
@@ -583,6 +437,57 @@ impl Emitter<'_> {
                     // The flags went to their slot, but the code that follows counts on how they are kept.
                     e!(self; mov DWORD [r15 + st!(flag_kind)], kind);
                 }
+            }
+        }
+    }
+
+    /// Calls the function of the runtime for a plain access.
+    pub(super) fn call_access(&mut self, access: &PlainAccess) {
+        let (size, elem) = (access.size, access.elem);
+        match access.transfer {
+            Transfer::Load { d, extend } => {
+                self.call_thunk(|calls| calls.load[size as usize]);
+                match (size, extend) {
+                    (MemSize::B1, Extension::Sign32) => e!(self; movsx eax, al),
+                    (MemSize::B1, Extension::Sign64) => e!(self; movsx rax, al),
+                    (MemSize::B2, Extension::Sign32) => e!(self; movsx eax, ax),
+                    (MemSize::B2, Extension::Sign64) => e!(self; movsx rax, ax),
+                    (MemSize::B4, Extension::Sign64) => e!(self; movsxd rax, eax),
+                    _ => {}
+                }
+                self.put(d, RAX);
+            }
+            Transfer::LoadWords { d } => {
+                self.call_thunk(|calls| calls.load_words);
+                self.put(d, RAX);
+            }
+            Transfer::LoadPair { d, e } => {
+                self.call_thunk(|calls| calls.load_pair);
+                e!(self; mov rax, [r15 + st!(out)]);
+                self.put(d, RAX);
+                e!(self; mov rax, [r15 + st!(out) + 8]);
+                self.put(e, RAX);
+            }
+            Transfer::LoadVector { d } => {
+                e!(self; mov edx, vector_access(d, size, elem) as i32);
+                self.call_thunk(|calls| calls.load_vector);
+            }
+            Transfer::Store { b } => {
+                self.load(RDX, b);
+                self.call_thunk(|calls| calls.store[size as usize]);
+            }
+            Transfer::StoreWords { b } => {
+                self.load(RDX, b);
+                self.call_thunk(|calls| calls.store_words);
+            }
+            Transfer::StorePair { b, c } => {
+                self.load(RDX, b);
+                self.load(RCX, c);
+                self.call_thunk(|calls| calls.store_pair);
+            }
+            Transfer::StoreVector { b } => {
+                e!(self; mov edx, vector_access(b, size, elem) as i32);
+                self.call_thunk(|calls| calls.store_vector);
             }
         }
     }

@@ -33,7 +33,6 @@ mod joins;
 mod kept;
 mod memory;
 mod mops;
-mod operands;
 mod pac;
 mod pairs;
 mod simd;
@@ -56,7 +55,6 @@ pub(super) use unit::{compile, hot_stub};
 
 use emu_a64::mode::Mode;
 use emu_pe::cpu::Cpu;
-use operands::Operand;
 
 use crate::interp::lockstep::repeatable;
 use crate::interp::uop::{Frame, NZCV, Uop};
@@ -244,17 +242,36 @@ impl Emitter<'_> {
         if self.conditional_comparison(uop) || self.flagged(uop) {
             return;
         }
-        if !flags::keeps_host_flags(&uop) {
+        if uop.reads_flags_as_value() {
             self.flags.lose_host();
-        }
-        if flags::reads_slot(&uop) {
             self.settle_flags();
         }
         if self.input.cpu.mem.journal.is_on() && !repeatable::is_repeatable(&uop, self.input.cpu) {
             return self.call_operation();
         }
         let (before, flags_die) = (self.flags.place, self.keep_from(&uop));
-        let done = self.pair(uop)
+        if !self.with_host_flags(uop) && !self.without_host_flags(uop) {
+            debug_assert!(
+                uop.facts().ends.is_none(),
+                "no end of a block is left to the interpreter: {uop:?}"
+            );
+            self.call_operation();
+        }
+        // An operation that was done together with those behind it may have set them already.
+        if flags_die && self.flags.place == before {
+            self.flags.die();
+        }
+    }
+
+    /// Operations whose code leaves the host's flags alone until it has used them; false if it is something else.
+    fn with_host_flags(&mut self, uop: Uop) -> bool {
+        self.moves(uop) || self.conditional(uop) || self.end(uop)
+    }
+
+    /// All others; false if it has no code in line.
+    fn without_host_flags(&mut self, uop: Uop) -> bool {
+        self.flags.lose_host();
+        self.pair(uop)
             || self.integer(uop)
             || self.bits(uop)
             || self.flag_operation(uop)
@@ -265,27 +282,14 @@ impl Emitter<'_> {
             || self.copy_or_set(uop)
             || self.vector(uop)
             || self.exact(uop)
-            || self.end(uop);
-        if !done {
-            self.call_operation();
-        }
-        // An operation that was done together with those behind it may have set them already.
-        if flags_die && self.flags.place == before {
-            self.flags.die();
-        }
     }
 
     /// The value that an operation has given to the guest register in a temporary's place goes to the frame, too.
     fn write_through(&mut self, uop: &Uop) {
         let Some(slot) = self.assignment.guest_temp else { return };
-        let mut written = false;
-        let code = self.input.code;
         // Some operations are done together with those that follow.
-        let rest = code.uops.get(self.number + 1..self.next).unwrap_or_default();
-        for uop in std::iter::once(uop).chain(rest) {
-            operands::each(code, uop, &mut |operand| written |= operand == Operand::Writes(slot));
-        }
-        if written {
+        let rest = self.input.code.uops.get(self.number + 1..self.next).unwrap_or_default();
+        if std::iter::once(uop).chain(rest).any(|uop| uop.writes(slot)) {
             let held = self.held_now();
             e!(self; mov [BYTE r15 + x(slot) as i8], Rq(TEMP));
             self.hold_again(held);

@@ -13,11 +13,9 @@ use emu_a64::ir::MemSize;
 use emu_pe::mem::tables::offset;
 
 use super::memory::{Call, Found, READ, Search, WRITE, of_elements};
-use super::operands::{self, Operand};
 use super::{Emitter, RAX, e, step};
 use crate::interp::block::Code;
-use crate::interp::uop::{FIRST_TEMP, Uop};
-use crate::jit::runtime::vector_access;
+use crate::interp::uop::{FIRST_TEMP, Operand, PlainAccess, Transfer, Uop};
 
 /// The most bytes from the first to the last one.
 const LONGEST: i32 = 128;
@@ -40,39 +38,23 @@ pub(super) struct Span {
     step: Option<i32>,
 }
 
-/// An access that writes no integer slot.
-#[derive(Clone, Copy)]
-struct Plain {
-    a: u8,
-    off: i32,
-    bytes: i32,
-    /// Of what it is made of.
-    elem: i32,
-    write: bool,
-}
-
-fn plain(uop: &Uop) -> Option<Plain> {
-    let (a, off, (bytes, elem), write) = match *uop {
-        // Shorter ones need a general register.
-        Uop::LdV { a, off, size: size @ (MemSize::B4 | MemSize::B8 | MemSize::B16), elem, .. } => {
-            (a, off, of_elements(size, elem), false)
-        }
-        Uop::StV { a, off, size, elem, .. } => (a, off, of_elements(size, elem), true),
-        Uop::StPair { a, off, .. } => (a, off, (16, 8), true),
-        Uop::St64 { a, off, .. } => (a, off, (8, 8), true),
-        Uop::St32 { a, off, .. } => (a, off, (4, 4), true),
-        Uop::St16 { a, off, .. } => (a, off, (2, 2), true),
-        Uop::St8 { a, off, .. } => (a, off, (1, 1), true),
-        _ => return None,
+/// An access that has code as one of several. It writes no integer slot.
+fn plain(uop: &Uop) -> Option<PlainAccess> {
+    let access = uop.facts().plain?;
+    let has_code = match access.transfer {
+        Transfer::LoadVector { .. } => access.size >= MemSize::B4,
+        Transfer::StoreVector { .. } | Transfer::StorePair { .. } | Transfer::Store { .. } => true,
+        // These need a general register.
+        Transfer::Load { .. } | Transfer::LoadPair { .. } | Transfer::LoadWords { .. } => false,
+        Transfer::StoreWords { .. } => false,
     };
-    Some(Plain { a, off, bytes, elem, write })
+    has_code.then_some(access)
 }
 
 /// True if one of some operations reads a slot of the integer file other than as the base of an access.
-fn reads(code: &Code, uop: &Uop, slot: u8) -> bool {
-    let mut times = 0;
-    operands::each(code, uop, &mut |operand| times += u32::from(operand == Operand::Reads(slot)));
-    times > u32::from(plain(uop).is_some_and(|p| p.a == slot))
+fn reads(uop: &Uop, slot: u8) -> bool {
+    let times = uop.operands().into_iter().filter(|operand| *operand == Operand::Reads(slot)).count();
+    times > usize::from(plain(uop).is_some_and(|p| p.base == slot))
 }
 
 /// The accesses from operation `n` on that can be done together, if there are two of them.
@@ -126,17 +108,18 @@ fn longest(code: &Code, n: usize, most: usize) -> Option<Span> {
             Uop::VMov { .. } if accesses > 0 => members.push((m, 0)),
             _ => {
                 let Some(p) = plain(uop) else { break };
-                let Some((of, off)) = place(p.a, p.off) else { break };
+                let Some((of, off)) = place(p.base, p.off) else { break };
                 // What is stored must not be a sum.
-                if !fits(of) || sums.iter().any(|s| reads(code, uop, s.0)) {
+                if !fits(of) || sums.iter().any(|s| reads(uop, s.0)) {
                     break;
                 }
-                let to = off.saturating_add(p.bytes);
+                let to = off.saturating_add(of_elements(&p).0);
+                let store = p.transfer.is_store();
                 let (b, write, from, to) = match first {
-                    None => (base.or(of)?, p.write, off, to),
+                    None => (base.or(of)?, store, off, to),
                     Some((b, write, f, t)) => (b, write, f.min(off), t.max(to)),
                 };
-                if write != p.write || to.saturating_sub(from) > LONGEST {
+                if write != store || to.saturating_sub(from) > LONGEST {
                     break;
                 }
                 base = Some(b);
@@ -165,7 +148,8 @@ fn longest(code: &Code, n: usize, most: usize) -> Option<Span> {
 /// be.
 fn alignment(code: &Code, span: &Span) -> Option<i32> {
     let accesses = || {
-        let access = |(n, off): &(usize, i32)| Some((plain(code.uops.get(*n)?)?.elem, off - span.from));
+        let access =
+            |(n, off): &(usize, i32)| Some((of_elements(&plain(code.uops.get(*n)?)?).1, off - span.from));
         span.members.iter().filter_map(access)
     };
     let most = accesses().map(|(elem, _)| elem).max()?;
@@ -179,7 +163,7 @@ impl Emitter<'_> {
         let Some(p) = plain(uop) else { return false };
         // An access that steps its base is not as it stands there.
         let own = code.uops.get(self.number).and_then(plain);
-        own.is_some_and(|own| (own.a, own.off) == (p.a, p.off))
+        own.is_some_and(|own| (own.base, own.off) == (p.base, p.off))
     }
 
     /// The accesses from the current operation on that can be done together; false if it is nothing of the kind.
@@ -224,18 +208,17 @@ impl Emitter<'_> {
 
     /// A member that is at a known place. Leaves rax and rcx alone.
     fn member(&mut self, n: usize, found: &Found) {
-        match self.input.code.uops.get(n).copied() {
-            Some(Uop::LdV { d, size, .. }) => self.load_vector_at(d, size, found),
-            Some(Uop::StV { b, size, .. }) => self.store_vector_at(b, size, found),
-            Some(Uop::StPair { b, c, .. }) => self.store_pair_at(b, c, found),
-            Some(Uop::St64 { b, .. }) => self.store_value(b, MemSize::B8, found),
-            Some(Uop::St32 { b, .. }) => self.store_value(b, MemSize::B4, found),
-            Some(Uop::St16 { b, .. }) => self.store_value(b, MemSize::B2, found),
-            Some(Uop::St8 { b, .. }) => self.store_value(b, MemSize::B1, found),
-            Some(uop) => {
-                self.vector(uop);
-            }
-            None => {}
+        let Some(uop) = self.input.code.uops.get(n).copied() else { return };
+        let Some(access) = plain(&uop) else {
+            self.vector(uop);
+            return;
+        };
+        match access.transfer {
+            Transfer::LoadVector { d } => self.load_vector_at(d, access.size, found),
+            Transfer::StoreVector { b } => self.store_vector_at(b, access.size, found),
+            Transfer::StorePair { b, c } => self.store_pair_at(b, c, found),
+            Transfer::Store { b } | Transfer::StoreWords { b } => self.store_value(b, access.size, found),
+            Transfer::Load { .. } | Transfer::LoadPair { .. } | Transfer::LoadWords { .. } => {}
         }
     }
 
@@ -256,21 +239,13 @@ impl Emitter<'_> {
             };
             self.held = None;
             self.address(base, off);
-            self.test_alignment(self.checked(p.elem), slow);
-            self.look_up(p.bytes, tag, slow);
+            let (bytes, elem) = of_elements(&p);
+            self.test_alignment(self.checked(elem), slow);
+            self.look_up(bytes, tag, slow);
             self.member(n, &found);
             e!(self; jmp =>done ; =>slow);
             self.note_place();
-            self.slow_path(match uop {
-                Uop::LdV { d, size, elem, .. } => Call::LoadVector { how: vector_access(d, size, elem) },
-                Uop::StV { b, size, elem, .. } => Call::StoreVector { how: vector_access(b, size, elem) },
-                Uop::StPair { b, c, .. } => Call::StorePair { b, c },
-                Uop::St64 { b, .. } => Call::Store { b, size: MemSize::B8 },
-                Uop::St32 { b, .. } => Call::Store { b, size: MemSize::B4 },
-                Uop::St16 { b, .. } => Call::Store { b, size: MemSize::B2 },
-                Uop::St8 { b, .. } => Call::Store { b, size: MemSize::B1 },
-                _ => continue,
-            });
+            self.call_access(&p);
             e!(self; =>done);
         }
         self.held = None;

@@ -4,7 +4,6 @@
 //! operations are: the new value to a temporary, the access, the temporary to the base. Host code gets back from a fault
 //! before the base is written anyway: it accesses memory relative to the old value, and then adds to the base in place.
 
-use super::operands::{self, Operand};
 use crate::interp::block::Code;
 use crate::interp::uop::{FIRST_TEMP, Uop};
 
@@ -18,30 +17,8 @@ pub(super) struct Step {
 
 /// The same access relative to `base`, if it was relative to `t`, whose value is `base` + `n`.
 fn relative_to(access: Uop, t: u8, base: u8, n: i32) -> Option<Uop> {
-    use Uop::*;
     let mut access = access;
-    let (Ld8 { a, off, .. }
-    | Ld16 { a, off, .. }
-    | Ld32 { a, off, .. }
-    | Ld64 { a, off, .. }
-    | Ld8s32 { a, off, .. }
-    | Ld16s32 { a, off, .. }
-    | Ld8s64 { a, off, .. }
-    | Ld16s64 { a, off, .. }
-    | Ld32s64 { a, off, .. }
-    | LdV { a, off, .. }
-    | LdWords { a, off, .. }
-    | LdPair { a, off, .. }
-    | St8 { a, off, .. }
-    | St16 { a, off, .. }
-    | St32 { a, off, .. }
-    | St64 { a, off, .. }
-    | StV { a, off, .. }
-    | StWords { a, off, .. }
-    | StPair { a, off, .. }) = &mut access
-    else {
-        return None;
-    };
+    let (a, off) = access.base_and_offset()?;
     if *a == t {
         (*a, *off) = (base, off.checked_add(n)?);
     }
@@ -61,11 +38,7 @@ pub(super) fn at(code: &Code, n: usize) -> Option<Step> {
         return None;
     }
     let access = relative_to(access, t, base, i32::try_from(imm as i64).ok()?)?;
-    let mut touched = false;
-    operands::each(code, &access, &mut |operand| {
-        touched |= matches!(operand, Operand::Reads(s) | Operand::Writes(s) if s == t);
-        touched |= operand == Operand::Writes(base);
-    });
+    let touched = access.reads(t) || access.writes(t) || access.writes(base);
     (!touched && !is_read_from(code, n + 3, t))
         .then_some(Step { access, add: Uop::AddI64 { d: base, a: base, imm } })
 }
@@ -73,13 +46,11 @@ pub(super) fn at(code: &Code, n: usize) -> Option<Step> {
 /// True if an operation from `n` on may read this temporary as it is now.
 pub(super) fn is_read_from(code: &Code, n: usize, t: u8) -> bool {
     for uop in code.uops.iter().skip(n) {
-        let (mut reads, mut writes) = (false, false);
-        operands::each(code, uop, &mut |operand| {
-            reads |= operand == Operand::Reads(t);
-            writes |= operand == Operand::Writes(t);
-        });
-        if reads || writes {
-            return reads;
+        if uop.reads(t) {
+            return true;
+        }
+        if uop.writes(t) {
+            return false;
         }
     }
     false
