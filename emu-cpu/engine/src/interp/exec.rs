@@ -5,7 +5,7 @@ use emu_a64::ir::{ExcOp, LeaveKind, MemSize};
 use emu_a64::regs::SP;
 use emu_core::metrics::Metric;
 use emu_pe::cpu::Cpu;
-use emu_pe::exception::Exception;
+use emu_pe::exception::{Exception, Stop};
 use emu_pe::mem::{self, access, exclusive, mops};
 
 use super::block::Code;
@@ -24,8 +24,8 @@ pub enum End {
     Exception(ExcOp),
     /// Hands over to the machine, after the last instruction.
     Leave(LeaveKind),
-    /// The instruction with this index raised an exception.
-    Fault(Exception, u16),
+    /// The instruction with this index was given up.
+    Fault(Stop, u16),
     /// Not: only one operation was asked for.
     Next,
 }
@@ -131,7 +131,7 @@ fn execute<const ONE: bool>(code: &Code, first: usize, pc: u64, f: &mut Frame, c
         ($e:expr) => {
             match $e {
                 Ok(value) => value,
-                Err(e) => return End::Fault(e, code.insn_before(rest.len())),
+                Err(e) => return End::Fault(e.into(), code.insn_before(rest.len())),
             }
         };
     }
@@ -317,7 +317,7 @@ fn execute<const ONE: bool>(code: &Code, first: usize, pc: u64, f: &mut Frame, c
 
             Uop::CheckSp => {
                 if f.x[SP] & 15 != 0 && mem::sp_check_enabled(cpu) {
-                    return End::Fault(Exception::SpAlignment, code.insn_before(rest.len()));
+                    return End::Fault(Exception::SpAlignment.into(), code.insn_before(rest.len()));
                 }
             }
             Uop::Ld8 { d, a, off } => x!(d) = ok!(access::load::<1>(cpu, addr!(a, off))),

@@ -177,9 +177,9 @@ impl Blocks<'_> {
         cpu.counters.bump(Metric::Instructions);
         match code {
             // A word in its place, for what is said of its end.
-            Err(e) => (Code { words: vec![0], ..Code::default() }, End::Fault(e, 0)),
+            Err(e) => (Code { words: vec![0], ..Code::default() }, End::Fault(e.into(), 0)),
             Ok(code) if cpu.debug_events_enabled() && cpu.breakpoint_hit(at.pc) => {
-                (code, End::Fault(Exception::Breakpoint, 0))
+                (code, End::Fault(Exception::Breakpoint.into(), 0))
             }
             Ok(code) => {
                 cpu.counters.bump(reason);

@@ -8,7 +8,7 @@ use emu_core::clock::Mode as ClockMode;
 use emu_core::metrics::Metric;
 use emu_pe::cpu::Cpu;
 use emu_pe::doorbell::reason;
-use emu_pe::exception::{Exception, StepState, WaitKind};
+use emu_pe::exception::{Exception, StepState, Stop, WaitKind};
 use emu_pe::mem::{self, context};
 
 use super::block::Code;
@@ -226,20 +226,19 @@ impl Vcpu {
                 }
                 cpu.raise(Exception::Insn(e), pc, word);
             }
-            End::Fault(e, insn) => {
+            End::Fault(stop, insn) => {
                 let undone = last - (insn as usize).min(last) + 1;
                 cpu.counters.bump_by(Metric::Instructions, (undone as u64).wrapping_neg());
                 let (pc, word) = at(insn as usize);
                 if insn == 0 {
                     cpu.pstate.btype = btype;
                 }
-                match cpu.mem.watch.hit.take() {
-                    // The debugger's watchpoint: the instruction was given up, and is yet to be executed.
-                    Some(hit) => {
-                        cpu.regs.pc = pc;
-                        debug.stop = Some(DebugStop::Watchpoint(hit));
-                    }
-                    None => cpu.raise(e, pc, word),
+                // Unless it raises an exception it is yet to be executed.
+                cpu.regs.pc = pc;
+                match stop {
+                    Stop::Exception(e) => cpu.raise(e, pc, word),
+                    Stop::Watchpoint(hit) => debug.stop = Some(DebugStop::Watchpoint(hit)),
+                    Stop::NotReplayable => {}
                 }
             }
             End::Leave(kind) => {

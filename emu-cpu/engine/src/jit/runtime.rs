@@ -1,6 +1,6 @@
 //! The functions that host code calls.
 //!
-//! Each gets the frame, whose registers are up to date. One that ends in an exception puts it into
+//! Each gets the frame, whose registers are up to date. One that is given up puts the reason into
 //! [`JitState::fault`](super::state::JitState) and leaves `faulted` set; host code then leaves through its exit.
 
 use emu_a64::fp::{FpEnv, fpsr};
@@ -9,7 +9,7 @@ use emu_a64::ir::mops::MopsInsn;
 use emu_a64::simd::QC;
 use emu_core::metrics::Metric;
 use emu_pe::cpu::Cpu;
-use emu_pe::exception::Exception;
+use emu_pe::exception::Stop;
 use emu_pe::mem::access;
 use emu_pe::mem::mops;
 
@@ -41,13 +41,13 @@ fn frame<'a>(f: *mut Frame) -> &'a mut Frame {
 }
 
 #[cold]
-fn fault(f: *mut Frame, e: Exception) {
+fn fault(f: *mut Frame, stop: Stop) {
     let jit = &mut frame(f).jit;
-    jit.fault = Some(e);
+    jit.fault = Some(stop);
     jit.faulted = 1;
 }
 
-fn value<T: Default>(f: *mut Frame, r: Result<T, Exception>) -> T {
+fn value<T: Default>(f: *mut Frame, r: Result<T, Stop>) -> T {
     r.unwrap_or_else(|e| {
         fault(f, e);
         T::default()
@@ -133,8 +133,7 @@ pub(super) extern "sysv64" fn operation(f: *mut Frame, block: u32, n: u32) {
         && let Some(uop) = code.uops.get(n as usize)
         && !repeatable::is_repeatable(uop, cpu)
     {
-        cpu.mem.journal.stop();
-        return fault(f, Exception::SpAlignment);
+        return fault(f, Stop::NotReplayable);
     }
     cpu.counters.bump(Metric::Interpreted);
     if let (Some(profile), Some(uop)) = (&frame.jit.profile, code.uops.get(n as usize)) {

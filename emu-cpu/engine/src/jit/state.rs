@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use emu_pe::exception::Exception;
+use emu_pe::exception::Stop;
 
 use super::constants::Constants;
 use super::profile::Profile;
@@ -110,7 +110,7 @@ pub struct JitState {
     pub out: [u64; 2],
     /// Flags that are not in their slot yet: how to find them, as [`Lazy`].
     pub flag_kind: u32,
-    /// Not 0: the last call of the runtime ended in an exception.
+    /// Not 0: the last call of the runtime was given up.
     pub faulted: u32,
     /// First operand of the flags.
     pub flag_a: u64,
@@ -135,8 +135,8 @@ pub struct JitState {
     /// Not 0: host code has put `mxcsr` into the register. Blocks with floating point do when they begin; others leave it
     /// alone, as reading it waits for everything before.
     pub fp_on: u32,
-    /// The exception of the last call that ended in one.
-    pub fault: Option<Exception>,
+    /// Why the last call that did not succeed was given up.
+    pub fault: Option<Stop>,
     /// Where the runtime counts what it is called for, while somebody asks.
     pub profile: Option<Arc<Profile>>,
 }

@@ -20,6 +20,7 @@ mod eret;
 mod inspect;
 mod interrupt;
 mod route;
+mod stop;
 pub mod syndrome;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use endless::EndlessException;
 pub(crate) use endless::Repeats;
 pub(crate) use entry::Vector;
 pub use interrupt::WaitKind;
+pub use stop::Stop;
 pub use syndrome::ec;
 
 use emu_a64::ir::ExcOp;

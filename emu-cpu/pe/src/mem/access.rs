@@ -16,14 +16,14 @@ use super::translate::{
 };
 use super::wide;
 use crate::cpu::Cpu;
-use crate::exception::Exception;
+use crate::exception::{Abort, Exception, Stop};
 use crate::sysreg::sctlr;
 
 const PAGE_OFFSET: u64 = 4095;
 
 /// Loads `N` bytes (1, 2, 4, 8), zero-extended.
 #[inline(always)]
-pub fn load<const N: u64>(cpu: &mut Cpu, va: u64) -> Result<u64, Exception> {
+pub fn load<const N: u64>(cpu: &mut Cpu, va: u64) -> Result<u64, Stop> {
     match cpu.mem.fast.read::<N>(va) {
         Some(p) => Ok(p.load::<N>()),
         None => load_slow(cpu, va, N, false).map(|v| v as u64),
@@ -32,7 +32,7 @@ pub fn load<const N: u64>(cpu: &mut Cpu, va: u64) -> Result<u64, Exception> {
 
 /// Stores the low `N` bytes (1, 2, 4, 8).
 #[inline(always)]
-pub fn store<const N: u64>(cpu: &mut Cpu, va: u64, value: u64) -> Result<(), Exception> {
+pub fn store<const N: u64>(cpu: &mut Cpu, va: u64, value: u64) -> Result<(), Stop> {
     match cpu.mem.fast.write::<N>(va) {
         Some(p) => {
             p.store::<N>(value);
@@ -44,7 +44,7 @@ pub fn store<const N: u64>(cpu: &mut Cpu, va: u64, value: u64) -> Result<(), Exc
 
 /// Loads `size` bytes that are made of elements of `elem`, zero-extended: a vector register's worth, or a pair.
 #[inline]
-pub fn load_vector(cpu: &mut Cpu, va: u64, size: MemSize, elem: MemSize) -> Result<u128, Exception> {
+pub fn load_vector(cpu: &mut Cpu, va: u64, size: MemSize, elem: MemSize) -> Result<u128, Stop> {
     let fast = match size {
         MemSize::B16 => {
             let p = cpu.mem.fast.read::<16>(va);
@@ -63,13 +63,7 @@ pub fn load_vector(cpu: &mut Cpu, va: u64, size: MemSize, elem: MemSize) -> Resu
 
 /// Stores the low `size` bytes, which are made of elements of `elem`.
 #[inline]
-pub fn store_vector(
-    cpu: &mut Cpu,
-    va: u64,
-    size: MemSize,
-    elem: MemSize,
-    value: u128,
-) -> Result<(), Exception> {
+pub fn store_vector(cpu: &mut Cpu, va: u64, size: MemSize, elem: MemSize, value: u128) -> Result<(), Stop> {
     let fast = match size {
         MemSize::B16 => cpu.mem.fast.write::<16>(va),
         MemSize::B8 => cpu.mem.fast.write::<8>(va),
@@ -88,7 +82,7 @@ pub fn store_vector(
 
 /// The whole access at once if it is aligned, else element by element: each is checked for its own alignment.
 #[cold]
-fn load_elements(cpu: &mut Cpu, va: u64, bytes: u64, elem: u64) -> Result<u128, Exception> {
+fn load_elements(cpu: &mut Cpu, va: u64, bytes: u64, elem: u64) -> Result<u128, Stop> {
     if va & (bytes - 1) == 0 || elem >= bytes {
         return load_slow(cpu, va, bytes, false);
     }
@@ -116,7 +110,7 @@ fn is_pair_of_words(cpu: &mut Cpu, va: u64, bytes: u64, access: Access) -> bool 
 
 /// As [`load_elements`]. What was stored before a fault stays stored.
 #[cold]
-fn store_elements(cpu: &mut Cpu, va: u64, bytes: u64, elem: u64, value: u128) -> Result<(), Exception> {
+fn store_elements(cpu: &mut Cpu, va: u64, bytes: u64, elem: u64, value: u128) -> Result<(), Stop> {
     if va & (bytes - 1) == 0 || elem >= bytes {
         return store_slow(cpu, va, bytes, value, false);
     }
@@ -139,7 +133,7 @@ fn alignment_checked(cpu: &Cpu) -> bool {
 
 #[cold]
 #[inline(never)]
-fn load_slow(cpu: &mut Cpu, va: u64, bytes: u64, unprivileged: bool) -> Result<u128, Exception> {
+fn load_slow(cpu: &mut Cpu, va: u64, bytes: u64, unprivileged: bool) -> Result<u128, Stop> {
     if unprivileged
         && unprivileged_acts(cpu)
         && let Some(p) = cpu.mem.fast.user_read(va, bytes)
@@ -148,7 +142,7 @@ fn load_slow(cpu: &mut Cpu, va: u64, bytes: u64, unprivileged: bool) -> Result<u
     }
     let unaligned = va & (bytes - 1) != 0;
     if unaligned && alignment_checked(cpu) {
-        return Err(alignment_fault(va, false));
+        return Err(alignment_fault(va, false).into());
     }
     if !unprivileged && let Some(p) = cpu.mem.fast.device_read(va, bytes) {
         return Ok(load_host(p, bytes));
@@ -159,7 +153,7 @@ fn load_slow(cpu: &mut Cpu, va: u64, bytes: u64, unprivileged: bool) -> Result<u
     }
     match data(cpu, va, how)? {
         Target::Ram(place) | Target::Rom(place, _) => Ok(load_host(HostPtr::new(place.host()), bytes)),
-        Target::Mmio(pa) => load_mmio(cpu, pa, va, bytes),
+        Target::Mmio(pa) => Ok(load_mmio(cpu, pa, va, bytes)?),
     }
 }
 
@@ -173,7 +167,7 @@ fn load_mmio(cpu: &mut Cpu, pa: Pa, va: u64, bytes: u64) -> Result<u128, Excepti
 
 /// Finds both pages of an access to be accessible, then asks watchpoints, if there are any; gives how its bytes are
 /// accessed.
-fn cross(cpu: &mut Cpu, va: u64, bytes: u64, how: How) -> Result<How, Exception> {
+fn cross(cpu: &mut Cpu, va: u64, bytes: u64, how: How) -> Result<How, Stop> {
     let seen = How { bytes: 0, ..how };
     data(cpu, va, seen)?;
     data(cpu, va.wrapping_add(bytes - 1) & !PAGE_OFFSET, seen)?;
@@ -198,7 +192,7 @@ fn byte_at<P>((first, last, split): (P, P, u64), bytes: u64, i: u64) -> (P, i64)
 }
 
 /// Byte by byte, after both pages were found to be accessible.
-fn load_crossing(cpu: &mut Cpu, va: u64, bytes: u64, how: How) -> Result<u128, Exception> {
+fn load_crossing(cpu: &mut Cpu, va: u64, bytes: u64, how: How) -> Result<u128, Stop> {
     if let Some(pages) = both_pages(va, bytes, how, |va| cpu.mem.fast.read::<1>(va)) {
         let byte = |i| {
             let (p, offset) = byte_at(pages, bytes, i);
@@ -241,7 +235,7 @@ fn store_host(p: HostMut, bytes: u64, value: u128) {
 
 #[cold]
 #[inline(never)]
-fn store_slow(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, unprivileged: bool) -> Result<(), Exception> {
+fn store_slow(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, unprivileged: bool) -> Result<(), Stop> {
     if unprivileged
         && unprivileged_acts(cpu)
         && let Some(p) = cpu.mem.fast.user_write(va, bytes)
@@ -251,7 +245,7 @@ fn store_slow(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, unprivileged: boo
     }
     let unaligned = va & (bytes - 1) != 0;
     if unaligned && alignment_checked(cpu) {
-        return Err(alignment_fault(va, true));
+        return Err(alignment_fault(va, true).into());
     }
     if !unprivileged && let Some(p) = cpu.mem.fast.device_write(va, bytes) {
         store_host(p, bytes, value);
@@ -266,7 +260,7 @@ fn store_slow(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, unprivileged: boo
             place.write(|p| store_host(HostMut::new(p), bytes, value));
             Ok(())
         }
-        Target::Rom(_, pa) | Target::Mmio(pa) => store_mmio(cpu, pa, va, bytes, value),
+        Target::Rom(_, pa) | Target::Mmio(pa) => Ok(store_mmio(cpu, pa, va, bytes, value)?),
     }
 }
 
@@ -278,7 +272,7 @@ fn store_mmio(cpu: &mut Cpu, pa: Pa, va: u64, bytes: u64, value: u128) -> Result
     mmio_write(cpu, pa.offset(8), va.wrapping_add(8), 8, (value >> 64) as u64)
 }
 
-fn store_crossing(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, how: How) -> Result<(), Exception> {
+fn store_crossing(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, how: How) -> Result<(), Stop> {
     if let Some(pages) = both_pages(va, bytes, how, |va| cpu.mem.fast.write::<1>(va)) {
         for i in 0..bytes {
             let (p, offset) = byte_at(pages, bytes, i);
@@ -299,12 +293,12 @@ fn store_crossing(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, how: How) -> 
 }
 
 /// A byte of whatever is at `va`.
-pub(super) fn byte_of(cpu: &mut Cpu, va: u64, unprivileged: bool) -> Result<u8, Exception> {
+pub(super) fn byte_of(cpu: &mut Cpu, va: u64, unprivileged: bool) -> Result<u8, Stop> {
     load_slow(cpu, va, 1, unprivileged).map(|v| v as u8)
 }
 
 /// Stores a byte to whatever is at `va`.
-pub(super) fn put_byte(cpu: &mut Cpu, va: u64, byte: u8, unprivileged: bool) -> Result<(), Exception> {
+pub(super) fn put_byte(cpu: &mut Cpu, va: u64, byte: u8, unprivileged: bool) -> Result<(), Stop> {
     store_slow(cpu, va, 1, u128::from(byte), unprivileged)
 }
 
@@ -333,7 +327,7 @@ fn is_in_quantity(cpu: &Cpu, va: u64, bytes: u64) -> bool {
 }
 
 /// A load that is not plain: ordered, unprivileged, or of elements.
-pub fn load_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result<u128, Exception> {
+pub fn load_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result<u128, Stop> {
     let bytes = size.bytes();
     if acc.order != Order::Plain {
         check_ordered(cpu, va, bytes, false)?;
@@ -346,7 +340,7 @@ pub fn load_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result<u128
 }
 
 /// A store that is not plain. A store-release is also ordered before later load-acquires (Arm ARM, B2.3.7).
-pub fn store_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, value: u128) -> Result<(), Exception> {
+pub fn store_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, value: u128) -> Result<(), Stop> {
     let bytes = size.bytes();
     if acc.order != Order::Plain {
         check_ordered(cpu, va, bytes, true)?;
@@ -364,7 +358,7 @@ pub fn store_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, value: u128) 
 }
 
 /// Loads 16 bytes at once.
-pub(super) fn load_atomic(cpu: &mut Cpu, va: u64) -> Result<u128, Exception> {
+pub(super) fn load_atomic(cpu: &mut Cpu, va: u64) -> Result<u128, Stop> {
     check_atomic(cpu, va, 16, false)?;
     let how = How { access: Access::Read, unprivileged: false, unaligned: va & 15 != 0, bytes: 16 };
     match data(cpu, va, how)? {
@@ -373,9 +367,9 @@ pub(super) fn load_atomic(cpu: &mut Cpu, va: u64) -> Result<u128, Exception> {
     }
 }
 
-fn unsupported_atomic(cpu: &mut Cpu, va: u64, write: bool) -> Exception {
+fn unsupported_atomic(cpu: &mut Cpu, va: u64, write: bool) -> Stop {
     cpu.counters.bump(Metric::Anomalies);
-    Exception::Data(plain_abort(va, UNSUPPORTED_ATOMIC, write))
+    Exception::Data(plain_abort(va, UNSUPPORTED_ATOMIC, write)).into()
 }
 
 /// Does an atomic access that writes. Memory that has no atomics (registers) is an unsupported atomic fault.
@@ -388,7 +382,7 @@ pub(super) fn atomically<T>(
     bytes: u64,
     access: Access,
     act: impl FnOnce(HostMut) -> T,
-) -> Result<T, Exception> {
+) -> Result<T, Stop> {
     check_atomic(cpu, va, bytes, access == Access::Write)?;
     let fast = match bytes {
         1 => cpu.mem.fast.write::<1>(va),
@@ -415,7 +409,7 @@ pub fn compare_and_swap(
     _acc: Acc,
     expected: u128,
     new: u128,
-) -> Result<u128, Exception> {
+) -> Result<u128, Stop> {
     let mask = u128::MAX >> (128 - 8 * size.bytes() as u32);
     atomically(cpu, va, size.bytes(), Access::ReadWrite, |p| {
         exchange_if(p, size, expected & mask, new & mask)
@@ -431,7 +425,7 @@ pub fn rmw(
     size: MemSize,
     _acc: Acc,
     operand: u64,
-) -> Result<u64, Exception> {
+) -> Result<u64, Stop> {
     atomically(cpu, va, size.bytes(), Access::ReadWrite, |p| rmw_host(p, op, size, operand))
 }
 
@@ -515,7 +509,7 @@ pub(super) fn exchange_if(p: HostMut, size: MemSize, expected: u128, new: u128) 
 }
 
 /// DC ZVA of the block at `block`; `va` is what the instruction named, for the syndrome.
-pub(super) fn zero_block(cpu: &mut Cpu, block: u64, va: u64) -> Result<(), Exception> {
+pub(super) fn zero_block(cpu: &mut Cpu, block: u64, va: u64) -> Result<(), Stop> {
     // Device memory refuses it as an unaligned access.
     let how = How { access: Access::Write, unprivileged: false, unaligned: true, bytes: ZVA_BYTES };
     let zero = |host: HostMut| {
@@ -525,19 +519,19 @@ pub(super) fn zero_block(cpu: &mut Cpu, block: u64, va: u64) -> Result<(), Excep
         zero(p);
         return Ok(());
     }
-    match data(cpu, block, how).map_err(|e| name_va(e, va))? {
+    match data(cpu, block, how).map_err(|stop| name_va(stop, va))? {
         Target::Ram(place) => {
             place.write(|p| zero(HostMut::new(p)));
             Ok(())
         }
-        Target::Rom(..) | Target::Mmio(_) => Err(alignment_fault(va, true)),
+        Target::Rom(..) | Target::Mmio(_) => Err(alignment_fault(va, true).into()),
     }
 }
 
 /// The fault of a block operation reports the address that the instruction named.
-fn name_va(e: Exception, va: u64) -> Exception {
-    match e {
-        Exception::Data(abort) => Exception::Data(crate::exception::Abort { va, ..abort }),
+fn name_va(stop: Stop, va: u64) -> Stop {
+    match stop {
+        Stop::Exception(Exception::Data(abort)) => Exception::Data(Abort { va, ..abort }).into(),
         other => other,
     }
 }

@@ -22,7 +22,7 @@ use emu_mmu::Access;
 use super::access::{atomically, check_atomic, exchange_if, load_atomic, load_vector};
 use super::translate::{How, Target, data};
 use crate::cpu::Cpu;
-use crate::exception::Exception;
+use crate::exception::Stop;
 
 /// How often a page is marked anew because somebody has stored to it meanwhile, before the monitor is left closed.
 const TRIES: usize = 4;
@@ -81,13 +81,7 @@ pub fn clear_exclusive(cpu: &mut Cpu) {
 }
 
 /// A load-exclusive: remembers what it saw. `apart`: other accesses follow before a store-exclusive.
-pub fn load_exclusive(
-    cpu: &mut Cpu,
-    va: u64,
-    size: MemSize,
-    acc: Acc,
-    apart: bool,
-) -> Result<u128, Exception> {
+pub fn load_exclusive(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, apart: bool) -> Result<u128, Stop> {
     let bytes = size.bytes();
     check_atomic(cpu, va, bytes, false)?;
     let watched = if apart && cpu.mem.shared.has_peers() {
@@ -105,17 +99,13 @@ pub fn load_exclusive(
     Ok(value)
 }
 
-/// What depends on stores of others cannot be done twice in lockstep. The exception stands for none.
-fn once(cpu: &mut Cpu) -> Result<(), Exception> {
-    if cpu.mem.journal.is_recording() {
-        cpu.mem.journal.stop();
-        return Err(Exception::SpAlignment);
-    }
-    Ok(())
+/// What depends on stores of others cannot be done twice.
+fn once(cpu: &Cpu) -> Result<(), Stop> {
+    if cpu.mem.journal.is_recording() { Err(Stop::NotReplayable) } else { Ok(()) }
 }
 
 /// Has stores to the page of an address noticed from now on. `None` if it is not RAM.
-fn watch_page(cpu: &mut Cpu, va: u64, bytes: u64) -> Result<Option<Watched>, Exception> {
+fn watch_page(cpu: &mut Cpu, va: u64, bytes: u64) -> Result<Option<Watched>, Stop> {
     let how = How { access: Access::Read, unprivileged: false, unaligned: va & (bytes - 1) != 0, bytes };
     let mut watched = None;
     for _ in 0..TRIES {
@@ -141,7 +131,7 @@ pub fn store_exclusive(
     size: MemSize,
     (acc, apart): (Acc, bool),
     value: u128,
-) -> Result<bool, Exception> {
+) -> Result<bool, Stop> {
     let bytes = size.bytes();
     check_atomic(cpu, va, bytes, true)?;
     let seen = cpu.mem.exclusive;
@@ -164,10 +154,10 @@ pub fn store_exclusive(
         }
         exchange_if(p, size, seen.value, value) == seen.value
     };
-    let stored = atomically(cpu, va, bytes, Access::Write, exchange).inspect_err(|_| {
+    let stored = atomically(cpu, va, bytes, Access::Write, exchange).inspect_err(|stop| {
         // A debugger's watchpoint must not make the instruction fail when it is executed after all: the guest would go
         // around its loop and meet the watchpoint again, for ever.
-        if cpu.mem.watch.hit.is_some() || cpu.mem.journal.is_stopped() {
+        if !matches!(stop, Stop::Exception(_)) {
             cpu.mem.exclusive = seen;
         }
     })?;

@@ -3,7 +3,7 @@
 //! While a journal *records*, the first write to a page is seen, because no write tag is given out before it; the page
 //! is kept as it was, and then gets its tag like any other, so that what host code writes in line is checked, too. What
 //! cannot be taken back (registers of devices, stores to pages that code was made from) *stops* the instruction before
-//! it does anything: it ends in an error that is no exception of the guest.
+//! it does anything ([`Stop::NotReplayable`]).
 
 use std::collections::HashMap;
 
@@ -14,6 +14,7 @@ use emu_mmu::Access;
 use super::Mem;
 use super::fast::{HostMut, HostPtr};
 use super::translate::Target;
+use crate::exception::Stop;
 
 const WORDS: usize = 512;
 
@@ -56,7 +57,6 @@ pub struct DifferentByte {
 #[derive(Default)]
 pub struct Journal {
     state: State,
-    stopped: bool,
     updated: bool,
     kept: Vec<Kept>,
     index: HashMap<Page, usize>,
@@ -90,22 +90,6 @@ impl Journal {
             State::Idle => false,
             State::Recording => self.index.contains_key(&page),
         }
-    }
-
-    /// The operation that ran is one that cannot be taken back. Its error means nothing.
-    #[cold]
-    pub fn stop(&mut self) {
-        self.stopped = true;
-    }
-
-    /// The last operation was stopped, or the store-exclusive that was stopped is yet to be done.
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped
-    }
-
-    /// Takes the answer of [`Journal::is_stopped`].
-    pub fn take_stopped(&mut self) -> bool {
-        std::mem::take(&mut self.stopped)
     }
 
     /// A walk has updated a descriptor, which stays as it is, or a TLB entry has another one in its place, which is not taken
@@ -151,11 +135,10 @@ impl Mem {
     pub fn record(&mut self) {
         self.journal.state = State::Recording;
         self.journal.updated = false;
-        self.journal.stopped = false;
     }
 
-    /// What an access that is not in the fast TLB has found. The error is no exception of the guest.
-    pub(super) fn note(&mut self, target: &Target, pa: Pa, access: Access) -> Result<(), ()> {
+    /// What an access that is not in the fast TLB has found.
+    pub(super) fn note(&mut self, target: &Target, pa: Pa, access: Access) -> Result<(), Stop> {
         match *target {
             Target::Ram(..) | Target::Rom(..) if access == Access::Read => return Ok(()),
             // A store to code would make it another page; one that was kept may hold code by now.
@@ -170,8 +153,7 @@ impl Mem {
             }
             _ => {}
         }
-        self.journal.stop();
-        Err(())
+        Err(Stop::NotReplayable)
     }
 
     /// Puts memory back to what it was when recording began, and goes on recording.

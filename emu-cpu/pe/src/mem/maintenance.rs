@@ -9,7 +9,7 @@ use super::shared::Request as PeerRequest;
 use super::translate::{self, How, abort_of};
 use super::watch;
 use crate::cpu::Cpu;
-use crate::exception::Exception;
+use crate::exception::{Exception, Stop};
 use crate::sysreg::{AtOp, DcOp, IcOp, Reach, Reg, SysInsn, TlbiOp, hcr};
 use emu_core::metrics::Metric;
 
@@ -27,13 +27,13 @@ impl Mem {
 }
 
 /// Executes a system instruction whose operand is `val`.
-pub fn maintenance(cpu: &mut Cpu, insn: SysInsn, val: u64) -> Result<(), Exception> {
+pub fn maintenance(cpu: &mut Cpu, insn: SysInsn, val: u64) -> Result<(), Stop> {
     match insn {
         SysInsn::Tlbi(op, reach) => {
             tlbi(cpu, op, reach, val);
             Ok(())
         }
-        SysInsn::At(op) => address_translation(cpu, op, val),
+        SysInsn::At(op) => Ok(address_translation(cpu, op, val)?),
         SysInsn::Dc(op) => data_cache(cpu, op, val),
         // Translated code follows every write (see `emu_core::page`): only the address is checked.
         SysInsn::Ic(IcOp::Ivau) => check_address(cpu, val, Access::CacheClean),
@@ -138,12 +138,12 @@ fn abort(fault: &Fault) -> Exception {
     Exception::Data(abort_of(fault, true))
 }
 
-fn data_cache(cpu: &mut Cpu, op: DcOp, val: u64) -> Result<(), Exception> {
+fn data_cache(cpu: &mut Cpu, op: DcOp, val: u64) -> Result<(), Stop> {
     match op {
         DcOp::Isw | DcOp::Csw | DcOp::Cisw => Ok(()),
         DcOp::Ivac => {
             check_address(cpu, val, Access::CacheInvalidate)?;
-            watch::check_invalidation(cpu, val & !(LINE_BYTES - 1), LINE_BYTES)
+            Ok(watch::check_invalidation(cpu, val & !(LINE_BYTES - 1), LINE_BYTES)?)
         }
         DcOp::Cvac | DcOp::Cvau | DcOp::Cvap | DcOp::Cvadp | DcOp::Civac => {
             check_address(cpu, val, Access::CacheClean)
@@ -153,7 +153,7 @@ fn data_cache(cpu: &mut Cpu, op: DcOp, val: u64) -> Result<(), Exception> {
 }
 
 /// Memory is coherent: cache maintenance by address only makes the faults that it must.
-fn check_address(cpu: &mut Cpu, va: u64, access: Access) -> Result<(), Exception> {
+fn check_address(cpu: &mut Cpu, va: u64, access: Access) -> Result<(), Stop> {
     if access == Access::CacheClean && cpu.mem.fast.read::<1>(va).is_some() {
         return Ok(());
     }
@@ -174,5 +174,5 @@ fn check_address(cpu: &mut Cpu, va: u64, access: Access) -> Result<(), Exception
         stage1_only: false,
     };
     let (result, _) = cpu.mem.translate(&context, &request);
-    result.map(|_| ()).map_err(|f| abort(&f))
+    result.map(|_| ()).map_err(|f| abort(&f).into())
 }

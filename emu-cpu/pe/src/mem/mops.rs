@@ -13,7 +13,7 @@ use super::access::{byte_of, put_byte};
 use super::fast::{HostMut, HostPtr};
 use super::translate::{How, Target, data, unprivileged_acts};
 use crate::cpu::Cpu;
-use crate::exception::Exception;
+use crate::exception::{Exception, Stop};
 
 /// Bytes that one execution of a main instruction moves at most before it looks for interrupts.
 const BUDGET: u64 = 1 << 14;
@@ -60,7 +60,7 @@ enum Destination {
 }
 
 /// Where the bytes of a chunk come from; `None`: byte by byte.
-fn source(cpu: &mut Cpu, va: u64, unprivileged: bool) -> Result<Option<HostPtr>, Exception> {
+fn source(cpu: &mut Cpu, va: u64, unprivileged: bool) -> Result<Option<HostPtr>, Stop> {
     let fast = if unprivileged && unprivileged_acts(cpu) {
         cpu.mem.fast.user_read(va, 1)
     } else {
@@ -78,7 +78,7 @@ fn source(cpu: &mut Cpu, va: u64, unprivileged: bool) -> Result<Option<HostPtr>,
     })
 }
 
-fn destination(cpu: &mut Cpu, va: u64, unprivileged: bool) -> Result<Destination, Exception> {
+fn destination(cpu: &mut Cpu, va: u64, unprivileged: bool) -> Result<Destination, Stop> {
     let fast = if unprivileged && unprivileged_acts(cpu) {
         cpu.mem.fast.user_write(va, 1)
     } else {
@@ -98,7 +98,7 @@ fn destination(cpu: &mut Cpu, va: u64, unprivileged: bool) -> Result<Destination
 /// Goes on with a main instruction: `to` is Xd, `from` Xs (the value, for SET), `size` Xn. Gives the new Xn; unless that
 /// is zero the instruction is to be executed again, for it stopped in front of a fault, or to let interrupts in.
 #[inline(never)]
-pub fn proceed(cpu: &mut Cpu, to: u64, from: u64, size: u64, insn: MopsInsn) -> Result<u64, Exception> {
+pub fn proceed(cpu: &mut Cpu, to: u64, from: u64, size: u64, insn: MopsInsn) -> Result<u64, Stop> {
     let mut left = size;
     let mut budget = BUDGET;
     while left != 0 && budget != 0 {
@@ -108,18 +108,15 @@ pub fn proceed(cpu: &mut Cpu, to: u64, from: u64, size: u64, insn: MopsInsn) -> 
                 budget = budget.saturating_sub(n);
             }
             Err(e) if left == size => return Err(e),
-            Err(_) => {
-                // What cannot be done twice is in front of the instruction when it comes again.
-                cpu.mem.journal.take_stopped();
-                break;
-            }
+            // It is in front of the instruction when that comes again.
+            Err(_) => break,
         }
     }
     Ok(left)
 }
 
 /// Moves what is left of a pair of pages; gives how much that was.
-fn chunk(cpu: &mut Cpu, to: u64, from: u64, left: u64, insn: MopsInsn) -> Result<u64, Exception> {
+fn chunk(cpu: &mut Cpu, to: u64, from: u64, left: u64, insn: MopsInsn) -> Result<u64, Stop> {
     let forward = (left as i64) < 0;
     let (to, from_at) = (to.wrapping_add(left), from.wrapping_add(left));
     let set = insn.kind() == Kind::Set;
@@ -150,7 +147,7 @@ fn chunk(cpu: &mut Cpu, to: u64, from: u64, left: u64, insn: MopsInsn) -> Result
 
 /// Moves a byte from or to something that is not RAM.
 #[cold]
-fn one_byte(cpu: &mut Cpu, to: u64, from_at: u64, value: u64, insn: MopsInsn) -> Result<u64, Exception> {
+fn one_byte(cpu: &mut Cpu, to: u64, from_at: u64, value: u64, insn: MopsInsn) -> Result<u64, Stop> {
     let byte =
         if insn.kind() == Kind::Set { value as u8 } else { byte_of(cpu, from_at, insn.unprivileged_read())? };
     put_byte(cpu, to, byte, insn.unprivileged_write())?;

@@ -20,7 +20,7 @@ use super::upper::is_upper;
 use super::writers::Where;
 use super::{Mem, watch};
 use crate::cpu::Cpu;
-use crate::exception::{Abort, Exception};
+use crate::exception::{Abort, Exception, Stop};
 
 /// DFSC of a synchronous external abort, not on a walk.
 pub(super) const EXTERNAL_ABORT: u8 = 0x10;
@@ -222,7 +222,7 @@ impl Mem {
 }
 
 /// Translates a data access and finds what it reaches; keeps the page in the fast TLB if that may be.
-pub(super) fn data(cpu: &mut Cpu, va: u64, how: How) -> Result<Target, Exception> {
+pub(super) fn data(cpu: &mut Cpu, va: u64, how: How) -> Result<Target, Stop> {
     let unprivileged = how.unprivileged && unprivileged_acts(cpu);
     let context = access_context(cpu, unprivileged);
     let request = Request {
@@ -244,8 +244,7 @@ pub(super) fn data(cpu: &mut Cpu, va: u64, how: How) -> Result<Target, Exception
         .target(t.pa)
         .ok_or_else(|| Exception::Data(plain_abort(va, EXTERNAL_ABORT, how.access != Access::Read)))?;
     if cpu.mem.journal.is_recording() {
-        // The exception stands for none: the journal knows that the instruction was stopped.
-        cpu.mem.note(&target, t.pa, how.access).map_err(|()| Exception::SpAlignment)?;
+        cpu.mem.note(&target, t.pa, how.access)?;
     }
     if cpu.mem.watch.is_on() {
         let el = if context.privileged() { cpu.pstate.el } else { 0 };

@@ -6,7 +6,7 @@
 use emu_mmu::Access;
 
 use crate::cpu::Cpu;
-use crate::exception::Exception;
+use crate::exception::{Exception, Stop};
 use crate::sysreg::Reg;
 
 const PAGE: u64 = 4096;
@@ -70,8 +70,6 @@ pub struct Watch {
     points: Vec<Watchpoint>,
     /// Control and value of the guest's enabled watchpoints, as the fast TLB was filled under them.
     guest: Vec<(u64, u64)>,
-    /// Set with the exception that ends the instruction, and taken by the run loop in its place.
-    pub hit: Option<WatchHit>,
 }
 
 impl Watch {
@@ -111,13 +109,12 @@ pub(super) fn page_is_watched(cpu: &Cpu, va: u64) -> bool {
 
 /// Whether an access that translation allows meets a watchpoint; it is made as at `el`.
 #[cold]
-pub(super) fn check(cpu: &mut Cpu, va: u64, bytes: u64, access: Access, el: u8) -> Result<(), Exception> {
+pub(super) fn check(cpu: &Cpu, va: u64, bytes: u64, access: Access, el: u8) -> Result<(), Stop> {
     let write = access != Access::Read;
     let seen = cpu.mem.watch.points.iter().filter(|p| p.selects(access));
     let hit = seen.filter_map(|p| p.overlap(va, bytes).map(|va| WatchHit { va, point: *p })).next();
     if let Some(hit) = hit {
-        cpu.mem.watch.hit = Some(hit);
-        return Err(Exception::Watchpoint { va: hit.va, write, maintenance: false });
+        return Err(Stop::Watchpoint(hit));
     }
     if cpu.mem.watch.guest.is_empty() || !cpu.debug_events_enabled() {
         return Ok(());
@@ -126,7 +123,7 @@ pub(super) fn check(cpu: &mut Cpu, va: u64, bytes: u64, access: Access, el: u8) 
     let load = (access != Access::Write).then(|| cpu.watchpoint_hit(va, bytes, false, el)).flatten();
     let store = || write.then(|| cpu.watchpoint_hit(va, bytes, true, el)).flatten();
     match load.or_else(store) {
-        Some(at) => Err(Exception::Watchpoint { va: at, write: load.is_none(), maintenance: false }),
+        Some(at) => Err(Exception::Watchpoint { va: at, write: load.is_none(), maintenance: false }.into()),
         None => Ok(()),
     }
 }

@@ -9,7 +9,7 @@ use super::table::{Entry, find, rows, trap_bits};
 use super::trap::Trap;
 use super::{Reg, ends_block, hcr, sctlr, trap};
 use crate::cpu::Cpu;
-use crate::exception::Exception;
+use crate::exception::{Exception, Stop};
 use crate::gic::{self, Direction, GicReg};
 
 /// A register that host code accesses by itself.
@@ -72,10 +72,10 @@ impl Cpu {
     }
 
     /// SYS: cache, TLB and address translation instructions.
-    pub fn sys_insn(&mut self, enc: SysEnc, rt: u8, val: u64) -> Result<(), Exception> {
+    pub fn sys_insn(&mut self, enc: SysEnc, rt: u8, val: u64) -> Result<(), Stop> {
         match self.checked(enc, rt, false)? {
             Cell::Insn(insn) => crate::mem::maintenance(self, insn, val),
-            _ => Err(UNDEFINED),
+            _ => Err(UNDEFINED.into()),
         }
     }
 

@@ -2,7 +2,7 @@ use emu_a64::ir::{ExcOp, PstateField, SysEnc};
 
 use super::*;
 use crate::cpu::Cpu;
-use crate::exception::Exception;
+use crate::exception::{Exception, Stop};
 use crate::model::Model;
 use crate::test_pe::{bench, max};
 
@@ -17,9 +17,9 @@ pub(super) fn at(cpu: &mut Cpu, el: u8, hcr: u64) {
     cpu.set_level(el, el > 0);
 }
 
-pub(super) fn trapped_to(r: Result<u64, Exception>) -> Option<u8> {
-    match r {
-        Err(Exception::Trap { target, ec: 0x18, .. }) => Some(target),
+pub(super) fn trapped_to(r: Result<u64, impl Into<Stop>>) -> Option<u8> {
+    match r.map_err(Into::into) {
+        Err(Stop::Exception(Exception::Trap { target, ec: 0x18, .. })) => Some(target),
         _ => None,
     }
 }
@@ -200,8 +200,8 @@ fn instruction_traps() {
         assert_eq!(trapped_to(e), traps.then_some(2), "{name} {bit:#x}");
     }
     at(c, 1, 0);
-    assert_eq!(c.sys_insn(enc("TLBI ALLE1"), 0, 0), Err(UNDEFINED));
-    assert_eq!(c.sys_insn(enc("AT S12E1R"), 0, 0), Err(UNDEFINED));
+    assert_eq!(c.sys_insn(enc("TLBI ALLE1"), 0, 0), Err(UNDEFINED.into()));
+    assert_eq!(c.sys_insn(enc("AT S12E1R"), 0, 0), Err(UNDEFINED.into()));
     // EL0: SCTLR_EL1.UCI, DZE.
     at(c, 0, 0);
     for (name, bit) in [("DC CIVAC", sctlr::UCI), ("IC IVAU", sctlr::UCI), ("DC ZVA", sctlr::DZE)] {
@@ -210,7 +210,7 @@ fn instruction_traps() {
         c.sys[Reg::SCTLR_EL1] = bit;
         assert_eq!(trapped_to(c.sys_insn(enc(name), 0, 0).map(|()| 0)), None, "{name}");
     }
-    assert_eq!(c.sys_insn(enc("DC IVAC"), 0, 0), Err(UNDEFINED));
+    assert_eq!(c.sys_insn(enc("DC IVAC"), 0, 0), Err(UNDEFINED.into()));
 }
 
 #[test]

@@ -11,11 +11,11 @@ use crate::test_pe::{bench, max};
 
 /// Makes an access of any kind; whether it trapped to EL2.
 fn access(c: &mut Cpu, row: &Row, read: bool) -> Option<u8> {
-    trapped_to(match (row.cell, read) {
-        (Cell::Insn(_), _) => c.sys_insn(row.enc, 3, 0).map(|()| 0),
-        (_, true) => c.mrs(row.enc, 3),
-        (_, false) => c.msr(row.enc, 3, 0).map(|()| 0),
-    })
+    match (row.cell, read) {
+        (Cell::Insn(_), _) => trapped_to(c.sys_insn(row.enc, 3, 0).map(|()| 0)),
+        (_, true) => trapped_to(c.mrs(row.enc, 3)),
+        (_, false) => trapped_to(c.msr(row.enc, 3, 0).map(|()| 0)),
+    }
 }
 
 /// EL0 and EL1 may access everything that is not trapped to EL2.

@@ -3,7 +3,7 @@
 use emu_a64::ir::{ExcOp, LeaveKind};
 use emu_core::metrics::Metric;
 use emu_pe::cpu::Cpu;
-use emu_pe::exception::Exception;
+use emu_pe::exception::{Exception, Stop};
 
 use super::repeatable::is_repeatable;
 use crate::interp::block::Code;
@@ -18,8 +18,8 @@ use crate::interp::uop::{Frame, Uop};
 pub(super) enum Why {
     /// Between two blocks: there have been enough instructions, or somebody wants attention.
     Enough,
-    /// An instruction raised an exception; its number in the block.
-    Fault(Exception, usize),
+    /// An instruction was given up; its number in the block.
+    Fault(Stop, usize),
     /// An instruction cannot be done twice, and has not been done; its number in the block.
     Once(usize),
     /// The block's last instruction asks for an exception,
@@ -56,15 +56,14 @@ impl Reached {
     }
 
     /// With the end of the loop. All of the last block has been counted.
-    fn because(self, ended: Ended, blocks: &mut Blocks<'_>) -> Self {
+    fn because(self, ended: Ended, blocks: &Blocks<'_>) -> Self {
         let length = blocks.cache.get(self.at.index).map_or(0, |b| b.code.words.len() as u64);
         let why = match ended {
             Ended::Before(e) => Why::Before(e),
-            Ended::Block(End::Fault(e, insn)) => {
+            Ended::Block(End::Fault(stop, insn)) => {
                 let done = self.done.wrapping_sub(length).wrapping_add(u64::from(insn));
-                let stopped = blocks.cpu.mem.journal.take_stopped();
                 let insn = usize::from(insn);
-                let why = if stopped { Why::Once(insn) } else { Why::Fault(e, insn) };
+                let why = if stop == Stop::NotReplayable { Why::Once(insn) } else { Why::Fault(stop, insn) };
                 return Self { why, done, ..self };
             }
             Ended::Block(End::Exception(e)) => Why::Exception(e),
@@ -132,7 +131,7 @@ impl Natively {
         let (mut at, mut policy) = (Place::at(pc), Self { budget, start, done: 0, trail: Vec::new() });
         let ended = blocks.follow(&mut at, &mut policy);
         let reached = Reached { why: Why::Enough, at, done: policy.done, trail: policy.trail };
-        reached.because(ended, &mut blocks)
+        reached.because(ended, &blocks)
     }
 }
 
@@ -175,7 +174,7 @@ impl Interpreted<'_> {
         let ended = blocks.follow(&mut at, &mut policy);
         let between = if policy.done > native.done { Why::TooFar } else { Why::Enough };
         let reached = Reached { why: between, at, done: policy.done, trail: policy.trail };
-        reached.because(ended, &mut blocks)
+        reached.because(ended, &blocks)
     }
 }
 
@@ -186,9 +185,8 @@ fn run(code: &Code, pc: u64, frame: &mut Frame, cpu: &mut Cpu) -> End {
     }
     for (n, uop) in code.uops.iter().enumerate() {
         if !is_repeatable(uop, cpu) {
-            cpu.mem.journal.stop();
             let insn = code.insn_of.get(n).copied().unwrap_or(0);
-            return End::Fault(Exception::SpAlignment, insn);
+            return End::Fault(Stop::NotReplayable, insn);
         }
         match exec::run_one(code, n, pc, frame, cpu) {
             End::Next => {}

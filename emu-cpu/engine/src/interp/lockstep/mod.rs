@@ -254,7 +254,7 @@ impl Vcpu {
                 return self.once(at.pc.wrapping_add(4 * insn as u64));
             }
             // What follows counts the whole block and takes back what was not done.
-            Why::Fault(e, insn) => (insn as u64, End::Fault(e, insn as u16)),
+            Why::Fault(stop, insn) => (insn as u64, End::Fault(stop, insn as u16)),
             Why::Exception(e) => (length, End::Exception(e)),
             Why::Leave(kind) => (length, End::Leave(kind)),
         };
