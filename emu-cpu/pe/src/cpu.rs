@@ -146,7 +146,7 @@ impl Cpu {
             model,
             el2,
             index,
-            mpidr: mpidr_of(index),
+            mpidr: MPIDR_RES1 | affinity_of(index),
             counters,
             doorbell,
             clock,
@@ -278,9 +278,23 @@ impl Cpu {
     }
 }
 
-/// MPIDR_EL1 of the PE `index`: Aff0 in clusters of 16 (what one SGI target list reaches), then Aff1 and Aff2; bit 31 is RES1.
+/// The affinity of the PE `index` (Arm ARM, D24.2.125, MPIDR_EL1): Aff0 in clusters of 16 (what one SGI target list
+/// reaches), then Aff1 and Aff2.
 #[must_use]
-pub const fn mpidr_of(index: usize) -> u64 {
+pub const fn affinity_of(index: usize) -> u64 {
     let i = index as u64;
-    1 << 31 | i & 15 | (i >> 4 & 0xff) << 8 | (i >> 12 & 0xff) << 16
+    i & 15 | (i >> 4 & 0xff) << 8 | (i >> 12 & 0xff) << 16
+}
+
+/// MPIDR_EL1.RES1.
+const MPIDR_RES1: u64 = 1 << 31;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteen_pes_share_aff1() {
+        assert_eq!([7, 63, 4096].map(affinity_of), [7, 0x30f, 0x1_0000]);
+    }
 }

@@ -5,18 +5,36 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-/// Fixed keys.
-pub(super) mod key {
+/// Fixed keys (QEMU, docs/specs/fw_cfg.rst and its register list).
+pub mod key {
     /// "QEMU".
-    pub(in crate::fwcfg) const SIGNATURE: u16 = 0x0000;
+    pub const SIGNATURE: u16 = 0x00;
     /// Feature bits, little-endian.
-    pub(in crate::fwcfg) const ID: u16 = 0x0001;
+    pub const ID: u16 = 0x01;
+    /// UUID of the machine, its bytes in the order in which they are written.
+    pub const UUID: u16 = 0x02;
+    /// Number of CPUs, 16 bits.
+    pub const NB_CPUS: u16 = 0x05;
+    /// Size of the kernel, 32 bits.
+    pub const KERNEL_SIZE: u16 = 0x08;
+    /// Size of the initial RAM disk, 32 bits.
+    pub const INITRD_SIZE: u16 = 0x0b;
+    /// Whether firmware shows a menu of what it can boot, 16 bits.
+    pub const BOOT_MENU: u16 = 0x0e;
+    /// The kernel.
+    pub const KERNEL_DATA: u16 = 0x11;
+    /// The initial RAM disk.
+    pub const INITRD_DATA: u16 = 0x12;
+    /// Size of the command line with its NUL, 32 bits.
+    pub const CMDLINE_SIZE: u16 = 0x14;
+    /// The command line with its NUL.
+    pub const CMDLINE_DATA: u16 = 0x15;
     /// The file directory.
-    pub(in crate::fwcfg) const DIRECTORY: u16 = 0x0019;
+    pub const DIRECTORY: u16 = 0x19;
     /// The first file.
-    pub(in crate::fwcfg) const FIRST_FILE: u16 = 0x0020;
+    pub const FIRST_FILE: u16 = 0x20;
     /// Keys above are flags (write, architecture).
-    pub(in crate::fwcfg) const LAST_FILE: u16 = 0x3fff;
+    pub const LAST_FILE: u16 = 0x3fff;
 }
 
 /// The longest file name: the directory has 56 bytes with the zero at the end.

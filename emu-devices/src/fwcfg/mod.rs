@@ -14,8 +14,8 @@ use emu_core::registers::{Content, Listed, Map, Target, double, half};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-pub use items::{ItemError, WriteHook};
-use items::{Items, key};
+use items::Items;
+pub use items::{ItemError, WriteHook, key};
 
 /// The registers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

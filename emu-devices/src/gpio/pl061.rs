@@ -59,9 +59,6 @@ pub static MAP: Map<Reg> = Map {
     ],
 };
 
-/// The line of the power key on the `virt` board.
-pub const POWER_KEY: u32 = 3;
-
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
 struct State {
     /// What the outside drives.
@@ -262,7 +259,7 @@ mod tests {
         let (g, wires) = gpio();
         wr(&g, IBE, 8);
         wr(&g, IE, 8);
-        IrqLine::new(g.clone(), POWER_KEY).pulse();
+        IrqLine::new(g.clone(), 3).pulse();
         assert_eq!((rd(&g, RIS), rd(&g, MIS), wires.0.load(Ordering::SeqCst)), (8, 8, 1));
         wr(&g, IC, 8);
         assert_eq!((rd(&g, MIS), wires.0.load(Ordering::SeqCst)), (0, 0));

@@ -1,6 +1,7 @@
 //! The devicetree of the `virt` board.
 
 use emu_a64::features::Feat;
+use emu_pe::cpu::affinity_of;
 
 use crate::config::{CpuModel, Device, GicVersion, MachineConfig, Msi, Topology};
 use crate::device;
@@ -130,9 +131,7 @@ fn platform_bus() -> Node {
 }
 
 fn virtio_mmio(n: u32) -> Node {
-    let size = map::VIRTIO_MMIO_STRIDE;
-    let base = map::VIRTIO_MMIO.base + u64::from(n) * size;
-    at("virtio_mmio", Range { base, size })
+    at("virtio_mmio", map::virtio_mmio(n))
         .flag("dma-coherent")
         .cells("interrupts", &[SPI, map::VIRTIO_MMIO_SPI + n, EDGE])
         .strings("compatible", &["virtio,mmio"])
@@ -277,11 +276,11 @@ fn cpus(topology: Topology, cpu: CpuTraits) -> Node {
     let mut node =
         Node::new("cpus").cells("#size-cells", &[0]).cells("#address-cells", &[1]).child(cpu_map(topology));
     for n in 0..topology.cpus() {
-        let mpidr = map::mpidr(n) as u32;
+        let affinity = affinity_of(n as usize) as u32;
         node.children.push(
-            Node::new(format!("cpu@{mpidr:x}"))
+            Node::new(format!("cpu@{affinity:x}"))
                 .cells("phandle", &[phandle::CPU + n])
-                .cells("reg", &[mpidr])
+                .cells("reg", &[affinity])
                 .strings("enable-method", &["psci"])
                 .strings("compatible", &[cpu.compatible])
                 .strings("device_type", &["cpu"]),

@@ -1,6 +1,10 @@
 //! The `virt` memory map and interrupt numbers, as data. They are QEMU's, so that what was built for that board runs
 //! unmodified. The devicetree and the board read the same constants.
 
+use emu_devices::gic::ITS_SIZE;
+use emu_devices::gicv2::REGION_SIZE;
+use emu_devices::virtio::MMIO_SIZE;
+
 use crate::config::Virt;
 
 /// A range of physical addresses.
@@ -49,15 +53,15 @@ pub const FLASH1: Range = range(64 << 20, 64 << 20);
 /// GIC distributor.
 pub const GICD: Range = range(0x0800_0000, 0x1_0000);
 /// GICv2 CPU interfaces.
-pub const GICC: Range = range(0x0801_0000, 0x1_0000);
+pub const GICC: Range = range(0x0801_0000, REGION_SIZE);
 /// GICv2m frame: messages become SPIs.
 pub const GICV2M: Range = range(0x0802_0000, 0x1000);
 /// GICv2 control of the virtual CPU interfaces.
-pub const GICH: Range = range(0x0803_0000, 0x1_0000);
+pub const GICH: Range = range(0x0803_0000, REGION_SIZE);
 /// GICv2 virtual CPU interfaces.
-pub const GICV: Range = range(0x0804_0000, 0x1_0000);
+pub const GICV: Range = range(0x0804_0000, REGION_SIZE);
 /// GICv3 interrupt translation service.
-pub const ITS: Range = range(0x0808_0000, 0x2_0000);
+pub const ITS: Range = range(0x0808_0000, ITS_SIZE);
 /// GICv3 redistributors, 128 KiB for each CPU.
 pub const GICR: Range = range(0x080a_0000, 0xf6_0000);
 /// PL011 UARTs. The second one is only there when it goes somewhere.
@@ -70,9 +74,7 @@ pub const FW_CFG: Resources = resources(0x0902_0000, 0x18, &[]);
 /// PL061 GPIO: the power button.
 pub const GPIO: Resources = resources(0x0903_0000, 0x1000, &[7]);
 /// virtio-mmio transports, one after the other.
-pub const VIRTIO_MMIO: Range = range(0x0a00_0000, 0x200 * VIRTIO_MMIO_COUNT as u64);
-/// Bytes of one virtio-mmio transport.
-pub const VIRTIO_MMIO_STRIDE: u64 = 0x200;
+pub const VIRTIO_MMIO: Range = range(0x0a00_0000, MMIO_SIZE * VIRTIO_MMIO_COUNT as u64);
 /// Number of virtio-mmio transports.
 pub const VIRTIO_MMIO_COUNT: u32 = 32;
 /// For devices that are plugged into the board without PCI; empty.
@@ -103,16 +105,16 @@ pub const GICV2M_SPIS: u32 = 64;
 /// Pin of the PL061 with the power button.
 pub const POWER_BUTTON_PIN: u32 = 3;
 
+/// The virtio-mmio transport with this number.
+#[must_use]
+pub const fn virtio_mmio(n: u32) -> Range {
+    range(VIRTIO_MMIO.base + n as u64 * MMIO_SIZE, MMIO_SIZE)
+}
+
 /// The PCIe configuration space of a board with these options.
 #[must_use]
 pub const fn ecam(virt: Virt) -> Range {
     if virt.highmem_ecam { PCIE_ECAM_HIGH } else { PCIE_ECAM_LOW }
-}
-
-/// MPIDR_EL1 affinity of a CPU (Arm ARM, D24.2.125): 16 CPUs share Aff1, as a GICv3 target list can name them.
-#[must_use]
-pub const fn mpidr(cpu: u32) -> u64 {
-    ((cpu as u64 / 16) << 8) | (cpu as u64 % 16)
 }
 
 #[cfg(test)]
@@ -158,8 +160,6 @@ mod tests {
 
     #[test]
     fn there_is_a_redistributor_for_each_cpu() {
-        assert!(u64::from(crate::config::MAX_CPUS) * 0x2_0000 <= GICR.size);
-        assert_eq!(mpidr(7), 7);
-        assert_eq!(mpidr(63), 0x30f, "16 CPUs share Aff1");
+        assert!(u64::from(crate::config::MAX_CPUS) * emu_devices::gic::REDISTRIBUTOR_STRIDE <= GICR.size);
     }
 }

@@ -4,14 +4,13 @@ use std::sync::{Arc, OnceLock};
 
 use emu_engine::interp::debug::DebugStop;
 use emu_engine::interp::vcpu::Vcpu;
-use emu_pe::cpu::Entry;
+use emu_pe::cpu::{Entry, affinity_of};
 use emu_pe::doorbell::{Doorbell, reason};
 use emu_pe::exception::EndlessException;
 use emu_pe::psci::{AffinityState, Machine, PsciError};
 use parking_lot::{Condvar, Mutex};
 
 use crate::config::StopOn;
-use crate::map;
 use crate::quit::STATUS_STOPPED;
 
 /// A CPU, and who uses it now: its thread while it executes, else the debugger.
@@ -312,7 +311,7 @@ impl Power {
 
     /// The index of the CPU with this affinity.
     fn find(&self, mpidr: u64) -> Option<usize> {
-        (0..self.bells.len()).find(|i| map::mpidr(*i as u32) == mpidr)
+        (0..self.bells.len()).find(|i| affinity_of(*i) == mpidr)
     }
 }
 
@@ -343,7 +342,7 @@ impl Machine for Power {
     fn affinity_info(&self, mpidr: u64, level: u32) -> Result<AffinityState, PsciError> {
         // PSCI counts affinity levels from the CPU upwards: at level n the lower n bytes do not matter.
         let shift = 8 * level.min(3);
-        let of = |cpu: usize| map::mpidr(cpu as u32) >> shift == mpidr >> shift;
+        let of = |cpu: usize| affinity_of(cpu) >> shift == mpidr >> shift;
         let s = self.state.lock();
         let mut cores = s.cores.iter().enumerate().filter(|(i, _)| of(*i)).map(|(_, c)| *c).peekable();
         if cores.peek().is_none() {
@@ -405,7 +404,7 @@ mod tests {
         let power = Power::new(cpus);
         power.start(Entry::default());
         for cpu in 1..cpus {
-            assert_eq!(power.cpu_on(map::mpidr(cpu as u32), 0, 0), Ok(()));
+            assert_eq!(power.cpu_on(affinity_of(cpu), 0, 0), Ok(()));
         }
         assert_eq!(power.affinity_info(0x30f, 0), Ok(AffinityState::OnPending));
         assert_eq!(power.affinity_info(0x300, 1), Ok(AffinityState::OnPending));

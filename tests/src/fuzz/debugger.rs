@@ -73,7 +73,7 @@ fn plan() -> Plan {
         fw_cfg: Vec::new(),
         fw_cfg_files: Vec::new(),
         dtb: Vec::new(),
-        boot: Some(Boot { entry_pc: map::RAM_BASE, x0: 0, x1: 0, x2: 0, x3: 0, el: 2 }),
+        boot: Some(Boot { entry_pc: map::RAM_BASE, x0: 0, el: 2 }),
     }
 }
 

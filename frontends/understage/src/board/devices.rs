@@ -82,7 +82,7 @@ impl Builder<'_> {
 
     /// A virtio-mmio transport, with a device or without. What drivers it is for is the same for all.
     fn virtio_mmio(&mut self, plan: &Plan, n: u32, device: Option<&Device>) -> Result<(), UserError> {
-        let base = map::VIRTIO_MMIO.base + u64::from(n) * map::VIRTIO_MMIO_STRIDE;
+        let range = map::virtio_mmio(n);
         let made = match device {
             Some(device) => match self.device(plan, device, Place::Mmio(n))? {
                 Built::Virtio(made) => Some(made),
@@ -95,14 +95,14 @@ impl Builder<'_> {
         let options = VirtioOptions { interfaces, ..device.map(virtio_options).unwrap_or_default() };
         let line = self.line(map::VIRTIO_MMIO_SPI + n);
         let slot = VirtioMmio::new(
-            &format!("virtio-mmio@{base:x}"),
+            &format!("virtio-mmio@{:x}", range.base),
             made,
             line,
             self.port(0),
             options,
             &self.counters,
         );
-        self.map(Range { base, size: map::VIRTIO_MMIO_STRIDE }, slot.clone())?;
+        self.map(range, slot.clone())?;
         self.components.push(slot);
         Ok(())
     }

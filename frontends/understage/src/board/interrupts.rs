@@ -9,6 +9,7 @@ use emu_core::metrics::Counters;
 use emu_devices::gic::{GicConfig, Gicv3, REDISTRIBUTOR_STRIDE};
 use emu_devices::gicv2::{self, Gicv2};
 use emu_devices::gicv2m::Gicv2m;
+use emu_pe::cpu::affinity_of;
 
 use crate::config::{GicVersion, MachineConfig, Msi};
 use crate::error::{UserError, user_error};
@@ -36,7 +37,7 @@ impl Gic {
                 Gicv2::new(config).map(Self::V2).map_err(|e| user_error!("{e}"))
             }
             GicVersion::V3 => {
-                let affinities: Vec<u64> = (0..cpus).map(map::mpidr).collect();
+                let affinities: Vec<u64> = (0..cpus as usize).map(affinity_of).collect();
                 let config = GicConfig {
                     cpus: &affinities,
                     spis: SPIS,

@@ -18,8 +18,8 @@ use crate::out::say;
 use crate::power::{Power, SharedVcpu, Stop, Work};
 use crate::quit::STATUS_FAILED;
 
-/// A CPU's thread. X1 to X3 are what the first CPU gets beside PC and X0.
-fn cpu_thread(index: usize, vcpu: &SharedVcpu, power: &Power, boot: Boot) {
+/// A CPU's thread.
+fn cpu_thread(index: usize, vcpu: &SharedVcpu, power: &Power) {
     let mut executing = false;
     loop {
         match power.next_work(index, executing) {
@@ -40,20 +40,17 @@ fn cpu_thread(index: usize, vcpu: &SharedVcpu, power: &Power, boot: Boot) {
                 let mut vcpu = vcpu.lock();
                 vcpu.cpu.reset(entry);
                 vcpu.reset_caches();
-                if index == 0 {
-                    vcpu.cpu.regs.x[1..4].copy_from_slice(&[boot.x1, boot.x2, boot.x3]);
-                }
             }
         }
         executing = true;
     }
 }
 
-fn spawn(index: usize, vcpu: SharedVcpu, power: Arc<Power>, boot: Boot) -> Result<JoinHandle<()>, UserError> {
+fn spawn(index: usize, vcpu: SharedVcpu, power: Arc<Power>) -> Result<JoinHandle<()>, UserError> {
     let name = format!("cpu{index}");
     std::thread::Builder::new()
         .name(name)
-        .spawn(move || cpu_thread(index, &vcpu, &power, boot))
+        .spawn(move || cpu_thread(index, &vcpu, &power))
         .map_err(|e| user_error!("cannot start a thread for a CPU: {}", reason(&e)))
 }
 
@@ -70,8 +67,7 @@ pub struct Ready<'a> {
 pub fn prepare<'a>(board: &'a Board, plan: &'a Plan) -> Result<Ready<'a>, UserError> {
     let boot = plan.boot.ok_or_else(|| user_error!("there is nothing to run: give a kernel or firmware"))?;
     let vcpus = board.vcpus.iter().cloned().enumerate();
-    let threads: Vec<_> =
-        vcpus.map(|(i, v)| spawn(i, v, board.power.clone(), boot)).collect::<Result<_, _>>()?;
+    let threads: Vec<_> = vcpus.map(|(i, v)| spawn(i, v, board.power.clone())).collect::<Result<_, _>>()?;
     board
         .clock
         .fire_timers()

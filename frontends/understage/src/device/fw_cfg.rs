@@ -86,8 +86,7 @@ mod tests {
     use emu_core::addr::Size;
     use emu_core::bus::{Bus, MmioDevice, Requester};
     use emu_core::dma::DirectPort;
-
-    const DIRECTORY: u16 = 0x19;
+    use emu_devices::fwcfg::key;
 
     /// The first `n` bytes of an item.
     fn item(device: &FwCfg, key: u16, n: usize) -> Vec<u8> {
@@ -104,7 +103,7 @@ mod tests {
         let device = FwCfg::new("fw_cfg", port, &Arc::default());
         fill(&device, &Contents { items: &items, files: &files }).unwrap();
         assert_eq!(item(&device, 5, 2), [4, 0]);
-        let directory = item(&device, DIRECTORY, 4 + 3 * 64);
+        let directory = item(&device, key::DIRECTORY, 4 + 3 * 64);
         assert_eq!(directory[..4], [0, 0, 0, 3]);
         let files: Vec<(String, Vec<u8>)> = directory[4..]
             .chunks(64)

@@ -7,6 +7,7 @@
 
 use bytes::Bytes;
 use emu_core::ram::GuestRam;
+use emu_devices::fwcfg::key;
 use emu_devices::hostfile;
 
 use super::layout::Layout;
@@ -39,43 +40,16 @@ pub struct Segment {
     pub what: String,
 }
 
-/// The state in which CPU 0 starts; all that is not named here has its reset value.
+/// The state in which CPU 0 starts; all that is not named here has its reset value. So X1 to X3 are zero, which they must be
+/// for Linux (Documentation/arch/arm64/booting.rst).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Boot {
     /// Address of the first instruction.
     pub entry_pc: u64,
     /// X0: for a kernel, the devicetree's address.
     pub x0: u64,
-    /// X1, 0 for a kernel.
-    pub x1: u64,
-    /// X2, 0 for a kernel.
-    pub x2: u64,
-    /// X3, 0 for a kernel.
-    pub x3: u64,
     /// Exception level: the highest that there is.
     pub el: u8,
-}
-
-/// Selectors of fw_cfg for what firmware hands to a kernel (QEMU, docs/specs/fw_cfg.rst and its register list).
-pub mod fw_cfg_key {
-    /// UUID of the machine, its bytes in the order in which they are written.
-    pub const UUID: u16 = 0x02;
-    /// Number of CPUs, 16 bits.
-    pub const NB_CPUS: u16 = 0x05;
-    /// Size of the kernel, 32 bits.
-    pub const KERNEL_SIZE: u16 = 0x08;
-    /// Whether firmware shows a menu of what it can boot, 16 bits.
-    pub const BOOT_MENU: u16 = 0x0e;
-    /// Size of the initial RAM disk, 32 bits.
-    pub const INITRD_SIZE: u16 = 0x0b;
-    /// The kernel.
-    pub const KERNEL_DATA: u16 = 0x11;
-    /// The initial RAM disk.
-    pub const INITRD_DATA: u16 = 0x12;
-    /// Size of the command line with its NUL, 32 bits.
-    pub const CMDLINE_SIZE: u16 = 0x14;
-    /// The command line with its NUL.
-    pub const CMDLINE_DATA: u16 = 0x15;
 }
 
 /// Everything that loading decides.
@@ -159,16 +133,14 @@ pub fn plan(config: &MachineConfig, cpu: CpuTraits, seeds: Seeds) -> Result<Plan
     let mut flash = [read_flash(config.flash[0].as_ref())?, read_flash(config.flash[1].as_ref())?];
     let has_firmware = config.flash[0].is_some();
 
-    let mut fw_cfg = vec![Item {
-        key: fw_cfg_key::NB_CPUS,
-        bytes: (config.topology.cpus() as u16).to_le_bytes().to_vec(),
-    }];
+    let mut fw_cfg =
+        vec![Item { key: key::NB_CPUS, bytes: (config.topology.cpus() as u16).to_le_bytes().to_vec() }];
     fw_cfg.extend(
         config
             .boot_menu
-            .map(|menu| Item { key: fw_cfg_key::BOOT_MENU, bytes: u16::from(menu).to_le_bytes().to_vec() }),
+            .map(|menu| Item { key: key::BOOT_MENU, bytes: u16::from(menu).to_le_bytes().to_vec() }),
     );
-    fw_cfg.extend(config.uuid.map(|uuid| Item { key: fw_cfg_key::UUID, bytes: uuid.to_vec() }));
+    fw_cfg.extend(config.uuid.map(|uuid| Item { key: key::UUID, bytes: uuid.to_vec() }));
     let mut kernel_entry = None;
     let mut linux = false;
     let mut initrd_bytes = None;
@@ -220,14 +192,7 @@ pub fn plan(config: &MachineConfig, cpu: CpuTraits, seeds: Seeds) -> Result<Plan
 
     let entry = config.entry.or(blob_entry).or(has_firmware.then_some(map::FLASH0.base)).or(kernel_entry);
     let el = if config.virt.virtualization { 2 } else { 1 };
-    let boot = entry.map(|entry_pc| Boot {
-        entry_pc,
-        x0: if linux { dtb_range.base } else { 0 },
-        x1: 0,
-        x2: 0,
-        x3: 0,
-        el,
-    });
+    let boot = entry.map(|entry_pc| Boot { entry_pc, x0: if linux { dtb_range.base } else { 0 }, el });
     Ok(Plan { segments, flash, fw_cfg, fw_cfg_files: fw_cfg_files(config)?, dtb, boot })
 }
 
@@ -381,14 +346,14 @@ fn kernel_by_fw_cfg(config: &MachineConfig, ram: Range) -> Result<Vec<Item>, Use
     if let Some(kernel) = &config.kernel {
         let bytes = file::read_kernel(&kernel.file, limit, "the RAM")?;
         let bytes = image::decompress(bytes, &kernel.file, limit.min(MAX_KERNEL))?;
-        blob(fw_cfg_key::KERNEL_SIZE, fw_cfg_key::KERNEL_DATA, bytes);
+        blob(key::KERNEL_SIZE, key::KERNEL_DATA, bytes);
     }
     if let Some(initrd) = &config.initrd {
-        blob(fw_cfg_key::INITRD_SIZE, fw_cfg_key::INITRD_DATA, file::read(initrd, limit, "the RAM")?);
+        blob(key::INITRD_SIZE, key::INITRD_DATA, file::read(initrd, limit, "the RAM")?);
     }
     if let Some(append) = &config.append {
         let text = append.bytes().chain([0]).collect();
-        blob(fw_cfg_key::CMDLINE_SIZE, fw_cfg_key::CMDLINE_DATA, text);
+        blob(key::CMDLINE_SIZE, key::CMDLINE_DATA, text);
     }
     Ok(items)
 }
