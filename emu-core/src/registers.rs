@@ -372,6 +372,16 @@ impl<R: Copy> Map<R> {
         out
     }
 
+    /// True if no register has bits that it does not have, as a state may that was not saved by the device.
+    pub fn holds(&self, mut peek: impl FnMut(R, u32) -> Option<u64>) -> bool {
+        self.rows.iter().all(|row| match row.content {
+            Content::Register(reg) => {
+                (0..row.count).all(|index| peek(reg, index).is_none_or(|v| v & !row.readable == 0))
+            }
+            Content::Constant(_) | Content::Reserved => true,
+        })
+    }
+
     /// What is wrong with the rows, in words: for tests.
     #[must_use]
     pub fn flaw(&self) -> Option<String> {

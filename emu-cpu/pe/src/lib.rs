@@ -27,7 +27,7 @@ pub mod pauth;
 pub mod pmu;
 pub mod psci;
 pub mod random;
-mod saved;
+pub mod saved;
 pub mod semihosting;
 pub mod sysreg;
 #[cfg(test)]

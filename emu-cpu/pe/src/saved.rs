@@ -1,19 +1,16 @@
 //! Saving and restoring a PE: its complete guest-visible state as plain data.
 
 use emu_a64::regs::{Pstate, Regs};
-use emu_core::lifecycle::{RestoreError, Saved};
+use emu_core::lifecycle::{Payload, RestoreError, SavedState, Source};
 use serde::{Deserialize, Serialize};
 
 use crate::cpu::{Cpu, Entry};
 use crate::gic::CpuInterfaceState;
 use crate::sysreg::SysState;
 
-/// Version of [`State`].
-const VERSION: u32 = 1;
-
 /// What a snapshot holds of a PE.
 #[derive(Serialize, Deserialize)]
-struct State {
+pub struct CpuState {
     /// The model's name: a state only fits the same CPU.
     model: String,
     el2: bool,
@@ -38,21 +35,27 @@ struct State {
     entry_x0: u64,
 }
 
+impl SavedState for CpuState {
+    const KIND: &'static str = "cpu";
+    const VERSION: u32 = 2;
+}
+
 impl Cpu {
     /// The component's name in a snapshot.
-    fn component(&self) -> String {
+    #[must_use]
+    pub fn component(&self) -> String {
         format!("cpu{}", self.index)
     }
 
     /// The complete state. The PE does not run meanwhile.
     #[must_use]
-    pub fn save(&self) -> Saved {
+    pub fn save(&self) -> Payload {
         let event = self.doorbell.take_event();
         if event {
             self.doorbell.send_event();
         }
         let r = &self.regs;
-        let state = State {
+        let state = CpuState {
             model: self.model.name.to_owned(),
             el2: self.el2,
             x: r.x.to_vec(),
@@ -73,35 +76,49 @@ impl Cpu {
             entry_pc: self.entry.pc,
             entry_x0: self.entry.x0,
         };
-        Saved::new(&self.component(), VERSION, &state)
+        Payload::new(&self.component(), &state)
     }
 
-    /// Takes a state that [`Cpu::save`] gave for the same model. The PE does not run meanwhile. On an error nothing has
-    /// changed. What is cached of memory is forgotten; the exclusive monitor is open to nothing.
-    pub fn restore(&mut self, saved: &Saved) -> Result<(), RestoreError> {
-        let state: State = saved.get(VERSION)?;
-        let name = self.component();
-        let unfit = |why: &str| RestoreError::Form { name: name.clone(), why: why.to_owned() };
+    /// Takes what [`Cpu::save`] gave out of `saved`. Nothing changes.
+    pub fn check_saved(&self, saved: &mut Source) -> Result<CpuState, RestoreError> {
+        let state: CpuState = saved.state()?;
         if state.model != self.model.name || state.el2 != self.el2 {
-            return Err(unfit(&format!(
-                "it is of a {}, with{} EL2",
-                state.model,
-                if state.el2 { "" } else { "out" }
-            )));
+            let with = if state.el2 { "" } else { "out" };
+            return Err(saved.unfit(format!("it is of a {}, with{with} EL2", state.model)));
         }
+        let (regs, pstate) = (&self.regs, &state.pstate);
+        let highest = if self.el2 { 2 } else { 1 };
+        let stack = pstate.el > 0 || !pstate.sp_sel;
+        if state.x.len() != regs.x.len() || state.v.len() != regs.v.len() {
+            return Err(saved.unfit("its registers are not those of this CPU"));
+        }
+        if pstate.el > highest || !stack || pstate.daif > 15 || pstate.btype > 3 {
+            return Err(saved.unfit("its PSTATE is one that there is not"));
+        }
+        if !self.gic.fits(state.gic.as_ref()) {
+            return Err(saved.unfit("its GIC has no such CPU interface, or another number of list registers"));
+        }
+        Ok(state)
+    }
+
+    /// Goes into a state that [`Cpu::save`] gave for the same model. The PE does not run meanwhile. On an error nothing has
+    /// changed.
+    pub fn restore(&mut self, payload: Payload) -> Result<(), RestoreError> {
+        let state = Source::read(payload, &self.component(), |saved| self.check_saved(saved))?;
+        self.apply_saved(state);
+        Ok(())
+    }
+
+    /// Goes into a state that [`Cpu::check_saved`] gave. What is cached of memory is forgotten; the exclusive monitor is open to
+    /// nothing.
+    pub fn apply_saved(&mut self, state: CpuState) {
         let mut regs =
             Regs { pc: state.pc, nzcv: state.nzcv, fpcr: state.fpcr, fpsr: state.fpsr, ..Regs::default() };
-        let highest = if self.el2 { 2 } else { 1 };
-        if state.x.len() != regs.x.len() || state.v.len() != regs.v.len() || state.pstate.el > highest {
-            return Err(unfit("its registers are not those of this CPU"));
-        }
-        if !self.gic.restore(state.gic.as_ref()) {
-            return Err(unfit("its GIC has no such CPU interface, or another number of list registers"));
-        }
         regs.x.copy_from_slice(&state.x);
         for (to, [low, high]) in regs.v.iter_mut().zip(state.v) {
             *to = u128::from(low) | u128::from(high) << 64;
         }
+        self.gic.restore(state.gic);
         self.regs = regs;
         self.pstate = state.pstate;
         self.sys = state.sys;
@@ -119,7 +136,6 @@ impl Cpu {
         self.refresh();
         self.update_timers();
         self.restart_pmu();
-        Ok(())
     }
 }
 
@@ -143,7 +159,7 @@ mod tests {
         c.serror = Some(3);
         let text = serde_json::to_string(&c.save()).unwrap();
         let mut b = max();
-        b.cpu.restore(&serde_json::from_str(&text).unwrap()).unwrap();
+        b.cpu.restore(serde_json::from_str(&text).unwrap()).unwrap();
         assert_eq!(b.cpu.regs.v[31], u128::MAX - 9);
         assert_eq!(b.cpu.regs.x[31], 0x1111);
         assert!(b.cpu.doorbell.take_event());
@@ -155,7 +171,7 @@ mod tests {
     fn another_model_is_refused() {
         let a = max();
         let mut b = bench(Model::cortex_a72(), true);
-        let e = b.cpu.restore(&a.cpu.save()).unwrap_err();
-        assert_eq!(e.to_string(), "the state of cpu0 does not parse: it is of a max, with EL2");
+        let e = b.cpu.restore(a.cpu.save()).unwrap_err();
+        assert_eq!(e.to_string(), "the state of cpu0 does not fit: it is of a max, with EL2");
     }
 }

@@ -14,7 +14,7 @@ use emu_core::Pa;
 use emu_core::addr::Size;
 use emu_core::bus::{Backing, Bus, BusFault, MmioDevice, Overlap, Requester};
 use emu_core::host::reason;
-use emu_core::lifecycle::{Component, RestoreError, Saved};
+use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, Runs, SavedState, Source};
 use emu_core::metrics::{Counters, Metric};
 use emu_core::ram::{GuestRam, RamError};
 use emu_core::registers::{Listed, Shown};
@@ -47,12 +47,23 @@ pub enum FlashError {
     Ram(#[from] RamError),
 }
 
+/// What is saved beside the bytes of the array.
 #[derive(Serialize, Deserialize)]
-struct SavedState {
+struct Chips {
     chips: [Chip; 2],
-    /// Contents as runs of sectors that are not blank: number and bytes in hexadecimal.
-    sectors: Vec<(u64, String)>,
+    /// Which pages of the array are not blank.
+    written: Runs,
 }
+
+impl SavedState for Chips {
+    const KIND: &'static str = "cfi-flash";
+    const VERSION: u32 = 3;
+}
+
+/// What the bytes of the array are called in a saved state.
+const ARRAY: &str = "array";
+/// A byte of the array that is not programmed.
+const BLANK: u8 = 0xff;
 
 struct State {
     chips: [Chip; 2],
@@ -99,7 +110,7 @@ impl CfiFlash {
         if found > size || store.is_some() && found != size {
             return Err(FlashError::Image { found, expected: size });
         }
-        let array = GuestRam::filled(size, 0xff)?;
+        let array = GuestRam::filled(size, BLANK)?;
         array.write(0, image);
         let chip = Chip::new(size / 2, protected);
         Ok(Arc::new_cyclic(|this| Self {
@@ -217,17 +228,6 @@ impl CfiFlash {
     }
 }
 
-/// Makes the bytes from `start` up to `end` blank.
-fn fill(array: &GuestRam, start: u64, end: u64) {
-    let blank = vec![0xff; SECTOR as usize];
-    let mut at = start;
-    while at < end {
-        let n = (end - at).min(SECTOR);
-        array.write(at, &blank[..n as usize]);
-        at += n;
-    }
-}
-
 impl MmioDevice for CfiFlash {
     fn name(&self) -> &str {
         &self.name
@@ -287,49 +287,32 @@ impl Component for CfiFlash {
         self.flush();
     }
 
-    fn save(&self) -> Saved {
+    fn save(&self) -> Payload {
         let s = self.state.lock();
-        let mut sector = vec![0; SECTOR as usize];
-        let sectors = (0..self.size / SECTOR).filter_map(|n| {
-            self.array.read(n * SECTOR, &mut sector)?;
-            sector.iter().any(|&b| b != 0xff).then(|| (n, to_hex(&sector)))
-        });
-        let state = SavedState { sectors: sectors.collect(), chips: s.chips.clone() };
-        Saved::new(&self.name, 2, &state)
+        let (written, bytes) = Runs::save(self.array, BLANK);
+        Payload::new(&self.name, &Chips { chips: s.chips.clone(), written }).blob(ARRAY, bytes)
     }
 
-    fn restore(&self, saved: &Saved) -> Result<(), RestoreError> {
-        let state: SavedState = saved.get(2)?;
-        let wrong = |why: &str| RestoreError::Form { name: self.name.clone(), why: why.to_owned() };
-        let mut s = self.state.lock();
-        if !state.chips.iter().zip(&s.chips).all(|(a, b)| a.fits(b)) {
-            return Err(wrong("the flash has another size, or is otherwise protected"));
+    /// An image that cannot be written is told of as when the guest programs it.
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        let Chips { chips, written } = saved.state()?;
+        let bytes = saved.blob(ARRAY)?;
+        if !chips.iter().zip(&self.state.lock().chips).all(|(a, b)| a.fits(b)) {
+            return Err(saved.unfit("the flash has another size, or is otherwise protected"));
         }
-        let mut sectors = Vec::with_capacity(state.sectors.len());
-        for (n, hex) in &state.sectors {
-            let bytes = from_hex(hex).filter(|b| b.len() as u64 == SECTOR && *n < self.size / SECTOR);
-            sectors.push((*n, bytes.ok_or_else(|| wrong("a sector does not parse"))?));
+        if !written.fits(self.array, &bytes) {
+            return Err(saved.unfit("its array is not one of this size"));
         }
-        fill(self.array, 0, self.size);
-        for (n, bytes) in sectors {
-            self.array.write(n * SECTOR, &bytes);
-        }
-        s.chips = state.chips;
-        self.follow_mode(&mut s);
-        self.keep(0, self.size).map_err(|e| wrong(&format!("the image cannot be written: {e}")))
+        Ok(Restore::new(move || {
+            let mut s = self.state.lock();
+            written.apply(self.array, BLANK, &bytes);
+            s.chips = chips;
+            self.follow_mode(&mut s);
+            if let Err(e) = self.keep(0, self.size) {
+                tracing::error!("{}: the image cannot be written: {}", self.name, reason(&e));
+            }
+        }))
     }
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|b| [b >> 4, b & 15]).map(|n| char::from(DIGITS[usize::from(n)])).collect()
-}
-
-fn from_hex(hex: &str) -> Option<Vec<u8>> {
-    let digit = |c: u8| char::from(c).to_digit(16).map(|d| d as u8);
-    let pairs = hex.as_bytes().chunks_exact(2);
-    pairs.remainder().is_empty().then_some(())?;
-    pairs.map(|p| Some(digit(p[0])? << 4 | digit(p[1])?)).collect()
 }
 
 #[cfg(test)]
@@ -435,8 +418,11 @@ mod tests {
         b.cmd(SECTOR, 0xd0);
         assert!(!code.holds() && other.holds());
         let saved = b.flash.save();
-        b.flash.restore(&saved).unwrap();
-        assert!(!other.holds());
+        b.cmd(2 * SECTOR, 0x40);
+        b.wr(2 * SECTOR, 0);
+        let other = watch(2 * SECTOR);
+        b.flash.restore(saved).unwrap();
+        assert!(!other.holds(), "it is blank again");
     }
 
     #[test]
@@ -548,7 +534,7 @@ mod tests {
             }
         }
         let other = Bench::new(&[], Programming::Lost);
-        assert!(other.flash.restore(&b.flash.save()).is_err());
+        assert!(other.flash.restore(b.flash.save()).is_err());
     }
 
     #[test]
@@ -607,7 +593,7 @@ mod tests {
         a.wr(0x40, 0x0101_0101);
         let saved = a.flash.save();
         let b = Bench::new(&[], Programming::Lost);
-        b.flash.restore(&saved).unwrap();
+        b.flash.restore(saved.clone()).unwrap();
         assert_eq!(b.flash.save(), saved);
         assert!(!b.is_memory());
         b.wr(0x44, 0x0202_0202);
@@ -616,6 +602,6 @@ mod tests {
         assert!(b.is_memory());
         assert_eq!((b.rd(0), b.rd(0x40), b.rd(0x44)), (0x0607_0809, 0x0101_0101, 0x0202_0202));
         let other = CfiFlash::new("flash0", 2 * SIZE, &[], Programming::Lost, &Arc::default()).unwrap();
-        assert!(other.restore(&saved).is_err());
+        assert!(other.restore(saved).is_err());
     }
 }

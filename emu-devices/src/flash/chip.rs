@@ -129,7 +129,13 @@ impl Chip {
 
     /// True if the state belongs to a device like this one.
     pub(super) fn fits(&self, other: &Self) -> bool {
-        self.size_log2 == other.size_log2
+        let possible = match &self.pending {
+            Pending::BufferData { left, words, .. } => *left <= BUFFER_WORDS && words.len() < *left,
+            Pending::BufferConfirm { words } => words.len() <= BUFFER_WORDS,
+            _ => true,
+        };
+        possible
+            && self.size_log2 == other.size_log2
             && self.locked.len() == other.locked.len()
             && self.write_protected == other.write_protected
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use emu_core::addr::Size;
 use emu_core::bus::{BusFault, MmioDevice, Requester};
 use emu_core::dma::{DmaAttrs, DmaFault, DmaPort};
-use emu_core::lifecycle::{Component, RestoreError, Saved};
+use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use emu_core::metrics::{Counters, Metric};
 use emu_core::registers::{Content, Listed, Map, Target, double, half};
 use parking_lot::Mutex;
@@ -71,13 +71,22 @@ struct State {
     dma_high: u32,
 }
 
+/// What is saved beside the contents of the writable items.
 #[derive(Serialize, Deserialize)]
-struct SavedState {
+struct Position {
     selected: u16,
     position: u32,
     dma_high: u32,
-    /// Contents of the writable items, by key.
-    written: Vec<(u16, Vec<u8>)>,
+}
+
+impl SavedState for Position {
+    const KIND: &'static str = "fw_cfg";
+    const VERSION: u32 = 1;
+}
+
+/// What the contents of an item are called in a saved state.
+fn blob(key: u16) -> String {
+    format!("item {key:#06x}")
 }
 
 /// The device.
@@ -287,31 +296,33 @@ impl Component for FwCfg {
         s.items.reset();
     }
 
-    fn save(&self) -> Saved {
+    fn save(&self) -> Payload {
         let s = self.state.lock();
-        let state = SavedState {
-            selected: s.selected,
-            position: s.position,
-            dma_high: s.dma_high,
-            written: s.items.written(),
-        };
-        Saved::new(&self.name, 1, &state)
+        let state = Position { selected: s.selected, position: s.position, dma_high: s.dma_high };
+        let written = s.items.written().into_iter();
+        written.fold(Payload::new(&self.name, &state), |p, (key, bytes)| p.blob(&blob(key), bytes))
     }
 
-    fn restore(&self, saved: &Saved) -> Result<(), RestoreError> {
-        let state: SavedState = saved.get(1)?;
-        let mut s = self.state.lock();
-        for (key, contents) in &state.written {
-            let Some((item, hook)) = s.items.writable(*key).filter(|(item, _)| item.len() == contents.len())
-            else {
-                let why = format!("there is no writable item {key:#x} of {} bytes", contents.len());
-                return Err(RestoreError::Form { name: self.name.clone(), why });
-            };
-            item.copy_from_slice(contents);
-            hook(item);
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        let state: Position = saved.state()?;
+        let mut written = Vec::new();
+        for (key, now) in self.state.lock().items.written() {
+            let bytes = saved.blob(&blob(key))?;
+            if bytes.len() != now.len() {
+                return Err(saved.unfit(format!("the item {key:#x} has another length")));
+            }
+            written.push((key, bytes));
         }
-        (s.selected, s.position, s.dma_high) = (state.selected, state.position, state.dma_high);
-        Ok(())
+        Ok(Restore::new(move || {
+            let mut s = self.state.lock();
+            for (key, bytes) in written {
+                if let Some((item, hook)) = s.items.writable(key) {
+                    item.copy_from_slice(&bytes);
+                    hook(item);
+                }
+            }
+            (s.selected, s.position, s.dma_high) = (state.selected, state.position, state.dma_high);
+        }))
     }
 }
 

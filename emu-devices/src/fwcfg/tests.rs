@@ -146,9 +146,9 @@ fn writable_files_save_and_reset() {
     assert_eq!(*seen.lock(), [[1, 2, 3, 4]]);
     let saved = d.save();
     let (e, ..) = device();
-    assert!(e.restore(&saved).is_err(), "the item is missing");
+    assert!(e.restore(saved.clone()).is_err(), "the item is missing");
     e.set_writable_file("etc/ramfb", vec![0; 4], hook).unwrap();
-    e.restore(&saved).unwrap();
+    e.restore(saved.clone()).unwrap();
     assert_eq!(e.save(), saved);
     assert_eq!(e.file("etc/ramfb"), Some(vec![1, 2, 3, 4]));
     e.reset();

@@ -61,6 +61,13 @@ impl Lpis {
         !self.enabled
     }
 
+    /// False of a state that was not saved by a redistributor.
+    pub(super) fn is_consistent(&self) -> bool {
+        let enabled = self.pending.iter().filter(|(_, config)| **config & 1 != 0);
+        self.pending.keys().all(|intid| self.exists(*intid))
+            && self.ready == enabled.map(|(intid, config)| (config & 0xfc, *intid)).collect()
+    }
+
     /// INTIDs at and above this one do not exist: GICR_PROPBASER.IDbits, at most what is implemented.
     fn limit(&self) -> u32 {
         1 << ((self.propbaser & 0x1f) as u32 + 1).min(INTID_BITS)

@@ -136,6 +136,8 @@ mod flag {
     pub(super) const DPG0: u32 = 1 << 3;
     /// GICR_CTLR.DPG1NS: the same for Group 1.
     pub(super) const DPG1: u32 = 1 << 4;
+    /// All of them.
+    pub(super) const ALL: u32 = G0 | G1 | ASLEEP | DPG0 | DPG1;
 }
 
 /// One PE's redistributor.

@@ -60,7 +60,7 @@ pub(super) mod gicd_ctlr {
 }
 
 /// GICD_IROUTER without its RES0 bits.
-const IROUTER: u64 = 0x0000_00ff_80ff_ffff;
+pub(super) const IROUTER: u64 = 0x0000_00ff_80ff_ffff;
 
 /// Distributor registers (12.9).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

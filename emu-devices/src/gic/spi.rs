@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::bank::{Bank, Groups};
+use super::regs::IROUTER;
 use super::{Best, Gicv3, flag};
 
 /// GICD_IROUTER.Interrupt_Routing_Mode: any participating PE (1 of N).
@@ -59,14 +60,16 @@ impl Spis {
         self.decode_all();
     }
 
-    /// Takes a saved state; false if it is one of another GIC.
-    pub(super) fn restore(&mut self, state: SpiState) -> bool {
-        let fits = self.state.bank.same_shape(&state.bank) && self.state.router.len() == state.router.len();
-        if fits {
-            self.state = state;
-            self.decode_all();
-        }
-        fits
+    /// True if a saved state is one of a GIC like this.
+    pub(super) fn fits(&self, state: &SpiState) -> bool {
+        let possible = state.router.iter().all(|r| r & !IROUTER == 0);
+        self.state.bank.same_shape(&state.bank) && self.state.router.len() == state.router.len() && possible
+    }
+
+    /// Takes a saved state that fits.
+    pub(super) fn restore(&mut self, state: SpiState) {
+        self.state = state;
+        self.decode_all();
     }
 
     fn decode(&self, router: u64) -> Target {

@@ -2,17 +2,17 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use emu_core::lifecycle::{Component, RestoreError, Saved};
+use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use serde::{Deserialize, Serialize};
 
 use super::bank::Bank;
 use super::its::ItsState;
 use super::lpi::Lpis;
+use super::regs::gicd_ctlr;
 use super::spi::SpiState;
 use super::{Gicv3, flag};
 
 const NAME: &str = "gicv3";
-const VERSION: u32 = 1;
 
 /// One redistributor.
 #[derive(Serialize, Deserialize)]
@@ -30,6 +30,11 @@ struct State {
     spis: SpiState,
     pes: Vec<PeState>,
     its: Option<ItsState>,
+}
+
+impl SavedState for State {
+    const KIND: &'static str = "gicv3";
+    const VERSION: u32 = 1;
 }
 
 impl Gicv3 {
@@ -69,6 +74,14 @@ impl Gicv3 {
             Some("it has other CPUs")
         } else if !banks() {
             Some("a bank of private interrupts is malformed")
+        } else if !self.spis.lock().fits(&state.spis) {
+            Some("it has another number of SPIs")
+        } else if !state.pes.iter().all(|p| p.lpis.is_consistent() && p.flags & !flag::ALL == 0) {
+            Some("a redistributor is in a state that there is not")
+        } else if u64::from(state.ctlr) & !gicd_ctlr::WRITABLE != 0 {
+            Some("GICD_CTLR has bits that there are not")
+        } else if state.its.as_ref().is_some_and(|its| !its.is_possible()) {
+            Some("the ITS is in a state that there is not")
         } else if self.its.is_some() != state.its.is_some() {
             Some("only one of the two has an ITS")
         } else {
@@ -86,19 +99,23 @@ impl Component for Gicv3 {
         self.reset_state();
     }
 
-    fn save(&self) -> Saved {
-        Saved::new(NAME, VERSION, &self.snapshot())
+    fn save(&self) -> Payload {
+        Payload::new(NAME, &self.snapshot())
     }
 
-    fn restore(&self, saved: &Saved) -> Result<(), RestoreError> {
-        let state: State = saved.get(VERSION)?;
-        let form = |why: &str| RestoreError::Form { name: NAME.to_owned(), why: why.to_owned() };
-        if let Some(why) = self.misfit(&state) {
-            return Err(form(why));
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        let state: State = saved.state()?;
+        match self.misfit(&state) {
+            Some(why) => Err(saved.unfit(why)),
+            None => Ok(Restore::new(move || self.take(state))),
         }
-        if !self.with_spis(|s| s.restore(state.spis)) {
-            return Err(form("it has another number of SPIs"));
-        }
+    }
+}
+
+impl Gicv3 {
+    /// Goes into a state that fits.
+    fn take(&self, state: State) {
+        self.with_spis(|s| s.restore(state.spis));
         self.ctlr.store(state.ctlr, SeqCst);
         if let (Some(its), Some(s)) = (&self.its, state.its) {
             its.lock().restore(s);
@@ -108,8 +125,6 @@ impl Component for Gicv3 {
             self.with_private(n, |b| *b = s.private);
             self.with_lpis(n, |l| *l = s.lpis);
         }
-
         self.with_spis(|_| ());
-        Ok(())
     }
 }

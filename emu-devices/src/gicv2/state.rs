@@ -1,11 +1,21 @@
 //! The life of the GIC: reset, save, restore.
 
-use emu_core::lifecycle::{Component, RestoreError, Saved};
+use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 
-use super::{Cpu, Gicv2, State};
+use super::frame::Block;
+use super::{Cpu, Gicv2, State, distributor, hypervisor, physical};
 
 const NAME: &str = "gicv2";
-const VERSION: u32 = 1;
+
+impl SavedState for State {
+    const KIND: &'static str = "gicv2";
+    const VERSION: u32 = 1;
+}
+
+/// No register of a block has bits that it does not have.
+fn is_possible<B: Block>(state: &State) -> bool {
+    (0..state.cpus.len()).all(|cpu| B::MAP.holds(|reg, index| B::peek(state, cpu, reg, index).map(u64::from)))
+}
 
 impl Component for Gicv2 {
     fn name(&self) -> &str {
@@ -19,19 +29,25 @@ impl Component for Gicv2 {
         });
     }
 
-    fn save(&self) -> Saved {
-        Saved::new(NAME, VERSION, &*self.state.lock())
+    fn save(&self) -> Payload {
+        Payload::new(NAME, &*self.state.lock())
     }
 
-    fn restore(&self, saved: &Saved) -> Result<(), RestoreError> {
-        let state: State = saved.get(VERSION)?;
-        self.change(|s| {
-            if s.cpus.len() != state.cpus.len() || !s.distributor.same_shape(&state.distributor) {
-                let why = "it has other CPUs, or another number of SPIs".to_owned();
-                return Err(RestoreError::Form { name: NAME.to_owned(), why });
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        let state: State = saved.state()?;
+        {
+            let now = self.state.lock();
+            if now.cpus.len() != state.cpus.len() || !now.distributor.same_shape(&state.distributor) {
+                return Err(saved.unfit("it has other CPUs, or another number of SPIs"));
             }
-            *s = state;
-            Ok(())
-        })
+        }
+        let possible = is_possible::<distributor::Registers>(&state)
+            && is_possible::<physical::Registers>(&state)
+            && is_possible::<hypervisor::ControlRegisters>(&state)
+            && is_possible::<hypervisor::InterfaceRegisters>(&state);
+        if !possible {
+            return Err(saved.unfit("a register has bits that there are not"));
+        }
+        Ok(Restore::new(move || self.change(|s| *s = state)))
     }
 }

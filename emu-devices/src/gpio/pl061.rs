@@ -3,7 +3,7 @@
 use emu_core::addr::Size;
 use emu_core::bus::{BusFault, MmioDevice, Requester};
 use emu_core::irq::{IrqLine, IrqSink};
-use emu_core::lifecycle::{Component, RestoreError, Saved};
+use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use emu_core::metrics::Counters;
 use emu_core::registers::{Listed, Map, constants, word};
 use parking_lot::Mutex;
@@ -73,6 +73,11 @@ struct State {
     afsel: u8,
     /// Edges seen and not cleared.
     edges: u8,
+}
+
+impl SavedState for State {
+    const KIND: &'static str = "pl061";
+    const VERSION: u32 = 1;
 }
 
 impl State {
@@ -206,13 +211,12 @@ impl Component for Pl061 {
     fn reset(&self) {
         self.with(|s| *s = State { input: s.input, ..State::default() });
     }
-    fn save(&self) -> Saved {
-        Saved::new(self.bank.name(), 1, &*self.state.lock())
+    fn save(&self) -> Payload {
+        Payload::new(self.bank.name(), &*self.state.lock())
     }
-    fn restore(&self, saved: &Saved) -> Result<(), RestoreError> {
-        let state = saved.get(1)?;
-        self.with(|s| *s = state);
-        Ok(())
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        let state = saved.state()?;
+        Ok(Restore::new(move || self.with(|s| *s = state)))
     }
 }
 
@@ -306,7 +310,7 @@ mod tests {
         wr(&g, IE, 8);
         g.set_level(3, true);
         let (h, wires) = gpio();
-        h.restore(&g.save()).unwrap();
+        h.restore(g.save()).unwrap();
         assert_eq!(h.save(), g.save());
         assert_eq!(wires.0.load(Ordering::SeqCst), 1);
         h.reset();

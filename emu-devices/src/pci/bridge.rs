@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use emu_core::addr::Size;
-use emu_core::lifecycle::{Component, RestoreError, Saved};
+use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use emu_core::metrics::Counters;
+use serde::{Deserialize, Serialize};
 
-use super::{FunctionBuilder, FunctionCore, Identity, PciFunction};
+use super::{FunctionBuilder, FunctionCore, FunctionState, Identity, OTHER_FUNCTION, PciFunction};
 
 /// The identity of the generic PCI Express host bridge that guests know from other machines.
 const IDENTITY: Identity = Identity {
@@ -17,6 +18,16 @@ const IDENTITY: Identity = Identity {
     subsystem_vendor: 0x1af4,
     subsystem: 0x1100,
 };
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    function: FunctionState,
+}
+
+impl SavedState for State {
+    const KIND: &'static str = "pcie-host-bridge";
+    const VERSION: u32 = 1;
+}
 
 /// A host bridge that does nothing but be there.
 pub struct HostBridge {
@@ -48,11 +59,14 @@ impl Component for HostBridge {
     fn reset(&self) {
         self.core.reset();
     }
-    fn save(&self) -> Saved {
-        Saved::new(self.name(), 1, &self.core.save())
+    fn save(&self) -> Payload {
+        Payload::new(self.name(), &State { function: self.core.save() })
     }
-    fn restore(&self, saved: &Saved) -> Result<(), RestoreError> {
-        self.core.restore(&saved.get(1)?);
-        Ok(())
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        let State { function } = saved.state()?;
+        if !self.core.fits(&function) {
+            return Err(saved.unfit(OTHER_FUNCTION));
+        }
+        Ok(Restore::new(move || self.core.restore(&function)))
     }
 }

@@ -270,6 +270,12 @@ impl ConfigSpace {
         ConfigState(changed.filter(|(_, (v, r))| v != r).map(|(at, (v, _))| (at as u16, *v)).collect())
     }
 
+    /// True if a saved state is one of a space like this: what cannot change has not changed.
+    #[must_use]
+    pub fn fits(&self, state: &ConfigState) -> bool {
+        state.0.iter().all(|&(at, _)| usize::from(at) < CONFIG_SIZE) && state.0.is_sorted_by(|a, b| a.0 < b.0)
+    }
+
     /// Takes a saved state.
     pub fn restore(&mut self, state: &ConfigState) {
         self.reset();

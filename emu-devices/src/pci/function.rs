@@ -207,6 +207,9 @@ pub struct FunctionState {
     msix: Option<MsixState>,
 }
 
+/// What is said of a state that does not fit.
+pub(crate) const OTHER_FUNCTION: &str = "it is one of another function";
+
 /// The part that all functions have in common.
 pub struct FunctionCore {
     config: Mutex<Config>,
@@ -358,7 +361,17 @@ impl FunctionCore {
         FunctionState { config, msix: self.msix().map(Msix::save) }
     }
 
-    /// Takes a saved state.
+    /// True if a saved state is one of a function like this.
+    #[must_use]
+    pub fn fits(&self, state: &FunctionState) -> bool {
+        let msix = match (self.msix(), &state.msix) {
+            (Some(msix), Some(state)) => msix.fits(state),
+            (msix, state) => msix.is_none() && state.is_none(),
+        };
+        msix && self.config.lock().space.fits(&state.config)
+    }
+
+    /// Takes a saved state that fits.
     pub fn restore(&self, state: &FunctionState) {
         let mut config = self.config.lock();
         config.space.restore(&state.config);

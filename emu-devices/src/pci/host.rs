@@ -8,18 +8,16 @@ use emu_core::addr::Size;
 use emu_core::bus::{BusFault, MmioDevice, Requester};
 use emu_core::dma::DmaPort;
 use emu_core::irq::IrqLine;
-use emu_core::lifecycle::{Component, RestoreError, Saved};
+use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source, prepare};
 use emu_core::metrics::Counters;
 use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{Bdf, FunctionCore, HostBridge, IntxRouter, PciFunction, Space};
 
 /// Bytes of the window onto PCI's I/O space.
 pub const IO_WINDOW_SIZE: u64 = 64 << 10;
-
-/// Version of the saved state.
-const VERSION: u32 = 1;
 
 /// Makes the DMA port for a requester ID: a direct one, or one behind an SMMU.
 pub type PortMaker = dyn Fn(u32) -> Arc<dyn DmaPort> + Send + Sync;
@@ -175,6 +173,11 @@ impl PciHost {
         decode.find(space, address).map(|(r, offset)| (r.function.clone(), r.bar, offset))
     }
 
+    fn slots(&self) -> Slots {
+        let functions = self.functions.read();
+        Slots { functions: functions.iter().map(|(bdf, f)| (bdf.0, f.name().to_owned())).collect() }
+    }
+
     /// All functions in order of their addresses. No lock is held while they are called.
     fn all(&self) -> Vec<Arc<dyn PciFunction>> {
         self.functions.read().values().cloned().collect()
@@ -201,23 +204,44 @@ impl Component for PciHost {
     fn halt(&self) {
         self.all().iter().rev().for_each(|f| f.halt());
     }
-    fn save(&self) -> Saved {
-        let functions: Vec<(u16, Saved)> =
-            self.functions.read().iter().map(|(bdf, f)| (bdf.0, f.save())).collect();
-        Saved::new(self.name(), VERSION, &functions)
+    fn save(&self) -> Payload {
+        let payload = Payload::new(self.name(), &self.slots());
+        self.all().iter().fold(payload, |p, f| p.part(f.save()))
     }
-    fn restore(&self, saved: &Saved) -> Result<(), RestoreError> {
-        for (bdf, state) in saved.get::<Vec<(u16, Saved)>>(VERSION)? {
-            let bdf = Bdf(bdf);
-            let function = self.function(bdf).ok_or_else(|| RestoreError::Form {
-                name: self.name().to_owned(),
-                why: format!("it has a function at {bdf}, this machine has none there"),
-            })?;
-            function.restore(&state)?;
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        let Slots { functions } = saved.state()?;
+        let own = self.slots().functions;
+        if let Some(n) = (0..own.len().max(functions.len())).find(|&n| own.get(n) != functions.get(n)) {
+            let (bdf, name) = functions.get(n).or(own.get(n)).cloned().unwrap_or_default();
+            return Err(
+                saved.unfit(format!("it has other functions than this machine: see {name} at {}", Bdf(bdf)))
+            );
         }
-        self.rebuild();
-        Ok(())
+        let mut checked = Vec::with_capacity(own.len());
+        for function in self.all() {
+            let payload = saved.part(function.name())?;
+            let _ = prepare(&*function, payload.clone())?;
+            checked.push((function, payload));
+        }
+        Ok(Restore::new(move || {
+            for (function, payload) in checked {
+                // It has just been found to fit.
+                let _ = function.restore(payload);
+            }
+            self.rebuild();
+        }))
     }
+}
+
+/// Where which function is.
+#[derive(Serialize, Deserialize)]
+struct Slots {
+    functions: Vec<(u16, String)>,
+}
+
+impl SavedState for Slots {
+    const KIND: &'static str = "pcie";
+    const VERSION: u32 = 2;
 }
 
 /// Devices do not reach other devices through the windows.

@@ -26,6 +26,7 @@ use std::fmt;
 
 pub use bridge::HostBridge;
 pub use config::{CONFIG_SIZE, ConfigSpace, ConfigState, Identity, reg};
+pub(crate) use function::OTHER_FUNCTION;
 pub use function::{
     BarKind, ConfigEffect, Decoded, FunctionBuilder, FunctionCore, FunctionState, PciFunction, Space,
 };

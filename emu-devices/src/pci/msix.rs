@@ -155,6 +155,15 @@ impl Msix {
         state
     }
 
+    /// True if a saved state is one of a function like this.
+    pub(super) fn fits(&self, state: &MsixState) -> bool {
+        let n = usize::from(self.layout.vectors);
+        let there = |index: u32| index < self.layout.vectors.into();
+        state.table.len() == n
+            && state.pending.len() == n
+            && TABLE.holds(|word, index| there(index).then(|| state.word(index, word)))
+    }
+
     pub(super) fn restore(&self, state: &MsixState) {
         let mut inner = self.inner.lock();
         inner.state = Self::reset_state(self.layout);

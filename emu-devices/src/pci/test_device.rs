@@ -15,13 +15,13 @@
 use std::sync::Arc;
 
 use emu_core::addr::Size;
-use emu_core::lifecycle::{Component, RestoreError, Saved};
+use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use emu_core::metrics::Counters;
 use emu_core::registers::{Listed, Map, Sizes, Target, byte, word};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::{BarKind, FunctionBuilder, FunctionCore, FunctionState, Identity, PciFunction};
+use super::{BarKind, FunctionBuilder, FunctionCore, FunctionState, Identity, OTHER_FUNCTION, PciFunction};
 
 const IDENTITY: Identity = Identity {
     vendor: 0x1b36,
@@ -128,8 +128,14 @@ struct State {
     bars: [Progress; 2],
 }
 
+impl SavedState for State {
+    const KIND: &'static str = "pci-testdev";
+    const VERSION: u32 = 1;
+}
+
 /// The function.
 pub struct TestDevice {
+    name: String,
     core: FunctionCore,
     /// BAR 0, memory, and BAR 1, I/O ports.
     bars: Mutex<[Progress; 2]>,
@@ -138,9 +144,10 @@ pub struct TestDevice {
 impl TestDevice {
     /// The function, with nothing written to it.
     #[must_use]
-    pub fn new(counters: &Arc<Counters>) -> Self {
+    pub fn new(name: &str, counters: &Arc<Counters>) -> Self {
         let builder = FunctionBuilder::new(IDENTITY).bar(0, BarKind::Memory32, MEMORY);
-        Self { core: builder.bar(1, BarKind::Io, PORTS).build(counters), bars: Mutex::default() }
+        let name = name.to_owned();
+        Self { name, core: builder.bar(1, BarKind::Io, PORTS).build(counters), bars: Mutex::default() }
     }
 }
 
@@ -165,20 +172,24 @@ impl PciFunction for TestDevice {
 
 impl Component for TestDevice {
     fn name(&self) -> &str {
-        "pci-testdev"
+        &self.name
     }
     fn reset(&self) {
         self.core.reset();
         *self.bars.lock() = Default::default();
     }
-    fn save(&self) -> Saved {
-        Saved::new(self.name(), 1, &State { function: self.core.save(), bars: *self.bars.lock() })
+    fn save(&self) -> Payload {
+        Payload::new(self.name(), &State { function: self.core.save(), bars: *self.bars.lock() })
     }
-    fn restore(&self, saved: &Saved) -> Result<(), RestoreError> {
-        let state: State = saved.get(1)?;
-        self.core.restore(&state.function);
-        *self.bars.lock() = state.bars;
-        Ok(())
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        let State { function, bars } = saved.state()?;
+        if !self.core.fits(&function) {
+            return Err(saved.unfit(OTHER_FUNCTION));
+        }
+        Ok(Restore::new(move || {
+            self.core.restore(&function);
+            *self.bars.lock() = bars;
+        }))
     }
 }
 
@@ -201,7 +212,7 @@ mod tests {
     /// What a guest does: tests from 0 on, until there is none; each write that is asked for is counted.
     #[test]
     fn accesses_that_are_asked_for_are_counted_in_each_bar() {
-        let device = TestDevice::new(&Arc::default());
+        let device = TestDevice::new("pci-testdev", &Arc::default());
         for bar in 0..2 {
             for (number, test) in TESTS.iter().enumerate() {
                 device.bar_write(bar, TEST, Size::B1, number as u64);
@@ -227,13 +238,13 @@ mod tests {
 
     #[test]
     fn a_reset_begins_again_and_a_saved_state_comes_back() {
-        let device = TestDevice::new(&Arc::default());
+        let device = TestDevice::new("pci-testdev", &Arc::default());
         device.bar_write(1, TEST, Size::B1, 2);
         device.bar_write(1, TESTS[2].offset, Size::B4, TESTS[2].data);
         let saved = device.save();
         device.reset();
         assert_eq!(device.bar_read(1, COUNT, Size::B4), 0);
-        device.restore(&saved).unwrap();
+        device.restore(saved).unwrap();
         assert_eq!((device.bar_read(1, COUNT, Size::B4), name(&device, 1)), (1, "word".to_owned()));
     }
 }

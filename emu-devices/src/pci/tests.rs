@@ -6,11 +6,12 @@ use emu_core::addr::{Pa, Size};
 use emu_core::bus::{Backing, Bus, BusFault, Requester};
 use emu_core::dma::{DirectPort, DmaAttrs, DmaFault, DmaPort};
 use emu_core::irq::{IrqLine, IrqSink};
-use emu_core::lifecycle::{Component, RestoreError, Saved};
+use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use emu_core::metrics::{Counters, Metric};
 use emu_core::ram::GuestRam;
 use emu_core::registers::{Map, byte};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 use super::*;
 
@@ -92,13 +93,21 @@ impl Component for Probe {
     fn reset(&self) {
         self.core.reset();
     }
-    fn save(&self) -> Saved {
-        Saved::new("probe", 1, &self.core.save())
+    fn save(&self) -> Payload {
+        Payload::new("probe", &Saved(self.core.save()))
     }
-    fn restore(&self, saved: &Saved) -> Result<(), RestoreError> {
-        self.core.restore(&saved.get(1)?);
-        Ok(())
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        let Saved(function) = saved.state()?;
+        Ok(Restore::new(move || self.core.restore(&function)))
     }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved(FunctionState);
+
+impl SavedState for Saved {
+    const KIND: &'static str = "probe";
+    const VERSION: u32 = 1;
 }
 
 struct Machine {
@@ -296,7 +305,7 @@ fn function_level_reset_and_snapshot() {
     m.set_cfg(flr, Size::B4, 0x8000);
     assert_eq!((m.cfg(4, Size::B2), m.cfg(control, Size::B2), m.cfg(flr, Size::B2)), (0, 2, 0x2810));
     assert_eq!(m.bus.read(Pa(MEM + 0x4010), Size::B4, ME), Ok(0xffff_ffff));
-    m.host.restore(&saved).unwrap();
+    m.host.restore(saved.clone()).unwrap();
     assert_eq!((m.cfg(4, Size::B2), m.cfg(control, Size::B2)), (7, 0x8002));
     m.bus.write(Pa(MEM + 0x4010), Size::B4, 5, ME).unwrap();
     assert_eq!(m.bus.read(Pa(MEM + 0x4010), Size::B4, ME), Ok(5));

@@ -96,7 +96,7 @@ fn lists() -> Vec<Vec<Listed>> {
     let with_msix: Arc<dyn PciFunction> = VirtioPci::new("virtio-pci", disk(), options, &Arc::default());
     let _ = with_msix.config_write(control.offset as u16, emu_core::addr::Size::B2, 0x8000);
     lists.push(with_msix.bar_registers(0));
-    for function in [virtio, Arc::new(TestDevice::new(&Arc::default()))] {
+    for function in [virtio, Arc::new(TestDevice::new("pci-testdev", &Arc::default()))] {
         lists.push(function.core().config_registers());
         for bar in 0..6 {
             lists.push(function.bar_registers(bar));

@@ -9,7 +9,7 @@ use emu_core::addr::Size;
 use emu_core::bus::{BusFault, MmioDevice, Requester};
 use emu_core::clock::{Clock, Timer};
 use emu_core::irq::IrqLine;
-use emu_core::lifecycle::{Component, RestoreError, Saved};
+use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use emu_core::metrics::Counters;
 use emu_core::registers::{Listed, Map, constants, word};
 use parking_lot::Mutex;
@@ -68,6 +68,11 @@ struct State {
     ris: bool,
     /// When the counter reaches the match register, virtual nanoseconds.
     alarm: Option<u64>,
+}
+
+impl SavedState for State {
+    const KIND: &'static str = "pl031";
+    const VERSION: u32 = 1;
 }
 
 /// The clock.
@@ -204,17 +209,19 @@ impl Component for Pl031 {
     fn reset(&self) {
         self.with(|s| *s = State { offset: s.offset, mr: 0, lr: 0, imsc: false, ris: false, alarm: None });
     }
-    fn save(&self) -> Saved {
-        Saved::new(self.bank.name(), 1, &*self.state.lock())
+    fn save(&self) -> Payload {
+        Payload::new(self.bank.name(), &*self.state.lock())
     }
-    fn restore(&self, saved: &Saved) -> Result<(), RestoreError> {
-        let state: State = saved.get(1)?;
-        let alarm = state.alarm;
-        self.with(|s| *s = state);
-        if let Some(at) = alarm {
-            self.timer.set(at);
-        }
-        Ok(())
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        let state: State = saved.state()?;
+        Ok(Restore::new(move || {
+            let alarm = state.alarm;
+            self.with(|s| *s = state);
+            match alarm {
+                Some(at) => self.timer.set(at),
+                None => self.timer.clear(),
+            }
+        }))
     }
 }
 
@@ -297,7 +304,7 @@ mod tests {
         wr(&r, MR, T0 + 3);
         let saved = r.save();
         let (q, wire, clock) = rtc();
-        q.restore(&saved).unwrap();
+        q.restore(saved.clone()).unwrap();
         assert_eq!(q.save(), saved);
         clock.advance(3 * SECOND);
         assert!(wire.0.load(Ordering::SeqCst));

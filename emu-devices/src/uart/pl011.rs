@@ -13,7 +13,7 @@ use emu_core::addr::Size;
 use emu_core::bus::{BusFault, MmioDevice, Requester};
 use emu_core::clock::{Clock, Timer};
 use emu_core::irq::IrqLine;
-use emu_core::lifecycle::{Component, RestoreError, Saved};
+use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use emu_core::metrics::Counters;
 use emu_core::registers::{Listed, Map, constants, word};
 use parking_lot::Mutex;
@@ -157,8 +157,14 @@ struct State {
     overrun: bool,
     /// When the receive timeout strikes, virtual nanoseconds.
     timeout: Option<u64>,
-    /// Somebody waits for room.
+    /// Somebody waits for room: not the guest's matter.
+    #[serde(skip)]
     wanted: bool,
+}
+
+impl SavedState for State {
+    const KIND: &'static str = "pl011";
+    const VERSION: u32 = 1;
 }
 
 impl State {
@@ -504,20 +510,25 @@ impl Component for Pl011 {
         // Somebody who waits for room must hear of it.
         self.with(|s| *s = State { wanted: s.wanted, ..State::new() });
     }
-    fn save(&self) -> Saved {
-        Saved::new(self.bank.name(), 1, &*self.state.lock())
+    fn save(&self) -> Payload {
+        Payload::new(self.bank.name(), &*self.state.lock())
     }
-    fn restore(&self, saved: &Saved) -> Result<(), RestoreError> {
-        let mut state: State = saved.get(1)?;
-        state.rx.truncate(DEPTH);
-        state.tx.truncate(DEPTH);
-        let waits = self.state.lock().wanted;
-        state.wanted |= waits;
-        self.with(|s| *s = state);
-        if let Some(at) = self.state.lock().timeout {
-            self.timer.set(at);
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        let state: State = saved.state()?;
+        if state.rx.len() > DEPTH || state.tx.len() > DEPTH {
+            return Err(saved.unfit("its FIFOs are too long"));
         }
-        Ok(())
+        if !MAP.holds(|reg, _| Some(state.peek(reg).into())) {
+            return Err(saved.unfit("a register has bits that there are not"));
+        }
+        Ok(Restore::new(move || {
+            let timeout = state.timeout;
+            self.with(|s| *s = State { wanted: s.wanted, ..state });
+            match timeout {
+                Some(at) => self.timer.set(at),
+                None => self.timer.clear(),
+            }
+        }))
     }
 }
 
@@ -721,7 +732,7 @@ mod tests {
         u.receive(b"hello");
         let saved = u.save();
         let (v, wire, clock) = uart();
-        v.restore(&saved).unwrap();
+        v.restore(saved.clone()).unwrap();
         assert_eq!(v.save(), saved);
         clock.advance(1_000_000);
         assert!(wire.level.load(Ordering::SeqCst), "the timeout still strikes");

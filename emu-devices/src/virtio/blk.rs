@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use emu_core::dma::DmaFault;
 use emu_core::host::reason;
+use emu_core::lifecycle::{Payload, Restore, RestoreError, SavedState, Source};
 use emu_core::metrics::{Counters, Metric};
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 use super::device::copy_config;
 use super::{Chain, DeviceKind, GuestMemory, Placement, QueueFault, VirtioDevice};
@@ -83,6 +84,17 @@ impl From<QueueFault> for Failure {
             _ => Self::Fault(fault),
         }
     }
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    writeback: bool,
+    sectors: u64,
+}
+
+impl SavedState for State {
+    const KIND: &'static str = "virtio-blk";
+    const VERSION: u32 = 1;
 }
 
 /// A disk.
@@ -347,20 +359,22 @@ impl VirtioDevice for Blk {
         }
     }
 
-    fn save(&self) -> Value {
-        json!({ "writeback": self.writeback.load(Ordering::Relaxed), "sectors": self.backend.len() / SECTOR })
+    fn save(&self, name: &str) -> Payload {
+        let writeback = self.writeback.load(Ordering::Relaxed);
+        Payload::new(name, &State { writeback, sectors: self.backend.len() / SECTOR })
     }
 
-    fn restore(&self, state: &Value) -> Result<(), String> {
-        let writeback = state["writeback"].as_bool().ok_or("it has no cache mode")?;
-        let sectors = state["sectors"].as_u64().ok_or("it has no disk size")?;
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        let State { writeback, sectors } = saved.state()?;
         if sectors != self.backend.len() / SECTOR {
-            return Err(format!(
+            return Err(saved.unfit(format!(
                 "its disk has {sectors} sectors, '{}' has another size",
                 self.backend.name()
-            ));
+            )));
         }
-        self.writeback.store(writeback, Ordering::Relaxed);
-        Ok(())
+        Ok(Restore::new(move || {
+            self.features.store(0, Ordering::Relaxed);
+            self.writeback.store(writeback, Ordering::Relaxed);
+        }))
     }
 }

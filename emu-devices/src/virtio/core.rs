@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use emu_core::dma::{DmaClient, DmaFault, DmaPort, StallTag};
+use emu_core::lifecycle::{Payload, Restore, RestoreError, Source};
 use emu_core::metrics::{Counters, Metric};
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::worker::Worker;
 use super::{GuestMemory, Placement, Queue, QueueConfig, QueueFault, VirtioDevice, feature, status};
@@ -115,8 +115,10 @@ pub(super) struct CoreState {
     regs: Regs,
     active: bool,
     queues: Vec<Queue>,
-    device: Value,
 }
+
+/// What the state of the device type is called in that of the whole.
+const DEVICE: &str = "device";
 
 /// A virtio device without its registers.
 pub struct VirtioCore {
@@ -662,25 +664,49 @@ impl VirtioCore {
     pub(super) fn save(&self) -> CoreState {
         let live = self.live.lock();
         let regs = self.regs().clone();
-        CoreState { regs, active: live.active, queues: live.queues.clone(), device: self.device.save() }
+        CoreState { regs, active: live.active, queues: live.queues.clone() }
     }
 
-    pub(super) fn restore(&self, state: &CoreState) -> Result<(), String> {
-        let mut live = self.live.lock();
-        if state.queues.len() != live.queues.len() || state.regs.queues.len() != live.queues.len() {
-            return Err("it has another number of queues".to_owned());
+    /// The state of the device type.
+    pub(super) fn save_device(&self) -> Payload {
+        self.device.save(DEVICE)
+    }
+
+    /// Checks a state, and that of the device type, which is a part of `saved`.
+    pub(super) fn check<'a>(
+        &'a self,
+        state: CoreState,
+        saved: &mut Source,
+    ) -> Result<Restore<'a>, RestoreError> {
+        let queues = usize::from(self.queue_count());
+        if state.queues.len() != queues || state.regs.queues.len() != queues {
+            return Err(saved.unfit("it has another number of queues"));
         }
-        self.device.restore(&state.device)?;
-        live.queues.clone_from(&state.queues);
-        live.active = state.active;
-        *self.regs() = state.regs.clone();
-        if state.active {
-            self.device.activate(state.regs.driver_features);
+        let sizes = self.device.queue_sizes();
+        let sized = |(config, max): (&QueueConfig, &u16)| config.is_possible(*max);
+        if !state.regs.queues.iter().zip(sizes).all(sized)
+            || !state.queues.iter().map(Queue::config).zip(sizes).all(sized)
+        {
+            return Err(saved.unfit("a queue has a size that it cannot have"));
         }
-        self.stalls.lock().waiting.clear();
-        // Looking at an empty queue does no harm, so what was notified or parked need not be in the state.
-        self.pending.store(u64::MAX, Ordering::Release);
-        Ok(())
+        let offered = self.offered(Interface::Modern) | self.offered(Interface::Legacy);
+        if state.active && state.regs.driver_features & !offered != 0 {
+            return Err(saved.unfit("its driver has features that the device does not offer"));
+        }
+        let device = saved.check_part(DEVICE, |part| self.device.check(part))?;
+        Ok(Restore::new(move || {
+            let mut live = self.live.lock();
+            device.apply();
+            if state.active {
+                self.device.activate(state.regs.driver_features);
+            }
+            live.queues = state.queues;
+            live.active = state.active;
+            *self.regs() = state.regs;
+            self.stalls.lock().waiting.clear();
+            // Looking at an empty queue does no harm, so what was notified or parked need not be in the state.
+            self.pending.store(u64::MAX, Ordering::Release);
+        }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a device type has to provide.
 
 use emu_core::dma::DmaFault;
-use serde_json::Value;
+use emu_core::lifecycle::{Payload, Restore, RestoreError, Source};
 use thiserror::Error;
 
 use super::{Chain, DeviceHandle, GuestMemory};
@@ -69,14 +69,11 @@ pub trait VirtioDevice: Send + Sync {
     fn reset(&self);
     /// The end: host resources are flushed.
     fn halt(&self) {}
-    /// The device's own guest-visible state.
-    fn save(&self) -> Value {
-        Value::Null
-    }
-    /// Takes what [`VirtioDevice::save`] gave; the error says what is wrong.
-    fn restore(&self, _state: &Value) -> Result<(), String> {
-        Ok(())
-    }
+    /// The device's own guest-visible state, as a part called `name`.
+    fn save(&self, name: &str) -> Payload;
+    /// Takes what [`VirtioDevice::save`] gave out of `saved`, as [`emu_core::lifecycle::Component::check`] does. Where the device
+    /// was active then, it is activated again afterwards.
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError>;
 }
 
 /// Copies a part of a configuration space that is kept as bytes; zeros behind its end.

@@ -8,7 +8,7 @@ use emu_core::addr::Size;
 use emu_core::bus::{BusFault, MmioDevice, Requester};
 use emu_core::dma::{CountedPort, DmaClient, DmaPort};
 use emu_core::irq::IrqLine;
-use emu_core::lifecycle::{Component, RestoreError, Saved};
+use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use emu_core::metrics::Counters;
 use emu_core::registers::{Content, Hit, Listed, Map, Sizes, Target, constants, word};
 use parking_lot::Mutex;
@@ -21,8 +21,6 @@ use super::{Interfaces, VirtioCore, VirtioDevice, VirtioOptions};
 pub const MMIO_SIZE: u64 = 0x200;
 /// Where the device's configuration space begins.
 const CONFIG: u64 = 0x100;
-/// Version of the saved state.
-const VERSION: u32 = 2;
 /// The vendor ID that guests know from other machines: "QEMU".
 const VENDOR: u32 = 0x554d_4551;
 /// Interrupt status: a used buffer.
@@ -165,6 +163,11 @@ struct State {
     core: Option<CoreState>,
     guest_page_size: u32,
     interrupt: u32,
+}
+
+impl SavedState for State {
+    const KIND: &'static str = "virtio-mmio";
+    const VERSION: u32 = 3;
 }
 
 /// A virtio-mmio slot, with a device or empty.
@@ -400,26 +403,33 @@ impl Component for VirtioMmio {
             core.halt();
         }
     }
-    fn save(&self) -> Saved {
+    fn save(&self) -> Payload {
         let core = self.core.as_ref().map(|c| c.save());
         let guest_page_size = self.guest_page_size.load(Ordering::Relaxed);
-        Saved::new(
-            &self.name,
-            VERSION,
-            &State { core, guest_page_size, interrupt: *self.interrupt.status.lock() },
-        )
-    }
-    fn restore(&self, saved: &Saved) -> Result<(), RestoreError> {
-        let state: State = saved.get(VERSION)?;
-        let form = |why: &str| RestoreError::Form { name: self.name.clone(), why: why.to_owned() };
-        match (&self.core, &state.core) {
-            (Some(core), Some(s)) => core.restore(s).map_err(|why| form(&why))?,
-            (None, None) => {}
-            _ => return Err(form("the slot is empty on one side only")),
+        let state = State { core, guest_page_size, interrupt: *self.interrupt.status.lock() };
+        let payload = Payload::new(&self.name, &state);
+        match &self.core {
+            Some(core) => payload.part(core.save_device()),
+            None => payload,
         }
-        self.guest_page_size.store(state.guest_page_size, Ordering::Relaxed);
-        self.interrupt.change(|_| state.interrupt);
-        Ok(())
+    }
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        let State { core, guest_page_size, interrupt } = saved.state()?;
+        if !(guest_page_size == 0 || guest_page_size.is_power_of_two())
+            || interrupt & !(ISR_QUEUE | ISR_CONFIG) != 0
+        {
+            return Err(saved.unfit("a register has bits that there are not"));
+        }
+        let core = match (&self.core, core) {
+            (Some(core), Some(state)) => Some(core.check(state, saved)?),
+            (None, None) => None,
+            _ => return Err(saved.unfit("the slot is empty on one side only")),
+        };
+        Ok(Restore::new(move || {
+            core.into_iter().for_each(Restore::apply);
+            self.guest_page_size.store(guest_page_size, Ordering::Relaxed);
+            self.interrupt.change(|_| interrupt);
+        }))
     }
 }
 

@@ -38,6 +38,12 @@ pub struct QueueConfig {
 }
 
 impl QueueConfig {
+    /// False of a configuration that was not saved by a device with queues of this size.
+    pub(super) fn is_possible(&self, max: u16) -> bool {
+        let aligned = self.legacy_align == 0 || self.legacy_align.is_power_of_two();
+        (self.size == 0 || self.size.is_power_of_two()) && self.size <= max && aligned
+    }
+
     /// The rings of a queue at `base`, one behind the other as the legacy interface has them (virtio 1.2, 2.7.2).
     pub(super) fn place_legacy(&mut self, base: u64) {
         let size = u64::from(self.size);
@@ -104,6 +110,11 @@ impl Queue {
     pub(super) fn set_features(&mut self, features: u64) {
         self.event_idx = features & feature::EVENT_IDX != 0;
         self.indirect = features & feature::INDIRECT_DESC != 0;
+    }
+
+    /// Where the driver has put it.
+    pub(super) fn config(&self) -> &QueueConfig {
+        &self.config
     }
 
     /// True if the driver has enabled the queue.

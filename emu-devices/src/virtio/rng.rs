@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde_json::Value;
+use emu_core::lifecycle::{Payload, Restore, RestoreError, SavedState, Source};
+use serde::{Deserialize, Serialize};
 
 use super::{Chain, DeviceKind, GuestMemory, QueueFault, VirtioDevice};
 
@@ -15,11 +16,11 @@ pub trait EntropySource: Send + Sync {
     /// Fills `out`; does not wait.
     fn fill(&self, out: &mut [u8]);
     /// The state, for a source that is to go on where it was.
-    fn save(&self) -> Value {
-        Value::Null
+    fn save(&self) -> Option<u64> {
+        None
     }
-    /// Takes what [`EntropySource::save`] gave.
-    fn restore(&self, _state: &Value) {}
+    /// Goes on from what [`EntropySource::save`] gave.
+    fn restore(&self, _state: u64) {}
 }
 
 /// The same bytes for the same seed (SplitMix64): for repeatable runs, not for secrets.
@@ -47,14 +48,23 @@ impl EntropySource for SeededEntropy {
             piece.copy_from_slice(&self.next().to_le_bytes()[..piece.len()]);
         }
     }
-    fn save(&self) -> Value {
-        self.0.load(Ordering::Relaxed).into()
+    fn save(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Relaxed))
     }
-    fn restore(&self, state: &Value) {
-        if let Some(seed) = state.as_u64() {
-            self.0.store(seed, Ordering::Relaxed);
-        }
+    fn restore(&self, state: u64) {
+        self.0.store(state, Ordering::Relaxed);
     }
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    /// Of a source that goes on where it was.
+    source: Option<u64>,
+}
+
+impl SavedState for State {
+    const KIND: &'static str = "virtio-rng";
+    const VERSION: u32 = 1;
 }
 
 /// A source of randomness for the guest.
@@ -92,11 +102,14 @@ impl VirtioDevice for Rng {
         Ok(n as u32)
     }
     fn reset(&self) {}
-    fn save(&self) -> Value {
-        self.0.save()
+    fn save(&self, name: &str) -> Payload {
+        Payload::new(name, &State { source: self.0.save() })
     }
-    fn restore(&self, state: &Value) -> Result<(), String> {
-        self.0.restore(state);
-        Ok(())
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        let State { source } = saved.state()?;
+        if source.is_some() != self.0.save().is_some() {
+            return Err(saved.unfit("only one of the two has a source that can be repeated"));
+        }
+        Ok(Restore::new(move || source.into_iter().for_each(|s| self.0.restore(s))))
     }
 }

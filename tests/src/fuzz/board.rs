@@ -71,7 +71,7 @@ impl Running {
         self.board.components.iter().rev().for_each(|c| c.pause());
         for c in self.board.components.iter().filter(|c| !c.name().starts_with("flash")) {
             let saved = c.save();
-            c.restore(&saved).unwrap_or_else(|e| panic!("{}: {e}", c.name()));
+            c.restore(saved).unwrap_or_else(|e| panic!("{}: {e}", c.name()));
         }
         self.board.components.iter().for_each(|c| c.resume());
     }

@@ -101,7 +101,7 @@ fn steps(rig: &Rig, s: &mut Source) {
                 // What is signalled is a function of the state.
                 let before: Vec<_> = rig.wires.iter().map(|w| w.signals()).collect();
                 let saved = rig.gic.save();
-                rig.gic.restore(&saved).unwrap_or_else(|e| panic!("{e}"));
+                rig.gic.restore(saved).unwrap_or_else(|e| panic!("{e}"));
                 assert_eq!(rig.wires.iter().map(|w| w.signals()).collect::<Vec<_>>(), before);
             }
         }

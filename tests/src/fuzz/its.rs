@@ -155,6 +155,6 @@ pub(super) fn run(data: &[u8]) {
         rig.ram.write(0, &vec![0; RAM_SIZE as usize]).expect("it is as large as RAM");
         steps(rig, &mut Source::new(data));
         let saved = rig.gic.save();
-        rig.gic.restore(&saved).unwrap_or_else(|e| panic!("{e}"));
+        rig.gic.restore(saved).unwrap_or_else(|e| panic!("{e}"));
     });
 }

@@ -215,7 +215,7 @@ fn execute(pe: &mut Pe, image: &Image) {
     assert!(cpu.pstate.el > 0 || !cpu.pstate.sp_sel, "EL0 with SP_ELx");
     // A snapshot takes the state, whatever it is.
     let saved = pe.vcpu.cpu.save();
-    pe.vcpu.cpu.restore(&saved).expect("a state that was just saved");
+    pe.vcpu.cpu.restore(saved).expect("a state that was just saved");
 }
 
 /// Garbage instructions.

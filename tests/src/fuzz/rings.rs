@@ -140,7 +140,7 @@ impl Rig {
         self.components.iter().rev().for_each(|c| c.pause());
         for c in &self.components {
             let saved = c.save();
-            c.restore(&saved).unwrap_or_else(|e| panic!("{e}"));
+            c.restore(saved).unwrap_or_else(|e| panic!("{e}"));
         }
         self.components.iter().for_each(|c| c.resume());
     }

@@ -63,12 +63,19 @@ impl Attachment {
         self.registers().map(CpuInterface::save)
     }
 
-    /// Takes a saved state; false (and nothing changed) if it is one of another GIC.
-    pub(crate) fn restore(&mut self, state: Option<&CpuInterfaceState>) -> bool {
+    /// False of a saved state that is one of another GIC.
+    pub(crate) fn fits(&self, state: Option<&CpuInterfaceState>) -> bool {
         match (self, state) {
-            (Self::Registers(interface), Some(state)) => interface.restore(state),
+            (Self::Registers(interface), Some(state)) => interface.fits(state),
             (Self::Wires(_), None) => true,
             _ => false,
+        }
+    }
+
+    /// Takes a saved state that fits.
+    pub(crate) fn restore(&mut self, state: Option<CpuInterfaceState>) {
+        if let (Self::Registers(interface), Some(state)) = (self, state) {
+            interface.restore(state);
         }
     }
 }
@@ -174,8 +181,8 @@ mod tests {
     fn a_state_fits_a_pe_with_the_same_attachment() {
         let (mut cpu, _) = wired();
         let saved = cpu.save();
-        cpu.restore(&saved).unwrap();
+        cpu.restore(saved.clone()).unwrap();
         let mut other = max();
-        assert!(other.cpu.restore(&saved).is_err() && cpu.restore(&other.cpu.save()).is_err());
+        assert!(other.cpu.restore(saved).is_err() && cpu.restore(other.cpu.save()).is_err());
     }
 }

@@ -177,16 +177,16 @@ impl CpuInterface {
         self.state.clone()
     }
 
-    /// Takes a saved state; false (and nothing changed) if it has another number of list registers. What the GIC
-    /// knows of this PE is in the GIC's own state.
+    /// False of a saved state that has another number of list registers.
     #[must_use]
-    pub fn restore(&mut self, state: &CpuInterfaceState) -> bool {
+    pub fn fits(&self, state: &CpuInterfaceState) -> bool {
         let count = self.state.hypervisor.list_registers();
-        let fits = state.hypervisor.is_sound() && state.hypervisor.list_registers() == count;
-        if fits {
-            self.state = state.clone();
-        }
-        fits
+        state.hypervisor.is_sound() && state.hypervisor.list_registers() == count
+    }
+
+    /// Takes a saved state that fits. What the GIC knows of this PE is in the GIC's own state.
+    pub fn restore(&mut self, state: CpuInterfaceState) {
+        self.state = state;
     }
 
     /// True if the number of list registers and of priority bits give the PE this register.

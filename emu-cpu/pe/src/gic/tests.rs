@@ -493,11 +493,13 @@ fn reset_save_restore() {
     let saved = rig.cpu.save();
     let text = serde_json::to_string(&saved).unwrap();
     let mut other = Rig::new();
-    assert!(other.cpu.restore(&serde_json::from_str(&text).unwrap()));
+    let state = serde_json::from_str(&text).unwrap();
+    assert!(other.cpu.fits(&state));
+    other.cpu.restore(state);
     assert_eq!(other.cpu.save(), saved);
     assert_eq!(other.cpu.signals(), Signals { virq: true, ..NONE });
     assert_eq!(other.get(ICC_RPR_EL1), 0xa0);
-    assert!(!CpuInterface::new(other.gic.clone(), 16).restore(&saved));
+    assert!(!CpuInterface::new(other.gic.clone(), 16).fits(&saved));
     rig.ppis();
     rig.cpu.reset();
     assert_eq!(rig.cpu.save(), Rig::new().cpu.save());

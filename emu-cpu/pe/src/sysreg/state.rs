@@ -98,7 +98,7 @@ impl IndexMut<Reg> for SysState {
     }
 }
 
-/// Saved by name, so that a build with more registers reads older states.
+/// Saved by name: the order of the table is no matter of a saved state.
 impl Serialize for SysState {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.collect_map(Reg::ALL.iter().map(|r| (r.name(), self[*r])))

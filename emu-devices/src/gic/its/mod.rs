@@ -66,6 +66,15 @@ pub(super) struct ItsState {
     baser: [u64; 2],
 }
 
+impl ItsState {
+    /// False of a state that was not saved by an ITS.
+    pub(super) fn is_possible(&self) -> bool {
+        let its = Its { state: self.clone(), ..Its::default() };
+        let fixed = |n: u32| its.baser(n) & !Baser::WRITABLE == Its::default().baser(n) & !Baser::WRITABLE;
+        MAP.holds(|reg, index| Some(its.peek(reg, index))) && fixed(0) && fixed(1)
+    }
+}
+
 impl Default for ItsState {
     /// The registers after reset. GITS_BASER<n>.Page_Size starts at the largest size (12.19.1 leaves it open; this is what
     /// implementations do, and software that does not choose a size relies on it).

@@ -20,18 +20,18 @@ fn save_and_restore() {
     let text = serde_json::to_string(&saved).unwrap();
 
     let other = Rig::cold(&[0, 1]);
-    other.gic.restore(&serde_json::from_str(&text).unwrap()).unwrap();
+    other.gic.restore(serde_json::from_str(&text).unwrap()).unwrap();
     assert_eq!(other.gic.save(), saved);
     assert_eq!((other.intid(0), other.intid(1)), (Some(41), Some(60)));
     assert_eq!((other.kicked(0), other.kicked(1)), (1, 1));
     other.ports[0].deactivate(40);
     assert_eq!(other.intid(0), Some(40), "its wire is up");
-    assert!(Rig::cold(&[0, 2]).gic.restore(&saved).is_err());
-    assert!(Rig::cold(&[0]).gic.restore(&saved).is_err());
+    assert!(Rig::cold(&[0, 2]).gic.restore(saved.clone()).is_err());
+    assert!(Rig::cold(&[0]).gic.restore(saved.clone()).is_err());
 
     rig.gic.reset();
     assert_eq!((rig.intid(0), rig.gicd_read(0x0), rig.gicd_read(0x104)), (None, 0x50, 0));
-    rig.gic.restore(&saved).unwrap();
+    rig.gic.restore(saved.clone()).unwrap();
     assert_eq!(rig.intid(0), Some(41));
 }
 
@@ -45,7 +45,7 @@ fn pending_lpis_are_saved() {
     rig.gicr(0, 0x0, 1);
     assert_eq!(rig.intid(0), Some(8197));
     let other = Rig::cold(&[0]);
-    other.gic.restore(&rig.gic.save()).unwrap();
+    other.gic.restore(rig.gic.save()).unwrap();
     assert_eq!(other.pending(0), rig.pending(0));
 }
 

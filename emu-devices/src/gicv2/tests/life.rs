@@ -120,7 +120,7 @@ fn save_and_restore() {
     let text = serde_json::to_string(&saved).unwrap();
 
     let other = Rig::cold(2);
-    other.gic.restore(&serde_json::from_str(&text).unwrap()).unwrap();
+    other.gic.restore(serde_json::from_str(&text).unwrap()).unwrap();
     assert_eq!(other.gic.save(), saved);
     assert_eq!((other.signals(0), other.signals(1)), (NONE, IRQ), "SGI 6 is active on PE 0");
     assert_eq!((other.kicked(0), other.kicked(1)), (0, 1));
@@ -129,7 +129,7 @@ fn save_and_restore() {
     assert_eq!(other.gich_read(0x10c), 1 << 28 | 77);
     for misfit in [Rig::cold(1), Rig::cold(3)] {
         let before = misfit.gic.save();
-        assert!(misfit.gic.restore(&saved).is_err());
+        assert!(misfit.gic.restore(saved.clone()).is_err());
         assert_eq!(misfit.gic.save(), before);
     }
 }

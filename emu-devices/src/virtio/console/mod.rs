@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use emu_core::lifecycle::{Payload, Restore, RestoreError, SavedState, Source};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use self::control::{Event, Message};
 use super::device::copy_config;
@@ -71,10 +71,13 @@ pub struct PortOptions {
 /// What is part of the machine's state.
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct PortState {
+    /// Bytes of their own in a saved state.
+    #[serde(skip)]
     input: VecDeque<u8>,
     /// The guest has opened its end; meaningful with MULTIPORT.
     guest_open: bool,
-    /// There is somebody at our end.
+    /// There is somebody at our end: a matter of this process.
+    #[serde(skip)]
     host_open: bool,
 }
 
@@ -100,6 +103,16 @@ struct State {
 struct Saved {
     state: State,
     ports: Vec<(u32, PortState)>,
+}
+
+impl SavedState for Saved {
+    const KIND: &'static str = "virtio-console";
+    const VERSION: u32 = 2;
+}
+
+/// What the input of a port is called in a saved state.
+fn blob(port: u32) -> String {
+    format!("input {port}")
 }
 
 /// What a queue is for (virtio 1.2, 5.3.2).
@@ -404,21 +417,29 @@ impl VirtioDevice for Console {
             port.state.lock().guest_open = false;
         }
     }
-    fn save(&self) -> Value {
+    fn save(&self, name: &str) -> Payload {
         let ports = self.ports.iter().map(|p| (p.options.number, p.state.lock().clone())).collect();
-        serde_json::to_value(Saved { state: self.state.lock().clone(), ports }).unwrap_or(Value::Null)
+        let payload = Payload::new(name, &Saved { state: self.state.lock().clone(), ports });
+        self.ports.iter().fold(payload, |payload, port| {
+            payload.blob(&blob(port.options.number), port.state.lock().input.iter().copied().collect())
+        })
     }
-    fn restore(&self, state: &Value) -> Result<(), String> {
-        let saved = Saved::deserialize(state).map_err(|e| e.to_string())?;
-        if saved.ports.iter().map(|p| p.0).ne(self.ports.iter().map(|p| p.options.number)) {
-            return Err("it has other ports".to_owned());
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        let Saved { state, ports } = saved.state()?;
+        if ports.iter().map(|p| p.0).ne(self.ports.iter().map(|p| p.options.number)) {
+            return Err(saved.unfit("it has other ports"));
         }
-        *self.state.lock() = saved.state;
-        for (port, (_, state)) in self.ports.iter().zip(saved.ports) {
-            // Who is at our end is this process's, not the snapshot's.
-            let host_open = port.state.lock().host_open;
-            *port.state.lock() = PortState { host_open, ..state };
+        let inputs: Vec<_> = ports.iter().map(|p| saved.blob(&blob(p.0))).collect::<Result<_, _>>()?;
+        if state.control.len() > CONTROL_LIMIT || inputs.iter().any(|i| i.len() > INPUT_LIMIT) {
+            return Err(saved.unfit("more is on its way than there is room for"));
         }
-        Ok(())
+        Ok(Restore::new(move || {
+            self.multiport.store(false, Ordering::Release);
+            *self.state.lock() = state;
+            for ((port, (_, state)), input) in self.ports.iter().zip(ports).zip(inputs) {
+                let mut now = port.state.lock();
+                *now = PortState { host_open: now.host_open, input: input.into(), ..state };
+            }
+        }))
     }
 }

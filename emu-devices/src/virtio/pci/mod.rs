@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 
 use emu_core::addr::Size;
 use emu_core::dma::{DmaClient, DmaPort, StallTag};
-use emu_core::lifecycle::{Component, RestoreError, Saved};
+use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use emu_core::metrics::Counters;
 use emu_core::registers::{Content, Listed, Target};
 use parking_lot::Mutex;
@@ -24,10 +24,8 @@ use self::layout::{BAR, CFG_BAR, CFG_DATA, CFG_LENGTH, CFG_OFFSET, Field, LEGACY
 pub(crate) use self::legacy::MAP as LEGACY_MAP;
 use super::core::{CoreState, Interface, Signals, WeakClient};
 use super::{VirtioCore, VirtioDevice, VirtioOptions};
-use crate::pci::{ConfigEffect, FunctionCore, FunctionState, PciFunction};
+use crate::pci::{ConfigEffect, FunctionCore, FunctionState, OTHER_FUNCTION, PciFunction};
 
-/// Version of the saved state.
-const VERSION: u32 = 1;
 /// The vector number that stands for none.
 const NO_VECTOR: u16 = 0xffff;
 /// ISR: a used buffer.
@@ -113,6 +111,11 @@ struct State {
     core: CoreState,
     function: FunctionState,
     vectors: Vectors,
+}
+
+impl SavedState for State {
+    const KIND: &'static str = "virtio-pci";
+    const VERSION: u32 = 2;
 }
 
 /// A virtio device as a PCI function: the legacy registers in BAR 0, MSI-X in BAR 1, the virtio
@@ -354,21 +357,29 @@ impl Component for VirtioPci {
     fn halt(&self) {
         self.core.halt();
     }
-    fn save(&self) -> Saved {
+    fn save(&self) -> Payload {
         let vectors = self.side.vectors.lock().clone();
         let state = State { core: self.core.save(), function: self.side.function.save(), vectors };
-        Saved::new(self.name(), VERSION, &state)
+        Payload::new(self.name(), &state).part(self.core.save_device())
     }
-    fn restore(&self, saved: &Saved) -> Result<(), RestoreError> {
-        let state: State = saved.get(VERSION)?;
-        let form = |why: String| RestoreError::Form { name: self.name().to_owned(), why };
-        if state.vectors.queues.len() != self.side.vectors.lock().queues.len() {
-            return Err(form("it has another number of queues".to_owned()));
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        let State { core, function, vectors } = saved.state()?;
+        if !self.side.function.fits(&function) {
+            return Err(saved.unfit(OTHER_FUNCTION));
         }
-        self.core.restore(&state.core).map_err(form)?;
-        *self.side.vectors.lock() = state.vectors;
-        self.side.function.restore(&state.function);
-        Ok(())
+        let possible = |v: &u16| self.side.checked(*v) == *v;
+        if vectors.queues.len() != usize::from(self.core.queue_count())
+            || vectors.isr & !(ISR_QUEUE | ISR_CONFIG) != 0
+            || !vectors.queues.iter().chain([&vectors.config]).all(possible)
+        {
+            return Err(saved.unfit("its interrupts are not those of this function"));
+        }
+        let core = self.core.check(core, saved)?;
+        Ok(Restore::new(move || {
+            core.apply();
+            *self.side.vectors.lock() = vectors;
+            self.side.function.restore(&function);
+        }))
     }
 }
 

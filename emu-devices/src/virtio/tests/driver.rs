@@ -8,7 +8,7 @@ use emu_core::addr::{Pa, Size};
 use emu_core::bus::{Backing, Bus, BusFault, MmioDevice, Requester};
 use emu_core::dma::{DirectPort, DmaAttrs, DmaClient, DmaFault, DmaPort, StallTag};
 use emu_core::irq::{IrqLine, IrqSink};
-use emu_core::lifecycle::Component;
+use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, Source};
 use emu_core::metrics::Counters;
 use emu_core::ram::GuestRam;
 use parking_lot::Mutex;
@@ -185,11 +185,11 @@ impl VirtioDevice for Fitted {
     fn halt(&self) {
         self.0.halt();
     }
-    fn save(&self) -> serde_json::Value {
-        self.0.save()
+    fn save(&self, name: &str) -> Payload {
+        self.0.save(name)
     }
-    fn restore(&self, state: &serde_json::Value) -> Result<(), String> {
-        self.0.restore(state)
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        self.0.check(saved)
     }
 }
 

@@ -191,7 +191,7 @@ fn a_request_that_was_put_off_is_executed_again() {
     meanwhile(&gate, || rig.component.pause());
     let (used, saved) = (rig.used_index(ring), rig.component.save());
     assert_eq!(used, 0, "it is still in the ring");
-    rig.component.restore(&saved).unwrap();
+    rig.component.restore(saved).unwrap();
     gate.open(1000);
     rig.component.resume();
     assert_eq!(rig.wait_used(ring), (0, 13 * 0x7_0000 + 1));
@@ -280,7 +280,7 @@ fn snapshots_go_on_where_they_were() {
 
         let other = Rig::with_ram(transport, blk(disk()), VirtioOptions::default(), ram);
         other.component.pause();
-        other.component.restore(&saved).unwrap();
+        other.component.restore(saved.clone()).unwrap();
         assert_eq!(other.component.save(), saved);
         other.component.resume();
         assert_eq!(other.wait_used(&mut ring), (0, 513));
@@ -288,7 +288,7 @@ fn snapshots_go_on_where_they_were() {
         assert_eq!(block(&other, &mut ring, 0, 3, 512, true), 0);
         until(|| other.interrupted(Some(0)));
         let smaller = Arc::new(MemoryDisk::new("small", vec![0; 512]));
-        let refused = Rig::new(transport, blk(smaller), VirtioOptions::default()).component.restore(&saved);
+        let refused = Rig::new(transport, blk(smaller), VirtioOptions::default()).component.restore(saved);
         assert!(refused.unwrap_err().to_string().contains("128 sectors"));
     }
 }
@@ -407,7 +407,7 @@ fn empty_slot() {
     let read = |at| MmioDevice::read(&*slot, at, Size::B4, Requester::Cpu(0)).unwrap();
     assert_eq!([0, 4, 8, 0x34, 0x70, 0x100].map(read), [0x7472_6976, 2, 0, 0, 0, 0]);
     slot.write(0x70, Size::B4, 1, Requester::Cpu(0)).unwrap();
-    slot.restore(&slot.save()).unwrap();
+    slot.restore(slot.save()).unwrap();
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl Builder<'_> {
 
     fn device(&mut self, plan: &Plan, device: &Device, place: Place) -> Result<Built, UserError> {
         let kind = device::kind_of(device)?;
-        kind.build(&*device.settings, place, &mut OnBoard { builder: self, plan })
+        kind.build(&*device.settings, place, &mut OnBoard { builder: self, plan, place })
     }
 
     fn pci_host(&self) -> Result<Arc<PciHost>, UserError> {
@@ -112,6 +112,7 @@ impl Builder<'_> {
 struct OnBoard<'a, 'b> {
     builder: &'a mut Builder<'b>,
     plan: &'a Plan,
+    place: Place,
 }
 
 /// What a virtio device offers because of where it is.
@@ -124,6 +125,14 @@ fn virtio_options(device: &Device) -> VirtioOptions {
 }
 
 impl Site for OnBoard<'_, '_> {
+    fn name(&self, kind: &str) -> String {
+        let address = match self.place {
+            Place::Pci(slot) => slot.into(),
+            Place::Mmio(n) => map::VIRTIO_MMIO.base + u64::from(n) * map::VIRTIO_MMIO_STRIDE,
+            Place::Platform(spot) => spot.resources.range.base,
+        };
+        format!("{kind}@{address:x}")
+    }
     fn counters(&self) -> &Arc<Counters> {
         &self.builder.counters
     }

@@ -17,6 +17,8 @@ use crate::map::Range;
 
 /// See the module's head.
 pub trait Site {
+    /// A name for a device of this kind in the place that it gets: no other device of the machine has it.
+    fn name(&self, kind: &str) -> String;
     /// Where what devices do is counted.
     fn counters(&self) -> &Arc<Counters>;
     /// The machine's time.

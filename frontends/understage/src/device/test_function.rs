@@ -22,5 +22,5 @@ pub static FUNCTION: Row<TestFunction> = Row {
     properties: &[],
     references: &[],
     check: |_, _| Ok(()),
-    model: Model::Pci(|_, site| Ok(Arc::new(TestDevice::new(site.counters())))),
+    model: Model::Pci(|_, site| Ok(Arc::new(TestDevice::new(&site.name("pci-testdev"), site.counters())))),
 };
