@@ -128,7 +128,7 @@ impl Site for OnBoard<'_, '_> {
     fn name(&self, kind: &str) -> String {
         let address = match self.place {
             Place::Pci(slot) => slot.into(),
-            Place::Mmio(n) => map::VIRTIO_MMIO.base + u64::from(n) * map::VIRTIO_MMIO_STRIDE,
+            Place::Mmio(n) => map::virtio_mmio(n).base,
             Place::Platform(spot) => spot.resources.range.base,
         };
         format!("{kind}@{address:x}")
