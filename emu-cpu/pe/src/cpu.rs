@@ -118,8 +118,6 @@ pub struct Cpu {
     pub(crate) fp_enabled: bool,
     /// The instructions of FEAT_MOPS may be executed, found again by [`Cpu::refresh`].
     mops_enabled: bool,
-    /// What CNTPOFF_EL2 takes from EL1's physical timer, found again by [`Cpu::refresh`].
-    pub(crate) physical_offset: u64,
     /// The effective value of HCR_EL2, found again by [`Cpu::refresh`].
     pub hcr: u64,
     /// The exceptions of late, to see whether anybody deals with them.
@@ -140,7 +138,7 @@ impl Cpu {
             features: model.features,
             ids: IdRegs::of(&model, el2, matches!(port, GicConnection::SystemRegisters(_))),
             gic: Attachment::new(&port, LIST_REGISTERS),
-            timers: Timers::new(&clock, doorbell.clone()),
+            timers: Timers::new(&clock, &model, &port, el2, doorbell.clone()),
             pmu: Pmu::new(&clock, doorbell.clone()),
             random: Random::new(&clock, index),
             model,
@@ -162,7 +160,6 @@ impl Cpu {
             restless: true,
             fp_enabled: false,
             mops_enabled: false,
-            physical_offset: 0,
             hcr: 0,
             repeats: Repeats::default(),
             permits: Permits::default(),
@@ -216,7 +213,7 @@ impl Cpu {
         self.gic.reset();
         self.mem.reset();
         // Lets go of wires that were up.
-        self.update_timers();
+        self.timers.update(&self.sys);
         self.restart_pmu();
         self.serror = None;
         self.standby = false;
@@ -231,7 +228,7 @@ impl Cpu {
         self.hcr = crate::sysreg::effective_hcr(self.sys[Reg::HCR_EL2], self.el2, self.features);
         self.fp_enabled = self.fp_trap().is_none();
         self.mops_enabled = self.mops_allowed();
-        self.refresh_physical_offset();
+        self.timers.refresh(&self.sys, self.hcr);
         self.context_changed = true;
     }
 

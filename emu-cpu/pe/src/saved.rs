@@ -134,7 +134,7 @@ impl Cpu {
         self.random.restore(state.random);
         self.mem.reset();
         self.refresh();
-        self.update_timers();
+        self.timers.update(&self.sys);
         self.restart_pmu();
     }
 }

@@ -105,7 +105,7 @@ impl Vcpu {
         let (shared, index) = (self.cpu.mem.shared.clone(), self.cpu.mem.index);
         self.frame.v[..32].copy_from_slice(&self.cpu.regs.v);
         shared.set_parked(index, false);
-        self.cpu.update_timers();
+        self.cpu.timers.update(&self.cpu.sys);
         loop {
             let reasons = if self.cpu.doorbell.is_rung() { self.cpu.doorbell.take() } else { 0 };
             self.cpu.mem.serve_requests();
@@ -113,7 +113,7 @@ impl Vcpu {
                 break;
             }
             if reasons & reason::INTERRUPT != 0 {
-                self.cpu.update_timers();
+                self.cpu.timers.update(&self.cpu.sys);
                 self.cpu.update_pmu();
             }
             match self.debug.step {
@@ -138,7 +138,7 @@ impl Vcpu {
                 break;
             }
             self.cpu.mem.serve_requests();
-            self.cpu.update_timers();
+            self.cpu.timers.update(&self.cpu.sys);
             self.cpu.update_pmu();
             self.turn();
         }
@@ -279,9 +279,11 @@ impl Vcpu {
 
     /// Nanoseconds until the virtual counter reaches X`r` (WFET, WFIT); `None` without a timeout.
     fn timeout(&self, r: u8) -> Option<u64> {
-        let deadline = *self.cpu.regs.x.get(usize::from(r)).filter(|_| usize::from(r) != SP)?;
-        let ticks = deadline.saturating_sub(self.cpu.virtual_count());
-        let frequency = u128::from(self.cpu.model.frequency());
+        let cpu = &self.cpu;
+        let deadline = *cpu.regs.x.get(usize::from(r)).filter(|_| usize::from(r) != SP)?;
+        let count = cpu.timers.virtual_counter(&cpu.sys, cpu.pstate.el, cpu.hcr());
+        let ticks = deadline.saturating_sub(count);
+        let frequency = u128::from(cpu.model.frequency());
         u64::try_from(u128::from(ticks) * 1_000_000_000 / frequency.max(1)).ok()
     }
 
@@ -320,13 +322,13 @@ impl Vcpu {
         cpu.counters.bump(Metric::WfiSleeps);
         shared.set_parked(cpu.mem.index, true);
         loop {
-            cpu.update_timers();
+            cpu.timers.update(&cpu.sys);
             if cpu.wakes_wfi() || cpu.doorbell.is_rung_for(reason::CONTROL) {
                 break;
             }
             cpu.doorbell.clear(reason::INTERRUPT | reason::REQUEST);
             // An interrupt between the question and the clearing is seen by asking again.
-            cpu.update_timers();
+            cpu.timers.update(&cpu.sys);
             if cpu.wakes_wfi() {
                 break;
             }
@@ -365,7 +367,7 @@ impl Vcpu {
         }
         let cpu = &mut self.cpu;
         let mut longest = if cpu.mem.monitor_is_open() { MONITOR_WAIT } else { EVENT_WAIT };
-        for limit in [timeout, cpu.event_stream_period_ns()].into_iter().flatten() {
+        for limit in [timeout, cpu.timers.event_stream_period_ns(&cpu.sys, cpu.hcr())].into_iter().flatten() {
             longest = longest.min(Duration::from_nanos(limit));
         }
         let shared = cpu.mem.shared.clone();

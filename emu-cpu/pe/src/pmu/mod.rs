@@ -9,7 +9,7 @@
 //!
 //! # Memory accesses
 //! Code counts them only while an enabled counter wants them: then each instruction that accesses memory is translated to
-//! count that, too ([`emu_a64::lower::Mode`]). Up to sixteen bytes are one access, a pair of Q registers is two, and a step of
+//! count that, too ([`emu_a64::mode::Mode`]). Up to sixteen bytes are one access, a pair of Q registers is two, and a step of
 //! a memory copy or set is one. An instruction that faults counts none. DC ZVA is not counted.
 //!
 //! # Cycles

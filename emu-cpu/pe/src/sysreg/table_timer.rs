@@ -22,19 +22,22 @@ pub(super) const ROWS: &[Row] = &[
     reg("CNTPCT_EL0", 3, 3, 14, 0, 1)
         .el0(RO)
         .traps(&[Trap::PhysicalCounter])
-        .read(|cpu| cpu.physical_counter()),
-    reg("CNTVCT_EL0", 3, 3, 14, 0, 2).el0(RO).traps(&[Trap::VirtualCounter]).read(|cpu| cpu.virtual_count()),
+        .read(|cpu| cpu.timers.physical_counter(cpu.pstate.el)),
+    reg("CNTVCT_EL0", 3, 3, 14, 0, 2)
+        .el0(RO)
+        .traps(&[Trap::VirtualCounter])
+        .read(|cpu| cpu.timers.virtual_counter(&cpu.sys, cpu.pstate.el, cpu.hcr())),
     // The self-synchronising views (FEAT_ECV): counters are always read in order here.
     reg("CNTPCTSS_EL0", 3, 3, 14, 0, 5)
         .el0(RO)
         .needs(F::Ecv)
         .traps(&[Trap::PhysicalCounter])
-        .read(|cpu| cpu.physical_counter()),
+        .read(|cpu| cpu.timers.physical_counter(cpu.pstate.el)),
     reg("CNTVCTSS_EL0", 3, 3, 14, 0, 6)
         .el0(RO)
         .needs(F::Ecv)
         .traps(&[Trap::VirtualCounter])
-        .read(|cpu| cpu.virtual_count()),
+        .read(|cpu| cpu.timers.virtual_counter(&cpu.sys, cpu.pstate.el, cpu.hcr())),
     // EVNTIS is bit 17.
     reg("CNTKCTL_EL1", 3, 0, 14, 1, 0).el1(RW).slot(Reg::CNTKCTL_EL1, &[(F::Base, 0x3ff), (F::Ecv, 1 << 17)]),
     reg("CNTHCTL_EL2", 3, 4, 14, 1, 0).el2(RW).slot(Reg::CNTHCTL_EL2, CNTHCTL).reset(3).context(),
@@ -47,7 +50,7 @@ pub(super) const ROWS: &[Row] = &[
     reg("CNTVOFF_EL2", 3, 4, 14, 0, 3)
         .el2(RW)
         .read(|cpu| cpu.sys[Reg::CNTVOFF_EL2])
-        .write(|cpu, v| cpu.set_counter_offset(v))
+        .write(|cpu, v| cpu.timers.set_virtual_offset(&mut cpu.sys, v))
         .nv2(0x60),
 ];
 
@@ -61,14 +64,14 @@ macro_rules! timer {
             }
             [
                 with(reg($tval, 3, $op1, 14, $crm, 0))
-                    .read(|cpu| cpu.timer_tval(TimerId::$id))
-                    .write(|cpu, v| cpu.set_timer_tval(TimerId::$id, v)),
+                    .read(|cpu| cpu.timers.tval(&cpu.sys, TimerId::$id))
+                    .write(|cpu, v| cpu.timers.set_tval(&mut cpu.sys, TimerId::$id, v)),
                 with(reg($ctl, 3, $op1, 14, $crm, 1))
-                    .read(|cpu| cpu.timer_ctl(TimerId::$id))
-                    .write(|cpu, v| cpu.set_timer_ctl(TimerId::$id, v)),
+                    .read(|cpu| cpu.timers.ctl(&cpu.sys, TimerId::$id))
+                    .write(|cpu, v| cpu.timers.set_ctl(&mut cpu.sys, TimerId::$id, v)),
                 with(reg($cval, 3, $op1, 14, $crm, 2))
-                    .read(|cpu| cpu.timer_cval(TimerId::$id))
-                    .write(|cpu, v| cpu.set_timer_cval(TimerId::$id, v)),
+                    .read(|cpu| cpu.timers.cval(&cpu.sys, TimerId::$id))
+                    .write(|cpu, v| cpu.timers.set_cval(&mut cpu.sys, TimerId::$id, v)),
             ]
         };
     };
