@@ -7,78 +7,14 @@ use crate::interp::liveness::constant;
 use crate::interp::uop::Uop;
 
 impl Predecoder<'_> {
-    pub(super) fn flags(&mut self, i: usize, op: Op) -> Result<(), TooBig> {
-        let uop = match op {
-            Op::FlagsConst(nzcv) => {
-                self.places[i] = Place::Const(u64::from(nzcv) << 28);
-                return Ok(());
-            }
-            Op::FlagsSub(ty, a, b) if constant(self.block, b).is_some() => {
-                let imm = constant(self.block, b).unwrap_or(0);
-                let a = self.any(a)?;
-                let d = self.dest(i)?;
-                if ty == Ty::I64 {
-                    Uop::FlagsSubI64 { d, a, imm }
-                } else {
-                    Uop::FlagsSubI32 { d, a, imm: imm as u32 }
-                }
-            }
-            Op::FlagsAdd(ty, a, b) | Op::FlagsSub(ty, a, b) => {
-                let add = matches!(op, Op::FlagsAdd(..));
-                let (a, b) = (self.any(a)?, self.any(b)?);
-                let d = self.dest(i)?;
-                match (add, ty == Ty::I64) {
-                    (true, true) => Uop::FlagsAdd64 { d, a, b },
-                    (true, false) => Uop::FlagsAdd32 { d, a, b },
-                    (false, true) => Uop::FlagsSub64 { d, a, b },
-                    (false, false) => Uop::FlagsSub32 { d, a, b },
-                }
-            }
-            Op::FlagsAdc(ty, a, b, f) => {
-                let (a, b, c) = (self.any(a)?, self.any(b)?, self.any(f)?);
-                let d = self.dest(i)?;
-                if ty == Ty::I64 { Uop::FlagsAdc64 { d, a, b, c } } else { Uop::FlagsAdc32 { d, a, b, c } }
-            }
-            Op::FlagsLogic(ty, a) => {
-                let a = self.any(a)?;
-                let d = self.dest(i)?;
-                if ty == Ty::I64 { Uop::FlagsLogic64 { d, a } } else { Uop::FlagsLogic32 { d, a } }
-            }
-            Op::FlagsFromNzcv(a) | Op::NzcvFromFlags(a) => {
-                let a = self.any(a)?;
-                let d = self.dest(i)?;
-                Uop::Nzcv { d, a }
-            }
-            Op::Test(cond, f) => {
-                let a = self.any(f)?;
-                let d = self.dest(i)?;
-                Uop::Test { d, a, cond }
-            }
-            Op::IsZero(ty, a) => {
-                let a = self.any(a)?;
-                let d = self.dest(i)?;
-                if ty == Ty::I64 { Uop::IsZero64 { d, a } } else { Uop::IsZero32 { d, a } }
-            }
-            Op::NonZero(ty, a) => {
-                let a = self.any(a)?;
-                let d = self.dest(i)?;
-                if ty == Ty::I64 { Uop::NonZero64 { d, a } } else { Uop::NonZero32 { d, a } }
-            }
-            Op::Bit(n, a) => {
-                let a = self.any(a)?;
-                let d = self.dest(i)?;
-                Uop::Bit { d, a, n }
-            }
-            Op::NotI1(a) => {
-                let a = self.any(a)?;
-                let d = self.dest(i)?;
-                Uop::NotI1 { d, a }
-            }
-            Op::Select(ty, c, a, b) => return self.select(i, ty, c, a, b),
-            _ => return Ok(()),
-        };
-        self.emit(uop);
-        Ok(())
+    /// Flags of a difference, of one with a constant if there is one.
+    pub(super) fn flags_of_difference(&mut self, i: usize, ty: Ty, a: Val, b: Val) -> Result<(), TooBig> {
+        match (constant(self.block, b), ty) {
+            (Some(imm), Ty::I64) => self.value(i, [a], |d, [a]| Uop::FlagsSubI64 { d, a, imm }),
+            (Some(imm), _) => self.value(i, [a], |d, [a]| Uop::FlagsSubI32 { d, a, imm: imm as u32 }),
+            (None, Ty::I64) => self.value(i, [a, b], |d, [a, b]| Uop::FlagsSub64 { d, a, b }),
+            (None, _) => self.value(i, [a, b], |d, [a, b]| Uop::FlagsSub32 { d, a, b }),
+        }
     }
 
     pub(super) fn select(&mut self, i: usize, ty: Ty, c: Val, a: Val, b: Val) -> Result<(), TooBig> {

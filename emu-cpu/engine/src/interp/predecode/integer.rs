@@ -173,41 +173,4 @@ impl Predecoder<'_> {
         });
         Ok(())
     }
-
-    pub(super) fn fields(&mut self, i: usize, op: Op) -> Result<(), TooBig> {
-        let uop = match op {
-            Op::Bfx { ty, signed, lsb, width, a } => {
-                let a = self.any(a)?;
-                let d = self.dest(i)?;
-                match (signed, ty) {
-                    (false, _) => Uop::Ubfx { d, a, lsb, width },
-                    (true, Ty::I64) => Uop::Sbfx64 { d, a, lsb, width },
-                    (true, _) => Uop::Sbfx32 { d, a, lsb, width },
-                }
-            }
-            Op::Bfi { ty, lsb, width, dst, src } => {
-                let (a, b) = (self.any(dst)?, self.any(src)?);
-                let d = self.dest(i)?;
-                Uop::Bfi { d, a, b, lsb, width, word: ty == Ty::I32 }
-            }
-            Op::Extr { ty, lsb, hi, lo } => {
-                let (a, b) = (self.any(hi)?, self.any(lo)?);
-                let d = self.dest(i)?;
-                if ty == Ty::I64 { Uop::Extr64 { d, a, b, lsb } } else { Uop::Extr32 { d, a, b, lsb } }
-            }
-            Op::AddCarry(ty, a, b, f) => {
-                let (a, b, c) = (self.any(a)?, self.any(b)?, self.any(f)?);
-                let d = self.dest(i)?;
-                if ty == Ty::I64 { Uop::AddCarry64 { d, a, b, c } } else { Uop::AddCarry32 { d, a, b, c } }
-            }
-            Op::Crc32 { castagnoli, size, acc, data } => {
-                let (a, b) = (self.any(acc)?, self.any(data)?);
-                let d = self.dest(i)?;
-                Uop::Crc32 { d, a, b, size, castagnoli }
-            }
-            _ => return Ok(()),
-        };
-        self.emit(uop);
-        Ok(())
-    }
 }

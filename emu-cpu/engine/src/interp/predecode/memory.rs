@@ -1,6 +1,6 @@
 //! Loads, stores and atomic accesses: base and offset, pairs, the accesses that are not plain.
 
-use emu_a64::ir::{Acc, BinOp, MemSize, Memory, Op, Ty, Val};
+use emu_a64::ir::{Acc, AtomicOp, BinOp, MemSize, Memory, Op, Ty, Val};
 
 use super::{Predecoder, TooBig};
 use crate::interp::liveness::{constant, is_plain};
@@ -48,43 +48,54 @@ impl Predecoder<'_> {
         (self.code.accesses.len() - 1) as u16
     }
 
-    pub(super) fn memory(&mut self, i: usize, op: Op) -> Result<(), TooBig> {
-        match op {
-            Op::Load { ty, size, signed, acc, addr } => self.load(i, ty, size, signed, acc, addr),
-            Op::Store { size, acc, addr, val } => self.store(size, acc, addr, val),
-            Op::LoadEx { size, acc, addr } => {
-                let (a, _) = self.address(addr, &acc)?;
-                let access = self.exclusive(i, size, acc);
-                let d = self.dest(i)?;
-                self.emit(Uop::LdEx { d, a, vector: size == MemSize::B16, access });
-                Ok(())
-            }
-            Op::StoreEx { size, acc, addr, val } => {
-                let (a, _) = self.address(addr, &acc)?;
-                let b = self.any(val)?;
-                let access = self.exclusive(i, size, acc);
-                let d = self.dest(i)?;
-                self.emit(Uop::StEx { d, a, b, vector: size == MemSize::B16, access });
-                Ok(())
-            }
-            Op::Rmw { op, size, acc, addr, val } => {
-                let (a, _) = self.address(addr, &acc)?;
-                let b = self.any(val)?;
-                let access = self.access(size, acc, Extension::Zero);
-                let d = self.dest(i)?;
-                self.emit(Uop::Rmw { d, a, b, op, access });
-                Ok(())
-            }
-            Op::Cas { size, acc, addr, expected, new } => {
-                let (a, _) = self.address(addr, &acc)?;
-                let (b, c) = (self.any(expected)?, self.any(new)?);
-                let access = self.access(size, acc, Extension::Zero);
-                let d = self.dest(i)?;
-                self.emit(Uop::Cas { d, a, b, c, vector: size == MemSize::B16, access });
-                Ok(())
-            }
-            _ => Ok(()),
-        }
+    pub(super) fn load_exclusive(
+        &mut self,
+        i: usize,
+        size: MemSize,
+        acc: Acc,
+        addr: Val,
+    ) -> Result<(), TooBig> {
+        let (a, _) = self.address(addr, &acc)?;
+        let (vector, access) = (size == MemSize::B16, self.exclusive(i, size, acc));
+        self.value(i, [], |d, []| Uop::LdEx { d, a, vector, access })
+    }
+
+    pub(super) fn store_exclusive(
+        &mut self,
+        i: usize,
+        size: MemSize,
+        acc: Acc,
+        addr: Val,
+        val: Val,
+    ) -> Result<(), TooBig> {
+        let (a, _) = self.address(addr, &acc)?;
+        let (vector, access) = (size == MemSize::B16, self.exclusive(i, size, acc));
+        self.value(i, [val], |d, [b]| Uop::StEx { d, a, b, vector, access })
+    }
+
+    pub(super) fn read_modify_write(
+        &mut self,
+        i: usize,
+        op: AtomicOp,
+        size: MemSize,
+        acc: Acc,
+        [addr, val]: [Val; 2],
+    ) -> Result<(), TooBig> {
+        let (a, _) = self.address(addr, &acc)?;
+        let access = self.access(size, acc, Extension::Zero);
+        self.value(i, [val], |d, [b]| Uop::Rmw { d, a, b, op, access })
+    }
+
+    pub(super) fn compare_and_swap(
+        &mut self,
+        i: usize,
+        size: MemSize,
+        acc: Acc,
+        [addr, expected, new]: [Val; 3],
+    ) -> Result<(), TooBig> {
+        let (a, _) = self.address(addr, &acc)?;
+        let (vector, access) = (size == MemSize::B16, self.access(size, acc, Extension::Zero));
+        self.value(i, [expected, new], |d, [b, c]| Uop::Cas { d, a, b, c, vector, access })
     }
 
     pub(super) fn load(

@@ -53,19 +53,8 @@ fn at(code: &Code, n: usize) -> Option<Flagged> {
 }
 
 impl Emitter<'_> {
-    /// Flags and a result that are made together; false if this operation does not begin such.
-    pub(super) fn flagged(&mut self, uop: Uop) -> bool {
-        if !matches!(
-            uop,
-            Uop::FlagsAdd64 { .. }
-                | Uop::FlagsAdd32 { .. }
-                | Uop::FlagsSub64 { .. }
-                | Uop::FlagsSub32 { .. }
-                | Uop::FlagsSubI64 { .. }
-                | Uop::FlagsSubI32 { .. }
-        ) {
-            return false;
-        }
+    /// Flags and a result that are made together; false if the current operation does not begin such.
+    pub(super) fn flagged(&mut self) -> bool {
         let Some(Flagged { d, kept, a }) = at(self.input.code, self.number) else { return false };
         // Without a register the result would be stored after the flags are set.
         let Some(r) = self.reg(d) else { return false };

@@ -239,7 +239,7 @@ impl Emitter<'_> {
     }
 
     fn code_of(&mut self, uop: Uop) {
-        if self.conditional_comparison(uop) || self.flagged(uop) {
+        if self.conditional_comparison(uop) || self.flagged() {
             return;
         }
         if uop.reads_flags_as_value() {

@@ -21,39 +21,81 @@ pub(super) enum Ready {
     High,
 }
 
-/// A shift by a constant, as its operands and whether it is of 64 bits.
-fn shift(uop: &Uop) -> Option<(u8, u8, u8, bool)> {
-    Some(match *uop {
-        Uop::ShlI64 { d, a, n }
-        | Uop::LsrI64 { d, a, n }
-        | Uop::AsrI64 { d, a, n }
-        | Uop::RorI64 { d, a, n } => (d, a, n & 63, true),
-        Uop::ShlI32 { d, a, n }
-        | Uop::LsrI32 { d, a, n }
-        | Uop::AsrI32 { d, a, n }
-        | Uop::RorI32 { d, a, n } => (d, a, n & 31, false),
+/// How a shift moves bits.
+#[derive(Clone, Copy)]
+enum Direction {
+    Left,
+    Right,
+    Arithmetic,
+    Rotate,
+}
+
+/// A shift by a constant.
+struct Shift {
+    direction: Direction,
+    wide: bool,
+    d: u8,
+    a: u8,
+    n: i8,
+}
+
+fn shift(uop: &Uop) -> Option<Shift> {
+    use Direction::*;
+    let (direction, wide, d, a, n) = match *uop {
+        Uop::ShlI64 { d, a, n } => (Left, true, d, a, n),
+        Uop::LsrI64 { d, a, n } => (Right, true, d, a, n),
+        Uop::AsrI64 { d, a, n } => (Arithmetic, true, d, a, n),
+        Uop::RorI64 { d, a, n } => (Rotate, true, d, a, n),
+        Uop::ShlI32 { d, a, n } => (Left, false, d, a, n),
+        Uop::LsrI32 { d, a, n } => (Right, false, d, a, n),
+        Uop::AsrI32 { d, a, n } => (Arithmetic, false, d, a, n),
+        Uop::RorI32 { d, a, n } => (Rotate, false, d, a, n),
         _ => return None,
-    })
+    };
+    Some(Shift { direction, wide, d, a, n: (n & if wide { 63 } else { 31 }) as i8 })
+}
+
+/// What the host has with its second operand in rax.
+#[derive(Clone, Copy)]
+enum Alu {
+    Add,
+    Sub,
+    And,
+    Or,
+    Xor,
 }
 
 /// An operation that can take its second operand from rax.
-fn binary(uop: &Uop) -> Option<(u8, u8, u8)> {
-    Some(match *uop {
-        Uop::Add64 { d, a, b } | Uop::Add32 { d, a, b } | Uop::Sub64 { d, a, b } | Uop::Sub32 { d, a, b } => {
-            (d, a, b)
-        }
-        Uop::And64 { d, a, b } | Uop::And32 { d, a, b } | Uop::Or64 { d, a, b } | Uop::Or32 { d, a, b } => {
-            (d, a, b)
-        }
-        Uop::Xor64 { d, a, b } | Uop::Xor32 { d, a, b } => (d, a, b),
+struct Binary {
+    op: Alu,
+    wide: bool,
+    d: u8,
+    a: u8,
+    b: u8,
+}
+
+fn binary(uop: &Uop) -> Option<Binary> {
+    use Alu::*;
+    let (op, wide, d, a, b) = match *uop {
+        Uop::Add64 { d, a, b } => (Add, true, d, a, b),
+        Uop::Add32 { d, a, b } => (Add, false, d, a, b),
+        Uop::Sub64 { d, a, b } => (Sub, true, d, a, b),
+        Uop::Sub32 { d, a, b } => (Sub, false, d, a, b),
+        Uop::And64 { d, a, b } => (And, true, d, a, b),
+        Uop::And32 { d, a, b } => (And, false, d, a, b),
+        Uop::Or64 { d, a, b } => (Or, true, d, a, b),
+        Uop::Or32 { d, a, b } => (Or, false, d, a, b),
+        Uop::Xor64 { d, a, b } => (Xor, true, d, a, b),
+        Uop::Xor32 { d, a, b } => (Xor, false, d, a, b),
         _ => return None,
-    })
+    };
+    Some(Binary { op, wide, d, a, b })
 }
 
 /// The temporary that operation `n` makes for the next one only, if they are done as one.
 pub(super) fn passed_on(code: &Code, n: usize) -> Option<u8> {
-    let (t, ..) = shift(code.uops.get(n)?)?;
-    let (_, a, b) = binary(code.uops.get(n + 1)?)?;
+    let t = shift(code.uops.get(n)?)?.d;
+    let Binary { a, b, .. } = binary(code.uops.get(n + 1)?)?;
     (t >= FIRST_TEMP && b == t && a != t && !step::is_read_from(code, n + 2, t)).then_some(t)
 }
 
@@ -80,8 +122,10 @@ impl Emitter<'_> {
         let Some(next) = self.input.code.uops.get(self.number + 1).copied() else { return false };
         if is_whole_product(&uop, &next) {
             self.product(uop, next);
-        } else if passed_on(self.input.code, self.number).is_some() {
-            self.shift_to_rax(uop);
+        } else if passed_on(self.input.code, self.number).is_some()
+            && let Some(shift) = shift(&uop)
+        {
+            self.shift_to_rax(&shift);
             self.ready = Ready::Temporary;
         } else {
             return false;
@@ -106,10 +150,9 @@ impl Emitter<'_> {
         self.ready = Ready::High;
     }
 
-    fn shift_to_rax(&mut self, uop: Uop) {
-        let Some((_, a, n, wide)) = shift(&uop) else { return };
-        let n = n as i8;
-        if self.host.bmi2 && matches!(uop, Uop::RorI64 { .. } | Uop::RorI32 { .. }) {
+    fn shift_to_rax(&mut self, &Shift { direction, wide, a, n, .. }: &Shift) {
+        use Direction::*;
+        if self.host.bmi2 && matches!(direction, Rotate) {
             return self.rotate(RAX, a, n, wide);
         }
         if wide {
@@ -117,15 +160,15 @@ impl Emitter<'_> {
         } else {
             self.load32(RAX, a);
         }
-        match uop {
-            Uop::ShlI64 { .. } => e!(self; shl rax, n),
-            Uop::LsrI64 { .. } => e!(self; shr rax, n),
-            Uop::AsrI64 { .. } => e!(self; sar rax, n),
-            Uop::RorI64 { .. } => e!(self; ror rax, n),
-            Uop::ShlI32 { .. } => e!(self; shl eax, n),
-            Uop::LsrI32 { .. } => e!(self; shr eax, n),
-            Uop::AsrI32 { .. } => e!(self; sar eax, n),
-            _ => e!(self; ror eax, n),
+        match (direction, wide) {
+            (Left, true) => e!(self; shl rax, n),
+            (Right, true) => e!(self; shr rax, n),
+            (Arithmetic, true) => e!(self; sar rax, n),
+            (Rotate, true) => e!(self; ror rax, n),
+            (Left, false) => e!(self; shl eax, n),
+            (Right, false) => e!(self; shr eax, n),
+            (Arithmetic, false) => e!(self; sar eax, n),
+            (Rotate, false) => e!(self; ror eax, n),
         }
     }
 
@@ -139,27 +182,23 @@ impl Emitter<'_> {
         }
     }
 
-    /// An operation whose second operand is in rax.
+    /// An operation whose second operand is in rax; false if it is something else.
     fn with_rax(&mut self, uop: Uop) -> bool {
-        macro_rules! with {
-            ($op:ident, $r:ident, $q:ident) => {
-                e!(self; $op $r($q), $r(RAX))
-            };
-        }
-        let Some((d, a, _)) = binary(&uop) else { return false };
+        use Alu::*;
+        let Some(Binary { op, wide, d, a, .. }) = binary(&uop) else { return false };
         let r = self.result(d, RCX);
         self.load(r, a);
-        match uop {
-            Uop::Add64 { .. } => with!(add, Rq, r),
-            Uop::Add32 { .. } => with!(add, Rd, r),
-            Uop::Sub64 { .. } => with!(sub, Rq, r),
-            Uop::Sub32 { .. } => with!(sub, Rd, r),
-            Uop::And64 { .. } => with!(and, Rq, r),
-            Uop::And32 { .. } => with!(and, Rd, r),
-            Uop::Or64 { .. } => with!(or, Rq, r),
-            Uop::Or32 { .. } => with!(or, Rd, r),
-            Uop::Xor64 { .. } => with!(xor, Rq, r),
-            _ => with!(xor, Rd, r),
+        match (op, wide) {
+            (Add, true) => e!(self; add Rq(r), rax),
+            (Add, false) => e!(self; add Rd(r), eax),
+            (Sub, true) => e!(self; sub Rq(r), rax),
+            (Sub, false) => e!(self; sub Rd(r), eax),
+            (And, true) => e!(self; and Rq(r), rax),
+            (And, false) => e!(self; and Rd(r), eax),
+            (Or, true) => e!(self; or Rq(r), rax),
+            (Or, false) => e!(self; or Rd(r), eax),
+            (Xor, true) => e!(self; xor Rq(r), rax),
+            (Xor, false) => e!(self; xor Rd(r), eax),
         }
         self.store(d, r);
         true
