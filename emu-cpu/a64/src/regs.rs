@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ir::Vector;
+
 /// PSTATE.NZCV as bits 31:28 of a word, in the layout of the NZCV register.
 pub mod nzcv {
     /// Negative.
@@ -24,7 +26,7 @@ pub struct Regs {
     /// X0..X30; element 31 is the *current* stack pointer (the others are in [`Pstate`]'s bank).
     pub x: [u64; 32],
     /// V0..V31.
-    pub v: [u128; 32],
+    pub v: [Vector; 32],
     /// The program counter.
     pub pc: u64,
     /// Flags, in bits 31:28.

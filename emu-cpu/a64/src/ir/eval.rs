@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{AtomicOp, BinOp, Block, Cond, MemSize, Op, Term, Ty, UnOp, Val};
+use super::{AtomicOp, BinOp, Block, Cond, MemSize, Op, Term, Ty, UnOp, VECTOR_BITS, Val};
 use crate::regs::Regs;
 
 /// A machine of registers, bytes and an exclusive monitor.
@@ -57,13 +57,13 @@ fn width(ty: Ty) -> u32 {
     match ty {
         Ty::I1 => 1,
         Ty::I64 => 64,
-        Ty::V128 => 128,
+        Ty::V => VECTOR_BITS,
         _ => 32,
     }
 }
 
 fn truncate(ty: Ty, v: u128) -> u128 {
-    if ty == Ty::V128 { v } else { v & ((1 << width(ty)) - 1) }
+    if ty == Ty::V { v } else { v & ((1 << width(ty)) - 1) }
 }
 
 fn binary(op: BinOp, ty: Ty, a: u128, b: u128) -> u128 {

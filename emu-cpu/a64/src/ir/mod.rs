@@ -30,6 +30,6 @@ pub use builder::Builder;
 pub use op::Op;
 pub use parse::{ParseError, parse};
 pub use table::{Facts, Memory, Register, Want};
-pub use value::{Ty, Val};
+pub use value::{Ty, VECTOR_BITS, Val, Vector};
 pub use verify::{VerifyError, verify};
 pub use words::{Acc, AtomicOp, BarrierKind, BinOp, Cond, MemSize, Order, PacOp, PstateField, SysEnc, UnOp};

@@ -33,9 +33,9 @@ operations! {
     /// Writes X0..X30 or (31) the current SP; an I32 is zero-extended.
     SetX(r: Xn, value: [Int]), "set {r}, {value}", writes(X(r));
     /// V0..V31.
-    GetV(r: Vn) -> V128, "get {r}", reads(V(r));
+    GetV(r: Vn) -> V, "get {r}", reads(V(r));
     /// Writes all of V0..V31.
-    SetV(r: Vn, value: [V128]), "set {r}, {value}", writes(V(r));
+    SetV(r: Vn, value: [V]), "set {r}, {value}", writes(V(r));
     /// PSTATE.NZCV.
     GetFlags -> Flags, "get nzcv", reads(Nzcv);
     /// Writes PSTATE.NZCV.
@@ -94,21 +94,21 @@ operations! {
     // ---- Vectors ----
 
     /// From an integer, zero-extended.
-    VFromInt(a: [Int]) -> V128, "v_from_int {a}";
+    VFromInt(a: [Int]) -> V, "v_from_int {a}";
     /// From two doublewords.
-    VFromPair(low: [I64], high: [I64]) -> V128, "v_from_pair {low}, {high}";
+    VFromPair(low: [I64], high: [I64]) -> V, "v_from_pair {low}, {high}";
     /// Element `lane` of 1 << `esize` bytes, zero-extended.
-    VLane(esize: u8, lane: u8, v: [V128]) -> I64, "v_lane {esize}, {lane}, {v}";
+    VLane(esize: u8, lane: u8, v: [V]) -> I64, "v_lane {esize}, {lane}, {v}";
     /// `v` with element `lane` of 1 << `esize` bytes replaced by the low bits of an integer.
-    VSetLane(esize: u8, lane: u8, v: [V128], a: [Int]) -> V128, "v_set_lane {esize}, {lane}, {v}, {a}";
+    VSetLane(esize: u8, lane: u8, v: [V], a: [Int]) -> V, "v_set_lane {esize}, {lane}, {v}, {a}";
     /// All elements of 1 << `esize` bytes in the low `bytes` (8 or 16) set to an integer.
-    VDup(esize: u8, bytes: u8, a: [Int]) -> V128, "v_dup {esize}, {bytes}, {a}";
+    VDup(esize: u8, bytes: u8, a: [Int]) -> V, "v_dup {esize}, {bytes}, {a}";
     /// The low `bytes` (1, 2, 4, 8), the rest zero.
-    VLow(bytes: u8, v: [V128]) -> V128, "v_low {bytes}, {v}";
+    VLow(bytes: u8, v: [V]) -> V, "v_low {bytes}, {v}";
     /// An integer vector operation, which defines its immediate; may set FPSR.QC.
-    Vec { op: VecOp, imm: u32, args: [V128; 3] } -> V128, "vec {op}, {imm:#x}, {args}";
+    Vec { op: VecOp, imm: u32, args: [V; 3] } -> V, "vec {op}, {imm:#x}, {args}";
     /// A floating-point operation (scalar or vector) under FPCR, which defines its immediate; accumulates into FPSR.
-    Fp { op: FpOp, imm: u32, args: [V128; 3] } -> V128, "fp {op}, {imm:#x}, {args}", effect;
+    Fp { op: FpOp, imm: u32, args: [V; 3] } -> V, "fp {op}, {imm:#x}, {args}", effect;
 
     // ---- Memory ----
 
@@ -197,13 +197,13 @@ mod tests {
 
     #[test]
     fn operands_have_the_types_of_their_row() {
-        let select = Op::Select(Ty::V128, Val(3), Val(2), Val(1));
+        let select = Op::Select(Ty::V, Val(3), Val(2), Val(1));
         let of = |ty: Ty| Want::from(ty);
-        assert_eq!(select.operands(), [(Val(3), of(Ty::I1)), (Val(2), of(Ty::V128)), (Val(1), of(Ty::V128))]);
+        assert_eq!(select.operands(), [(Val(3), of(Ty::I1)), (Val(2), of(Ty::V)), (Val(1), of(Ty::V))]);
         assert_eq!(Op::VLow(8, Val(1)).args(), [Val(1), Val::NONE, Val::NONE]);
         let pair =
             Op::Cas { size: MemSize::B16, acc: Acc::PLAIN, addr: Val(0), expected: Val(1), new: Val(2) };
-        assert_eq!((pair.ty(), pair.args()), (Ty::V128, [Val(0), Val(1), Val(2)]));
+        assert_eq!((pair.ty(), pair.args()), (Ty::V, [Val(0), Val(1), Val(2)]));
     }
 
     #[test]

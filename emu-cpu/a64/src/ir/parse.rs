@@ -55,7 +55,7 @@ fn parse_line(block: &mut Block, line: &str) -> Option<bool> {
             if Val::read(val)?.0 as usize != block.insts.len() {
                 return None;
             }
-            (Ty::read(ty).filter(|ty| *ty != Ty::None)?, text)
+            (Ty::read(ty)?, text)
         }
         None => (Ty::None, line),
     };

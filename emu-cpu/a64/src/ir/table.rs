@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `size: MemSize` | a part of the operation that is known when code is translated |
 //! | `a: [I64]`, `a: [ty]`, `a: [Int]` | an operand, and the type that it has: a constant, that of another part, one of several ([`Want`]) |
-//! | `args: [V128; 3]` | up to three operands, unused ones [`Val::NONE`] |
+//! | `args: [V; 3]` | up to three operands, unused ones [`Val::NONE`] |
 //! | `r: Xn`, `r: Vn` | the number of a register |
 //! | `-> ty` | the type of the result; without it there is none |
 //! | `"adc {a}, {b}, {carry}"` | the text, for printing and reading; `all ? "sev" : "sevl"` has two forms |
@@ -179,7 +179,7 @@ macro_rules! operations {
             /// The type of the value that the operation makes.
             #[must_use]
             pub const fn ty(&self) -> Ty {
-                use Ty::{Flags, I1, I32, I64, V128};
+                use Ty::{Flags, I1, I32, I64, V};
                 match *self {
                     $( Self::$name $( ($($tuple),*) )? $( {$($field),*} )? => result_type!($($ty)?), )+
                 }
@@ -202,7 +202,7 @@ macro_rules! operations {
             /// [`Val::NONE`].
             #[must_use]
             pub fn operands(&self) -> [(Val, Want); 3] {
-                use Ty::{Flags, I1, I32, I64, V128};
+                use Ty::{Flags, I1, I32, I64, V};
                 use Want::{Any, Int};
                 let operands = Operands::NONE;
                 match *self {

@@ -179,9 +179,9 @@ impl MemSize {
     pub const fn bytes(self) -> u64 {
         1 << self as u32
     }
-    /// The type of a value that fills all of it: I64, or a vector for 16 bytes.
+    /// The type of a value that fills all of it: I64, or a vector for sixteen bytes.
     pub(super) const fn whole(self) -> Ty {
-        if matches!(self, Self::B16) { Ty::V128 } else { Ty::I64 }
+        if matches!(self, Self::B16) { Ty::V } else { Ty::I64 }
     }
 }
 

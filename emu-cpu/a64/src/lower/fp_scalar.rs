@@ -57,8 +57,8 @@ pub(crate) fn ccmp(l: &mut Lower<'_>, signalling: bool) -> Lowered {
     let fmt = ftype(l)?.fmt();
     let (n, m, zero) = (l.vn(), l.vm(), l.vzero());
     let holds = l.b.test(Cond::from_bits(l.bits(15, 12)));
-    let n = l.b.select(Ty::V128, holds, n, zero);
-    let m = l.b.select(Ty::V128, holds, m, zero);
+    let n = l.b.select(Ty::V, holds, n, zero);
+    let m = l.b.select(Ty::V, holds, m, zero);
     let compared = compare(l, fmt, signalling, n, m);
     let given = l.b.push(Op::FlagsConst(l.bits(3, 0) as u8));
     let flags = l.b.select(Ty::Flags, holds, compared, given);
@@ -77,7 +77,7 @@ pub(crate) fn csel(l: &mut Lower<'_>) -> Lowered {
     let bytes = ftype(l)?.bytes();
     let (n, m) = (l.vn(), l.vm());
     let holds = l.b.test(Cond::from_bits(l.bits(15, 12)));
-    let r = l.b.select(Ty::V128, holds, n, m);
+    let r = l.b.select(Ty::V, holds, n, m);
     let r = l.b.push(Op::VLow(bytes, r));
     l.set_vd(r)
 }

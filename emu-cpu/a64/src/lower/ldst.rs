@@ -71,7 +71,7 @@ fn access(l: &mut Lower<'_>, a: Access, addr: Val) -> Option<Val> {
     let rt = l.rd();
     match a.reg {
         Reg::Load { ty, signed } => Some(l.b.load(ty, a.size, signed, a.acc, addr)),
-        Reg::LoadV => Some(l.b.load(Ty::V128, a.size, false, a.acc, addr)),
+        Reg::LoadV => Some(l.b.load(Ty::V, a.size, false, a.acc, addr)),
         Reg::Store => {
             let v = l.b.x(Ty::I64, rt);
             l.b.store(a.size, a.acc, addr, v);

@@ -88,17 +88,17 @@ fn load(l: &mut Lower<'_>, half: Half, acc: Acc, addr: Val) -> [Val; 2] {
             [first, l.b.push(Op::Bfx { ty: Ty::I64, signed, lsb: 32, width: 32, a: both })]
         }
         Half::X => {
-            let both = l.b.load(Ty::V128, MemSize::B16, false, acc, addr);
+            let both = l.b.load(Ty::V, MemSize::B16, false, acc, addr);
             [0, 1].map(|lane| l.b.push(Op::VLane(3, lane, both)))
         }
         Half::V(MemSize::B16) => {
-            let first = l.b.load(Ty::V128, MemSize::B16, false, acc, addr);
+            let first = l.b.load(Ty::V, MemSize::B16, false, acc, addr);
             let next = l.b.add_const(addr, 16);
-            [first, l.b.load(Ty::V128, MemSize::B16, false, acc, next)]
+            [first, l.b.load(Ty::V, MemSize::B16, false, acc, next)]
         }
         Half::V(size) => {
             let esize = size as u8;
-            let both = l.b.load(Ty::V128, MemSize::from_log2(size as u32 + 1), false, acc, addr);
+            let both = l.b.load(Ty::V, MemSize::from_log2(size as u32 + 1), false, acc, addr);
             let first = l.b.push(Op::VLow(1 << esize, both));
             let second = l.b.push(Op::VLane(esize, 1, both));
             [first, l.b.push(Op::VFromInt(second))]
@@ -140,7 +140,7 @@ impl Lower<'_> {
         let src = self.b.x(Ty::I64, second);
         self.b.push(Op::Bfi { ty: Ty::I64, lsb: 32, width: 32, dst, src })
     }
-    /// Two X registers as a V128.
+    /// Two X registers as a vector.
     pub(super) fn doubleword_pair(&mut self, first: u32, second: u32) -> Val {
         let (lo, hi) = (self.b.x(Ty::I64, first), self.b.x(Ty::I64, second));
         self.b.push(Op::VFromPair(lo, hi))

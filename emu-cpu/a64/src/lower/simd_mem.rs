@@ -65,7 +65,7 @@ fn multiple<const N: usize>(
     if l.bit(22) {
         let parts = std::array::from_fn(|i| {
             let addr = at(l, i);
-            l.b.load(Ty::V128, size, false, acc, addr)
+            l.b.load(Ty::V, size, false, acc, addr)
         });
         for (i, v) in rearrange(l, e, parts).into_iter().enumerate() {
             let t = register(l, i);

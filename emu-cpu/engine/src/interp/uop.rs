@@ -12,7 +12,9 @@ mod samples;
 
 use emu_a64::fp::{FpOp, VecFn};
 use emu_a64::ir::mops::MopsInsn;
-use emu_a64::ir::{Acc, AtomicOp, BarrierKind, Cond, ExcOp, LeaveKind, MemSize, PacOp, PstateField, SysEnc};
+use emu_a64::ir::{
+    Acc, AtomicOp, BarrierKind, Cond, ExcOp, LeaveKind, MemSize, PacOp, PstateField, SysEnc, Vector,
+};
 use emu_a64::simd::VecOp;
 
 use self::row::{base_and_offset, micro_operations, part_type, read, written};
@@ -37,7 +39,7 @@ pub struct Frame {
     /// Integer slots.
     pub x: [u64; 256],
     /// Vector slots: V0..V31, then temporaries.
-    pub v: [u128; 256],
+    pub v: [Vector; 256],
     /// What host code keeps.
     pub jit: JitState,
 }

@@ -18,7 +18,7 @@ impl Predecoder<'_> {
     }
 
     pub(super) fn select(&mut self, i: usize, ty: Ty, c: Val, a: Val, b: Val) -> Result<(), TooBig> {
-        if ty == Ty::V128 {
+        if ty == Ty::V {
             let c = self.any(c)?;
             let (a, b) = (self.any(a)?, self.any(b)?);
             let d = self.dest(i)?;

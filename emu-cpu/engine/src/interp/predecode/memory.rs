@@ -116,7 +116,7 @@ impl Predecoder<'_> {
             };
             let access = self.access(size, acc, extend);
             let d = self.dest(i)?;
-            self.emit(Uop::LdAcc { d, a, vector: ty == Ty::V128, access });
+            self.emit(Uop::LdAcc { d, a, vector: ty == Ty::V, access });
             return Ok(());
         }
         let elem = acc.elem_align.unwrap_or(size);
@@ -127,7 +127,7 @@ impl Predecoder<'_> {
         }
         let d = self.dest(i)?;
         self.emit(match (ty, size, signed) {
-            (Ty::V128, ..) => Uop::LdV { d, a, size, elem, off },
+            (Ty::V, ..) => Uop::LdV { d, a, size, elem, off },
             (_, MemSize::B8, _) if elem != size => Uop::LdWords { d, a, off },
             (_, MemSize::B1, false) => Uop::Ld8 { d, a, off },
             (_, MemSize::B2, false) => Uop::Ld16 { d, a, off },
@@ -160,7 +160,7 @@ impl Predecoder<'_> {
     }
 
     pub(super) fn store(&mut self, size: MemSize, acc: Acc, addr: Val, val: Val) -> Result<(), TooBig> {
-        let vector = self.block.ty(val) == Ty::V128;
+        let vector = self.block.ty(val) == Ty::V;
         let (a, off) = self.address(addr, &acc)?;
         let elem = acc.elem_align.unwrap_or(size);
         if let Op::VFromPair(low, high) = self.block.insts[val.0 as usize].op

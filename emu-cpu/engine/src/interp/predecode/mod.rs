@@ -37,7 +37,7 @@ enum Place {
 
 /// Which file a value lives in.
 fn is_vector(ty: Ty) -> bool {
-    ty == Ty::V128
+    ty == Ty::V
 }
 
 struct Predecoder<'a> {

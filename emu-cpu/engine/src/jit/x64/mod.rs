@@ -53,6 +53,7 @@ pub(super) use host::HostFeatures;
 pub(super) use thunks::{Thunks, build as build_thunks};
 pub(super) use unit::{compile, hot_stub};
 
+use emu_a64::ir::Vector;
 use emu_a64::mode::Mode;
 use emu_pe::cpu::Cpu;
 
@@ -88,7 +89,7 @@ const fn x(slot: u8) -> i32 {
 
 /// Displacement of a vector slot.
 const fn v(slot: u8) -> i32 {
-    std::mem::offset_of!(Frame, v) as i32 + slot as i32 * 16 - BIAS
+    std::mem::offset_of!(Frame, v) as i32 + slot as i32 * size_of::<Vector>() as i32 - BIAS
 }
 
 /// Displacement of a field of the state.
