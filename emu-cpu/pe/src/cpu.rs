@@ -130,6 +130,7 @@ impl Cpu {
     /// A PE in its reset state at address 0.
     #[must_use]
     pub fn new(config: CpuConfig) -> Self {
+        let pmu = Pmu::new(&config);
         let CpuConfig { model, el2, index, counters, doorbell, clock, port, machine } = config;
         let mut cpu = Self {
             regs: Regs::default(),
@@ -139,7 +140,7 @@ impl Cpu {
             ids: IdRegs::of(&model, el2, matches!(port, GicConnection::SystemRegisters(_))),
             gic: Attachment::new(&port, LIST_REGISTERS),
             timers: Timers::new(&clock, &model, &port, el2, doorbell.clone()),
-            pmu: Pmu::new(&clock, doorbell.clone()),
+            pmu,
             random: Random::new(&clock, index),
             model,
             el2,

@@ -22,15 +22,14 @@ mod tests;
 
 use std::sync::Arc;
 
-use emu_a64::features::Feat;
+use emu_a64::features::{Feat, FeatureSet};
 use emu_core::clock::{Clock, Timer};
-use emu_core::irq::{Kick, ppi};
-use emu_core::metrics::Metric;
+use emu_core::irq::{GicConnection, Kick, ppi};
+use emu_core::metrics::{Counters, Metric};
 use event::Source;
 
-use crate::cpu::Cpu;
-use crate::doorbell::Doorbell;
-use crate::sysreg::{Reg, mdcr};
+use crate::cpu::{Cpu, CpuConfig};
+use crate::sysreg::{Reg, SysState, mdcr};
 
 /// Event counters of every model, beside the cycle counter.
 pub(crate) const EVENT_COUNTERS: usize = 6;
@@ -66,8 +65,16 @@ mod filter {
 /// counted.
 pub(crate) type Totals = [u64; 5];
 
-/// What the PMU keeps beside its registers.
+/// The performance monitors of one PE. Their registers are among the stored ones, which the methods are given.
 pub struct Pmu {
+    clock: Arc<Clock>,
+    /// Where totals come from.
+    counters: Arc<Counters>,
+    /// Where the interrupt leads.
+    port: GicConnection,
+    features: FeatureSet,
+    /// There is EL2.
+    el2: bool,
     /// The totals that the counters have been given.
     given: Totals,
     /// Time that the PE has slept.
@@ -83,10 +90,17 @@ pub struct Pmu {
 }
 
 impl Pmu {
-    /// A PMU whose alarm rings `doorbell`.
+    /// The PMU of a PE.
     #[must_use]
-    pub fn new(clock: &Arc<Clock>, doorbell: Arc<Doorbell>) -> Self {
+    pub fn new(config: &CpuConfig) -> Self {
+        let CpuConfig { model, el2, counters, clock, port, .. } = config;
+        let doorbell = config.doorbell.clone();
         Self {
+            clock: clock.clone(),
+            counters: counters.clone(),
+            port: port.clone(),
+            features: model.features,
+            el2: *el2,
             given: [0; 5],
             asleep_ns: 0,
             counting: false,
@@ -129,191 +143,178 @@ fn event_regs(n: usize) -> (Reg, Reg) {
     (Reg::PMEVCNTR0_EL0.plus(n), Reg::PMEVTYPER0_EL0.plus(n))
 }
 
-impl Cpu {
-    fn totals(&self) -> Totals {
+impl Pmu {
+    fn totals(&self, accesses: u64) -> Totals {
         let count = |m| self.counters.get(m);
         [
             count(Metric::Instructions),
-            self.clock.now_ns().wrapping_sub(self.pmu.asleep_ns),
+            self.clock.now_ns().wrapping_sub(self.asleep_ns),
             count(Metric::ExcToEl1).wrapping_add(count(Metric::ExcToEl2)),
             count(Metric::ExceptionReturns),
-            self.regs.accesses,
+            accesses,
         ]
     }
 
     /// Number of event counters that are EL1's and EL0's: MDCR_EL2.HPMN. The others are EL2's own.
-    fn guest_counters(&self) -> usize {
-        if self.el2 {
-            (self.sys[Reg::MDCR_EL2] & 31).min(EVENT_COUNTERS as u64) as usize
-        } else {
-            EVENT_COUNTERS
-        }
+    fn guest_counters(&self, sys: &SysState) -> usize {
+        if self.el2 { (sys[Reg::MDCR_EL2] & 31).min(EVENT_COUNTERS as u64) as usize } else { EVENT_COUNTERS }
     }
 
-    fn is_hyp_counter(&self, n: usize) -> bool {
-        n != CYCLE && n >= self.guest_counters()
+    fn is_hyp_counter(&self, sys: &SysState, n: usize) -> bool {
+        n != CYCLE && n >= self.guest_counters(sys)
     }
 
     /// PMCR_EL0.E, or MDCR_EL2.HPME for EL2's own.
-    fn globally_enabled(&self, n: usize) -> bool {
-        if self.is_hyp_counter(n) {
-            self.sys[Reg::MDCR_EL2] & mdcr::HPME != 0
+    fn globally_enabled(&self, sys: &SysState, n: usize) -> bool {
+        if self.is_hyp_counter(sys, n) {
+            sys[Reg::MDCR_EL2] & mdcr::HPME != 0
         } else {
-            self.sys[Reg::PMCR_EL0] & pmcr::E != 0
+            sys[Reg::PMCR_EL0] & pmcr::E != 0
         }
     }
 
-    fn counter_enabled(&self, n: usize) -> bool {
-        self.globally_enabled(n) && self.sys[Reg::PMCNTENSET_EL0] & bit(n) != 0
+    fn counter_enabled(&self, sys: &SysState, n: usize) -> bool {
+        self.globally_enabled(sys, n) && sys[Reg::PMCNTENSET_EL0] & bit(n) != 0
     }
 
     /// The counter counts what happens at the current Exception level (pseudocode function CountPMUEvents).
-    fn counts_here(&self, n: usize) -> bool {
-        let control = self.sys[Reg::MDCR_EL2];
-        let prohibited = self.pstate.el == 2
+    fn counts_here(&self, sys: &SysState, el: u8, n: usize) -> bool {
+        let control = sys[Reg::MDCR_EL2];
+        let prohibited = el == 2
             && if n == CYCLE {
-                control & mdcr::HCCD != 0
-                    || control & mdcr::HPMD != 0 && self.sys[Reg::PMCR_EL0] & pmcr::DP != 0
+                control & mdcr::HCCD != 0 || control & mdcr::HPMD != 0 && sys[Reg::PMCR_EL0] & pmcr::DP != 0
             } else {
-                control & mdcr::HPMD != 0 && !self.is_hyp_counter(n)
+                control & mdcr::HPMD != 0 && !self.is_hyp_counter(sys, n)
             };
-        let filters = self.sys[if n == CYCLE { Reg::PMCCFILTR_EL0 } else { event_regs(n).1 }];
-        let wanted = match self.pstate.el {
+        let filters = sys[if n == CYCLE { Reg::PMCCFILTR_EL0 } else { event_regs(n).1 }];
+        let wanted = match el {
             0 => filters & filter::U == 0,
             1 => filters & filter::P == 0,
             _ => filters & filter::NSH != 0,
         };
-        self.counter_enabled(n) && !prohibited && wanted
+        self.counter_enabled(sys, n) && !prohibited && wanted
     }
 
-    fn source_of(&self, n: usize) -> Source {
-        if n == CYCLE {
-            Source::Total(event::CYCLES)
-        } else {
-            event::source(self.sys[event_regs(n).1] & 0xffff)
-        }
+    fn source_of(sys: &SysState, n: usize) -> Source {
+        if n == CYCLE { Source::Total(event::CYCLES) } else { event::source(sys[event_regs(n).1] & 0xffff) }
     }
 
     /// The event counter overflows at 64 bits rather than 32: PMCR_EL0.LP, or MDCR_EL2.HLP for EL2's own.
-    fn is_long(&self, n: usize) -> bool {
+    fn is_long(&self, sys: &SysState, n: usize) -> bool {
         let (reg, long) =
-            if self.is_hyp_counter(n) { (Reg::MDCR_EL2, mdcr::HLP) } else { (Reg::PMCR_EL0, pmcr::LP) };
-        self.features.has(Feat::Pmuv3p5) && self.sys[reg] & long != 0
+            if self.is_hyp_counter(sys, n) { (Reg::MDCR_EL2, mdcr::HLP) } else { (Reg::PMCR_EL0, pmcr::LP) };
+        self.features.has(Feat::Pmuv3p5) && sys[reg] & long != 0
     }
 
     /// Gives the counters what has happened since the last time. Called before anything changes that decides which of
     /// them count.
     #[inline]
-    pub fn sync_pmu(&mut self) {
-        if self.pmu.counting {
-            self.give_counts();
+    fn sync(&mut self, sys: &mut SysState, el: u8, accesses: u64) {
+        if self.counting {
+            self.give_counts(sys, el, accesses);
         }
     }
 
-    fn give_counts(&mut self) {
-        let now = self.totals();
-        let given = std::mem::replace(&mut self.pmu.given, now);
+    fn give_counts(&mut self, sys: &mut SysState, el: u8, accesses: u64) {
+        let now = self.totals(accesses);
+        let given = std::mem::replace(&mut self.given, now);
         for n in COUNTERS {
-            if let Source::Total(i) = self.source_of(n)
-                && self.counts_here(n)
+            if let Source::Total(i) = Self::source_of(sys, n)
+                && self.counts_here(sys, el, n)
             {
-                self.add_to_counter(n, now[i].wrapping_sub(given[i]));
+                self.add_to_counter(sys, el, n, now[i].wrapping_sub(given[i]));
             }
         }
     }
 
     /// Adds to a counter, with its overflow and the CHAIN events that follow (IncrementEventCounter).
-    fn add_to_counter(&mut self, n: usize, by: u64) {
+    fn add_to_counter(&mut self, sys: &mut SysState, el: u8, n: usize, by: u64) {
         if by == 0 {
             return;
         }
         if n == CYCLE {
-            let (value, wrapped) = self.sys[Reg::PMCCNTR_EL0].overflowing_add(by);
-            self.sys[Reg::PMCCNTR_EL0] = value;
-            return self.overflowed(n, wrapped);
+            let (value, wrapped) = sys[Reg::PMCCNTR_EL0].overflowing_add(by);
+            sys[Reg::PMCCNTR_EL0] = value;
+            return self.overflowed(sys, n, wrapped);
         }
         let (counter, _) = event_regs(n);
-        let old = self.sys[counter];
+        let old = sys[counter];
         let (sum, wrapped) = old.overflowing_add(by);
-        let long = self.is_long(n);
+        let long = self.is_long(sys, n);
         let wraps = u64::from(wrapped) << 32 | sum >> 32;
         let wraps = if long { u64::from(wrapped) } else { wraps.wrapping_sub(old >> 32) };
-        self.sys[counter] = if self.features.has(Feat::Pmuv3p5) { sum } else { sum & 0xffff_ffff };
-        self.overflowed(n, wraps != 0);
+        sys[counter] = if self.features.has(Feat::Pmuv3p5) { sum } else { sum & 0xffff_ffff };
+        self.overflowed(sys, n, wraps != 0);
         let next = n + 1;
         if n.is_multiple_of(2)
             && !long
             && next < EVENT_COUNTERS
-            && self.source_of(next) == Source::Chain
-            && self.counts_here(next)
+            && Self::source_of(sys, next) == Source::Chain
+            && self.counts_here(sys, el, next)
         {
-            self.add_to_counter(next, wraps);
+            self.add_to_counter(sys, el, next, wraps);
         }
     }
 
-    fn overflowed(&mut self, n: usize, yes: bool) {
+    fn overflowed(&mut self, sys: &mut SysState, n: usize, yes: bool) {
         if yes {
-            self.sys[Reg::PMOVSSET_EL0] |= bit(n);
-            self.drive_pmu();
+            sys[Reg::PMOVSSET_EL0] |= bit(n);
+            self.drive(sys);
         }
     }
 
     /// Drives the interrupt (CheckForPMUOverflow).
-    fn drive_pmu(&mut self) {
-        let pending = self.sys[Reg::PMOVSSET_EL0] & self.sys[Reg::PMINTENSET_EL1];
-        let level = COUNTERS.into_iter().any(|n| pending & bit(n) != 0 && self.globally_enabled(n));
-        if level != self.pmu.level {
-            self.pmu.level = level;
+    fn drive(&mut self, sys: &SysState) {
+        let pending = sys[Reg::PMOVSSET_EL0] & sys[Reg::PMINTENSET_EL1];
+        let level = COUNTERS.into_iter().any(|n| pending & bit(n) != 0 && self.globally_enabled(sys, n));
+        if level != self.level {
+            self.level = level;
             self.port.set_ppi(ppi::PMU, level);
         }
     }
 
-    /// Counts up to now, and sets the alarm for the next look. Called after a change and when the doorbell was rung.
-    pub fn update_pmu(&mut self) {
-        self.sync_pmu();
-        let counting = COUNTERS.into_iter().any(|n| self.counter_enabled(n));
-        if !counting && !self.pmu.counting {
-            return self.drive_pmu();
+    /// Counts up to now, and sets the alarm for the next look. True if other code runs from now on.
+    fn update(&mut self, sys: &mut SysState, el: u8, accesses: u64) -> bool {
+        self.sync(sys, el, accesses);
+        let counting = COUNTERS.into_iter().any(|n| self.counter_enabled(sys, n));
+        if !counting && !self.counting {
+            self.drive(sys);
+            return false;
         }
-        if counting && !self.pmu.counting {
-            self.pmu.given = self.totals();
+        if counting && !self.counting {
+            self.given = self.totals(accesses);
         }
-        self.pmu.counting = counting;
-        let accesses = Source::Total(event::ACCESSES);
-        let accesses = COUNTERS.into_iter().any(|n| self.counter_enabled(n) && self.source_of(n) == accesses);
-        // Other code runs from now on.
-        self.context_changed |= accesses != self.pmu.counts_accesses;
-        self.pmu.counts_accesses = accesses;
-        self.drive_pmu();
-        let wait = COUNTERS.into_iter().filter_map(|n| self.wait_for(n)).min();
+        self.counting = counting;
+        let wanted = Source::Total(event::ACCESSES);
+        let wanted =
+            COUNTERS.into_iter().any(|n| self.counter_enabled(sys, n) && Self::source_of(sys, n) == wanted);
+        let other_code = wanted != self.counts_accesses;
+        self.counts_accesses = wanted;
+        self.drive(sys);
+        let wait = COUNTERS.into_iter().filter_map(|n| self.wait_for(sys, n)).min();
         let deadline = wait.map(|ns| self.clock.now_ns().saturating_add(ns.clamp(SKID_NS, LONGEST_LOOK_NS)));
-        if deadline != self.pmu.deadline {
-            self.pmu.deadline = deadline;
+        if deadline != self.deadline {
+            self.deadline = deadline;
             match deadline {
-                Some(ns) => self.pmu.alarm.set(ns),
-                None => self.pmu.alarm.clear(),
+                Some(ns) => self.alarm.set(ns),
+                None => self.alarm.clear(),
             }
         }
-    }
-
-    /// Forgets what is not in the registers: after reset and when a snapshot was restored.
-    pub(crate) fn restart_pmu(&mut self) {
-        self.pmu.counting = false;
-        self.update_pmu();
+        other_code
     }
 
     /// How long to wait, at most, before looking whether a counter has overflowed that then interrupts.
-    fn wait_for(&self, n: usize) -> Option<u64> {
-        let interrupts = self.sys[Reg::PMINTENSET_EL1] & !self.sys[Reg::PMOVSSET_EL0] & bit(n) != 0;
-        if !interrupts || !self.counter_enabled(n) {
+    fn wait_for(&self, sys: &SysState, n: usize) -> Option<u64> {
+        let interrupts = sys[Reg::PMINTENSET_EL1] & !sys[Reg::PMOVSSET_EL0] & bit(n) != 0;
+        if !interrupts || !self.counter_enabled(sys, n) {
             return None;
         }
-        let mut left = self.until_overflow(n);
-        let mut source = self.source_of(n);
+        let mut left = self.until_overflow(sys, n);
+        let mut source = Self::source_of(sys, n);
         if source == Source::Chain && n % 2 == 1 {
             let whole = left.saturating_sub(1).saturating_mul(1 << 32);
-            left = whole.saturating_add(self.until_overflow(n - 1));
-            source = self.source_of(n - 1);
+            left = whole.saturating_add(self.until_overflow(sys, n - 1));
+            source = Self::source_of(sys, n - 1);
         }
         match source {
             Source::Total(event::CYCLES) => Some(left),
@@ -323,11 +324,31 @@ impl Cpu {
         }
     }
 
-    fn until_overflow(&self, n: usize) -> u64 {
+    fn until_overflow(&self, sys: &SysState, n: usize) -> u64 {
         if n == CYCLE {
-            return self.sys[Reg::PMCCNTR_EL0].wrapping_neg();
+            return sys[Reg::PMCCNTR_EL0].wrapping_neg();
         }
-        let value = self.sys[event_regs(n).0];
-        if self.is_long(n) { value.wrapping_neg() } else { (1 << 32) - (value & 0xffff_ffff) }
+        let value = sys[event_regs(n).0];
+        if self.is_long(sys, n) { value.wrapping_neg() } else { (1 << 32) - (value & 0xffff_ffff) }
+    }
+}
+
+impl Cpu {
+    /// Gives the counters what has happened since the last time. Called before anything changes that decides which of
+    /// them count.
+    #[inline]
+    pub fn sync_pmu(&mut self) {
+        self.pmu.sync(&mut self.sys, self.pstate.el, self.regs.accesses);
+    }
+
+    /// Counts up to now, and sets the alarm for the next look. Called after a change and when the doorbell was rung.
+    pub fn update_pmu(&mut self) {
+        self.context_changed |= self.pmu.update(&mut self.sys, self.pstate.el, self.regs.accesses);
+    }
+
+    /// Forgets what is not in the registers: after reset and when a snapshot was restored.
+    pub(crate) fn restart_pmu(&mut self) {
+        self.pmu.counting = false;
+        self.update_pmu();
     }
 }

@@ -2,7 +2,7 @@
 
 use emu_a64::features::Feat;
 
-use super::{CYCLE, EVENT_COUNTERS, bit, event, event_regs, filter, pmcr};
+use super::{CYCLE, EVENT_COUNTERS, Pmu, bit, event, event_regs, filter, pmcr};
 use crate::cpu::Cpu;
 use crate::sysreg::Reg;
 
@@ -18,12 +18,12 @@ fn change(cpu: &mut Cpu, change: impl FnOnce(&mut Cpu)) {
 
 /// The counters that the current Exception level may see: below EL2, not EL2's own.
 fn visible(cpu: &Cpu) -> u64 {
-    if cpu.pstate.el == 2 { ALL_COUNTERS } else { (bit(cpu.guest_counters()) - 1) | bit(CYCLE) }
+    if cpu.pstate.el == 2 { ALL_COUNTERS } else { (bit(cpu.pmu.guest_counters(&cpu.sys)) - 1) | bit(CYCLE) }
 }
 
 /// PMCR_EL0: N is the number of counters that can be seen here; IMP and IDCODE are the model's, IMP 0 without the other.
 pub(crate) fn read_pmcr(cpu: &mut Cpu) -> u64 {
-    let n = if cpu.pstate.el == 2 { EVENT_COUNTERS } else { cpu.guest_counters() };
+    let n = if cpu.pstate.el == 2 { EVENT_COUNTERS } else { cpu.pmu.guest_counters(&cpu.sys) };
     let implementer = if cpu.model.pmu_idcode == 0 { 0 } else { u64::from(cpu.model.midr >> 24) };
     cpu.sys[Reg::PMCR_EL0]
         | pmcr::LC
@@ -73,8 +73,10 @@ pub(crate) fn write_swinc(cpu: &mut Cpu, v: u64) {
     change(cpu, |cpu| {
         let named = v & visible(cpu);
         for n in (0..EVENT_COUNTERS).filter(|n| named & bit(*n) != 0) {
-            if cpu.source_of(n) == event::Source::Software && cpu.counts_here(n) {
-                cpu.add_to_counter(n, 1);
+            let el = cpu.pstate.el;
+            if Pmu::source_of(&cpu.sys, n) == event::Source::Software && cpu.pmu.counts_here(&cpu.sys, el, n)
+            {
+                cpu.pmu.add_to_counter(&mut cpu.sys, el, n, 1);
             }
         }
     });
