@@ -4,10 +4,11 @@
 //! looks at [`Bus::generation`] to learn that there is a newer one. A device may be remapped, or a flash switched
 //! between array and command mode, at any time.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::any::Any;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::RwLock;
 use thiserror::Error;
 
 use crate::addr::{PAGE_SIZE, Pa, Size};
@@ -46,6 +47,11 @@ pub trait MmioDevice: Send + Sync {
     fn read(&self, offset: u64, size: Size, from: Requester) -> Result<u64, BusFault>;
     /// Writes `size` at `offset`.
     fn write(&self, offset: u64, size: Size, value: u64, from: Requester) -> Result<(), BusFault>;
+    /// Devices do not reach it: the bus refuses their accesses. For one whose own DMA would wait for itself here, and for
+    /// windows behind which there is one.
+    fn cpu_only(&self) -> bool {
+        false
+    }
     /// The registers with their values, as `from` would see them. Nothing is changed by that.
     fn registers(&self, _from: Requester) -> Vec<Listed> {
         Vec::new()
@@ -72,9 +78,26 @@ pub struct Region {
     pub size: u64,
     /// What answers.
     pub backing: Backing,
+    /// Not to devices: [`MmioDevice::cpu_only`].
+    pub cpu_only: bool,
 }
 
 impl Region {
+    fn new(base: Pa, size: u64, backing: Backing) -> Self {
+        let cpu_only = match &backing {
+            Backing::Ram(..) => false,
+            Backing::Rom(_, _, device) | Backing::Mmio(device) => device.cpu_only(),
+        };
+        Self { base, size, backing, cpu_only }
+    }
+
+    fn admits(&self, from: Requester) -> Result<(), BusFault> {
+        match from {
+            Requester::Device(_) if self.cpu_only => Err(BusFault::Refused),
+            _ => Ok(()),
+        }
+    }
+
     fn contains(&self, pa: Pa) -> bool {
         pa.0.wrapping_sub(self.base.0) < self.size
     }
@@ -181,34 +204,24 @@ impl BusView {
     }
 }
 
-/// Keeps everybody but one vCPU away from memory while that runs the same code twice and compares the outcomes.
-#[derive(Default)]
-pub struct Gate {
-    /// It has ever been closed: nobody else pays for it.
-    used: AtomicBool,
-    lock: RwLock<()>,
+/// Called around every access through the bus itself: those of devices, and not those that CPUs make by their own means.
+pub trait AccessHook: Any + Send + Sync {
+    /// An access begins; it ends when what this gives is dropped. The same thread may begin another one meanwhile, for registers
+    /// may lead to memory again.
+    fn enter(&self) -> Box<dyn Entered + '_>;
 }
 
-impl Gate {
-    /// Waits for accesses under way, and holds back others until the guard is dropped. An access that began before the
-    /// gate was closed for the first time is not waited for.
-    pub fn close(&self) -> RwLockWriteGuard<'_, ()> {
-        self.used.store(true, Ordering::SeqCst);
-        self.lock.write()
-    }
+/// Whatever ends with an access.
+pub trait Entered {}
 
-    fn pass(&self) -> Option<RwLockReadGuard<'_, ()>> {
-        // Registers may lead to memory again, on the same thread.
-        self.used.load(Ordering::Acquire).then(|| self.lock.read_recursive())
-    }
-}
+impl<T> Entered for T {}
 
 /// The physical bus of a machine.
 #[derive(Default)]
 pub struct Bus {
     view: RwLock<Arc<BusView>>,
     generation: AtomicU64,
-    gate: Gate,
+    hook: OnceLock<Arc<dyn AccessHook>>,
     /// Who writes to memory directly, now and when there is more of it.
     writers: RwLock<Vec<Weak<dyn DirectWriters>>>,
 }
@@ -220,10 +233,14 @@ impl Bus {
         Self::default()
     }
 
-    /// What accesses through the bus itself, which are those of devices, wait at.
-    #[must_use]
-    pub fn gate(&self) -> &Gate {
-        &self.gate
+    /// The hook that is called around accesses, from now on if there was none: then `make` gives it. Accesses under way do not
+    /// know of it.
+    pub fn access_hook(&self, make: impl FnOnce() -> Arc<dyn AccessHook>) -> Arc<dyn AccessHook> {
+        self.hook.get_or_init(make).clone()
+    }
+
+    fn enter(&self) -> Option<Box<dyn Entered + '_>> {
+        self.hook.get().map(|hook| hook.enter())
     }
 
     /// The map as it is now.
@@ -240,7 +257,7 @@ impl Bus {
 
     /// Adds a region.
     pub fn map(&self, base: Pa, size: u64, backing: Backing) -> Result<(), Overlap> {
-        self.change(|v| v.insert(Region { base, size, backing }))
+        self.change(|v| v.insert(Region::new(base, size, backing)))
     }
 
     /// Replaces the region that starts at `old` by one at `base` (dynamic remapping: a BAR that moves, a flash that
@@ -248,7 +265,7 @@ impl Bus {
     pub fn remap(&self, old: Pa, base: Pa, size: u64, backing: Backing) -> Result<(), Overlap> {
         self.change(|v| {
             v.remove(old);
-            v.insert(Region { base, size, backing })
+            v.insert(Region::new(base, size, backing))
         })
     }
 
@@ -284,21 +301,21 @@ impl Bus {
 
     /// One access of up to 8 bytes, wherever it goes.
     pub fn read(&self, pa: Pa, size: Size, from: Requester) -> Result<u64, BusFault> {
-        let _passed = self.gate.pass();
+        let _entered = self.enter();
         self.view().read(pa, size, from)
     }
 
     /// One access of up to 8 bytes, wherever it goes.
     pub fn write(&self, pa: Pa, size: Size, value: u64, from: Requester) -> Result<(), BusFault> {
-        let _passed = self.gate.pass();
+        let _entered = self.enter();
         self.view().write(pa, size, value, from)
     }
 
     /// Copies bytes out of memory and registers; stops at the first fault.
     pub fn read_bytes(&self, pa: Pa, out: &mut [u8], from: Requester) -> Result<(), BusFault> {
-        let _passed = self.gate.pass();
+        let _entered = self.enter();
         let view = self.view();
-        view.spans(pa, out.len() as u64, |region, offset, at, len| {
+        view.spans(pa, out.len() as u64, from, |region, offset, at, len| {
             let part = &mut out[at as usize..(at + len) as usize];
             match &region.backing {
                 Backing::Ram(ram, o) | Backing::Rom(ram, o, _) => {
@@ -316,9 +333,9 @@ impl Bus {
 
     /// Copies bytes into memory and registers; stops at the first fault.
     pub fn write_bytes(&self, pa: Pa, bytes: &[u8], from: Requester) -> Result<(), BusFault> {
-        let _passed = self.gate.pass();
+        let _entered = self.enter();
         let view = self.view();
-        view.spans(pa, bytes.len() as u64, |region, offset, at, len| {
+        view.spans(pa, bytes.len() as u64, from, |region, offset, at, len| {
             let part = &bytes[at as usize..(at + len) as usize];
             match &region.backing {
                 Backing::Ram(ram, o) => ram.write(o + offset, part).ok_or(BusFault::Unmapped),
@@ -354,6 +371,7 @@ impl BusView {
     /// One access of up to 8 bytes.
     pub fn read(&self, pa: Pa, size: Size, from: Requester) -> Result<u64, BusFault> {
         let region = self.find(pa).ok_or(BusFault::Unmapped)?;
+        region.admits(from)?;
         let offset = pa.0 - region.base.0;
         match &region.backing {
             Backing::Mmio(dev) => dev.read(offset, size, from).map(|v| v & size.mask()),
@@ -370,6 +388,7 @@ impl BusView {
     /// One access of up to 8 bytes.
     pub fn write(&self, pa: Pa, size: Size, value: u64, from: Requester) -> Result<(), BusFault> {
         let region = self.find(pa).ok_or(BusFault::Unmapped)?;
+        region.admits(from)?;
         let offset = pa.0 - region.base.0;
         match &region.backing {
             Backing::Mmio(dev) | Backing::Rom(_, _, dev) => {
@@ -389,12 +408,14 @@ impl BusView {
         &self,
         pa: Pa,
         len: u64,
+        from: Requester,
         mut f: impl FnMut(&Region, u64, u64, u64) -> Result<(), BusFault>,
     ) -> Result<(), BusFault> {
         let mut done = 0;
         while done < len {
             let at = Pa(pa.0.checked_add(done).ok_or(BusFault::Unmapped)?);
             let region = self.find(at).ok_or(BusFault::Unmapped)?;
+            region.admits(from)?;
             let offset = at.0 - region.base.0;
             let n = (len - done).min(region.size - offset);
             f(region, offset, done, n)?;
@@ -437,6 +458,89 @@ mod tests {
         bus.write_bytes(Pa(0x2ffe), &[1, 2, 3, 4, 5, 6, 7], me).unwrap();
         assert_eq!(bus.read(Pa(0x2ffe), Size::B2, me), Ok(0x0201));
         assert_eq!(*dev.0.lock(), [(0, Size::B4, 0x0605_0403), (4, Size::B1, 7)]);
+    }
+
+    /// A device that no device reaches.
+    struct Private;
+    impl MmioDevice for Private {
+        fn name(&self) -> &str {
+            "private"
+        }
+        fn read(&self, _: u64, _: Size, _: Requester) -> Result<u64, BusFault> {
+            Ok(7)
+        }
+        fn write(&self, _: u64, _: Size, _: u64, _: Requester) -> Result<(), BusFault> {
+            Ok(())
+        }
+        fn cpu_only(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn devices_are_refused_where_only_cpus_go() {
+        let bus = Bus::new();
+        bus.map(Pa(0x1000), 0x1000, Backing::Mmio(Arc::new(Private))).unwrap();
+        for from in [Requester::Cpu(0), Requester::Machine] {
+            assert_eq!(bus.read(Pa(0x1000), Size::B4, from), Ok(7));
+            assert_eq!(bus.write_bytes(Pa(0x1000), &[0; 8], from), Ok(()));
+        }
+        let from = Requester::Device(0);
+        assert_eq!(bus.read(Pa(0x1000), Size::B4, from), Err(BusFault::Refused));
+        assert_eq!(bus.write(Pa(0x1000), Size::B4, 0, from), Err(BusFault::Refused));
+        assert_eq!(bus.read_bytes(Pa(0x1000), &mut [0], from), Err(BusFault::Refused));
+        assert_eq!(bus.write_bytes(Pa(0x1000), &[0], from), Err(BusFault::Refused));
+    }
+
+    /// Counts accesses that have begun, and those that are under way.
+    #[derive(Default)]
+    struct Counts {
+        begun: AtomicU64,
+        now: AtomicU64,
+    }
+
+    struct Under<'a>(&'a Counts);
+
+    impl Drop for Under<'_> {
+        fn drop(&mut self) {
+            self.0.now.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    impl AccessHook for Counts {
+        fn enter(&self) -> Box<dyn Entered + '_> {
+            self.begun.fetch_add(1, Ordering::Relaxed);
+            self.now.fetch_add(1, Ordering::Relaxed);
+            Box::new(Under(self))
+        }
+    }
+
+    #[test]
+    fn a_hook_is_around_every_access() {
+        struct During(Arc<Counts>);
+        impl MmioDevice for During {
+            fn name(&self) -> &str {
+                "during"
+            }
+            fn read(&self, _: u64, _: Size, _: Requester) -> Result<u64, BusFault> {
+                Ok(self.0.now.load(Ordering::Relaxed))
+            }
+            fn write(&self, _: u64, _: Size, _: u64, _: Requester) -> Result<(), BusFault> {
+                assert_eq!(self.0.now.load(Ordering::Relaxed), 1);
+                Ok(())
+            }
+        }
+        let (bus, counts, me) = (Bus::new(), Arc::new(Counts::default()), Requester::Device(1));
+        bus.map(Pa(0), 0x1000, Backing::Mmio(Arc::new(During(counts.clone())))).unwrap();
+        assert_eq!(bus.read(Pa(0), Size::B1, me), Ok(0));
+        let hook = counts.clone();
+        bus.access_hook(|| hook);
+        bus.access_hook(|| panic!("there is one"));
+        assert_eq!(bus.read(Pa(0), Size::B1, me), Ok(1));
+        bus.write(Pa(0), Size::B1, 0, me).unwrap();
+        bus.write_bytes(Pa(0), &[0; 3], me).unwrap();
+        bus.read_bytes(Pa(0), &mut [0; 3], me).unwrap();
+        assert_eq!((counts.begun.load(Ordering::Relaxed), counts.now.load(Ordering::Relaxed)), (4, 0));
     }
 
     #[test]

@@ -244,14 +244,6 @@ impl SavedState for Slots {
     const VERSION: u32 = 2;
 }
 
-/// Devices do not reach other devices through the windows.
-fn refuse_devices(from: Requester) -> Result<(), BusFault> {
-    match from {
-        Requester::Device(_) => Err(BusFault::Refused),
-        Requester::Cpu(_) | Requester::Machine => Ok(()),
-    }
-}
-
 struct Ecam(Arc<PciHost>);
 
 impl Ecam {
@@ -264,8 +256,7 @@ impl MmioDevice for Ecam {
     fn name(&self) -> &str {
         "pcie-ecam"
     }
-    fn read(&self, offset: u64, size: Size, from: Requester) -> Result<u64, BusFault> {
-        refuse_devices(from)?;
+    fn read(&self, offset: u64, size: Size, _: Requester) -> Result<u64, BusFault> {
         let (bdf, at) = Self::decode(offset);
         let read = |at, size| u64::from(self.0.config_read(bdf, at, size));
         Ok(match size {
@@ -273,8 +264,7 @@ impl MmioDevice for Ecam {
             _ => read(at, size),
         })
     }
-    fn write(&self, offset: u64, size: Size, value: u64, from: Requester) -> Result<(), BusFault> {
-        refuse_devices(from)?;
+    fn write(&self, offset: u64, size: Size, value: u64, _: Requester) -> Result<(), BusFault> {
         let (bdf, at) = Self::decode(offset);
         match size {
             Size::B8 => {
@@ -284,6 +274,11 @@ impl MmioDevice for Ecam {
             _ => self.0.config_write(bdf, at, size, value as u32),
         }
         Ok(())
+    }
+
+    /// Behind it are functions that would wait for themselves.
+    fn cpu_only(&self) -> bool {
+        true
     }
 }
 
@@ -298,21 +293,24 @@ impl MmioDevice for Window {
     fn name(&self) -> &str {
         &self.name
     }
-    fn read(&self, offset: u64, size: Size, from: Requester) -> Result<u64, BusFault> {
-        refuse_devices(from)?;
+    fn read(&self, offset: u64, size: Size, _: Requester) -> Result<u64, BusFault> {
         let found = self.host.find(self.space, self.pci_base.wrapping_add(offset));
         // Nobody answers: the root complex returns all ones (PCIe 6.0, 2.3.2).
         let Some((f, bar, at)) = found else { return Ok(size.mask()) };
         let core: &FunctionCore = f.core();
         Ok(core.msix_read(bar, at, size).unwrap_or_else(|| f.bar_read(bar, at, size)) & size.mask())
     }
-    fn write(&self, offset: u64, size: Size, value: u64, from: Requester) -> Result<(), BusFault> {
-        refuse_devices(from)?;
+    fn write(&self, offset: u64, size: Size, value: u64, _: Requester) -> Result<(), BusFault> {
         if let Some((f, bar, at)) = self.host.find(self.space, self.pci_base.wrapping_add(offset))
             && !f.core().msix_write(bar, at, size, value)
         {
             f.bar_write(bar, at, size, value);
         }
         Ok(())
+    }
+
+    /// Behind it are functions that would wait for themselves.
+    fn cpu_only(&self) -> bool {
+        true
     }
 }

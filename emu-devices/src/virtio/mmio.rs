@@ -323,8 +323,7 @@ impl MmioDevice for VirtioMmio {
         &self.name
     }
 
-    fn read(&self, offset: u64, size: Size, from: Requester) -> Result<u64, BusFault> {
-        refuse_devices(from)?;
+    fn read(&self, offset: u64, size: Size, _: Requester) -> Result<u64, BusFault> {
         let readable = |hit: &Hit<Reg>| hit.row.readable != 0;
         let Some(core) = &self.core else {
             let hit = self.register(offset).filter(readable);
@@ -344,8 +343,7 @@ impl MmioDevice for VirtioMmio {
         }
     }
 
-    fn write(&self, offset: u64, size: Size, value: u64, from: Requester) -> Result<(), BusFault> {
-        refuse_devices(from)?;
+    fn write(&self, offset: u64, size: Size, value: u64, _: Requester) -> Result<(), BusFault> {
         let Some(core) = &self.core else { return Ok(()) };
         if let Some(at) = offset.checked_sub(CONFIG) {
             core.device().config_write(at, &value.to_le_bytes()[..size.bytes() as usize]);
@@ -364,13 +362,10 @@ impl MmioDevice for VirtioMmio {
         let there = |reg: Reg| reg.is_in(self.interface) && (self.core.is_some() || reg != Reg::Config);
         MAP.list(0, |reg, index| there(reg).then(|| self.peek(reg, index).into()))
     }
-}
 
-/// Devices do not program each other: a device whose DMA reached its own registers would wait for itself.
-fn refuse_devices(from: Requester) -> Result<(), BusFault> {
-    match from {
-        Requester::Device(_) => Err(BusFault::Refused),
-        Requester::Cpu(_) | Requester::Machine => Ok(()),
+    /// A device whose DMA reached its own registers would wait for itself.
+    fn cpu_only(&self) -> bool {
+        true
     }
 }
 

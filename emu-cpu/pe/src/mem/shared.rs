@@ -55,8 +55,6 @@ struct Peer {
 
 /// See the module's head.
 pub struct Shared {
-    /// In lockstep, one vCPU runs at a time.
-    pub turn: Mutex<()>,
     peers: Vec<Peer>,
 }
 
@@ -65,7 +63,7 @@ impl Shared {
     #[must_use]
     pub fn new(cpus: usize) -> Self {
         let parked = || Peer { parked: AtomicBool::new(true), ..Peer::default() };
-        Self { turn: Mutex::default(), peers: (0..cpus).map(|_| parked()).collect() }
+        Self { peers: (0..cpus).map(|_| parked()).collect() }
     }
 
     /// Says how to get the attention of a vCPU.

@@ -20,7 +20,7 @@
 //!
 //! # Others
 //! One vCPU runs at a time; whoever waits for its turn counts as parked. DMA waits while a stretch is under way
-//! ([`emu_core::bus::Gate`]). Interrupts arrive whenever they do: host code stops at its next check, and the interpreter
+//! ([`turns`]). Interrupts arrive whenever they do: host code stops at its next check, and the interpreter
 //! there, too.
 
 mod follow;
@@ -29,12 +29,16 @@ mod report;
 mod state;
 #[cfg(test)]
 mod tests;
+mod turns;
+
+use std::sync::Arc;
 
 use emu_a64::ir::LeaveKind;
 use emu_core::metrics::Metric;
 use follow::{Interpreted, Natively, Reached, Why};
 use parking_lot::MutexGuard;
 use state::State;
+use turns::Turns;
 
 use super::exec::End;
 use super::run::{Blocks, Place};
@@ -75,8 +79,8 @@ impl std::ops::Add for Totals {
 }
 
 /// The state of the check of one vCPU.
-#[derive(Default)]
 pub(super) struct Lockstep {
+    turns: Arc<Turns>,
     /// Where the lengths of stretches come from.
     random: u64,
     totals: Totals,
@@ -119,11 +123,14 @@ impl Vcpu {
         if self.native.is_none() {
             return false;
         }
+        let Some(turns) = Turns::of(&self.cpu.mem.bus) else { return false };
         // Host code is made in another way, and nothing can be written in line yet.
         self.cache.clear();
         self.cpu.mem.reset();
         self.cpu.mem.journal.enable();
-        self.lockstep = Some(Box::new(Lockstep { random: seed, ..Lockstep::default() }));
+        let totals = Totals::default();
+        let (difference, history) = (None, Vec::new());
+        self.lockstep = Some(Box::new(Lockstep { turns, random: seed, totals, difference, history }));
         true
     }
 
@@ -146,29 +153,29 @@ impl Vcpu {
 
     /// One stretch, and what ended it.
     pub(super) fn run_lockstep(&mut self) {
+        let Some(turns) = self.lockstep.as_ref().map(|l| l.turns.clone()) else { return };
         let (shared, index) = (self.cpu.mem.shared.clone(), self.cpu.mem.index);
         let alone = !shared.has_peers();
         if !alone {
             shared.set_parked(index, true);
         }
-        let turn = shared.turn.lock();
+        let turn = turns.take();
         if !alone {
             shared.set_parked(index, false);
             self.cpu.mem.serve_requests();
         }
-        let leave = self.stretch();
+        let leave = self.stretch(&turns);
         MutexGuard::unlock_fair(turn);
         self.leave(leave);
     }
 
-    fn stretch(&mut self) -> Option<LeaveKind> {
+    fn stretch(&mut self, turns: &Turns) -> Option<LeaveKind> {
         let pc = self.cpu.regs.pc;
         let Some(lockstep) = &mut self.lockstep else { return None };
         let budget = lockstep.budget();
         let before = State::of(&self.frame, &mut self.cpu);
         let counted = self.cpu.counters.get(Metric::Instructions);
-        let bus = self.cpu.mem.bus.clone();
-        let quiet = bus.gate().close();
+        let quiet = turns.hold_devices();
         self.cpu.mem.record();
         let result = match self.compare(pc, &before, budget) {
             Ok(reached) => Ok(reached),
