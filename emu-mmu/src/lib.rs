@@ -42,7 +42,7 @@ pub use permissions::Permissions;
 pub use stage1::{Half, Stage1, Stage1Regs};
 pub use stage2::{Stage2, Stage2Regs};
 pub use tlb::{Tlb, TlbContext};
-pub use tlbi::{TlbiContext, TlbiOp, TlbiScope};
+pub use tlbi::{TlbiContext, TlbiListener, TlbiOp, TlbiScope};
 pub use trace::{Observer, WalkStep};
 pub use update::{DescriptorUpdate, ExternalAbort, TableMemory, UpdateError, Updates};
 pub use walker::{Access, Request, Translation, Walk, translate, translate_and_commit, walk, walk_observed};

@@ -49,6 +49,13 @@ pub enum TlbiScope {
     },
 }
 
+/// Who keeps translations that TLB maintenance by the CPUs names: a TLB outside of them, as that of an SMMU which takes part in
+/// broadcast maintenance (Arm IHI 0070, 3.17).
+pub trait TlbiListener: Send + Sync {
+    /// Drops what `scope` names. It is gone when this returns: a DSB after the instruction waits for nothing else.
+    fn invalidate(&self, scope: &TlbiScope);
+}
+
 /// The operations; the IS, OS and nXS variants differ in who executes them and when, not in what they name. The last-level
 /// forms (VALE1, VAALE1, VALE2, IPAS2LE1 and the ranges) are the same as the others here: no intermediate levels are
 /// cached.

@@ -5,7 +5,6 @@ use emu_mmu::{Access, Fault, Regime, Request, TlbiContext, TlbiScope, at};
 use super::Mem;
 use super::access;
 use super::context::{context_for, current_vmid, regime_of};
-use super::shared::Request as PeerRequest;
 use super::translate::{self, How, abort_of};
 use super::watch;
 use crate::cpu::Cpu;
@@ -77,7 +76,7 @@ fn tlbi(cpu: &mut Cpu, op: TlbiOp, reach: Reach, val: u64) {
     cpu.context_changed |= cpu.mem.fast.serials() != serials;
     // HCR_EL2.FB makes EL1's local maintenance reach the Inner Shareable domain.
     if reach != Reach::Local || cpu.pstate.el == 1 && h & hcr::FB != 0 {
-        cpu.mem.broadcast(PeerRequest::Tlbi(scope));
+        cpu.mem.broadcast(scope);
     }
 }
 

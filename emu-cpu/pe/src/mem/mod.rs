@@ -30,6 +30,8 @@ mod program;
 pub mod shared;
 pub mod tables;
 #[cfg(test)]
+mod tests_broadcast;
+#[cfg(test)]
 mod tests_revoke;
 mod translate;
 mod upper;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use emu_core::bus::Requester;
 use emu_core::page::{DirectWriters, Page};
-use emu_mmu::TlbiScope;
-use parking_lot::Mutex;
+use emu_mmu::{TlbiListener, TlbiScope};
+use parking_lot::{Mutex, RwLock};
 
 use crate::doorbell::{Doorbell, reason};
 
@@ -56,6 +56,8 @@ struct Peer {
 /// See the module's head.
 pub struct Shared {
     peers: Vec<Peer>,
+    /// Who else is told of TLB maintenance.
+    listeners: RwLock<Vec<Arc<dyn TlbiListener>>>,
 }
 
 impl Shared {
@@ -63,7 +65,7 @@ impl Shared {
     #[must_use]
     pub fn new(cpus: usize) -> Self {
         let parked = || Peer { parked: AtomicBool::new(true), ..Peer::default() };
-        Self { peers: (0..cpus).map(|_| parked()).collect() }
+        Self { peers: (0..cpus).map(|_| parked()).collect(), listeners: RwLock::default() }
     }
 
     /// Says how to get the attention of a vCPU.
@@ -85,6 +87,19 @@ impl Shared {
     pub fn set_parked(&self, index: usize, parked: bool) {
         if let Some(peer) = self.peers.get(index) {
             peer.parked.store(parked, Ordering::SeqCst);
+        }
+    }
+
+    /// Tells `listener` of all TLB maintenance that is broadcast: an SMMU that takes part in it, say.
+    pub fn listen(&self, listener: Arc<dyn TlbiListener>) {
+        self.listeners.write().push(listener);
+    }
+
+    /// TLB maintenance by `me` that is broadcast in the Inner or Outer Shareable domain.
+    pub(super) fn broadcast(&self, me: usize, scope: TlbiScope) {
+        self.listeners.read().iter().for_each(|l| l.invalidate(&scope));
+        if self.has_peers() {
+            self.post(me, Request::Tlbi(scope));
         }
     }
 

@@ -9,13 +9,12 @@ use emu_core::metrics::Metric;
 use emu_core::page::{Page, Place, Watched};
 use emu_core::table::Tables;
 use emu_mmu::{
-    Access, ExternalAbort, Fault, FaultKind, Permissions, Request, Stage, TableMemory, Translation,
-    UpdateError, translate_and_commit, walk_observed,
+    Access, ExternalAbort, Fault, FaultKind, Permissions, Request, Stage, TableMemory, TlbiScope,
+    Translation, UpdateError, translate_and_commit, walk_observed,
 };
 
 use super::context::Context;
 use super::fast::Allowed;
-use super::shared::Request as PeerRequest;
 use super::upper::is_upper;
 use super::writers::Where;
 use super::{Mem, watch};
@@ -212,12 +211,10 @@ impl Mem {
         (news, watched)
     }
 
-    /// Posts a request to the other vCPUs; the next DSB waits for it.
-    pub(super) fn broadcast(&mut self, request: PeerRequest) {
-        if self.shared.has_peers() {
-            self.shared.post(self.index, request);
-            self.unsynchronised = true;
-        }
+    /// Tells others of TLB maintenance; the next DSB waits until the other vCPUs have done it.
+    pub(super) fn broadcast(&mut self, scope: TlbiScope) {
+        self.shared.broadcast(self.index, scope);
+        self.unsynchronised |= self.shared.has_peers();
     }
 }
 
