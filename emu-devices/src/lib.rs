@@ -13,6 +13,8 @@ pub mod hostfile;
 pub mod pci;
 pub mod registers;
 pub mod rtc;
+#[cfg(test)]
+mod stalling_port;
 pub mod uart;
 pub mod virtio;
 

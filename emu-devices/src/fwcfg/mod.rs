@@ -3,11 +3,13 @@
 
 mod items;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use emu_core::addr::Size;
 use emu_core::bus::{BusFault, MmioDevice, Requester};
-use emu_core::dma::{DmaAttrs, DmaFault, DmaPort};
+use emu_core::dma::{
+    Aborted, Direction, Dma, DmaAttrs, DmaClient, Master, Ports, Segment, StallTable, StallTag, Stalls, Task,
+};
 use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use emu_core::metrics::{Counters, Metric};
 use emu_core::registers::{Content, Listed, Map, Target, double, half};
@@ -55,6 +57,8 @@ mod control {
     pub(super) const WRITE: u32 = 1 << 4;
 }
 
+/// One DMA request runs at a time.
+const SLOT: u16 = 0;
 /// How much is copied at a time.
 const CHUNK: usize = 64 << 10;
 /// How far a request may read beyond the end of an item, where there are zeros. The CPU that makes the request waits for
@@ -77,11 +81,13 @@ struct Position {
     selected: u16,
     position: u32,
     dma_high: u32,
+    /// The DMA request that was stalled.
+    stalled: Option<Begun>,
 }
 
 impl SavedState for Position {
     const KIND: &'static str = "fw_cfg";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 }
 
 /// What the contents of an item are called in a saved state.
@@ -92,25 +98,53 @@ fn blob(key: u16) -> String {
 /// The device.
 pub struct FwCfg {
     name: String,
-    port: Arc<dyn DmaPort>,
+    dma: Dma,
+    stalls: Arc<StallTable>,
     counters: Arc<Counters>,
     state: Mutex<State>,
-    /// Held while a DMA request runs. The state is not: the request may be aimed at the device's own registers.
-    dma_running: Mutex<()>,
+    /// The DMA request under way. Locked while it runs; the state is not: the request may be aimed at the device's own registers.
+    running: Mutex<Option<Running>>,
+    this: Weak<Self>,
+}
+
+/// A DMA request under way.
+struct Running {
+    /// What it began with, for a machine that is saved meanwhile: there it begins again.
+    begun: Begun,
+    task: Task<()>,
+}
+
+/// A DMA request before it began.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Begun {
+    address: u64,
+    selected: u16,
+    position: u32,
 }
 
 impl FwCfg {
-    /// A device with the signature, the feature word and an empty file directory; `port` is its way to memory.
+    /// A device with the signature, the feature word and an empty file directory: the master with this StreamID.
     #[must_use]
-    pub fn new(name: &str, port: Arc<dyn DmaPort>, counters: &Arc<Counters>) -> Arc<Self> {
+    pub fn new(name: &str, ports: &dyn Ports, stream_id: u32, counters: &Arc<Counters>) -> Arc<Self> {
         let mut items = Items::default();
         items.set(key::SIGNATURE, b"QEMU".to_vec());
         // The traditional interface, and DMA.
         items.set(key::ID, 3u32.to_le_bytes().to_vec());
         items.update_directory();
         let state = Mutex::new(State { items, ..State::default() });
-        let counters = counters.clone();
-        Arc::new(Self { name: name.to_owned(), port, counters, state, dma_running: Mutex::new(()) })
+        Arc::new_cyclic(|this: &Weak<Self>| {
+            let port = ports.port(Master::new(stream_id, Stalls::ToldTo(this.clone())));
+            let stalls = Arc::<StallTable>::default();
+            Self {
+                name: name.to_owned(),
+                dma: Dma::new(port, stalls.clone(), SLOT, DmaAttrs::default()),
+                stalls,
+                counters: counters.clone(),
+                state,
+                running: Mutex::new(None),
+                this: this.clone(),
+            }
+        })
     }
 
     /// Adds or replaces the item of a fixed key.
@@ -144,27 +178,57 @@ impl FwCfg {
         tracing::debug!(target: crate::GUEST_ERRORS, "{}: {what} at offset {offset:#x}", self.name);
     }
 
-    /// Runs the request whose 16-byte descriptor is at `address`, and writes the outcome into its control word. A
-    /// request made while another one runs (by that one, or by another CPU) is dropped.
-    fn dma(&self, address: u64) {
-        let Some(_running) = self.dma_running.try_lock() else {
+    /// Begins the request whose 16-byte descriptor is at `address`. A request made while another one runs (by that one, or by
+    /// another CPU) is dropped, as is one made while another one is stalled.
+    fn begin(&self, address: u64) {
+        let Some(mut running) = self.running.try_lock().filter(|running| running.is_none()) else {
             return self.anomaly(DMA_OFFSET, "DMA request during another one");
         };
-        let mut request = [0; 16];
-        if self.port.read(DmaAttrs::default(), address, &mut request).is_err() {
-            return self.anomaly(DMA_OFFSET, "DMA request outside of memory");
+        let Some(this) = self.this.upgrade() else { return };
+        let begun = {
+            let s = self.state.lock();
+            Begun { address, selected: s.selected, position: s.position }
+        };
+        *running = Some(Running { begun, task: Task::new(async move { this.execute(address).await }) });
+        Self::go_on(&mut running);
+    }
+
+    /// Goes on with the request under way, to its end or until it stalls.
+    fn go_on(running: &mut Option<Running>) {
+        if running.as_mut().is_some_and(|r| r.task.poll().is_ready()) {
+            *running = None;
         }
-        let [c0, c1, c2, c3, l0, l1, l2, l3, target @ ..] = request;
+    }
+
+    async fn load(&self, addr: u64, buf: Vec<u8>) -> Result<Vec<u8>, Aborted> {
+        let segment = Segment { addr, len: buf.len() as u32 };
+        self.dma.transfer(Direction::FromMemory, vec![segment], buf).await
+    }
+
+    async fn store(&self, addr: u64, bytes: Vec<u8>) -> Result<Vec<u8>, Aborted> {
+        let segment = Segment { addr, len: bytes.len() as u32 };
+        self.dma.transfer(Direction::ToMemory, vec![segment], bytes).await
+    }
+
+    /// Executes the request whose descriptor is at `address`, and writes the outcome into its control word.
+    async fn execute(&self, address: u64) {
+        let Ok(request) = self.load(address, vec![0; 16]).await else {
+            return self.anomaly(DMA_OFFSET, "DMA request outside of memory");
+        };
+        let Some(&[c0, c1, c2, c3, l0, l1, l2, l3, ref target @ ..]) = request.first_chunk::<16>() else {
+            return;
+        };
         let control = u32::from_be_bytes([c0, c1, c2, c3]);
         let length = u32::from_be_bytes([l0, l1, l2, l3]);
         if control & control::SELECT != 0 {
             self.state.lock().select((control >> 16) as u16);
         }
-        let target = u64::from_be_bytes(target);
+        let target = u64::from_be_bytes(*target);
         let done = if control & control::READ != 0 {
-            self.state.lock().may_read(length) && self.dma_read(target, length).is_ok()
+            let may = self.state.lock().may_read(length);
+            may && self.read_item(target, length).await.is_ok()
         } else if control & control::WRITE != 0 {
-            self.dma_write(target, length).is_some()
+            self.write_item(target, length).await.is_some()
         } else {
             if control & control::SKIP != 0 {
                 self.state.lock().skip(length);
@@ -173,25 +237,25 @@ impl FwCfg {
         };
         let status = if done { 0 } else { control::ERROR };
         // The descriptor was just read; if it has no memory behind it now, there is nobody to tell.
-        let _ = self.port.write(DmaAttrs::default(), address, &status.to_be_bytes());
+        let _ = self.store(address, status.to_be_bytes().to_vec()).await;
     }
 
     /// Copies the item to memory, zeros after its end.
-    fn dma_read(&self, mut target: u64, length: u32) -> Result<(), DmaFault> {
+    async fn read_item(&self, mut target: u64, length: u32) -> Result<(), Aborted> {
         let mut left = length as usize;
         let mut chunk = vec![0; left.min(CHUNK)];
         while left > 0 {
-            let n = left.min(CHUNK);
-            self.state.lock().take(&mut chunk[..n]);
-            self.port.write(DmaAttrs::default(), target, &chunk[..n])?;
-            target = target.wrapping_add(n as u64);
-            left -= n;
+            chunk.truncate(left);
+            self.state.lock().take(&mut chunk);
+            chunk = self.store(target, chunk).await?;
+            target = target.wrapping_add(chunk.len() as u64);
+            left -= chunk.len();
         }
         Ok(())
     }
 
     /// Copies memory into a writable item; `None` if it is not one, the bytes do not fit, or memory aborts.
-    fn dma_write(&self, source: u64, length: u32) -> Option<()> {
+    async fn write_item(&self, source: u64, length: u32) -> Option<()> {
         let (start, selected, size) = {
             let mut s = self.state.lock();
             let (start, selected) = (s.position as usize, s.selected);
@@ -199,14 +263,22 @@ impl FwCfg {
             (start, selected, size)
         };
         let end = start.checked_add(length as usize).filter(|&end| end <= size)?;
-        let mut bytes = vec![0; length as usize];
-        self.port.read(DmaAttrs::default(), source, &mut bytes).ok()?;
+        let bytes = self.load(source, vec![0; length as usize]).await.ok()?;
         let mut s = self.state.lock();
         let (item, hook) = s.items.writable(selected)?;
         item.get_mut(start..end)?.copy_from_slice(&bytes);
         hook(item);
         s.skip(length);
         Some(())
+    }
+}
+
+impl DmaClient for FwCfg {
+    fn resume(&self, tag: StallTag, retry: bool) {
+        // Who has the lock is at the end of what it can do: its transaction has stalled, and nothing else of it runs.
+        if self.stalls.resume(tag, retry).is_some() {
+            Self::go_on(&mut self.running.lock());
+        }
     }
 }
 
@@ -263,14 +335,14 @@ impl MmioDevice for FwCfg {
             }
             Some((Target::Register(Reg::Dma), 0)) if size == Size::B8 => {
                 self.state.lock().dma_high = 0;
-                self.dma(value.swap_bytes());
+                self.begin(value.swap_bytes());
             }
             Some((Target::Register(Reg::Dma), 0)) => {
                 self.state.lock().dma_high = (value as u32).swap_bytes();
             }
             Some((Target::Register(Reg::Dma), _)) => {
                 let high = u64::from(std::mem::take(&mut self.state.lock().dma_high));
-                self.dma(high << 32 | u64::from((value as u32).swap_bytes()));
+                self.begin(high << 32 | u64::from((value as u32).swap_bytes()));
             }
             Some((Target::Register(Reg::Data) | Target::ReadOnly | Target::Ignored, _)) | None => {
                 self.anomaly(offset, "write of nothing");
@@ -290,6 +362,7 @@ impl Component for FwCfg {
     }
 
     fn reset(&self) {
+        *self.running.lock() = None;
         let mut s = self.state.lock();
         s.select(0);
         s.dma_high = 0;
@@ -297,8 +370,14 @@ impl Component for FwCfg {
     }
 
     fn save(&self) -> Payload {
+        let stalled = self.running.lock().as_ref().map(|r| r.begun);
         let s = self.state.lock();
-        let state = Position { selected: s.selected, position: s.position, dma_high: s.dma_high };
+        let state = Position {
+            selected: stalled.map_or(s.selected, |b| b.selected),
+            position: stalled.map_or(s.position, |b| b.position),
+            dma_high: s.dma_high,
+            stalled,
+        };
         let written = s.items.written().into_iter();
         written.fold(Payload::new(&self.name, &state), |p, (key, bytes)| p.blob(&blob(key), bytes))
     }
@@ -314,6 +393,7 @@ impl Component for FwCfg {
             written.push((key, bytes));
         }
         Ok(Restore::new(move || {
+            *self.running.lock() = None;
             let mut s = self.state.lock();
             for (key, bytes) in written {
                 if let Some((item, hook)) = s.items.writable(key) {
@@ -322,6 +402,10 @@ impl Component for FwCfg {
                 }
             }
             (s.selected, s.position, s.dma_high) = (state.selected, state.position, state.dma_high);
+            drop(s);
+            if let Some(stalled) = state.stalled {
+                self.begin(stalled.address);
+            }
         }))
     }
 }

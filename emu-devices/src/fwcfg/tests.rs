@@ -1,8 +1,10 @@
 use super::*;
 use emu_core::Pa;
 use emu_core::bus::{Backing, Bus};
-use emu_core::dma::DirectPort;
+use emu_core::dma::DirectPorts;
 use emu_core::ram::GuestRam;
+
+use crate::stalling_port::{OnlyPort, StallingPort};
 
 const CPU: Requester = Requester::Cpu(0);
 const RAM: u64 = 0x4000_0000;
@@ -20,8 +22,8 @@ fn device_on_bus() -> (Arc<FwCfg>, &'static GuestRam, Arc<Counters>, Arc<Bus>) {
     let ram = GuestRam::new(0x4_0000).unwrap();
     bus.map(Pa(RAM), 0x4_0000, Backing::Ram(ram, 0)).unwrap();
     let counters = Arc::new(Counters::default());
-    let port = Arc::new(DirectPort::new(bus.clone(), 0));
-    (FwCfg::new("fw_cfg", port, &counters), ram, counters, bus)
+    let ports = DirectPorts(bus.clone());
+    (FwCfg::new("fw_cfg", &ports, 0x1_0000, &counters), ram, counters, bus)
 }
 
 fn select(d: &FwCfg, key: u16) {
@@ -164,4 +166,45 @@ fn a_request_aimed_at_the_device_itself_ends() {
     let control = u32::from(key) << 16 | control::SELECT | control::READ;
     assert_eq!(dma(&d, ram, control, 8, 0x902_0010), 0);
     assert_eq!(counters.get(Metric::Anomalies), 1);
+}
+
+/// A request whose transactions stall stands still, and goes on from there when software has answered.
+#[test]
+fn a_stalled_request_goes_on() {
+    // The descriptor, the data, the outcome: the control word is the last that is touched.
+    for (armed, retry) in [(RAM, true), (RAM + 0x1000, true), (RAM + 0x1000, false)] {
+        let bus = Arc::new(Bus::new());
+        let ram = GuestRam::new(0x4_0000).unwrap();
+        bus.map(Pa(RAM), 0x4_0000, Backing::Ram(ram, 0)).unwrap();
+        let port = StallingPort::new(bus.clone());
+        let counters = Arc::new(Counters::default());
+        let d = FwCfg::new("fw_cfg", &OnlyPort(port.clone()), 0x1_0000, &counters);
+        let key = d.set_file("etc/a", b"contents".to_vec()).unwrap();
+        port.arm(armed);
+        let control = u32::from(key) << 16 | control::SELECT | control::READ;
+        assert_eq!(dma(&d, ram, control, 8, RAM + 0x1000), control, "it is under way");
+        assert_eq!(ram.load_u64(0x1000), Some(0));
+        d.write(DMA, Size::B8, RAM.swap_bytes(), CPU).unwrap();
+        assert_eq!(counters.get(Metric::Anomalies), 1, "one request at a time");
+        // A machine that is restored meanwhile begins anew.
+        let saved = d.save();
+        let tag = port.stalled.lock().remove(0);
+        port.answer_to(tag, retry);
+        let outcome = if retry { 0 } else { control::ERROR };
+        assert_eq!(ram.load_u32(0).unwrap().swap_bytes(), outcome);
+        assert_eq!(ram.load_u64(0x1000).unwrap().to_le_bytes() == *b"contents", retry);
+        port.answer_to(tag, true);
+        ram.write(0, &control.to_be_bytes()).unwrap();
+        ram.store_u64(0x1000, 0).unwrap();
+        d.restore(saved).unwrap();
+        assert_eq!(ram.load_u64(0x1000).unwrap().to_le_bytes(), *b"contents");
+        // Reset cancels.
+        port.arm(RAM + 0x1000);
+        assert_eq!(dma(&d, ram, control, 8, RAM + 0x1000), control);
+        let tag = port.stalled.lock().remove(0);
+        d.reset();
+        port.answer_to(tag, true);
+        assert_eq!(ram.load_u32(0).unwrap().swap_bytes(), control);
+        assert_eq!(dma(&d, ram, control, 8, RAM + 0x1000), 0);
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use emu_core::addr::Size;
+use emu_core::dma::Stalls;
 use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use emu_core::metrics::Counters;
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,9 @@ impl HostBridge {
 impl PciFunction for HostBridge {
     fn core(&self) -> &FunctionCore {
         &self.core
+    }
+    fn stalls(&self) -> Stalls {
+        Stalls::Never
     }
     fn bar_read(&self, _: u8, _: u64, size: Size) -> u64 {
         size.mask()

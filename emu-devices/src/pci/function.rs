@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use emu_core::addr::Size;
-use emu_core::dma::DmaPort;
+use emu_core::dma::{DmaPort, Stalls};
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
 use emu_core::registers::{Listed, Map};
@@ -71,6 +71,8 @@ pub struct ConfigEffect {
 pub trait PciFunction: Component {
     /// What it has in common with all functions.
     fn core(&self) -> &FunctionCore;
+    /// Whether its transactions may be stalled, and who is told then.
+    fn stalls(&self) -> Stalls;
     /// Reads configuration space.
     fn config_read(&self, offset: u16, size: Size) -> u32 {
         self.core().config_read(offset, size)

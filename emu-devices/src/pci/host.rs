@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use emu_core::addr::Size;
 use emu_core::bus::{BusFault, MmioDevice, Requester};
-use emu_core::dma::DmaPort;
+use emu_core::dma::{Master, Ports};
 use emu_core::irq::IrqLine;
 use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source, prepare};
 use emu_core::metrics::Counters;
@@ -18,9 +18,6 @@ use super::{Bdf, FunctionCore, HostBridge, IntxRouter, PciFunction, Space};
 
 /// Bytes of the window onto PCI's I/O space.
 pub const IO_WINDOW_SIZE: u64 = 64 << 10;
-
-/// Makes the DMA port for a requester ID: a direct one, or one behind an SMMU.
-pub type PortMaker = dyn Fn(u32) -> Arc<dyn DmaPort> + Send + Sync;
 
 /// A function cannot be added.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -70,14 +67,14 @@ pub struct PciHost {
     functions: RwLock<BTreeMap<Bdf, Arc<dyn PciFunction>>>,
     decode: RwLock<DecodeTable>,
     intx: Arc<IntxRouter>,
-    ports: Box<PortMaker>,
+    ports: Arc<dyn Ports>,
 }
 
 impl PciHost {
-    /// A root complex with nothing but its host bridge. `intx` are the interrupt lines that the devicetree's
-    /// `interrupt-map` gives for INTA# to INTD# of slot 0.
+    /// A root complex with nothing but its host bridge. `ports` is what stands between the functions and memory, `intx` are
+    /// the interrupt lines that the devicetree's `interrupt-map` gives for INTA# to INTD# of slot 0.
     #[must_use]
-    pub fn new(intx: [IrqLine; 4], ports: Box<PortMaker>, counters: &Arc<Counters>) -> Arc<Self> {
+    pub fn new(intx: [IrqLine; 4], ports: Arc<dyn Ports>, counters: &Arc<Counters>) -> Arc<Self> {
         let intx = Arc::new(IntxRouter::new(intx));
         let bridge: Arc<dyn PciFunction> = Arc::new(HostBridge::new(counters));
         let functions = RwLock::new(BTreeMap::from([(Bdf::new(0, 0, 0), bridge)]));
@@ -95,7 +92,8 @@ impl PciHost {
             None => (1..32).find(free).ok_or(PciError::Full)?,
         };
         let bdf = Bdf::new(0, device, 0);
-        function.core().attach(bdf, (self.ports)(bdf.requester_id()), self.intx.clone());
+        let master = Master::new(bdf.requester_id(), function.stalls());
+        function.core().attach(bdf, self.ports.port(master), self.intx.clone());
         functions.insert(bdf, function);
         Ok(bdf)
     }

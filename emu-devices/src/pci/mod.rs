@@ -30,7 +30,7 @@ pub(crate) use function::OTHER_FUNCTION;
 pub use function::{
     BarKind, ConfigEffect, Decoded, FunctionBuilder, FunctionCore, FunctionState, PciFunction, Space,
 };
-pub use host::{IO_WINDOW_SIZE, PciError, PciHost, PortMaker};
+pub use host::{IO_WINDOW_SIZE, PciError, PciHost};
 pub use intx::IntxRouter;
 pub use msix::{Msix, MsixLayout, MsixState};
 pub use port::MasterPort;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use emu_core::addr::Size;
-use emu_core::dma::{DmaAttrs, DmaFault, DmaPort, StallTag};
+use emu_core::dma::{DmaAttrs, DmaFault, DmaPort, StallTable, StallTag};
 use emu_core::metrics::{Counters, Metric};
 use emu_core::registers::{self, Hit, Listed, Map, Row, Target};
 use parking_lot::Mutex;
@@ -91,16 +91,14 @@ struct Inner {
     state: MsixState,
     enabled: bool,
     function_masked: bool,
-    /// Messages that wait for software to serve a translation fault.
-    stalled: Vec<(StallTag, u16)>,
-    /// How often anything was resumed.
-    resumes: u64,
 }
 
 /// MSI-X of one function.
 pub struct Msix {
     layout: MsixLayout,
     inner: Mutex<Inner>,
+    /// Messages that wait for software, by vector.
+    stalls: StallTable,
     counters: Arc<Counters>,
 }
 
@@ -109,8 +107,8 @@ impl Msix {
     #[must_use]
     pub(super) fn new(layout: MsixLayout, counters: Arc<Counters>) -> Self {
         let state = Self::reset_state(layout);
-        let inner = Inner { state, enabled: false, function_masked: false, stalled: Vec::new(), resumes: 0 };
-        Self { layout, inner: Mutex::new(inner), counters }
+        let inner = Inner { state, enabled: false, function_masked: false };
+        Self { layout, inner: Mutex::new(inner), stalls: StallTable::default(), counters }
     }
 
     fn reset_state(layout: MsixLayout) -> MsixState {
@@ -142,15 +140,15 @@ impl Msix {
         inner.state = Self::reset_state(self.layout);
         inner.enabled = false;
         inner.function_masked = false;
-        inner.stalled.clear();
+        self.stalls.cancel_all();
     }
 
     pub(super) fn save(&self) -> MsixState {
         let inner = self.inner.lock();
         let mut state = inner.state.clone();
         // A stalled message is sent anew after a restore.
-        for (_, vector) in &inner.stalled {
-            state.pending[usize::from(*vector)] = true;
+        for vector in self.stalls.slots() {
+            state.pending[usize::from(vector)] = true;
         }
         state
     }
@@ -167,7 +165,7 @@ impl Msix {
     pub(super) fn restore(&self, state: &MsixState) {
         let mut inner = self.inner.lock();
         inner.state = Self::reset_state(self.layout);
-        inner.stalled.clear();
+        self.stalls.cancel_all();
         for (to, from) in inner.state.table.iter_mut().zip(&state.table) {
             *to = *from;
         }
@@ -265,17 +263,16 @@ impl Msix {
 
     /// Sends `vector` if it is pending and not masked.
     fn send(&self, vector: u16, port: &MasterPort) {
-        while let Some(message) = self.take(vector, port) {
+        loop {
+            let ticket = self.stalls.ticket();
+            let Some(message) = self.take(vector, port) else { return };
             match port.write(DmaAttrs::default(), message.addr, &message.data.to_le_bytes()) {
                 Ok(()) => return,
                 Err(DmaFault::Stalled(tag)) => {
-                    let mut inner = self.inner.lock();
-                    if inner.resumes == message.resumes {
-                        inner.stalled.push((tag, vector));
+                    if self.stalls.park(vector, tag, ticket) {
                         return;
                     }
-                    // Perhaps it was this one that was resumed, before we could note it: try again.
-                    inner.state.pending[usize::from(vector)] = true;
+                    self.inner.lock().state.pending[usize::from(vector)] = true;
                 }
                 Err(DmaFault::Abort) => {
                     tracing::debug!(vector, addr = message.addr, "MSI-X message aborted");
@@ -286,27 +283,24 @@ impl Msix {
         }
     }
 
-    /// Takes the message of `vector` if it is to be sent now.
+    /// Takes the message of `vector` if it is to be sent now: not while one of the same vector is stalled, with which it is
+    /// one.
     fn take(&self, vector: u16, port: &MasterPort) -> Option<Message> {
         let mut inner = self.inner.lock();
         let i = usize::from(vector);
         let [low, high, data, control] = inner.state.table[i];
         let open = inner.enabled && !inner.function_masked && control & MASKED == 0 && port.is_open();
         let addr = u64::from(high) << 32 | u64::from(low);
-        let message = Message { addr, data, resumes: inner.resumes };
-        (open && std::mem::take(&mut inner.state.pending[i])).then_some(message)
+        let message = Message { addr, data };
+        (open && !self.stalls.is_waiting(vector) && std::mem::take(&mut inner.state.pending[i]))
+            .then_some(message)
     }
 
     /// A stalled message may be sent again, or is lost. False if `tag` is not one of this function's messages.
     pub fn resume(&self, tag: StallTag, retry: bool, port: &MasterPort) -> bool {
-        let vector = {
-            let mut inner = self.inner.lock();
-            inner.resumes += 1;
-            let Some(at) = inner.stalled.iter().position(|(t, _)| *t == tag) else { return false };
-            let (_, vector) = inner.stalled.swap_remove(at);
-            inner.state.pending[usize::from(vector)] |= retry;
-            vector
-        };
+        let Some(vector) = self.stalls.resume(tag, retry) else { return false };
+        self.stalls.cancel(vector);
+        self.inner.lock().state.pending[usize::from(vector)] |= retry;
         self.send(vector, port);
         true
     }
@@ -316,6 +310,4 @@ impl Msix {
 struct Message {
     addr: u64,
     data: u32,
-    /// [`Inner::resumes`] when it was taken.
-    resumes: u64,
 }

@@ -3,16 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use emu_core::dma::{CountedPort, DmaAttrs, DmaClient, DmaFault, DmaPort};
+use emu_core::dma::{CountedPort, DmaAttrs, DmaFault, DmaPort};
 use emu_core::metrics::Counters;
-use parking_lot::Mutex;
 
 /// The DMA port of a PCI function: closed until the function has a place on a bus, and while bus mastering is
 /// disabled (PCIe 6.0, 7.5.1.1.3). A request through a closed port is aborted.
 pub struct MasterPort {
     enabled: AtomicBool,
     port: OnceLock<CountedPort>,
-    client: Mutex<Option<Arc<dyn DmaClient>>>,
     counters: Arc<Counters>,
 }
 
@@ -20,16 +18,12 @@ impl MasterPort {
     /// A closed port that counts in `counters`.
     #[must_use]
     pub(super) fn new(counters: Arc<Counters>) -> Self {
-        Self { enabled: AtomicBool::new(false), port: OnceLock::new(), client: Mutex::new(None), counters }
+        Self { enabled: AtomicBool::new(false), port: OnceLock::new(), counters }
     }
 
     /// Connects the port to memory. Later calls change nothing.
     pub(super) fn connect(&self, port: Arc<dyn DmaPort>) {
-        let client = self.client.lock();
-        let counted = self.port.get_or_init(|| CountedPort::new(port, self.counters.clone()));
-        if let Some(c) = &*client {
-            counted.set_client(c.clone());
-        }
+        let _ = self.port.set(CountedPort::new(port, self.counters.clone()));
     }
 
     /// Follows the bus master enable bit.
@@ -57,12 +51,5 @@ impl DmaPort for MasterPort {
     }
     fn write(&self, attrs: DmaAttrs, addr: u64, bytes: &[u8]) -> Result<(), DmaFault> {
         self.open()?.write(attrs, addr, bytes)
-    }
-    fn set_client(&self, client: Arc<dyn DmaClient>) {
-        let mut slot = self.client.lock();
-        if let Some(port) = self.port.get() {
-            port.set_client(client.clone());
-        }
-        *slot = Some(client);
     }
 }

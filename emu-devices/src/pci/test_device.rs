@@ -15,6 +15,7 @@
 use std::sync::Arc;
 
 use emu_core::addr::Size;
+use emu_core::dma::Stalls;
 use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use emu_core::metrics::Counters;
 use emu_core::registers::{Listed, Map, Sizes, Target, byte, word};
@@ -154,6 +155,9 @@ impl TestDevice {
 impl PciFunction for TestDevice {
     fn core(&self) -> &FunctionCore {
         &self.core
+    }
+    fn stalls(&self) -> Stalls {
+        Stalls::Never
     }
     fn bar_read(&self, bar: u8, offset: u64, size: Size) -> u64 {
         self.bars.lock().get(usize::from(bar)).map_or(size.mask(), |b| b.read(offset, size))

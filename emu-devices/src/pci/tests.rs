@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use emu_core::addr::{Pa, Size};
 use emu_core::bus::{Backing, Bus, BusFault, Requester};
-use emu_core::dma::{DirectPort, DmaAttrs, DmaFault, DmaPort};
+use emu_core::dma::{DirectPorts, DmaAttrs, DmaFault, DmaPort, Stalls};
 use emu_core::irq::{IrqLine, IrqSink};
 use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use emu_core::metrics::{Counters, Metric};
@@ -78,6 +78,9 @@ impl PciFunction for Probe {
     fn core(&self) -> &FunctionCore {
         &self.core
     }
+    fn stalls(&self) -> Stalls {
+        Stalls::Never
+    }
     fn bar_read(&self, _: u8, _: u64, _: Size) -> u64 {
         self.last.lock().2
     }
@@ -123,12 +126,9 @@ fn machine() -> Machine {
     let wires = Arc::new(Wires::default());
     let counters = Arc::new(Counters::default());
     bus.map(Pa(RAM), 0x10000, Backing::Ram(GuestRam::new(0x10000).unwrap(), 0)).unwrap();
-    let ports = {
-        let bus = bus.clone();
-        move |id| -> Arc<dyn DmaPort> { Arc::new(DirectPort::new(bus.clone(), id)) }
-    };
+    let ports = Arc::new(DirectPorts(bus.clone()));
     let lines = [3, 4, 5, 6].map(|l| IrqLine::new(wires.clone(), l));
-    let host = PciHost::new(lines, Box::new(ports), &counters);
+    let host = PciHost::new(lines, ports, &counters);
     bus.map(Pa(ECAM), ECAM_SIZE, Backing::Mmio(host.ecam())).unwrap();
     bus.map(Pa(MEM), 0x2eff_0000, Backing::Mmio(host.memory_window("pcie-mmio", MEM))).unwrap();
     bus.map(Pa(PIO), IO_WINDOW_SIZE, Backing::Mmio(host.io_window())).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use emu_core::bus::{Bus, MmioDevice, Requester};
 use emu_core::clock::{Clock, Mode};
-use emu_core::dma::{DirectPort, DmaPort};
+use emu_core::dma::DirectPorts;
 use emu_core::irq::{IrqLine, Unconnected};
 use emu_core::registers::{AnyMap, Listed, Shown};
 
@@ -45,8 +45,8 @@ impl CharBackend for Nobody {
     }
 }
 
-fn port() -> Arc<dyn DmaPort> {
-    Arc::new(DirectPort::new(Arc::new(Bus::new()), 0))
+fn ports() -> DirectPorts {
+    DirectPorts(Arc::new(Bus::new()))
 }
 
 fn line() -> IrqLine {
@@ -63,7 +63,7 @@ fn platform_devices() -> Vec<Arc<dyn MmioDevice>> {
         Pl011::new("pl011", &clock, line(), Box::new(Nobody), &counters),
         Pl031::new("pl031", &clock, 0, line(), &counters),
         Pl061::new("pl061", line(), [const { None }; 8], &counters),
-        FwCfg::new("fw_cfg", port(), &counters),
+        FwCfg::new("fw_cfg", &ports(), 0, &counters),
         CfiFlash::new("flash", SECTOR, &[], Programming::Lost, &counters).unwrap(),
         Gicv2m::new(v3.spi_sink(), 0, 32, &counters),
         v3.distributor(),
@@ -86,7 +86,8 @@ fn lists() -> Vec<Vec<Listed>> {
     let mut lists: Vec<_> = platform_devices().iter().map(|d| d.registers(CPU)).collect();
     for interfaces in [Interfaces::Modern, Interfaces::Legacy] {
         let options = VirtioOptions { interfaces, ..VirtioOptions::default() };
-        let slot = VirtioMmio::new("virtio-mmio", Some(disk()), line(), port(), options, &Arc::default());
+        let slot =
+            VirtioMmio::new("virtio-mmio", Some(disk()), line(), (&ports(), 0), options, &Arc::default());
         lists.push(slot.registers(CPU));
     }
     let options = VirtioOptions { interfaces: Interfaces::Transitional, ..VirtioOptions::default() };

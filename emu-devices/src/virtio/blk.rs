@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::device::copy_config;
-use super::{Chain, DeviceKind, GuestMemory, Placement, QueueFault, VirtioDevice};
+use super::{Chain, DeviceKind, GuestMemory, Placement, QueueFault, Request, VirtioDevice};
 use crate::block::{BlockBackend, SECTOR};
 
 /// Feature bits (virtio 1.2, 5.2.3).
@@ -38,8 +38,8 @@ const WRITEBACK: u64 = 32;
 const HEADER: u64 = 16;
 /// Bytes of a serial number.
 const SERIAL: usize = 20;
-/// Bytes that are copied at a time.
-const PIECE: usize = 256 << 10;
+/// Bytes that are copied at a time: a chain may name 4 GiB.
+const PIECE: u64 = 256 << 10;
 /// Ranges in one discard or write-zeroes request.
 const MAX_RANGES: u32 = 32;
 /// Sectors in one discarded range.
@@ -72,7 +72,7 @@ enum Failure {
     Io,
     /// Status UNSUPP.
     Unsupported,
-    /// No status: the request stalls, or the ring is broken.
+    /// No status: the ring is broken.
     Fault(QueueFault),
 }
 
@@ -106,6 +106,7 @@ pub struct Blk {
     counters: Arc<Counters>,
     features: AtomicU64,
     writeback: AtomicBool,
+    /// For the next request, so that it need not be made anew.
     buffer: Mutex<Vec<u8>>,
 }
 
@@ -166,42 +167,35 @@ impl Blk {
         })
     }
 
-    /// Runs `f` over pieces of `len` bytes: offset of the piece, and the buffer for it. A chain may name 4 GiB.
-    fn pieces(
-        &self,
-        memory: &GuestMemory<'_>,
-        len: u64,
-        mut f: impl FnMut(u64, &mut [u8]) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        let mut buffer = self.buffer.lock();
-        buffer.resize(PIECE, 0);
+    async fn read(&self, chain: &Chain, memory: &GuestMemory, sector: u64, len: u64) -> Result<(), Failure> {
+        let offset = self.range(sector, len)?;
+        let mut buffer = std::mem::take(&mut *self.buffer.lock());
         let mut done = 0;
         while done < len {
-            memory.give_way()?;
-            let n = (len - done).min(PIECE as u64);
-            f(done, &mut buffer[..n as usize])?;
-            done += n;
+            memory.give_way().await;
+            buffer.resize((len - done).min(PIECE) as usize, 0);
+            self.report("read", self.backend.read_at(offset + done, &mut buffer))?;
+            buffer = chain.write(memory, done, buffer).await?;
+            done += buffer.len() as u64;
         }
-        Ok(())
-    }
-
-    fn read(&self, chain: &Chain, memory: &GuestMemory<'_>, sector: u64, len: u64) -> Result<(), Failure> {
-        let offset = self.range(sector, len)?;
-        self.pieces(memory, len, |at, buf| {
-            self.report("read", self.backend.read_at(offset + at, buf))?;
-            Ok(chain.write(memory, at, buf)?)
-        })?;
+        *self.buffer.lock() = buffer;
         self.counters.add(Metric::BlockBytesRead, len);
         Ok(())
     }
 
-    fn write(&self, chain: &Chain, memory: &GuestMemory<'_>, sector: u64, len: u64) -> Result<(), Failure> {
+    async fn write(&self, chain: &Chain, memory: &GuestMemory, sector: u64, len: u64) -> Result<(), Failure> {
         self.writable()?;
         let offset = self.range(sector, len)?;
-        self.pieces(memory, len, |at, buf| {
-            chain.read(memory, HEADER + at, buf)?;
-            self.report("write", self.backend.write_at(offset + at, buf))
-        })?;
+        let mut buffer = std::mem::take(&mut *self.buffer.lock());
+        let mut done = 0;
+        while done < len {
+            memory.give_way().await;
+            buffer.resize((len - done).min(PIECE) as usize, 0);
+            buffer = chain.read(memory, HEADER + done, buffer).await?;
+            self.report("write", self.backend.write_at(offset + done, &buffer))?;
+            done += buffer.len() as u64;
+        }
+        *self.buffer.lock() = buffer;
         self.counters.add(Metric::BlockBytesWritten, len);
         self.write_through()
     }
@@ -226,10 +220,10 @@ impl Blk {
     }
 
     /// Discards or zeroes the ranges that the request lists.
-    fn ranges(
+    async fn ranges(
         &self,
         chain: &Chain,
-        memory: &GuestMemory<'_>,
+        memory: &GuestMemory,
         len: u64,
         discard: bool,
     ) -> Result<(), Failure> {
@@ -241,10 +235,11 @@ impl Blk {
             return Err(Failure::Io);
         }
         for at in (0..len).step_by(16) {
-            memory.give_way()?;
-            let mut raw = [0; 16];
-            chain.read(memory, HEADER + at, &mut raw)?;
-            let (sector, [sectors, flags]) = parse(&raw);
+            memory.give_way().await;
+            let raw = chain.read(memory, HEADER + at, vec![0; 16]).await?;
+            let Some((sector, [sectors, flags])) = raw.first_chunk().map(parse) else {
+                return Err(Failure::Io);
+            };
             // Only "unmap" exists, and a discard may not carry it.
             if flags & !1 != 0 || discard && flags != 0 {
                 return Err(Failure::Unsupported);
@@ -264,25 +259,46 @@ impl Blk {
     }
 
     /// Executes a request with `input` bytes of room for its data; gives how many it has filled.
-    fn execute(&self, chain: &Chain, memory: &GuestMemory<'_>, input: u64) -> Result<u64, Failure> {
-        let mut raw = [0; 16];
-        chain.read(memory, 0, &mut raw).map_err(Failure::Fault)?;
-        let kind = u32::from_le_bytes([raw[0], raw[1], raw[2], raw[3]]);
-        let sector =
-            u64::from_le_bytes([raw[8], raw[9], raw[10], raw[11], raw[12], raw[13], raw[14], raw[15]]);
+    async fn execute(&self, chain: &Chain, memory: &GuestMemory, input: u64) -> Result<u64, Failure> {
+        let raw = chain.read(memory, 0, vec![0; HEADER as usize]).await.map_err(Failure::Fault)?;
+        let [kind, _, low, high] =
+            std::array::from_fn(|n| raw[4 * n..].first_chunk().map_or(0, |b| u32::from_le_bytes(*b)));
+        let sector = u64::from(high) << 32 | u64::from(low);
         let output = chain.readable_len() - HEADER;
         match kind {
-            T_IN => self.read(chain, memory, sector, input).map(|()| input),
-            T_OUT => self.write(chain, memory, sector, output).map(|()| 0),
+            T_IN => self.read(chain, memory, sector, input).await.map(|()| input),
+            T_OUT => self.write(chain, memory, sector, output).await.map(|()| 0),
             T_FLUSH => self.flush().map(|()| 0),
             T_GET_ID => {
                 let n = input.min(SERIAL as u64);
-                chain.write(memory, 0, &self.serial[..n as usize])?;
+                chain.write(memory, 0, self.serial[..n as usize].to_vec()).await?;
                 Ok(n)
             }
-            T_DISCARD | T_WRITE_ZEROES => self.ranges(chain, memory, output, kind == T_DISCARD).map(|()| 0),
+            T_DISCARD | T_WRITE_ZEROES => {
+                self.ranges(chain, memory, output, kind == T_DISCARD).await.map(|()| 0)
+            }
             _ => Err(Failure::Unsupported),
         }
+    }
+}
+
+impl Blk {
+    /// Executes a request, and says how that went.
+    async fn serve(&self, chain: &Chain, memory: &GuestMemory) -> Result<u32, QueueFault> {
+        let Some(input) = chain.writable_len().checked_sub(1) else {
+            return Err(QueueFault::Malformed("a block request without a status byte"));
+        };
+        if chain.readable_len() < HEADER {
+            return Err(QueueFault::Malformed("a block request without a header"));
+        }
+        let (status, written) = match self.execute(chain, memory, input).await {
+            Ok(n) => (0, n),
+            Err(Failure::Io) => (1, 0),
+            Err(Failure::Unsupported) => (2, 0),
+            Err(Failure::Fault(fault)) => return Err(fault),
+        };
+        chain.write(memory, input, vec![status]).await?;
+        Ok(written as u32 + 1)
     }
 }
 
@@ -331,21 +347,8 @@ impl VirtioDevice for Blk {
         self.features.store(features, Ordering::Relaxed);
     }
 
-    fn process(&self, _: u16, chain: &Chain, memory: &GuestMemory<'_>) -> Result<u32, QueueFault> {
-        let Some(input) = chain.writable_len().checked_sub(1) else {
-            return Err(QueueFault::Malformed("a block request without a status byte"));
-        };
-        if chain.readable_len() < HEADER {
-            return Err(QueueFault::Malformed("a block request without a header"));
-        }
-        let (status, written) = match self.execute(chain, memory, input) {
-            Ok(n) => (0, n),
-            Err(Failure::Io) => (1, 0),
-            Err(Failure::Unsupported) => (2, 0),
-            Err(Failure::Fault(fault)) => return Err(fault),
-        };
-        chain.write(memory, input, &[status])?;
-        Ok(written as u32 + 1)
+    fn process(self: Arc<Self>, _: u16, chain: Chain, memory: GuestMemory) -> Request {
+        Request::new(async move { self.serve(&chain, &memory).await })
     }
 
     fn reset(&self) {

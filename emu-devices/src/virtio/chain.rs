@@ -1,17 +1,10 @@
 //! A request: a chain of buffers.
 
+use emu_core::dma::{Direction, Segment};
+
 use super::{GuestMemory, QueueFault};
 
-/// A buffer in guest memory.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Segment {
-    /// First address, as the device's port takes it.
-    pub addr: u64,
-    /// Bytes; never 0.
-    pub len: u32,
-}
-
-/// The buffers of one request. Their sum is below 2^32 bytes, and no buffer wraps at 2^64.
+/// The buffers of one request. Their sum is below 2^32 bytes; no buffer is empty, and none wraps at 2^64.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Chain {
     /// Index of the first descriptor: the request's name in the used ring.
@@ -26,30 +19,25 @@ fn length(segments: &[Segment]) -> u64 {
     segments.iter().map(|s| u64::from(s.len)).sum()
 }
 
-/// Visits the parts of `segments` that hold bytes `offset..offset + len`: address, position in the range, bytes.
-fn visit(
-    segments: &[Segment],
-    offset: u64,
-    len: usize,
-    mut f: impl FnMut(u64, usize, usize) -> Result<(), QueueFault>,
-) -> Result<(), QueueFault> {
-    let mut skip = offset;
-    let mut done = 0;
+/// The parts of `segments` that hold `len` bytes from `offset` on.
+fn part(segments: &[Segment], offset: u64, len: usize) -> Result<Vec<Segment>, QueueFault> {
+    let (mut skip, mut left) = (offset, len as u64);
+    let mut found = Vec::with_capacity(segments.len());
     for s in segments {
-        if done == len {
+        let size = u64::from(s.len);
+        if left == 0 {
             break;
         }
-        let size = u64::from(s.len);
         if skip >= size {
             skip -= size;
             continue;
         }
-        let n = (size - skip).min((len - done) as u64) as usize;
-        f(s.addr + skip, done, n)?;
-        done += n;
+        let n = (size - skip).min(left);
+        found.push(Segment { addr: s.addr + skip, len: n as u32 });
+        left -= n;
         skip = 0;
     }
-    if done == len { Ok(()) } else { Err(QueueFault::Malformed("a request's buffers are too short")) }
+    if left == 0 { Ok(found) } else { Err(QueueFault::Malformed("a request's buffers are too short")) }
 }
 
 impl Chain {
@@ -66,12 +54,19 @@ impl Chain {
     }
 
     /// Fills `buf` from byte `offset` of the readable part on.
-    pub fn read(&self, memory: &GuestMemory<'_>, offset: u64, buf: &mut [u8]) -> Result<(), QueueFault> {
-        visit(&self.readable, offset, buf.len(), |addr, at, n| Ok(memory.read(addr, &mut buf[at..at + n])?))
+    pub async fn read(&self, memory: &GuestMemory, offset: u64, buf: Vec<u8>) -> Result<Vec<u8>, QueueFault> {
+        let segments = part(&self.readable, offset, buf.len())?;
+        Ok(memory.transfer(Direction::FromMemory, segments, buf).await?)
     }
 
-    /// Writes `bytes` from byte `offset` of the writable part on.
-    pub fn write(&self, memory: &GuestMemory<'_>, offset: u64, bytes: &[u8]) -> Result<(), QueueFault> {
-        visit(&self.writable, offset, bytes.len(), |addr, at, n| Ok(memory.write(addr, &bytes[at..at + n])?))
+    /// Writes `bytes` from byte `offset` of the writable part on; gives them back.
+    pub async fn write(
+        &self,
+        memory: &GuestMemory,
+        offset: u64,
+        bytes: Vec<u8>,
+    ) -> Result<Vec<u8>, QueueFault> {
+        let segments = part(&self.writable, offset, bytes.len())?;
+        Ok(memory.transfer(Direction::ToMemory, segments, bytes).await?)
     }
 }

@@ -3,15 +3,17 @@
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 
-use emu_core::dma::{DmaClient, DmaFault, DmaPort, StallTag};
+use emu_core::dma::{Dma, DmaAttrs, DmaClient, DmaFault, DmaPort, StallTable, StallTag};
 use emu_core::lifecycle::{Payload, Restore, RestoreError, Source};
 use emu_core::metrics::{Counters, Metric};
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
+use super::memory::Rings;
 use super::worker::Worker;
-use super::{GuestMemory, Placement, Queue, QueueConfig, QueueFault, VirtioDevice, feature, status};
+use super::{GuestMemory, Placement, Queue, QueueConfig, QueueFault, Request, VirtioDevice, feature, status};
 
 /// Requests that one notification may cause on the notifying thread. A driver that refills its queue faster than the
 /// device empties it for so long is not sane, and must not hold the vCPU for ever.
@@ -91,22 +93,21 @@ struct Live {
     active: bool,
     paused: bool,
     queues: Vec<Queue>,
+    /// The request of each queue that is under way: the one at the head of its ring.
+    running: Vec<Option<Running>>,
 }
 
-/// A request that waits until software has served a translation fault.
-struct Stall {
-    tag: StallTag,
-    queue: u16,
-    addr: u64,
-    /// What became of it: to be tried again, or to be aborted.
-    answer: Option<bool>,
+/// A request under way.
+struct Running {
+    /// Its name in the rings.
+    head: u16,
+    request: Request,
 }
 
-#[derive(Default)]
-struct Stalls {
-    waiting: Vec<Stall>,
-    /// How often anything was resumed.
-    resumes: u64,
+impl Live {
+    fn cancel_all(&mut self) {
+        self.running.fill_with(|| None);
+    }
 }
 
 /// The saved form of a [`VirtioCore`].
@@ -131,12 +132,13 @@ pub struct VirtioCore {
     counters: Arc<Counters>,
     live: Mutex<Live>,
     regs: Mutex<Regs>,
-    stalls: Mutex<Stalls>,
+    /// By queue.
+    stalls: Arc<StallTable>,
     /// Queues that have been notified and not looked at, one bit each.
     pending: AtomicU64,
     worker: Worker,
     /// How many wait for `live`, and for the request that is being executed with it.
-    awaited: AtomicU32,
+    awaited: Arc<AtomicU32>,
 }
 
 /// Says that somebody waits for the request at hand, as long as it lives.
@@ -176,10 +178,11 @@ impl DeviceHandle {
 }
 
 impl VirtioCore {
+    /// `port` makes the way to memory; what is given to it is who is to be told of stalls.
     pub(super) fn new(
         name: &str,
         device: Arc<dyn VirtioDevice>,
-        port: Arc<dyn DmaPort>,
+        port: impl FnOnce(Weak<Self>) -> Arc<dyn DmaPort>,
         options: VirtioOptions,
         signals: Arc<dyn Signals>,
         counters: Arc<Counters>,
@@ -187,19 +190,24 @@ impl VirtioCore {
         let queues = device.queue_sizes().len();
         debug_assert!(queues <= 64 && device.queue_sizes().iter().all(|s| s.is_power_of_two() && *s <= 1024));
         let placement = if options.deterministic { Placement::Inline } else { device.placement() };
-        let core = Arc::new(Self {
+        let core = Arc::new_cyclic(|this: &Weak<Self>| Self {
             name: name.to_owned(),
-            port,
+            port: port(this.clone()),
             options,
             placement,
             signals,
             counters,
-            live: Mutex::new(Live { active: false, paused: false, queues: vec![Queue::default(); queues] }),
+            live: Mutex::new(Live {
+                active: false,
+                paused: false,
+                queues: vec![Queue::default(); queues],
+                running: (0..queues).map(|_| None).collect(),
+            }),
             regs: Mutex::new(reset_regs(&*device)),
-            stalls: Mutex::default(),
+            stalls: Arc::default(),
             pending: AtomicU64::new(0),
             worker: Worker::default(),
-            awaited: AtomicU32::new(0),
+            awaited: Arc::default(),
             device,
         });
         core.device.attach(DeviceHandle(Arc::downgrade(&core)));
@@ -340,14 +348,15 @@ impl VirtioCore {
         self.device.activate(features);
     }
 
-    /// To the state after power-on. Waits until the request that is being executed has ended or is put off.
+    /// To the state after power-on. Waits until the request that is being executed has ended or stands still.
     pub(super) fn reset(&self) {
         let mut live = self.live();
         let mut regs = self.regs();
         live.active = false;
         live.queues.fill(Queue::default());
+        live.cancel_all();
         *regs = reset_regs(&*self.device);
-        self.stalls.lock().waiting.clear();
+        self.stalls.cancel_all();
         self.pending.store(0, Ordering::Release);
         drop(regs);
         self.device.reset();
@@ -357,6 +366,7 @@ impl VirtioCore {
         tracing::warn!(device = self.name, "the driver must reset the device: {why}");
         self.counters.add(Metric::Anomalies, 1);
         live.active = false;
+        live.cancel_all();
         let mut regs = self.regs();
         regs.status |= status::NEEDS_RESET;
         let tell = regs.status & status::DRIVER_OK != 0;
@@ -421,14 +431,17 @@ impl VirtioCore {
         let mut regs = self.regs();
         let selected = usize::from(regs.queue_select);
         let features = regs.driver_features;
-        let (Some(config), Some(queue)) = (regs.queues.get_mut(selected), live.queues.get_mut(selected))
+        let Live { queues, running, .. } = &mut *live;
+        let (Some(config), Some(queue), Some(running)) =
+            (regs.queues.get_mut(selected), queues.get_mut(selected), running.get_mut(selected))
         else {
             return self.anomaly("a queue that does not exist is enabled");
         };
         if config.enabled != enable {
             config.enabled = enable;
             *queue = if enable { Queue::new(*config, features) } else { Queue::default() };
-            self.stalls.lock().waiting.retain(|s| usize::from(s.queue) != selected);
+            *running = None;
+            self.stalls.cancel(selected as u16);
         }
         drop(regs);
         drop(live);
@@ -561,75 +574,81 @@ impl VirtioCore {
         }
     }
 
-    /// Executes one request of `queue`; false if there was none to execute.
+    /// Goes on with `queue`, by one request at most; false if nothing can be done now.
     fn step(&self, live: &mut Live, queue: u16) -> bool {
-        if !live.active || live.paused {
+        if !live.active || live.paused || self.stalls.is_waiting(queue) {
             return false;
         }
-        let Some(q) = live.queues.get_mut(usize::from(queue)).filter(|q| q.enabled()) else { return false };
-        let Some((abort_at, resumes)) = self.unpark(queue) else { return false };
-        let memory = GuestMemory::new(&*self.port, abort_at);
-        let memory = match self.placement {
-            Placement::Worker => memory.giving_way(&self.awaited),
-            Placement::Inline => memory,
-        };
-        match self.execute(q, queue, &memory) {
-            Ok(executed) => executed,
-            Err(fault) => match (fault, memory.stalled()) {
-                (QueueFault::Dma(DmaFault::Stalled(_)), Some((tag, addr))) => {
-                    self.park(queue, tag, addr, resumes)
-                }
-                // It is still in the ring, and whoever waits gets the lock first.
-                (QueueFault::PutOff, _) => true,
-                _ => {
-                    self.needs_reset(live, fault);
-                    false
-                }
-            },
-        }
+        self.advance(live, queue).unwrap_or_else(|fault| {
+            self.needs_reset(live, fault);
+            false
+        })
     }
 
-    fn execute(&self, q: &mut Queue, queue: u16, memory: &GuestMemory<'_>) -> Result<bool, QueueFault> {
-        if !q.has_completed() {
-            if !self.device.ready(queue) {
-                return Ok(false);
-            }
-            let Some(chain) = q.peek(memory)? else { return Ok(false) };
-            let written = self.device.process(queue, &chain, memory)?;
-            q.complete(chain.head, written);
+    fn advance(&self, live: &mut Live, queue: u16) -> Result<bool, QueueFault> {
+        let Live { queues, running, .. } = live;
+        let at = usize::from(queue);
+        let (Some(q), Some(running)) = (queues.get_mut(at), running.get_mut(at)) else { return Ok(false) };
+        if !q.enabled() {
+            return Ok(false);
         }
-        q.publish(memory)?;
+        if !q.has_completed() {
+            if running.is_none() {
+                *running = self.begin(q, queue)?;
+            }
+            let Some(Running { head, request }) = running else { return Ok(false) };
+            let head = *head;
+            let Poll::Ready(written) = request.poll() else {
+                // It has given way to somebody, who gets the lock first; or it stands still for longer.
+                return Ok(!self.stalls.is_waiting(queue));
+            };
+            *running = None;
+            q.complete(head, written?);
+        }
+        if self.with_rings(queue, |rings| q.publish(rings))?.is_none() {
+            return Ok(false);
+        }
         self.counters.add(Metric::VirtioRequests, 1);
-        if q.wants_signal(memory) {
+        if q.wants_signal(&Rings::new(&*self.port)) {
             self.signals.queue(queue);
         }
         Ok(true)
     }
 
-    // Stalls.
-
-    /// `None` while the request at the head of `queue` is parked; else the address at which it is to be aborted, if
-    /// that was the answer, and the number of resumptions so far.
-    fn unpark(&self, queue: u16) -> Option<(Option<u64>, u64)> {
-        let mut stalls = self.stalls.lock();
-        let mut abort_at = None;
-        if let Some(at) = stalls.waiting.iter().position(|s| s.queue == queue) {
-            let retry = stalls.waiting[at].answer?;
-            let stall = stalls.waiting.swap_remove(at);
-            abort_at = (!retry).then_some(stall.addr);
+    /// Begins the request at the head of the ring, if there is one that the device can execute now.
+    fn begin(&self, q: &Queue, queue: u16) -> Result<Option<Running>, QueueFault> {
+        if !self.device.ready(queue) {
+            return Ok(None);
         }
-        Some((abort_at, stalls.resumes))
+        let Some(chain) = self.with_rings(queue, |rings| q.peek(rings))?.flatten() else { return Ok(None) };
+        let awaited = (self.placement == Placement::Worker).then(|| self.awaited.clone());
+        let dma = Dma::new(self.port.clone(), self.stalls.clone(), queue, DmaAttrs::default());
+        let (head, memory) = (chain.head, GuestMemory::new(dma, awaited));
+        Ok(Some(Running { head, request: self.device.clone().process(queue, chain, memory) }))
     }
 
-    /// Parks the request at the head of `queue`. True if something was resumed meanwhile: perhaps it was this one,
-    /// which must then be tried again.
-    fn park(&self, queue: u16, tag: StallTag, addr: u64, resumes: u64) -> bool {
-        let mut stalls = self.stalls.lock();
-        if stalls.resumes != resumes {
-            return true;
+    /// Accesses the rings of `queue`. `None` if that stalled: it is made again when software has answered.
+    fn with_rings<T>(
+        &self,
+        queue: u16,
+        mut access: impl FnMut(&Rings<'_>) -> Result<T, QueueFault>,
+    ) -> Result<Option<T>, QueueFault> {
+        loop {
+            match self.stalls.answer(queue) {
+                Poll::Pending => return Ok(None),
+                Poll::Ready(false) => return Err(QueueFault::Dma(DmaFault::Abort)),
+                Poll::Ready(true) => {}
+            }
+            let ticket = self.stalls.ticket();
+            match access(&Rings::new(&*self.port)) {
+                Err(QueueFault::Dma(DmaFault::Stalled(tag))) => {
+                    if self.stalls.park(queue, tag, ticket) {
+                        return Ok(None);
+                    }
+                }
+                result => return result.map(Some),
+            }
         }
-        stalls.waiting.push(Stall { tag, queue, addr, answer: None });
-        false
     }
 
     // Life.
@@ -696,6 +715,7 @@ impl VirtioCore {
         let device = saved.check_part(DEVICE, |part| self.device.check(part))?;
         Ok(Restore::new(move || {
             let mut live = self.live.lock();
+            live.cancel_all();
             device.apply();
             if state.active {
                 self.device.activate(state.regs.driver_features);
@@ -703,7 +723,7 @@ impl VirtioCore {
             live.queues = state.queues;
             live.active = state.active;
             *self.regs() = state.regs;
-            self.stalls.lock().waiting.clear();
+            self.stalls.cancel_all();
             // Looking at an empty queue does no harm, so what was notified or parked need not be in the state.
             self.pending.store(u64::MAX, Ordering::Release);
         }))
@@ -712,14 +732,9 @@ impl VirtioCore {
 
 impl DmaClient for VirtioCore {
     fn resume(&self, tag: StallTag, retry: bool) {
-        let queue = {
-            let mut stalls = self.stalls.lock();
-            stalls.resumes += 1;
-            let Some(stall) = stalls.waiting.iter_mut().find(|s| s.tag == tag) else { return };
-            stall.answer = Some(retry);
-            stall.queue
-        };
-        self.attend(queue);
+        if let Some(queue) = self.stalls.resume(tag, retry) {
+            self.attend(queue);
+        }
     }
 }
 
@@ -734,16 +749,5 @@ fn half(features: u64, select: u32) -> u32 {
         0 => features as u32,
         1 => (features >> 32) as u32,
         _ => 0,
-    }
-}
-
-/// A client that does not keep its device alive.
-pub(super) struct WeakClient(pub(super) Weak<dyn DmaClient>);
-
-impl DmaClient for WeakClient {
-    fn resume(&self, tag: StallTag, retry: bool) {
-        if let Some(client) = self.0.upgrade() {
-            client.resume(tag, retry);
-        }
     }
 }

@@ -1,6 +1,8 @@
 //! What a device type has to provide.
 
-use emu_core::dma::DmaFault;
+use std::sync::Arc;
+
+use emu_core::dma::{Aborted, DmaFault, Task};
 use emu_core::lifecycle::{Payload, Restore, RestoreError, Source};
 use thiserror::Error;
 
@@ -30,13 +32,19 @@ pub enum QueueFault {
     /// Memory did not answer.
     #[error(transparent)]
     Dma(#[from] DmaFault),
-    /// Somebody waits for the queue, and the request would take long ([`GuestMemory::give_way`]).
-    #[error("the request is put off")]
-    PutOff,
     /// The driver broke the rules; the text says which.
     #[error("{0}")]
     Malformed(&'static str),
 }
+
+impl From<Aborted> for QueueFault {
+    fn from(_: Aborted) -> Self {
+        Self::Dma(DmaFault::Abort)
+    }
+}
+
+/// A request under way; it gives the number of bytes that it has written.
+pub type Request = Task<Result<u32, QueueFault>>;
 
 /// A device type. The methods that execute requests are called by one thread at a time, all others by any.
 pub trait VirtioDevice: Send + Sync {
@@ -62,9 +70,9 @@ pub trait VirtioDevice: Send + Sync {
     fn ready(&self, _queue: u16) -> bool {
         true
     }
-    /// Executes one request and gives the number of bytes it has written. After a [`DmaFault::Stalled`] or
-    /// [`QueueFault::PutOff`] the same request is executed again from its beginning.
-    fn process(&self, queue: u16, chain: &Chain, memory: &GuestMemory<'_>) -> Result<u32, QueueFault>;
+    /// Executes one request. It stands still while its memory is stalled, and is dropped if the driver resets the device
+    /// meanwhile: what is done to the device before its last transfer is done for good.
+    fn process(self: Arc<Self>, queue: u16, chain: Chain, memory: GuestMemory) -> Request;
     /// To the state after power-on.
     fn reset(&self);
     /// The end: host resources are flushed.

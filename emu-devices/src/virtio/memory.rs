@@ -1,69 +1,30 @@
-//! Guest memory as a device sees it while it executes one request.
+//! Guest memory as a device sees it: its rings, and the buffers of the request that it executes.
 
-use std::cell::Cell;
+use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
 
-use emu_core::dma::{DmaAttrs, DmaFault, DmaPort, StallTag};
+use emu_core::dma::{Aborted, Direction, Dma, DmaAttrs, DmaFault, DmaPort, Segment};
 
-use super::QueueFault;
+/// The rings of a queue: small accesses, which can all be made again if one of them is stalled.
+pub struct Rings<'a>(&'a dyn DmaPort);
 
-/// A DMA port, with what is known about a transaction that stalled.
-pub struct GuestMemory<'a> {
-    port: &'a dyn DmaPort,
-    /// The transaction at this address is aborted: it stalled before, and software chose to terminate it.
-    abort_at: Cell<Option<u64>>,
-    stalled: Cell<Option<(StallTag, u64)>>,
-    /// How many wait for the request to end.
-    awaited: Option<&'a AtomicU32>,
-}
-
-impl<'a> GuestMemory<'a> {
-    /// Memory behind `port`; the first transaction at `abort_at` is aborted.
+impl<'a> Rings<'a> {
+    /// Behind `port`.
     #[must_use]
-    pub fn new(port: &'a dyn DmaPort, abort_at: Option<u64>) -> Self {
-        Self { port, abort_at: Cell::new(abort_at), stalled: Cell::new(None), awaited: None }
-    }
-
-    /// For a request that is put off while `awaited` is not zero.
-    pub(super) fn giving_way(self, awaited: &'a AtomicU32) -> Self {
-        Self { awaited: Some(awaited), ..self }
-    }
-
-    /// Puts the request off if a CPU waits for it to end, as one that resets the device does. To be asked again and again
-    /// in a request that may take long; what it has done until then is done a second time.
-    pub fn give_way(&self) -> Result<(), QueueFault> {
-        match self.awaited {
-            Some(awaited) if awaited.load(Ordering::Acquire) != 0 => Err(QueueFault::PutOff),
-            _ => Ok(()),
-        }
-    }
-
-    /// The transaction that stalled, and its address.
-    #[must_use]
-    pub fn stalled(&self) -> Option<(StallTag, u64)> {
-        self.stalled.get()
-    }
-
-    fn run(&self, addr: u64, f: impl FnOnce() -> Result<(), DmaFault>) -> Result<(), DmaFault> {
-        if self.abort_at.get() == Some(addr) {
-            self.abort_at.set(None);
-            return Err(DmaFault::Abort);
-        }
-        f().inspect_err(|fault| {
-            if let DmaFault::Stalled(tag) = fault {
-                self.stalled.set(Some((*tag, addr)));
-            }
-        })
+    pub fn new(port: &'a dyn DmaPort) -> Self {
+        Self(port)
     }
 
     /// Reads bytes.
     pub fn read(&self, addr: u64, buf: &mut [u8]) -> Result<(), DmaFault> {
-        self.run(addr, || self.port.read(DmaAttrs::default(), addr, buf))
+        self.0.read(DmaAttrs::default(), addr, buf)
     }
 
     /// Writes bytes.
     pub fn write(&self, addr: u64, bytes: &[u8]) -> Result<(), DmaFault> {
-        self.run(addr, || self.port.write(DmaAttrs::default(), addr, bytes))
+        self.0.write(DmaAttrs::default(), addr, bytes)
     }
 
     /// Reads a halfword.
@@ -80,6 +41,36 @@ impl<'a> GuestMemory<'a> {
 
     /// Orders everything before against everything after.
     pub fn fence(&self) {
-        self.port.fence();
+        self.0.fence();
+    }
+}
+
+/// What a request reaches memory with.
+pub struct GuestMemory {
+    dma: Dma,
+    /// How many wait for the request to end or to stand still, if it takes that into account.
+    awaited: Option<Arc<AtomicU32>>,
+}
+
+impl GuestMemory {
+    pub(super) fn new(dma: Dma, awaited: Option<Arc<AtomicU32>>) -> Self {
+        Self { dma, awaited }
+    }
+
+    /// Stands still while a CPU waits for the queue, as one does that resets the device. To be asked again and again in a
+    /// request that may take long; it goes on from there, or is cancelled.
+    pub async fn give_way(&self) {
+        let is_awaited = || self.awaited.as_ref().is_some_and(|n| n.load(Ordering::Acquire) != 0);
+        poll_fn(|_| if is_awaited() { Poll::Pending } else { Poll::Ready(()) }).await;
+    }
+
+    /// Moves bytes between a buffer of the device and buffers in memory; gives the device's buffer back.
+    pub(super) async fn transfer(
+        &self,
+        direction: Direction,
+        segments: Vec<Segment>,
+        bytes: Vec<u8>,
+    ) -> Result<Vec<u8>, Aborted> {
+        self.dma.transfer(direction, segments, bytes).await
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use emu_core::addr::Size;
 use emu_core::bus::{BusFault, MmioDevice, Requester};
-use emu_core::dma::{CountedPort, DmaClient, DmaPort};
+use emu_core::dma::{CountedPort, DmaPort, Master, Ports, Stalls};
 use emu_core::irq::IrqLine;
 use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use emu_core::metrics::Counters;
@@ -14,7 +14,7 @@ use emu_core::registers::{Content, Hit, Listed, Map, Sizes, Target, constants, w
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::core::{CoreState, Interface, Signals, WeakClient};
+use super::core::{CoreState, Interface, Signals};
 use super::{Interfaces, VirtioCore, VirtioDevice, VirtioOptions};
 
 /// Bytes of a slot.
@@ -182,23 +182,23 @@ pub struct VirtioMmio {
 }
 
 impl VirtioMmio {
-    /// A slot. An empty one says so with device ID 0.
+    /// A slot; its device is the master with this StreamID. An empty one says so with device ID 0.
     #[must_use]
     pub fn new(
         name: &str,
         device: Option<Arc<dyn VirtioDevice>>,
         irq: IrqLine,
-        port: Arc<dyn DmaPort>,
+        (ports, stream_id): (&dyn Ports, u32),
         options: VirtioOptions,
         counters: &Arc<Counters>,
     ) -> Arc<Self> {
         let interrupt = Arc::new(Interrupt { status: Mutex::new(0), line: irq });
         let core = device.map(|device| {
-            let counted = Arc::new(CountedPort::new(port.clone(), counters.clone()));
-            let core = VirtioCore::new(name, device, counted, options, interrupt.clone(), counters.clone());
-            let client: Weak<dyn DmaClient> = Arc::<VirtioCore>::downgrade(&core);
-            port.set_client(Arc::new(WeakClient(client)));
-            core
+            let port = |client: Weak<VirtioCore>| -> Arc<dyn DmaPort> {
+                let port = ports.port(Master::new(stream_id, Stalls::ToldTo(client)));
+                Arc::new(CountedPort::new(port, counters.clone()))
+            };
+            VirtioCore::new(name, device, port, options, interrupt.clone(), counters.clone())
         });
         let interface = match options.interfaces {
             Interfaces::Legacy => Interface::Legacy,

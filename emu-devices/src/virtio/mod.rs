@@ -8,9 +8,10 @@
 //! # Invariants
 //! - Rings and buffers are reached only through the device's DMA port.
 //! - A request leaves the available ring only when its used element is written: between requests a queue's state is
-//!   two indices, so a snapshot needs nothing else, and a request whose DMA stalls is simply executed again.
+//!   two indices, so a snapshot needs nothing else. A request whose DMA stalls stands still and goes on from there
+//!   ([`emu_core::dma::Task`]); one that is under way when the machine is saved begins again after the restore.
 //! - Whatever the driver puts into a ring, the work for it is bounded, and who waits for the device does not wait for all
-//!   of a long request: that one is put off and executed again. Nonsense stops the device with
+//!   of a long request: that one stands still meanwhile. Nonsense stops the device with
 //!   DEVICE_NEEDS_RESET and is counted as an anomaly.
 //! - Locks are taken in the order `live`, `regs`, `stalls`; register accesses that only look at `regs` never wait for
 //!   disk I/O.
@@ -30,11 +31,11 @@ mod tests;
 mod worker;
 
 pub use blk::{Blk, BlkOptions};
-pub use chain::{Chain, Segment};
+pub use chain::Chain;
 pub use console::{Console, ConsoleBackend, MAX_PORTS, PortOptions, RoomCallback as ConsoleRoom};
 pub use core::{DeviceHandle, Interfaces, VirtioCore, VirtioOptions};
-pub use device::{DeviceKind, Placement, QueueFault, VirtioDevice};
-pub use memory::GuestMemory;
+pub use device::{DeviceKind, Placement, QueueFault, Request, VirtioDevice};
+pub use memory::{GuestMemory, Rings};
 pub use mmio::{MMIO_SIZE, VirtioMmio};
 pub use pci::VirtioPci;
 pub use queue::{Queue, QueueConfig};

@@ -1,8 +1,10 @@
 //! Split virtqueues, the device's side (virtio 1.2, 2.7).
 
+use emu_core::dma::Segment;
 use serde::{Deserialize, Serialize};
 
-use super::{Chain, GuestMemory, QueueFault, Segment, feature};
+use super::memory::Rings;
+use super::{Chain, QueueFault, feature};
 
 /// The longest chain that is followed, indirect or not.
 const MAX_CHAIN: u16 = 1024;
@@ -128,15 +130,15 @@ impl Queue {
     }
 
     /// How many requests wait. When there is none, the driver is asked to notify for the next one.
-    fn waiting(&self, memory: &GuestMemory<'_>) -> Result<u16, QueueFault> {
+    fn waiting(&self, rings: &Rings<'_>) -> Result<u16, QueueFault> {
         let index = self.config.avail.wrapping_add(2);
-        let mut waiting = memory.read_u16(index)?.wrapping_sub(self.next_avail);
+        let mut waiting = rings.read_u16(index)?.wrapping_sub(self.next_avail);
         if waiting == 0 && self.event_idx {
             let avail_event = self.config.used.wrapping_add(4 + 8 * u64::from(self.config.size));
-            memory.write_u16(avail_event, self.next_avail)?;
+            rings.write_u16(avail_event, self.next_avail)?;
             // The driver publishes and then looks at avail_event; we write avail_event and then look again.
-            memory.fence();
-            waiting = memory.read_u16(index)?.wrapping_sub(self.next_avail);
+            rings.fence();
+            waiting = rings.read_u16(index)?.wrapping_sub(self.next_avail);
         }
         if waiting > self.config.size {
             return Err(QueueFault::Malformed("the available index is too far ahead"));
@@ -145,38 +147,38 @@ impl Queue {
     }
 
     /// The oldest request that waits.
-    pub fn peek(&self, memory: &GuestMemory<'_>) -> Result<Option<Chain>, QueueFault> {
-        if self.waiting(memory)? == 0 {
+    pub fn peek(&self, rings: &Rings<'_>) -> Result<Option<Chain>, QueueFault> {
+        if self.waiting(rings)? == 0 {
             return Ok(None);
         }
         // What the driver wrote before it moved the index is read after the index.
-        memory.fence();
+        rings.fence();
         let entry = self.config.avail.wrapping_add(4 + 2 * self.slot(self.next_avail));
-        let head = memory.read_u16(entry)?;
+        let head = rings.read_u16(entry)?;
         if head >= self.config.size {
             return Err(QueueFault::Malformed("the available ring names a descriptor that does not exist"));
         }
-        self.follow(memory, head).map(Some)
+        self.follow(rings, head).map(Some)
     }
 
-    fn descriptor(&self, memory: &GuestMemory<'_>, index: u16) -> Result<Descriptor, QueueFault> {
+    fn descriptor(&self, rings: &Rings<'_>, index: u16) -> Result<Descriptor, QueueFault> {
         let mut bytes = [0; 16];
-        memory.read(self.config.desc.wrapping_add(DESCRIPTOR * u64::from(index)), &mut bytes)?;
+        rings.read(self.config.desc.wrapping_add(DESCRIPTOR * u64::from(index)), &mut bytes)?;
         Ok(Descriptor::parse(&bytes))
     }
 
-    fn follow(&self, memory: &GuestMemory<'_>, head: u16) -> Result<Chain, QueueFault> {
+    fn follow(&self, rings: &Rings<'_>, head: u16) -> Result<Chain, QueueFault> {
         let mut chain = Chain { head, ..Chain::default() };
         let mut total = 0;
         let mut index = head;
         // A chain that is longer than the queue has a loop.
         for _ in 0..self.config.size {
-            let d = self.descriptor(memory, index)?;
+            let d = self.descriptor(rings, index)?;
             if d.flags & INDIRECT != 0 {
                 if !self.indirect || d.flags & NEXT != 0 {
                     return Err(QueueFault::Malformed("an indirect descriptor is not allowed here"));
                 }
-                return follow_table(memory, &d, chain, total);
+                return follow_table(rings, &d, chain, total);
             }
             append(&mut chain, &mut total, &d)?;
             if d.flags & NEXT == 0 {
@@ -202,15 +204,15 @@ impl Queue {
     }
 
     /// Puts the completed request, if there is one, into the used ring.
-    pub fn publish(&mut self, memory: &GuestMemory<'_>) -> Result<(), QueueFault> {
+    pub fn publish(&mut self, rings: &Rings<'_>) -> Result<(), QueueFault> {
         let Some((head, len)) = self.done else { return Ok(()) };
         let mut element = [0; 8];
         element[..4].copy_from_slice(&u32::from(head).to_le_bytes());
         element[4..].copy_from_slice(&len.to_le_bytes());
-        memory.write(self.config.used.wrapping_add(4 + 8 * self.slot(self.next_used)), &element)?;
+        rings.write(self.config.used.wrapping_add(4 + 8 * self.slot(self.next_used)), &element)?;
         // The element, and all that the request has written, is seen before the index.
-        memory.fence();
-        memory.write_u16(self.config.used.wrapping_add(2), self.next_used.wrapping_add(1))?;
+        rings.fence();
+        rings.write_u16(self.config.used.wrapping_add(2), self.next_used.wrapping_add(1))?;
         self.next_used = self.next_used.wrapping_add(1);
         self.next_avail = self.next_avail.wrapping_add(1);
         self.done = None;
@@ -219,24 +221,24 @@ impl Queue {
 
     /// Whether the driver wants an interrupt for what was published since the last call. If its wish cannot be read it
     /// gets one: a spurious interrupt does no harm.
-    pub fn wants_signal(&mut self, memory: &GuestMemory<'_>) -> bool {
+    pub fn wants_signal(&mut self, rings: &Rings<'_>) -> bool {
         // The driver enables interrupts and then looks at the used index; we wrote the index and look now.
-        memory.fence();
+        rings.fence();
         let old = std::mem::replace(&mut self.signalled, self.next_used);
         if self.event_idx {
             let used_event = self.config.avail.wrapping_add(4 + 2 * u64::from(self.config.size));
-            memory.read_u16(used_event).map_or(true, |event| {
+            rings.read_u16(used_event).map_or(true, |event| {
                 self.next_used.wrapping_sub(event).wrapping_sub(1) < self.next_used.wrapping_sub(old)
             })
         } else {
-            memory.read_u16(self.config.avail).map_or(true, |flags| flags & NO_INTERRUPT == 0)
+            rings.read_u16(self.config.avail).map_or(true, |flags| flags & NO_INTERRUPT == 0)
         }
     }
 }
 
 /// Follows a chain in an indirect table (virtio 1.2, 2.7.5.3).
 fn follow_table(
-    memory: &GuestMemory<'_>,
+    rings: &Rings<'_>,
     table: &Descriptor,
     mut chain: Chain,
     mut total: u64,
@@ -247,7 +249,7 @@ fn follow_table(
         return Err(QueueFault::Malformed("an indirect table has an impossible length"));
     }
     let mut bytes = vec![0; len as usize];
-    memory.read(table.addr, &mut bytes)?;
+    rings.read(table.addr, &mut bytes)?;
     let (descriptors, _) = bytes.as_chunks::<16>();
     let mut index = 0;
     for _ in 0..count {

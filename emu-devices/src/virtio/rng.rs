@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use emu_core::lifecycle::{Payload, Restore, RestoreError, SavedState, Source};
 use serde::{Deserialize, Serialize};
 
-use super::{Chain, DeviceKind, GuestMemory, QueueFault, VirtioDevice};
+use super::{Chain, DeviceKind, GuestMemory, QueueFault, Request, VirtioDevice};
 
 /// Bytes that one request gets at most; the driver asks again for more.
 const LIMIT: u64 = 4096;
@@ -91,15 +91,17 @@ impl VirtioDevice for Rng {
     fn config_read(&self, _: u64, out: &mut [u8]) {
         out.fill(0);
     }
-    fn process(&self, _: u16, chain: &Chain, memory: &GuestMemory<'_>) -> Result<u32, QueueFault> {
-        let n = chain.writable_len().min(LIMIT);
-        if n == 0 {
-            return Err(QueueFault::Malformed("a request for randomness with no room for it"));
-        }
-        let mut bytes = vec![0; n as usize];
-        self.0.fill(&mut bytes);
-        chain.write(memory, 0, &bytes)?;
-        Ok(n as u32)
+    fn process(self: Arc<Self>, _: u16, chain: Chain, memory: GuestMemory) -> Request {
+        Request::new(async move {
+            let n = chain.writable_len().min(LIMIT);
+            if n == 0 {
+                return Err(QueueFault::Malformed("a request for randomness with no room for it"));
+            }
+            let mut bytes = vec![0; n as usize];
+            self.0.fill(&mut bytes);
+            chain.write(&memory, 0, bytes).await?;
+            Ok(n as u32)
+        })
     }
     fn reset(&self) {}
     fn save(&self, name: &str) -> Payload {

@@ -102,6 +102,10 @@ pub const VIRTIO_MMIO_SPI: u32 = 16;
 pub const GICV2M_SPI: u32 = 48;
 /// Number of SPIs of the GICv2m frame.
 pub const GICV2M_SPIS: u32 = 64;
+/// StreamID of fw_cfg. Those of platform masters come behind all that a PCI requester ID can be.
+pub const FW_CFG_STREAM: u32 = 0x1_0000;
+/// StreamID of the first virtio-mmio transport; the others follow.
+pub const VIRTIO_MMIO_STREAM: u32 = FW_CFG_STREAM + 1;
 /// Pin of the PL061 with the power button.
 pub const POWER_BUTTON_PIN: u32 = 3;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use emu_core::Pa;
 use emu_core::addr::Size;
 use emu_core::bus::{Backing, Bus, Requester};
-use emu_core::dma::{DirectPort, DmaPort};
+use emu_core::dma::{DirectPorts, Ports};
 use emu_core::irq::{IrqLine, Unconnected};
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
@@ -95,18 +95,17 @@ impl Rig {
         };
         let mut components: Vec<Arc<dyn Component>> = Vec::new();
         let line = || IrqLine::new(Arc::new(Unconnected), 0);
+        let ports = Arc::new(DirectPorts(bus.clone()));
         let interfaces = [Interfaces::Modern, Interfaces::Legacy];
         let slots = interfaces.into_iter().flat_map(|i| devices().map(|device| (device, i)));
         for ((device, interfaces), n) in slots.zip(0..) {
             let options = VirtioOptions { interfaces, ..options };
-            let port: Arc<dyn DmaPort> = Arc::new(DirectPort::new(bus.clone(), 0));
-            let slot = VirtioMmio::new("mmio", Some(device), line(), port, options, &counters);
+            let master = (&*ports as &dyn Ports, 0x1_0000 + n as u32);
+            let slot = VirtioMmio::new("mmio", Some(device), line(), master, options, &counters);
             map(MMIO + 0x200 * n, 0x200, Backing::Mmio(slot.clone()));
             components.push(slot);
         }
-        let ports = bus.clone();
-        let make = move |id: u32| -> Arc<dyn DmaPort> { Arc::new(DirectPort::new(ports.clone(), id)) };
-        let host = PciHost::new([line(), line(), line(), line()], Box::new(make), &counters);
+        let host = PciHost::new([line(), line(), line(), line()], ports, &counters);
         let options = VirtioOptions { interfaces: Interfaces::Transitional, ..options };
         for device in devices() {
             host.add(None, VirtioPci::new("pci", device, options, &counters)).expect("the bus has room");

@@ -58,13 +58,12 @@ impl Message {
     }
 
     /// What the driver has sent; `None` if it is no message.
-    pub(super) fn read(chain: &Chain, memory: &GuestMemory<'_>) -> Result<Option<Self>, QueueFault> {
+    pub(super) async fn read(chain: &Chain, memory: &GuestMemory) -> Result<Option<Self>, QueueFault> {
         if chain.readable_len() < HEADER {
             return Ok(None);
         }
-        let mut raw = [0; HEADER as usize];
-        chain.read(memory, 0, &mut raw)?;
-        let [p0, p1, p2, p3, e0, e1, v0, v1] = raw;
+        let raw = chain.read(memory, 0, vec![0; HEADER as usize]).await?;
+        let Some(&[p0, p1, p2, p3, e0, e1, v0, v1]) = raw.first_chunk::<8>() else { return Ok(None) };
         let event = EVENTS.get(usize::from(u16::from_le_bytes([e0, e1]))).copied();
         Ok(event.map(|event| {
             Self::new(u32::from_le_bytes([p0, p1, p2, p3]), event, u16::from_le_bytes([v0, v1]))

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use self::control::{Event, Message};
 use super::device::copy_config;
-use super::{Chain, DeviceHandle, DeviceKind, GuestMemory, Placement, QueueFault, VirtioDevice};
+use super::{Chain, DeviceHandle, DeviceKind, GuestMemory, Placement, QueueFault, Request, VirtioDevice};
 
 /// Feature bits (virtio 1.2, 5.3.3).
 const SIZE: u64 = 1 << 0;
@@ -262,19 +262,20 @@ impl Console {
         self.kick(CONTROL_IN);
     }
 
-    fn receive(&self, number: u32, chain: &Chain, memory: &GuestMemory<'_>) -> Result<u32, QueueFault> {
+    async fn receive(&self, number: u32, chain: &Chain, memory: &GuestMemory) -> Result<u32, QueueFault> {
         let room = chain.writable_len();
         if room == 0 {
             return Err(QueueFault::Malformed("a receive buffer that cannot be written"));
         }
         let Some(port) = self.port(number) else { return Ok(0) };
-        let mut state = port.state.lock();
-        let n = (state.input.len() as u64).min(room) as usize;
-        chain.write(memory, 0, &state.input.make_contiguous()[..n])?;
-        // Only now: a request that stalls is executed again.
-        state.input.drain(..n);
-        let room = INPUT_LIMIT.saturating_sub(state.input.len());
-        drop(state);
+        let input: Vec<u8> = port.state.lock().input.iter().copied().take(room as usize).collect();
+        let n = chain.write(memory, 0, input).await?.len();
+        // Only now: of a request that is cancelled, the input is still on its way. Nobody else takes any of it.
+        let room = {
+            let mut state = port.state.lock();
+            state.input.drain(..n);
+            INPUT_LIMIT.saturating_sub(state.input.len())
+        };
         if room >= ROOM
             && port.wanted.swap(false, Ordering::AcqRel)
             && let Some(callback) = port.room.get()
@@ -284,30 +285,28 @@ impl Console {
         Ok(n as u32)
     }
 
-    fn transmit(&self, number: u32, chain: &Chain, memory: &GuestMemory<'_>) -> Result<u32, QueueFault> {
+    async fn transmit(&self, number: u32, chain: &Chain, memory: &GuestMemory) -> Result<u32, QueueFault> {
         let len = chain.readable_len();
         if len > OUTPUT_LIMIT {
             return Err(QueueFault::Malformed("an output of more than 1 MiB"));
         }
-        let mut bytes = vec![0; len as usize];
-        chain.read(memory, 0, &mut bytes)?;
+        let bytes = chain.read(memory, 0, vec![0; len as usize]).await?;
         if let Some(port) = self.port(number) {
             port.options.backend.write(&bytes);
         }
         Ok(0)
     }
 
-    fn control_in(&self, chain: &Chain, memory: &GuestMemory<'_>) -> Result<u32, QueueFault> {
-        let mut state = self.state.lock();
-        let Some(message) = state.control.front() else { return Ok(0) };
-        let n = (message.len() as u64).min(chain.writable_len()) as usize;
-        chain.write(memory, 0, &message[..n])?;
-        state.control.pop_front();
+    async fn control_in(&self, chain: &Chain, memory: &GuestMemory) -> Result<u32, QueueFault> {
+        let Some(mut message) = self.state.lock().control.front().cloned() else { return Ok(0) };
+        message.truncate(chain.writable_len() as usize);
+        let n = chain.write(memory, 0, message).await?.len();
+        self.state.lock().control.pop_front();
         Ok(n as u32)
     }
 
-    fn control_out(&self, chain: &Chain, memory: &GuestMemory<'_>) -> Result<u32, QueueFault> {
-        if let Some(message) = Message::read(chain, memory)? {
+    async fn control_out(&self, chain: &Chain, memory: &GuestMemory) -> Result<u32, QueueFault> {
+        if let Some(message) = Message::read(chain, memory).await? {
             self.obey(message);
         }
         Ok(0)
@@ -397,13 +396,15 @@ impl VirtioDevice for Console {
             Role::ControlOut => true,
         }
     }
-    fn process(&self, queue: u16, chain: &Chain, memory: &GuestMemory<'_>) -> Result<u32, QueueFault> {
-        match role(queue) {
-            Role::Receive(number) => self.receive(number, chain, memory),
-            Role::Transmit(number) => self.transmit(number, chain, memory),
-            Role::ControlIn => self.control_in(chain, memory),
-            Role::ControlOut => self.control_out(chain, memory),
-        }
+    fn process(self: Arc<Self>, queue: u16, chain: Chain, memory: GuestMemory) -> Request {
+        Request::new(async move {
+            match role(queue) {
+                Role::Receive(number) => self.receive(number, &chain, &memory).await,
+                Role::Transmit(number) => self.transmit(number, &chain, &memory).await,
+                Role::ControlIn => self.control_in(&chain, &memory).await,
+                Role::ControlOut => self.control_out(&chain, &memory).await,
+            }
+        })
     }
     fn reset(&self) {
         // What has arrived is still on its way, whatever the guest does with its device; what the driver said is not.

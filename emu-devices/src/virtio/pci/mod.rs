@@ -6,10 +6,10 @@ mod layout;
 mod legacy;
 
 use std::io;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use emu_core::addr::Size;
-use emu_core::dma::{DmaClient, DmaPort, StallTag};
+use emu_core::dma::{DmaClient, DmaPort, StallTag, Stalls};
 use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use emu_core::metrics::Counters;
 use emu_core::registers::{Content, Listed, Target};
@@ -22,7 +22,7 @@ pub(crate) use self::layout::{ACCESS_CAPABILITY, CAPABILITY, NOTIFY_CAPABILITY};
 use self::layout::{BAR, CFG_BAR, CFG_DATA, CFG_LENGTH, CFG_OFFSET, Field, LEGACY_BAR, PAGE, Reg};
 #[cfg(test)]
 pub(crate) use self::legacy::MAP as LEGACY_MAP;
-use super::core::{CoreState, Interface, Signals, WeakClient};
+use super::core::{CoreState, Interface, Signals};
 use super::{VirtioCore, VirtioDevice, VirtioOptions};
 use crate::pci::{ConfigEffect, FunctionCore, FunctionState, OTHER_FUNCTION, PciFunction};
 
@@ -123,8 +123,8 @@ impl SavedState for State {
 pub struct VirtioPci {
     side: Arc<Side>,
     core: Arc<VirtioCore>,
-    /// The function's port knows its client weakly; this keeps it.
-    _client: Arc<dyn DmaClient>,
+    /// Who is told of stalls.
+    client: Arc<dyn DmaClient>,
     /// Offset of the PCI configuration access capability, if there is one.
     cfg_access: Option<u16>,
 }
@@ -145,11 +145,9 @@ impl VirtioPci {
         let vectors = Vectors { isr: 0, config: NO_VECTOR, queues: vec![NO_VECTOR; queues] };
         let side = Arc::new(Side { function, vectors: Mutex::new(vectors) });
         let port: Arc<dyn DmaPort> = side.function.port().clone();
-        let core = VirtioCore::new(name, device, port, options, side.clone(), counters.clone());
-        let client: Arc<dyn DmaClient> = Arc::new(Client { side: side.clone(), core: core.clone() });
-        let weak: Weak<dyn DmaClient> = Arc::downgrade(&client);
-        side.function.port().set_client(Arc::new(WeakClient(weak)));
-        Arc::new(Self { side, core, _client: client, cfg_access })
+        let core = VirtioCore::new(name, device, |_| port, options, side.clone(), counters.clone());
+        let client = Arc::new(Client { side: side.clone(), core: core.clone() });
+        Arc::new(Self { side, core, client, cfg_access })
     }
 
     fn set_status(&self, value: u8, interface: Interface) {
@@ -296,6 +294,9 @@ impl VirtioPci {
 impl PciFunction for VirtioPci {
     fn core(&self) -> &FunctionCore {
         &self.side.function
+    }
+    fn stalls(&self) -> Stalls {
+        Stalls::ToldTo(Arc::downgrade(&self.client))
     }
     fn config_read(&self, offset: u16, size: Size) -> u32 {
         match self.window(offset) {

@@ -170,7 +170,7 @@ fn console_output_that_stalls_is_printed_once() {
         rig.chain(Rig::rings(1)[0], 0, &[(DATA, 4, false), (DATA + 4, 5, false)]);
         rig.publish(&mut rings[1], 0);
         rig.notify(1);
-        rig.port.answer(true);
+        rig.answer(true);
         rig.wait_used(&mut rings[1]);
     }
     assert_eq!(*paper.0.lock(), b"once onlyonce only");
@@ -246,4 +246,45 @@ fn splitmix_reference_values() {
     source.fill(&mut out);
     let words = [6_457_827_717_110_365_317_u64, 3_203_168_211_198_807_973];
     assert_eq!(out[..], words.map(u64::to_le_bytes).concat());
+}
+
+/// A request goes on where its transaction stalled: what came before is neither made nor transferred again.
+#[test]
+fn what_a_request_did_before_it_stalled_is_done_once() {
+    for transport in ALL {
+        let rig = Rig::new(transport, Rng::new(Arc::new(SeededEntropy::new(1))), VirtioOptions::default());
+        let ring = &mut rig.initialise(1, u64::MAX)[0];
+        rig.port.done.lock().clear();
+        rig.port.arm(BUFFER + 60);
+        rig.chain(Rig::rings(0)[0], 0, &[(BUFFER, 40, true), (BUFFER + 40, 60, true)]);
+        rig.publish(ring, 0);
+        rig.notify(0);
+        rig.answer(true);
+        assert_eq!(rig.wait_used(ring), (0, 100));
+        let mut expected = [0; 100];
+        SeededEntropy::new(1).fill(&mut expected);
+        assert_eq!(rig.bytes(BUFFER, 100), expected);
+        let done = rig.port.done.lock();
+        let data: Vec<_> = done.iter().filter(|(at, _)| (BUFFER..BUFFER + 100).contains(at)).collect();
+        assert_eq!(data, [&(BUFFER, 40), &(BUFFER + 40, 60)]);
+    }
+}
+
+/// A device that is reset while its request stands still forgets it.
+#[test]
+fn a_reset_cancels_what_is_stalled() {
+    for transport in ALL {
+        let rig = Rig::new(transport, Rng::new(Arc::new(SeededEntropy::new(1))), VirtioOptions::default());
+        let ring = &mut rig.initialise(1, u64::MAX)[0];
+        rig.port.arm(BUFFER);
+        rig.chain(Rig::rings(0)[0], 0, &[(BUFFER, 8, true)]);
+        rig.publish(ring, 0);
+        rig.notify(0);
+        until(|| !rig.port.stalled.lock().is_empty());
+        rig.set_bytes(BUFFER, &[0; 8]);
+        let ring = &mut rig.initialise(1, u64::MAX)[0];
+        rig.answer(true);
+        assert_eq!((rig.used_index(ring), rig.bytes(BUFFER, 8)), (0, vec![0; 8]));
+        assert_eq!(rig.request(ring, &[(BUFFER, 8, true)]), 8);
+    }
 }

@@ -1,12 +1,12 @@
 //! A tiny machine with one virtio device, and a driver for it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use emu_core::addr::{Pa, Size};
 use emu_core::bus::{Backing, Bus, BusFault, MmioDevice, Requester};
-use emu_core::dma::{DirectPort, DmaAttrs, DmaClient, DmaFault, DmaPort, StallTag};
+use emu_core::dma::Ports;
 use emu_core::irq::{IrqLine, IrqSink};
 use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, Source};
 use emu_core::metrics::Counters;
@@ -14,9 +14,10 @@ use emu_core::ram::GuestRam;
 use parking_lot::Mutex;
 
 use crate::pci::{ECAM_SIZE, PciHost};
+use crate::stalling_port::{OnlyPort, StallingPort};
 use crate::virtio::{
-    Chain, DeviceHandle, DeviceKind, GuestMemory, Interfaces, Placement, QueueFault, VirtioDevice,
-    VirtioMmio, VirtioOptions, VirtioPci, feature, status,
+    Chain, DeviceHandle, DeviceKind, GuestMemory, Interfaces, Placement, Request, VirtioDevice, VirtioMmio,
+    VirtioOptions, VirtioPci, feature, status,
 };
 
 pub(super) const RAM: u64 = 0x4000_0000;
@@ -55,57 +56,6 @@ pub(super) struct Wire(AtomicBool);
 impl IrqSink for Wire {
     fn set_level(&self, _: u32, level: bool) {
         self.0.store(level, Ordering::SeqCst);
-    }
-}
-
-/// A port that stalls the first transaction that touches an armed address.
-pub(super) struct StallingPort {
-    inner: DirectPort,
-    armed: Mutex<Option<u64>>,
-    next_tag: AtomicU64,
-    client: Mutex<Option<Arc<dyn DmaClient>>>,
-    pub(super) stalled: Mutex<Vec<StallTag>>,
-}
-
-impl StallingPort {
-    pub(super) fn arm(&self, addr: u64) {
-        *self.armed.lock() = Some(addr);
-    }
-    fn check(&self, addr: u64, len: usize) -> Result<(), DmaFault> {
-        let mut armed = self.armed.lock();
-        match *armed {
-            Some(a) if (addr..addr + len as u64).contains(&a) => {
-                *armed = None;
-                let tag = StallTag(self.next_tag.fetch_add(1, Ordering::Relaxed));
-                self.stalled.lock().push(tag);
-                Err(DmaFault::Stalled(tag))
-            }
-            _ => Ok(()),
-        }
-    }
-    /// Answers the one stalled transaction, once there is one.
-    pub(super) fn answer(&self, retry: bool) {
-        until(|| !self.stalled.lock().is_empty());
-        let tag = self.stalled.lock().remove(0);
-        let client = self.client.lock().clone().unwrap();
-        client.resume(tag, retry);
-    }
-}
-
-impl DmaPort for StallingPort {
-    fn stream_id(&self) -> u32 {
-        self.inner.stream_id()
-    }
-    fn read(&self, attrs: DmaAttrs, addr: u64, buf: &mut [u8]) -> Result<(), DmaFault> {
-        self.check(addr, buf.len())?;
-        self.inner.read(attrs, addr, buf)
-    }
-    fn write(&self, attrs: DmaAttrs, addr: u64, bytes: &[u8]) -> Result<(), DmaFault> {
-        self.check(addr, bytes.len())?;
-        self.inner.write(attrs, addr, bytes)
-    }
-    fn set_client(&self, client: Arc<dyn DmaClient>) {
-        *self.client.lock() = Some(client);
     }
 }
 
@@ -176,8 +126,8 @@ impl VirtioDevice for Fitted {
     fn ready(&self, queue: u16) -> bool {
         self.0.ready(queue)
     }
-    fn process(&self, queue: u16, chain: &Chain, memory: &GuestMemory<'_>) -> Result<u32, QueueFault> {
-        self.0.process(queue, chain, memory)
+    fn process(self: Arc<Self>, queue: u16, chain: Chain, memory: GuestMemory) -> Request {
+        self.0.clone().process(queue, chain, memory)
     }
     fn reset(&self) {
         self.0.reset();
@@ -212,6 +162,13 @@ pub(super) struct Ring {
 }
 
 impl Rig {
+    /// Answers the one stalled transaction, once there is one.
+    pub(super) fn answer(&self, retry: bool) {
+        until(|| !self.port.stalled.lock().is_empty());
+        let tag = self.port.stalled.lock().remove(0);
+        self.port.answer_to(tag, retry);
+    }
+
     pub(super) fn new(transport: Transport, device: Arc<dyn VirtioDevice>, options: VirtioOptions) -> Self {
         Self::with_ram(transport, device, options, GuestRam::new(RAM_SIZE).unwrap())
     }
@@ -227,8 +184,6 @@ impl Rig {
         let counters = Arc::new(Counters::default());
         bus.map(Pa(RAM), RAM_SIZE, Backing::Ram(ram, 0)).unwrap();
         bus.map(Pa(SINK), 0x1000, Backing::Mmio(sink.clone())).unwrap();
-        let pci = matches!(transport, Transport::Pci { .. } | Transport::LegacyPci { .. });
-        let stream = if pci { 8 } else { 0x100 };
         let interfaces = match transport {
             Transport::Mmio | Transport::Pci { .. } => options.interfaces,
             Transport::LegacyMmio => Interfaces::Legacy,
@@ -244,26 +199,18 @@ impl Rig {
             Transport::LegacyMmio => fitted(|size| size.max(QUEUE_SIZE)),
             Transport::LegacyPci { .. } => fitted(|_| QUEUE_SIZE),
         };
-        let port = Arc::new(StallingPort {
-            inner: DirectPort::new(bus.clone(), stream),
-            armed: Mutex::new(None),
-            next_tag: AtomicU64::new(1),
-            client: Mutex::new(None),
-            stalled: Mutex::default(),
-        });
+        let port = StallingPort::new(bus.clone());
+        let ports = Arc::new(OnlyPort(port.clone()));
         let irq = IrqLine::new(wire.clone(), 0);
         let component: Arc<dyn Component> = match transport {
             Transport::Mmio | Transport::LegacyMmio => {
-                let slot =
-                    VirtioMmio::new("virtio-mmio", Some(device), irq, port.clone(), options, &counters);
+                let ports = (&*ports as &dyn Ports, 0x1_0000);
+                let slot = VirtioMmio::new("virtio-mmio", Some(device), irq, ports, options, &counters);
                 bus.map(Pa(MMIO), 0x200, Backing::Mmio(slot.clone())).unwrap();
                 slot
             }
             Transport::Pci { .. } | Transport::LegacyPci { .. } => {
-                let made = port.clone();
-                let ports = move |_| -> Arc<dyn DmaPort> { made.clone() };
-                let host =
-                    PciHost::new([irq.clone(), irq.clone(), irq.clone(), irq], Box::new(ports), &counters);
+                let host = PciHost::new([irq.clone(), irq.clone(), irq.clone(), irq], ports, &counters);
                 bus.map(Pa(ECAM - (1 << 15)), ECAM_SIZE, Backing::Mmio(host.ecam())).unwrap();
                 bus.map(Pa(BAR1), 0x1000_0000, Backing::Mmio(host.memory_window("low", BAR1))).unwrap();
                 bus.map(Pa(BAR4), 0x1000_0000, Backing::Mmio(host.memory_window("high", BAR4))).unwrap();

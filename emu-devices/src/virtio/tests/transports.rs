@@ -4,7 +4,7 @@ use std::thread;
 
 use emu_core::addr::Pa;
 use emu_core::bus::{BusFault, MmioDevice, Requester};
-use emu_core::dma::DirectPort;
+use emu_core::dma::DirectPorts;
 use emu_core::irq::{IrqLine, Unconnected};
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Metric;
@@ -337,7 +337,7 @@ fn stalled_requests_are_parked_and_tried_again() {
             assert_eq!(rig.used_index(ring), 0, "{transport:?} {place:#x}");
             // Other notifications do not wake it.
             rig.notify(0);
-            rig.port.answer(true);
+            rig.answer(true);
             assert_eq!(rig.wait_used(ring), (0, 513));
             assert_eq!((rig.bytes(BUFFER, 512), rig.get(STATUS, Size::B1)), (vec![3; 512], 0));
         }
@@ -354,13 +354,13 @@ fn terminated_stalls_are_aborts() {
         rig.chain(Rig::rings(0)[0], 0, &[(HEADER, 16, false), (BUFFER, 512, true), (STATUS, 1, true)]);
         rig.publish(ring, 0);
         rig.notify(0);
-        rig.port.answer(false);
+        rig.answer(false);
         assert_eq!(rig.wait_used(ring), (0, 1));
         assert_eq!(rig.get(STATUS, Size::B1), 1, "the data cannot be reached: an I/O error");
         // In the ring itself it is the end of the device, until it is reset.
         rig.port.arm(Rig::rings(0)[1] + 2);
         rig.notify(0);
-        rig.port.answer(false);
+        rig.answer(false);
         until(|| rig.status() & status::NEEDS_RESET != 0);
     }
 }
@@ -373,7 +373,7 @@ fn a_stalled_msi_is_sent_later() {
     assert_eq!(block(&rig, ring, 0, 3, 512, true), 0);
     until(|| !rig.port.stalled.lock().is_empty());
     assert!(!rig.interrupted(Some(0)));
-    rig.port.answer(true);
+    rig.answer(true);
     until(|| rig.interrupted(Some(0)));
 }
 
@@ -401,9 +401,10 @@ fn mmio_registers() {
 #[test]
 fn empty_slot() {
     let counters = Arc::new(Counters::default());
-    let port = Arc::new(DirectPort::new(Arc::default(), 0));
+    let ports = DirectPorts(Arc::default());
     let irq = IrqLine::new(Arc::new(Unconnected), 0);
-    let slot = VirtioMmio::new("virtio-mmio@a000000", None, irq, port, VirtioOptions::default(), &counters);
+    let slot =
+        VirtioMmio::new("virtio-mmio@a000000", None, irq, (&ports, 0), VirtioOptions::default(), &counters);
     let read = |at| MmioDevice::read(&*slot, at, Size::B4, Requester::Cpu(0)).unwrap();
     assert_eq!([0, 4, 8, 0x34, 0x70, 0x100].map(read), [0x7472_6976, 2, 0, 0, 0, 0]);
     slot.write(0x70, Size::B4, 1, Requester::Cpu(0)).unwrap();

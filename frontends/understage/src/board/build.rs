@@ -5,7 +5,7 @@ use std::sync::Arc;
 use emu_core::Pa;
 use emu_core::bus::{Backing, Bus, MmioDevice};
 use emu_core::clock::{Clock, Mode};
-use emu_core::dma::DmaPort;
+use emu_core::dma::DirectPorts;
 use emu_core::irq::IrqLine;
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
@@ -109,7 +109,7 @@ impl Board {
             clock: clock.clone(),
             shared: shared.clone(),
             counters: counters.clone(),
-            smmu: GlobalBypass::new(bus.clone()),
+            smmu: GlobalBypass::new(Arc::new(DirectPorts(bus.clone()))),
             characters: Characters::new(config, on_quit(power.clone()))?,
             components: vec![gic.component()],
             gic,
@@ -160,11 +160,6 @@ impl Builder<'_> {
 
     pub(super) fn line(&self, spi: u32) -> IrqLine {
         IrqLine::new(self.gic.spis(), spi)
-    }
-
-    /// A master's way to memory. Platform devices have no requester ID; theirs is 0.
-    pub(super) fn port(&self, stream_id: u32) -> Arc<dyn DmaPort> {
-        self.smmu.port(stream_id)
     }
 
     fn interrupt_controller(&self) -> Result<(), UserError> {

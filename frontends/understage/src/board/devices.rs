@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use emu_core::bus::MmioDevice;
 use emu_core::clock::Clock;
-use emu_core::dma::DmaPort;
+use emu_core::dma::Ports;
 use emu_core::irq::IrqLine;
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
@@ -67,10 +67,8 @@ impl Builder<'_> {
     }
 
     fn pci_host(&self) -> Result<Arc<PciHost>, UserError> {
-        let smmu = self.smmu.clone();
-        let ports = move |requester: u32| smmu.port(requester);
         let intx = [0, 1, 2, 3].map(|pin| self.line(map::PCIE_SPI + pin));
-        let pci = PciHost::new(intx, Box::new(ports), &self.counters);
+        let pci = PciHost::new(intx, self.smmu.clone(), &self.counters);
         self.map(map::ecam(self.config.virt), pci.ecam())?;
         self.map(map::PCIE_MMIO, pci.memory_window("pcie-mmio", map::PCIE_MMIO.base))?;
         self.map(map::PCIE_PIO, pci.io_window())?;
@@ -98,7 +96,7 @@ impl Builder<'_> {
             &format!("virtio-mmio@{:x}", range.base),
             made,
             line,
-            self.port(0),
+            (&*self.smmu, map::VIRTIO_MMIO_STREAM + n),
             options,
             &self.counters,
         );
@@ -142,8 +140,8 @@ impl Site for OnBoard<'_, '_> {
     fn line(&self, spi: u32) -> IrqLine {
         self.builder.line(spi)
     }
-    fn dma(&self) -> Arc<dyn DmaPort> {
-        self.builder.port(0)
+    fn ports(&self) -> &dyn Ports {
+        &*self.builder.smmu
     }
     fn handed_over(&self) -> Contents<'_> {
         Contents { items: &self.plan.fw_cfg, files: &self.plan.fw_cfg_files }

@@ -58,7 +58,8 @@ const FILES: [(&str, &[u8]); 2] = [("bootorder", &[]), ("etc/boot-fail-wait", &(
 
 fn build(_: &FirmwareConfig, spot: Spot, site: &mut dyn Site) -> Result<(), UserError> {
     let range = spot.resources.range;
-    let device = FwCfg::new(&format!("fw_cfg@{:x}", range.base), site.dma(), site.counters());
+    let name = format!("fw_cfg@{:x}", range.base);
+    let device = FwCfg::new(&name, site.ports(), map::FW_CFG_STREAM, site.counters());
     fill(&device, &site.handed_over())?;
     site.map(range, device.clone())?;
     site.add(device);
@@ -85,7 +86,7 @@ mod tests {
 
     use emu_core::addr::Size;
     use emu_core::bus::{Bus, MmioDevice, Requester};
-    use emu_core::dma::DirectPort;
+    use emu_core::dma::DirectPorts;
     use emu_devices::fwcfg::key;
 
     /// The first `n` bytes of an item.
@@ -99,8 +100,8 @@ mod tests {
     fn every_board_has_a_directory_with_files() {
         let items = [Item { key: 5, bytes: vec![4, 0] }];
         let files = [("opt/mine".to_owned(), b"hello".to_vec())];
-        let port = Arc::new(DirectPort::new(Arc::new(Bus::new()), 0));
-        let device = FwCfg::new("fw_cfg", port, &Arc::default());
+        let ports = DirectPorts(Arc::new(Bus::new()));
+        let device = FwCfg::new("fw_cfg", &ports, map::FW_CFG_STREAM, &Arc::default());
         fill(&device, &Contents { items: &items, files: &files }).unwrap();
         assert_eq!(item(&device, 5, 2), [4, 0]);
         let directory = item(&device, key::DIRECTORY, 4 + 3 * 64);

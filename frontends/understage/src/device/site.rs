@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use emu_core::bus::MmioDevice;
 use emu_core::clock::Clock;
-use emu_core::dma::DmaPort;
+use emu_core::dma::Ports;
 use emu_core::irq::IrqLine;
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
@@ -25,8 +25,8 @@ pub trait Site {
     fn clock(&self) -> &Arc<Clock>;
     /// The wire of an interrupt, an SPI.
     fn line(&self, spi: u32) -> IrqLine;
-    /// A platform device's way to memory.
-    fn dma(&self) -> Arc<dyn DmaPort>;
+    /// What stands between masters and memory.
+    fn ports(&self) -> &dyn Ports;
     /// What the loaders hand over in fw_cfg.
     fn handed_over(&self) -> Contents<'_>;
     /// Opens the other end of a serial port or console, which is called `label`.

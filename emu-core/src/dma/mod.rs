@@ -1,16 +1,48 @@
 //! DMA: how a device reaches memory.
 //!
-//! Every access of a device goes through a [`DmaPort`] that carries who it is. The port may translate, abort or
-//! stall. A stalled request is parked by the device under the [`StallTag`] and tried again when the port calls
-//! [`DmaClient::resume`]; no thread waits.
+//! A device that is a [`Master`] gets its port from what stands between it and memory ([`Ports`]): the bus itself, or an SMMU.
+//! A port may translate, abort or *stall*. A stalled transaction has transferred nothing, and may be tried again when the port
+//! calls [`DmaClient::resume`]; no thread waits.
+//!
+//! A device does not handle stalls itself. It moves bytes with a [`Dma`], in a [`Task`]: a computation that stands still while
+//! its transaction is stalled, goes on from there, sees an abort as an error, and is cancelled by dropping it.
 
-use std::sync::Arc;
+mod task;
+mod transfer;
+
+use std::sync::{Arc, Weak};
 
 use thiserror::Error;
 
 use crate::addr::Pa;
 use crate::bus::{Bus, BusFault, Requester};
 use crate::metrics::{Counters, Metric};
+
+pub use task::{Aborted, Dma, StallTable, Task};
+pub use transfer::{Direction, Segment, Transfer};
+
+/// The physical address space that a transaction asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Security {
+    /// Non-secure.
+    #[default]
+    NonSecure,
+    /// Secure.
+    Secure,
+}
+
+/// The type of memory that a master says it accesses (Arm ARM, B2.10). All memory of the machine is coherent: it matters for
+/// what an SMMU makes of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum MemoryType {
+    /// Normal memory, write-back cacheable: what snoops.
+    #[default]
+    WriteBack,
+    /// Normal memory, not cacheable: PCIe with No Snoop.
+    NonCacheable,
+    /// Device memory.
+    Device,
+}
 
 /// Attributes of one DMA transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -21,6 +53,12 @@ pub struct DmaAttrs {
     pub privileged: bool,
     /// An instruction fetch rather than data.
     pub instruction: bool,
+    /// The address space.
+    pub security: Security,
+    /// The type of memory.
+    pub memory: MemoryType,
+    /// The address is one that the master has had translated (PCIe ATS).
+    pub translated: bool,
 }
 
 /// Names a stalled transaction (the STAG of the SMMU specification, section 3.12.2).
@@ -44,52 +82,114 @@ impl From<BusFault> for DmaFault {
     }
 }
 
-/// What a device that can be stalled gives to its port.
+/// Who is told of stalled transactions. Called by the thread on which software answers, with no lock of the port's held.
 pub trait DmaClient: Send + Sync {
     /// The transaction `tag` may be tried again (`retry`), or is to be treated as aborted.
     fn resume(&self, tag: StallTag, retry: bool);
 }
 
+/// What becomes of a master's transactions that cannot go on without software.
+#[derive(Clone)]
+pub enum Stalls {
+    /// The master cannot wait: they are aborted.
+    Never,
+    /// They wait, and this is told when they may go on. A client that is gone has no transactions.
+    ToldTo(Weak<dyn DmaClient>),
+}
+
+/// A device as the interconnect knows it.
+#[derive(Clone)]
+pub struct Master {
+    stream_id: u32,
+    stalls: Stalls,
+}
+
+impl Master {
+    /// A master whose transactions carry this StreamID (of a PCI function: the requester ID).
+    #[must_use]
+    pub fn new(stream_id: u32, stalls: Stalls) -> Self {
+        Self { stream_id, stalls }
+    }
+
+    /// The StreamID.
+    #[must_use]
+    pub fn stream_id(&self) -> u32 {
+        self.stream_id
+    }
+
+    /// Its transactions may be stalled.
+    #[must_use]
+    pub fn may_stall(&self) -> bool {
+        matches!(self.stalls, Stalls::ToldTo(_))
+    }
+
+    /// Tells the master of an answer to a stalled transaction.
+    pub fn resume(&self, tag: StallTag, retry: bool) {
+        if let Stalls::ToldTo(client) = &self.stalls
+            && let Some(client) = client.upgrade()
+        {
+            client.resume(tag, retry);
+        }
+    }
+}
+
 /// A device's way to memory. Addresses are what the device was programmed with: physical addresses, or, behind an
 /// SMMU, addresses that the SMMU translates.
 pub trait DmaPort: Send + Sync {
-    /// The StreamID (for PCI: the requester ID) that this port puts on its transactions.
+    /// The StreamID that this port puts on its transactions.
     fn stream_id(&self) -> u32;
     /// Reads memory into `buf`.
     fn read(&self, attrs: DmaAttrs, addr: u64, buf: &mut [u8]) -> Result<(), DmaFault>;
     /// Writes `bytes` to memory; also how a device sends an MSI.
     fn write(&self, attrs: DmaAttrs, addr: u64, bytes: &[u8]) -> Result<(), DmaFault>;
-    /// Atomically adds nothing but orders: all earlier writes are visible before all later ones.
+    /// Full barrier: transfers no data; earlier writes become visible before later ones.
     fn fence(&self) {
         std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
     }
-    /// Registers whom to tell when a stalled transaction may go on.
-    fn set_client(&self, _client: Arc<dyn DmaClient>) {}
 }
 
-/// A port with no SMMU in front: addresses are physical.
+/// What stands between masters and memory.
+pub trait Ports: Send + Sync {
+    /// The way to memory of a master.
+    fn port(&self, master: Master) -> Arc<dyn DmaPort>;
+}
+
+/// The bus itself, with no SMMU in front.
+pub struct DirectPorts(pub Arc<Bus>);
+
+impl Ports for DirectPorts {
+    fn port(&self, master: Master) -> Arc<dyn DmaPort> {
+        Arc::new(DirectPort::new(self.0.clone(), master))
+    }
+}
+
+/// A port with no SMMU in front: addresses are physical, and nothing ever stalls.
 pub struct DirectPort {
     bus: Arc<Bus>,
-    stream_id: u32,
+    master: Master,
 }
 
 impl DirectPort {
-    /// A port onto `bus` for the master with this StreamID.
+    /// A port of `master` onto `bus`.
     #[must_use]
-    pub fn new(bus: Arc<Bus>, stream_id: u32) -> Self {
-        Self { bus, stream_id }
+    pub fn new(bus: Arc<Bus>, master: Master) -> Self {
+        Self { bus, master }
+    }
+
+    fn requester(&self) -> Requester {
+        Requester::Device(self.master.stream_id())
     }
 }
 
 impl DmaPort for DirectPort {
     fn stream_id(&self) -> u32 {
-        self.stream_id
+        self.master.stream_id()
     }
     fn read(&self, _: DmaAttrs, addr: u64, buf: &mut [u8]) -> Result<(), DmaFault> {
-        Ok(self.bus.read_bytes(Pa(addr), buf, Requester::Device(self.stream_id))?)
+        Ok(self.bus.read_bytes(Pa(addr), buf, self.requester())?)
     }
     fn write(&self, _: DmaAttrs, addr: u64, bytes: &[u8]) -> Result<(), DmaFault> {
-        Ok(self.bus.write_bytes(Pa(addr), bytes, Requester::Device(self.stream_id))?)
+        Ok(self.bus.write_bytes(Pa(addr), bytes, self.requester())?)
     }
 }
 
@@ -126,9 +226,6 @@ impl DmaPort for CountedPort {
     fn fence(&self) {
         self.port.fence();
     }
-    fn set_client(&self, client: Arc<dyn DmaClient>) {
-        self.port.set_client(client);
-    }
 }
 
 #[cfg(test)]
@@ -164,7 +261,7 @@ mod tests {
                 bus.map(Pa(0x2000), 4096, Backing::Mmio(Arc::new(Deaf))).unwrap();
             }
             let watch = || ram.place(0).unwrap().page().watch(Requester::Cpu(0)).1;
-            let port = DirectPort::new(bus, 0);
+            let port = DirectPort::new(bus, Master::new(0, Stalls::Never));
             let attrs = DmaAttrs::default();
             let watched = watch();
             assert_eq!(port.write(attrs, 0x1ffc, b"abcdefgh"), Err(DmaFault::Abort));
