@@ -1,6 +1,7 @@
 //! Blocks and how they end.
 
 use super::op::Op;
+use super::table::Want;
 use super::text::words;
 use super::value::{Ty, Val};
 
@@ -116,6 +117,18 @@ pub enum Term {
         /// Where execution goes on, if nothing else happens.
         next: i64,
     },
+}
+
+impl Term {
+    /// The value that the end uses, with the type that it must have.
+    #[must_use]
+    pub fn operand(&self) -> Option<(Val, Want)> {
+        match *self {
+            Self::If { cond, .. } => Some((cond, Ty::I1.into())),
+            Self::Indirect { target, .. } => Some((target, Ty::I64.into())),
+            Self::Goto { .. } | Self::Exception(_) | Self::Leave { .. } => None,
+        }
+    }
 }
 
 /// A block: see the module's head.

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::block::{Block, Term};
+use super::block::Block;
 use super::table::Want;
 use super::value::{Ty, Val};
 
@@ -54,10 +54,9 @@ pub fn verify(block: &Block) -> Result<(), VerifyError> {
         }
     }
     let end = block.insts.len();
-    match block.term {
-        Term::If { cond, .. } => check(block, end, cond, Ty::I1.into()),
-        Term::Indirect { target, .. } => check(block, end, target, Ty::I64.into()),
-        _ => Ok(()),
+    match block.term.operand() {
+        Some((v, want)) => check(block, end, v, want),
+        None => Ok(()),
     }
 }
 
@@ -71,7 +70,7 @@ fn check(block: &Block, at: usize, v: Val, want: Want) -> Result<(), VerifyError
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Acc, BinOp, Builder, MemSize, Op};
+    use super::super::{Acc, BinOp, Builder, MemSize, Op, Term};
     use super::*;
 
     const END: Term = Term::Goto { rel: 4, link: super::super::Link::Jump };

@@ -20,14 +20,6 @@ pub(super) struct Liveness {
     pub live: Vec<bool>,
 }
 
-fn term_arg(term: &Term) -> Option<Val> {
-    match *term {
-        Term::If { cond, .. } => Some(cond),
-        Term::Indirect { target, .. } => Some(target),
-        _ => None,
-    }
-}
-
 /// The constant that `v` is, if it is one.
 pub(super) fn constant(block: &Block, v: Val) -> Option<u64> {
     match block.insts.get(v.0 as usize)?.op {
@@ -62,7 +54,7 @@ impl Liveness {
         for (i, inst) in block.insts.iter().enumerate() {
             inst.op.args().into_iter().filter(|v| v.is_some()).for_each(|v| note(v, i));
         }
-        if let Some(v) = term_arg(&block.term) {
+        if let Some((v, _)) = block.term.operand() {
             note(v, n);
         }
         users
@@ -117,7 +109,7 @@ impl Liveness {
     /// Last uses and liveness, from the end; a flag write that the next flag write hides is dead.
     fn backward(&mut self, block: &Block) {
         let n = block.insts.len() as u16;
-        if let Some(v) = term_arg(&block.term) {
+        if let Some((v, _)) = block.term.operand() {
             self.uses[v.0 as usize].last = Some(n);
         }
         let mut flags_hidden = false;

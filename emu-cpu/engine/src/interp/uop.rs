@@ -85,10 +85,14 @@ pub struct Call {
 }
 
 micro_operations! {
+    // ---- Moves, constants and addresses ----
+
     Mov { d: Out, a: In };
     Const { d: Out, imm: u64 };
     PcRel { d: Out, rel: i64 };
     PcPage { d: Out, rel: i64 };
+
+    // ---- Integers ----
 
     Add64 { d: Out, a: In, b: In };
     Add32 { d: Out, a: In, b: In };
@@ -175,6 +179,8 @@ micro_operations! {
     AddCarry64 { d: Out, a: In, b: In, c: Flags };
     AddCarry32 { d: Out, a: In, b: In, c: Flags };
 
+    // ---- Flags and conditions ----
+
     FlagsAdd64 { d: Out, a: In, b: In };
     FlagsAdd32 { d: Out, a: In, b: In };
     FlagsSub64 { d: Out, a: In, b: In };
@@ -199,6 +205,8 @@ micro_operations! {
     SelectCond { d: Out, f: Flags, cond: Cond, a: In, b: In };
     Crc32 { d: Out, a: In, b: In, size: MemSize, castagnoli: bool };
 
+    // ---- Vectors ----
+
     VMov { d: VOut, a: VIn };
     VSelect { d: VOut, c: In, a: VIn, b: VIn };
     VFromInt { d: VOut, a: In };
@@ -209,6 +217,9 @@ micro_operations! {
     VLow { d: VOut, a: VIn, bytes: u8 };
     Call { d: VOut, a: VIn, b: VIn, c: VIn, call: u16 };
 
+    // ---- Memory ----
+
+    /// The stack pointer alignment check, where an access has SP as its base.
     CheckSp, faults;
     Ld8 { d: Out, a: In, off: i32 }, plain(a, off, B1, B1, Load { d, extend: Zero });
     Ld16 { d: Out, a: In, off: i32 }, plain(a, off, B2, B2, Load { d, extend: Zero });
@@ -219,7 +230,6 @@ micro_operations! {
     Ld8s64 { d: Out, a: In, off: i32 }, plain(a, off, B1, B1, Load { d, extend: Sign64 });
     Ld16s64 { d: Out, a: In, off: i32 }, plain(a, off, B2, B2, Load { d, extend: Sign64 });
     Ld32s64 { d: Out, a: In, off: i32 }, plain(a, off, B4, B4, Load { d, extend: Sign64 });
-    /// `elem`: what must be aligned when alignment is checked, and what is single-copy atomic.
     LdV { d: VOut, a: In, size: MemSize, elem: MemSize, off: i32 }, plain(a, off, size, elem, LoadVector { d });
     /// Two words as one doubleword.
     LdWords { d: Out, a: In, off: i32 }, plain(a, off, B8, B4, LoadWords { d });
@@ -242,6 +252,8 @@ micro_operations! {
     Cas { d: [Out by vector], a: In, b: [In by vector], c: [In by vector], vector: bool, access: u16 }, access;
     Barrier(kind: BarrierKind), observable, repeat(Repeat::Barrier(kind));
 
+    // ---- The system level ----
+
     Mrs { d: Out, rt: u8, enc: SysEnc }, faults, repeat(Repeat::Read(enc));
     Msr { a: In, rt: u8, enc: SysEnc }, faults, repeat(Repeat::Write(enc));
     Sys { a: In, rt: u8, enc: SysEnc }, faults, repeat(Repeat::Instruction(enc));
@@ -252,9 +264,9 @@ micro_operations! {
     SendEvent { all: bool }, observable, repeat(Repeat::Never);
     CountAccesses { n: u8 };
 
-    /// Ends: to link 0.
+    // ---- Ends of blocks ----
+
     Goto, ends(Ends::Jump);
-    /// Ends: to link 0 if the condition holds, else link 1.
     IfCond { f: Flags, cond: Cond }, ends(Ends::Branch);
     IfI1 { a: In }, ends(Ends::Branch);
     IfZero64 { a: In }, ends(Ends::Branch);

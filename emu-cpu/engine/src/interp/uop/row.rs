@@ -7,7 +7,7 @@
 //! | `d: VOut`, `a: VIn` | a slot of the vector file |
 //! | `d: [Out by vector]` | a slot of the vector file if the part `vector` says so, else of the integer file |
 //! | `imm: u64` | anything else is a constant |
-//! | what follows | the facts: methods of [`Facts`] |
+//! | what follows | the facts: methods of [`Facts`]; `plain(a, off, B8, B4, LoadWords { d })` is a [`PlainAccess`] |
 
 use emu_a64::ir::{BarrierKind, ExcOp, LeaveKind, MemSize, PstateField, SysEnc};
 
@@ -151,7 +151,7 @@ pub(crate) struct PlainAccess {
 pub(crate) enum Ends {
     /// At exit 0.
     Jump,
-    /// At exit 0 or exit 1.
+    /// At exit 0 if its condition holds, else at exit 1.
     Branch,
     /// At an address in a slot, with this PSTATE.BTYPE.
     Indirect(u8),
