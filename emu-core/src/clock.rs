@@ -5,11 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use serde::{Deserialize, Serialize};
+
+use crate::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 
 /// How virtual time passes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,30 +32,48 @@ struct Queue {
     stop: bool,
 }
 
+/// Who makes time stand still.
+#[derive(Clone, Copy)]
+enum Stopper {
+    /// [`Clock::pause`].
+    Observer = 1,
+    /// [`Component::pause`].
+    Machine = 2,
+}
+
+/// Since when time stands still, and for whom: a bit for each [`Stopper`].
+#[derive(Default)]
+struct Paused {
+    at: Option<u64>,
+    stoppers: u8,
+}
+
 /// The virtual clock. Shared by every component through an `Arc`.
 pub struct Clock {
     mode: Mode,
     start: Instant,
     /// Real time: nanoseconds to subtract (time spent paused). Counted: the time itself.
     base: AtomicU64,
-    paused_at: Mutex<Option<u64>>,
+    paused: Mutex<Paused>,
     queue: Mutex<Queue>,
     changed: Condvar,
     next_id: AtomicU64,
+    this: Weak<Self>,
 }
 
 impl Clock {
     /// A clock at zero. The timers of a real-time clock fire from [`Clock::fire_timers`] on.
     #[must_use]
     pub fn new(mode: Mode) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|this| Self {
             mode,
             start: Instant::now(),
             base: AtomicU64::new(0),
-            paused_at: Mutex::new(None),
+            paused: Mutex::default(),
             queue: Mutex::default(),
             changed: Condvar::new(),
             next_id: AtomicU64::new(1),
+            this: this.clone(),
         })
     }
 
@@ -84,7 +105,7 @@ impl Clock {
         match self.mode {
             Mode::Counted => self.base.load(Ordering::Acquire),
             Mode::RealTime => {
-                if let Some(t) = *self.paused_at.lock() {
+                if let Some(t) = self.paused.lock().at {
                     return t;
                 }
                 (self.start.elapsed().as_nanos() as u64).wrapping_sub(self.base.load(Ordering::Acquire))
@@ -108,28 +129,53 @@ impl Clock {
         self.queue.lock().armed.keys().next().map(|k| k.0)
     }
 
-    /// Stops time (a paused machine).
+    /// Stops time for somebody who looks at the machine.
     pub fn pause(&self) {
-        let now = self.now_ns();
-        self.paused_at.lock().get_or_insert(now);
+        self.stop(Stopper::Observer);
     }
 
-    /// Lets time go on from where [`Clock::pause`] stopped it.
+    /// Takes [`Clock::pause`] back: time goes on from where it stopped, unless the machine itself is paused.
     pub fn resume(&self) {
-        if let Some(t) = self.paused_at.lock().take() {
-            self.set_now(t);
+        self.go_on(Stopper::Observer);
+    }
+
+    fn stop(&self, who: Stopper) {
+        let now = self.now_ns();
+        let mut paused = self.paused.lock();
+        paused.stoppers |= who as u8;
+        paused.at.get_or_insert(now);
+    }
+
+    fn go_on(&self, who: Stopper) {
+        let mut paused = self.paused.lock();
+        paused.stoppers &= !(who as u8);
+        if paused.stoppers == 0
+            && let Some(t) = paused.at.take()
+        {
+            self.set_base(t);
         }
+        drop(paused);
         self.changed.notify_all();
     }
 
-    /// Sets the time (restore of a snapshot).
-    pub fn set_now(&self, ns: u64) {
+    fn set_base(&self, ns: u64) {
         match self.mode {
             Mode::Counted => self.base.store(ns, Ordering::Release),
             Mode::RealTime => {
                 self.base.store((self.start.elapsed().as_nanos() as u64).wrapping_sub(ns), Ordering::Release);
             }
         }
+    }
+
+    /// Sets the time. Timers that are armed stay so.
+    pub fn set_now(&self, ns: u64) {
+        let mut paused = self.paused.lock();
+        if let Some(at) = &mut paused.at {
+            *at = ns;
+        }
+        self.set_base(ns);
+        drop(paused);
+        self.changed.notify_all();
     }
 
     fn fire_until(&self, now: u64) {
@@ -156,7 +202,7 @@ impl Clock {
         // Bounded waits let the thread see that it holds the last reference.
         let longest = Duration::from_millis(500);
         let wait = match q.armed.keys().next() {
-            Some(&(deadline, _)) if self.paused_at.lock().is_none() => {
+            Some(&(deadline, _)) if self.paused.lock().at.is_none() => {
                 Duration::from_nanos(deadline.saturating_sub(now)).min(longest)
             }
             _ => longest,
@@ -165,6 +211,47 @@ impl Clock {
             self.changed.wait_for(&mut q, wait);
         }
         true
+    }
+}
+
+/// The time. What is armed belongs to those who armed it.
+#[derive(Serialize, Deserialize)]
+struct Now {
+    ns: u64,
+}
+
+impl SavedState for Now {
+    const KIND: &'static str = "clock";
+    const VERSION: u32 = 1;
+}
+
+impl Component for Clock {
+    fn name(&self) -> &str {
+        "clock"
+    }
+
+    /// Time goes on through a reset of the machine.
+    fn reset(&self) {}
+
+    fn start(&self) -> io::Result<()> {
+        self.this.upgrade().map_or(Ok(()), |clock| clock.fire_timers())
+    }
+
+    fn pause(&self) {
+        self.stop(Stopper::Machine);
+    }
+
+    fn resume(&self) {
+        self.go_on(Stopper::Machine);
+    }
+
+    fn save(&self) -> Payload {
+        Payload::new(Component::name(self), &Now { ns: self.now_ns() })
+    }
+
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        let Now { ns } = saved.state()?;
+        Ok(Restore::new(move || self.set_now(ns)))
     }
 }
 
@@ -252,6 +339,23 @@ mod tests {
         assert_eq!(clock.now_ns(), 350);
         clock.advance(u64::MAX);
         assert_eq!(clock.now_ns(), u64::MAX, "the end of time");
+    }
+
+    #[test]
+    fn time_stands_still_until_everybody_lets_it_go() {
+        let clock = Clock::new(Mode::RealTime);
+        clock.pause();
+        Component::pause(&*clock);
+        clock.pause();
+        let payload = Payload::new("clock", &Now { ns: 5_000_000_000 });
+        clock.restore(payload).unwrap();
+        clock.resume();
+        std::thread::sleep(Duration::from_millis(3));
+        assert_eq!(clock.now_ns(), 5_000_000_000, "the machine is paused");
+        Component::resume(&*clock);
+        std::thread::sleep(Duration::from_millis(3));
+        let now = clock.now_ns();
+        assert!((5_003_000_000..6_000_000_000).contains(&now), "{now}");
     }
 
     #[test]

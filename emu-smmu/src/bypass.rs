@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use emu_core::dma::{DmaAttrs, DmaFault, DmaPort, Master, Ports};
+use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 /// SMMU_GBPA, the fields that have an effect while memory is coherent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -74,6 +76,35 @@ impl Ports for GlobalBypass {
     }
 }
 
+#[derive(Serialize, Deserialize)]
+struct State {
+    abort: bool,
+}
+
+impl SavedState for State {
+    const KIND: &'static str = "smmu-bypass";
+    const VERSION: u32 = 1;
+}
+
+impl Component for GlobalBypass {
+    fn name(&self) -> &str {
+        "smmu"
+    }
+
+    fn reset(&self) {
+        self.set_gbpa(Gbpa::default());
+    }
+
+    fn save(&self) -> Payload {
+        Payload::new(self.name(), &State { abort: self.abort.load(Relaxed) })
+    }
+
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        let State { abort } = saved.state()?;
+        Ok(Restore::new(move || self.set_gbpa(Gbpa { abort })))
+    }
+}
+
 struct Port {
     inner: Arc<dyn DmaPort>,
     abort: Arc<AtomicBool>,
@@ -135,6 +166,9 @@ mod tests {
         assert_eq!(port.write(attrs, 0x1000, b"abcd"), Ok(()));
         assert_eq!(port.write(attrs, 0x9000, b"abcd"), Err(DmaFault::Abort), "nothing is there");
         smmu.set_gbpa(Gbpa { abort: true });
+        let saved = smmu.save();
+        smmu.reset();
+        smmu.restore(saved).unwrap();
         let mut buf = [0; 4];
         assert_eq!(port.read(attrs, 0x1000, &mut buf), Err(DmaFault::Abort));
         smmu.set_gbpa(Gbpa::default());

@@ -26,9 +26,10 @@ impl Runs {
     #[must_use]
     pub fn save(ram: &GuestRam, fill: u8) -> (Self, Vec<u8>) {
         let (mut runs, mut bytes) = (Vec::<(u64, u64)>::new(), Vec::new());
+        let blank = [fill; PAGE_SIZE as usize];
         for n in 0..pages(ram) {
             let page = page(ram, n);
-            if page.iter().all(|b| *b == fill) {
+            if page == blank {
                 continue;
             }
             bytes.extend_from_slice(&page);

@@ -12,6 +12,7 @@ use emu_a64::regs::{Pstate, Regs, SP};
 use emu_core::clock::Clock;
 use emu_core::irq::GicConnection;
 use emu_core::metrics::Counters;
+use serde::{Deserialize, Serialize};
 
 use crate::doorbell::Doorbell;
 use crate::exception::Repeats;
@@ -50,7 +51,7 @@ pub struct CpuConfig {
 }
 
 /// Where a PE starts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Entry {
     /// The program counter.
     pub pc: u64,

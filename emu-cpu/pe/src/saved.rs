@@ -31,8 +31,7 @@ pub struct CpuState {
     serror: Option<u32>,
     standby: bool,
     event: bool,
-    entry_pc: u64,
-    entry_x0: u64,
+    entry: Entry,
 }
 
 impl SavedState for CpuState {
@@ -73,8 +72,7 @@ impl Cpu {
             serror: self.serror,
             standby: self.standby,
             event,
-            entry_pc: self.entry.pc,
-            entry_x0: self.entry.x0,
+            entry: self.entry,
         };
         Payload::new(&self.component(), &state)
     }
@@ -124,7 +122,7 @@ impl Cpu {
         self.sys = state.sys;
         self.serror = state.serror;
         self.standby = state.standby;
-        self.entry = Entry { pc: state.entry_pc, x0: state.entry_x0 };
+        self.entry = state.entry;
         self.doorbell.take_event();
         if state.event {
             self.doorbell.send_event();

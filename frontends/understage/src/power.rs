@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use emu_engine::interp::debug::DebugStop;
 use emu_engine::interp::vcpu::Vcpu;
 use emu_pe::cpu::{Entry, affinity_of};
@@ -9,6 +10,7 @@ use emu_pe::doorbell::{Doorbell, reason};
 use emu_pe::exception::EndlessException;
 use emu_pe::psci::{AffinityState, Machine, PsciError};
 use parking_lot::{Condvar, Mutex};
+use serde::{Deserialize, Serialize};
 
 use crate::config::StopOn;
 use crate::quit::STATUS_STOPPED;
@@ -38,7 +40,7 @@ pub enum Work {
     End,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 enum Core {
     Off,
     Starting(Entry),
@@ -312,6 +314,60 @@ impl Power {
     /// The index of the CPU with this affinity.
     fn find(&self, mpidr: u64) -> Option<usize> {
         (0..self.bells.len()).find(|i| affinity_of(*i) == mpidr)
+    }
+}
+
+/// Who is on. Whether the machine runs, and who looks at it, is no matter of the guest's.
+#[derive(Serialize, Deserialize)]
+struct Cores {
+    cores: Vec<Core>,
+}
+
+impl SavedState for Cores {
+    const KIND: &'static str = "power";
+    const VERSION: u32 = 1;
+}
+
+impl Component for Power {
+    fn name(&self) -> &str {
+        "power"
+    }
+
+    /// All CPUs are off, until [`Power::start`].
+    fn reset(&self) {
+        self.state.lock().cores.fill(Core::Off);
+    }
+
+    /// Waits until no CPU executes and those that start have reached their first instruction.
+    fn pause(&self) {
+        Self::pause(self);
+        let mut s = self.state.lock();
+        let busy = |s: &State| {
+            let starting = s.cores.iter().any(|c| matches!(c, Core::Starting(_)));
+            s.executing > 0 || s.run == Run::Running && starting
+        };
+        while busy(&s) {
+            self.changed.wait(&mut s);
+        }
+    }
+
+    fn resume(&self) {
+        self.unpause();
+    }
+
+    fn save(&self) -> Payload {
+        Payload::new(Component::name(self), &Cores { cores: self.state.lock().cores.clone() })
+    }
+
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        let Cores { cores } = saved.state()?;
+        if cores.len() != self.state.lock().cores.len() {
+            return Err(saved.unfit("it has another number of CPUs"));
+        }
+        Ok(Restore::new(move || {
+            self.state.lock().cores = cores;
+            self.changed.notify_all();
+        }))
     }
 }
 

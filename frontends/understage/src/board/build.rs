@@ -25,6 +25,7 @@ use parking_lot::Mutex;
 
 use super::characters::Characters;
 use super::interrupts::Gic;
+use super::whole::{self, CpuPart};
 use super::{flash, host_code};
 use crate::character::Port;
 use crate::config::{Accel, Check, MachineConfig, Tracing};
@@ -48,7 +49,7 @@ pub struct Board {
     pub power: Arc<Power>,
     /// What vCPUs share.
     pub shared: Arc<Shared>,
-    /// Everything but the CPUs, in the order in which it is started.
+    /// All components, in the order in which they are started.
     pub components: Vec<Arc<dyn Component>>,
     /// The CPUs.
     pub vcpus: Vec<SharedVcpu>,
@@ -111,7 +112,7 @@ impl Board {
             counters: counters.clone(),
             smmu: GlobalBypass::new(Arc::new(DirectPorts(bus.clone()))),
             characters: Characters::new(config, on_quit(power.clone()))?,
-            components: vec![gic.component()],
+            components: vec![clock.clone(), gic.component()],
             gic,
             serial: None,
             power_key: None,
@@ -122,6 +123,10 @@ impl Board {
         let listeners = host_code::listeners(&config.perf)?;
         let semihosting = b.semihosting(plan, &power)?;
         let (vcpus, cpu_counters) = b.cpus(&power, &listeners, semihosting)?;
+        b.components.extend([Arc::new(whole::Ram(ram)) as Arc<dyn Component>, b.smmu.clone()]);
+        b.components.extend(vcpus.iter().map(|vcpu| CpuPart::new(vcpu) as Arc<dyn Component>));
+        // Started last and paused first: what is below it is still then.
+        b.components.push(power.clone());
         let (Some(serial), Some(power_key)) = (b.serial, b.power_key) else {
             return Err(user_error!(
                 "the board does not fit together: it has no serial port or no power key"

@@ -9,3 +9,4 @@ mod interrupts;
 mod ram;
 pub mod run;
 pub mod stats;
+mod whole;

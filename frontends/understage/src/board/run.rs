@@ -68,14 +68,10 @@ pub fn prepare<'a>(board: &'a Board, plan: &'a Plan) -> Result<Ready<'a>, UserEr
     let boot = plan.boot.ok_or_else(|| user_error!("there is nothing to run: give a kernel or firmware"))?;
     let vcpus = board.vcpus.iter().cloned().enumerate();
     let threads: Vec<_> = vcpus.map(|(i, v)| spawn(i, v, board.power.clone())).collect::<Result<_, _>>()?;
-    board
-        .clock
-        .fire_timers()
-        .map_err(|e| user_error!("cannot start a thread for the clock: {}", reason(&e)))?;
     for component in &board.components {
-        component.start().map_err(|e| {
-            user_error!("cannot start a thread for the device {}: {}", component.name(), reason(&e))
-        })?;
+        component
+            .start()
+            .map_err(|e| user_error!("cannot start a thread for {}: {}", component.name(), reason(&e)))?;
     }
     plan.fill(board.ram)?;
     let mut characters = board.characters.lock();

@@ -104,7 +104,10 @@ fn build(wanted: &ConsolePorts, site: &mut dyn Site) -> Result<Arc<dyn VirtioDev
         ends.push((port.number, end));
     }
     let console = Console::with_ports(wanted.most, options);
-    ends.iter().for_each(|(number, end)| feed_console(end, &console, *number));
+    let name = site.name("virtio-serial");
+    for (number, end) in &ends {
+        site.add(feed_console(&name, end, &console, *number));
+    }
     Ok(console)
 }
 

@@ -47,8 +47,9 @@ fn build(uart: &Uart, spot: Spot, site: &mut dyn Site) -> Result<(), UserError> 
         Box::new(UartOutput(port.clone())),
         site.counters(),
     );
-    feed_uart(&port, &uart);
+    let feeder = feed_uart(&port, &uart);
     site.map(range, uart.clone())?;
     site.add(uart);
+    site.add(feeder);
     Ok(())
 }
