@@ -2,7 +2,8 @@
 //!
 //! Addresses ([`addr`]), guest memory ([`ram`]) and who wrote it ([`page`]), the physical bus ([`bus`]), tables in memory
 //! ([`table`]), DMA ([`dma`]), interrupt lines and the GIC's internal interface ([`irq`]), one virtual clock with its timers
-//! ([`clock`]), the life of a component ([`lifecycle`]), register maps ([`registers`]), what the machine counts ([`metrics`])
+//! ([`clock`]), the life of a component ([`lifecycle`]), seeded random
+//! numbers ([`random`]), register maps ([`registers`]), what the machine counts ([`metrics`])
 //! and the host's errors in words ([`host`]).
 //!
 //! # Invariants
@@ -20,6 +21,7 @@ pub mod lifecycle;
 pub mod metrics;
 pub mod page;
 pub mod ram;
+pub mod random;
 pub mod registers;
 pub mod table;
 

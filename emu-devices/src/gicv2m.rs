@@ -104,24 +104,15 @@ impl MmioDevice for Gicv2m {
 
 #[cfg(test)]
 mod tests {
-    use parking_lot::Mutex;
+    use test_kit::wires::Wires;
 
     use super::*;
-
-    #[derive(Default)]
-    struct Log(Mutex<Vec<(u32, bool)>>);
-
-    impl IrqSink for Log {
-        fn set_level(&self, line: u32, level: bool) {
-            self.0.lock().push((line, level));
-        }
-    }
 
     const NIC: Requester = Requester::Device(8);
 
     #[test]
     fn a_message_is_an_edge_of_an_spi() {
-        let (log, counters) = (Arc::new(Log::default()), Arc::<Counters>::default());
+        let (log, counters) = (Arc::new(Wires::default()), Arc::<Counters>::default());
         let frame = Gicv2m::new(log.clone(), 48, 64, &counters);
         assert_eq!(frame.read(0x008, Size::B4, NIC), Ok(80 << 16 | 64), "MSI_TYPER: 64 from INTID 80 on");
         for intid in [80, 143] {
@@ -129,20 +120,20 @@ mod tests {
         }
         frame.write(0x040, Size::B2, 81, NIC).unwrap();
         let expected = [(48, true), (48, false), (111, true), (111, false), (49, true), (49, false)];
-        assert_eq!(*log.0.lock(), expected);
+        assert_eq!(log.log(), expected);
         assert_eq!((counters.get(Metric::Msis), counters.get(Metric::Anomalies)), (3, 0));
     }
 
     #[test]
     fn other_spis_are_out_of_reach() {
-        let (log, counters) = (Arc::new(Log::default()), Arc::<Counters>::default());
+        let (log, counters) = (Arc::new(Wires::default()), Arc::<Counters>::default());
         let frame = Gicv2m::new(log.clone(), 48, 64, &counters);
         for intid in [0, 31, 32, 79, 144, 1023] {
             frame.write(0x040, Size::B4, intid, NIC).unwrap();
         }
         frame.write(0x040, Size::B8, 80, NIC).unwrap();
         frame.write(0x044, Size::B4, 80, NIC).unwrap();
-        assert!(log.0.lock().is_empty());
+        assert!(log.log().is_empty());
         assert_eq!(counters.get(Metric::Anomalies), 8);
     }
 }

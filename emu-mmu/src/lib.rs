@@ -46,6 +46,3 @@ pub use tlbi::{TlbiContext, TlbiListener, TlbiOp, TlbiScope};
 pub use trace::{Observer, WalkStep};
 pub use update::{DescriptorUpdate, ExternalAbort, TableMemory, UpdateError, Updates};
 pub use walker::{Access, Request, Translation, Walk, translate, translate_and_commit, walk, walk_observed};
-
-#[cfg(test)]
-mod walker_tests;

@@ -624,3 +624,6 @@ impl Stage2 {
         if self.cache_disable { combined.uncached().effective() } else { combined }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ use emu_a64::fp::{Fmt, FpEnv, FpOp, IntFmt, fpsr};
 use emu_a64::ir::{Block, Builder, Cond, Link, Op, Term, Ty, Val, verify};
 use emu_a64::lower::{Flow, Implementation, Lower};
 use emu_a64::mode::Mode;
+use emu_core::random::SplitMix64;
 
 /// Words per row and cases per word in the packed file.
 const WORDS: usize = 3;
@@ -42,16 +43,14 @@ impl std::fmt::Debug for Outcome {
     }
 }
 
-struct Rng(u64);
+struct Rng(SplitMix64);
 
 impl Rng {
-    /// SplitMix64.
+    fn new(seed: u64) -> Self {
+        Self(SplitMix64::new(seed))
+    }
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
+        self.0.number()
     }
     fn below(&mut self, n: u64) -> u64 {
         self.next() % n
@@ -149,7 +148,7 @@ fn operand(block: &Block) -> Operand {
 }
 
 fn case(word: u32, n: usize, what: Operand) -> Case {
-    let mut rng = Rng(u64::from(word) << 20 ^ n as u64);
+    let mut rng = Rng::new(u64::from(word) << 20 ^ n as u64);
     let modes = rng.next() as u32;
     // RMode, FZ, DN, AHP and FZ16; half of the cases have only a rounding mode.
     let fpcr = modes & 3 << 22 | if modes & 1 != 0 { modes & 0x0708_0000 } else { 0 };
@@ -264,7 +263,7 @@ fn words(count: usize) -> Vec<(&'static Row, u32, Block)> {
     let mut all = Vec::new();
     for row in table_fp::ROWS {
         let fixed = fixed(row);
-        let mut rng = Rng(u64::from(row.value) << 32 | u64::from(fixed));
+        let mut rng = Rng::new(u64::from(row.value) << 32 | u64::from(fixed));
         let mut found = 0;
         for _ in 0..100 * count {
             let mut word = row.value | rng.next() as u32 & !fixed;

@@ -12,6 +12,7 @@ use emu_a64::regs::{Pstate, Regs, SP};
 use emu_core::clock::Clock;
 use emu_core::irq::GicConnection;
 use emu_core::metrics::Counters;
+use emu_core::random::SplitMix64;
 use serde::{Deserialize, Serialize};
 
 use crate::doorbell::Doorbell;
@@ -21,7 +22,6 @@ use crate::mem::Mem;
 use crate::model::{IdRegs, Model};
 use crate::pmu::Pmu;
 use crate::psci::Machine;
-use crate::random::Random;
 use crate::semihosting::Semihosting;
 use crate::sysreg::{Permits, Reg, SysState, sctlr};
 use crate::timer::Timers;
@@ -96,7 +96,7 @@ pub struct Cpu {
     /// What the performance monitors keep.
     pub pmu: Pmu,
     /// RNDR.
-    pub random: Random,
+    pub random: SplitMix64,
     /// The redistributor, or the wires to the GIC.
     pub port: GicConnection,
     /// The machine.
@@ -142,7 +142,7 @@ impl Cpu {
             gic: Attachment::new(&port, LIST_REGISTERS),
             timers: Timers::new(&clock, &model, &port, el2, doorbell.clone()),
             pmu,
-            random: Random::new(&clock, index),
+            random: crate::random::generator(&clock, index),
             model,
             el2,
             index,

@@ -26,7 +26,7 @@ pub mod model;
 pub mod pauth;
 pub mod pmu;
 pub mod psci;
-pub mod random;
+mod random;
 pub mod saved;
 pub mod semihosting;
 pub mod sysreg;

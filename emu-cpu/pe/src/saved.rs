@@ -2,6 +2,7 @@
 
 use emu_a64::regs::{Pstate, Regs};
 use emu_core::lifecycle::{Payload, RestoreError, SavedState, Source};
+use emu_core::random::SplitMix64;
 use serde::{Deserialize, Serialize};
 
 use crate::cpu::{Cpu, Entry};
@@ -129,7 +130,7 @@ impl Cpu {
         }
         self.timers.restore(state.timer_levels);
         self.pmu.restore(state.pmu_level);
-        self.random.restore(state.random);
+        self.random = SplitMix64::new(state.random);
         self.mem.reset();
         self.refresh();
         self.timers.update(&self.sys);

@@ -166,3 +166,6 @@ pub(super) fn open(path: &Path, file: File, identity: Identity, write: bool) -> 
     let header = chain.layers[0].header.clone();
     Ok(Qcow2Disk::new(path, chain.build(write)?, &header, same))
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,8 +10,6 @@
 //! - Requests are executed in the order in which they are called; no cache of ours holds data back.
 
 mod chain;
-#[cfg(test)]
-mod chain_tests;
 mod memory;
 mod open;
 mod overlay;

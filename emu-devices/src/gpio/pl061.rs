@@ -222,8 +222,10 @@ impl Component for Pl061 {
 
 #[cfg(test)]
 mod tests {
+    use test_kit::master::{read, write};
+    use test_kit::wires::Wires;
+
     use super::*;
-    use std::sync::atomic::{AtomicU32, Ordering};
 
     const DIR: u64 = 0x400;
     const IS: u64 = 0x404;
@@ -234,86 +236,68 @@ mod tests {
     const MIS: u64 = 0x418;
     const IC: u64 = 0x41c;
 
-    #[derive(Default)]
-    struct Wires(AtomicU32);
-    impl IrqSink for Wires {
-        fn set_level(&self, line: u32, level: bool) {
-            let bit = 1 << line;
-            if level {
-                self.0.fetch_or(bit, Ordering::SeqCst)
-            } else {
-                self.0.fetch_and(!bit, Ordering::SeqCst)
-            };
-        }
-    }
     fn gpio() -> (Arc<Pl061>, Arc<Wires>) {
         let wires = Arc::new(Wires::default());
         let outputs = std::array::from_fn(|i| Some(IrqLine::new(wires.clone(), 8 + i as u32)));
         (Pl061::new("pl061", IrqLine::new(wires.clone(), 0), outputs, &Arc::default()), wires)
     }
-    fn rd(g: &Pl061, o: u64) -> u32 {
-        MmioDevice::read(g, o, Size::B4, Requester::Cpu(0)).unwrap() as u32
-    }
-    fn wr(g: &Pl061, o: u64, v: u32) {
-        MmioDevice::write(g, o, Size::B4, v.into(), Requester::Cpu(0)).unwrap();
-    }
 
     #[test]
     fn power_key_raises_an_edge_interrupt() {
         let (g, wires) = gpio();
-        wr(&g, IBE, 8);
-        wr(&g, IE, 8);
+        write(&*g, IBE, 8);
+        write(&*g, IE, 8);
         IrqLine::new(g.clone(), 3).pulse();
-        assert_eq!((rd(&g, RIS), rd(&g, MIS), wires.0.load(Ordering::SeqCst)), (8, 8, 1));
-        wr(&g, IC, 8);
-        assert_eq!((rd(&g, MIS), wires.0.load(Ordering::SeqCst)), (0, 0));
+        assert_eq!((read(&*g, RIS), read(&*g, MIS), wires.levels()), (8, 8, 1));
+        write(&*g, IC, 8);
+        assert_eq!((read(&*g, MIS), wires.levels()), (0, 0));
     }
 
     #[test]
     fn masked_data_and_outputs() {
         let (g, wires) = gpio();
-        wr(&g, DIR, 0x0f);
-        wr(&g, 0x3fc, 0xff);
-        assert_eq!(rd(&g, 0x3fc), 0x0f);
-        assert_eq!(wires.0.load(Ordering::SeqCst), 0x0f00);
-        wr(&g, 0x02 << 2, 0);
-        assert_eq!((rd(&g, 0x3fc), rd(&g, 0x06 << 2)), (0x0d, 0x04));
+        write(&*g, DIR, 0x0f);
+        write(&*g, 0x3fc, 0xff);
+        assert_eq!(read(&*g, 0x3fc), 0x0f);
+        assert_eq!(wires.levels(), 0x0f00);
+        write(&*g, 0x02 << 2, 0);
+        assert_eq!((read(&*g, 0x3fc), read(&*g, 0x06 << 2)), (0x0d, 0x04));
         g.set_level(7, true);
-        assert_eq!(rd(&g, 0x80 << 2), 0x80);
-        assert_eq!(rd(&g, 0xfe0), 0x61);
+        assert_eq!(read(&*g, 0x80 << 2), 0x80);
+        assert_eq!(read(&*g, 0xfe0), 0x61);
     }
 
     #[test]
     fn level_interrupts_follow_the_line() {
         let (g, wires) = gpio();
-        wr(&g, IS, 1);
-        wr(&g, IEV, 1);
-        wr(&g, IE, 1);
+        write(&*g, IS, 1);
+        write(&*g, IEV, 1);
+        write(&*g, IE, 1);
         g.set_level(0, true);
-        wr(&g, IC, 1);
-        assert_eq!(wires.0.load(Ordering::SeqCst), 1);
+        write(&*g, IC, 1);
+        assert_eq!(wires.levels(), 1);
         g.set_level(0, false);
-        assert_eq!(wires.0.load(Ordering::SeqCst), 0);
+        assert_eq!(wires.levels(), 0);
         // Falling edges only.
-        wr(&g, IS, 0);
-        wr(&g, IEV, 0);
+        write(&*g, IS, 0);
+        write(&*g, IEV, 0);
         g.set_level(0, true);
-        assert_eq!(rd(&g, RIS), 0);
+        assert_eq!(read(&*g, RIS), 0);
         g.set_level(0, false);
-        assert_eq!(rd(&g, RIS), 1);
+        assert_eq!(read(&*g, RIS), 1);
     }
 
     #[test]
     fn save_and_restore() {
         let (g, _) = gpio();
-        wr(&g, IBE, 8);
-        wr(&g, IE, 8);
+        write(&*g, IBE, 8);
+        write(&*g, IE, 8);
         g.set_level(3, true);
         let (h, wires) = gpio();
         h.restore(g.save()).unwrap();
         assert_eq!(h.save(), g.save());
-        assert_eq!(wires.0.load(Ordering::SeqCst), 1);
+        assert_eq!(wires.levels(), 1);
         h.reset();
-        assert_eq!((rd(&h, IE), wires.0.load(Ordering::SeqCst)), (0, 0));
+        assert_eq!((read(&*h, IE), wires.levels()), (0, 0));
     }
 }

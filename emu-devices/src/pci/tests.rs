@@ -5,13 +5,14 @@ use std::sync::Arc;
 use emu_core::addr::{Pa, Size};
 use emu_core::bus::{Backing, Bus, BusFault, Requester};
 use emu_core::dma::{DirectPorts, DmaAttrs, DmaFault, DmaPort, Stalls};
-use emu_core::irq::{IrqLine, IrqSink};
+use emu_core::irq::IrqLine;
 use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use emu_core::metrics::{Counters, Metric};
 use emu_core::ram::GuestRam;
 use emu_core::registers::{Map, byte};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use test_kit::wires::Wires;
 
 use super::*;
 
@@ -21,14 +22,6 @@ const MEM: u64 = 0x1000_0000;
 const MEM64: u64 = 0x80_0000_0000;
 const PIO: u64 = 0x3eff_0000;
 const RAM: u64 = 0x4000_0000;
-
-#[derive(Default)]
-struct Wires(Mutex<[bool; 8]>);
-impl IrqSink for Wires {
-    fn set_level(&self, line: u32, level: bool) {
-        self.0.lock()[line as usize] = level;
-    }
-}
 
 /// A vendor-specific capability of six bytes.
 static VENDOR: Map<()> = Map {
@@ -270,15 +263,15 @@ fn intx_is_swizzled_and_can_be_disabled() {
     m.host.add(Some(6), other.clone()).unwrap();
     m.probe.core.set_intx(true);
     other.core.set_intx(true);
-    assert_eq!((m.wires.0.lock()[5], m.cfg(6, Size::B2) & 8), (true, 8));
+    assert_eq!((m.wires.level(5), m.cfg(6, Size::B2) & 8), (true, 8));
     m.set_cfg(4, Size::B2, 0x400);
-    assert!(m.wires.0.lock()[5], "the other function still asserts it");
+    assert!(m.wires.level(5), "the other function still asserts it");
     other.core.set_intx(false);
-    assert!(!m.wires.0.lock()[5]);
+    assert!(!m.wires.level(5));
     m.set_cfg(4, Size::B2, 0);
-    assert!(m.wires.0.lock()[5]);
+    assert!(m.wires.level(5));
     m.host.reset();
-    assert!(!m.wires.0.lock()[5]);
+    assert!(!m.wires.level(5));
 }
 
 #[test]

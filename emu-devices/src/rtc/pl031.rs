@@ -227,10 +227,11 @@ impl Component for Pl031 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use emu_core::clock::Mode;
-    use emu_core::irq::IrqSink;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use test_kit::master::{read, write};
+    use test_kit::wires::Wires;
+
+    use super::*;
 
     const DR: u64 = 0x00;
     const MR: u64 = 0x04;
@@ -241,72 +242,58 @@ mod tests {
     const MIS: u64 = 0x18;
     const ICR: u64 = 0x1c;
 
-    #[derive(Default)]
-    struct Wire(AtomicBool);
-    impl IrqSink for Wire {
-        fn set_level(&self, _: u32, level: bool) {
-            self.0.store(level, Ordering::SeqCst);
-        }
-    }
-
     const T0: u32 = 1_700_000_000;
 
-    fn rtc() -> (Arc<Pl031>, Arc<Wire>, Arc<Clock>) {
+    fn rtc() -> (Arc<Pl031>, Arc<Wires>, Arc<Clock>) {
         let clock = Clock::new(Mode::Counted);
-        let wire = Arc::new(Wire::default());
+        let wire = Arc::new(Wires::default());
         let irq = IrqLine::new(wire.clone(), 0);
         (Pl031::new("pl031", &clock, T0.into(), irq, &Arc::default()), wire, clock)
-    }
-    fn rd(r: &Pl031, o: u64) -> u32 {
-        MmioDevice::read(r, o, Size::B4, Requester::Cpu(0)).unwrap() as u32
-    }
-    fn wr(r: &Pl031, o: u64, v: u32) {
-        MmioDevice::write(r, o, Size::B4, v.into(), Requester::Cpu(0)).unwrap();
     }
 
     #[test]
     fn counts_and_loads() {
         let (r, _, clock) = rtc();
-        assert_eq!((rd(&r, DR), rd(&r, CR), rd(&r, 0xfe0)), (T0, 1, 0x31));
+        assert_eq!((read(&*r, DR), read(&*r, CR), read(&*r, 0xfe0)), (T0, 1, 0x31));
         clock.advance(2 * SECOND + 1);
-        assert_eq!(rd(&r, DR), T0 + 2);
-        wr(&r, LR, 100);
+        assert_eq!(read(&*r, DR), T0 + 2);
+        write(&*r, LR, 100);
         clock.advance(SECOND);
-        assert_eq!((rd(&r, DR), rd(&r, LR)), (101, 100));
+        assert_eq!((read(&*r, DR), read(&*r, LR)), (101, 100));
         r.reset();
-        assert_eq!(rd(&r, DR), 101, "a reset does not touch the time");
+        assert_eq!(read(&*r, DR), 101, "a reset does not touch the time");
     }
 
     #[test]
     fn alarm() {
         let (r, wire, clock) = rtc();
-        wr(&r, IMSC, 1);
-        wr(&r, MR, T0 + 5);
+        write(&*r, IMSC, 1);
+        write(&*r, MR, T0 + 5);
         clock.advance(4 * SECOND);
-        assert_eq!((rd(&r, RIS), wire.0.load(Ordering::SeqCst)), (0, false));
+        assert_eq!((read(&*r, RIS), wire.level(0)), (0, false));
         clock.advance(SECOND);
-        assert_eq!((rd(&r, MIS), wire.0.load(Ordering::SeqCst)), (1, true));
-        wr(&r, ICR, 1);
-        assert!(!wire.0.load(Ordering::SeqCst));
+        assert_eq!((read(&*r, MIS), wire.level(0)), (1, true));
+        write(&*r, ICR, 1);
+        assert!(!wire.level(0));
         // A match register that is taken back does not strike.
-        wr(&r, MR, T0 + 8);
-        wr(&r, MR, T0 + 100);
+        write(&*r, MR, T0 + 8);
+        write(&*r, MR, T0 + 100);
         clock.advance(10 * SECOND);
-        assert_eq!(rd(&r, RIS), 0);
-        wr(&r, MR, rd(&r, DR));
-        assert_eq!(rd(&r, RIS), 1);
+        assert_eq!(read(&*r, RIS), 0);
+        write(&*r, MR, read(&*r, DR));
+        assert_eq!(read(&*r, RIS), 1);
     }
 
     #[test]
     fn save_and_restore() {
         let (r, ..) = rtc();
-        wr(&r, IMSC, 1);
-        wr(&r, MR, T0 + 3);
+        write(&*r, IMSC, 1);
+        write(&*r, MR, T0 + 3);
         let saved = r.save();
         let (q, wire, clock) = rtc();
         q.restore(saved.clone()).unwrap();
         assert_eq!(q.save(), saved);
         clock.advance(3 * SECOND);
-        assert!(wire.0.load(Ordering::SeqCst));
+        assert!(wire.level(0));
     }
 }

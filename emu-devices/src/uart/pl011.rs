@@ -534,10 +534,13 @@ impl Component for Pl011 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use emu_core::clock::Mode;
-    use emu_core::irq::IrqSink;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use emu_core::clock::Mode;
+    use test_kit::master::{read, write};
+    use test_kit::wires::Wires;
+
+    use super::*;
 
     const DR: u64 = 0x000;
     const FR: u64 = 0x018;
@@ -555,12 +558,7 @@ mod tests {
     struct Wire {
         out: Mutex<Vec<u8>>,
         full: AtomicBool,
-        level: AtomicBool,
-    }
-    impl IrqSink for Wire {
-        fn set_level(&self, _: u32, level: bool) {
-            self.level.store(level, Ordering::SeqCst);
-        }
+        irq: Arc<Wires>,
     }
     struct End(Arc<Wire>);
     impl CharBackend for End {
@@ -576,48 +574,42 @@ mod tests {
     fn uart() -> (Arc<Pl011>, Arc<Wire>, Arc<Clock>) {
         let clock = Clock::new(Mode::Counted);
         let wire = Arc::new(Wire::default());
-        let irq = IrqLine::new(wire.clone(), 0);
+        let irq = IrqLine::new(wire.irq.clone(), 0);
         (Pl011::new("pl011", &clock, irq, Box::new(End(wire.clone())), &Arc::default()), wire, clock)
-    }
-    fn rd(u: &Pl011, o: u64) -> u32 {
-        MmioDevice::read(u, o, Size::B4, Requester::Cpu(0)).unwrap() as u32
-    }
-    fn wr(u: &Pl011, o: u64, v: u32) {
-        MmioDevice::write(u, o, Size::B4, v.into(), Requester::Cpu(0)).unwrap();
     }
     /// As a driver starts the port: 115,200 baud, 8n1, FIFOs on.
     fn start(u: &Pl011) {
-        wr(u, CR, 0);
-        wr(u, IBRD, 13);
-        wr(u, FBRD, 1);
-        wr(u, LCR_H, 0x70);
-        wr(u, ICR, 0x7ff);
-        wr(u, CR, 0x301);
+        write(u, CR, 0);
+        write(u, IBRD, 13);
+        write(u, FBRD, 1);
+        write(u, LCR_H, 0x70);
+        write(u, ICR, 0x7ff);
+        write(u, CR, 0x301);
     }
 
     #[test]
     fn reset_values_and_identification() {
         let (u, ..) = uart();
-        assert_eq!((rd(&u, FR), rd(&u, CR), rd(&u, IFLS)), (0x90, 0x300, 0x12));
-        let id: Vec<u32> = (0..8).map(|i| rd(&u, 0xfe0 + i * 4)).collect();
+        assert_eq!((read(&*u, FR), read(&*u, CR), read(&*u, IFLS)), (0x90, 0x300, 0x12));
+        let id: Vec<u32> = (0..8).map(|i| read(&*u, 0xfe0 + i * 4)).collect();
         assert_eq!(id, [0x11, 0x10, 0x14, 0, 0x0d, 0xf0, 0x05, 0xb1]);
-        assert_eq!(rd(&u, 0x100), 0);
+        assert_eq!(read(&*u, 0x100), 0);
     }
 
     #[test]
     fn transmits_and_interrupts() {
         let (u, wire, _) = uart();
         start(&u);
-        wr(&u, DR, b'A'.into());
+        write(&*u, DR, b'A'.into());
         MmioDevice::write(&*u, DR, Size::B1, b'B'.into(), Requester::Cpu(0)).unwrap();
         assert_eq!(*wire.out.lock(), b"AB");
-        assert_eq!(rd(&u, RIS), int::TX);
-        assert!(!wire.level.load(Ordering::SeqCst));
-        wr(&u, IMSC, int::TX);
-        assert!(wire.level.load(Ordering::SeqCst));
-        assert_eq!(rd(&u, MIS), int::TX);
-        wr(&u, ICR, int::TX);
-        assert!(!wire.level.load(Ordering::SeqCst));
+        assert_eq!(read(&*u, RIS), int::TX);
+        assert!(!wire.irq.level(0));
+        write(&*u, IMSC, int::TX);
+        assert!(wire.irq.level(0));
+        assert_eq!(read(&*u, MIS), int::TX);
+        write(&*u, ICR, int::TX);
+        assert!(!wire.irq.level(0));
     }
 
     #[test]
@@ -626,118 +618,118 @@ mod tests {
         start(&u);
         wire.full.store(true, Ordering::SeqCst);
         for i in 0..17 {
-            wr(&u, DR, i);
+            write(&*u, DR, i);
         }
-        assert_eq!(rd(&u, FR) & (fr::TXFF | fr::BUSY | fr::TXFE), fr::TXFF | fr::BUSY);
-        assert_eq!(rd(&u, RIS) & int::TX, 0);
+        assert_eq!(read(&*u, FR) & (fr::TXFF | fr::BUSY | fr::TXFE), fr::TXFF | fr::BUSY);
+        assert_eq!(read(&*u, RIS) & int::TX, 0);
         wire.full.store(false, Ordering::SeqCst);
         u.transmit_ready();
         assert_eq!(wire.out.lock().len(), 16, "the seventeenth was lost");
-        assert_eq!(rd(&u, RIS) & int::TX, int::TX);
-        assert_eq!(rd(&u, FR), 0x90);
+        assert_eq!(read(&*u, RIS) & int::TX, int::TX);
+        assert_eq!(read(&*u, FR), 0x90);
     }
 
     #[test]
     fn receive_trigger_and_back_pressure() {
         let (u, wire, _) = uart();
         start(&u);
-        wr(&u, IMSC, int::RX);
+        write(&*u, IMSC, int::RX);
         let told = Arc::new(AtomicUsize::new(0));
         let t = told.clone();
         u.set_room_callback(Box::new(move || {
             t.fetch_add(1, Ordering::SeqCst);
         }));
         assert_eq!(u.receive(&[1; 7]), 7);
-        assert!(!wire.level.load(Ordering::SeqCst));
+        assert!(!wire.irq.level(0));
         assert_eq!(u.receive(&[2; 20]), 9);
-        assert!(wire.level.load(Ordering::SeqCst));
-        assert_eq!((u.room(), rd(&u, FR) & fr::RXFF), (0, fr::RXFF));
+        assert!(wire.irq.level(0));
+        assert_eq!((u.room(), read(&*u, FR) & fr::RXFF), (0, fr::RXFF));
         assert_eq!(told.load(Ordering::SeqCst), 0);
-        assert_eq!(rd(&u, DR), 1);
+        assert_eq!(read(&*u, DR), 1);
         assert_eq!((told.load(Ordering::SeqCst), u.room()), (1, 1));
         for _ in 0..15 {
-            rd(&u, DR);
+            read(&*u, DR);
         }
-        assert!(!wire.level.load(Ordering::SeqCst));
-        assert_eq!((rd(&u, FR) & fr::RXFE, told.load(Ordering::SeqCst)), (fr::RXFE, 1));
+        assert!(!wire.irq.level(0));
+        assert_eq!((read(&*u, FR) & fr::RXFE, told.load(Ordering::SeqCst)), (fr::RXFE, 1));
     }
 
     #[test]
     fn receive_timeout() {
         let (u, wire, clock) = uart();
         start(&u);
-        wr(&u, IMSC, int::RT);
+        write(&*u, IMSC, int::RT);
         u.receive(b"x");
         clock.advance(200_000);
         u.receive(b"y");
         clock.advance(200_000);
-        assert_eq!(rd(&u, RIS) & int::RT, 0, "the second character starts the time again");
+        assert_eq!(read(&*u, RIS) & int::RT, 0, "the second character starts the time again");
         clock.advance(100_000);
-        assert_eq!(rd(&u, MIS), int::RT);
-        assert!(wire.level.load(Ordering::SeqCst));
-        assert_eq!((rd(&u, DR), rd(&u, DR)), (b'x'.into(), b'y'.into()));
-        assert!(!wire.level.load(Ordering::SeqCst));
+        assert_eq!(read(&*u, MIS), int::RT);
+        assert!(wire.irq.level(0));
+        assert_eq!((read(&*u, DR), read(&*u, DR)), (b'x'.into(), b'y'.into()));
+        assert!(!wire.irq.level(0));
     }
 
     #[test]
     fn the_receive_timeout_strikes_again_while_characters_wait() {
         let (u, wire, clock) = uart();
         start(&u);
-        wr(&u, IMSC, int::RT);
+        write(&*u, IMSC, int::RT);
         u.receive(b"xy");
         clock.advance(300_000);
         for _ in 0..3 {
-            assert_eq!(rd(&u, MIS), int::RT);
-            wr(&u, ICR, int::RT);
-            assert!(!wire.level.load(Ordering::SeqCst));
+            assert_eq!(read(&*u, MIS), int::RT);
+            write(&*u, ICR, int::RT);
+            assert!(!wire.irq.level(0));
             clock.advance(200_000);
-            assert_eq!(rd(&u, RIS) & int::RT, 0, "not before 32 bit times");
+            assert_eq!(read(&*u, RIS) & int::RT, 0, "not before 32 bit times");
             clock.advance(100_000);
         }
-        assert!(wire.level.load(Ordering::SeqCst));
-        assert_eq!((rd(&u, DR), rd(&u, DR)), (b'x'.into(), b'y'.into()));
-        wr(&u, ICR, int::RT);
+        assert!(wire.irq.level(0));
+        assert_eq!((read(&*u, DR), read(&*u, DR)), (b'x'.into(), b'y'.into()));
+        write(&*u, ICR, int::RT);
         clock.advance(1_000_000);
-        assert_eq!(rd(&u, RIS) & int::RT, 0, "an empty FIFO has no timeout");
+        assert_eq!(read(&*u, RIS) & int::RT, 0, "an empty FIFO has no timeout");
     }
 
     #[test]
     fn one_character_without_fifos() {
         let (u, ..) = uart();
         assert_eq!(u.receive(b"ab"), 1);
-        assert_eq!(rd(&u, RIS) & int::RX, int::RX);
-        assert_eq!(rd(&u, FR) & fr::RXFF, fr::RXFF);
+        assert_eq!(read(&*u, RIS) & int::RX, int::RX);
+        assert_eq!(read(&*u, FR) & fr::RXFF, fr::RXFF);
     }
 
     #[test]
     fn loopback() {
         let (u, wire, _) = uart();
         start(&u);
-        wr(&u, CR, 0x301 | cr::LBE | cr::RTS);
-        wr(&u, DR, 0x55);
-        assert_eq!((rd(&u, DR), wire.out.lock().len()), (0x55, 0));
-        assert_eq!(rd(&u, FR) & fr::CTS, fr::CTS);
-        assert_eq!(rd(&u, RIS) & int::MODEM, 2);
+        write(&*u, CR, 0x301 | cr::LBE | cr::RTS);
+        write(&*u, DR, 0x55);
+        assert_eq!((read(&*u, DR), wire.out.lock().len()), (0x55, 0));
+        assert_eq!(read(&*u, FR) & fr::CTS, fr::CTS);
+        assert_eq!(read(&*u, RIS) & int::MODEM, 2);
         for i in 0..17 {
-            wr(&u, DR, i);
+            write(&*u, DR, i);
         }
-        assert_eq!(rd(&u, RIS) & int::OE, int::OE);
+        assert_eq!(read(&*u, RIS) & int::OE, int::OE);
     }
 
     #[test]
     fn save_and_restore() {
         let (u, ..) = uart();
         start(&u);
-        wr(&u, IMSC, int::RT);
+        write(&*u, IMSC, int::RT);
         u.receive(b"hello");
         let saved = u.save();
         let (v, wire, clock) = uart();
         v.restore(saved.clone()).unwrap();
         assert_eq!(v.save(), saved);
         clock.advance(1_000_000);
-        assert!(wire.level.load(Ordering::SeqCst), "the timeout still strikes");
+        assert!(wire.irq.level(0), "the timeout still strikes");
         v.reset();
-        assert_eq!((rd(&v, FR), rd(&v, IMSC)), (0x90, 0));
-        assert!(!wire.level.load(Ordering::SeqCst));
+        assert_eq!((read(&*v, FR), read(&*v, IMSC)), (0x90, 0));
+        assert!(!wire.irq.level(0));
     }
 }

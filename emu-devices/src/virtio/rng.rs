@@ -1,9 +1,10 @@
 //! The entropy device (virtio 1.2, 5.4).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use emu_core::lifecycle::{Payload, Restore, RestoreError, SavedState, Source};
+use emu_core::random::SplitMix64;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::{Chain, DeviceKind, GuestMemory, QueueFault, Request, VirtioDevice};
@@ -23,36 +24,29 @@ pub trait EntropySource: Send + Sync {
     fn restore(&self, _state: u64) {}
 }
 
-/// The same bytes for the same seed (SplitMix64): for repeatable runs, not for secrets.
-pub struct SeededEntropy(AtomicU64);
+/// The same bytes for the same seed: for repeatable runs, not for secrets.
+pub struct SeededEntropy(Mutex<SplitMix64>);
 
 impl SeededEntropy {
     /// A source that is determined by `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self(AtomicU64::new(seed))
-    }
-
-    fn next(&self) -> u64 {
-        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut z = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
+        Self(Mutex::new(SplitMix64::new(seed)))
     }
 }
 
 impl EntropySource for SeededEntropy {
     fn fill(&self, out: &mut [u8]) {
+        let mut numbers = self.0.lock();
         for piece in out.chunks_mut(8) {
-            piece.copy_from_slice(&self.next().to_le_bytes()[..piece.len()]);
+            piece.copy_from_slice(&numbers.number().to_le_bytes()[..piece.len()]);
         }
     }
     fn save(&self) -> Option<u64> {
-        Some(self.0.load(Ordering::Relaxed))
+        Some(self.0.lock().state())
     }
     fn restore(&self, state: u64) {
-        self.0.store(state, Ordering::Relaxed);
+        *self.0.lock() = SplitMix64::new(state);
     }
 }
 

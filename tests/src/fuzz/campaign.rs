@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use emu_core::random::SplitMix64;
+
 use super::Target;
 
 /// How long a campaign of each target takes in the ordinary tests.
@@ -44,21 +46,18 @@ impl Options {
     }
 }
 
-/// SplitMix64: all that is asked of it is to be the same everywhere.
-pub(crate) struct Random(u64);
+/// Numbers that are the same everywhere.
+pub(crate) struct Random(SplitMix64);
 
 impl Random {
-    /// From a seed.
+    /// From a seed. The first number says too much about it.
     pub(crate) fn new(seed: u64) -> Self {
-        let mut this = Self(seed);
-        this.next();
-        this
+        let mut numbers = SplitMix64::new(seed);
+        numbers.number();
+        Self(numbers)
     }
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let x = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ x >> 31
+        self.0.number()
     }
     /// Below `n`, or 0.
     pub(crate) fn below(&mut self, n: u64) -> u64 {
@@ -77,8 +76,7 @@ impl Random {
 /// Input number `index` of a campaign; a target with samples gets damaged samples.
 #[must_use]
 pub fn input(target: &Target, samples: &[Vec<u8>], seed: u64, index: u64) -> Vec<u8> {
-    let mut r = Random(seed ^ index.wrapping_mul(0xa076_1d64_78bd_642f));
-    r.next();
+    let mut r = Random::new(seed ^ index.wrapping_mul(0xa076_1d64_78bd_642f));
     if samples.is_empty() {
         // Short inputs are fast, long ones get far.
         let longest = target.longest >> r.index(4);

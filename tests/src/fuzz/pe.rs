@@ -7,19 +7,17 @@ use std::time::Duration;
 
 use emu_core::Pa;
 use emu_core::bus::{Backing, Bus};
-use emu_core::clock::{Clock, Mode};
+use emu_core::clock::Clock;
 use emu_core::irq::GicConnection;
 use emu_core::lifecycle::Component;
 use emu_core::ram::GuestRam;
 use emu_devices::gic::{GicConfig, Gicv3, REDISTRIBUTOR_STRIDE};
 use emu_engine::interp::vcpu::Vcpu;
-use emu_pe::cpu::{Cpu, CpuConfig, Entry};
+use emu_pe::cpu::Entry;
 use emu_pe::doorbell::{Doorbell, reason};
-use emu_pe::mem::shared::Shared;
-use emu_pe::mem::{Mem, mmu_features};
 use emu_pe::model::Model;
-use emu_pe::psci::{AffinityState, Machine, PsciError};
 use firmware::bare::layout::{GICD, GICR, RAM};
+use test_kit::pe::Wiring;
 
 use crate::machine::How;
 
@@ -31,30 +29,6 @@ const LOOP: Duration = Duration::from_micros(500);
 /// What a PE finds at physical addresses: first address and size.
 pub(super) const PLACES: &[(u64, u64)] =
     &[(RAM, RAM_SIZE), (RAM, RAM_SIZE), (RAM, 0x1_0000), (GICD, 0x1_0000), (GICR, REDISTRIBUTOR_STRIDE)];
-
-/// The other side of PSCI: one PE, which stops when the machine is to be switched off.
-struct Alone(Arc<Doorbell>);
-
-impl Machine for Alone {
-    fn cpu_on(&self, mpidr: u64, _: u64, _: u64) -> Result<(), PsciError> {
-        Err(if mpidr == 0 { PsciError::AlreadyOn } else { PsciError::InvalidParameters })
-    }
-    fn cpu_off(&self, _: usize) {
-        self.0.ring(reason::CONTROL);
-    }
-    fn affinity_info(&self, _: u64, _: u32) -> Result<AffinityState, PsciError> {
-        Ok(AffinityState::On)
-    }
-    fn system_off(&self) {
-        self.0.ring(reason::CONTROL);
-    }
-    fn system_reset(&self) {
-        self.0.ring(reason::CONTROL);
-    }
-    fn send_event(&self) {
-        self.0.send_event();
-    }
-}
 
 /// Rings while `running`, at intervals; ends with the PE.
 fn metronome(bell: Weak<Doorbell>, running: Arc<AtomicBool>) {
@@ -86,7 +60,6 @@ impl Pe {
         let bus = Arc::new(Bus::new());
         let map = |base, size, backing| bus.map(Pa(base), size, backing).expect("the regions do not overlap");
         map(RAM, RAM_SIZE, Backing::Ram(ram, 0));
-        let shared = Arc::new(Shared::new(1));
         let gic = Gicv3::new(GicConfig {
             cpus: &[0],
             spis: 64,
@@ -97,21 +70,11 @@ impl Pe {
         .expect("a GIC for one PE");
         map(GICD, 0x1_0000, Backing::Mmio(gic.distributor()));
         map(GICR, REDISTRIBUTOR_STRIDE, Backing::Mmio(gic.redistributors(0, 1).expect("there is one")));
-        let bell = Arc::new(Doorbell::default());
+        let port = GicConnection::SystemRegisters(gic.port(0).expect("there is one"));
+        let wiring = Wiring { gic: port, ..Wiring::alone(model, bus) };
+        let (bell, clock) = (wiring.doorbell.clone(), wiring.clock.clone());
         gic.set_kick(0, bell.clone());
-        let clock = Clock::new(Mode::Counted);
-        let features = mmu_features(&model);
-        let mut cpu = Cpu::new(CpuConfig {
-            model: Arc::new(model),
-            el2: true,
-            index: 0,
-            counters: Arc::default(),
-            doorbell: bell.clone(),
-            clock: clock.clone(),
-            port: GicConnection::SystemRegisters(gic.port(0).expect("there is one")),
-            machine: Arc::new(Alone(bell.clone())),
-        });
-        cpu.mem = Mem::new(features, bus, shared, 0);
+        let cpu = wiring.pe();
         let running = Arc::<AtomicBool>::default();
         let (weak, flag) = (Arc::downgrade(&bell), running.clone());
         std::thread::spawn(move || metronome(weak, flag));

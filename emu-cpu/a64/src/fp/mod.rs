@@ -24,9 +24,7 @@ mod soft_convert;
 mod soft_estimate;
 
 #[cfg(test)]
-mod tests_host;
-#[cfg(test)]
-mod tests_spec;
+mod tests;
 
 pub use op::{BinFp, Fmt, FoldFp, FpOp, FusedFp, IntFmt, Lanes, UnFp};
 

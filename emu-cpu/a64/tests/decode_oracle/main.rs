@@ -23,22 +23,19 @@ use emu_a64::features::{Feat, FeatureSet};
 use emu_a64::ir::{ExcOp, Term};
 use emu_a64::lower::{Implementation, translate};
 use emu_a64::mode::Mode;
+use emu_core::random::SplitMix64;
 use expectations::{Expectations, Oracle};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
-/// The random words: SplitMix64, its high halves.
-struct Words(u64);
+/// The random words: high halves of SplitMix64's.
+struct Words(SplitMix64);
 
 impl Iterator for Words {
     type Item = u32;
     fn next(&mut self) -> Option<u32> {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Some(((z ^ z >> 31) >> 32) as u32)
+        Some((self.0.number() >> 32) as u32)
     }
 }
 
@@ -86,7 +83,7 @@ fn vectors() {
 fn random_words() {
     let text = unpack("a64-random.txt.gz");
     let mut e = Expectations::read(Oracle::Disassembler);
-    for (word, mnemonic) in Words(SEED).zip(text.lines()) {
+    for (word, mnemonic) in Words(SplitMix64::new(SEED)).zip(text.lines()) {
         e.check(word, ours(word), (mnemonic != "-").then_some(mnemonic));
     }
     e.finish(RECORDED);
@@ -100,7 +97,7 @@ fn random_words_live() {
     };
     let total: usize = std::env::var("A64_WORDS").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000_000);
     let mut e = Expectations::read(Oracle::Disassembler);
-    let mut words = Words(SEED);
+    let mut words = Words(SplitMix64::new(SEED));
     let mut left = total;
     while left > 0 {
         let chunk: Vec<u32> = words.by_ref().take(left.min(1 << 20)).collect();
@@ -116,7 +113,7 @@ fn record_random() {
     let Some(tool) = std::env::var_os("A64_OBJDUMP") else {
         return println!("skipped: A64_OBJDUMP names no disassembler");
     };
-    let words: Vec<u32> = Words(SEED).take(RECORDED).collect();
+    let words: Vec<u32> = Words(SplitMix64::new(SEED)).take(RECORDED).collect();
     let mut out = GzEncoder::new(File::create(data("a64-random.txt.gz")).unwrap(), Compression::best());
     live::disassemble(&tool, &words, |_, m| writeln!(out, "{}", m.unwrap_or("-")).unwrap());
     out.finish().unwrap();

@@ -1,17 +1,18 @@
 //! The initial states of recorded cases: the same generator as in `record.c`.
 
+use emu_core::random::SplitMix64;
+
 use crate::machine::{MEM_ADDR, MEM_SIZE, Machine};
 
-/// SplitMix64.
-pub(crate) struct Random(pub(crate) u64);
+/// Elements from a seed.
+pub(crate) struct Random(SplitMix64);
 
 impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(SplitMix64::new(seed))
+    }
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
+        self.0.number()
     }
 
     /// 64 bits full of elements of one size, many of them at the ends of its range or small.
@@ -41,7 +42,7 @@ impl Random {
 
 /// The state that case `set` of an instruction starts from.
 pub(crate) fn initial(word: u32, set: u8) -> Machine {
-    let mut r = Random(u64::from(word) << 8 | u64::from(set));
+    let mut r = Random::new(u64::from(word) << 8 | u64::from(set));
     let mut m = Machine::default();
     for v in &mut m.v {
         let lo = r.elements();

@@ -151,7 +151,7 @@ fn reserved_values_are_undefined() {
 #[ignore = "used to make a new recording"]
 fn words() {
     println!();
-    let mut random = Random(2026);
+    let mut random = Random::new(2026);
     for row in table_simd::ROWS {
         let structure = row.value & 0xbe00_0000 == 0x0c00_0000;
         let (words, sets) = if structure { (8, 2) } else { (20, 4) };

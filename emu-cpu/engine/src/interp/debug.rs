@@ -223,3 +223,6 @@ impl Policy for Watchful<'_> {
         Undisturbed.count(cpu, length, Metric::InterpretedWatched);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,49 +4,14 @@ use std::sync::Arc;
 
 use emu_core::Pa;
 use emu_core::bus::{Backing, Bus};
-use emu_core::clock::{Clock, Mode};
-use emu_core::irq::{GicPort, Pending, Sgi};
-use emu_core::metrics::Counters;
 use emu_core::ram::GuestRam;
 use emu_engine::interp::vcpu::Vcpu;
-use emu_pe::cpu::{Cpu, CpuConfig, Entry};
-use emu_pe::doorbell::Doorbell;
-use emu_pe::mem::shared::Shared;
-use emu_pe::mem::{Mem, mmu_features};
+use emu_pe::cpu::Entry;
 use emu_pe::model::Model;
-use emu_pe::psci::{AffinityState, Machine, PsciError};
 use emu_pe::sysreg::Reg;
+use test_kit::pe::Wiring;
 
 use crate::state::{BUFFER, BUFFER_SIZE, CODE, Outcome, State};
-
-/// Nothing is attached.
-struct Nothing;
-
-impl Machine for Nothing {
-    fn cpu_on(&self, _: u64, _: u64, _: u64) -> Result<(), PsciError> {
-        Err(PsciError::InvalidParameters)
-    }
-    fn cpu_off(&self, _: usize) {}
-    fn affinity_info(&self, _: u64, _: u32) -> Result<AffinityState, PsciError> {
-        Err(PsciError::InvalidParameters)
-    }
-    fn system_off(&self) {}
-    fn system_reset(&self) {}
-    fn send_event(&self) {}
-}
-
-impl GicPort for Nothing {
-    fn highest_pending(&self) -> Option<Pending> {
-        None
-    }
-    fn acknowledge(&self, _: u32) -> bool {
-        false
-    }
-    fn deactivate(&self, _: u32) {}
-    fn send_sgi(&self, _: Sgi) {}
-    fn set_ppi(&self, _: u32, _: bool) {}
-    fn set_group_enables(&self, _: bool, _: bool) {}
-}
 
 const RAM: u64 = 0x5000_0000;
 const RAM_SIZE: u64 = 0x4_0000;
@@ -86,20 +51,7 @@ impl Ours {
         let ram = GuestRam::new(RAM_SIZE).unwrap();
         let bus = Arc::new(Bus::new());
         bus.map(Pa(RAM), RAM_SIZE, Backing::Ram(ram, 0)).unwrap();
-        let model = Arc::new(Model::max());
-        let shared = Arc::new(Shared::new(1));
-        let mem = Mem::new(mmu_features(&model), bus, shared, 0);
-        let mut cpu = Cpu::new(CpuConfig {
-            model,
-            el2: true,
-            index: 0,
-            counters: Arc::new(Counters::default()),
-            doorbell: Arc::new(Doorbell::default()),
-            clock: Clock::new(Mode::Counted),
-            port: emu_core::irq::GicConnection::SystemRegisters(Arc::new(Nothing)),
-            machine: Arc::new(Nothing),
-        });
-        cpu.mem = mem;
+        let cpu = Wiring::alone(Model::max(), bus).pe();
         // Block descriptor: AF, inner shareable, AttrIndx 0.
         ram.store_u64(TABLE - RAM + 8, 0x4000_0000 | 1 << 10 | 3 << 8 | 1).unwrap();
         let mut vcpu = Vcpu::new(cpu);

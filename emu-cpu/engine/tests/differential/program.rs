@@ -38,7 +38,7 @@ struct Maker<'a> {
 /// Makes program `n`: the short ones go through all rows in turn, the long ones mix them.
 pub(crate) fn make(rows: &[Row], n: usize) -> Program {
     let mut m = Maker {
-        r: Random(n as u64 ^ 0x5eed << 40),
+        r: Random::new(n as u64 ^ 0x5eed << 40),
         rows,
         words: Vec::new(),
         bases: START.map(|s| s as i64),

@@ -1,15 +1,16 @@
 //! Random numbers that are the same everywhere, and operands that are hard.
 
-/// SplitMix64.
-pub(crate) struct Random(pub(crate) u64);
+use emu_core::random::SplitMix64;
+
+/// Operands from a seed.
+pub(crate) struct Random(SplitMix64);
 
 impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(SplitMix64::new(seed))
+    }
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
+        self.0.number()
     }
 
     pub(crate) fn below(&mut self, n: usize) -> usize {

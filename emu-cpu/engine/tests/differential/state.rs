@@ -41,7 +41,7 @@ pub(crate) struct Outcome {
 impl State {
     /// The initial state number `set` of a program.
     pub(crate) fn initial(seed: u64, set: usize) -> Self {
-        let mut r = Random(seed.wrapping_mul(0xd134_2543_de82_ef95) ^ (set as u64) << 56);
+        let mut r = Random::new(seed.wrapping_mul(0xd134_2543_de82_ef95) ^ (set as u64) << 56);
         let mut x: [u64; 32] = std::array::from_fn(|_| r.integer());
         x[INDEX as usize] = r.next() % 33;
         x[26] = BUFFER + START[0];

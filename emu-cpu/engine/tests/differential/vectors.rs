@@ -75,7 +75,7 @@ fn operand(r: &mut Random) -> u128 {
 
 /// The whole state, on the stack of operands and with no flag of FPSR set.
 fn state(seed: u64, set: usize) -> State {
-    let mut r = Random(seed << 8 | set as u64);
+    let mut r = Random::new(seed << 8 | set as u64);
     let mut s = State::initial(seed, set);
     s.v = std::array::from_fn(|_| operand(&mut r));
     (s.fpcr, s.fpsr) = (0, 0);
@@ -96,7 +96,7 @@ fn compare(engine: Engine) {
     let rows: Vec<_> = table_fp::ROWS.iter().chain(table_simd::ROWS).filter(|r| !is_memory(r)).collect();
     let (mut ours, mut theirs) = (Ours::with(engine), Ours::new(false));
     let mut wrong = Vec::new();
-    let mut r = Random(1);
+    let mut r = Random::new(1);
     let per_row = number("VECTOR_WORDS", WORDS);
     for (n, row) in rows.iter().enumerate() {
         for k in 0..per_row {

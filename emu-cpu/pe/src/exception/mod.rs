@@ -24,8 +24,6 @@ mod stop;
 pub mod syndrome;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_serror;
 
 pub use debug::StepState;
 pub use endless::EndlessException;

@@ -30,9 +30,7 @@ mod program;
 pub mod shared;
 pub mod tables;
 #[cfg(test)]
-mod tests_broadcast;
-#[cfg(test)]
-mod tests_revoke;
+mod tests;
 mod translate;
 mod upper;
 pub mod watch;

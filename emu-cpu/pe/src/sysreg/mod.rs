@@ -25,10 +25,6 @@ mod table_pstate;
 mod table_timer;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_reset;
-#[cfg(test)]
-mod tests_traps;
 mod translation;
 mod trap;
 

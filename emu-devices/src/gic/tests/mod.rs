@@ -6,27 +6,19 @@ mod life;
 mod reset;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use emu_core::addr::{Pa, Size};
 use emu_core::bus::{Backing, Bus, MmioDevice, Requester};
-use emu_core::irq::{GicPort, Group, IrqSink, Kick, Pending};
+use emu_core::irq::{GicPort, Group, IrqSink, Pending};
 use emu_core::metrics::{Counters, Metric};
 use emu_core::ram::GuestRam;
+use test_kit::wires::Kicks;
 
 use super::*;
 
 /// Where the guest RAM of these tests is.
 const RAM: u64 = 0x4000_0000;
 const RAM_SIZE: u64 = 0x40_0000;
-
-struct Kicks(AtomicU32);
-
-impl Kick for Kicks {
-    fn kick(&self) {
-        self.0.fetch_add(1, SeqCst);
-    }
-}
 
 /// A GIC with an ITS, and everything that is connected to it.
 struct Rig {
@@ -51,7 +43,7 @@ impl Rig {
         let counters = Arc::new(Counters::default());
         let config = GicConfig { cpus, spis: 256, its: true, bus: bus.clone(), counters: counters.clone() };
         let gic = Gicv3::new(config).unwrap();
-        let kicks: Vec<_> = cpus.iter().map(|_| Arc::new(Kicks(AtomicU32::new(0)))).collect();
+        let kicks: Vec<_> = cpus.iter().map(|_| Arc::<Kicks>::default()).collect();
         for (i, k) in kicks.iter().enumerate() {
             gic.set_kick(i, k.clone());
         }
@@ -127,12 +119,10 @@ impl Rig {
         self.pending(pe).map(|p| p.intid)
     }
     fn kicked(&self, pe: usize) -> u32 {
-        self.kicks[pe].0.swap(0, SeqCst)
+        self.kicks[pe].take()
     }
     fn forget_kicks(&self) {
-        for k in &self.kicks {
-            k.0.store(0, SeqCst);
-        }
+        self.kicks.iter().for_each(|k| k.forget());
     }
     fn anomalies(&self) -> u64 {
         self.counters.get(Metric::Anomalies)

@@ -1,5 +1,7 @@
 //! Reset, save, restore, and many threads.
 
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
 use emu_core::lifecycle::Component;
 
 use super::*;

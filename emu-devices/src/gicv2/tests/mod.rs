@@ -6,12 +6,12 @@ mod routing;
 mod virtual_interface;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use emu_core::addr::Size;
 use emu_core::bus::{MmioDevice, Requester};
-use emu_core::irq::{GicWires, IrqSink, Kick, Signals};
+use emu_core::irq::{GicWires, IrqSink, Signals};
 use emu_core::metrics::{Counters, Metric};
+use test_kit::wires::Kicks;
 
 use super::*;
 
@@ -57,14 +57,6 @@ const NONE: Signals = Signals { irq: false, fiq: false, virq: false, vfiq: false
 const IRQ: Signals = Signals { irq: true, ..NONE };
 const FIQ: Signals = Signals { fiq: true, ..NONE };
 
-struct Kicks(AtomicU32);
-
-impl Kick for Kicks {
-    fn kick(&self) {
-        self.0.fetch_add(1, SeqCst);
-    }
-}
-
 /// A GIC with everything that is connected to it.
 struct Rig {
     gic: Arc<Gicv2>,
@@ -91,7 +83,7 @@ impl Rig {
     fn cold(cpus: usize) -> Self {
         let counters = Arc::<Counters>::default();
         let gic = Gicv2::new(Config { cpus, spis: 64, counters: counters.clone() }).unwrap();
-        let kicks: Vec<_> = (0..cpus).map(|_| Arc::new(Kicks(AtomicU32::new(0)))).collect();
+        let kicks: Vec<_> = (0..cpus).map(|_| Arc::<Kicks>::default()).collect();
         for (i, k) in kicks.iter().enumerate() {
             gic.set_kick(i, k.clone());
         }
@@ -122,7 +114,7 @@ impl Rig {
             rig.gicc(cpu, gicc::PMR, 0xf0);
             rig.gicc(cpu, gicc::CTLR, 1);
         }
-        rig.kicks.iter().for_each(|k| k.0.store(0, SeqCst));
+        rig.kicks.iter().for_each(|k| k.forget());
         rig
     }
 
@@ -171,7 +163,7 @@ impl Rig {
         self.wires[cpu].signals()
     }
     fn kicked(&self, cpu: usize) -> u32 {
-        self.kicks[cpu].0.swap(0, SeqCst)
+        self.kicks[cpu].take()
     }
     fn anomalies(&self) -> u64 {
         self.counters.get(Metric::Anomalies)

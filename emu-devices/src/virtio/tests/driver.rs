@@ -1,17 +1,17 @@
 //! A tiny machine with one virtio device, and a driver for it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use emu_core::addr::{Pa, Size};
 use emu_core::bus::{Backing, Bus, BusFault, MmioDevice, Requester};
 use emu_core::dma::Ports;
-use emu_core::irq::{IrqLine, IrqSink};
+use emu_core::irq::IrqLine;
 use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, Source};
 use emu_core::metrics::Counters;
 use emu_core::ram::GuestRam;
 use parking_lot::Mutex;
+use test_kit::wires::Wires;
 
 use crate::pci::{ECAM_SIZE, PciHost};
 use crate::stalling_port::{OnlyPort, StallingPort};
@@ -48,14 +48,6 @@ impl MmioDevice for Sink {
     fn write(&self, _: u64, _: Size, value: u64, from: Requester) -> Result<(), BusFault> {
         self.0.lock().push((from, value));
         Ok(())
-    }
-}
-
-#[derive(Default)]
-pub(super) struct Wire(AtomicBool);
-impl IrqSink for Wire {
-    fn set_level(&self, _: u32, level: bool) {
-        self.0.store(level, Ordering::SeqCst);
     }
 }
 
@@ -147,7 +139,7 @@ pub(super) struct Rig {
     pub(super) transport: Transport,
     pub(super) bus: Arc<Bus>,
     pub(super) sink: Arc<Sink>,
-    wire: Arc<Wire>,
+    wire: Arc<Wires>,
     pub(super) port: Arc<StallingPort>,
     pub(super) counters: Arc<Counters>,
     pub(super) component: Arc<dyn Component>,
@@ -180,7 +172,7 @@ impl Rig {
         ram: &'static GuestRam,
     ) -> Self {
         let bus = Arc::new(Bus::new());
-        let (sink, wire) = (Arc::new(Sink::default()), Arc::new(Wire::default()));
+        let (sink, wire) = (Arc::new(Sink::default()), Arc::new(Wires::default()));
         let counters = Arc::new(Counters::default());
         bus.map(Pa(RAM), RAM_SIZE, Backing::Ram(ram, 0)).unwrap();
         bus.map(Pa(SINK), 0x1000, Backing::Mmio(sink.clone())).unwrap();
@@ -440,14 +432,14 @@ impl Rig {
         match self.transport {
             Transport::Mmio | Transport::LegacyMmio => {
                 let isr = self.mmio(0x60);
-                assert_eq!(self.wire.0.load(Ordering::SeqCst), isr != 0);
+                assert_eq!(self.wire.level(0), isr != 0);
                 self.set_mmio(0x64, bit);
                 isr & bit != 0
             }
             Transport::Pci { msix: false } | Transport::LegacyPci { msix: false } => {
-                let wire = self.wire.0.load(Ordering::SeqCst);
+                let wire = self.wire.level(0);
                 let isr = self.get(if self.is_legacy_pci() { IO + 19 } else { BAR4 + 0x1000 }, Size::B1);
-                assert!(!self.wire.0.load(Ordering::SeqCst));
+                assert!(!self.wire.level(0));
                 wire && isr & bit != 0
             }
             Transport::Pci { msix: true } | Transport::LegacyPci { msix: true } => {

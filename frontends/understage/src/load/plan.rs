@@ -379,5 +379,4 @@ pub fn dump(dtb: &[u8], file: &HostFile) -> Result<(), UserError> {
 }
 
 #[cfg(test)]
-#[path = "plan_tests.rs"]
 mod tests;

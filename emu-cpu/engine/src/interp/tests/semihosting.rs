@@ -9,8 +9,8 @@ use emu_pe::semihosting::{Semihosting, Served};
 use emu_pe::sysreg::Reg;
 use parking_lot::Mutex;
 
-use super::tests::{RAM, vcpu};
-use super::vcpu::Vcpu;
+use super::{RAM, vcpu};
+use crate::interp::vcpu::Vcpu;
 
 /// HLT #0xF000.
 const CALL: u32 = 0xd45e_0000;

@@ -1,7 +1,7 @@
 //! Vectors derived by hand from the specification.
 
-use super::fpsr::{DZC, IDC, IOC, IXC, OFC, UFC};
-use super::{BinFp, Fmt, FoldFp, FpEnv, FpOp, FusedFp, IntFmt, Lanes, Rounding, UnFp, fpcr};
+use crate::fp::fpsr::{DZC, IDC, IOC, IXC, OFC, UFC};
+use crate::fp::{BinFp, Fmt, FoldFp, FpEnv, FpOp, FusedFp, IntFmt, Lanes, Rounding, UnFp, fpcr};
 
 const QNAN: u128 = 0x7fc0_1234;
 const SNAN: u128 = 0xff80_5678;

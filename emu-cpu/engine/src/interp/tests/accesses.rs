@@ -2,8 +2,8 @@
 
 use emu_pe::sysreg::Reg;
 
-use super::tests::{RAM, mapped};
-use super::vcpu::Vcpu;
+use super::{RAM, mapped};
+use crate::interp::vcpu::Vcpu;
 
 const DATA: u64 = RAM + 0x4000;
 const ROUNDS: u64 = 100;

@@ -4,8 +4,8 @@ use emu_core::metrics::Metric;
 use emu_core::ram::GuestRam;
 use emu_pe::sysreg::Reg;
 
-use super::tests::{RAM, mapped, vcpu};
-use super::vcpu::Vcpu;
+use super::{RAM, mapped, vcpu};
+use crate::interp::vcpu::Vcpu;
 
 pub(super) const HVC: u32 = 0xd400_2462;
 /// Bit GP of a descriptor: the page is guarded.

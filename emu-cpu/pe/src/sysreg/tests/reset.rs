@@ -1,8 +1,8 @@
 //! What every register of a PE holds after a reset, against its specification ("this field resets to"). Where that says
 //! UNKNOWN the value is zero.
 
-use super::*;
 use crate::model::{MODELS, Model};
+use crate::sysreg::*;
 use crate::test_pe::{Bench, bench};
 
 /// Not zero in any model: name, value, and why.

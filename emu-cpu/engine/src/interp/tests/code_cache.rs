@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use emu_core::metrics::Metric;
 use emu_pe::sysreg::Reg;
 
-use super::tests::{RAM, vcpu_with};
-use super::vcpu::Vcpu;
+use super::{RAM, vcpu_with};
+use crate::interp::vcpu::Vcpu;
 use crate::jit::observe::{Listener, Observers, What};
 
 /// Bytes of host code: one block leaves room for hardly more.

@@ -4,8 +4,8 @@ use emu_core::metrics::Metric;
 use emu_core::ram::GuestRam;
 use emu_pe::sysreg::{Reg, sctlr};
 
-use super::tests::{RAM, mapped};
-use super::vcpu::Vcpu;
+use super::{RAM, mapped};
+use crate::interp::vcpu::Vcpu;
 
 /// Data fault status of an alignment fault.
 const ALIGNMENT: u64 = 0x21;
@@ -164,7 +164,7 @@ fn trailing_zeros() {
         [(0, 64, 32), (1, 0, 0), (0x8000_0000, 31, 31), (1 << 40, 40, 32), (u64::MAX << 63, 63, 32)]
     {
         for baseline in [false, true] {
-            let (mut v, _) = super::tests::vcpu(&words);
+            let (mut v, _) = super::vcpu(&words);
             let _ = if baseline { v.use_baseline_jit(1 << 20, 1) } else { v.use_jit(1 << 20, 1) };
             v.cpu.regs.x[0] = value;
             while v.cpu.counters.get(Metric::ExcToEl2) == 0 {

@@ -5,9 +5,9 @@ use emu_core::ram::GuestRam;
 use emu_pe::mem::watch::{WatchHit, WatchKind, Watchpoint};
 use emu_pe::sysreg::Reg;
 
-use super::debug::DebugStop;
-use super::tests::{RAM, vcpu};
-use super::vcpu::Vcpu;
+use super::DebugStop;
+use crate::interp::tests::{RAM, vcpu};
+use crate::interp::vcpu::Vcpu;
 
 /// Data of the programs.
 const DATA: u64 = RAM + 0x8000;

@@ -2,11 +2,11 @@
 
 use emu_a64::ir::SysEnc;
 
-use super::tests::{UNDEFINED, at, enc, trapped_to};
-use super::*;
+use super::{UNDEFINED, at, enc, trapped_to};
 use crate::cpu::Cpu;
 use crate::exception::{Exception, ec};
 use crate::model::Model;
+use crate::sysreg::*;
 use crate::test_pe::{bench, max};
 
 /// Makes an access of any kind; whether it trapped to EL2.

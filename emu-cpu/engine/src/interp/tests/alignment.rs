@@ -3,8 +3,8 @@
 use emu_core::metrics::Metric;
 use emu_pe::sysreg::{Reg, sctlr};
 
-use super::tests::{RAM, mapped};
-use super::vcpu::Vcpu;
+use super::{RAM, mapped};
+use crate::interp::vcpu::Vcpu;
 
 /// Where data is in RAM, and where the list of addresses is that a program accesses one after the other.
 const DATA: u64 = RAM + 0x4000;

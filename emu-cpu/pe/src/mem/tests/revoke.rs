@@ -4,8 +4,8 @@ use emu_core::Pa;
 use emu_core::bus::{Backing, Bus, Requester};
 use emu_core::ram::GuestRam;
 
-use super::shared::{Request, Shared};
-use super::{Mem, access, context};
+use crate::mem::shared::{Request, Shared};
+use crate::mem::{Mem, access, context};
 use crate::test_pe::max;
 
 const RAM: u64 = 0x4000_0000;

@@ -1,7 +1,7 @@
 //! Exclusives, as the interpreter does them and as host code does.
 
-use super::tests::mapped;
-use super::tests_calls::{HVC, both};
+use super::calls::{HVC, both};
+use super::mapped;
 
 #[test]
 fn what_was_loaded_decides() {

@@ -4,9 +4,9 @@
 use emu_core::ram::GuestRam;
 use emu_pe::sysreg::{Reg, sctlr};
 
-use super::tests::{RAM, mapped};
-use super::tests_calls::{HVC, both};
-use super::vcpu::Vcpu;
+use super::calls::{HVC, both};
+use super::{RAM, mapped};
+use crate::interp::vcpu::Vcpu;
 
 /// EL2 with these bits of SCTLR_EL2, and keys.
 fn with_keys(enabled: u64) -> (Vcpu, &'static GuestRam) {

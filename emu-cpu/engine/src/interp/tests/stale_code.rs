@@ -3,8 +3,8 @@
 use emu_core::dma::{DirectPort, DmaAttrs, DmaFault, DmaPort, Master, Stalls};
 use emu_core::metrics::Metric;
 
-use super::tests::{RAM, vcpu};
-use super::vcpu::Vcpu;
+use super::{RAM, vcpu};
+use crate::interp::vcpu::Vcpu;
 
 /// A call of the function in the last two words of RAM.
 const CALL: [u32; 3] = [

@@ -1,53 +1,33 @@
 //! Whole programs, MMU off, on one PE.
 
+mod accesses;
+mod alignment;
+mod calls;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod code_cache;
+mod exclusives;
+mod lse2;
+mod mops;
+mod semihosting;
+mod spans;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod stale_code;
+mod system;
+
 use std::sync::Arc;
 
 use emu_core::Pa;
 use emu_core::bus::{Backing, Bus};
-use emu_core::clock::{Clock, Mode};
-use emu_core::irq::{GicPort, Pending, Sgi};
-use emu_core::metrics::{Counters, Metric};
+use emu_core::metrics::Metric;
 use emu_core::ram::GuestRam;
-use emu_pe::cpu::{Cpu, CpuConfig, Entry};
-use emu_pe::doorbell::Doorbell;
-use emu_pe::mem::shared::Shared;
-use emu_pe::mem::{Mem, mmu_features};
+use emu_pe::cpu::Entry;
 use emu_pe::model::Model;
-use emu_pe::psci::{AffinityState, Machine, PsciError};
 use emu_pe::sysreg::Reg;
+use test_kit::pe::Wiring;
 
-use super::vcpu::Vcpu;
+use crate::interp::vcpu::Vcpu;
 
-/// A machine and a redistributor with nothing in them.
-struct Nothing;
-
-impl Machine for Nothing {
-    fn cpu_on(&self, _: u64, _: u64, _: u64) -> Result<(), PsciError> {
-        Err(PsciError::InvalidParameters)
-    }
-    fn cpu_off(&self, _: usize) {}
-    fn affinity_info(&self, _: u64, _: u32) -> Result<AffinityState, PsciError> {
-        Err(PsciError::InvalidParameters)
-    }
-    fn system_off(&self) {}
-    fn system_reset(&self) {}
-    fn send_event(&self) {}
-}
-
-impl GicPort for Nothing {
-    fn highest_pending(&self) -> Option<Pending> {
-        None
-    }
-    fn acknowledge(&self, _: u32) -> bool {
-        false
-    }
-    fn deactivate(&self, _: u32) {}
-    fn send_sgi(&self, _: Sgi) {}
-    fn set_ppi(&self, _: u32, _: bool) {}
-    fn set_group_enables(&self, _: bool, _: bool) {}
-}
-
-pub(super) const RAM: u64 = 0x4000_0000;
+pub(crate) const RAM: u64 = 0x4000_0000;
 /// The end of a test program: HVC #0x123.
 const END: u32 = 0xd400_0002 | 0x123 << 5;
 
@@ -64,19 +44,7 @@ pub(super) fn vcpu_with(program: &[u32], bytes: u64) -> (Vcpu, &'static GuestRam
     }
     let bus = Arc::new(Bus::new());
     bus.map(Pa(RAM), bytes, Backing::Ram(ram, 0)).unwrap();
-    let model = Arc::new(Model::max());
-    let mem = Mem::new(mmu_features(&model), bus, Arc::new(Shared::new(1)), 0);
-    let mut cpu = Cpu::new(CpuConfig {
-        model,
-        el2: true,
-        index: 0,
-        counters: Arc::new(Counters::default()),
-        doorbell: Arc::new(Doorbell::default()),
-        clock: Clock::new(Mode::Counted),
-        port: emu_core::irq::GicConnection::SystemRegisters(Arc::new(Nothing)),
-        machine: Arc::new(Nothing),
-    });
-    cpu.mem = mem;
+    let mut cpu = Wiring::alone(Model::max(), bus).pe();
     cpu.reset(Entry { pc: RAM, x0: 0 });
     (Vcpu::new(cpu), ram)
 }

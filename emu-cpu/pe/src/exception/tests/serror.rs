@@ -4,7 +4,7 @@
 use emu_a64::ir::SysEnc;
 use emu_a64::regs::Pstate;
 
-use super::tests::at;
+use super::at;
 use crate::model::Model;
 use crate::sysreg::{Reg, hcr};
 use crate::test_pe::{bench, max};

@@ -1,3 +1,8 @@
+//! Registers as MRS and MSR see them.
+
+mod reset;
+mod traps;
+
 use emu_a64::ir::{ExcOp, PstateField, SysEnc};
 
 use super::*;

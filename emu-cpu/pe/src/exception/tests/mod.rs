@@ -1,3 +1,7 @@
+//! Taking exceptions, and routing them.
+
+mod serror;
+
 use emu_a64::ir::SysEnc;
 use emu_core::irq::Group;
 use emu_core::metrics::Metric;

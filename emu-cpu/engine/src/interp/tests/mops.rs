@@ -10,8 +10,8 @@ use emu_core::metrics::Metric;
 use emu_core::ram::GuestRam;
 use emu_pe::sysreg::{Reg, hcrx};
 
-use super::tests::{RAM, mapped, vcpu};
-use super::vcpu::Vcpu;
+use super::{RAM, mapped, vcpu};
+use crate::interp::vcpu::Vcpu;
 
 const CPYF: [u32; 3] = [0x1901_0440, 0x1941_0440, 0x1981_0440];
 const CPY: [u32; 3] = [0x1d01_0440, 0x1d41_0440, 0x1d81_0440];

@@ -10,9 +10,9 @@ use imago::qcow2::Qcow2;
 use imago::{DenyImplicitOpenGate, FormatCreateBuilder, FormatDriverBuilder, Storage, StorageCreateOptions};
 use tempfile::TempDir;
 
-use super::chain::MAX_FILES;
-use super::tests::{exercise, make_qcow2, read};
-use super::*;
+use super::MAX_FILES;
+use crate::block::tests::{exercise, make_qcow2, read};
+use crate::block::*;
 
 /// Where fields of the header are (QEMU, docs/interop/qcow2).
 const VERSION: usize = 4;

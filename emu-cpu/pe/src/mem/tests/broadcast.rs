@@ -3,8 +3,8 @@ use std::sync::Arc;
 use emu_mmu::{Regime, TlbiListener, TlbiScope};
 use parking_lot::Mutex;
 
-use super::maintenance;
 use crate::cpu::Cpu;
+use crate::mem::maintenance;
 use crate::sysreg::{Reach, Reg, SysInsn, TlbiOp, hcr};
 use crate::test_pe::max;
 

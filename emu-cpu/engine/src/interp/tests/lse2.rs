@@ -4,8 +4,8 @@ use emu_core::metrics::Metric;
 use emu_core::ram::GuestRam;
 use emu_pe::sysreg::{Reg, sctlr};
 
-use super::tests::{RAM, mapped};
-use super::vcpu::Vcpu;
+use super::{RAM, mapped};
+use crate::interp::vcpu::Vcpu;
 
 const LDAR: u32 = 0xc8df_fc01;
 const STLR: u32 = 0xc89f_fc01;
