@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`kind`] | what a row says |
 //! | [`plug`] | the forms of names, and the properties that come with a bus |
-//! | [`line`] | the command line that devices are added to |
+//! | [`mod@line`] | the command line that devices are added to |
 //! | [`places`] | which device gets which place |
 //! | [`site`] | what a board offers to the devices that are built for it |
 //! | [`feed`] | between a device's characters and a port |
