@@ -431,6 +431,8 @@ fn who_waits_for_a_key_can_be_ended() {
     c.call(WRITE0, ready);
     c.call(READC, 0);
     let mut child = start(dir.path(), &c.image(&TO_CALLS), &["--semihosting"]);
+    // To wait for a child closes its input, which would be an end of keys.
+    let _keys = child.stdin.take().unwrap();
     let mut said = [0; 5];
     std::io::Read::read_exact(child.stderr.as_mut().unwrap(), &mut said).unwrap();
     std::thread::sleep(Duration::from_millis(50));
