@@ -1,33 +1,19 @@
 //! Setting a GICv2 up, and talking to it (GIC: IHI 0048B).
 
+use super::interrupts::PRIORITY;
 use super::layout;
 use super::program::Program;
 use super::registers as r;
 
-/// The priority that everything gets at first.
-pub const PRIORITY: u32 = 0xa0;
 /// What GICC_IAR gives when there is nothing (3.2.5).
 pub const NOTHING: u64 = 1023;
 
-/// Distributor registers.
+/// Distributor registers: those of a GICv3 and two more.
 pub mod gicd {
     use super::layout::GICD;
-    /// GICD_CTLR.
-    pub const CTLR: u64 = GICD;
-    /// GICD_IGROUPR\<n\>.
-    pub const IGROUPR: u64 = GICD + 0x80;
-    /// GICD_ISENABLER\<n\>.
-    pub const ISENABLER: u64 = GICD + 0x100;
-    /// GICD_ISPENDR\<n\>.
-    pub const ISPENDR: u64 = GICD + 0x200;
-    /// GICD_ISACTIVER\<n\>.
-    pub const ISACTIVER: u64 = GICD + 0x300;
-    /// GICD_IPRIORITYR\<n\>.
-    pub const IPRIORITYR: u64 = GICD + 0x400;
+    pub use crate::bare::interrupts::gicd::*;
     /// GICD_ITARGETSR\<n\>.
     pub const ITARGETSR: u64 = GICD + 0x800;
-    /// GICD_ICFGR\<n\>.
-    pub const ICFGR: u64 = GICD + 0xc00;
     /// GICD_SGIR.
     pub const SGIR: u64 = GICD + 0xf00;
 }

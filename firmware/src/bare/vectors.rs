@@ -45,6 +45,33 @@ pub(super) fn emit(p: &mut Program) {
     }
 }
 
+/// Another table, in which `handler` is asked first about what comes to the vector at `offset`: it returns, or goes to the label
+/// it is given. That and all other vectors are those of `suite`, one of the two tables. Gives its address.
+pub(super) fn emit_over(
+    p: &mut Program,
+    suite: u64,
+    offset: u64,
+    handler: impl Fn(&mut Program, dynasmrt::DynamicLabel),
+) -> u64 {
+    let after = p.label();
+    a64!(p ; b =>after);
+    p.align(0x800);
+    let table = p.here();
+    for vector in (0..0x800).step_by(0x80) {
+        p.align(0x80);
+        let others = p.label();
+        if vector == offset {
+            handler(p, others);
+        }
+        p.bind(others);
+        p.mov(19, suite + vector);
+        a64!(p ; br x19);
+    }
+    p.align(0x80);
+    p.bind(after);
+    table
+}
+
 fn handle(p: &mut Program, bank: &Bank) {
     let (record, land, give_up, back, interrupt) = (p.label(), p.label(), p.label(), p.label(), p.label());
     p.mrs(20, bank.esr);

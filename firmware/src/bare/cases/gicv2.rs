@@ -1,6 +1,7 @@
 //! Physical interrupts through the GICv2 (IHI 0048B).
 
-use crate::bare::gicv2::{Interface, NOTHING, PHYSICAL, PRIORITY, gicd};
+use crate::bare::gicv2::{Interface, NOTHING, PHYSICAL, gicd};
+use crate::bare::interrupts::PRIORITY;
 use crate::bare::program::{Level, Program};
 use crate::bare::registers as r;
 use crate::bare::report::{Taken, from, kind};

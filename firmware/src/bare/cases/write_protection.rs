@@ -18,35 +18,21 @@ const DATA: u64 = desc::EL1_RW | desc::PXN | desc::UXN;
 /// Where the vector of synchronous exceptions from a lower level is.
 const SYNC_LOWER: u64 = 0x400;
 
-/// A table of EL2 whose handler does a store again that stage 2 refused; everything else is the suite's.
+/// A table of EL2 whose handler does a store again that stage 2 refused.
 fn emit_vectors(p: &mut Program) -> u64 {
-    let after = p.label();
-    a64!(p ; b =>after);
-    p.align(0x800);
-    let table = p.here();
-    for offset in (0..0x800).step_by(0x80) {
-        p.align(0x80);
-        let others = p.label();
-        if offset == SYNC_LOWER {
-            p.mrs(19, r::ESR_EL2);
-            // A data abort from a lower level (0x24), permission fault (DFSC 0b0011xx).
-            a64!(p
-                ; lsr x21, x19, 26
-                ; cmp x21, 0x24
-                ; b.ne =>others
-                ; ubfx x21, x19, 2, 4
-                ; cmp x21, 3
-                ; b.ne =>others
-                ; eret
-            );
-        }
-        p.bind(others);
-        p.mov(19, vectors::EL2_TABLE + offset);
-        a64!(p ; br x19);
-    }
-    p.align(0x80);
-    p.bind(after);
-    table
+    vectors::emit_over(p, vectors::EL2_TABLE, SYNC_LOWER, |p, others| {
+        p.mrs(19, r::ESR_EL2);
+        // A data abort from a lower level (0x24), permission fault (DFSC 0b0011xx).
+        a64!(p
+            ; lsr x21, x19, 26
+            ; cmp x21, 0x24
+            ; b.ne =>others
+            ; ubfx x21, x19, 2, 4
+            ; cmp x21, 3
+            ; b.ne =>others
+            ; eret
+        );
+    })
 }
 
 /// The second PE stores ever greater numbers by `store` (from X3 to the address in X1), until it is told to stop. The first

@@ -137,40 +137,26 @@ fn aliases(p: &mut Program, t: Tables) -> u64 {
 }
 
 /// A table of EL1 with a handler for translation and permission faults of data accesses: X7 = 1, and on behind the instruction.
-/// Everything else is the suite's, which writes it down.
+/// The suite's handler, to which everything else goes, writes down what it sees.
 fn emit_vectors(p: &mut Program) -> u64 {
     const SYNC_SPX: u64 = 0x200;
-    let after = p.label();
-    a64!(p ; b =>after);
-    p.align(0x800);
-    let table = p.here();
-    for offset in (0..0x800).step_by(0x80) {
-        p.align(0x80);
-        let others = p.label();
-        if offset == SYNC_SPX {
-            p.mrs(19, r::ESR_EL1);
-            // EC 0x25, DFSC 0b0001xx or 0b0011xx.
-            a64!(p
-                ; lsr x21, x19, 26
-                ; cmp x21, 0x25
-                ; b.ne =>others
-                ; ubfx x21, x19, 2, 4
-                ; orr x21, x21, 2
-                ; cmp x21, 3
-                ; b.ne =>others
-            );
-            p.mrs(19, r::ELR_EL1);
-            a64!(p ; add x19, x19, 4);
-            p.msr(r::ELR_EL1, 19);
-            a64!(p ; movz x7, 1 ; eret);
-        }
-        p.bind(others);
-        p.mov(19, vectors::EL1_TABLE + offset);
-        a64!(p ; br x19);
-    }
-    p.align(0x80);
-    p.bind(after);
-    table
+    vectors::emit_over(p, vectors::EL1_TABLE, SYNC_SPX, |p, others| {
+        p.mrs(19, r::ESR_EL1);
+        // EC 0x25, DFSC 0b0001xx or 0b0011xx.
+        a64!(p
+            ; lsr x21, x19, 26
+            ; cmp x21, 0x25
+            ; b.ne =>others
+            ; ubfx x21, x19, 2, 4
+            ; orr x21, x21, 2
+            ; cmp x21, 3
+            ; b.ne =>others
+        );
+        p.mrs(19, r::ELR_EL1);
+        a64!(p ; add x19, x19, 4);
+        p.msr(r::ELR_EL1, 19);
+        a64!(p ; movz x7, 1 ; eret);
+    })
 }
 
 /// All batches of a PE.
