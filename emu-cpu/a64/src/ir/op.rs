@@ -7,8 +7,8 @@ use std::fmt;
 
 use super::mops::MopsInsn;
 use super::table::{
-    Facts, Memory, Operands, Register, Want, as_written, choice, forms, operand, operations, part, part_type,
-    result_type, written,
+    Arguments, Facts, Memory, Operands, Register, Want, argument, as_written, choice, forms, operand,
+    operations, part, part_type, result_type, written,
 };
 use super::text::{Parts, Shown, VReg, XReg};
 use super::value::{Ty, Val};
@@ -161,12 +161,6 @@ operations! {
 }
 
 impl Op {
-    /// The values that the operation uses; unused places hold [`Val::NONE`].
-    #[must_use]
-    pub fn args(&self) -> [Val; 3] {
-        self.operands().map(|(v, _)| v)
-    }
-
     /// True if the operation reads or writes memory that its operands name.
     #[must_use]
     pub const fn accesses_memory(&self) -> bool {

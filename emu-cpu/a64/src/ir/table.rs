@@ -75,6 +75,24 @@ impl Operands {
     }
 }
 
+/// The same without their types.
+#[derive(Clone, Copy)]
+pub(super) struct Arguments {
+    pub(super) list: [Val; 3],
+    used: usize,
+}
+
+impl Arguments {
+    pub(super) const NONE: Self = Self { list: [Val::NONE; 3], used: 0 };
+
+    /// One more.
+    pub(super) const fn and(mut self, v: Val) -> Self {
+        self.list[self.used] = v;
+        self.used += 1;
+        self
+    }
+}
+
 /// A register of the guest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Register {
@@ -177,6 +195,7 @@ macro_rules! operations {
         #[allow(unused_variables, reason = "each row names all of its parts")]
         impl Op {
             /// The type of the value that the operation makes.
+            #[inline]
             #[must_use]
             pub const fn ty(&self) -> Ty {
                 use Ty::{Flags, I1, I32, I64, V};
@@ -186,6 +205,7 @@ macro_rules! operations {
             }
 
             /// What is known of the operation beside its operands and its result.
+            #[inline]
             #[must_use]
             pub const fn facts(&self) -> Facts {
                 use Register::{Nzcv, V, X};
@@ -211,6 +231,23 @@ macro_rules! operations {
                             $( $( operand!(operands, $tuple, $tuple_kind); )* )?
                             $( $( operand!(operands, $field, $kind); )* )?
                             operands.list()
+                        }
+                    )+
+                }
+            }
+
+            /// The values that the operation uses; unused places hold [`Val::NONE`]. All code that is translated is asked for
+            /// them several times.
+            #[inline]
+            #[must_use]
+            pub const fn args(&self) -> [Val; 3] {
+                match *self {
+                    $(
+                        Self::$name $( ($($tuple),*) )? $( {$($field),*} )? => {
+                            let args = Arguments::NONE;
+                            $( $( argument!(args, $tuple, $tuple_kind); )* )?
+                            $( $( argument!(args, $field, $kind); )* )?
+                            args.list
                         }
                     )+
                 }
@@ -293,6 +330,17 @@ macro_rules! operand {
     ($operands:ident, $part:ident, $type:ident) => {};
 }
 
+/// The same without its type.
+macro_rules! argument {
+    ($args:ident, $part:ident, [$want:expr; 3]) => {
+        let $args = $args.and($part[0]).and($part[1]).and($part[2]);
+    };
+    ($args:ident, $part:ident, [$want:expr]) => {
+        let $args = $args.and($part);
+    };
+    ($args:ident, $part:ident, $type:ident) => {};
+}
+
 /// A part of the line that is read.
 macro_rules! part {
     ($parts:ident, $part:ident, Xn) => {
@@ -352,4 +400,6 @@ macro_rules! written {
     };
 }
 
-pub(super) use {as_written, choice, forms, operand, operations, part, part_type, result_type, written};
+pub(super) use {
+    argument, as_written, choice, forms, operand, operations, part, part_type, result_type, written,
+};

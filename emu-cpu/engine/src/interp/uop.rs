@@ -17,7 +17,7 @@ use emu_a64::ir::{
 };
 use emu_a64::simd::VecOp;
 
-use self::row::{base_and_offset, micro_operations, part_type, read, written};
+use self::row::{base_and_offset, is_read, is_written, micro_operations, part_type, read, written};
 #[cfg(test)]
 use self::samples::Sample;
 use crate::jit::state::JitState;
@@ -281,16 +281,6 @@ micro_operations! {
 }
 
 impl Uop {
-    /// True if it reads this slot of the integer file.
-    pub(crate) fn reads(&self, slot: u8) -> bool {
-        self.operands().into_iter().any(|o| o == Operand::Reads(slot) || o == Operand::ReadsFlags(slot))
-    }
-
-    /// True if it writes this slot of the integer file.
-    pub(crate) fn writes(&self, slot: u8) -> bool {
-        self.written().any(|written| written == slot)
-    }
-
     /// True if it asks for the value of the flags in slot [`NZCV`], not for a condition of theirs.
     pub(crate) fn reads_flags_as_value(&self) -> bool {
         self.operands().into_iter().any(|operand| operand == Operand::Reads(NZCV))
@@ -326,6 +316,11 @@ mod tests {
             let is_written = |o: &Operand| matches!(o, Operand::Writes(_) | Operand::WritesVector(_));
             let operands: Vec<Operand> = uop.operands().into_iter().collect();
             assert!(operands.is_sorted_by_key(is_written), "{uop:?}: {operands:?}");
+            for slot in 0..=u8::MAX {
+                let reads = [Operand::Reads(slot), Operand::ReadsFlags(slot)];
+                assert_eq!(uop.reads(slot), operands.iter().any(|o| reads.contains(o)), "{uop:?}, {slot}");
+                assert_eq!(uop.writes(slot), operands.contains(&Operand::Writes(slot)), "{uop:?}, {slot}");
+            }
         }
         let select = Uop::SelectCond { d: 0, f: NZCV, cond: Cond::Ne, a: 1, b: 2 };
         assert!(select.reads(NZCV) && select.reads(2) && select.writes(0) && !select.writes(1));

@@ -298,6 +298,29 @@ macro_rules! micro_operations {
                 }
             }
 
+            /// True if it reads this slot of the integer file. (What [`Uop::operands`] says, too, but much is asked of each
+            /// operation that is compiled.)
+            pub(crate) const fn reads(&self, slot: u8) -> bool {
+                match *self {
+                    $(
+                        Self::$name $( ($($tuple),*) )? $( {$($field),*} )? => {
+                            false $( $( || is_read!(slot, $field, $kind) )* )?
+                        }
+                    )+
+                }
+            }
+
+            /// True if it writes this slot of the integer file.
+            pub(crate) const fn writes(&self, slot: u8) -> bool {
+                match *self {
+                    $(
+                        Self::$name $( ($($tuple),*) )? $( {$($field),*} )? => {
+                            false $( $( || is_written!(slot, $field, $kind) )* )?
+                        }
+                    )+
+                }
+            }
+
             /// What is known of it beside its operands.
             #[inline]
             pub(crate) const fn facts(&self) -> Facts {
@@ -397,6 +420,35 @@ macro_rules! written {
     ($operands:ident, $part:ident, $other:tt) => {};
 }
 
+/// Whether a part is this slot of the integer file, read.
+macro_rules! is_read {
+    ($slot:ident, $part:ident, In) => {
+        $part == $slot
+    };
+    ($slot:ident, $part:ident, Flags) => {
+        $part == $slot
+    };
+    ($slot:ident, $part:ident, [In by $vector:ident]) => {
+        !$vector && $part == $slot
+    };
+    ($slot:ident, $part:ident, $other:tt) => {
+        false
+    };
+}
+
+/// The same, written.
+macro_rules! is_written {
+    ($slot:ident, $part:ident, Out) => {
+        $part == $slot
+    };
+    ($slot:ident, $part:ident, [Out by $vector:ident]) => {
+        !$vector && $part == $slot
+    };
+    ($slot:ident, $part:ident, $other:tt) => {
+        false
+    };
+}
+
 /// Base and offset of a row whose facts begin with a plain access.
 macro_rules! base_and_offset {
     (plain($base:ident, $off:ident, $($rest:tt)*)) => {
@@ -407,4 +459,4 @@ macro_rules! base_and_offset {
     };
 }
 
-pub(super) use {base_and_offset, micro_operations, part_type, read, written};
+pub(super) use {base_and_offset, is_read, is_written, micro_operations, part_type, read, written};
