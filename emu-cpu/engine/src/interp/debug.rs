@@ -7,7 +7,7 @@
 use emu_a64::ir::LeaveKind;
 use emu_core::metrics::Metric;
 use emu_pe::cpu::Cpu;
-use emu_pe::exception::{Exception, StepState};
+use emu_pe::exception::{Exception, StepState, Stop};
 use emu_pe::mem::{context, watch};
 use emu_pe::trace;
 
@@ -159,12 +159,14 @@ impl Vcpu {
         let stepping = cpu.step_state() == StepState::NotPending;
         let mut at = Place::at(cpu.regs.pc);
         let (code, end) = Blocks::new(cpu, frame, cache, None).single(&mut at, Metric::InterpretedSingly);
+        let taken_back = matches!(end, End::Fault(Stop::Interrupted, _));
         let leave = self.end(at, Ended::Block(end), Some(&code));
         self.leave(leave);
         // PSTATE.SS is cleared by an instruction that was executed. An exception has cleared it already, after SPSR.SS
         // got its value, and an exception return gives it a new one.
-        let executed =
-            !matches!(leave, Some(LeaveKind::Eret | LeaveKind::EretA(_))) && self.debug.stop.is_none();
+        let executed = !matches!(leave, Some(LeaveKind::Eret | LeaveKind::EretA(_)))
+            && self.debug.stop.is_none()
+            && !taken_back;
         if stepping && executed && self.cpu.pstate.ss {
             self.cpu.pstate.ss = false;
             self.debug.stepped = Some(code.words.first().is_some_and(|w| is_load_exclusive(*w)));

@@ -238,7 +238,7 @@ impl Vcpu {
                 match stop {
                     Stop::Exception(e) => cpu.raise(e, pc, word),
                     Stop::Watchpoint(hit) => debug.stop = Some(DebugStop::Watchpoint(hit)),
-                    Stop::NotReplayable => {}
+                    Stop::NotReplayable | Stop::Interrupted => {}
                 }
             }
             End::Leave(kind) => {

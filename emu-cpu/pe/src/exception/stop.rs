@@ -13,6 +13,9 @@ pub enum Stop {
     /// It cannot be taken back, and is yet to be done for good: what it does is being recorded, to be done again
     /// ([`crate::mem::journal`]). It has done nothing.
     NotReplayable,
+    /// An interrupt that came before it is known only now. It has done nothing, and is executed again when interrupts
+    /// have been looked at.
+    Interrupted,
 }
 
 impl From<Exception> for Stop {

@@ -5,7 +5,7 @@
 //! the last time goes to the counters that are enabled ([`Cpu::sync_pmu`]) whenever the answer to "which are enabled"
 //! changes: at a change of Exception level and at an access to one of the PMU's registers, both of which end a block, so
 //! that instruction counts are exact. An overflow that interrupts is found by an alarm; it may be reported up to
-//! [`SKID_NS`] late.
+//! [`SKID_NS`] late, but before a write to the PMU's registers that comes after it ([`Cpu::finds_overflow`]).
 //!
 //! # Memory accesses
 //! Code counts them only while an enabled counter wants them: then each instruction that accesses memory is translated to
@@ -217,6 +217,10 @@ impl Pmu {
 
     fn give_counts(&mut self, sys: &mut SysState, el: u8, accesses: u64) {
         let now = self.totals(accesses);
+        self.give(sys, el, now);
+    }
+
+    fn give(&mut self, sys: &mut SysState, el: u8, now: Totals) {
         let given = std::mem::replace(&mut self.given, now);
         for n in COUNTERS {
             if let Source::Total(i) = Self::source_of(sys, n)
@@ -261,6 +265,17 @@ impl Pmu {
             sys[Reg::PMOVSSET_EL0] |= bit(n);
             self.drive(sys);
         }
+    }
+
+    /// Counts up to before the instruction that is being executed. True if a counter has overflowed that interrupts.
+    fn finds_overflow(&mut self, sys: &mut SysState, el: u8, accesses: u64) -> bool {
+        if self.deadline.is_none() || self.level {
+            return false;
+        }
+        let mut before = self.totals(accesses);
+        before[event::INSTRUCTIONS] = before[event::INSTRUCTIONS].wrapping_sub(1);
+        self.give(sys, el, before);
+        self.level
     }
 
     /// Drives the interrupt (CheckForPMUOverflow).
@@ -339,6 +354,12 @@ impl Cpu {
     #[inline]
     pub fn sync_pmu(&mut self) {
         self.pmu.sync(&mut self.sys, self.pstate.el, self.regs.accesses);
+    }
+
+    /// Before a write to one of the PMU's registers: true if a counter has overflowed whose interrupt was not known yet.
+    /// Then the interrupt comes first, for the write may be what takes it away.
+    pub(crate) fn finds_overflow(&mut self) -> bool {
+        self.pmu.finds_overflow(&mut self.sys, self.pstate.el, self.regs.accesses)
     }
 
     /// Counts up to now, and sets the alarm for the next look. Called after a change and when the doorbell was rung.

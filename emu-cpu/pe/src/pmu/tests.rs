@@ -3,7 +3,7 @@
 use emu_a64::ir::{ExcOp, SysEnc};
 use emu_core::metrics::Metric;
 
-use crate::exception::Exception;
+use crate::exception::{Exception, Stop};
 use crate::model::Model;
 use crate::sysreg::{Reg, mdcr, rows};
 use crate::test_pe::{Bench, bench, max};
@@ -102,6 +102,38 @@ fn overflow_interrupts_and_chains() {
     assert_eq!(get(&mut b, "PMOVSCLR_EL0"), 1 << 31);
     set(&mut b, "PMCR_EL0", 0);
     assert!(!b.port.ppi(23), "E gates the interrupt");
+}
+
+/// An overflow that the alarm has not found yet interrupts before a write that would take its interrupt away.
+#[test]
+fn an_overflow_comes_before_the_write_that_stops_it() {
+    for (name, value) in [("PMCR_EL0", 0), ("PMOVSCLR_EL0", 1), ("PMINTENCLR_EL1", 1)] {
+        let mut b = counting(Model::cortex_a72());
+        set(&mut b, "PMINTENSET_EL1", 1);
+        set(&mut b, "PMEVCNTR0_EL0", 0xffff_fffe);
+        // The second instruction overflows; the third is the write.
+        execute(&b, 3);
+        assert_eq!(b.cpu.msr(enc(name), 0, value), Err(Stop::Interrupted), "{name}");
+        assert!(b.port.ppi(23), "{name}");
+        // It is taken back, and executed again.
+        execute(&b, 1u64.wrapping_neg());
+        assert_eq!(get(&mut b, "PMOVSSET_EL0"), 1, "{name}");
+        execute(&b, 1);
+        set(&mut b, name, value);
+        assert!(!b.port.ppi(23), "{name}");
+        assert_eq!(b.cpu.sys[Reg::PMEVCNTR0_EL0], 1, "{name}: it counts itself once");
+    }
+}
+
+/// The instruction that overflows a counter is not the one before it.
+#[test]
+fn a_write_that_overflows_a_counter_itself_is_done() {
+    let mut b = counting(Model::cortex_a72());
+    set(&mut b, "PMINTENSET_EL1", 1);
+    set(&mut b, "PMEVCNTR0_EL0", 0xffff_fffe);
+    execute(&b, 2);
+    set(&mut b, "PMCR_EL0", 0);
+    assert_eq!((b.cpu.sys[Reg::PMEVCNTR0_EL0], b.cpu.sys[Reg::PMOVSSET_EL0]), (0, 1));
 }
 
 #[test]

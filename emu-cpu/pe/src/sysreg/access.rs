@@ -52,16 +52,19 @@ impl Cpu {
     }
 
     /// MSR (register).
-    pub fn msr(&mut self, enc: SysEnc, rt: u8, val: u64) -> Result<(), Exception> {
+    pub fn msr(&mut self, enc: SysEnc, rt: u8, val: u64) -> Result<(), Stop> {
         let entry = self.entry_of(enc, rt, false)?;
         self.check(&entry, enc, rt, false)?;
         let row = self.register_of(&entry);
+        if row.feat == Feat::Pmuv3 && self.finds_overflow() {
+            return Err(Stop::Interrupted);
+        }
         match row.cell {
             Cell::Gic(reg) => {
                 let env = self.gic_access(reg, enc, rt, false)?;
                 self.gic.registers_mut().ok_or(UNDEFINED)?.write(reg, val, &env);
             }
-            Cell::Insn(_) => return Err(UNDEFINED),
+            Cell::Insn(_) => return Err(UNDEFINED.into()),
             _ => self.put(row, val),
         }
         if row.context {

@@ -11,6 +11,7 @@ mod levels;
 mod memory;
 mod multi;
 mod ordering;
+mod performance_monitors;
 mod priorities;
 mod stage1;
 mod stage2;
@@ -259,6 +260,10 @@ macro_rules! bare_cases {
                 exclusives_and_ordered V80 "B2.8.2";
                 read_modify_write V82 "B2.8.2, ESR_ELx.WnR";
                 stack_pointer V80 "D1.3.5, SCTLR_EL2.SA";
+            }
+            performance_monitors V3 {
+                overflow_before_e V80 "D13.3, PMCR_EL0.E";
+                overflow_before_others V80 "D13.3, PMOVSCLR_EL0, PMINTENCLR_EL1";
             }
             timers V3 {
                 status V80 "D12.2.4";
