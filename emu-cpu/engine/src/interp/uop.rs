@@ -256,7 +256,7 @@ micro_operations! {
 
     Mrs { d: Out, rt: u8, enc: SysEnc }, faults, repeat(Repeat::Read(enc));
     Msr { a: In, rt: u8, enc: SysEnc }, faults, repeat(Repeat::Write(enc));
-    Sys { a: In, rt: u8, enc: SysEnc }, faults, repeat(Repeat::Instruction(enc));
+    Sys { a: In, rt: u8, enc: SysEnc }, faults, repeat(Repeat::Write(enc));
     Pac { d: Out, a: In, b: In, op: PacOp }, faults;
     MopsCheck { a: In, b: In, insn: MopsInsn }, faults;
     MopsMove { d: Out, a: In, b: In, c: In, insn: MopsInsn }, faults;

@@ -243,7 +243,7 @@ impl Report {
 
 /// A system register's name, or its encoding if several or none have it.
 fn register_name(enc: SysEnc) -> String {
-    match emu_pe::sysreg::rows().iter().find(|row| row.enc == enc) {
+    match emu_pe::sysreg::row(enc) {
         Some(row) => row.name.to_owned(),
         None => format!("{enc:?}"),
     }

@@ -21,7 +21,7 @@ use emu_core::irq::{GicPort, Group, Pending, Sgi, Signals, ppi};
 use serde::{Deserialize, Serialize};
 
 pub use attachment::Attachment;
-pub use regs::{Direction, GicReg, Row, TABLE};
+pub use regs::{Direction, GicReg};
 
 use control::{Control, PRIORITY_MASK, index};
 use hypervisor::{Virtual, hcr};

@@ -9,11 +9,11 @@ use super::translate::{self, How, abort_of};
 use super::watch;
 use crate::cpu::Cpu;
 use crate::exception::{Exception, Stop};
-use crate::sysreg::{AtOp, DcOp, IcOp, Reach, Reg, SysInsn, TlbiOp, hcr};
+use crate::sysreg::{AtOp, DCZID, DcOp, IcOp, Reach, Reg, SysInsn, TlbiOp, hcr};
 use emu_core::metrics::Metric;
 
-/// Bytes that DC ZVA clears (DCZID_EL0.BS = 4).
-pub const ZVA_BYTES: u64 = 64;
+/// Bytes that DC ZVA clears: 2 to the power of DCZID_EL0.BS words.
+pub const ZVA_BYTES: u64 = 4 << DCZID;
 /// Bytes of a line of the data cache (CTR_EL0.DminLine = 4).
 const LINE_BYTES: u64 = 64;
 

@@ -4,13 +4,13 @@ use emu_a64::features::Feat;
 use emu_a64::ir::{ExcOp, PstateField, SysEnc};
 use emu_a64::regs::Pstate;
 
-use super::row::{Cell, Perm, Row};
+use super::row::{Cell, Effect, Perm, Row};
 use super::table::{Entry, find, rows, trap_bits};
 use super::trap::Trap;
-use super::{Reg, ends_block, hcr, sctlr, trap};
+use super::{Reg, hcr, sctlr, trap};
 use crate::cpu::Cpu;
 use crate::exception::{Exception, Stop};
-use crate::gic::{self, Direction, GicReg};
+use crate::gic::{self, GicReg};
 
 /// A register that host code accesses by itself.
 #[derive(Clone, Copy, Debug)]
@@ -67,10 +67,10 @@ impl Cpu {
             Cell::Insn(_) => return Err(UNDEFINED.into()),
             _ => self.put(row, val),
         }
-        if row.context {
+        if row.effect == Effect::Context {
             self.refresh();
         }
-        self.context_changed |= ends_block(enc, false);
+        self.context_changed |= entry.row.ends_block(false);
         Ok(())
     }
 
@@ -157,7 +157,7 @@ impl Cpu {
             Some((std::mem::offset_of!(Self, sys) + 8 * fine.register(read)? as usize, fine.bit))
         });
         let allowed = entry.row.perm[usize::from(el.min(2))].allows(read)
-            && (read || !row.context && !ends_block(enc, false));
+            && (read || !row.ends_block(false) && !entry.row.ends_block(false));
         match row.cell {
             Cell::Slot { reg, bits, ones } if allowed && !trapped => Some(Direct {
                 offset: std::mem::offset_of!(Self, sys) + 8 * reg as usize,
@@ -196,7 +196,6 @@ impl Cpu {
         }
         match row.cell {
             Cell::Id(_) | Cell::Value(_) | Cell::Insn(_) => return false,
-            Cell::Gic(reg) if reg.direction() == Direction::ReadOnly => return false,
             Cell::Gic(reg) => {
                 let env = gic::Env { el: 2, hcr_el2: self.hcr, has_el2: self.el2 };
                 let Some(gic) = self.gic.registers_mut() else { return false };
@@ -205,7 +204,7 @@ impl Cpu {
             }
             Cell::Slot { .. } | Cell::TrapBits(_) | Cell::Fn { .. } => self.put(row, value),
         }
-        if row.context {
+        if row.effect == Effect::Context {
             self.refresh();
         }
         true
@@ -218,7 +217,6 @@ impl Cpu {
                 self.sys[reg] = row.reset | ones;
             }
         }
-        self.sys[Reg::CNTHCTL_EL2] = 3;
         self.sys[Reg::CNTFRQ_EL0] = self.model.frequency();
         self.sys[Reg::VPIDR_EL2] = u64::from(self.model.midr);
         self.sys[Reg::VMPIDR_EL2] = self.mpidr;
@@ -287,7 +285,7 @@ impl Cpu {
         }
         row.traps.iter().try_for_each(|t| t.check(self, enc, rt, read))?;
         match row.fine {
-            Some(fine) if fine.traps(self, enc, read) => Err(trap::trap(2, enc, rt, read)),
+            Some(fine) if fine.traps(self, read) => Err(trap::trap(2, enc, rt, read)),
             _ => Ok(()),
         }
     }

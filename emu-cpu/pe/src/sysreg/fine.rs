@@ -1,12 +1,11 @@
 //! Fine-grained traps, FEAT_FGT (Arm ARM, D1.3.3.4 and HFGRTR_EL2, HFGWTR_EL2, HFGITR_EL2, HDFGRTR_EL2, HDFGWTR_EL2):
-//! which bit traps which register or instruction.
+//! the fields of the trap registers. The row of a register or instruction names the one that traps it.
 //!
-//! A bit exists in a register if there is something for it to trap: the writable bits of the trap registers follow from
-//! this table, the permissions of the rows that it names, and the features of the CPU. All bits here trap when set.
+//! A field exists in a trap register if there is something for it to trap: the writable bits follow from the rows that name
+//! it, their permissions, and the features of the CPU. All fields here trap when set.
 //! (HAFGRTR_EL2 comes with FEAT_AMUv1, which no model has.)
 
 use emu_a64::features::Feat;
-use emu_a64::ir::SysEnc;
 
 use super::row::{Perm, Row};
 use super::state::Reg;
@@ -14,7 +13,7 @@ use crate::cpu::Cpu;
 use crate::exception::{Exception, ec};
 use crate::sysreg::{hcr, hcrx};
 
-/// Which trap registers a bit is in.
+/// Which trap registers a field is in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Group {
     /// HFGRTR_EL2 for reads, HFGWTR_EL2 for writes.
@@ -27,17 +26,34 @@ pub enum Group {
     Instructions,
 }
 
-/// The bit that traps a register or instruction.
+/// The field that traps a register or instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fine {
     /// Where it is.
     pub group: Group,
-    /// Its number.
+    /// The number of its bit.
     pub bit: u8,
+    /// HCRX_EL2.FGTnXS exempts what it is the trap of: the nXS form of a TLBI.
+    pub is_nxs: bool,
 }
 
 impl Fine {
-    /// The trap register that has the bit for reads, or for writes and executions.
+    const fn new(group: Group, bit: u8) -> Self {
+        assert!(bit < 64, "a trap register has 64 bits");
+        Self { group, bit, is_nxs: false }
+    }
+
+    /// The same field, as the trap of a TLBI's nXS form.
+    pub(super) const fn nxs(self) -> Self {
+        Self { is_nxs: true, ..self }
+    }
+
+    /// The field as a mask of its register.
+    pub(super) const fn mask(self) -> u64 {
+        1 << self.bit
+    }
+
+    /// The trap register that has the field for reads, or for writes and executions.
     pub(super) const fn register(self, read: bool) -> Option<Reg> {
         match (self.group, read) {
             (Group::Registers, true) => Some(Reg::HFGRTR_EL2),
@@ -50,15 +66,10 @@ impl Fine {
     }
 
     /// An access from the current Exception level traps.
-    pub(super) fn traps(self, cpu: &Cpu, enc: SysEnc, read: bool) -> bool {
-        let exempt = is_nxs(enc) && cpu.sys[Reg::HCRX_EL2] & hcrx::FGTNXS != 0;
-        active(cpu) && !exempt && self.register(read).is_some_and(|reg| cpu.sys[reg] >> self.bit & 1 != 0)
+    pub(super) fn traps(self, cpu: &Cpu, read: bool) -> bool {
+        let exempt = self.is_nxs && cpu.sys[Reg::HCRX_EL2] & hcrx::FGTNXS != 0;
+        active(cpu) && !exempt && self.register(read).is_some_and(|reg| cpu.sys[reg] & self.mask() != 0)
     }
-}
-
-/// A TLBI nXS, which HCRX_EL2.FGTnXS exempts.
-fn is_nxs(enc: SysEnc) -> bool {
-    matches!(enc.parts(), (1, _, 9, _, _))
 }
 
 /// Fine-grained traps are made here: below EL2, but for the EL0 of a host.
@@ -67,199 +78,119 @@ pub(super) fn active(cpu: &Cpu) -> bool {
     cpu.el2 && cpu.features.has(Feat::Fgt) && (cpu.pstate.el == 1 || cpu.pstate.el == 0 && !host)
 }
 
-/// HFGITR_EL2 bits that trap instructions outside the table of registers.
-const SVC_EL0: u64 = 1 << 52;
-const SVC_EL1: u64 = 1 << 53;
-const ERET: u64 = 1 << 51;
-
-/// The table: group, bit, what it traps.
-const BITS: &[(Group, u8, &[&str])] = &[
-    (Group::Registers, 0, &["AFSR0_EL1"]),
-    (Group::Registers, 1, &["AFSR1_EL1"]),
-    (Group::Registers, 2, &["AIDR_EL1"]),
-    (Group::Registers, 3, &["AMAIR_EL1"]),
-    (Group::Registers, 4, &["APDAKeyLo_EL1", "APDAKeyHi_EL1"]),
-    (Group::Registers, 5, &["APDBKeyLo_EL1", "APDBKeyHi_EL1"]),
-    (Group::Registers, 6, &["APGAKeyLo_EL1", "APGAKeyHi_EL1"]),
-    (Group::Registers, 7, &["APIAKeyLo_EL1", "APIAKeyHi_EL1"]),
-    (Group::Registers, 8, &["APIBKeyLo_EL1", "APIBKeyHi_EL1"]),
-    (Group::Registers, 9, &["CCSIDR_EL1"]),
-    (Group::Registers, 10, &["CLIDR_EL1"]),
-    (Group::Registers, 11, &["CONTEXTIDR_EL1"]),
-    (Group::Registers, 12, &["CPACR_EL1"]),
-    (Group::Registers, 13, &["CSSELR_EL1"]),
-    (Group::Registers, 14, &["CTR_EL0"]),
-    (Group::Registers, 15, &["DCZID_EL0"]),
-    (Group::Registers, 16, &["ESR_EL1"]),
-    (Group::Registers, 17, &["FAR_EL1"]),
-    (Group::Registers, 18, &["ISR_EL1"]),
-    (Group::Registers, 19, &["LORC_EL1"]),
-    (Group::Registers, 20, &["LOREA_EL1"]),
-    (Group::Registers, 21, &["LORID_EL1"]),
-    (Group::Registers, 22, &["LORN_EL1"]),
-    (Group::Registers, 23, &["LORSA_EL1"]),
-    (Group::Registers, 24, &["MAIR_EL1"]),
-    (Group::Registers, 25, &["MIDR_EL1"]),
-    (Group::Registers, 26, &["MPIDR_EL1"]),
-    (Group::Registers, 27, &["PAR_EL1"]),
-    (Group::Registers, 28, &["REVIDR_EL1"]),
-    (Group::Registers, 29, &["SCTLR_EL1"]),
-    (Group::Registers, 30, &["SCXTNUM_EL1"]),
-    (Group::Registers, 31, &["SCXTNUM_EL0"]),
-    (Group::Registers, 32, &["TCR_EL1"]),
-    (Group::Registers, 33, &["TPIDR_EL1"]),
-    (Group::Registers, 34, &["TPIDRRO_EL0"]),
-    (Group::Registers, 35, &["TPIDR_EL0"]),
-    (Group::Registers, 36, &["TTBR0_EL1"]),
-    (Group::Registers, 37, &["TTBR1_EL1"]),
-    (Group::Registers, 38, &["VBAR_EL1"]),
-    (Group::Registers, 39, &["ICC_IGRPEN0_EL1", "ICC_IGRPEN1_EL1"]),
-    (Group::Registers, 40, &["ERRIDR_EL1"]),
-    (Group::Registers, 41, &["ERRSELR_EL1"]),
-    (Group::Registers, 42, &["ERXFR_EL1"]),
-    (Group::Registers, 43, &["ERXCTLR_EL1"]),
-    (Group::Registers, 44, &["ERXSTATUS_EL1"]),
-    (Group::Registers, 45, &["ERXMISC0_EL1", "ERXMISC1_EL1"]),
-    (Group::Registers, 49, &["ERXADDR_EL1"]),
-    (
-        Group::Debug,
-        0,
-        &["DBGBCR0_EL1", "DBGBCR1_EL1", "DBGBCR2_EL1", "DBGBCR3_EL1", "DBGBCR4_EL1", "DBGBCR5_EL1"],
-    ),
-    (
-        Group::Debug,
-        1,
-        &["DBGBVR0_EL1", "DBGBVR1_EL1", "DBGBVR2_EL1", "DBGBVR3_EL1", "DBGBVR4_EL1", "DBGBVR5_EL1"],
-    ),
-    (Group::Debug, 2, &["DBGWCR0_EL1", "DBGWCR1_EL1", "DBGWCR2_EL1", "DBGWCR3_EL1"]),
-    (Group::Debug, 3, &["DBGWVR0_EL1", "DBGWVR1_EL1", "DBGWVR2_EL1", "DBGWVR3_EL1"]),
-    (Group::Debug, 4, &["MDSCR_EL1"]),
-    (Group::Debug, 5, &["DBGCLAIMSET_EL1", "DBGCLAIMCLR_EL1"]),
-    (Group::Debug, 6, &["DBGAUTHSTATUS_EL1"]),
-    (Group::Debug, 7, &["DBGPRCR_EL1"]),
-    (Group::Debug, 8, &["OSLAR_EL1"]),
-    (Group::Debug, 9, &["OSLSR_EL1"]),
-    (Group::Debug, 10, &["OSECCR_EL1"]),
-    (Group::Debug, 11, &["OSDLR_EL1"]),
-    (
-        Group::Debug,
-        12,
-        &[
-            "PMEVCNTR0_EL0",
-            "PMEVCNTR1_EL0",
-            "PMEVCNTR2_EL0",
-            "PMEVCNTR3_EL0",
-            "PMEVCNTR4_EL0",
-            "PMEVCNTR5_EL0",
-            "PMXEVCNTR_EL0",
-        ],
-    ),
-    (
-        Group::Debug,
-        13,
-        &[
-            "PMEVTYPER0_EL0",
-            "PMEVTYPER1_EL0",
-            "PMEVTYPER2_EL0",
-            "PMEVTYPER3_EL0",
-            "PMEVTYPER4_EL0",
-            "PMEVTYPER5_EL0",
-            "PMXEVTYPER_EL0",
-        ],
-    ),
-    (Group::Debug, 14, &["PMCCFILTR_EL0"]),
-    (Group::Debug, 15, &["PMCCNTR_EL0"]),
-    (Group::Debug, 16, &["PMCNTENSET_EL0", "PMCNTENCLR_EL0"]),
-    (Group::Debug, 17, &["PMINTENSET_EL1", "PMINTENCLR_EL1"]),
-    (Group::Debug, 18, &["PMOVSSET_EL0", "PMOVSCLR_EL0"]),
-    (Group::Debug, 19, &["PMSELR_EL0"]),
-    (Group::Debug, 20, &["PMSWINC_EL0"]),
-    (Group::DebugWrites, 21, &["PMCR_EL0"]),
-    (Group::Debug, 22, &["PMMIR_EL1"]),
-    (Group::Debug, 57, &["PMUSERENR_EL0"]),
-    (Group::Debug, 58, &["PMCEID0_EL0", "PMCEID1_EL0"]),
-    (Group::Instructions, 0, &["IC IALLUIS"]),
-    (Group::Instructions, 1, &["IC IALLU"]),
-    (Group::Instructions, 2, &["IC IVAU"]),
-    (Group::Instructions, 3, &["DC IVAC"]),
-    (Group::Instructions, 4, &["DC ISW"]),
-    (Group::Instructions, 5, &["DC CSW"]),
-    (Group::Instructions, 6, &["DC CISW"]),
-    (Group::Instructions, 7, &["DC CVAU"]),
-    (Group::Instructions, 8, &["DC CVAP"]),
-    (Group::Instructions, 9, &["DC CVADP"]),
-    (Group::Instructions, 10, &["DC CIVAC"]),
-    (Group::Instructions, 11, &["DC ZVA"]),
-    (Group::Instructions, 12, &["AT S1E1R"]),
-    (Group::Instructions, 13, &["AT S1E1W"]),
-    (Group::Instructions, 14, &["AT S1E0R"]),
-    (Group::Instructions, 15, &["AT S1E0W"]),
-    (Group::Instructions, 16, &["AT S1E1RP"]),
-    (Group::Instructions, 17, &["AT S1E1WP"]),
-    (Group::Instructions, 18, &["TLBI VMALLE1OS"]),
-    (Group::Instructions, 19, &["TLBI VAE1OS"]),
-    (Group::Instructions, 20, &["TLBI ASIDE1OS"]),
-    (Group::Instructions, 21, &["TLBI VAAE1OS"]),
-    (Group::Instructions, 22, &["TLBI VALE1OS"]),
-    (Group::Instructions, 23, &["TLBI VAALE1OS"]),
-    (Group::Instructions, 24, &["TLBI RVAE1OS"]),
-    (Group::Instructions, 25, &["TLBI RVAAE1OS"]),
-    (Group::Instructions, 26, &["TLBI RVALE1OS"]),
-    (Group::Instructions, 27, &["TLBI RVAALE1OS"]),
-    (Group::Instructions, 28, &["TLBI VMALLE1IS"]),
-    (Group::Instructions, 29, &["TLBI VAE1IS"]),
-    (Group::Instructions, 30, &["TLBI ASIDE1IS"]),
-    (Group::Instructions, 31, &["TLBI VAAE1IS"]),
-    (Group::Instructions, 32, &["TLBI VALE1IS"]),
-    (Group::Instructions, 33, &["TLBI VAALE1IS"]),
-    (Group::Instructions, 34, &["TLBI RVAE1IS"]),
-    (Group::Instructions, 35, &["TLBI RVAAE1IS"]),
-    (Group::Instructions, 36, &["TLBI RVALE1IS"]),
-    (Group::Instructions, 37, &["TLBI RVAALE1IS"]),
-    (Group::Instructions, 38, &["TLBI RVAE1"]),
-    (Group::Instructions, 39, &["TLBI RVAAE1"]),
-    (Group::Instructions, 40, &["TLBI RVALE1"]),
-    (Group::Instructions, 41, &["TLBI RVAALE1"]),
-    (Group::Instructions, 42, &["TLBI VMALLE1"]),
-    (Group::Instructions, 43, &["TLBI VAE1"]),
-    (Group::Instructions, 44, &["TLBI ASIDE1"]),
-    (Group::Instructions, 45, &["TLBI VAAE1"]),
-    (Group::Instructions, 46, &["TLBI VALE1"]),
-    (Group::Instructions, 47, &["TLBI VAALE1"]),
-    (Group::Instructions, 48, &["CFP RCTX"]),
-    (Group::Instructions, 49, &["DVP RCTX"]),
-    (Group::Instructions, 50, &["CPP RCTX"]),
-    (Group::Instructions, 54, &["DC CVAC"]),
-    (Group::Instructions, 60, &["COSP RCTX"]),
-];
-
-/// The bit for the row of this name.
-pub(super) fn of(name: &str) -> Option<Fine> {
-    let (group, bit, _) = BITS.iter().find(|(_, _, names)| names.contains(&name))?;
-    Some(Fine { group: *group, bit: *bit })
+/// Fields by their names in the architecture, and the list of them.
+macro_rules! fields {
+    ($(#[$doc:meta])* $module:ident: $group:ident { $($name:ident = $bit:literal,)* }) => {
+        $(#[$doc])*
+        #[allow(non_upper_case_globals, reason = "the architecture's names")]
+        pub(super) mod $module {
+            use super::{Fine, Group};
+            $(pub(in super::super) const $name: Fine = Fine::new(Group::$group, $bit);)*
+            pub(in super::super) const FIELDS: &[(&str, Fine)] = &[$((stringify!($name), $name),)*];
+        }
+    };
 }
 
-/// The trap registers.
-pub(super) const TRAP_REGISTERS: [Reg; 5] =
-    [Reg::HFGRTR_EL2, Reg::HFGWTR_EL2, Reg::HFGITR_EL2, Reg::HDFGRTR_EL2, Reg::HDFGWTR_EL2];
+fields! {
+    /// Fields of HFGRTR_EL2 for reads, and of HFGWTR_EL2 for writes.
+    hfgrtr: Registers {
+        AFSR0_EL1 = 0, AFSR1_EL1 = 1, AIDR_EL1 = 2, AMAIR_EL1 = 3, APDAKey = 4, APDBKey = 5, APGAKey = 6,
+        APIAKey = 7, APIBKey = 8, CCSIDR_EL1 = 9, CLIDR_EL1 = 10, CONTEXTIDR_EL1 = 11, CPACR_EL1 = 12,
+        CSSELR_EL1 = 13, CTR_EL0 = 14, DCZID_EL0 = 15, ESR_EL1 = 16, FAR_EL1 = 17, ISR_EL1 = 18,
+        LORC_EL1 = 19, LOREA_EL1 = 20, LORID_EL1 = 21, LORN_EL1 = 22, LORSA_EL1 = 23, MAIR_EL1 = 24,
+        MIDR_EL1 = 25, MPIDR_EL1 = 26, PAR_EL1 = 27, REVIDR_EL1 = 28, SCTLR_EL1 = 29, SCXTNUM_EL1 = 30,
+        SCXTNUM_EL0 = 31, TCR_EL1 = 32, TPIDR_EL1 = 33, TPIDRRO_EL0 = 34, TPIDR_EL0 = 35, TTBR0_EL1 = 36,
+        TTBR1_EL1 = 37, VBAR_EL1 = 38, ICC_IGRPENn_EL1 = 39, ERRIDR_EL1 = 40, ERRSELR_EL1 = 41,
+        ERXFR_EL1 = 42, ERXCTLR_EL1 = 43, ERXSTATUS_EL1 = 44, ERXMISCn_EL1 = 45, ERXADDR_EL1 = 49,
+    }
+}
+
+fields! {
+    /// Fields of HDFGRTR_EL2 for reads, and of HDFGWTR_EL2 for writes.
+    hdfgrtr: Debug {
+        DBGBCRn_EL1 = 0, DBGBVRn_EL1 = 1, DBGWCRn_EL1 = 2, DBGWVRn_EL1 = 3, MDSCR_EL1 = 4, DBGCLAIM = 5,
+        DBGAUTHSTATUS_EL1 = 6, DBGPRCR_EL1 = 7, OSLAR_EL1 = 8, OSLSR_EL1 = 9, OSECCR_EL1 = 10,
+        OSDLR_EL1 = 11, PMEVCNTRn_EL0 = 12, PMEVTYPERn_EL0 = 13, PMCCFILTR_EL0 = 14, PMCCNTR_EL0 = 15,
+        PMCNTEN = 16, PMINTEN = 17, PMOVS = 18, PMSELR_EL0 = 19, PMSWINC_EL0 = 20, PMMIR_EL1 = 22,
+        PMUSERENR_EL0 = 57, PMCEIDn_EL0 = 58,
+    }
+}
+
+fields! {
+    /// A field of HDFGWTR_EL2 that HDFGRTR_EL2 does not have, though the register can be read.
+    hdfgwtr: DebugWrites {
+        PMCR_EL0 = 21,
+    }
+}
+
+fields! {
+    /// Fields of HFGITR_EL2.
+    hfgitr: Instructions {
+        ICIALLUIS = 0, ICIALLU = 1, ICIVAU = 2, DCIVAC = 3, DCISW = 4, DCCSW = 5, DCCISW = 6, DCCVAU = 7,
+        DCCVAP = 8, DCCVADP = 9, DCCIVAC = 10, DCZVA = 11, ATS1E1R = 12, ATS1E1W = 13, ATS1E0R = 14,
+        ATS1E0W = 15, ATS1E1RP = 16, ATS1E1WP = 17, TLBIVMALLE1OS = 18, TLBIVAE1OS = 19, TLBIASIDE1OS = 20,
+        TLBIVAAE1OS = 21, TLBIVALE1OS = 22, TLBIVAALE1OS = 23, TLBIRVAE1OS = 24, TLBIRVAAE1OS = 25,
+        TLBIRVALE1OS = 26, TLBIRVAALE1OS = 27, TLBIVMALLE1IS = 28, TLBIVAE1IS = 29, TLBIASIDE1IS = 30,
+        TLBIVAAE1IS = 31, TLBIVALE1IS = 32, TLBIVAALE1IS = 33, TLBIRVAE1IS = 34, TLBIRVAAE1IS = 35,
+        TLBIRVALE1IS = 36, TLBIRVAALE1IS = 37, TLBIRVAE1 = 38, TLBIRVAAE1 = 39, TLBIRVALE1 = 40,
+        TLBIRVAALE1 = 41, TLBIVMALLE1 = 42, TLBIVAE1 = 43, TLBIASIDE1 = 44, TLBIVAAE1 = 45, TLBIVALE1 = 46,
+        TLBIVAALE1 = 47, CFPRCTX = 48, DVPRCTX = 49, CPPRCTX = 50, ERET = 51, SVC_EL0 = 52, SVC_EL1 = 53,
+        DCCVAC = 54, COSPRCTX = 60,
+    }
+}
+
+/// All fields.
+pub(super) const FIELDS: [&[(&str, Fine)]; 4] =
+    [hfgrtr::FIELDS, hdfgrtr::FIELDS, hdfgwtr::FIELDS, hfgitr::FIELDS];
+
+const _: () = assert!(are_apart(&FIELDS), "two fields are the same bit of a register");
+
+/// No bit of a trap register belongs to two fields.
+const fn are_apart(lists: &[&[(&str, Fine)]]) -> bool {
+    // Of HFGxTR_EL2, HDFGxTR_EL2 and HFGITR_EL2.
+    let mut taken = [0u64; 3];
+    let mut i = 0;
+    while i < lists.len() {
+        let mut j = 0;
+        while j < lists[i].len() {
+            let field = lists[i][j].1;
+            let register = match field.group {
+                Group::Registers => 0,
+                Group::Debug | Group::DebugWrites => 1,
+                Group::Instructions => 2,
+            };
+            if taken[register] & field.mask() != 0 {
+                return false;
+            }
+            taken[register] |= field.mask();
+            j += 1;
+        }
+        i += 1;
+    }
+    true
+}
+
+/// What traps instructions that have no row: SVC and ERET.
+pub(super) const OF_NO_ROW: [Fine; 3] = [hfgitr::ERET, hfgitr::SVC_EL0, hfgitr::SVC_EL1];
 
 /// The bits of a trap register that there is something for among `rows`, with the features that it comes with.
 pub(super) fn bits_of(register: Reg, rows: &[Row]) -> Vec<(Feat, u64)> {
     let mut bits = Vec::new();
-    if register == Reg::HFGITR_EL2 {
-        bits.push((Feat::Base, SVC_EL0 | SVC_EL1 | ERET));
+    let mut add = |feat: Feat, field: Fine| match bits.iter_mut().find(|(with, _)| *with == feat) {
+        Some((_, mask)) => *mask |= field.mask(),
+        None => bits.push((feat, field.mask())),
+    };
+    for field in OF_NO_ROW.into_iter().filter(|field| field.register(false) == Some(register)) {
+        add(Feat::Base, field);
     }
     for row in rows {
-        let Some(fine) = row.fine else { continue };
+        let Some(field) = row.fine else { continue };
         let here = |read: bool| {
             let reachable = row.perm[..2].iter().any(|p: &Perm| p.allows(read));
-            reachable && fine.register(read) == Some(register)
+            reachable && field.register(read) == Some(register)
         };
         if here(true) || here(false) {
-            match bits.iter_mut().find(|(feat, _)| *feat == row.feat) {
-                Some((_, mask)) => *mask |= 1 << fine.bit,
-                None => bits.push((row.feat, 1 << fine.bit)),
-            }
+            add(row.feat, field);
         }
     }
     bits
@@ -268,36 +199,17 @@ pub(super) fn bits_of(register: Reg, rows: &[Row]) -> Vec<(Feat, u64)> {
 impl Cpu {
     /// HFGITR_EL2.SVC_EL0 and SVC_EL1: an SVC is taken to EL2, to be executed again.
     pub(crate) fn svc_is_trapped(&self) -> bool {
-        let bit = if self.pstate.el == 0 { SVC_EL0 } else { SVC_EL1 };
-        active(self) && self.sys[Reg::HFGITR_EL2] & bit != 0
+        let field = if self.pstate.el == 0 { hfgitr::SVC_EL0 } else { hfgitr::SVC_EL1 };
+        field.traps(self, false)
     }
 
     /// HFGITR_EL2.ERET, at EL1; `key_b` says which key ERETAA and ERETAB use.
     pub(crate) fn check_eret(&self, key_b: Option<bool>) -> Result<(), Exception> {
-        if active(self) && self.sys[Reg::HFGITR_EL2] & ERET != 0 {
+        if hfgitr::ERET.traps(self, false) {
             // ISS: ERET 1, ERETA 0.
             let iss = key_b.map_or(0, |b| 2 | u32::from(b));
             return Err(Exception::Trap { target: 2, ec: ec::ERET, iss });
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::rows;
-    use super::*;
-
-    #[test]
-    fn the_table_names_rows_once() {
-        let mut seen = Vec::new();
-        for (group, bit, names) in BITS {
-            for name in *names {
-                assert!(rows().iter().any(|r| r.name == *name), "{name}");
-                assert!(!seen.contains(name), "{name}");
-                seen.push(name);
-            }
-            assert_eq!(BITS.iter().filter(|(g, b, _)| g == group && b == bit).count(), 1);
-        }
     }
 }

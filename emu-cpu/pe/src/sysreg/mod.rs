@@ -1,7 +1,8 @@
 //! The table of system registers and system instructions, their access rules and effects.
 //!
 //! Every register and instruction is one [`Row`]: encoding, name, feature, who may access it, what traps an access,
-//! where the value lives and what a write does. MRS, MSR and SYS ask the same rows, and so do reset, the debugger and
+//! where the value lives and what a write does; and what an engine asks: where blocks end, what can be done twice, what host
+//! code does by itself. MRS, MSR and SYS ask the same rows, and so do translation, lockstep, reset, the debugger and
 //! documentation.
 
 mod access;
@@ -17,6 +18,7 @@ mod state;
 mod table;
 mod table_control;
 mod table_debug;
+mod table_gic;
 mod table_id;
 mod table_impdef;
 mod table_insn;
@@ -31,10 +33,10 @@ mod trap;
 pub use bits::{cptr, hcr, hcrx, mdcr, sctlr};
 pub use fine::{Fine, Group};
 pub use insn::{AtOp, DcOp, IcOp, Reach, SysInsn, TlbiOp};
-pub use row::{Cell, Perm, ReadFn, Row, WriteFn};
+pub use row::{Cell, Effect, InLine, Perm, ReadFn, Row, Source, WriteFn};
 pub use state::{Reg, SysState};
-pub use table::rows;
-pub use translation::{ends_block, implementation};
+pub use table::{row, rows};
+pub use translation::implementation;
 pub use trap::Trap;
 
 use emu_a64::features::{Feat, FeatureSet};

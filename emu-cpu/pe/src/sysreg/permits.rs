@@ -1,9 +1,15 @@
 //! What needs no check at present: host code looks here instead of asking each time whether an instruction traps.
 //!
-//! [`crate::mem::context::select`] finds them again, after every change of the context. Where a permit is not given the instruction must be checked, and may be allowed
-//! nevertheless.
+//! A permit is for the accesses whose rows name it ([`InLine`]), and is given where nothing of what these rows say traps.
+//! [`crate::mem::context::select`] finds all permits again, after every change of the context. Where one is not given the
+//! instruction must be checked, and may be allowed nevertheless.
 
-use super::{Reg, fine, hcr, sctlr, trap};
+use super::fine::Group;
+use super::row::{InLine, Row};
+use super::special::dczid;
+use super::table::WRITTEN;
+use super::trap::Trap;
+use super::{Reg, fine, trap};
 use crate::cpu::Cpu;
 use crate::pauth;
 
@@ -23,26 +29,85 @@ pub struct Permits {
 
 /// DCZID_EL0 where DC ZVA is permitted: blocks of 64 bytes.
 pub const DCZID: u64 = 4;
-/// HFGRTR_EL2.DCZID_EL0.
-const TRAPS_DCZID: u64 = 1 << 15;
+
+/// All that can trap what one permit is for.
+struct Traps {
+    /// Bits of HCR_EL2.
+    hcr: u64,
+    /// Bits of SCTLR_ELx that EL0 needs.
+    el0_needs: u64,
+    /// Bits of HFGRTR_EL2.
+    hfgrtr: u64,
+    /// Bits of HFGITR_EL2.
+    hfgitr: u64,
+}
+
+// Found in the rows when this is compiled.
+const ZERO_BLOCK: Traps = Traps::of(InLine::ZeroBlock);
+const CLEAN: Traps = Traps::of(InLine::Clean);
+const ZERO_SIZE: Traps = Traps::of(InLine::ZeroSize);
+
+impl Traps {
+    /// Of the rows that say so.
+    const fn of(what: InLine) -> Self {
+        let mut all = Self { hcr: 0, el0_needs: 0, hfgrtr: 0, hfgitr: 0 };
+        let mut found = false;
+        let mut i = 0;
+        while i < WRITTEN.len() {
+            let mut j = 0;
+            while j < WRITTEN[i].len() {
+                let row = &WRITTEN[i][j];
+                if matches!(row.in_line, Some(in_line) if in_line as u8 == what as u8) {
+                    all = all.with(row);
+                    found = true;
+                }
+                j += 1;
+            }
+            i += 1;
+        }
+        assert!(found, "no row says so");
+        all
+    }
+
+    const fn with(mut self, row: &Row) -> Self {
+        let mut i = 0;
+        while i < row.traps.len() {
+            match row.traps[i] {
+                Trap::Hcr(bits) => self.hcr |= bits,
+                Trap::El0Needs(bits) => self.el0_needs |= bits,
+                _ => panic!("a permit does not ask for this kind of trap"),
+            }
+            i += 1;
+        }
+        match row.fine {
+            None => {}
+            Some(field) => match field.group {
+                Group::Registers => self.hfgrtr |= field.mask(),
+                Group::Instructions => self.hfgitr |= field.mask(),
+                Group::Debug | Group::DebugWrites => panic!("a permit does not ask for this kind of trap"),
+            },
+        }
+        self
+    }
+
+    /// Nothing of that traps at present.
+    fn are_off(&self, cpu: &Cpu) -> bool {
+        let el = cpu.pstate.el;
+        let sctlr = cpu.sys[if trap::el0_in_host(cpu) { Reg::SCTLR_EL2 } else { Reg::SCTLR_EL1 }];
+        let fine = cpu.sys[Reg::HFGRTR_EL2] & self.hfgrtr | cpu.sys[Reg::HFGITR_EL2] & self.hfgitr;
+        (el > 0 || sctlr & self.el0_needs == self.el0_needs)
+            && (el > 1 || cpu.hcr() & self.hcr == 0)
+            && (fine == 0 || !fine::active(cpu))
+    }
+}
 
 impl Permits {
     /// Those of the current state.
     pub(crate) fn of(cpu: &Cpu) -> Self {
-        let (el, h) = (cpu.pstate.el, cpu.hcr());
-        let is_fine = fine::active(cpu);
-        let sctlr = cpu.sys[if trap::el0_in_host(cpu) { Reg::SCTLR_EL2 } else { Reg::SCTLR_EL1 }];
-        let instruction = |traps: u64, el0_needs: u64| {
-            (!is_fine || cpu.sys[Reg::HFGITR_EL2] == 0)
-                && (el > 0 || sctlr & el0_needs != 0)
-                && (el > 1 || h & traps == 0)
-        };
-        let zero_block = instruction(hcr::TDZ, sctlr::DZE);
-        let reads_size = !is_fine || cpu.sys[Reg::HFGRTR_EL2] & TRAPS_DCZID == 0;
         Self {
-            zero_block: u8::from(zero_block),
-            clean: u8::from(instruction(hcr::TPCP | hcr::TPU | hcr::TOCU, sctlr::UCI)),
-            zero_size: u8::from(zero_block && reads_size),
+            zero_block: u8::from(ZERO_BLOCK.are_off(cpu)),
+            clean: u8::from(CLEAN.are_off(cpu)),
+            zero_size: u8::from(ZERO_SIZE.are_off(cpu) && dczid(cpu) == DCZID),
             pauth: pauth::Quick::of(cpu),
         }
     }
@@ -50,6 +115,7 @@ impl Permits {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{fine::hfgitr, fine::hfgrtr, hcr, sctlr};
     use super::*;
     use crate::mem::context::select;
     use crate::model::Model;
@@ -65,8 +131,13 @@ mod tests {
         for (reg, bits, expected) in [
             (Reg::HCR_EL2, hcr::TDZ, (0, 1, 0)),
             (Reg::HCR_EL2, hcr::TPCP, (1, 0, 1)),
-            (Reg::HFGITR_EL2, 1 << 11, (0, 0, 0)),
-            (Reg::HFGRTR_EL2, TRAPS_DCZID, (1, 1, 0)),
+            // DCZID_EL0.DZP is about HCR_EL2.TDZ and SCTLR_ELx.DZE only.
+            (Reg::HFGITR_EL2, hfgitr::DCZVA.mask(), (0, 1, 1)),
+            (Reg::HFGITR_EL2, hfgitr::DCCVAU.mask(), (1, 0, 1)),
+            (Reg::HFGITR_EL2, hfgitr::ICIVAU.mask(), (1, 0, 1)),
+            (Reg::HFGITR_EL2, hfgitr::TLBIVAE1.mask(), (1, 1, 1)),
+            (Reg::HFGRTR_EL2, hfgrtr::DCZID_EL0.mask(), (1, 1, 0)),
+            (Reg::HFGWTR_EL2, hfgrtr::DCZID_EL0.mask(), (1, 1, 1)),
         ] {
             let old = c.sys[reg];
             c.sys[reg] |= bits;

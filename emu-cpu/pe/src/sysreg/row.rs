@@ -68,6 +68,44 @@ pub enum Cell {
     Insn(SysInsn),
 }
 
+/// What a read's value depends on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// This PE's registers: a second read gives the same.
+    State,
+    /// Something else as well: time, a device, chance, events that are counted.
+    Elsewhere,
+    /// The number of instructions executed, too, which is known at the end of a block: so the block ends.
+    InstructionCount,
+}
+
+/// What a write, or the execution of an instruction, changes for the code that runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Nothing: only later accesses of the register, or exceptions that are taken, depend on it. A block goes on.
+    None,
+    /// How it is translated, which interrupts are pending, what traps: a block ends.
+    EndsBlock,
+    /// What is derived from registers, too: translation, the CPU's mode, the choice of interrupts, permits. It is found
+    /// again ([`Cpu::refresh`]), and a block ends.
+    Context,
+}
+
+/// What host code does by itself though it is more than to load or store a value. There is code for each of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InLine {
+    /// Accesses of PSTATE.DAIF, above EL0.
+    Daif,
+    /// Reads of FPCR, where FP registers can be accessed.
+    Fpcr,
+    /// Reads of DCZID_EL0, with [`super::Permits::zero_size`].
+    ZeroSize,
+    /// DC ZVA, with [`super::Permits::zero_block`].
+    ZeroBlock,
+    /// Cache maintenance by address, with [`super::Permits::clean`].
+    Clean,
+}
+
 /// A system register or system instruction.
 #[derive(Clone, Copy)]
 pub struct Row {
@@ -81,12 +119,19 @@ pub struct Row {
     pub perm: [Perm; 3],
     /// What traps an access, in order.
     pub traps: &'static [Trap],
-    /// The fine-grained trap, which comes after the others; the whole table says it ([`super::fine`]).
+    /// The fine-grained trap, which comes after the others.
     pub fine: Option<Fine>,
     /// What it is.
     pub cell: Cell,
-    /// A write changes what translation, the CPU's mode or the choice of interrupts depends on.
-    pub context: bool,
+    /// What a read's value depends on.
+    pub source: Source,
+    /// What a write or an execution changes for running code.
+    pub effect: Effect,
+    /// A write's function or an instruction does nothing that cannot be taken back by putting back memory and this PE's
+    /// registers. (Without: a write can be done twice if it only stores.)
+    pub repeatable_write: bool,
+    /// What host code does by itself.
+    pub in_line: Option<InLine>,
     /// Value after reset (stored registers).
     pub reset: u64,
     /// Only in these CPU models (implementation defined registers).
@@ -118,7 +163,10 @@ pub(super) const fn reg(name: &'static str, op0: u32, op1: u32, crn: u32, crm: u
         traps: &[],
         fine: None,
         cell: Cell::Value(0),
-        context: false,
+        source: Source::State,
+        effect: Effect::EndsBlock,
+        repeatable_write: false,
+        in_line: None,
         reset: 0,
         models: None,
         nv2: None,
@@ -127,6 +175,28 @@ pub(super) const fn reg(name: &'static str, op0: u32, op1: u32, crn: u32, crm: u
 }
 
 impl Row {
+    /// True if a block ends behind a read, or else behind a write or an execution.
+    #[must_use]
+    pub const fn ends_block(&self, read: bool) -> bool {
+        if read {
+            matches!(self.source, Source::InstructionCount)
+        } else {
+            !matches!(self.effect, Effect::None)
+        }
+    }
+
+    /// True if a read, or else a write or an execution, can be done a second time with the same result, after registers and
+    /// memory are put back.
+    #[must_use]
+    pub const fn is_repeatable(&self, read: bool) -> bool {
+        let is_stored = matches!(self.cell, Cell::Slot { .. } | Cell::Value(_));
+        if read {
+            matches!(self.source, Source::State)
+        } else {
+            self.repeatable_write || is_stored && matches!(self.effect, Effect::None)
+        }
+    }
+
     /// The same permissions at EL0 and above.
     pub(super) const fn el0(self, p: Perm) -> Self {
         self.perms(p, p, p)
@@ -152,6 +222,11 @@ impl Row {
         self.traps = traps;
         self
     }
+    /// The fine-grained trap: one of the fields in [`super::fine`].
+    pub(super) const fn fine(mut self, field: Fine) -> Self {
+        self.fine = Some(field);
+        self
+    }
     /// Stored, with these writable bits and no RES1.
     pub(super) const fn slot(self, reg: Reg, bits: &'static [(Feat, u64)]) -> Self {
         self.slot_res1(reg, bits, 0)
@@ -175,6 +250,16 @@ impl Row {
     /// Read by a function; writes are ignored unless [`Row::write`] follows.
     pub(super) const fn read(mut self, read: ReadFn) -> Self {
         self.cell = Cell::Fn { read, write: ignore_write };
+        self.source = Source::Elsewhere;
+        self
+    }
+    /// Read by a function of nothing but this PE's registers; else as [`Row::read`].
+    pub(super) const fn computed(self, read: ReadFn) -> Self {
+        Self { source: Source::State, ..self.read(read) }
+    }
+    /// The function that reads depends on the number of instructions executed.
+    pub(super) const fn counts_instructions(mut self) -> Self {
+        self.source = Source::InstructionCount;
         self
     }
     /// Written by a function; reads as zero unless [`Row::read`] came before.
@@ -187,11 +272,31 @@ impl Row {
     }
     pub(super) const fn insn(mut self, insn: SysInsn) -> Self {
         self.cell = Cell::Insn(insn);
+        self.source = Source::Elsewhere;
+        self
+    }
+    pub(super) const fn gic(mut self, reg: GicReg) -> Self {
+        self.cell = Cell::Gic(reg);
+        self.source = Source::Elsewhere;
         self
     }
     /// A write changes the context.
     pub(super) const fn context(mut self) -> Self {
-        self.context = true;
+        self.effect = Effect::Context;
+        self
+    }
+    /// A write or an execution changes nothing for running code.
+    pub(super) const fn no_effect(mut self) -> Self {
+        self.effect = Effect::None;
+        self
+    }
+    /// See [`Row::repeatable_write`].
+    pub(super) const fn repeatable_write(mut self) -> Self {
+        self.repeatable_write = true;
+        self
+    }
+    pub(super) const fn in_line(mut self, what: InLine) -> Self {
+        self.in_line = Some(what);
         self
     }
     pub(super) const fn reset(mut self, v: u64) -> Self {

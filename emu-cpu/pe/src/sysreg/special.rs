@@ -3,7 +3,7 @@
 use emu_a64::features::Feat;
 
 use super::state::Reg;
-use super::{cptr, hcr, mdcr, sctlr, trap};
+use super::{DCZID, cptr, hcr, mdcr, sctlr, trap};
 use crate::cpu::Cpu;
 
 /// QC and the cumulative exception bits.
@@ -61,11 +61,16 @@ pub(super) fn read_ccsidr(cpu: &mut Cpu) -> u64 {
 
 /// DCZID_EL0: blocks of 64 bytes; DZP says that DC ZVA would trap here.
 pub(super) fn read_dczid(cpu: &mut Cpu) -> u64 {
+    dczid(cpu)
+}
+
+/// See [`read_dczid`].
+pub(super) fn dczid(cpu: &Cpu) -> u64 {
     let host = trap::el0_in_host(cpu);
     let el0_control = cpu.sys[if host { Reg::SCTLR_EL2 } else { Reg::SCTLR_EL1 }];
     let prohibited =
         cpu.pstate.el == 0 && el0_control & sctlr::DZE == 0 || cpu.pstate.el < 2 && cpu.hcr() & hcr::TDZ != 0;
-    4 | u64::from(prohibited) << 4
+    DCZID | u64::from(prohibited) << 4
 }
 
 /// SP_EL1, which may be the stack pointer in use.

@@ -6,17 +6,16 @@ use emu_a64::features::Feat;
 use emu_a64::ir::SysEnc;
 
 use super::fine;
-use super::row::{Cell, Perm, Row, reg};
+use super::row::{Cell, Perm, Row};
 use super::state::Reg;
 use super::table_control::{MOVED, Moved};
 use super::{
-    table_control, table_debug, table_id, table_impdef, table_insn, table_pmu, table_pstate, table_timer,
-    trap::Trap,
+    table_control, table_debug, table_gic, table_id, table_impdef, table_insn, table_pmu, table_pstate,
+    table_timer, trap::Trap,
 };
-use crate::gic;
 
-/// The rows that are written down; those of the GIC CPU interface and the `_EL12` names are made from other tables.
-const WRITTEN: &[&[Row]] = &[
+/// The rows that are written down; those of the `_EL12` names are made from them.
+pub(super) const WRITTEN: &[&[Row]] = &[
     table_control::ROWS,
     table_pstate::ROWS,
     table_id::ROWS,
@@ -37,6 +36,7 @@ const WRITTEN: &[&[Row]] = &[
     table_insn::ROWS,
     table_insn::TLBI,
     table_insn::TLBI_NXS,
+    table_gic::ROWS,
 ];
 
 /// What an encoding stands for.
@@ -53,23 +53,15 @@ struct Table {
     /// Index into `rows` of each of the 65536 encodings, and of what it means in a host; `NONE` if there is none.
     index: Vec<(u16, u16)>,
     /// The writable bits of the registers of fine-grained traps.
-    trap_bits: [Vec<(Feat, u64)>; 5],
+    trap_bits: Vec<(Reg, Vec<(Feat, u64)>)>,
 }
 
 /// The writable bits of a register of fine-grained traps.
 pub(super) fn trap_bits(register: Reg) -> &'static [(Feat, u64)] {
-    let place = fine::TRAP_REGISTERS.iter().position(|r| *r == register);
-    place.map_or(&[], |i| &table().trap_bits[i])
+    table().trap_bits.iter().find(|(of, _)| *of == register).map_or(&[], |(_, bits)| bits)
 }
 
 const NONE: u16 = u16::MAX;
-
-fn gic_row(r: &gic::Row) -> Row {
-    let [op0, op1, crn, crm, op2] = r.encoding.map(u32::from);
-    let row = Row { cell: Cell::Gic(r.reg), ..reg(r.name, op0, op1, crn, crm, op2) };
-    // Which accesses are allowed, trapped or UNDEFINED beyond this is the CPU interface's to say.
-    if op1 == 4 { row.el2(Perm::RW) } else { row.el1(Perm::RW) }
-}
 
 /// The row of a `_EL12` or `_EL02` name: EL1's register, for EL2 with E2H.
 fn moved_row(m: &Moved, rows: &[Row]) -> Option<Row> {
@@ -86,10 +78,6 @@ fn table() -> &'static Table {
     static TABLE: OnceLock<Table> = OnceLock::new();
     TABLE.get_or_init(|| {
         let mut rows: Vec<Row> = WRITTEN.concat();
-        rows.extend(gic::TABLE.iter().map(gic_row));
-        for row in &mut rows {
-            row.fine = fine::of(row.name.trim_end_matches("NXS"));
-        }
         let moved: Vec<Row> = MOVED.iter().filter_map(|m| moved_row(m, &rows)).collect();
         rows.extend(moved);
         let mut index = vec![(NONE, NONE); 1 << 16];
@@ -99,7 +87,11 @@ fn table() -> &'static Table {
         for m in MOVED {
             index[usize::from(m.el1.0)].1 = index[usize::from(m.el2.0)].0;
         }
-        let trap_bits = fine::TRAP_REGISTERS.map(|register| fine::bits_of(register, &rows));
+        let trap_bits = rows.iter().filter_map(|row| match row.cell {
+            Cell::TrapBits(register) => Some((register, fine::bits_of(register, &rows))),
+            _ => None,
+        });
+        let trap_bits = trap_bits.collect();
         Table { rows, index, trap_bits }
     })
 }
@@ -108,6 +100,12 @@ fn table() -> &'static Table {
 #[must_use]
 pub fn rows() -> &'static [Row] {
     &table().rows
+}
+
+/// The row of an encoding, if there is a register or an instruction.
+#[must_use]
+pub fn row(enc: SysEnc) -> Option<&'static Row> {
+    find(enc).map(|entry| entry.row)
 }
 
 /// What an encoding stands for, if anything.

@@ -2,7 +2,8 @@
 
 use emu_a64::features::Feat;
 
-use super::row::{LOW32, Perm, Row, reg};
+use super::fine::hfgrtr;
+use super::row::{InLine, LOW32, Perm, Row, reg};
 use super::special as f;
 use super::state::Reg;
 use super::trap::Trap;
@@ -19,29 +20,42 @@ const fn id(name: &'static str, crm: u32, op2: u32) -> Row {
 pub(super) const RESERVED: Row = id("reserved ID register", 1, 0).value(0);
 
 pub(super) const ROWS: &[Row] = &[
-    reg("MIDR_EL1", 3, 0, 0, 0, 0).el1(RO).read(f::read_midr),
-    reg("MPIDR_EL1", 3, 0, 0, 0, 5).el1(RO).read(f::read_mpidr),
+    reg("MIDR_EL1", 3, 0, 0, 0, 0).el1(RO).computed(f::read_midr).fine(hfgrtr::MIDR_EL1),
+    reg("MPIDR_EL1", 3, 0, 0, 0, 5).el1(RO).computed(f::read_mpidr).fine(hfgrtr::MPIDR_EL1),
     reg("REVIDR_EL1", 3, 0, 0, 0, 6)
         .el1(RO)
         .traps(&[Trap::HcrRead(hcr::TID1)])
-        .read(|cpu| u64::from(cpu.model.revidr)),
-    reg("AIDR_EL1", 3, 1, 0, 0, 7).el1(RO).traps(&[Trap::HcrRead(hcr::TID1)]),
-    reg("CCSIDR_EL1", 3, 1, 0, 0, 0).el1(RO).traps(&[Trap::Hcr(hcr::TID2 | hcr::TID4)]).read(f::read_ccsidr),
+        .computed(|cpu| u64::from(cpu.model.revidr))
+        .fine(hfgrtr::REVIDR_EL1),
+    reg("AIDR_EL1", 3, 1, 0, 0, 7).el1(RO).traps(&[Trap::HcrRead(hcr::TID1)]).fine(hfgrtr::AIDR_EL1),
+    reg("CCSIDR_EL1", 3, 1, 0, 0, 0)
+        .el1(RO)
+        .traps(&[Trap::Hcr(hcr::TID2 | hcr::TID4)])
+        .computed(f::read_ccsidr)
+        .fine(hfgrtr::CCSIDR_EL1),
     // UNKNOWN in AArch64 state.
     reg("CCSIDR2_EL1", 3, 1, 0, 0, 2).el1(RO).needs(Feat::Ccidx).traps(&[Trap::Hcr(hcr::TID2 | hcr::TID4)]),
     reg("CLIDR_EL1", 3, 1, 0, 0, 1)
         .el1(RO)
         .traps(&[Trap::Hcr(hcr::TID2 | hcr::TID4)])
-        .read(|cpu| cpu.model.clidr),
+        .computed(|cpu| cpu.model.clidr)
+        .fine(hfgrtr::CLIDR_EL1),
     reg("CSSELR_EL1", 3, 2, 0, 0, 0)
         .el1(Perm::RW)
         .traps(&[Trap::Hcr(hcr::TID2 | hcr::TID4)])
-        .slot(Reg::CSSELR_EL1, &[(Feat::Base, 15)]),
+        .slot(Reg::CSSELR_EL1, &[(Feat::Base, 15)])
+        .fine(hfgrtr::CSSELR_EL1)
+        .no_effect(),
     reg("CTR_EL0", 3, 3, 0, 0, 1)
         .el0(RO)
         .traps(&[Trap::El0Needs(sctlr::UCT), Trap::HcrRead(hcr::TID2)])
-        .read(|cpu| u64::from(cpu.model.ctr)),
-    reg("DCZID_EL0", 3, 3, 0, 0, 7).el0(RO).read(f::read_dczid),
+        .computed(|cpu| u64::from(cpu.model.ctr))
+        .fine(hfgrtr::CTR_EL0),
+    reg("DCZID_EL0", 3, 3, 0, 0, 7)
+        .el0(RO)
+        .computed(f::read_dczid)
+        .fine(hfgrtr::DCZID_EL0)
+        .in_line(InLine::ZeroSize),
     reg("VPIDR_EL2", 3, 4, 0, 0, 0).el2(Perm::RW).slot(Reg::VPIDR_EL2, LOW32).nv2(0x88),
     reg("VMPIDR_EL2", 3, 4, 0, 0, 5)
         .el2(Perm::RW)
@@ -50,8 +64,8 @@ pub(super) const ROWS: &[Row] = &[
     reg("RVBAR_EL1", 3, 0, 12, 0, 1)
         .perms(Perm::NO, RO, Perm::NO)
         .traps(&[Trap::HighestEl])
-        .read(|cpu| cpu.entry.pc),
-    reg("RVBAR_EL2", 3, 4, 12, 0, 1).el2(RO).read(|cpu| cpu.entry.pc),
+        .computed(|cpu| cpu.entry.pc),
+    reg("RVBAR_EL2", 3, 4, 12, 0, 1).el2(RO).computed(|cpu| cpu.entry.pc),
     // AArch32, which no Exception level has: these read as zero.
     id("ID_PFR0_EL1", 1, 0),
     id("ID_PFR1_EL1", 1, 1),

@@ -2,6 +2,7 @@
 
 use emu_a64::features::Feat as F;
 
+use super::fine::{hdfgrtr, hdfgwtr};
 use super::mdcr;
 use super::row::{Perm, Row, reg};
 use super::state::Reg;
@@ -49,13 +50,16 @@ macro_rules! counter {
                     Trap::Counter($n),
                 ])
                 .read(|cpu| r::read_counter(cpu, $n))
-                .write(|cpu, v| r::write_counter(cpu, $n, v)),
+                .write(|cpu, v| r::write_counter(cpu, $n, v))
+                .fine(hdfgrtr::PMEVCNTRn_EL0)
+                .counts_instructions(),
             reg($type, 3, 3, 14, 12 + $n / 8, $n % 8)
                 .el0(RW)
                 .needs(F::Pmuv3)
                 .traps(&[Trap::PmuEl0 { read: 0, write: 0 }, Trap::Mdcr(mdcr::TPM), Trap::Counter($n)])
                 .read(|cpu| r::read_type(cpu, $n))
-                .write(|cpu, v| r::write_type(cpu, $n, v)),
+                .write(|cpu, v| r::write_type(cpu, $n, v))
+                .fine(hdfgrtr::PMEVTYPERn_EL0),
         ]
     };
 }
@@ -70,45 +74,66 @@ pub(super) const COUNTERS: [&[Row]; 6] = [
 ];
 
 pub(super) const ROWS: &[Row] = &[
-    el0("PMCR_EL0", 12, 0).traps(CONTROL).read(r::read_pmcr).write(r::write_pmcr),
+    el0("PMCR_EL0", 12, 0).traps(CONTROL).read(r::read_pmcr).write(r::write_pmcr).fine(hdfgwtr::PMCR_EL0),
     el0("PMCNTENSET_EL0", 12, 1)
         .read(|cpu| r::read_bits(cpu, Reg::PMCNTENSET_EL0))
-        .write(|cpu, v| r::set_bits(cpu, Reg::PMCNTENSET_EL0, v)),
+        .write(|cpu, v| r::set_bits(cpu, Reg::PMCNTENSET_EL0, v))
+        .fine(hdfgrtr::PMCNTEN),
     el0("PMCNTENCLR_EL0", 12, 2)
         .read(|cpu| r::read_bits(cpu, Reg::PMCNTENSET_EL0))
-        .write(|cpu, v| r::clear_bits(cpu, Reg::PMCNTENSET_EL0, v)),
+        .write(|cpu, v| r::clear_bits(cpu, Reg::PMCNTENSET_EL0, v))
+        .fine(hdfgrtr::PMCNTEN),
     el0("PMOVSCLR_EL0", 12, 3)
         .read(|cpu| r::read_bits(cpu, Reg::PMOVSSET_EL0))
-        .write(|cpu, v| r::clear_bits(cpu, Reg::PMOVSSET_EL0, v)),
-    el0("PMSWINC_EL0", 12, 4).el0(WO).traps(SOFTWARE).write(r::write_swinc),
-    el0("PMSELR_EL0", 12, 5).traps(SELECT).slot(Reg::PMSELR_EL0, &[(F::Base, 31)]),
-    el0("PMCEID0_EL0", 12, 6).el0(RO).read(|cpu| r::read_ceid(cpu, 0)),
-    el0("PMCEID1_EL0", 12, 7).el0(RO).read(|cpu| r::read_ceid(cpu, 1)),
-    el0("PMCCNTR_EL0", 13, 0).traps(CYCLES).read(r::read_cycles).write(r::write_cycles),
+        .write(|cpu, v| r::clear_bits(cpu, Reg::PMOVSSET_EL0, v))
+        .fine(hdfgrtr::PMOVS)
+        .counts_instructions(),
+    el0("PMSWINC_EL0", 12, 4).el0(WO).traps(SOFTWARE).write(r::write_swinc).fine(hdfgrtr::PMSWINC_EL0),
+    el0("PMSELR_EL0", 12, 5).traps(SELECT).slot(Reg::PMSELR_EL0, &[(F::Base, 31)]).fine(hdfgrtr::PMSELR_EL0),
+    el0("PMCEID0_EL0", 12, 6).el0(RO).read(|cpu| r::read_ceid(cpu, 0)).fine(hdfgrtr::PMCEIDn_EL0),
+    el0("PMCEID1_EL0", 12, 7).el0(RO).read(|cpu| r::read_ceid(cpu, 1)).fine(hdfgrtr::PMCEIDn_EL0),
+    el0("PMCCNTR_EL0", 13, 0)
+        .traps(CYCLES)
+        .read(r::read_cycles)
+        .write(r::write_cycles)
+        .fine(hdfgrtr::PMCCNTR_EL0)
+        .counts_instructions(),
     el0("PMXEVTYPER_EL0", 13, 1)
         .traps(SELECTED_TYPE)
         .read(|cpu| r::read_type(cpu, r::selected(cpu)))
-        .write(|cpu, v| r::write_type(cpu, r::selected(cpu), v)),
+        .write(|cpu, v| r::write_type(cpu, r::selected(cpu), v))
+        .fine(hdfgrtr::PMEVTYPERn_EL0),
     el0("PMXEVCNTR_EL0", 13, 2)
         .traps(SELECTED_COUNTER)
         .read(|cpu| r::read_counter(cpu, r::selected(cpu)))
-        .write(|cpu, v| r::write_counter(cpu, r::selected(cpu), v)),
-    el0("PMUSERENR_EL0", 14, 0).perms(RO, RW, RW).traps(TPM).slot(Reg::PMUSERENR_EL0, &[(F::Base, 15)]),
+        .write(|cpu, v| r::write_counter(cpu, r::selected(cpu), v))
+        .fine(hdfgrtr::PMEVCNTRn_EL0)
+        .counts_instructions(),
+    el0("PMUSERENR_EL0", 14, 0)
+        .perms(RO, RW, RW)
+        .traps(TPM)
+        .slot(Reg::PMUSERENR_EL0, &[(F::Base, 15)])
+        .fine(hdfgrtr::PMUSERENR_EL0),
     el0("PMOVSSET_EL0", 14, 3)
         .read(|cpu| r::read_bits(cpu, Reg::PMOVSSET_EL0))
-        .write(|cpu, v| r::set_bits(cpu, Reg::PMOVSSET_EL0, v)),
+        .write(|cpu, v| r::set_bits(cpu, Reg::PMOVSSET_EL0, v))
+        .fine(hdfgrtr::PMOVS)
+        .counts_instructions(),
     el1("PMINTENSET_EL1", 1)
         .read(|cpu| r::read_bits(cpu, Reg::PMINTENSET_EL1))
-        .write(|cpu, v| r::set_bits(cpu, Reg::PMINTENSET_EL1, v)),
+        .write(|cpu, v| r::set_bits(cpu, Reg::PMINTENSET_EL1, v))
+        .fine(hdfgrtr::PMINTEN),
     el1("PMINTENCLR_EL1", 2)
         .read(|cpu| r::read_bits(cpu, Reg::PMINTENSET_EL1))
-        .write(|cpu, v| r::clear_bits(cpu, Reg::PMINTENSET_EL1, v)),
+        .write(|cpu, v| r::clear_bits(cpu, Reg::PMINTENSET_EL1, v))
+        .fine(hdfgrtr::PMINTEN),
     // No SLOTS.
-    el1("PMMIR_EL1", 6).el1(RO).needs(F::Pmuv3p4),
+    el1("PMMIR_EL1", 6).el1(RO).needs(F::Pmuv3p4).fine(hdfgrtr::PMMIR_EL1),
     reg("PMCCFILTR_EL0", 3, 3, 14, 15, 7)
         .el0(RW)
         .needs(F::Pmuv3)
         .traps(EN)
         .read(|cpu| cpu.sys[Reg::PMCCFILTR_EL0])
-        .write(r::write_cycle_filter),
+        .write(r::write_cycle_filter)
+        .fine(hdfgrtr::PMCCFILTR_EL0),
 ];

@@ -1,12 +1,14 @@
 //! What translation knows of system registers and system instructions: where blocks end.
 //!
 //! A block runs without looking at interrupts, and is made for one [`emu_a64::mode::Mode`]. So what may change translation,
-//! the Exception level, masks, pending interrupts or traps ends it. What only later instructions read, explicitly or when
-//! an exception is taken, does not.
+//! the Exception level, masks, pending interrupts or traps ends it ([`super::Effect`]), and so does what is asked for the
+//! number of instructions executed ([`super::Source`]).
 
 use emu_a64::features::FeatureSet;
 use emu_a64::ir::SysEnc;
 use emu_a64::lower::Implementation;
+
+use super::table::row;
 
 /// What translation knows of a PE with these features.
 #[must_use]
@@ -14,44 +16,10 @@ pub const fn implementation(features: FeatureSet) -> Implementation {
     Implementation { features, ends_block }
 }
 
-/// True if a block ends behind a read (MRS), or else a write (MSR) or an execution (SYS).
-#[must_use]
-pub fn ends_block(enc: SysEnc, read: bool) -> bool {
-    match (enc.parts(), read) {
-        (_, true) => counts_instructions(enc),
-        ((1, ..), false) => !is_harmless(enc),
-        _ => !write_is_harmless(enc),
-    }
-}
-
-/// Reads whose value includes the number of instructions executed, which is known at the end of a block: PMOVSCLR_EL0
-/// and PMOVSSET_EL0, PMXEVCNTR_EL0, PMEVCNTR<n>_EL0, and with them PMCCNTR_EL0.
-fn counts_instructions(enc: SysEnc) -> bool {
-    matches!(enc.parts(), (3, 3, 9, 12, 3) | (3, 3, 9, 13, 0 | 2) | (3, 3, 9, 14, 3) | (3, 3, 14, 8..=11, _))
-}
-
-/// Writes after which a block can go on, because running code depends on none of these registers.
-fn write_is_harmless(enc: SysEnc) -> bool {
-    matches!(
-        enc.parts(),
-        // TPIDR_EL0, TPIDRRO_EL0, TPIDR_EL1, TPIDR_EL2; CONTEXTIDR_EL1, _EL2, _EL12.
-        (3, 3, 13, 0, 2 | 3) | (3, 0 | 4, 13, 0, 4 | 1) | (3, 4, 13, 0, 2) | (3, 5, 13, 0, 1)
-        // FPSR: cumulative bits only. (FPCR chooses how FP operations are translated.)
-        | (3, 3, 4, 4, 1)
-        // SPSR_EL1, ELR_EL1 and their _EL2 and _EL12 names; SP_EL0 and SP_EL1, which cannot be named while in use.
-        | (3, 0 | 4 | 5, 4, 0, 0 | 1) | (3, 0 | 4, 4, 1, 0)
-        // AFSR0, AFSR1, ESR, FAR, and HPFAR_EL2.
-        | (3, 0 | 4 | 5, 5, 1, 0 | 1) | (3, 0 | 4 | 5, 5, 2, 0) | (3, 0 | 4 | 5, 6, 0, 0) | (3, 4, 6, 0, 4)
-        // VBAR, PAR_EL1, CSSELR_EL1.
-        | (3, 0 | 4 | 5, 12, 0, 0) | (3, 0, 7, 4, 0) | (3, 2, 0, 0, 0)
-        // ICH_LR<n>_EL2: EL2, where they are written, takes no virtual interrupt.
-        | (3, 4, 12, 12 | 13, _)
-    )
-}
-
-/// System instructions after which a block can go on: data cache maintenance and DC ZVA.
-fn is_harmless(enc: SysEnc) -> bool {
-    matches!(enc.parts(), (1, 0, 7, 6 | 10 | 14, _) | (1, 3, 7, 4 | 10 | 11 | 12 | 13 | 14, _))
+/// True if a block ends behind a read (MRS), or else a write (MSR) or an execution (SYS). What is not there raises an
+/// exception, which ends it anyway.
+fn ends_block(enc: SysEnc, read: bool) -> bool {
+    row(enc).map_or(!read, |row| row.ends_block(read))
 }
 
 #[cfg(test)]

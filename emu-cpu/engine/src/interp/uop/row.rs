@@ -170,10 +170,8 @@ pub(crate) enum Repeat {
     Never,
     /// As the system register says that is read.
     Read(SysEnc),
-    /// As the system register says that is written.
+    /// As the system register says that is written, or the system instruction.
     Write(SysEnc),
-    /// As the system instruction says.
-    Instruction(SysEnc),
     /// As the field of PSTATE says that is written.
     Field(PstateField),
     /// As the barrier says.
@@ -184,7 +182,7 @@ impl Repeat {
     /// The system register or system instruction that the operation names.
     pub(crate) const fn register(self) -> Option<SysEnc> {
         match self {
-            Self::Read(enc) | Self::Write(enc) | Self::Instruction(enc) => Some(enc),
+            Self::Read(enc) | Self::Write(enc) => Some(enc),
             Self::Always | Self::Never | Self::Field(_) | Self::Barrier(_) => None,
         }
     }

@@ -6,21 +6,13 @@ use emu_a64::regs::{Pstate, Regs, SP};
 use emu_pe::cpu::Cpu;
 use emu_pe::mem::Mem;
 use emu_pe::mem::maintenance::ZVA_BYTES;
-use emu_pe::sysreg::{DCZID, Direct, Permits, hcr};
+use emu_pe::sysreg::{DCZID, Direct, InLine, Permits, hcr, row};
 
 use super::memory::{READ, WRITE};
 use super::{Emitter, RAX, RCX, RDX, e, st, x};
 use crate::interp::uop::Uop;
 use crate::jit::state::JitState;
 
-const DAIF: SysEnc = SysEnc::new(3, 3, 4, 2, 1);
-const FPCR: SysEnc = SysEnc::new(3, 3, 4, 4, 0);
-const DCZID_EL0: SysEnc = SysEnc::new(3, 3, 0, 0, 7);
-const DC_ZVA: SysEnc = SysEnc::new(1, 3, 7, 4, 1);
-const DC_CVAC: SysEnc = SysEnc::new(1, 3, 7, 10, 1);
-const DC_CVAU: SysEnc = SysEnc::new(1, 3, 7, 11, 1);
-const DC_CIVAC: SysEnc = SysEnc::new(1, 3, 7, 14, 1);
-const IC_IVAU: SysEnc = SysEnc::new(1, 3, 7, 5, 1);
 /// Offsets in [`Cpu`].
 const CPU_DAIF: i32 = (std::mem::offset_of!(Cpu, pstate) + std::mem::offset_of!(Pstate, daif)) as i32;
 const CPU_SP_SEL: i32 = (std::mem::offset_of!(Cpu, pstate) + std::mem::offset_of!(Pstate, sp_sel)) as i32;
@@ -75,18 +67,36 @@ impl Emitter<'_> {
                 );
                 true
             }
-            Uop::Mrs { d, enc: DAIF, .. } if self.input.mode.el > 0 => {
+            Uop::Mrs { d, enc, .. } => self.read_in_line(d, enc) || self.read_register(d, enc),
+            Uop::Msr { a, enc, .. } => self.write_in_line(a, enc) || self.write_register(a, enc),
+            Uop::MsrImm { field: PstateField::DaifClr, imm } if self.input.mode.el > 0 => {
+                e!(self; mov rax, [r15 + st!(cpu)] ; and BYTE [rax + CPU_DAIF], (!imm & 15) as i8);
+                true
+            }
+            Uop::MsrImm { field: PstateField::DaifSet, imm } if self.input.mode.el > 0 => {
+                e!(self; mov rax, [r15 + st!(cpu)] ; or BYTE [rax + CPU_DAIF], (imm & 15) as i8);
+                true
+            }
+            Uop::Sys { a, enc, .. } => self.instruction(a, enc),
+            _ => false,
+        }
+    }
+
+    /// MRS of a register that is more than a stored value.
+    fn read_in_line(&mut self, d: u8, enc: SysEnc) -> bool {
+        match row(enc).and_then(|row| row.in_line) {
+            Some(InLine::Daif) if self.input.mode.el > 0 => {
                 e!(self; mov rax, [r15 + st!(cpu)] ; movzx eax, BYTE [rax + CPU_DAIF] ; shl eax, 6);
                 self.store(d, RAX);
                 true
             }
             // The C library asks for the rounding mode in every second function. It traps where all of FP does.
-            Uop::Mrs { d, enc: FPCR, .. } if self.input.mode.fp_enabled => {
+            Some(InLine::Fpcr) if self.input.mode.fp_enabled => {
                 e!(self; mov rax, [r15 + st!(cpu)] ; mov eax, [rax + CPU_FPCR]);
                 self.store(d, RAX);
                 true
             }
-            Uop::Mrs { d, enc: DCZID_EL0, .. } => {
+            Some(InLine::ZeroSize) => {
                 let start = self.permit(std::mem::offset_of!(Permits, zero_size));
                 e!(self; mov eax, DCZID as i32);
                 self.store(d, RAX);
@@ -94,8 +104,14 @@ impl Emitter<'_> {
                 self.resume(back);
                 true
             }
-            Uop::Mrs { d, enc, .. } => self.read_register(d, enc),
-            Uop::Msr { a, enc: DAIF, .. } if self.input.mode.el > 0 => {
+            _ => false,
+        }
+    }
+
+    /// MSR of a register that is more than a stored value.
+    fn write_in_line(&mut self, a: u8, enc: SysEnc) -> bool {
+        match row(enc).and_then(|row| row.in_line) {
+            Some(InLine::Daif) if self.input.mode.el > 0 => {
                 self.load(RAX, a);
                 e!(self
                     ; shr eax, 6
@@ -105,25 +121,18 @@ impl Emitter<'_> {
                 );
                 true
             }
-            Uop::Msr { a, enc, .. } => self.write_register(a, enc),
-            Uop::MsrImm { field: PstateField::DaifClr, imm } if self.input.mode.el > 0 => {
-                e!(self; mov rax, [r15 + st!(cpu)] ; and BYTE [rax + CPU_DAIF], (!imm & 15) as i8);
-                true
-            }
-            Uop::MsrImm { field: PstateField::DaifSet, imm } if self.input.mode.el > 0 => {
-                e!(self; mov rax, [r15 + st!(cpu)] ; or BYTE [rax + CPU_DAIF], (imm & 15) as i8);
-                true
-            }
-            Uop::Sys { a, enc: DC_ZVA, .. } => {
-                self.zero_block(a);
-                true
-            }
-            Uop::Sys { a, enc: DC_CVAC | DC_CVAU | DC_CIVAC | IC_IVAU, .. } => {
-                self.clean(a);
-                true
-            }
             _ => false,
         }
+    }
+
+    /// SYS.
+    fn instruction(&mut self, a: u8, enc: SysEnc) -> bool {
+        match row(enc).and_then(|row| row.in_line) {
+            Some(InLine::ZeroBlock) => self.zero_block(a),
+            Some(InLine::Clean) => self.clean(a),
+            _ => return false,
+        }
+        true
     }
 
     /// Looks for one of [`Permits`]. Gives the label of what is interpreted, where there is none.

@@ -1,5 +1,6 @@
 //! Registers as MRS and MSR see them.
 
+mod attributes;
 mod reset;
 mod traps;
 
