@@ -3,7 +3,7 @@
 use emu_a64::features::Feat;
 use emu_a64::ir::SysEnc;
 
-use super::fine::Fine;
+use super::fine::{Fine, Group};
 use super::insn::SysInsn;
 use super::state::Reg;
 use super::trap::Trap;
@@ -138,8 +138,20 @@ pub struct Row {
     pub models: Option<&'static [&'static str]>,
     /// Offset in the memory at VNCR_EL2 (FEAT_NV2), where there is one. For information: FEAT_NV2 is not implemented.
     pub nv2: Option<u16>,
+    /// What its encoding means in a host.
+    pub moved: Option<Moved>,
     /// A name `_EL12` or `_EL02`: UNDEFINED unless HCR_EL2.E2H is 1.
     pub only_e2h: bool,
+}
+
+/// FEAT_VHE's renaming of a register of EL1 or EL0: at EL2 with HCR_EL2.E2H, and for a timer in a host's EL0, its encoding
+/// means a register of EL2. It has another name for EL2 then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Moved {
+    /// The other name, `_EL12` or `_EL02`. Its encoding has op1 = 5.
+    pub name: &'static str,
+    /// The register of EL2.
+    pub host: SysEnc,
 }
 
 /// All 64 bits, in any CPU.
@@ -170,6 +182,7 @@ pub(super) const fn reg(name: &'static str, op0: u32, op1: u32, crn: u32, crm: u
         reset: 0,
         models: None,
         nv2: None,
+        moved: None,
         only_e2h: false,
     }
 }
@@ -222,8 +235,14 @@ impl Row {
         self.traps = traps;
         self
     }
-    /// The fine-grained trap: one of the fields in [`super::fine`].
+    /// The fine-grained trap, of what is complete but for this: one of the fields in [`super::fine`].
     pub(super) const fn fine(mut self, field: Fine) -> Self {
+        let is_instruction = matches!(self.cell, Cell::Insn(_));
+        assert!(
+            is_instruction == matches!(field.group, Group::Instructions),
+            "a field for another kind of row"
+        );
+        assert!(self.perm[0].0 | self.perm[1].0 != 0, "only what EL1 or EL0 may access is trapped by fields");
         self.fine = Some(field);
         self
     }
@@ -309,6 +328,16 @@ impl Row {
     }
     pub(super) const fn nv2(mut self, offset: u16) -> Self {
         self.nv2 = Some(offset);
+        self
+    }
+    /// In a host its encoding means the register with op1 = 4, and `name` means this one.
+    pub(super) const fn moves(self, name: &'static str) -> Self {
+        let (_, _, crn, crm, op2) = self.enc.parts();
+        self.moves_to(name, SysEnc::new(3, 4, crn as u32, crm as u32, op2 as u32))
+    }
+    /// In a host its encoding means the register `host`, and `name` means this one.
+    pub(super) const fn moves_to(mut self, name: &'static str, host: SysEnc) -> Self {
+        self.moved = Some(Moved { name, host });
         self
     }
 }

@@ -8,10 +8,9 @@ use emu_a64::ir::SysEnc;
 use super::fine;
 use super::row::{Cell, Perm, Row};
 use super::state::Reg;
-use super::table_control::{MOVED, Moved};
 use super::{
     table_control, table_debug, table_gic, table_id, table_impdef, table_insn, table_pmu, table_pstate,
-    table_timer, trap::Trap,
+    table_timer,
 };
 
 /// The rows that are written down; those of the `_EL12` names are made from them.
@@ -64,28 +63,27 @@ pub(super) fn trap_bits(register: Reg) -> &'static [(Feat, u64)] {
 const NONE: u16 = u16::MAX;
 
 /// The row of a `_EL12` or `_EL02` name: EL1's register, for EL2 with E2H.
-fn moved_row(m: &Moved, rows: &[Row]) -> Option<Row> {
-    let original = rows.iter().find(|r| r.enc == m.el1)?;
-    let traps: &[Trap] = &[];
-    let row = Row { name: m.name, enc: m.el12, traps, fine: None, only_e2h: true, nv2: None, ..*original };
-    Some(
-        Row { feat: if original.feat == Feat::Base { Feat::Vhe } else { original.feat }, ..row }
-            .el2(Perm::RW),
-    )
+fn moved_row(original: &Row) -> Option<Row> {
+    let name = original.moved?.name;
+    let (op0, _, crn, crm, op2) = original.enc.parts();
+    let enc = SysEnc::new(op0.into(), 5, crn.into(), crm.into(), op2.into());
+    let feat = if original.feat == Feat::Base { Feat::Vhe } else { original.feat };
+    let row = Row { name, enc, feat, traps: &[], fine: None, nv2: None, moved: None, ..*original };
+    Some(Row { only_e2h: true, ..row.el2(Perm::RW) })
 }
 
 fn table() -> &'static Table {
     static TABLE: OnceLock<Table> = OnceLock::new();
     TABLE.get_or_init(|| {
         let mut rows: Vec<Row> = WRITTEN.concat();
-        let moved: Vec<Row> = MOVED.iter().filter_map(|m| moved_row(m, &rows)).collect();
+        let moved: Vec<Row> = rows.iter().filter_map(moved_row).collect();
         rows.extend(moved);
         let mut index = vec![(NONE, NONE); 1 << 16];
         for (i, row) in rows.iter().enumerate() {
             index[usize::from(row.enc.0)].0 = i as u16;
         }
-        for m in MOVED {
-            index[usize::from(m.el1.0)].1 = index[usize::from(m.el2.0)].0;
+        for (row, moved) in rows.iter().filter_map(|row| Some((row, row.moved?))) {
+            index[usize::from(row.enc.0)].1 = index[usize::from(moved.host.0)].0;
         }
         let trap_bits = rows.iter().filter_map(|row| match row.cell {
             Cell::TrapBits(register) => Some((register, fine::bits_of(register, &rows))),

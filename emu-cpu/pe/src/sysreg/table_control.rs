@@ -1,5 +1,4 @@
-//! Rows of control, exception, translation and thread registers (Arm ARM, D17.2), and which names move with
-//! HCR_EL2.E2H.
+//! Rows of control, exception, translation and thread registers (Arm ARM, D17.2).
 
 use emu_a64::features::Feat as F;
 use emu_a64::ir::SysEnc;
@@ -173,7 +172,8 @@ pub(super) const ROWS: &[Row] = &[
         .slot_res1(Reg::SCTLR_EL1, SCTLR_EL1, SCTLR_EL1_ONES)
         .nv2(0x110)
         .context()
-        .fine(hfgrtr::SCTLR_EL1),
+        .fine(hfgrtr::SCTLR_EL1)
+        .moves("SCTLR_EL12"),
     reg("ACTLR_EL1", 3, 0, 1, 0, 1).el1(RW).traps(&[Trap::Hcr(hcr::TACR)]).nv2(0x118),
     reg("CPACR_EL1", 3, 0, 1, 0, 2)
         .el1(RW)
@@ -181,46 +181,69 @@ pub(super) const ROWS: &[Row] = &[
         .slot(Reg::CPACR_EL1, CPACR)
         .nv2(0x100)
         .context()
-        .fine(hfgrtr::CPACR_EL1),
+        .fine(hfgrtr::CPACR_EL1)
+        .moves_to("CPACR_EL12", SysEnc::new(3, 4, 1, 1, 2)),
     reg("TTBR0_EL1", 3, 0, 2, 0, 0)
         .el1(RW)
         .traps(VM)
         .slot(Reg::TTBR0_EL1, TTBR)
         .nv2(0x200)
         .context()
-        .fine(hfgrtr::TTBR0_EL1),
+        .fine(hfgrtr::TTBR0_EL1)
+        .moves("TTBR0_EL12"),
     reg("TTBR1_EL1", 3, 0, 2, 0, 1)
         .el1(RW)
         .traps(VM)
         .slot(Reg::TTBR1_EL1, TTBR)
         .nv2(0x210)
         .context()
-        .fine(hfgrtr::TTBR1_EL1),
+        .fine(hfgrtr::TTBR1_EL1)
+        .moves("TTBR1_EL12"),
     reg("TCR_EL1", 3, 0, 2, 0, 2)
         .el1(RW)
         .traps(VM)
         .slot(Reg::TCR_EL1, TCR_EL1)
         .nv2(0x120)
         .context()
-        .fine(hfgrtr::TCR_EL1),
-    reg("SPSR_EL1", 3, 0, 4, 0, 0).el1(RW).slot(Reg::SPSR_EL1, SPSR).nv2(0x160).no_effect(),
-    reg("ELR_EL1", 3, 0, 4, 0, 1).el1(RW).slot(Reg::ELR_EL1, ALL).nv2(0x230).no_effect(),
-    reg("AFSR0_EL1", 3, 0, 5, 1, 0).el1(RW).traps(VM).nv2(0x128).fine(hfgrtr::AFSR0_EL1).no_effect(),
-    reg("AFSR1_EL1", 3, 0, 5, 1, 1).el1(RW).traps(VM).nv2(0x130).fine(hfgrtr::AFSR1_EL1).no_effect(),
+        .fine(hfgrtr::TCR_EL1)
+        .moves("TCR_EL12"),
+    reg("SPSR_EL1", 3, 0, 4, 0, 0)
+        .el1(RW)
+        .slot(Reg::SPSR_EL1, SPSR)
+        .nv2(0x160)
+        .no_effect()
+        .moves("SPSR_EL12"),
+    reg("ELR_EL1", 3, 0, 4, 0, 1).el1(RW).slot(Reg::ELR_EL1, ALL).nv2(0x230).no_effect().moves("ELR_EL12"),
+    reg("AFSR0_EL1", 3, 0, 5, 1, 0)
+        .el1(RW)
+        .traps(VM)
+        .nv2(0x128)
+        .fine(hfgrtr::AFSR0_EL1)
+        .no_effect()
+        .moves("AFSR0_EL12"),
+    reg("AFSR1_EL1", 3, 0, 5, 1, 1)
+        .el1(RW)
+        .traps(VM)
+        .nv2(0x130)
+        .fine(hfgrtr::AFSR1_EL1)
+        .no_effect()
+        .moves("AFSR1_EL12"),
     reg("ESR_EL1", 3, 0, 5, 2, 0)
         .el1(RW)
         .traps(VM)
         .slot(Reg::ESR_EL1, LOW32)
         .nv2(0x138)
         .fine(hfgrtr::ESR_EL1)
-        .no_effect(),
+        .no_effect()
+        .moves("ESR_EL12"),
     reg("FAR_EL1", 3, 0, 6, 0, 0)
         .el1(RW)
         .traps(VM)
         .slot(Reg::FAR_EL1, ALL)
         .nv2(0x220)
         .fine(hfgrtr::FAR_EL1)
-        .no_effect(),
+        .no_effect()
+        .moves("FAR_EL12"),
     reg("PAR_EL1", 3, 0, 7, 4, 0).el1(RW).slot(Reg::PAR_EL1, ALL).fine(hfgrtr::PAR_EL1).no_effect(),
     reg("MAIR_EL1", 3, 0, 10, 2, 0)
         .el1(RW)
@@ -228,21 +251,24 @@ pub(super) const ROWS: &[Row] = &[
         .slot(Reg::MAIR_EL1, ALL)
         .nv2(0x140)
         .context()
-        .fine(hfgrtr::MAIR_EL1),
-    reg("AMAIR_EL1", 3, 0, 10, 3, 0).el1(RW).traps(VM).nv2(0x148).fine(hfgrtr::AMAIR_EL1),
+        .fine(hfgrtr::MAIR_EL1)
+        .moves("MAIR_EL12"),
+    reg("AMAIR_EL1", 3, 0, 10, 3, 0).el1(RW).traps(VM).nv2(0x148).fine(hfgrtr::AMAIR_EL1).moves("AMAIR_EL12"),
     reg("VBAR_EL1", 3, 0, 12, 0, 0)
         .el1(RW)
         .slot(Reg::VBAR_EL1, VECTORS)
         .nv2(0x250)
         .fine(hfgrtr::VBAR_EL1)
-        .no_effect(),
+        .no_effect()
+        .moves("VBAR_EL12"),
     reg("CONTEXTIDR_EL1", 3, 0, 13, 0, 1)
         .el1(RW)
         .traps(VM)
         .slot(Reg::CONTEXTIDR_EL1, LOW32)
         .nv2(0x108)
         .fine(hfgrtr::CONTEXTIDR_EL1)
-        .no_effect(),
+        .no_effect()
+        .moves("CONTEXTIDR_EL12"),
     reg("TPIDR_EL1", 3, 0, 13, 0, 4).el1(RW).slot(Reg::TPIDR_EL1, ALL).fine(hfgrtr::TPIDR_EL1).no_effect(),
     reg("SCXTNUM_EL1", 3, 0, 13, 0, 7)
         .el1(RW)
@@ -250,7 +276,8 @@ pub(super) const ROWS: &[Row] = &[
         .traps(&[Trap::HcrClear(hcr::ENSCXT)])
         .slot(Reg::SCXTNUM_EL1, ALL)
         .nv2(0x188)
-        .fine(hfgrtr::SCXTNUM_EL1),
+        .fine(hfgrtr::SCXTNUM_EL1)
+        .moves("SCXTNUM_EL12"),
     // Keys.
     key("APIAKeyLo_EL1", 1, 0, Reg::APIAKeyLo_EL1).fine(hfgrtr::APIAKey),
     key("APIAKeyHi_EL1", 1, 1, Reg::APIAKeyHi_EL1).fine(hfgrtr::APIAKey),
@@ -353,52 +380,4 @@ pub(super) const ROWS: &[Row] = &[
     reg("LORID_EL1", 3, 0, 10, 4, 7).el1(RO).needs(F::Lor).traps(LOR).fine(hfgrtr::LORID_EL1),
     // DISR_EL1 is VDISR_EL2 to a guest whose SErrors are virtual.
     reg("DISR_EL1", 3, 0, 12, 1, 1).perms(NO, RW, RW).needs(F::Ras).read(f::read_disr).write(f::write_disr),
-];
-
-/// A register whose EL1 name means the EL2 register at EL2 with E2H, and which has another name for EL1's there.
-pub(super) struct Moved {
-    /// The name for EL1's (or EL0's) register at EL2.
-    pub(super) name: &'static str,
-    /// The EL1 name.
-    pub(super) el1: SysEnc,
-    /// The EL2 register that it means at EL2 with E2H.
-    pub(super) el2: SysEnc,
-    /// The encoding of `name`.
-    pub(super) el12: SysEnc,
-}
-
-/// Encodings of moved registers differ in op1 only: 0 or 3 for EL1 and EL0, 4 for EL2, 5 for `_EL12` and `_EL02`.
-const fn moved(name: &'static str, op1: u32, crn: u32, crm: u32, op2: u32) -> Moved {
-    moved_to(name, op1, crn, crm, op2, SysEnc::new(3, 4, crn, crm, op2))
-}
-
-const fn moved_to(name: &'static str, op1: u32, crn: u32, crm: u32, op2: u32, el2: SysEnc) -> Moved {
-    Moved { name, el1: SysEnc::new(3, op1, crn, crm, op2), el2, el12: SysEnc::new(3, 5, crn, crm, op2) }
-}
-
-/// FEAT_VHE's renaming.
-pub(super) const MOVED: &[Moved] = &[
-    moved("SCTLR_EL12", 0, 1, 0, 0),
-    moved_to("CPACR_EL12", 0, 1, 0, 2, SysEnc::new(3, 4, 1, 1, 2)),
-    moved("TTBR0_EL12", 0, 2, 0, 0),
-    moved("TTBR1_EL12", 0, 2, 0, 1),
-    moved("TCR_EL12", 0, 2, 0, 2),
-    moved("SPSR_EL12", 0, 4, 0, 0),
-    moved("ELR_EL12", 0, 4, 0, 1),
-    moved("AFSR0_EL12", 0, 5, 1, 0),
-    moved("AFSR1_EL12", 0, 5, 1, 1),
-    moved("ESR_EL12", 0, 5, 2, 0),
-    moved("FAR_EL12", 0, 6, 0, 0),
-    moved("MAIR_EL12", 0, 10, 2, 0),
-    moved("AMAIR_EL12", 0, 10, 3, 0),
-    moved("VBAR_EL12", 0, 12, 0, 0),
-    moved("CONTEXTIDR_EL12", 0, 13, 0, 1),
-    moved("SCXTNUM_EL12", 0, 13, 0, 7),
-    moved("CNTKCTL_EL12", 0, 14, 1, 0),
-    moved("CNTP_TVAL_EL02", 3, 14, 2, 0),
-    moved("CNTP_CTL_EL02", 3, 14, 2, 1),
-    moved("CNTP_CVAL_EL02", 3, 14, 2, 2),
-    moved("CNTV_TVAL_EL02", 3, 14, 3, 0),
-    moved("CNTV_CTL_EL02", 3, 14, 3, 1),
-    moved("CNTV_CVAL_EL02", 3, 14, 3, 2),
 ];

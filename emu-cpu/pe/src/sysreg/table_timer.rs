@@ -39,7 +39,10 @@ pub(super) const ROWS: &[Row] = &[
         .traps(&[Trap::VirtualCounter])
         .read(|cpu| cpu.timers.virtual_counter(&cpu.sys, cpu.pstate.el, cpu.hcr())),
     // EVNTIS is bit 17.
-    reg("CNTKCTL_EL1", 3, 0, 14, 1, 0).el1(RW).slot(Reg::CNTKCTL_EL1, &[(F::Base, 0x3ff), (F::Ecv, 1 << 17)]),
+    reg("CNTKCTL_EL1", 3, 0, 14, 1, 0)
+        .el1(RW)
+        .slot(Reg::CNTKCTL_EL1, &[(F::Base, 0x3ff), (F::Ecv, 1 << 17)])
+        .moves("CNTKCTL_EL12"),
     reg("CNTHCTL_EL2", 3, 4, 14, 1, 0).el2(RW).slot(Reg::CNTHCTL_EL2, CNTHCTL).reset(3).context(),
     reg("CNTPOFF_EL2", 3, 4, 14, 0, 6)
         .el2(RW)
@@ -54,10 +57,10 @@ pub(super) const ROWS: &[Row] = &[
         .nv2(0x60),
 ];
 
-/// TVAL, CTL and CVAL of a timer.
+/// TVAL, CTL and CVAL of a timer, with the names that they have at EL2 with E2H if these are others.
 macro_rules! timer {
     ($rows:ident, $id:ident, [$tval:literal, $ctl:literal, $cval:literal], $op1:literal, $crm:literal,
-     |$row:ident| $with:expr) => {
+     $([$tval2:literal, $ctl2:literal, $cval2:literal],)? |$row:ident| $with:expr) => {
         pub(super) const $rows: &[Row] = &{
             const fn with($row: Row) -> Row {
                 $with
@@ -65,24 +68,39 @@ macro_rules! timer {
             [
                 with(reg($tval, 3, $op1, 14, $crm, 0))
                     .read(|cpu| cpu.timers.tval(&cpu.sys, TimerId::$id))
-                    .write(|cpu, v| cpu.timers.set_tval(&mut cpu.sys, TimerId::$id, v)),
+                    .write(|cpu, v| cpu.timers.set_tval(&mut cpu.sys, TimerId::$id, v))
+                    $(.moves($tval2))?,
                 with(reg($ctl, 3, $op1, 14, $crm, 1))
                     .read(|cpu| cpu.timers.ctl(&cpu.sys, TimerId::$id))
-                    .write(|cpu, v| cpu.timers.set_ctl(&mut cpu.sys, TimerId::$id, v)),
+                    .write(|cpu, v| cpu.timers.set_ctl(&mut cpu.sys, TimerId::$id, v))
+                    $(.moves($ctl2))?,
                 with(reg($cval, 3, $op1, 14, $crm, 2))
                     .read(|cpu| cpu.timers.cval(&cpu.sys, TimerId::$id))
-                    .write(|cpu, v| cpu.timers.set_cval(&mut cpu.sys, TimerId::$id, v)),
+                    .write(|cpu, v| cpu.timers.set_cval(&mut cpu.sys, TimerId::$id, v))
+                    $(.moves($cval2))?,
             ]
         };
     };
 }
 
-timer!(PHYSICAL, Physical, ["CNTP_TVAL_EL0", "CNTP_CTL_EL0", "CNTP_CVAL_EL0"], 3, 2, |row| {
-    row.el0(RW).traps(&[Trap::PhysicalTimer])
-});
-timer!(VIRTUAL, Virtual, ["CNTV_TVAL_EL0", "CNTV_CTL_EL0", "CNTV_CVAL_EL0"], 3, 3, |row| {
-    row.el0(RW).traps(&[Trap::VirtualTimer])
-});
+timer!(
+    PHYSICAL,
+    Physical,
+    ["CNTP_TVAL_EL0", "CNTP_CTL_EL0", "CNTP_CVAL_EL0"],
+    3,
+    2,
+    ["CNTP_TVAL_EL02", "CNTP_CTL_EL02", "CNTP_CVAL_EL02"],
+    |row| row.el0(RW).traps(&[Trap::PhysicalTimer])
+);
+timer!(
+    VIRTUAL,
+    Virtual,
+    ["CNTV_TVAL_EL0", "CNTV_CTL_EL0", "CNTV_CVAL_EL0"],
+    3,
+    3,
+    ["CNTV_TVAL_EL02", "CNTV_CTL_EL02", "CNTV_CVAL_EL02"],
+    |row| row.el0(RW).traps(&[Trap::VirtualTimer])
+);
 timer!(HYP_PHYSICAL, HypPhysical, ["CNTHP_TVAL_EL2", "CNTHP_CTL_EL2", "CNTHP_CVAL_EL2"], 4, 2, |row| {
     row.el2(RW)
 });

@@ -2,7 +2,6 @@
 
 use super::fine::{FIELDS, Fine, OF_NO_ROW};
 use crate::mem::context::select;
-use crate::sysreg::table_control::MOVED;
 use crate::sysreg::*;
 use crate::test_pe::{Bench, max};
 
@@ -58,8 +57,8 @@ fn offsets_of_nv2_are_apart() {
 /// Code is translated without knowing HCR_EL2.E2H, and so which register a name means.
 #[test]
 fn both_registers_of_a_name_are_alike_to_running_code() {
-    for m in MOVED {
-        let (el1, el2) = (row(m.el1).unwrap(), row(m.el2).unwrap());
+    for (el1, moved) in rows().iter().filter_map(|row| Some((row, row.moved?))) {
+        let el2 = row(moved.host).unwrap();
         for read in [true, false] {
             assert_eq!(el1.ends_block(read), el2.ends_block(read), "{} and {}", el1.name, el2.name);
             assert_eq!(el1.is_repeatable(read), el2.is_repeatable(read), "{} and {}", el1.name, el2.name);
