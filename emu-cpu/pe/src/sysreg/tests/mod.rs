@@ -116,7 +116,7 @@ fn vhe_moves_names() {
     c.msr(enc("TPIDR_EL1"), 0, 9).unwrap();
     assert_eq!(c.sys[Reg::TPIDR_EL1], 9);
     at(c, 2, 0);
-    assert_eq!(c.msr(enc("FAR_EL12"), 0, 1), Err(UNDEFINED));
+    assert_eq!(c.msr(enc("FAR_EL12"), 0, 1), Err(UNDEFINED.into()));
     c.msr(enc("FAR_EL1"), 0, 0x9999).unwrap();
     assert_eq!((c.sys[Reg::FAR_EL1], c.sys[Reg::FAR_EL2]), (0x9999, 0x1234));
     at(c, 1, hcr::E2H);
@@ -227,7 +227,7 @@ fn the_syndrome_names_the_access() {
     // MSR TTBR0_EL1, X7: op0 3, op1 0, CRn 2, CRm 0, op2 0.
     assert_eq!(
         c.msr(enc("TTBR0_EL1"), 7, 0),
-        Err(Exception::Trap { target: 2, ec: 0x18, iss: 3 << 20 | 2 << 10 | 7 << 5 })
+        Err(Exception::Trap { target: 2, ec: 0x18, iss: 3 << 20 | 2 << 10 | 7 << 5 }.into())
     );
     at(c, 1, hcr::TIDCP);
     let e = SysEnc::new(3, 1, 15, 2, 0);
@@ -321,7 +321,7 @@ fn counters_from_el0_and_el1() {
     assert_eq!(trapped_to(c.mrs(enc("CNTP_CTL_EL0"), 0)), Some(2));
     c.sys[Reg::CNTHCTL_EL2] = 1 << 11;
     assert_eq!(trapped_to(c.mrs(enc("CNTP_CTL_EL0"), 0)), None);
-    assert_eq!(c.msr(enc("CNTFRQ_EL0"), 0, 1), Err(UNDEFINED), "written at the highest level only");
+    assert_eq!(c.msr(enc("CNTFRQ_EL0"), 0, 1), Err(UNDEFINED.into()), "written at the highest level only");
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn identification() {
     // Holes of the ID space read as zero, and trap with it.
     let hole = SysEnc::new(3, 0, 0, 7, 7);
     assert_eq!(c.mrs(hole, 0), Ok(0));
-    assert_eq!(c.msr(hole, 0, 0), Err(UNDEFINED));
+    assert_eq!(c.msr(hole, 0, 0), Err(UNDEFINED.into()));
     at(c, 1, hcr::TID3);
     assert_eq!(trapped_to(c.mrs(hole, 0)), Some(2));
     // FEAT_IDST.
@@ -459,7 +459,7 @@ fn idst_is_about_reads_of_the_id_space() {
                     other => assert!(!reported && other == Err(UNDEFINED), "{what}: {other:?}"),
                 }
                 let wrote = c.msr(enc, 5, 0);
-                assert!(matches!(wrote, Ok(()) | Err(UNDEFINED)), "{what}: {wrote:?}");
+                assert!(matches!(wrote, Ok(()) | Err(Stop::Exception(UNDEFINED))), "{what}: {wrote:?}");
             }
             // Neither of these is in the space.
             for name in ["CSSELR_EL1", "LORID_EL1", "VPIDR_EL2", "SCTLR_EL1"] {
@@ -503,7 +503,7 @@ fn registers_of_aarch32_guests_are_storage_where_the_part_has_them() {
             c.sys[Reg::CPTR_EL2] = 0;
             c.refresh();
             let wrote = c.msr(enc(name), 0, !0);
-            assert_eq!(wrote, if part { Ok(()) } else { Err(UNDEFINED) }, "{name} of {}", model.name);
+            assert_eq!(wrote, if part { Ok(()) } else { Err(UNDEFINED.into()) }, "{name} of {}", model.name);
             if part {
                 assert_eq!(c.mrs(enc(name), 0), Ok(writable | fixed), "{name} of {}", model.name);
                 c.msr(enc(name), 0, 0).unwrap();
