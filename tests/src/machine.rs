@@ -14,14 +14,13 @@ use emu_devices::flash::cfi::{CfiFlash, SECTOR};
 use emu_devices::gic::{GicConfig, Gicv3, ITS_SIZE, REDISTRIBUTOR_STRIDE};
 use emu_devices::gicv2::{self, Gicv2};
 use emu_engine::interp::vcpu::Vcpu;
-use emu_pe::cpu::Entry;
+use emu_pe::cpu::{Cpu, CpuConfig, Entry};
 use emu_pe::doorbell::{Doorbell, reason};
 use emu_pe::mem::shared::Shared;
 use emu_pe::model::Model;
 use emu_pe::psci::{AffinityState, Machine, PsciError};
 use firmware::bare::{Gic, layout};
 use parking_lot::{Condvar, Mutex};
-use test_kit::pe::Wiring;
 
 /// Most CPUs of a machine.
 pub const CPUS: usize = layout::PES;
@@ -275,18 +274,19 @@ fn build(model: Model, cpus: usize, gic: Gic) -> Parts {
     for (index, (bell, port)) in bells.into_iter().zip(connections).enumerate() {
         let own: Arc<Counters> = Arc::default();
         counters.push(own.clone());
-        let wiring = Wiring {
+        let cpu = Cpu::new(CpuConfig {
             model: model.clone(),
+            el2: true,
             index,
             counters: own,
             doorbell: bell,
             clock: clock.clone(),
-            gic: port,
+            port,
             machine: power.clone(),
             bus: bus.clone(),
             shared: shared.clone(),
-        };
-        vcpus.push(Vcpu::new(wiring.pe()));
+        });
+        vcpus.push(Vcpu::new(cpu));
     }
     Parts { ram, power, vcpus, counters }
 }

@@ -9,6 +9,7 @@ use emu_a64::features::FeatureSet;
 use emu_a64::fp::fpcr;
 use emu_a64::mode::Mode;
 use emu_a64::regs::{Pstate, Regs, SP};
+use emu_core::bus::Bus;
 use emu_core::clock::Clock;
 use emu_core::irq::GicConnection;
 use emu_core::metrics::Counters;
@@ -19,6 +20,7 @@ use crate::doorbell::Doorbell;
 use crate::exception::Repeats;
 use crate::gic::Attachment;
 use crate::mem::Mem;
+use crate::mem::shared::Shared;
 use crate::model::{IdRegs, Model};
 use crate::pmu::Pmu;
 use crate::psci::Machine;
@@ -48,6 +50,10 @@ pub struct CpuConfig {
     pub port: GicConnection,
     /// The machine.
     pub machine: Arc<dyn Machine>,
+    /// The physical address space.
+    pub bus: Arc<Bus>,
+    /// What the PEs of the machine share on their memory side.
+    pub shared: Arc<Shared>,
 }
 
 /// Where a PE starts.
@@ -131,8 +137,8 @@ impl Cpu {
     /// A PE in its reset state at address 0.
     #[must_use]
     pub fn new(config: CpuConfig) -> Self {
-        let pmu = Pmu::new(&config);
-        let CpuConfig { model, el2, index, counters, doorbell, clock, port, machine } = config;
+        let (pmu, mem) = (Pmu::new(&config), Mem::new(&config));
+        let CpuConfig { model, el2, index, counters, doorbell, clock, port, machine, .. } = config;
         let mut cpu = Self {
             regs: Regs::default(),
             pstate: Pstate::default(),
@@ -150,7 +156,7 @@ impl Cpu {
             counters,
             doorbell,
             clock,
-            mem: Mem::default(),
+            mem,
             trace: Trace::default(),
             port,
             machine,
@@ -184,7 +190,7 @@ impl Cpu {
             guarded: false,
             btype,
             strict,
-            aligned: self.mem.fast.checks_alignment(),
+            aligned: self.mem.checks_alignment(),
             counts_accesses: self.pmu.counts_accesses(),
         }
     }

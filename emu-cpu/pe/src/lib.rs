@@ -14,6 +14,7 @@
 //! | [`semihosting`] | calls of a program to whoever runs the machine |
 //! | [`model`] | CPU models: ID registers and features |
 //! | [`random`] | random numbers |
+//! | [`offset`] | where host code finds parts of a PE |
 //! | [`cpu`] | one PE: all of the above together |
 
 pub mod cpu;
@@ -23,6 +24,7 @@ pub mod gic;
 mod host;
 pub mod mem;
 pub mod model;
+pub mod offset;
 pub mod pauth;
 pub mod pmu;
 pub mod psci;

@@ -50,11 +50,9 @@ impl Cpu {
 
     /// Does something that may take time, while this CPU counts as one that sleeps: the others do not wait for it.
     pub fn aside<T>(&mut self, what: impl FnOnce(&Doorbell) -> T) -> T {
-        let shared = self.mem.shared.clone();
-        shared.set_parked(self.mem.index, true);
+        self.mem.park();
         let result = what(&self.doorbell);
-        shared.set_parked(self.mem.index, false);
-        self.mem.serve_requests();
+        self.mem.unpark();
         result
     }
 

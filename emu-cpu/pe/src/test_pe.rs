@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use emu_core::bus::Bus;
 use emu_core::clock::{Clock, Mode};
 use emu_core::irq::{GicConnection, GicPort, Group, Pending, Sgi};
 use parking_lot::Mutex;
 
 use crate::cpu::{Cpu, CpuConfig};
 use crate::exception::EndlessException;
+use crate::mem::shared::Shared;
 use crate::model::Model;
 use crate::psci::{AffinityState, Machine, PsciError};
 
@@ -91,6 +93,15 @@ pub(crate) struct Bench {
 
 /// A PE of a model, after reset, with counted time.
 pub(crate) fn bench(model: Model, el2: bool) -> Bench {
+    bench_with(model, el2, Arc::new(Bus::new()), Arc::new(Shared::new(1)))
+}
+
+/// `max` with EL2, the first PE of those of `shared`. The others are off.
+pub(crate) fn on(bus: Arc<Bus>, shared: Arc<Shared>) -> Bench {
+    bench_with(Model::max(), true, bus, shared)
+}
+
+fn bench_with(model: Model, el2: bool, bus: Arc<Bus>, shared: Arc<Shared>) -> Bench {
     let port = Arc::new(TestPort::default());
     let machine = Arc::new(TestMachine::default());
     let clock = Clock::new(Mode::Counted);
@@ -103,6 +114,8 @@ pub(crate) fn bench(model: Model, el2: bool) -> Bench {
         clock: clock.clone(),
         port: GicConnection::SystemRegisters(port.clone()),
         machine: machine.clone(),
+        bus,
+        shared,
     });
     Bench { cpu, port, machine, clock }
 }

@@ -53,7 +53,7 @@ pub fn block(cpu: &Cpu, pc: u64, instructions: usize) {
     if !cpu.trace.covers(pc) {
         return;
     }
-    let (index, el) = (cpu.mem.index, cpu.pstate.el);
+    let (index, el) = (cpu.index, cpu.pstate.el);
     tracing::trace!(target: EXEC, "CPU {index} EL{el} {pc:016x} {instructions} instructions");
     if tracing::enabled!(target: CPU, tracing::Level::TRACE) {
         tracing::trace!(target: CPU, "CPU {index} EL{el} PC={pc:016x}{}", registers(cpu));
@@ -81,7 +81,7 @@ fn registers(cpu: &Cpu) -> String {
 /// A block at `pc` was made of these instructions.
 pub fn code(cpu: &Cpu, pc: u64, words: &[u32]) {
     if cpu.trace.code && cpu.trace.covers(pc) {
-        tracing::trace!(target: IN_ASM, "CPU {} EL{}{}", cpu.mem.index, cpu.pstate.el, listing(pc, words));
+        tracing::trace!(target: IN_ASM, "CPU {} EL{}{}", cpu.index, cpu.pstate.el, listing(pc, words));
     }
 }
 
@@ -111,7 +111,7 @@ pub(crate) fn exception(cpu: &Cpu, from: u8, vector: Vector) {
         _ => [Reg::ELR_EL1, Reg::SPSR_EL1, Reg::ESR_EL1, Reg::FAR_EL1],
     }
     .map(|r| cpu.sys[r]);
-    let (index, pc) = (cpu.mem.index, cpu.regs.pc);
+    let (index, pc) = (cpu.index, cpu.regs.pc);
     let syndrome = match vector {
         Vector::Synchronous | Vector::SError => {
             format!(", ESR {:#x} ({}), FAR {far:#x}", esr, class_name((esr >> 26) as u8))
@@ -126,20 +126,20 @@ pub(crate) fn exception(cpu: &Cpu, from: u8, vector: Vector) {
 
 /// An exception return from EL`from` has happened.
 pub(crate) fn exception_return(cpu: &Cpu, from: u8) {
-    let (index, el, pc) = (cpu.mem.index, cpu.pstate.el, cpu.regs.pc);
+    let (index, el, pc) = (cpu.index, cpu.pstate.el, cpu.regs.pc);
     tracing::trace!(target: INT, "CPU {index} exception return from EL{from} to EL{el}: PC {pc:#x}");
 }
 
 /// A call to the firmware that the machine stands for was served.
 pub(crate) fn firmware_call(cpu: &Cpu, function: u64) {
-    let (index, pc, result) = (cpu.mem.index, cpu.regs.pc, cpu.regs.x[0]);
+    let (index, pc, result) = (cpu.index, cpu.regs.pc, cpu.regs.x[0]);
     tracing::trace!(target: INT, "CPU {index} PSCI call {function:#x}: gives {result:#x}, PC {pc:#x}");
 }
 
 /// An encoding that this CPU does not have, or not here, is about to be UNDEFINED.
 pub(crate) fn undefined(cpu: &Cpu, pc: u64, word: u32) {
     if tracing::enabled!(target: UNIMP, tracing::Level::TRACE) {
-        let (index, el, text) = (cpu.mem.index, cpu.pstate.el, disassembled(word));
+        let (index, el, text) = (cpu.index, cpu.pstate.el, disassembled(word));
         tracing::trace!(target: UNIMP, "CPU {index} EL{el} {pc:#x}: undefined instruction {word:08x} ({text})");
     }
 }
@@ -159,7 +159,7 @@ pub(crate) fn walk(index: usize, access: Access, va: u64, result: &Result<Transl
 /// The CPU has been reset.
 pub(crate) fn reset(cpu: &Cpu) {
     if tracing::enabled!(target: CPU_RESET, tracing::Level::TRACE) {
-        let (index, el, pc) = (cpu.mem.index, cpu.pstate.el, cpu.regs.pc);
+        let (index, el, pc) = (cpu.index, cpu.pstate.el, cpu.regs.pc);
         tracing::trace!(target: CPU_RESET, "CPU {index} EL{el} PC={pc:016x}{}", registers(cpu));
     }
 }

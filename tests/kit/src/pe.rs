@@ -5,11 +5,9 @@ use std::sync::Arc;
 use emu_core::bus::Bus;
 use emu_core::clock::{Clock, Mode};
 use emu_core::irq::{GicConnection, GicPort, Pending, Sgi};
-use emu_core::metrics::Counters;
-use emu_pe::cpu::{Cpu, CpuConfig};
+use emu_pe::cpu::CpuConfig;
 use emu_pe::doorbell::{Doorbell, reason};
 use emu_pe::mem::shared::Shared;
-use emu_pe::mem::{Mem, mmu_features};
 use emu_pe::model::Model;
 use emu_pe::psci::{AffinityState, Machine, PsciError};
 
@@ -53,54 +51,20 @@ impl GicPort for NoInterrupts {
     fn set_group_enables(&self, _: bool, _: bool) {}
 }
 
-/// What a PE is wired to.
-pub struct Wiring {
-    /// Which CPU it is. It has EL2.
-    pub model: Arc<Model>,
-    /// Its number in the machine.
-    pub index: usize,
-    /// Its counters.
-    pub counters: Arc<Counters>,
-    /// Its doorbell.
-    pub doorbell: Arc<Doorbell>,
-    /// The machine's clock.
-    pub clock: Arc<Clock>,
-    /// Its side of the interrupt controller.
-    pub gic: GicConnection,
-    /// The other side of PSCI.
-    pub machine: Arc<dyn Machine>,
-    /// The physical address space.
-    pub bus: Arc<Bus>,
-    /// What the PEs of the machine share.
-    pub shared: Arc<Shared>,
-}
-
-impl Wiring {
-    /// To memory, and to nothing else; time is counted.
-    #[must_use]
-    pub fn alone(model: Model, bus: Arc<Bus>) -> Self {
-        let doorbell = Arc::<Doorbell>::default();
-        Self {
-            model: Arc::new(model),
-            index: 0,
-            counters: Arc::default(),
-            clock: Clock::new(Mode::Counted),
-            gic: GicConnection::SystemRegisters(Arc::new(NoInterrupts)),
-            machine: Arc::new(Alone(doorbell.clone())),
-            doorbell,
-            bus,
-            shared: Arc::new(Shared::new(1)),
-        }
-    }
-
-    /// The PE, in its reset state.
-    #[must_use]
-    pub fn pe(self) -> Cpu {
-        let Self { model, index, counters, doorbell, clock, gic, machine, bus, shared } = self;
-        let mem = Mem::new(mmu_features(&model), bus, shared, index);
-        let mut cpu =
-            Cpu::new(CpuConfig { model, el2: true, index, counters, doorbell, clock, port: gic, machine });
-        cpu.mem = mem;
-        cpu
+/// A PE with EL2 that is wired to memory, and to nothing else; time is counted.
+#[must_use]
+pub fn alone(model: Model, bus: Arc<Bus>) -> CpuConfig {
+    let doorbell = Arc::<Doorbell>::default();
+    CpuConfig {
+        model: Arc::new(model),
+        el2: true,
+        index: 0,
+        counters: Arc::default(),
+        clock: Clock::new(Mode::Counted),
+        port: GicConnection::SystemRegisters(Arc::new(NoInterrupts)),
+        machine: Arc::new(Alone(doorbell.clone())),
+        doorbell,
+        bus,
+        shared: Arc::new(Shared::new(1)),
     }
 }

@@ -13,11 +13,11 @@ use emu_core::lifecycle::Component;
 use emu_core::ram::GuestRam;
 use emu_devices::gic::{GicConfig, Gicv3, REDISTRIBUTOR_STRIDE};
 use emu_engine::interp::vcpu::Vcpu;
-use emu_pe::cpu::Entry;
+use emu_pe::cpu::{Cpu, CpuConfig, Entry};
 use emu_pe::doorbell::{Doorbell, reason};
 use emu_pe::model::Model;
 use firmware::bare::layout::{GICD, GICR, RAM};
-use test_kit::pe::Wiring;
+use test_kit::pe::alone;
 
 use crate::machine::How;
 
@@ -71,10 +71,10 @@ impl Pe {
         map(GICD, 0x1_0000, Backing::Mmio(gic.distributor()));
         map(GICR, REDISTRIBUTOR_STRIDE, Backing::Mmio(gic.redistributors(0, 1).expect("there is one")));
         let port = GicConnection::SystemRegisters(gic.port(0).expect("there is one"));
-        let wiring = Wiring { gic: port, ..Wiring::alone(model, bus) };
-        let (bell, clock) = (wiring.doorbell.clone(), wiring.clock.clone());
+        let config = CpuConfig { port, ..alone(model, bus) };
+        let (bell, clock) = (config.doorbell.clone(), config.clock.clone());
         gic.set_kick(0, bell.clone());
-        let cpu = wiring.pe();
+        let cpu = Cpu::new(config);
         let running = Arc::<AtomicBool>::default();
         let (weak, flag) = (Arc::downgrade(&bell), running.clone());
         std::thread::spawn(move || metronome(weak, flag));

@@ -13,7 +13,7 @@ use emu_core::metrics::Metric;
 use emu_core::page::Watched;
 use emu_pe::cpu::Cpu;
 use emu_pe::exception::Exception;
-use emu_pe::mem::{self, Fetched};
+use emu_pe::mem::Fetched;
 use emu_pe::sysreg::implementation;
 use emu_pe::trace;
 
@@ -234,7 +234,7 @@ impl Cache {
 
     #[cold]
     fn find_slow(&mut self, cpu: &mut Cpu, pc: u64, asked: Mode) -> Result<u32, Exception> {
-        let fetched = mem::fetch(cpu, pc)?;
+        let fetched = cpu.mem.fetch(pc)?;
         let guarded = fetched.guarded;
         // Only in a guarded page does it matter how one comes to a block.
         let mode =
@@ -268,7 +268,7 @@ impl Cache {
     /// Makes block `block`, which stands at `pc`, anew: its page has been written.
     #[cold]
     pub fn renew(&mut self, cpu: &mut Cpu, block: u32, pc: u64) -> Result<(), Exception> {
-        let fetched = mem::fetch(cpu, pc)?;
+        let fetched = cpu.mem.fetch(pc)?;
         cpu.counters.bump(Metric::Renewed);
         if let Some(old) = self.blocks.get_mut(block as usize) {
             let (key, native) = (old.key, old.native);
@@ -327,7 +327,7 @@ fn make(cpu: &mut Cpu, key: Key, fetched: Fetched, cold: u8) -> Cached {
 
 /// Translates the one instruction at `pc`, outside the cache (software step).
 pub fn single(cpu: &mut Cpu, pc: u64, mode: Mode) -> Result<Code, Exception> {
-    let fetched = mem::fetch(cpu, pc)?;
+    let fetched = cpu.mem.fetch(pc)?;
     let at = pc & 0xfff;
     let mode = Mode { guarded: fetched.guarded, ..mode };
     let block =

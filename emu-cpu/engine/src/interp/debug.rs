@@ -74,7 +74,7 @@ impl Vcpu {
 
     /// Stops before accesses to these addresses, and no others.
     pub fn set_watchpoints(&mut self, points: &[watch::Watchpoint]) {
-        watch::set_watchpoints(&mut self.cpu, points);
+        self.cpu.mem.set_watchpoints(points);
     }
 
     /// The next [`Vcpu::run`] executes one instruction, be there a breakpoint or not. Interrupts wait unless

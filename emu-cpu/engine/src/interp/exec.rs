@@ -6,7 +6,7 @@ use emu_a64::regs::SP;
 use emu_core::metrics::Metric;
 use emu_pe::cpu::Cpu;
 use emu_pe::exception::{Exception, Stop};
-use emu_pe::mem::{self, access, exclusive, mops};
+use emu_pe::mem::{self, access, atomic, exclusive, mops};
 
 use super::block::Code;
 use super::uop::{Extension, Frame, NZCV, Uop};
@@ -392,16 +392,16 @@ fn execute<const ONE: bool>(code: &Code, first: usize, pc: u64, f: &mut Frame, c
                     value
                 )));
             }
-            Uop::ClearEx => mem::clear_exclusive(cpu),
+            Uop::ClearEx => cpu.mem.clear_exclusive(),
             Uop::Rmw { d, a, b, op, access } => {
                 let how = &code.accesses[access as usize];
-                x!(d) = ok!(access::rmw(cpu, op, x!(a), how.size, how.acc, x!(b)));
+                x!(d) = ok!(atomic::rmw(cpu, op, x!(a), how.size, how.acc, x!(b)));
             }
             Uop::Cas { d, a, b, c, vector, access } => {
                 let how = &code.accesses[access as usize];
                 let (expected, new) =
                     if vector { (v!(b), v!(c)) } else { (u128::from(x!(b)), u128::from(x!(c))) };
-                let old = ok!(access::compare_and_swap(cpu, x!(a), how.size, how.acc, expected, new));
+                let old = ok!(atomic::compare_and_swap(cpu, x!(a), how.size, how.acc, expected, new));
                 if vector {
                     v!(d) = old;
                 } else {

@@ -9,7 +9,7 @@ use emu_core::metrics::Metric;
 use emu_pe::cpu::Cpu;
 use emu_pe::doorbell::reason;
 use emu_pe::exception::{Exception, StepState, Stop, WaitKind};
-use emu_pe::mem::{self, context};
+use emu_pe::mem::context;
 
 use super::block::Code;
 use super::cache::Cache;
@@ -44,8 +44,6 @@ impl Vcpu {
     /// Around a CPU.
     #[must_use]
     pub fn new(cpu: Cpu) -> Self {
-        let shared = cpu.mem.shared.clone();
-        shared.set_doorbell(cpu.mem.index, cpu.doorbell.clone());
         Self {
             cpu,
             frame: Box::default(),
@@ -102,9 +100,8 @@ impl Vcpu {
     /// Runs until somebody rings [`reason::CONTROL`], or there is something to tell the debugger
     /// ([`Vcpu::take_debug_stop`]). The registers of [`Vcpu::cpu`] are up to date before and after.
     pub fn run(&mut self) {
-        let (shared, index) = (self.cpu.mem.shared.clone(), self.cpu.mem.index);
         self.frame.v[..32].copy_from_slice(&self.cpu.regs.v);
-        shared.set_parked(index, false);
+        self.cpu.mem.unpark();
         self.cpu.timers.update(&self.cpu.sys);
         loop {
             let reasons = if self.cpu.doorbell.is_rung() { self.cpu.doorbell.take() } else { 0 };
@@ -126,7 +123,7 @@ impl Vcpu {
         }
         // The counters are registers: a snapshot finds them up to date.
         self.cpu.sync_pmu();
-        shared.set_parked(index, true);
+        self.cpu.mem.park();
         self.cpu.regs.v.copy_from_slice(&self.frame.v[..32]);
     }
 
@@ -317,10 +314,9 @@ impl Vcpu {
             return;
         }
         let cpu = &mut self.cpu;
-        let shared = cpu.mem.shared.clone();
         let start = cpu.clock.now_ns();
         cpu.counters.bump(Metric::WfiSleeps);
-        shared.set_parked(cpu.mem.index, true);
+        cpu.mem.park();
         loop {
             cpu.timers.update(&cpu.sys);
             if cpu.wakes_wfi() || cpu.doorbell.is_rung_for(reason::CONTROL) {
@@ -348,9 +344,8 @@ impl Vcpu {
                 cpu.doorbell.sleep(false, left.map(Duration::from_nanos));
             }
         }
-        shared.set_parked(cpu.mem.index, false);
+        cpu.mem.unpark();
         cpu.pmu.slept(cpu.clock.now_ns() - start);
-        cpu.mem.serve_requests();
     }
 
     fn wfe(&mut self, r: u8) {
@@ -370,19 +365,17 @@ impl Vcpu {
         for limit in [timeout, cpu.timers.event_stream_period_ns(&cpu.sys, cpu.hcr())].into_iter().flatten() {
             longest = longest.min(Duration::from_nanos(limit));
         }
-        let shared = cpu.mem.shared.clone();
         let start = cpu.clock.now_ns();
         cpu.counters.bump(Metric::WfiSleeps);
         if cpu.clock.mode() == ClockMode::Counted {
             cpu.clock.advance(longest.as_nanos() as u64);
         } else {
-            shared.set_parked(cpu.mem.index, true);
+            cpu.mem.park();
             cpu.doorbell.sleep(true, Some(longest));
-            shared.set_parked(cpu.mem.index, false);
+            cpu.mem.unpark();
         }
         cpu.pmu.slept(cpu.clock.now_ns() - start);
         cpu.doorbell.take_event();
-        cpu.mem.serve_requests();
     }
 
     /// Executes one instruction under software step (Arm ARM, D2.12).
@@ -401,6 +394,5 @@ impl Vcpu {
     pub fn reset_caches(&mut self) {
         self.cache.clear();
         self.cpu.mem.reset();
-        mem::clear_exclusive(&mut self.cpu);
     }
 }

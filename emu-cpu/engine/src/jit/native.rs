@@ -361,7 +361,7 @@ impl Native {
         cache: &Cache,
     ) -> (Left, u32) {
         let jit = &mut frame.jit;
-        jit.tlb = cpu.mem.fast.tables();
+        jit.tlb = cpu.mem.tables_address();
         jit.targets = self.targets.as_ptr().expose_provenance() as u64;
         jit.cpu = std::ptr::from_mut(cpu).expose_provenance() as u64;
         jit.cache = std::ptr::from_ref(cache).expose_provenance() as u64;

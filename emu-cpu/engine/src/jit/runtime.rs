@@ -129,7 +129,7 @@ pub(super) extern "sysv64" fn operation(f: *mut Frame, block: u32, n: u32) {
     // nothing that an operation does changes the cache.
     let cache = unsafe { &*std::ptr::with_exposed_provenance::<Cache>(frame.jit.cache as usize) };
     let Some(code) = cache.get(block).map(|b| &b.code) else { return };
-    if cpu.mem.journal.is_recording()
+    if cpu.mem.is_recording()
         && let Some(uop) = code.uops.get(n as usize)
         && !repeatable::is_repeatable(uop, cpu)
     {

@@ -6,10 +6,10 @@ use emu_core::Pa;
 use emu_core::bus::{Backing, Bus};
 use emu_core::ram::GuestRam;
 use emu_engine::interp::vcpu::Vcpu;
-use emu_pe::cpu::Entry;
+use emu_pe::cpu::{Cpu, Entry};
 use emu_pe::model::Model;
 use emu_pe::sysreg::Reg;
-use test_kit::pe::Wiring;
+use test_kit::pe::alone;
 
 use crate::state::{BUFFER, BUFFER_SIZE, CODE, Outcome, State};
 
@@ -51,7 +51,7 @@ impl Ours {
         let ram = GuestRam::new(RAM_SIZE).unwrap();
         let bus = Arc::new(Bus::new());
         bus.map(Pa(RAM), RAM_SIZE, Backing::Ram(ram, 0)).unwrap();
-        let cpu = Wiring::alone(Model::max(), bus).pe();
+        let cpu = Cpu::new(alone(Model::max(), bus));
         // Block descriptor: AF, inner shareable, AttrIndx 0.
         ram.store_u64(TABLE - RAM + 8, 0x4000_0000 | 1 << 10 | 3 << 8 | 1).unwrap();
         let mut vcpu = Vcpu::new(cpu);
@@ -100,7 +100,7 @@ impl Ours {
         cpu.regs.fpsr = initial.fpsr;
         cpu.pstate.daif = 15;
         self.ram.write(BUFFER - RAM, &initial.buffer).unwrap();
-        emu_pe::mem::clear_exclusive(&mut self.vcpu.cpu);
+        self.vcpu.cpu.mem.clear_exclusive();
         self.vcpu.cpu.sys[Reg::ESR_EL2] = 0;
         for _ in 0..100 {
             self.vcpu.run_turns(1);

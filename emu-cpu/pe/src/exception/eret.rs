@@ -60,7 +60,7 @@ impl Cpu {
             self.refresh();
         }
         self.regs.pc = self.branch_address(ret);
-        crate::mem::clear_exclusive(self);
+        self.mem.clear_exclusive();
         self.doorbell.send_event();
         crate::trace::exception_return(self, from);
     }

@@ -83,6 +83,7 @@ impl Attachment {
 #[cfg(test)]
 mod tests {
     use emu_a64::ir::{ExcOp, SysEnc};
+    use emu_core::bus::Bus;
     use emu_core::clock::{Clock, Mode};
     use emu_core::irq::ppi;
     use parking_lot::Mutex;
@@ -90,6 +91,7 @@ mod tests {
     use super::*;
     use crate::cpu::{Cpu, CpuConfig};
     use crate::exception::Exception;
+    use crate::mem::shared::Shared;
     use crate::model::{Id, Model};
     use crate::sysreg::{Cell, Reg, hcr, rows};
     use crate::test_pe::{TestMachine, max};
@@ -121,6 +123,8 @@ mod tests {
             clock: Clock::new(Mode::Counted),
             port: GicConnection::Wires(ends.clone()),
             machine: Arc::new(TestMachine::default()),
+            bus: Arc::new(Bus::new()),
+            shared: Arc::new(Shared::new(1)),
         });
         (cpu, ends)
     }

@@ -1,23 +1,16 @@
-//! Loads, stores and atomics.
+//! Loads and stores.
 
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{Ordering, fence};
 
-use emu_a64::features::Feat;
-use emu_a64::ir::{Acc, AtomicOp, MemSize, Order};
-use emu_core::Pa;
-use emu_core::metrics::Metric;
+use emu_a64::ir::{Acc, MemSize, Order};
 use emu_mmu::Access;
 
-use super::fast::{HostMut, HostPtr};
 use super::maintenance::ZVA_BYTES;
-use super::translate::{
-    How, Target, UNSUPPORTED_ATOMIC, alignment_fault, data, mmio_read, mmio_write, plain_abort,
-    unprivileged_acts,
-};
+use super::pointer::{HostMut, HostPtr};
+use super::translate::{How, Target, alignment_fault, data, unprivileged_acts};
 use super::wide;
 use crate::cpu::Cpu;
 use crate::exception::{Abort, Exception, Stop};
-use crate::sysreg::sctlr;
 
 const PAGE_OFFSET: u64 = 4095;
 
@@ -126,11 +119,6 @@ fn store_elements(cpu: &mut Cpu, va: u64, bytes: u64, elem: u64, value: u128) ->
     Ok(())
 }
 
-/// SCTLR_ELx.A: every unaligned access is a fault.
-fn alignment_checked(cpu: &Cpu) -> bool {
-    super::context::sctlr(cpu) >> 1 & 1 != 0
-}
-
 #[cold]
 #[inline(never)]
 fn load_slow(cpu: &mut Cpu, va: u64, bytes: u64, unprivileged: bool) -> Result<u128, Stop> {
@@ -141,7 +129,7 @@ fn load_slow(cpu: &mut Cpu, va: u64, bytes: u64, unprivileged: bool) -> Result<u
         return Ok(load_host(p, bytes));
     }
     let unaligned = va & (bytes - 1) != 0;
-    if unaligned && alignment_checked(cpu) {
+    if unaligned && cpu.mem.checks_alignment() {
         return Err(alignment_fault(va, false).into());
     }
     if !unprivileged && let Some(p) = cpu.mem.fast.device_read(va, bytes) {
@@ -153,16 +141,8 @@ fn load_slow(cpu: &mut Cpu, va: u64, bytes: u64, unprivileged: bool) -> Result<u
     }
     match data(cpu, va, how)? {
         Target::Ram(place) | Target::Rom(place, _) => Ok(load_host(HostPtr::new(place.host()), bytes)),
-        Target::Mmio(pa) => Ok(load_mmio(cpu, pa, va, bytes)?),
+        Target::Mmio(pa) => Ok(cpu.mem.load_device(pa, va, bytes)?),
     }
-}
-
-fn load_mmio(cpu: &mut Cpu, pa: Pa, va: u64, bytes: u64) -> Result<u128, Exception> {
-    if bytes < 16 {
-        return mmio_read(cpu, pa, va, bytes).map(u128::from);
-    }
-    let low = mmio_read(cpu, pa, va, 8)?;
-    Ok(u128::from(mmio_read(cpu, pa.offset(8), va.wrapping_add(8), 8)?) << 64 | u128::from(low))
 }
 
 /// Finds both pages of an access to be accessible, then asks watchpoints, if there are any; gives how its bytes are
@@ -206,7 +186,7 @@ fn load_crossing(cpu: &mut Cpu, va: u64, bytes: u64, how: How) -> Result<u128, S
         let at = va.wrapping_add(i);
         let byte = match data(cpu, at, seen)? {
             Target::Ram(place) | Target::Rom(place, _) => u64::from(HostPtr::new(place.host()).load_u8()),
-            Target::Mmio(pa) => mmio_read(cpu, pa, at, 1)?,
+            Target::Mmio(pa) => cpu.mem.read_register(pa, at, 1)?,
         };
         value |= u128::from(byte & 0xff) << (8 * i);
     }
@@ -244,7 +224,7 @@ fn store_slow(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, unprivileged: boo
         return Ok(());
     }
     let unaligned = va & (bytes - 1) != 0;
-    if unaligned && alignment_checked(cpu) {
+    if unaligned && cpu.mem.checks_alignment() {
         return Err(alignment_fault(va, true).into());
     }
     if !unprivileged && let Some(p) = cpu.mem.fast.device_write(va, bytes) {
@@ -260,16 +240,8 @@ fn store_slow(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, unprivileged: boo
             place.write(|p| store_host(HostMut::new(p), bytes, value));
             Ok(())
         }
-        Target::Rom(_, pa) | Target::Mmio(pa) => Ok(store_mmio(cpu, pa, va, bytes, value)?),
+        Target::Rom(_, pa) | Target::Mmio(pa) => Ok(cpu.mem.store_device(pa, va, bytes, value)?),
     }
-}
-
-fn store_mmio(cpu: &mut Cpu, pa: Pa, va: u64, bytes: u64, value: u128) -> Result<(), Exception> {
-    if bytes < 16 {
-        return mmio_write(cpu, pa, va, bytes, value as u64);
-    }
-    mmio_write(cpu, pa, va, 8, value as u64)?;
-    mmio_write(cpu, pa.offset(8), va.wrapping_add(8), 8, (value >> 64) as u64)
 }
 
 fn store_crossing(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, how: How) -> Result<(), Stop> {
@@ -286,7 +258,7 @@ fn store_crossing(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, how: How) -> 
         let byte = (value >> (8 * i)) as u8;
         match data(cpu, at, seen)? {
             Target::Ram(place) => place.write(|p| HostMut::new(p).store_u8(byte)),
-            Target::Rom(_, pa) | Target::Mmio(pa) => mmio_write(cpu, pa, at, 1, u64::from(byte))?,
+            Target::Rom(_, pa) | Target::Mmio(pa) => cpu.mem.write_register(pa, at, 1, u64::from(byte))?,
         }
     }
     Ok(())
@@ -302,35 +274,11 @@ pub(super) fn put_byte(cpu: &mut Cpu, va: u64, byte: u8, unprivileged: bool) -> 
     store_slow(cpu, va, 1, u128::from(byte), unprivileged)
 }
 
-/// Exclusive and atomic accesses must be aligned, or with FEAT_LSE2 lie in an aligned quantity of 16 bytes (pseudocode
-/// function AArch64.UnalignedAccessFaults).
-pub(super) fn check_atomic(cpu: &Cpu, va: u64, bytes: u64, write: bool) -> Result<(), Exception> {
-    if va & (bytes - 1) == 0 || is_in_quantity(cpu, va, bytes) {
-        Ok(())
-    } else {
-        Err(alignment_fault(va, write))
-    }
-}
-
-/// So must ordered accesses, unless SCTLR_ELx.nAA takes the second condition away.
-fn check_ordered(cpu: &Cpu, va: u64, bytes: u64, write: bool) -> Result<(), Exception> {
-    let relaxed = || {
-        let control = super::context::sctlr(cpu);
-        cpu.features.has(Feat::Lse2) && control & (sctlr::NAA | sctlr::A) == sctlr::NAA
-    };
-    check_atomic(cpu, va, bytes, write).or_else(|e| if relaxed() { Ok(()) } else { Err(e) })
-}
-
-/// An unaligned access that FEAT_LSE2 makes atomic.
-fn is_in_quantity(cpu: &Cpu, va: u64, bytes: u64) -> bool {
-    cpu.features.has(Feat::Lse2) && va % 16 + bytes <= 16 && !alignment_checked(cpu)
-}
-
 /// A load that is not plain: ordered, unprivileged, or of elements.
 pub fn load_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result<u128, Stop> {
     let bytes = size.bytes();
     if acc.order != Order::Plain {
-        check_ordered(cpu, va, bytes, false)?;
+        cpu.mem.check_ordered(va, bytes, false)?;
     }
     let value = if acc.unpriv { load_slow(cpu, va, bytes, true)? } else { load_vector(cpu, va, size, size)? };
     if acc.order != Order::Plain {
@@ -343,7 +291,7 @@ pub fn load_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc) -> Result<u128
 pub fn store_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, value: u128) -> Result<(), Stop> {
     let bytes = size.bytes();
     if acc.order != Order::Plain {
-        check_ordered(cpu, va, bytes, true)?;
+        cpu.mem.check_ordered(va, bytes, true)?;
         fence(Ordering::Release);
     }
     if acc.unpriv {
@@ -355,157 +303,6 @@ pub fn store_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, value: u128) 
         fence(Ordering::SeqCst);
     }
     Ok(())
-}
-
-/// Loads 16 bytes at once.
-pub(super) fn load_atomic(cpu: &mut Cpu, va: u64) -> Result<u128, Stop> {
-    check_atomic(cpu, va, 16, false)?;
-    let how = How { access: Access::Read, unprivileged: false, unaligned: va & 15 != 0, bytes: 16 };
-    match data(cpu, va, how)? {
-        Target::Ram(place) | Target::Rom(place, _) => Ok(wide::load_atomic(HostPtr::new(place.host()))),
-        Target::Mmio(_) => Err(unsupported_atomic(cpu, va, false)),
-    }
-}
-
-fn unsupported_atomic(cpu: &mut Cpu, va: u64, write: bool) -> Stop {
-    cpu.counters.bump(Metric::Anomalies);
-    Exception::Data(plain_abort(va, UNSUPPORTED_ATOMIC, write)).into()
-}
-
-/// Does an atomic access that writes. Memory that has no atomics (registers) is an unsupported atomic fault.
-///
-/// A fault of what reads and writes says that it was a read, where a read would fault, too (ESR_ELx.WnR): so does one of
-/// alignment.
-pub(super) fn atomically<T>(
-    cpu: &mut Cpu,
-    va: u64,
-    bytes: u64,
-    access: Access,
-    act: impl FnOnce(HostMut) -> T,
-) -> Result<T, Stop> {
-    check_atomic(cpu, va, bytes, access == Access::Write)?;
-    let fast = match bytes {
-        1 => cpu.mem.fast.write::<1>(va),
-        2 => cpu.mem.fast.write::<2>(va),
-        4 => cpu.mem.fast.write::<4>(va),
-        8 => cpu.mem.fast.write::<8>(va),
-        _ => cpu.mem.fast.write::<16>(va),
-    };
-    if let Some(p) = fast {
-        return Ok(act(p));
-    }
-    let how = How { access, unprivileged: false, unaligned: va & (bytes - 1) != 0, bytes };
-    match data(cpu, va, how)? {
-        Target::Ram(place) => Ok(place.write(|p| act(HostMut::new(p)))),
-        Target::Rom(..) | Target::Mmio(_) => Err(unsupported_atomic(cpu, va, access == Access::Write)),
-    }
-}
-
-/// CAS; gives what memory held.
-pub fn compare_and_swap(
-    cpu: &mut Cpu,
-    va: u64,
-    size: MemSize,
-    _acc: Acc,
-    expected: u128,
-    new: u128,
-) -> Result<u128, Stop> {
-    let mask = u128::MAX >> (128 - 8 * size.bytes() as u32);
-    atomically(cpu, va, size.bytes(), Access::ReadWrite, |p| {
-        exchange_if(p, size, expected & mask, new & mask)
-    })
-}
-
-/// Atomic read-modify-write; gives the old value, zero-extended. Always sequentially consistent, which is stronger than
-/// any order that the instruction may ask for.
-pub fn rmw(
-    cpu: &mut Cpu,
-    op: AtomicOp,
-    va: u64,
-    size: MemSize,
-    _acc: Acc,
-    operand: u64,
-) -> Result<u64, Stop> {
-    atomically(cpu, va, size.bytes(), Access::ReadWrite, |p| rmw_host(p, op, size, operand))
-}
-
-/// The same on guest RAM.
-fn rmw_host(p: HostMut, op: AtomicOp, size: MemSize, operand: u64) -> u64 {
-    if p.raw() as usize as u64 & (size.bytes() - 1) != 0 {
-        return wide::update(p, size.bytes(), |old| Some(applied(op, size, old, operand)));
-    }
-    macro_rules! on {
-        ($atomic:ty, $u:ty, $s:ty) => {{
-            // SAFETY: the caller passes the address of guest RAM, and it is aligned.
-            let cell = unsafe { <$atomic>::from_ptr(p.raw().cast()) };
-            let v = operand as $u;
-            let o = Ordering::SeqCst;
-            u64::from(match op {
-                AtomicOp::Swp => cell.swap(v, o),
-                AtomicOp::Add => cell.fetch_add(v, o),
-                AtomicOp::Clr => cell.fetch_and(!v, o),
-                AtomicOp::Eor => cell.fetch_xor(v, o),
-                AtomicOp::Set => cell.fetch_or(v, o),
-                AtomicOp::Umax => cell.fetch_max(v, o),
-                AtomicOp::Umin => cell.fetch_min(v, o),
-                AtomicOp::Smax | AtomicOp::Smin => {
-                    let pick = |old: $u| {
-                        let (a, b) = (old as $s, v as $s);
-                        Some((if op == AtomicOp::Smax { a.max(b) } else { a.min(b) }) as $u)
-                    };
-                    cell.fetch_update(o, o, pick).unwrap_or_else(|old| old)
-                }
-            })
-        }};
-    }
-    match size {
-        MemSize::B1 => on!(AtomicU8, u8, i8),
-        MemSize::B2 => on!(AtomicU16, u16, i16),
-        MemSize::B4 => on!(AtomicU32, u32, i32),
-        _ => on!(AtomicU64, u64, i64),
-    }
-}
-
-/// What an atomic operation makes of a value.
-fn applied(op: AtomicOp, size: MemSize, old: u64, operand: u64) -> u64 {
-    let bits = 8 * size.bytes() as u32;
-    let signed = |v: u64| (v << (64 - bits)) as i64;
-    let operand = operand & u64::MAX >> (64 - bits);
-    let pick = |first: bool| if first { old } else { operand };
-    match op {
-        AtomicOp::Swp => operand,
-        AtomicOp::Add => old.wrapping_add(operand),
-        AtomicOp::Clr => old & !operand,
-        AtomicOp::Eor => old ^ operand,
-        AtomicOp::Set => old | operand,
-        AtomicOp::Umax => old.max(operand),
-        AtomicOp::Umin => old.min(operand),
-        AtomicOp::Smax => pick(signed(old) >= signed(operand)),
-        AtomicOp::Smin => pick(signed(old) <= signed(operand)),
-    }
-}
-
-/// Atomically replaces `expected` by `new`; gives what was there.
-pub(super) fn exchange_if(p: HostMut, size: MemSize, expected: u128, new: u128) -> u128 {
-    if p.raw() as usize as u64 & (size.bytes() - 1) != 0 {
-        let (expected, new) = (expected as u64, new as u64);
-        return u128::from(wide::update(p, size.bytes(), |old| (old == expected).then_some(new)));
-    }
-    macro_rules! on {
-        ($atomic:ty, $u:ty) => {{
-            // SAFETY: callers pass an aligned address of guest RAM (see `atomically`).
-            let cell = unsafe { <$atomic>::from_ptr(p.raw().cast()) };
-            let done = cell.compare_exchange(expected as $u, new as $u, Ordering::SeqCst, Ordering::SeqCst);
-            u128::from(done.unwrap_or_else(|seen| seen))
-        }};
-    }
-    match size {
-        MemSize::B1 => on!(AtomicU8, u8),
-        MemSize::B2 => on!(AtomicU16, u16),
-        MemSize::B4 => on!(AtomicU32, u32),
-        MemSize::B8 => on!(AtomicU64, u64),
-        MemSize::B16 => wide::compare_exchange(p, expected, new),
-    }
 }
 
 /// DC ZVA of the block at `block`; `va` is what the instruction named, for the syndrome.

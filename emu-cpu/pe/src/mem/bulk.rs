@@ -1,7 +1,7 @@
 //! Many bytes of guest RAM at once: what FEAT_MOPS moves inside pages. Nothing larger than a byte is single-copy atomic there
 //! (Arm ARM, B2.2.1).
 
-use super::fast::{HostMut, HostPtr};
+use super::pointer::{HostMut, HostPtr};
 
 /// Bytes that are moved at once.
 const BLOCK: u64 = 64;

@@ -62,6 +62,10 @@ impl Context {
     pub(super) const fn privileged(&self) -> bool {
         self.key.privileged
     }
+    /// SCTLR_ELx of the regime.
+    pub(super) const fn sctlr(&self) -> u64 {
+        self.key.regs.sctlr
+    }
     /// PSTATE.PAN is set.
     pub(super) const fn pan(&self) -> bool {
         self.key.pan
@@ -162,13 +166,13 @@ fn has_stage2(cpu: &Cpu, regime: Regime) -> bool {
 /// VTTBR_EL2.VMID as it counts: what TLBI names in EL1&0.
 pub(super) fn current_vmid(cpu: &Cpu) -> u16 {
     let regs = key_for(cpu, Regime::El10, true, false).s2;
-    if cpu.el2 { Stage2::from_regs(&cpu.mem.features, &regs).vmid } else { 0 }
+    if cpu.el2 { Stage2::from_regs(&cpu.mem.translation, &regs).vmid } else { 0 }
 }
 
 /// The context of `regime`, for accesses with these attributes.
 pub(super) fn context_for(cpu: &Cpu, regime: Regime, privileged: bool, pan: bool) -> Context {
     let key = key_for(cpu, regime, privileged, pan);
-    Context::decode(&cpu.mem.features, key, has_stage2(cpu, regime))
+    Context::decode(&cpu.mem.translation, key, has_stage2(cpu, regime))
 }
 
 /// Finds the context of the current state again, and makes its fast TLB bank the current one; with it what needs no check
@@ -180,7 +184,7 @@ pub fn select(cpu: &mut Cpu) {
     let regime = regime_of(cpu, el);
     let key = key_for(cpu, regime, el != 0, cpu.pstate.pan && el != 0);
     let with_stage2 = has_stage2(cpu, regime);
-    let features = cpu.mem.features;
+    let features = cpu.mem.translation;
     cpu.mem.fast.select(&key, || Context::decode(&features, key, with_stage2));
     cpu.permits = Permits::of(cpu);
     cpu.mem.fast.set_alignment_check(key.regs.sctlr >> 1 & 1 != 0);

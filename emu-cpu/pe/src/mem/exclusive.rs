@@ -13,13 +13,16 @@
 //! The caller says whether there may be any: it looks for them in the blocks of the two instructions, not in blocks between
 //! them. On a machine with one PE there is nobody to watch.
 
+use std::mem::offset_of;
 use std::sync::atomic::{Ordering, fence};
 
 use emu_a64::ir::{Acc, MemSize, Order};
 use emu_core::page::Watched;
 use emu_mmu::Access;
 
-use super::access::{atomically, check_atomic, exchange_if, load_atomic, load_vector};
+use super::Mem;
+use super::access::load_vector;
+use super::atomic::{atomically, exchange_if, load_atomic};
 use super::translate::{How, Target, data};
 use crate::cpu::Cpu;
 use crate::exception::Stop;
@@ -37,11 +40,11 @@ const WATCHED: u64 = 0x100;
 #[repr(C)]
 pub struct Exclusive {
     /// Address.
-    pub va: u64,
+    va: u64,
     /// Size of the access; 0 while the monitor is closed.
-    pub bytes: u64,
+    bytes: u64,
     /// What was loaded, zero-extended.
-    pub value: u128,
+    value: u128,
     /// The page, if it is watched.
     page: Option<Watched>,
 }
@@ -56,14 +59,17 @@ impl PartialEq for Exclusive {
 impl Eq for Exclusive {}
 
 impl Exclusive {
+    pub(crate) const VA: usize = offset_of!(Self, va);
+    pub(crate) const BYTES: usize = offset_of!(Self, bytes);
+    pub(crate) const VALUE: usize = offset_of!(Self, value);
+
     /// It is open: a load-exclusive was done, and no store-exclusive since.
-    #[must_use]
-    pub const fn is_open(&self) -> bool {
+    const fn is_open(&self) -> bool {
         self.bytes != 0
     }
 
     /// Closes it. The rest stays, for it means nothing.
-    pub fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.bytes = 0;
     }
 }
@@ -75,17 +81,41 @@ pub(super) struct Refused {
     times: u32,
 }
 
-/// Clears the exclusive monitor.
-pub fn clear_exclusive(cpu: &mut Cpu) {
-    cpu.mem.exclusive.close();
+impl Mem {
+    /// Clears the exclusive monitor: CLREX, and every exception return.
+    pub fn clear_exclusive(&mut self) {
+        self.exclusive.close();
+    }
+
+    /// The exclusive monitor.
+    #[must_use]
+    pub fn monitor(&self) -> Exclusive {
+        self.exclusive
+    }
+
+    /// Puts the exclusive monitor back to what it was.
+    pub fn set_monitor(&mut self, monitor: Exclusive) {
+        self.exclusive = monitor;
+    }
+
+    /// True while the exclusive monitor is open: a WFE now waits for a store of another PE.
+    #[must_use]
+    pub fn monitor_is_open(&self) -> bool {
+        self.exclusive.is_open()
+    }
+
+    /// What depends on stores of others cannot be done twice.
+    fn once(&self) -> Result<(), Stop> {
+        if self.journal.is_recording() { Err(Stop::NotReplayable) } else { Ok(()) }
+    }
 }
 
 /// A load-exclusive: remembers what it saw. `apart`: other accesses follow before a store-exclusive.
 pub fn load_exclusive(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, apart: bool) -> Result<u128, Stop> {
     let bytes = size.bytes();
-    check_atomic(cpu, va, bytes, false)?;
+    cpu.mem.check_atomic(va, bytes, false)?;
     let watched = if apart && cpu.mem.shared.has_peers() {
-        once(cpu)?;
+        cpu.mem.once()?;
         watch_page(cpu, va, bytes)?
     } else {
         None
@@ -97,11 +127,6 @@ pub fn load_exclusive(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, apart: bo
     let bytes = if watched.is_some() { bytes | WATCHED } else { bytes };
     cpu.mem.exclusive = Exclusive { va, bytes, value, page: watched };
     Ok(value)
-}
-
-/// What depends on stores of others cannot be done twice.
-fn once(cpu: &Cpu) -> Result<(), Stop> {
-    if cpu.mem.journal.is_recording() { Err(Stop::NotReplayable) } else { Ok(()) }
 }
 
 /// Has stores to the page of an address noticed from now on. `None` if it is not RAM.
@@ -133,12 +158,12 @@ pub fn store_exclusive(
     value: u128,
 ) -> Result<bool, Stop> {
     let bytes = size.bytes();
-    check_atomic(cpu, va, bytes, true)?;
+    cpu.mem.check_atomic(va, bytes, true)?;
     let seen = cpu.mem.exclusive;
     let watched = seen.page.filter(|_| seen.bytes & WATCHED != 0);
     let apart = apart && cpu.mem.shared.has_peers();
     if watched.is_some() || apart {
-        once(cpu)?;
+        cpu.mem.once()?;
     }
     cpu.mem.exclusive.close();
     if (seen.va, seen.bytes & !WATCHED) != (va, bytes) {
@@ -184,20 +209,17 @@ mod tests {
     use emu_core::ram::GuestRam;
 
     use super::*;
+    use crate::mem::context;
     use crate::mem::shared::Shared;
-    use crate::mem::{Mem, context};
-    use crate::test_pe::{Bench, max};
+    use crate::test_pe::{Bench, on};
 
     const RAM: u64 = 0x4000_0000;
 
     /// A PE of a machine with `pes`; the others sleep.
     fn one_of(pes: usize) -> (Bench, &'static GuestRam) {
-        let mut b = max();
         let (bus, ram) = (Arc::new(Bus::new()), GuestRam::new(0x10000).unwrap());
         bus.map(Pa(RAM), 0x10000, Backing::Ram(ram, 0)).unwrap();
-        let shared = Arc::new(Shared::new(pes));
-        (1..pes).for_each(|n| shared.set_parked(n, true));
-        b.cpu.mem = Mem::new(b.cpu.mem.features, bus, shared, 0);
+        let mut b = on(bus, Arc::new(Shared::new(pes)));
         context::select(&mut b.cpu);
         (b, ram)
     }

@@ -4,6 +4,7 @@ use emu_core::Pa;
 use emu_core::bus::Target;
 use emu_mmu::{Fault, Request, Translation, WalkStep, walk_observed};
 
+use super::Mem;
 use super::context::{context_for, regime_of};
 use crate::cpu::Cpu;
 
@@ -25,7 +26,7 @@ pub enum Unreachable {
 pub fn walk(cpu: &Cpu, va: u64, steps: &mut Vec<WalkStep>) -> Result<Translation, Fault> {
     let context = context_for(cpu, regime_of(cpu, cpu.pstate.el), true, false);
     let tables = cpu.mem.tables();
-    let (s1, s2, features) = (&context.stage1, context.stage2.as_ref(), &cpu.mem.features);
+    let (s1, s2, features) = (&context.stage1, context.stage2.as_ref(), &cpu.mem.translation);
     let read = walk_observed(s1, s2, features, &Request::read(va), &tables, steps).result;
     // Memory that may only be executed is shown, too.
     read.or_else(|fault| {
@@ -61,40 +62,42 @@ pub(super) fn pieces(
 
 /// Reads virtual memory; gives how many bytes could be read, at least one.
 pub fn read(cpu: &Cpu, va: u64, out: &mut [u8]) -> Result<usize, Unreachable> {
-    pieces(out.len(), va, |at| translated(cpu, at), |pa, range| read_piece(cpu, pa, &mut out[range]))
-}
-
-/// Reads physical memory.
-pub fn read_physical(cpu: &Cpu, pa: u64, out: &mut [u8]) -> Result<usize, Unreachable> {
-    pieces(out.len(), pa, |at| Ok(Pa(at)), |pa, range| read_piece(cpu, pa, &mut out[range]))
+    pieces(out.len(), va, |at| translated(cpu, at), |pa, range| cpu.mem.read_piece(pa, &mut out[range]))
 }
 
 /// Writes virtual memory; gives how many bytes could be written, at least one. Permissions do not count.
 pub fn write(cpu: &Cpu, va: u64, bytes: &[u8]) -> Result<usize, Unreachable> {
-    pieces(bytes.len(), va, |at| translated(cpu, at), |pa, range| write_piece(cpu, pa, &bytes[range]))
+    pieces(bytes.len(), va, |at| translated(cpu, at), |pa, range| cpu.mem.write_piece(pa, &bytes[range]))
 }
 
-/// Writes physical memory.
-pub fn write_physical(cpu: &Cpu, pa: u64, bytes: &[u8]) -> Result<usize, Unreachable> {
-    pieces(bytes.len(), pa, |at| Ok(Pa(at)), |pa, range| write_piece(cpu, pa, &bytes[range]))
-}
-
-pub(super) fn read_piece(cpu: &Cpu, pa: Pa, out: &mut [u8]) -> Result<(), Unreachable> {
-    match cpu.mem.bus.view().target(pa).ok_or(Unreachable::Empty(pa))? {
-        Target::Ram(place) | Target::Rom(place) => {
-            let (ram, at) = place.in_block();
-            ram.read(at, out).ok_or(Unreachable::Empty(pa))
-        }
-        Target::Mmio => Err(Unreachable::Device(pa)),
+impl Mem {
+    /// Reads physical memory; gives how many bytes could be read, at least one.
+    pub fn read_physical(&self, pa: u64, out: &mut [u8]) -> Result<usize, Unreachable> {
+        pieces(out.len(), pa, |at| Ok(Pa(at)), |pa, range| self.read_piece(pa, &mut out[range]))
     }
-}
 
-pub(super) fn write_piece(cpu: &Cpu, pa: Pa, bytes: &[u8]) -> Result<(), Unreachable> {
-    match cpu.mem.bus.view().target(pa).ok_or(Unreachable::Empty(pa))? {
-        Target::Ram(place) => {
-            let (ram, at) = place.in_block();
-            ram.write(at, bytes).ok_or(Unreachable::Empty(pa))
+    /// Writes physical memory; gives how many bytes could be written, at least one.
+    pub fn write_physical(&self, pa: u64, bytes: &[u8]) -> Result<usize, Unreachable> {
+        pieces(bytes.len(), pa, |at| Ok(Pa(at)), |pa, range| self.write_piece(pa, &bytes[range]))
+    }
+
+    pub(super) fn read_piece(&self, pa: Pa, out: &mut [u8]) -> Result<(), Unreachable> {
+        match self.bus.view().target(pa).ok_or(Unreachable::Empty(pa))? {
+            Target::Ram(place) | Target::Rom(place) => {
+                let (ram, at) = place.in_block();
+                ram.read(at, out).ok_or(Unreachable::Empty(pa))
+            }
+            Target::Mmio => Err(Unreachable::Device(pa)),
         }
-        Target::Rom(_) | Target::Mmio => Err(Unreachable::Device(pa)),
+    }
+
+    pub(super) fn write_piece(&self, pa: Pa, bytes: &[u8]) -> Result<(), Unreachable> {
+        match self.bus.view().target(pa).ok_or(Unreachable::Empty(pa))? {
+            Target::Ram(place) => {
+                let (ram, at) = place.in_block();
+                ram.write(at, bytes).ok_or(Unreachable::Empty(pa))
+            }
+            Target::Rom(_) | Target::Mmio => Err(Unreachable::Device(pa)),
+        }
     }
 }

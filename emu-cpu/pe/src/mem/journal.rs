@@ -12,7 +12,7 @@ use emu_core::page::{Page, Place};
 use emu_mmu::Access;
 
 use super::Mem;
-use super::fast::{HostMut, HostPtr};
+use super::pointer::{HostMut, HostPtr};
 use super::translate::Target;
 use crate::exception::Stop;
 
@@ -55,31 +55,23 @@ pub struct DifferentByte {
 
 /// See the module's head.
 #[derive(Default)]
-pub struct Journal {
+pub(super) struct Journal {
     state: State,
+    /// See [`Mem::is_inconclusive`].
     updated: bool,
     kept: Vec<Kept>,
     index: HashMap<Page, usize>,
 }
 
 impl Journal {
-    /// There is a lockstep check: code is made so that it can be stopped.
     #[inline]
-    #[must_use]
-    pub fn is_on(&self) -> bool {
+    fn is_on(&self) -> bool {
         self.state != State::Off
     }
 
-    /// What is done will be taken back.
     #[inline]
-    #[must_use]
-    pub fn is_recording(&self) -> bool {
+    pub(super) fn is_recording(&self) -> bool {
         self.state == State::Recording
-    }
-
-    /// From now on no write is possible without the slow path. The fast TLB must be empty.
-    pub fn enable(&mut self) {
-        self.state = State::Idle;
     }
 
     /// True if the page may have a write tag.
@@ -90,12 +82,6 @@ impl Journal {
             State::Idle => false,
             State::Recording => self.index.contains_key(&page),
         }
-    }
-
-    /// A walk has updated a descriptor, which stays as it is, or a TLB entry has another one in its place, which is not taken
-    /// back: what was compared says nothing, for the interpreter did not begin where host code did.
-    pub fn says_nothing(&self) -> bool {
-        self.updated
     }
 
     /// An access was not allowed by the TLB entry of its page, which was out of date without a TLBI: it went by the tables, and
@@ -131,6 +117,33 @@ fn copy(page: Page) -> Image {
 }
 
 impl Mem {
+    /// There is a lockstep check: code is made so that it can be stopped.
+    #[inline]
+    #[must_use]
+    pub fn has_journal(&self) -> bool {
+        self.journal.is_on()
+    }
+
+    /// What is done will be taken back.
+    #[inline]
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.journal.is_recording()
+    }
+
+    /// From now on no write is possible without the slow path. Forgets everything that is cached.
+    pub fn begin_journal(&mut self) {
+        self.reset();
+        self.journal.state = State::Idle;
+    }
+
+    /// A walk has updated a descriptor, which stays as it is, or a TLB entry has another one in its place, which is not taken
+    /// back: what was compared says nothing, for the interpreter did not begin where host code did.
+    #[must_use]
+    pub fn is_inconclusive(&self) -> bool {
+        self.journal.updated
+    }
+
     /// Starts to record.
     pub fn record(&mut self) {
         self.journal.state = State::Recording;

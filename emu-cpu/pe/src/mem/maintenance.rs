@@ -23,6 +23,12 @@ impl Mem {
         self.tlb.invalidate(scope);
         self.fast.invalidate(scope);
     }
+
+    /// Tells others of TLB maintenance; the next DSB waits until the other vCPUs have done it.
+    pub(super) fn broadcast(&mut self, scope: TlbiScope) {
+        self.shared.broadcast(self.index, scope);
+        self.unsynchronised |= self.shared.has_peers();
+    }
 }
 
 /// Executes a system instruction whose operand is `val`.
@@ -67,7 +73,7 @@ fn tlbi(cpu: &mut Cpu, op: TlbiOp, reach: Reach, val: u64) {
         _ if host => Regime::El20,
         _ => Regime::El10,
     };
-    let asid16 = cpu.mem.features.asid16 && regime != Regime::El2 && tcr_as(cpu, regime);
+    let asid16 = cpu.mem.translation.asid16 && regime != Regime::El2 && tcr_as(cpu, regime);
     let context = TlbiContext { vmid: current_vmid(cpu), host, e2h, asid16, ds: range_ds(cpu, op, regime) };
     let Some(scope) = kind.scope(val, &context) else { return };
     let serials = cpu.mem.fast.serials();

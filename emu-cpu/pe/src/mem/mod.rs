@@ -11,22 +11,26 @@
 //! - Memory knows who writes it ([`emu_core::page`]). Here there are two ways to write RAM: inside
 //!   [`emu_core::page::Place::write`], and by a write tag. A page has a write tag in some fast TLB only while nobody watches it;
 //!   who makes code from a page, or remembers what its tables say, watches it first ([`Mem::watch_page`]), which revokes the
-//!   tags of all vCPUs. [`fast::HostMut`] is the only type that stores, and is made in these two ways alone.
+//!   tags of all vCPUs. [`pointer::HostMut`] is the only type that stores, and is made in these two ways alone.
 //! - The current bank belongs to the current context ([`context::select`] after every change of EL, PSTATE.PAN or a
 //!   translation register).
 
 pub mod access;
+pub mod atomic;
 mod bulk;
 pub mod context;
+mod device;
 pub mod exclusive;
-pub mod fast;
+mod fast;
 mod filters;
 pub mod inspect;
 pub mod journal;
 pub mod maintenance;
 mod model_features;
 pub mod mops;
+mod pointer;
 mod program;
+mod revoke;
 pub mod shared;
 pub mod tables;
 #[cfg(test)]
@@ -37,19 +41,22 @@ pub mod watch;
 pub mod wide;
 mod writers;
 
+use std::mem::offset_of;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
+use emu_a64::features::FeatureSet;
 use emu_a64::ir::BarrierKind;
 use emu_core::bus::{Bus, BusView};
+use emu_core::metrics::Counters;
 use emu_core::page::DirectWriters;
 use emu_mmu::{Features, Tlb};
 
-use crate::cpu::Cpu;
-pub use exclusive::{Exclusive, clear_exclusive};
+use crate::cpu::{Cpu, CpuConfig};
+pub use exclusive::Exclusive;
 pub use maintenance::maintenance;
-pub use model_features::mmu_features;
-pub use translate::{Fetched, fetch};
+use model_features::mmu_features;
+pub use translate::Fetched;
 
 use fast::FastTlb;
 use shared::Shared;
@@ -58,64 +65,102 @@ use writers::Writers;
 /// What a vCPU keeps for its memory accesses.
 pub struct Mem {
     /// Host addresses of pages.
-    pub fast: FastTlb,
-    pub(crate) tlb: Tlb,
-    pub(crate) features: Features,
+    fast: FastTlb,
+    tlb: Tlb,
+    features: FeatureSet,
+    /// What they mean for translation.
+    translation: Features,
     /// What physical addresses lead to.
-    pub bus: Arc<Bus>,
-    pub(crate) view: Arc<BusView>,
+    bus: Arc<Bus>,
+    view: Arc<BusView>,
     view_generation: u64,
     /// What the vCPUs of the machine have in common.
-    pub shared: Arc<Shared>,
-    /// This vCPU's number in `shared`.
-    pub index: usize,
-    /// The exclusive monitor.
-    pub exclusive: Exclusive,
+    shared: Arc<Shared>,
+    /// This vCPU's number there.
+    index: usize,
+    counters: Arc<Counters>,
+    exclusive: Exclusive,
     refused: exclusive::Refused,
-    /// Watchpoints.
-    pub watch: watch::Watch,
+    watch: watch::Watch,
     writers: Writers,
     /// What is to be taken back in lockstep.
-    pub journal: journal::Journal,
+    journal: journal::Journal,
     /// Maintenance was posted to other vCPUs and not waited for: the next DSB does.
-    pub unsynchronised: bool,
-}
-
-impl Default for Mem {
-    fn default() -> Self {
-        Self::new(Features::cortex_a72(), Arc::new(Bus::new()), Arc::new(Shared::new(1)), 0)
-    }
+    unsynchronised: bool,
 }
 
 impl Mem {
-    /// The memory side of vCPU `index`.
+    pub(crate) const EXCLUSIVE: usize = offset_of!(Self, exclusive);
+    pub(crate) const UNSYNCHRONISED: usize = offset_of!(Self, unsynchronised);
+
+    /// The memory side of a PE. The others of the machine can ring for it from now on.
     #[must_use]
-    pub fn new(features: Features, bus: Arc<Bus>, shared: Arc<Shared>, index: usize) -> Self {
+    pub(crate) fn new(config: &CpuConfig) -> Self {
+        let CpuConfig { model, index, counters, bus, shared, .. } = config;
         let writers: Arc<dyn DirectWriters> = shared.clone();
         bus.attach(&writers);
-        let view = bus.view();
+        shared.set_doorbell(*index, config.doorbell.clone());
         Self {
             fast: FastTlb::new(),
             tlb: Tlb::new(),
-            features,
+            features: model.features,
+            translation: mmu_features(model),
             view_generation: bus.generation(),
-            view,
-            bus,
-            index,
+            view: bus.view(),
+            bus: bus.clone(),
+            shared: shared.clone(),
+            index: *index,
+            counters: counters.clone(),
             exclusive: Exclusive::default(),
             refused: exclusive::Refused::default(),
             watch: watch::Watch::default(),
             writers: Writers::default(),
             journal: journal::Journal::default(),
-            shared,
             unsynchronised: false,
         }
     }
 
-    /// True while the exclusive monitor is open: a WFE now waits for a store of another PE.
+    /// The physical address space.
     #[must_use]
-    pub fn monitor_is_open(&self) -> bool {
-        self.exclusive.is_open()
+    pub fn bus(&self) -> &Arc<Bus> {
+        &self.bus
+    }
+
+    /// There are other vCPUs.
+    #[inline]
+    #[must_use]
+    pub fn has_peers(&self) -> bool {
+        self.shared.has_peers()
+    }
+
+    /// No guest code runs from now on: the others do not wait for this vCPU.
+    pub fn park(&self) {
+        self.shared.set_parked(self.index, true);
+    }
+
+    /// Guest code is about to run again; serves what was posted meanwhile.
+    pub fn unpark(&mut self) {
+        self.shared.set_parked(self.index, false);
+        self.serve_requests();
+    }
+
+    /// Alignment of all accesses is checked in the current context (SCTLR_ELx.A).
+    #[inline]
+    #[must_use]
+    pub fn checks_alignment(&self) -> bool {
+        self.fast.checks_alignment()
+    }
+
+    /// Host address of the tables that host code looks into. It is good until the next [`context::select`].
+    pub fn tables_address(&mut self) -> u64 {
+        self.fast.tables_address()
+    }
+
+    /// The bits of a pointer to the lower or upper half that hold its authentication code (FEAT_PAuth) in the current
+    /// context.
+    #[inline]
+    pub(crate) fn code_field(&self, upper: bool, data: bool) -> u64 {
+        self.fast.code_field(upper, data)
     }
 
     /// The context that code at `pc` is cached under: changes whenever a cached translation of an instruction address may

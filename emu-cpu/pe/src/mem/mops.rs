@@ -10,7 +10,7 @@ use emu_core::page::Place;
 use emu_mmu::Access;
 
 use super::access::{byte_of, put_byte};
-use super::fast::{HostMut, HostPtr};
+use super::pointer::{HostMut, HostPtr};
 use super::translate::{How, Target, data, unprivileged_acts};
 use crate::cpu::Cpu;
 use crate::exception::{Exception, Stop};

@@ -3,38 +3,35 @@
 use emu_core::Pa;
 use emu_mmu::{Access, Request};
 
-use super::inspect;
-use crate::cpu::Cpu;
+use super::{Mem, inspect};
 
-impl Cpu {
+impl Mem {
     /// Reads memory as the program could: by its translation and with its permissions, but nothing of a device. Gives how
     /// many bytes could be read.
-    pub fn read_as_program(&mut self, va: u64, out: &mut [u8]) -> usize {
-        let this = &*self;
+    pub fn read_as_program(&self, va: u64, out: &mut [u8]) -> usize {
         inspect::pieces(
             out.len(),
             va,
-            |at| this.place(at, Access::Read),
-            |pa, range| inspect::read_piece(this, pa, &mut out[range]),
+            |at| self.place(at, Access::Read),
+            |pa, range| self.read_piece(pa, &mut out[range]),
         )
         .unwrap_or(0)
     }
 
     /// Writes memory as the program could. Gives how many bytes could be written.
-    pub fn write_as_program(&mut self, va: u64, bytes: &[u8]) -> usize {
-        let this = &*self;
+    pub fn write_as_program(&self, va: u64, bytes: &[u8]) -> usize {
         inspect::pieces(
             bytes.len(),
             va,
-            |at| this.place(at, Access::Write),
-            |pa, range| inspect::write_piece(this, pa, &bytes[range]),
+            |at| self.place(at, Access::Write),
+            |pa, range| self.write_piece(pa, &bytes[range]),
         )
         .unwrap_or(0)
     }
 
     /// Where an access of the program's at `va` goes. Descriptors are updated, and nothing is kept, as by AT.
     fn place(&self, va: u64, access: Access) -> Result<Pa, inspect::Unreachable> {
-        let context = self.mem.fast.context();
+        let context = self.fast.context();
         let request = Request {
             va,
             access,
@@ -43,6 +40,6 @@ impl Cpu {
             unaligned: false,
             stage1_only: false,
         };
-        self.mem.walk_only(&context, &request).map(|t| t.pa).map_err(inspect::Unreachable::Fault)
+        self.walk_only(&context, &request).map(|t| t.pa).map_err(inspect::Unreachable::Fault)
     }
 }

@@ -69,7 +69,7 @@ impl Shared {
     }
 
     /// Says how to get the attention of a vCPU.
-    pub fn set_doorbell(&self, index: usize, bell: Arc<Doorbell>) {
+    pub(super) fn set_doorbell(&self, index: usize, bell: Arc<Doorbell>) {
         if let Some(peer) = self.peers.get(index) {
             // A second doorbell for the same vCPU has no meaning; the first one stays.
             let _ = peer.bell.set(bell);

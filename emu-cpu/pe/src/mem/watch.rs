@@ -5,6 +5,7 @@
 
 use emu_mmu::Access;
 
+use super::Mem;
 use crate::cpu::Cpu;
 use crate::exception::{Exception, Stop};
 use crate::sysreg::Reg;
@@ -78,11 +79,21 @@ impl Watch {
     }
 }
 
-/// Watches exactly `points` for the debugger.
-pub fn set_watchpoints(cpu: &mut Cpu, points: &[Watchpoint]) {
-    if cpu.mem.watch.points != points {
-        cpu.mem.watch.points = points.to_vec();
-        cpu.mem.fast.flush_all();
+impl Mem {
+    /// Watches exactly `points` for the debugger.
+    pub fn set_watchpoints(&mut self, points: &[Watchpoint]) {
+        if self.watch.points != points {
+            self.watch.points = points.to_vec();
+            self.fast.flush_all();
+        }
+    }
+
+    /// The guest's enabled watchpoints are these: control and value.
+    fn set_guest_watchpoints(&mut self, enabled: Vec<(u64, u64)>) {
+        if self.watch.guest != enabled {
+            self.watch.guest = enabled;
+            self.fast.flush_all();
+        }
     }
 }
 
@@ -93,11 +104,8 @@ pub(super) fn refresh(cpu: &mut Cpu) {
     }
     let registers = |n| (cpu.sys[Reg::DBGWCR0_EL1.plus(n)], cpu.sys[Reg::DBGWVR0_EL1.plus(n)]);
     let all = if cpu.monitor_debug_enabled() { usize::from(cpu.model.watchpoints) } else { 0 };
-    let enabled: Vec<_> = (0..all).map(registers).filter(|(control, _)| control & 1 != 0).collect();
-    if cpu.mem.watch.guest != enabled {
-        cpu.mem.watch.guest = enabled;
-        cpu.mem.fast.flush_all();
-    }
+    let enabled = (0..all).map(registers).filter(|(control, _)| control & 1 != 0).collect();
+    cpu.mem.set_guest_watchpoints(enabled);
 }
 
 /// The page of `va` holds a byte that may be watched.

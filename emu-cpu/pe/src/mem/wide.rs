@@ -1,7 +1,7 @@
 //! Sixteen bytes of guest RAM at once: what LDXP, CASP and, with FEAT_LSE2, LDP and STP need; and atomic updates of
 //! unaligned values inside an aligned quantity of sixteen bytes (Arm ARM, B2.2.1).
 
-use super::fast::{HostMut, HostPtr};
+use super::pointer::{HostMut, HostPtr};
 
 /// The address is that of an aligned quantity.
 fn is_aligned(p: HostPtr) -> bool {

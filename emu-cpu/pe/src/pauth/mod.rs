@@ -82,7 +82,7 @@ impl Cpu {
     /// AddPAC.
     fn add_code(&self, ptr: u64, modifier: u64, key: &Key, data: bool) -> u64 {
         let upper = self.code_selector(ptr, data);
-        let field = self.mem.fast.code_field(upper, data);
+        let field = self.mem.code_field(upper, data);
         let code = self.pac(extended(ptr, field, upper), modifier, key.low, key.high);
         let signed = ptr & !HALF | if upper { HALF } else { 0 };
         signed ^ code & field
@@ -90,7 +90,7 @@ impl Cpu {
 
     /// The bit of a pointer that says which half it belongs to: 55 where the top byte can be a tag, else 63.
     fn code_selector(&self, ptr: u64, data: bool) -> bool {
-        let tagged = |upper| self.mem.fast.code_field(upper, data) >> 56 == 0;
+        let tagged = |upper| self.mem.code_field(upper, data) >> 56 == 0;
         let by_55 = tagged(false) || tagged(true);
         ptr >> if by_55 { 55 } else { 63 } & 1 != 0
     }
@@ -98,7 +98,7 @@ impl Cpu {
     /// Auth.
     fn check_code(&self, ptr: u64, modifier: u64, key: &Key, data: bool) -> Result<u64, Exception> {
         let upper = ptr & HALF != 0;
-        let field = self.mem.fast.code_field(upper, data);
+        let field = self.mem.code_field(upper, data);
         let original = extended(ptr, field, upper);
         let code = self.pac(original, modifier, key.low, key.high);
         let result = ptr ^ code & field;
@@ -112,7 +112,7 @@ impl Cpu {
     /// Strip.
     fn strip(&self, ptr: u64, data: bool) -> u64 {
         let upper = ptr & HALF != 0;
-        extended(ptr, self.mem.fast.code_field(upper, data), upper)
+        extended(ptr, self.mem.code_field(upper, data), upper)
     }
 }
 

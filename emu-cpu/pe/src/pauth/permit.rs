@@ -35,8 +35,7 @@ impl Quick {
         }
         let sctlr = crate::mem::context::sctlr(cpu);
         let asks = cpu.check_pac_trap().is_err() || cpu.features.has(Feat::PAuthQarma5);
-        let fields =
-            [false, true].map(|data| [false, true].map(|upper| cpu.mem.fast.code_field(upper, data)));
+        let fields = [false, true].map(|data| [false, true].map(|upper| cpu.mem.code_field(upper, data)));
         let state = |n: usize, asks: bool| match () {
             () if sctlr & KEYS[n].enable == 0 => OFF,
             () if asks => ASK,

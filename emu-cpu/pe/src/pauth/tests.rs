@@ -10,7 +10,6 @@ use crate::test_pe::{Bench, bench};
 /// EL1 with 48-bit addresses in both halves, all keys enabled.
 pub(super) fn el1(model: Model, tcr: u64) -> Bench {
     let mut b = bench(model, true);
-    b.cpu.mem.features = crate::mem::mmu_features(&b.cpu.model);
     let c = &mut b.cpu;
     c.sys[Reg::HCR_EL2] = hcr::API | hcr::APK;
     c.sys[Reg::SCTLR_EL1] = sctlr::ENIA | sctlr::ENIB | sctlr::ENDA | sctlr::ENDB;

@@ -17,7 +17,6 @@ use emu_engine::jit::observe::{Listener, Observers};
 use emu_pe::cpu::{Cpu, CpuConfig};
 use emu_pe::doorbell::Doorbell;
 use emu_pe::mem::shared::Shared;
-use emu_pe::mem::{Mem, mmu_features};
 use emu_pe::semihosting::Semihosting;
 use emu_pe::trace::Trace;
 use emu_smmu::GlobalBypass;
@@ -227,8 +226,9 @@ impl Builder<'_> {
                 clock: self.clock.clone(),
                 port,
                 machine: power.clone(),
+                bus: self.bus.clone(),
+                shared: self.shared.clone(),
             });
-            cpu.mem = Mem::new(mmu_features(&model), self.bus.clone(), self.shared.clone(), index);
             cpu.semihosting = semihosting.clone().map(|host| host as Arc<dyn Semihosting>);
             cpu.trace = trace(&self.config.trace);
             let mut vcpu = Vcpu::new(cpu);

@@ -267,16 +267,18 @@ impl MultiThreadBase for Debuggee {
 
     fn read_addrs(&mut self, address: u64, data: &mut [u8], tid: Tid) -> TargetResult<usize, Self> {
         let physical = self.physical;
-        let vcpu = self.of(tid)?;
-        let read = if physical { inspect::read_physical } else { inspect::read };
-        read(&vcpu.cpu, address, data).map_err(|_| TargetError::Errno(BAD_ADDRESS))
+        let cpu = &self.of(tid)?.cpu;
+        let read =
+            if physical { cpu.mem.read_physical(address, data) } else { inspect::read(cpu, address, data) };
+        read.map_err(|_| TargetError::Errno(BAD_ADDRESS))
     }
 
     fn write_addrs(&mut self, address: u64, data: &[u8], tid: Tid) -> TargetResult<(), Self> {
         let physical = self.physical;
-        let vcpu = self.of(tid)?;
-        let write = if physical { inspect::write_physical } else { inspect::write };
-        match write(&vcpu.cpu, address, data) {
+        let cpu = &self.of(tid)?.cpu;
+        let written =
+            if physical { cpu.mem.write_physical(address, data) } else { inspect::write(cpu, address, data) };
+        match written {
             Ok(n) if n == data.len() => Ok(()),
             Ok(_) | Err(_) => Err(TargetError::Errno(BAD_ADDRESS)),
         }

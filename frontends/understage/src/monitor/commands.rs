@@ -129,8 +129,14 @@ fn dump(machine: &Machine, session: &mut Session, words: &[&str], physical: bool
         Err(e) => return format!("{e}\n"),
     };
     let mut bytes = vec![0; (format.count * format.size) as usize];
-    let read = if physical { inspect::read_physical } else { inspect::read };
-    let found = machine.with_cpu(session.cpu, |cpu| read(cpu, address, &mut bytes).unwrap_or(0));
+    let found = machine.with_cpu(session.cpu, |cpu| {
+        let read = if physical {
+            cpu.mem.read_physical(address, &mut bytes)
+        } else {
+            inspect::read(cpu, address, &mut bytes)
+        };
+        read.unwrap_or(0)
+    });
     let Some(found) = found else { return "the machine has ended\n".to_owned() };
     let whole = found - found % format.size as usize;
     let mut out = if whole == 0 { String::new() } else { format.show(address, &bytes[..whole]) };

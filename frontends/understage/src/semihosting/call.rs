@@ -44,12 +44,12 @@ impl<'a> Call<'a> {
 
     /// Fills `out` from memory, or fails.
     pub(super) fn read(&mut self, at: u64, out: &mut [u8]) -> Result<(), Errno> {
-        if self.cpu.read_as_program(at, out) == out.len() { Ok(()) } else { Err(Errno::EFAULT) }
+        if self.cpu.mem.read_as_program(at, out) == out.len() { Ok(()) } else { Err(Errno::EFAULT) }
     }
 
     /// Writes all of `bytes` to memory, or fails; then some may have been written.
     pub(super) fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), Errno> {
-        if self.cpu.write_as_program(at, bytes) == bytes.len() { Ok(()) } else { Err(Errno::EFAULT) }
+        if self.cpu.mem.write_as_program(at, bytes) == bytes.len() { Ok(()) } else { Err(Errno::EFAULT) }
     }
 
     /// The name of `length` bytes at `at`. It has no zero byte.
@@ -74,7 +74,7 @@ impl<'a> Call<'a> {
         let mut done = 0;
         while length.is_none_or(|n| done < n) && !self.is_enough(done) {
             let want = length.map_or(buffer.len() as u64, |n| (n - done).min(buffer.len() as u64)) as usize;
-            let got = self.cpu.read_as_program(at.wrapping_add(done), &mut buffer[..want]);
+            let got = self.cpu.mem.read_as_program(at.wrapping_add(done), &mut buffer[..want]);
             if got == 0 {
                 return if done == 0 { Err(Errno::EFAULT) } else { Ok(done) };
             }

@@ -123,11 +123,10 @@ impl Vcpu {
         if self.native.is_none() {
             return false;
         }
-        let Some(turns) = Turns::of(&self.cpu.mem.bus) else { return false };
+        let Some(turns) = Turns::of(self.cpu.mem.bus()) else { return false };
         // Host code is made in another way, and nothing can be written in line yet.
         self.cache.clear();
-        self.cpu.mem.reset();
-        self.cpu.mem.journal.enable();
+        self.cpu.mem.begin_journal();
         let totals = Totals::default();
         let (difference, history) = (None, Vec::new());
         self.lockstep = Some(Box::new(Lockstep { turns, random: seed, totals, difference, history }));
@@ -154,15 +153,13 @@ impl Vcpu {
     /// One stretch, and what ended it.
     pub(super) fn run_lockstep(&mut self) {
         let Some(turns) = self.lockstep.as_ref().map(|l| l.turns.clone()) else { return };
-        let (shared, index) = (self.cpu.mem.shared.clone(), self.cpu.mem.index);
-        let alone = !shared.has_peers();
+        let alone = !self.cpu.mem.has_peers();
         if !alone {
-            shared.set_parked(index, true);
+            self.cpu.mem.park();
         }
         let turn = turns.take();
         if !alone {
-            shared.set_parked(index, false);
-            self.cpu.mem.serve_requests();
+            self.cpu.mem.unpark();
         }
         let leave = self.stretch(&turns);
         MutexGuard::unlock_fair(turn);
@@ -215,7 +212,7 @@ impl Vcpu {
         let after = State::of(&self.frame, &mut self.cpu);
         let bytes = self.cpu.mem.different_bytes(BYTES);
         let Some(lockstep) = &mut self.lockstep else { return Ok(interpreted) };
-        if self.cpu.mem.journal.says_nothing() {
+        if self.cpu.mem.is_inconclusive() {
             lockstep.totals.updated += 1;
             return Ok(interpreted);
         }

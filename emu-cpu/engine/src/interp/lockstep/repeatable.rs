@@ -16,7 +16,7 @@ pub(crate) fn is_repeatable(uop: &Uop, cpu: &Cpu) -> bool {
         Repeat::Write(enc) => row(enc).is_some_and(|row| row.is_repeatable(false)),
         Repeat::Field(field) => matches!(field, PstateField::DaifSet | PstateField::DaifClr),
         // It waits for others, who may wait for us.
-        Repeat::Barrier(BarrierKind::Dsb) => !cpu.mem.shared.has_peers(),
+        Repeat::Barrier(BarrierKind::Dsb) => !cpu.mem.has_peers(),
         Repeat::Barrier(_) => true,
     }
 }

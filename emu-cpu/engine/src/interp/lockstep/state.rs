@@ -28,7 +28,7 @@ impl State {
             regs: cpu.regs.clone(),
             pstate: cpu.pstate.clone(),
             sys: cpu.sys.clone(),
-            exclusive: cpu.mem.exclusive,
+            exclusive: cpu.mem.monitor(),
         }
     }
 
@@ -37,7 +37,7 @@ impl State {
         cpu.regs = self.regs.clone();
         cpu.pstate = self.pstate.clone();
         cpu.sys = self.sys.clone();
-        cpu.mem.exclusive = self.exclusive;
+        cpu.mem.set_monitor(self.exclusive);
         exec::from_regs(frame, cpu);
         frame.v[..32].copy_from_slice(&cpu.regs.v);
     }

@@ -101,7 +101,7 @@ fn registers_of_devices_are_accessed_once() {
     let program = [0xd280_0c81, 0xd2a1_2003, 0xf940_0062, 0xf900_0061, 0xf100_0421, 0x54ff_ffa1];
     let Some(mut v) = checked(&program) else { return };
     let device = Arc::new(Turnstile::default());
-    v.cpu.mem.bus.map(Pa(0x900_0000), 0x1000, Backing::Mmio(device.clone())).unwrap();
+    v.cpu.mem.bus().map(Pa(0x900_0000), 0x1000, Backing::Mmio(device.clone())).unwrap();
     v.cpu.mem.refresh_view();
     finish(&mut v);
     assert_eq!(device.0.load(Ordering::Relaxed), 100 + 100 * 101 / 2);

@@ -20,10 +20,10 @@ use emu_core::Pa;
 use emu_core::bus::{Backing, Bus};
 use emu_core::metrics::Metric;
 use emu_core::ram::GuestRam;
-use emu_pe::cpu::Entry;
+use emu_pe::cpu::{Cpu, Entry};
 use emu_pe::model::Model;
 use emu_pe::sysreg::Reg;
-use test_kit::pe::Wiring;
+use test_kit::pe::alone;
 
 use crate::interp::vcpu::Vcpu;
 
@@ -44,7 +44,7 @@ pub(super) fn vcpu_with(program: &[u32], bytes: u64) -> (Vcpu, &'static GuestRam
     }
     let bus = Arc::new(Bus::new());
     bus.map(Pa(RAM), bytes, Backing::Ram(ram, 0)).unwrap();
-    let mut cpu = Wiring::alone(Model::max(), bus).pe();
+    let mut cpu = Cpu::new(alone(Model::max(), bus));
     cpu.reset(Entry { pc: RAM, x0: 0 });
     (Vcpu::new(cpu), ram)
 }

@@ -252,7 +252,7 @@ fn registers_of_devices_are_written_once_also_in_lockstep() {
     for way in [Way::Interpreted, Way::Host, Way::Lockstep] {
         let (mut v, ram) = vcpu(&SET);
         let device = Arc::new(Counts::default());
-        v.cpu.mem.bus.map(Pa(RAM + 0x1_0000), 0x1000, Backing::Mmio(device.clone())).unwrap();
+        v.cpu.mem.bus().map(Pa(RAM + 0x1_0000), 0x1000, Backing::Mmio(device.clone())).unwrap();
         v.cpu.mem.refresh_view();
         if !way.prepare(&mut v) {
             continue;

@@ -149,8 +149,8 @@ fn memory_is_what_the_program_can_reach() {
     ];
     let serve = |cpu: &mut Cpu| {
         let (at, mut bytes) = (cpu.regs.x[1], [0; 16]);
-        let read = cpu.read_as_program(at, &mut bytes);
-        Served::Done((read << 8 | cpu.write_as_program(at, &bytes)) as u64)
+        let read = cpu.mem.read_as_program(at, &mut bytes);
+        Served::Done((read << 8 | cpu.mem.write_as_program(at, &bytes)) as u64)
     };
     for (address, el1, el0) in cases {
         for (el, expected) in [(1, el1), (0, el0)] {
@@ -173,7 +173,7 @@ fn memory_is_what_the_program_can_reach() {
 fn code_that_is_read_from_a_file() {
     let serve = |cpu: &mut Cpu| {
         // mov x5, #2
-        Served::Done(cpu.write_as_program(RAM + 0x1000, &0xd280_0045_u32.to_le_bytes()) as u64)
+        Served::Done(cpu.mem.write_as_program(RAM + 0x1000, &0xd280_0045_u32.to_le_bytes()) as u64)
     };
     // bl f; mov x6, x5; hlt; bl f; f, a page further: mov x5, #1; ret
     let program = [0x9400_0400, 0xaa05_03e6, CALL, 0x9400_03fd];

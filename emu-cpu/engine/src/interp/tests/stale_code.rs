@@ -40,7 +40,7 @@ fn a_dma_write_that_aborts_half_way_is_seen() {
         for _ in 0..3 {
             assert_eq!(call(&mut v), 1);
         }
-        let port = DirectPort::new(v.cpu.mem.bus.clone(), Master::new(8, Stalls::Never));
+        let port = DirectPort::new(v.cpu.mem.bus().clone(), Master::new(8, Stalls::Never));
         let bytes: Vec<u8> = function(2).into_iter().chain([0; 2]).flat_map(u32::to_le_bytes).collect();
         let written = port.write(DmaAttrs::default(), RAM + FUNCTION, &bytes);
         assert_eq!(written, Err(DmaFault::Abort));

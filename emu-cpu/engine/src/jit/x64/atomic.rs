@@ -1,22 +1,13 @@
 //! Atomic operations of FEAT_LSE and exclusives, by the host's locked instructions.
 
-use std::mem::offset_of;
-
 use dynasmrt::{DynasmApi, DynasmLabelApi};
 use emu_a64::ir::{AtomicOp, MemSize};
-use emu_pe::cpu::Cpu;
-use emu_pe::mem::{Exclusive, Mem};
+use emu_pe::offset::{MONITOR_BYTES, MONITOR_VA, MONITOR_VALUE};
 
 use super::memory::{READ, WRITE};
 use super::{Emitter, RAX, RCX, RDX, e, st};
 use crate::interp::uop::{Access, Uop};
 use crate::jit::state::JitState;
-
-/// The exclusive monitor in the [`Cpu`].
-const MONITOR: usize = offset_of!(Cpu, mem) + offset_of!(Mem, exclusive);
-const MONITOR_VA: i32 = (MONITOR + offset_of!(Exclusive, va)) as i32;
-const MONITOR_BYTES: i32 = (MONITOR + offset_of!(Exclusive, bytes)) as i32;
-const MONITOR_VALUE: i32 = (MONITOR + offset_of!(Exclusive, value)) as i32;
 
 impl Emitter<'_> {
     /// Atomic operations; false if it is something else, or one that has no code in line.
@@ -110,7 +101,7 @@ impl Emitter<'_> {
 
     /// Others may have to be looked for between the two exclusives ([`emu_pe::mem::exclusive`]).
     fn is_watched(&self, how: &Access) -> bool {
-        how.apart && self.input.cpu.mem.shared.has_peers()
+        how.apart && self.input.cpu.mem.has_peers()
     }
 
     fn plain(&self, access: u16) -> Option<Access> {

@@ -301,7 +301,7 @@ impl Emitter<'_> {
         self.events.push(Pending { start, to, flags: self.flags.place });
         let Some(label) = self.starts.get(to).map(|s| s.label) else { return };
         let word = self.input.cpu.doorbell.word_address();
-        if self.input.cpu.mem.journal.is_on() {
+        if self.input.cpu.mem.has_journal() {
             if self.assignment.counts_in_frame {
                 e!(self; mov rax, [r15 + st!(count)] ; cmp rax, [r15 + st!(limit)] ; jae =>start);
             } else {

@@ -247,7 +247,7 @@ impl Emitter<'_> {
             self.flags.lose_host();
             self.settle_flags();
         }
-        if self.input.cpu.mem.journal.is_on() && !repeatable::is_repeatable(&uop, self.input.cpu) {
+        if self.input.cpu.mem.has_journal() && !repeatable::is_repeatable(&uop, self.input.cpu) {
             return self.call_operation();
         }
         let (before, flags_die) = (self.flags.place, self.keep_from(&uop));

@@ -4,8 +4,8 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 use emu_a64::ir::{BarrierKind, PstateField, SysEnc};
 use emu_a64::regs::{Pstate, Regs, SP};
 use emu_pe::cpu::Cpu;
-use emu_pe::mem::Mem;
 use emu_pe::mem::maintenance::ZVA_BYTES;
+use emu_pe::offset::UNSYNCHRONISED;
 use emu_pe::sysreg::{DCZID, Direct, InLine, Permits, hcr, row};
 
 use super::memory::{READ, WRITE};
@@ -18,8 +18,6 @@ const CPU_DAIF: i32 = (std::mem::offset_of!(Cpu, pstate) + std::mem::offset_of!(
 const CPU_SP_SEL: i32 = (std::mem::offset_of!(Cpu, pstate) + std::mem::offset_of!(Pstate, sp_sel)) as i32;
 const CPU_FPCR: i32 = (std::mem::offset_of!(Cpu, regs) + std::mem::offset_of!(Regs, fpcr)) as i32;
 const CPU_ACCESSES: i32 = (std::mem::offset_of!(Cpu, regs) + std::mem::offset_of!(Regs, accesses)) as i32;
-const CPU_UNSYNCHRONISED: i32 =
-    (std::mem::offset_of!(Cpu, mem) + std::mem::offset_of!(Mem, unsynchronised)) as i32;
 const CPU_PERMITS: i32 = std::mem::offset_of!(Cpu, permits) as i32;
 const CPU_HCR: i32 = std::mem::offset_of!(Cpu, hcr) as i32;
 
@@ -45,7 +43,7 @@ impl Emitter<'_> {
                 let start = self.ops.new_dynamic_label();
                 e!(self
                     ; mov rax, [r15 + st!(cpu)]
-                    ; cmp BYTE [rax + CPU_UNSYNCHRONISED], 0
+                    ; cmp BYTE [rax + UNSYNCHRONISED], 0
                     ; jne =>start
                     ; lock or DWORD [rsp], 0
                 );

@@ -157,7 +157,7 @@ impl Emitter<'_> {
     pub(super) fn leave_if_pending(&mut self, event: DynamicLabel) {
         let word = self.input.cpu.doorbell.word_address();
         e!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], 0 ; jne =>event);
-        if self.input.cpu.mem.journal.is_on() {
+        if self.input.cpu.mem.has_journal() {
             e!(self; cmp r13, [r15 + st!(limit)] ; jae =>event);
         }
     }

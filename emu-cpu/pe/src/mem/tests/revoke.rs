@@ -5,8 +5,8 @@ use emu_core::bus::{Backing, Bus, Requester};
 use emu_core::ram::GuestRam;
 
 use crate::mem::shared::{Request, Shared};
-use crate::mem::{Mem, access, context};
-use crate::test_pe::max;
+use crate::mem::{access, context};
+use crate::test_pe::on;
 
 const RAM: u64 = 0x4000_0000;
 
@@ -14,12 +14,11 @@ const RAM: u64 = 0x4000_0000;
 /// written: it may have been, after the code was made and before the sleep.
 #[test]
 fn a_revocation_among_very_many_is_not_lost() {
-    let mut b = max();
     let bus = Arc::new(Bus::new());
     let ram = GuestRam::new(0x10000).unwrap();
     bus.map(Pa(RAM), 0x10000, Backing::Ram(ram, 0)).unwrap();
     let shared = Arc::new(Shared::new(2));
-    b.cpu.mem = Mem::new(b.cpu.mem.features, bus, shared.clone(), 0);
+    let mut b = on(bus, shared.clone());
     context::select(&mut b.cpu);
     for page in [RAM, RAM + 0x1000] {
         access::store::<8>(&mut b.cpu, page, 1).unwrap();
