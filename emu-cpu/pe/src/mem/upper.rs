@@ -293,6 +293,18 @@ mod tests {
     }
 
     #[test]
+    fn a_bank_that_is_used_again_has_the_upper_half_of_its_new_context() {
+        let mut b = host();
+        let cpu = &mut b.cpu;
+        // More processes of a kernel than there are banks, then one of another kernel.
+        (1..=40).for_each(|n| process(cpu, n));
+        let up = cpu.mem.serial(UP);
+        cpu.sys[Reg::TTBR1_EL2] = 0x30_0000;
+        select(cpu);
+        assert_ne!(cpu.mem.serial(UP), up);
+    }
+
+    #[test]
     fn one_that_was_forgotten_is_found_anew() {
         let mut b = host();
         let cpu = &mut b.cpu;

@@ -78,6 +78,7 @@ impl Bank {
     pub(super) fn begin(&mut self, context: Context, serial: u64) {
         self.clear(serial);
         self.context = Some(context);
+        self.upper = UpperId::default();
     }
 
     /// Forgets its pages.
