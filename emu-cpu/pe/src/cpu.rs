@@ -16,6 +16,7 @@ use emu_core::metrics::Counters;
 use emu_core::random::SplitMix64;
 use serde::{Deserialize, Serialize};
 
+use crate::derived::Derived;
 use crate::doorbell::Doorbell;
 use crate::exception::Repeats;
 use crate::gic::Attachment;
@@ -25,7 +26,7 @@ use crate::model::{IdRegs, Model};
 use crate::pmu::Pmu;
 use crate::psci::Machine;
 use crate::semihosting::Semihosting;
-use crate::sysreg::{Permits, Reg, SysState, sctlr};
+use crate::sysreg::{Reg, SysState, sctlr};
 use crate::timer::Timers;
 use crate::trace::Trace;
 
@@ -115,22 +116,10 @@ pub struct Cpu {
     pub standby: bool,
     /// Where the PE came out of reset (RVBAR_ELx).
     pub entry: Entry,
-    /// Something has changed that translation, [`Cpu::mode`] or the choice of interrupts depends on: Exception level,
-    /// PSTATE, control registers. Set here, taken and cleared by the run loop.
-    pub context_changed: bool,
-    /// An interrupt waits for PSTATE to let it through, or the state of debugging depends on PSTATE. Found by
-    /// [`Cpu::poll_interrupts`]: whatever makes it true later rings the doorbell or sets `context_changed`.
-    pub restless: bool,
-    /// The answer of [`Cpu::fp_enabled`], found again by [`Cpu::refresh`].
-    pub(crate) fp_enabled: bool,
-    /// The instructions of FEAT_MOPS may be executed, found again by [`Cpu::refresh`].
-    mops_enabled: bool,
-    /// The effective value of HCR_EL2, found again by [`Cpu::refresh`].
-    pub hcr: u64,
+    /// What is found again of registers and PSTATE.
+    pub derived: Derived,
     /// The exceptions of late, to see whether anybody deals with them.
     pub(crate) repeats: Repeats,
-    /// What needs no check, found again by [`crate::mem::context::select`].
-    pub permits: Permits,
 }
 
 impl Cpu {
@@ -164,13 +153,8 @@ impl Cpu {
             serror: None,
             standby: false,
             entry: Entry::default(),
-            context_changed: true,
-            restless: true,
-            fp_enabled: false,
-            mops_enabled: false,
-            hcr: 0,
+            derived: Derived::new(),
             repeats: Repeats::default(),
-            permits: Permits::default(),
         };
         cpu.reset(Entry::default());
         cpu
@@ -184,8 +168,8 @@ impl Cpu {
         let strict = btype == 3 && crate::mem::context::sctlr(self) & sctlr::bt(self.pstate.el) != 0;
         Mode {
             el: self.pstate.el,
-            fp_enabled: self.fp_enabled,
-            mops: self.mops_enabled,
+            fp_enabled: self.derived.fp_enabled(),
+            mops: self.derived.mops_enabled(),
             fp_plain: self.regs.fpcr & fpcr::NOT_PLAIN == 0,
             guarded: false,
             btype,
@@ -193,21 +177,6 @@ impl Cpu {
             aligned: self.mem.checks_alignment(),
             counts_accesses: self.pmu.counts_accesses(),
         }
-    }
-
-    /// True if the run loop has nothing to look at after an instruction that may have changed PSTATE's masks, translation or
-    /// the choice of interrupts: it has not, or it does not matter.
-    #[inline]
-    #[must_use]
-    pub fn is_quiet(&self) -> bool {
-        !self.context_changed && !self.restless
-    }
-
-    /// SIMD&FP registers may be used at the current Exception level.
-    #[inline]
-    #[must_use]
-    pub fn fp_enabled(&self) -> bool {
-        self.fp_enabled
     }
 
     /// To the state after reset (Arm ARM, D1.9), at `entry` in the highest Exception level.
@@ -233,11 +202,12 @@ impl Cpu {
 
     /// Finds again what is derived from registers and PSTATE. Called after every change of what it depends on.
     pub fn refresh(&mut self) {
-        self.hcr = crate::sysreg::effective_hcr(self.sys[Reg::HCR_EL2], self.el2, self.features);
-        self.fp_enabled = self.fp_trap().is_none();
-        self.mops_enabled = self.mops_allowed();
-        self.timers.refresh(&self.sys, self.hcr);
-        self.context_changed = true;
+        let hcr = crate::sysreg::effective_hcr(self.sys[Reg::HCR_EL2], self.el2, self.features);
+        self.derived.set_hcr(hcr);
+        let (fp, mops) = (self.fp_trap().is_none(), self.mops_allowed());
+        self.derived.set_enabled(fp, mops);
+        self.timers.refresh(&self.sys, hcr);
+        self.derived.note_change();
     }
 
     /// Where the current stack pointer lives when it is not current.
@@ -278,8 +248,8 @@ impl Cpu {
     /// Effective value of HCR_EL2: 0 without EL2 (but for RW), see [`crate::sysreg::effective_hcr`].
     #[inline]
     #[must_use]
-    pub fn hcr(&self) -> u64 {
-        self.hcr
+    pub const fn hcr(&self) -> u64 {
+        self.derived.hcr()
     }
 }
 

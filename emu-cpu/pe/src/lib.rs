@@ -18,6 +18,7 @@
 //! | [`cpu`] | one PE: all of the above together |
 
 pub mod cpu;
+pub mod derived;
 pub mod doorbell;
 pub mod exception;
 pub mod gic;

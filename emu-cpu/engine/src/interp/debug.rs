@@ -130,7 +130,6 @@ impl Vcpu {
             return cpu.raise(Exception::PcAlignment(pc), pc, 0);
         }
         context::select(cpu);
-        cpu.context_changed = false;
         exec::from_regs(&mut self.frame, cpu);
         self.single();
     }

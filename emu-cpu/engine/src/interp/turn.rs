@@ -50,7 +50,7 @@ pub(super) trait Policy: Sized {
     /// The loop goes on behind a block that may have changed what code depends on, for it has not, or it does not matter.
     #[inline]
     fn passes_context(&self, cpu: &Cpu) -> bool {
-        cpu.is_quiet()
+        cpu.derived.needs_no_poll()
     }
 }
 

@@ -159,7 +159,6 @@ impl Vcpu {
             return cpu.raise(Exception::IllegalState, pc, 0);
         }
         context::select(cpu);
-        cpu.context_changed = false;
         exec::from_regs(&mut self.frame, cpu);
         match state {
             StepState::Inactive if self.has_breakpoints() || self.cpu.trace.blocks => self.run_watchfully(),

@@ -32,7 +32,7 @@ impl Cpu {
         if self.sys[Reg::OSLAR_EL1] & 1 != 0 || double_lock {
             return false;
         }
-        let to_el2 = self.el2 && (self.hcr & hcr::TGE != 0 || self.sys[Reg::MDCR_EL2] & mdcr::TDE != 0);
+        let to_el2 = self.el2 && (self.hcr() & hcr::TGE != 0 || self.sys[Reg::MDCR_EL2] & mdcr::TDE != 0);
         let target = if to_el2 { 2 } else { 1 };
         if el == target { self.sys[Reg::MDSCR_EL1] & KDE != 0 && daif & MASK_D == 0 } else { target > el }
     }

@@ -68,7 +68,7 @@ impl Cpu {
         self.sys[spsr] = saved;
         self.sys[elr] = ret;
         let control = self.sys[sctlr_reg];
-        let host = self.hcr & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
+        let host = self.hcr() & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
         let p = &mut self.pstate;
         // Set on entry to EL1, and to EL2 if that is the host of its EL0, unless SPAN says to leave it.
         if self.features.has(Feat::Pan) && (target == 1 || host) && control & sctlr::SPAN == 0 {

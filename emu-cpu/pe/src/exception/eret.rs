@@ -71,7 +71,7 @@ impl Cpu {
         let el = (saved >> 2 & 3) as u8;
         let reserved = saved & spsr::AARCH32 != 0 || saved & 2 != 0 || el == 0 && saved & 1 != 0;
         let from_el2_to_el1 = self.pstate.el == 2 && el == 1;
-        !reserved && el <= self.pstate.el && !(from_el2_to_el1 && self.hcr & hcr::TGE != 0)
+        !reserved && el <= self.pstate.el && !(from_el2_to_el1 && self.hcr() & hcr::TGE != 0)
     }
 
     /// Where a branch to `va` goes: with top byte ignore for instruction addresses, the tag is replaced by copies of
@@ -79,12 +79,12 @@ impl Cpu {
     #[inline]
     #[must_use]
     pub fn branch_address(&self, va: u64) -> u64 {
-        let host = self.hcr & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
+        let host = self.hcr() & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
         let el2_regime = self.pstate.el == 2 || self.pstate.el == 0 && host;
         let upper = va >> 55 & 1 != 0;
         // TCR_ELx with two ranges: TBI0 37, TBI1 38, TBID0 51, TBID1 52; TCR_EL2 with one: TBI 20, TBID 29. The TBID
         // bits belong to FEAT_PAuth and are RES0 without it.
-        if el2_regime && self.hcr & hcr::E2H == 0 {
+        if el2_regime && self.hcr() & hcr::E2H == 0 {
             let tcr = self.sys[Reg::TCR_EL2];
             let ignored = tcr >> 20 & 1 != 0 && tcr >> 29 & 1 == 0;
             return if ignored { va & (u64::MAX >> 8) } else { va };

@@ -80,16 +80,16 @@ impl Cpu {
         Waiting {
             physical: [self.serror.is_some(), s.fiq, s.irq],
             virt: [
-                self.hcr & hcr::VSE != 0,
-                self.hcr & hcr::VF != 0 || s.vfiq,
-                self.hcr & hcr::VI != 0 || s.virq,
+                self.hcr() & hcr::VSE != 0,
+                self.hcr() & hcr::VF != 0 || s.vfiq,
+                self.hcr() & hcr::VI != 0 || s.virq,
             ],
         }
     }
 
     /// Where a physical interrupt would be taken to, if anywhere from here: routing and masking.
     fn physical_target(&self, kind: Kind) -> Option<u8> {
-        let (el, h) = (self.pstate.el, self.hcr);
+        let (el, h) = (self.pstate.el, self.hcr());
         let masked = self.pstate.daif & kind.mask() != 0;
         if h & (kind.route() | hcr::TGE) == 0 {
             return (el < 2 && !masked).then_some(1);
@@ -102,14 +102,15 @@ impl Cpu {
 
     /// Virtual interrupts are taken to EL1, below EL2, if physical ones of the kind are routed to EL2.
     fn virtual_enabled(&self, kind: Kind) -> bool {
-        self.pstate.el < 2 && self.hcr & hcr::TGE == 0 && self.hcr & kind.route() != 0
+        self.pstate.el < 2 && self.hcr() & hcr::TGE == 0 && self.hcr() & kind.route() != 0
     }
 
     /// Takes the asynchronous exception of highest priority, if any can be taken now.
     pub fn poll_interrupts(&mut self) -> bool {
         let waiting = self.waiting();
-        self.restless =
-            waiting.physical.contains(&true) || waiting.virt.contains(&true) || self.software_debug_enabled();
+        self.derived.set_masked_pending_event(
+            waiting.physical.contains(&true) || waiting.virt.contains(&true) || self.software_debug_enabled(),
+        );
         for (kind, pending) in Kind::ALL.into_iter().zip(waiting.physical) {
             if pending && let Some(target) = self.physical_target(kind) {
                 if kind == Kind::SError {
@@ -186,7 +187,7 @@ impl Cpu {
             self.sys[Reg::DISR_EL1] = A | u64::from(iss & 0x1ff_ffff);
         }
         let masked = self.pstate.daif & Pstate::A != 0;
-        if self.hcr & hcr::VSE != 0 && self.virtual_enabled(Kind::SError) && masked {
+        if self.hcr() & hcr::VSE != 0 && self.virtual_enabled(Kind::SError) && masked {
             self.sys[Reg::VDISR_EL2] = A | u64::from(self.virtual_serror_iss());
             self.sys[Reg::HCR_EL2] &= !hcr::VSE;
             self.refresh();
@@ -210,13 +211,13 @@ impl Cpu {
         let trap = |target| Err(Exception::Trap { target, ec: ec::WFX, iss: 0x1e << 20 | rn | kind as u32 });
         let el = self.pstate.el;
         if el == 0 {
-            let host = self.hcr & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
+            let host = self.hcr() & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
             let control = self.sys[if host { Reg::SCTLR_EL2 } else { Reg::SCTLR_EL1 }];
             if control & if event { sctlr::NTWE } else { sctlr::NTWI } == 0 {
                 return trap(if host { 2 } else { 1 });
             }
         }
-        if el < 2 && self.hcr & if event { hcr::TWE } else { hcr::TWI } != 0 {
+        if el < 2 && self.hcr() & if event { hcr::TWE } else { hcr::TWI } != 0 {
             return trap(2);
         }
         Ok(())

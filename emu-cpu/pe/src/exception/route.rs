@@ -67,7 +67,7 @@ impl Cpu {
 
     /// EL1, or EL2 for what happens there or in a host's EL0.
     pub(crate) fn default_target(&self) -> u8 {
-        if self.pstate.el == 2 || self.pstate.el == 0 && self.hcr & hcr::TGE != 0 { 2 } else { 1 }
+        if self.pstate.el == 2 || self.pstate.el == 0 && self.hcr() & hcr::TGE != 0 { 2 } else { 1 }
     }
 
     fn raise_plain(&mut self, ec: u8, pc: u64) {
@@ -89,7 +89,7 @@ impl Cpu {
     }
 
     fn abort_target(&self, a: &Abort) -> u8 {
-        let external_to_el2 = self.hcr & hcr::TEA != 0 && is_external(a.status) && self.pstate.el < 2;
+        let external_to_el2 = self.hcr() & hcr::TEA != 0 && is_external(a.status) && self.pstate.el < 2;
         if a.stage2 || external_to_el2 { 2 } else { self.default_target() }
     }
 
@@ -152,7 +152,7 @@ impl Cpu {
             self.counters.bump(Metric::Hvc);
             self.regs.pc = pc.wrapping_add(4);
             self.call_firmware();
-        } else if self.hcr & hcr::HCD != 0 {
+        } else if self.hcr() & hcr::HCD != 0 {
             self.raise_plain(ec::UNKNOWN, pc);
         } else {
             self.counters.bump(Metric::Hvc);
@@ -167,7 +167,7 @@ impl Cpu {
     fn raise_smc(&mut self, imm: u16, pc: u64) {
         if self.pstate.el == 0 || !self.el2 {
             self.raise_plain(ec::UNKNOWN, pc);
-        } else if self.pstate.el == 1 && self.hcr & hcr::TSC != 0 {
+        } else if self.pstate.el == 1 && self.hcr() & hcr::TSC != 0 {
             self.counters.bump(Metric::Smc);
             self.take(Taken { target: 2, ec: ec::SMC, iss: u32::from(imm), far: None, ret: pc });
         } else {
@@ -189,19 +189,19 @@ impl Cpu {
             // CV = 1, COND = 0b1110.
             Some(2) => self.take(Taken { target: 2, ec: ec::FP, iss: 0x1e << 20, far: None, ret: pc }),
             // A trap to EL1 that TGE routes to EL2 is reported there as of unknown reason.
-            Some(_) if self.hcr & hcr::TGE != 0 && self.pstate.el == 0 => {
+            Some(_) if self.hcr() & hcr::TGE != 0 && self.pstate.el == 0 => {
                 self.take(Taken { target: 2, ec: ec::UNKNOWN, iss: 0, far: None, ret: pc });
             }
             Some(_) => self.take(Taken { target: 1, ec: ec::FP, iss: 0x1e << 20, far: None, ret: pc }),
             // Not trapped after all: the block was made before the trap was taken away. It is run again.
-            None => self.context_changed = true,
+            None => self.derived.note_change(),
         }
     }
 
     /// The Exception level that an access to the SIMD&FP registers traps to, if it does (CheckFPAdvSIMDEnabled64).
     #[must_use]
     pub fn fp_trap(&self) -> Option<u8> {
-        let (el, h) = (self.pstate.el, self.hcr);
+        let (el, h) = (self.pstate.el, self.hcr());
         let host = h & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
         if el < 2 && !(host && el == 0) {
             let disabled = match self.sys[Reg::CPACR_EL1] >> cptr::FPEN_SHIFT & 3 {
@@ -231,7 +231,7 @@ impl Cpu {
 
     /// Where debug exceptions go: EL2 for those of EL2, if HCR_EL2.TGE or MDCR_EL2.TDE is set; else EL1.
     pub(crate) fn debug_target(&self) -> u8 {
-        let to_el2 = self.el2 && (self.hcr & hcr::TGE != 0 || self.sys[Reg::MDCR_EL2] & mdcr::TDE != 0);
+        let to_el2 = self.el2 && (self.hcr() & hcr::TGE != 0 || self.sys[Reg::MDCR_EL2] & mdcr::TDE != 0);
         if self.pstate.el == 2 || to_el2 { 2 } else { 1 }
     }
 

@@ -186,6 +186,7 @@ pub fn select(cpu: &mut Cpu) {
     let with_stage2 = has_stage2(cpu, regime);
     let features = cpu.mem.translation;
     cpu.mem.fast.select(&key, || Context::decode(&features, key, with_stage2));
-    cpu.permits = Permits::of(cpu);
     cpu.mem.fast.set_alignment_check(key.regs.sctlr >> 1 & 1 != 0);
+    let permits = Permits::of(cpu);
+    cpu.derived.context_is_selected(permits);
 }

@@ -140,7 +140,8 @@ fn watch_page(cpu: &mut Cpu, va: u64, bytes: u64) -> Result<Option<Watched>, Sto
         if !news {
             break;
         }
-        cpu.mem.wait_noting(&mut cpu.context_changed);
+        let changed = cpu.mem.wait_and_compare();
+        cpu.derived.note_change_if(changed);
         if page.holds() {
             break;
         }

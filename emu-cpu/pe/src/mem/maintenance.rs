@@ -79,7 +79,7 @@ fn tlbi(cpu: &mut Cpu, op: TlbiOp, reach: Reach, val: u64) {
     let serials = cpu.mem.fast.serials();
     cpu.mem.invalidate(&scope);
     // The way to the next instruction may be another one.
-    cpu.context_changed |= cpu.mem.fast.serials() != serials;
+    cpu.derived.note_change_if(cpu.mem.fast.serials() != serials);
     // HCR_EL2.FB makes EL1's local maintenance reach the Inner Shareable domain.
     if reach != Reach::Local || cpu.pstate.el == 1 && h & hcr::FB != 0 {
         cpu.mem.broadcast(scope);

@@ -187,11 +187,11 @@ impl Mem {
         shared.wait_served(self.index, || self.serve_requests());
     }
 
-    /// As `wait_served`; notes if the way to the next instruction may be another one then.
-    fn wait_noting(&mut self, context_changed: &mut bool) {
+    /// As `wait_served`; true if the way to the next instruction may be another one then.
+    fn wait_and_compare(&mut self) -> bool {
         let serials = self.fast.serials();
         self.wait_served();
-        *context_changed |= self.fast.serials() != serials;
+        self.fast.serials() != serials
     }
 
     /// Serves what other vCPUs posted.
@@ -233,7 +233,8 @@ pub fn barrier(cpu: &mut Cpu, kind: BarrierKind) {
         BarrierKind::Dsb => {
             fence(Ordering::SeqCst);
             if std::mem::take(&mut cpu.mem.unsynchronised) {
-                cpu.mem.wait_noting(&mut cpu.context_changed);
+                let changed = cpu.mem.wait_and_compare();
+                cpu.derived.note_change_if(changed);
             }
         }
     }

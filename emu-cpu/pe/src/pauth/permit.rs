@@ -77,7 +77,7 @@ mod tests {
         c.sys[Reg::HCR_EL2] &= !hcr::API;
         c.refresh();
         crate::mem::context::select(c);
-        assert_eq!(c.permits.pauth.check, [ASK, OFF, ASK, ASK], "what is off does not trap");
+        assert_eq!(c.derived.permits().pauth.check, [ASK, OFF, ASK, ASK], "what is off does not trap");
         let qarma = el1(Model::by_name("max-qarma5").unwrap(), 0);
         assert_eq!(Quick::of(&qarma.cpu).check, [ASK; 4]);
     }

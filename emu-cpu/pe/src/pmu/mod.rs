@@ -364,7 +364,8 @@ impl Cpu {
 
     /// Counts up to now, and sets the alarm for the next look. Called after a change and when the doorbell was rung.
     pub fn update_pmu(&mut self) {
-        self.context_changed |= self.pmu.update(&mut self.sys, self.pstate.el, self.regs.accesses);
+        let changed = self.pmu.update(&mut self.sys, self.pstate.el, self.regs.accesses);
+        self.derived.note_change_if(changed);
     }
 
     /// Forgets what is not in the registers: after reset and when a snapshot was restored.

@@ -44,7 +44,7 @@ impl Cpu {
                 let env = self.gic_access(reg, enc, rt, true)?;
                 // An acknowledge changes what is signalled.
                 let acknowledge = matches!(reg, GicReg::ICC_IAR0_EL1 | GicReg::ICC_IAR1_EL1);
-                self.context_changed |= acknowledge;
+                self.derived.note_change_if(acknowledge);
                 self.gic.registers_mut().map(|gic| gic.read(reg, &env)).ok_or(UNDEFINED)
             }
             Cell::Insn(_) => Err(UNDEFINED),
@@ -70,7 +70,7 @@ impl Cpu {
         if row.effect == Effect::Context {
             self.refresh();
         }
-        self.context_changed |= entry.row.ends_block(false);
+        self.derived.note_change_if(entry.row.ends_block(false));
         Ok(())
     }
 
@@ -96,15 +96,15 @@ impl Cpu {
             PstateField::DaifClr => {
                 self.check_daif(7, imm)?;
                 self.pstate.daif &= !imm & (Pstate::D | Pstate::A | Pstate::I | Pstate::F);
-                self.context_changed = true;
+                self.derived.note_change();
             }
             PstateField::Pan if privileged && has(Feat::Pan) => {
                 self.pstate.pan = set;
-                self.context_changed = true;
+                self.derived.note_change();
             }
             PstateField::Uao if privileged && has(Feat::Uao) => {
                 self.pstate.uao = set;
-                self.context_changed = true;
+                self.derived.note_change();
             }
             PstateField::Dit if has(Feat::Dit) => self.pstate.dit = set,
             PstateField::Ssbs if has(Feat::Ssbs2) => self.pstate.ssbs = set,
@@ -149,7 +149,7 @@ impl Cpu {
     pub fn direct_register(&self, enc: SysEnc, el: u8, read: bool) -> Option<Direct> {
         let entry = find(enc).filter(|e| self.has(e.row) && (e.host.is_none() || el > 0))?;
         let by_e2h = entry.row.only_e2h || entry.host.is_some() && el == 2;
-        let e2h = self.hcr & hcr::E2H != 0;
+        let e2h = self.hcr() & hcr::E2H != 0;
         let row = if e2h && el == 2 { entry.host.unwrap_or(entry.row) } else { entry.row };
         let applies = |t: &&Trap| !t.spares(el) && **t != Trap::NeedsSpSel;
         let trapped = entry.row.traps.iter().any(|t| applies(&t));
@@ -197,10 +197,10 @@ impl Cpu {
         match row.cell {
             Cell::Id(_) | Cell::Value(_) | Cell::Insn(_) => return false,
             Cell::Gic(reg) => {
-                let env = gic::Env { el: 2, hcr_el2: self.hcr, has_el2: self.el2 };
+                let env = gic::Env { el: 2, hcr_el2: self.hcr(), has_el2: self.el2 };
                 let Some(gic) = self.gic.registers_mut() else { return false };
                 gic.write(reg, value, &env);
-                self.context_changed = true;
+                self.derived.note_change();
             }
             Cell::Slot { .. } | Cell::TrapBits(_) | Cell::Fn { .. } => self.put(row, value),
         }
@@ -238,7 +238,7 @@ impl Cpu {
         // The implementation defined encodings, allocated or not, are trapped by HCR_EL2.TIDCP at EL1, and by
         // SCTLR_ELx.TIDCP (FEAT_TIDCP1) at EL0, where they are UNDEFINED else.
         if let (1 | 3, _, 11 | 15, _, _) = enc.parts() {
-            if self.hcr & hcr::TIDCP != 0 && self.pstate.el == 1 {
+            if self.hcr() & hcr::TIDCP != 0 && self.pstate.el == 1 {
                 return Err(trap::trap(2, enc, rt, read));
             }
             Trap::El0Forbids(sctlr::TIDCP).check(self, enc, rt, read)?;
@@ -258,7 +258,7 @@ impl Cpu {
     }
 
     fn has(&self, row: &Row) -> bool {
-        self.features.has(row.feat) && self.has_by_model(row) && (!row.only_e2h || self.hcr & hcr::E2H != 0)
+        self.features.has(row.feat) && self.has_by_model(row) && (!row.only_e2h || self.hcr() & hcr::E2H != 0)
     }
 
     fn has_by_model(&self, row: &Row) -> bool {
@@ -269,8 +269,8 @@ impl Cpu {
     fn register_of(&self, entry: &Entry) -> &'static Row {
         match entry.host {
             Some(row)
-                if self.hcr & hcr::E2H != 0
-                    && (self.pstate.el == 2 || self.pstate.el == 0 && self.hcr & hcr::TGE != 0) =>
+                if self.hcr() & hcr::E2H != 0
+                    && (self.pstate.el == 2 || self.pstate.el == 0 && self.hcr() & hcr::TGE != 0) =>
             {
                 row
             }
@@ -291,7 +291,7 @@ impl Cpu {
     }
 
     fn gic_access(&self, reg: GicReg, enc: SysEnc, rt: u8, read: bool) -> Result<gic::Env, Exception> {
-        let env = gic::Env { el: self.pstate.el, hcr_el2: self.hcr, has_el2: self.el2 };
+        let env = gic::Env { el: self.pstate.el, hcr_el2: self.hcr(), has_el2: self.el2 };
         match self.gic.registers().map_or(gic::Access::Undefined, |gic| gic.access(reg, !read, &env)) {
             gic::Access::Allowed => Ok(env),
             gic::Access::Undefined => Err(UNDEFINED),

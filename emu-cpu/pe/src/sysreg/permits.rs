@@ -127,7 +127,10 @@ mod tests {
         let c = &mut b.cpu;
         c.set_level(1, true);
         select(c);
-        assert_eq!((c.permits.zero_block, c.permits.clean, c.permits.zero_size), (1, 1, 1));
+        assert_eq!(
+            (c.derived.permits().zero_block, c.derived.permits().clean, c.derived.permits().zero_size),
+            (1, 1, 1)
+        );
         for (reg, bits, expected) in [
             (Reg::HCR_EL2, hcr::TDZ, (0, 1, 0)),
             (Reg::HCR_EL2, hcr::TPCP, (1, 0, 1)),
@@ -143,15 +146,19 @@ mod tests {
             c.sys[reg] |= bits;
             c.refresh();
             select(c);
-            assert_eq!((c.permits.zero_block, c.permits.clean, c.permits.zero_size), expected, "{reg:?}");
+            assert_eq!(
+                (c.derived.permits().zero_block, c.derived.permits().clean, c.derived.permits().zero_size),
+                expected,
+                "{reg:?}"
+            );
             c.sys[reg] = old;
         }
         c.set_level(0, false);
         select(c);
-        assert_eq!((c.permits.zero_block, c.permits.clean), (0, 0), "SCTLR_EL1.DZE, UCI");
+        assert_eq!((c.derived.permits().zero_block, c.derived.permits().clean), (0, 0), "SCTLR_EL1.DZE, UCI");
         c.sys[Reg::SCTLR_EL1] |= sctlr::DZE | sctlr::UCI;
         c.refresh();
         select(c);
-        assert_eq!((c.permits.zero_block, c.permits.clean), (1, 1));
+        assert_eq!((c.derived.permits().zero_block, c.derived.permits().clean), (1, 1));
     }
 }

@@ -144,7 +144,7 @@ impl Trap {
     pub(super) fn check(self, cpu: &Cpu, enc: SysEnc, rt: u8, read: bool) -> Result<(), Exception> {
         let highest = cpu.pstate.el == if cpu.el2 { 2 } else { 1 };
         let refused = match self {
-            Self::Fp if !cpu.fp_enabled() => Some(ExcOp::FpAccess),
+            Self::Fp if !cpu.derived.fp_enabled() => Some(ExcOp::FpAccess),
             Self::NeedsSpSel if !cpu.pstate.sp_sel => Some(ExcOp::Undefined),
             Self::HighestEl if !highest => Some(ExcOp::Undefined),
             Self::HighestElWrite if !read && !highest => Some(ExcOp::Undefined),

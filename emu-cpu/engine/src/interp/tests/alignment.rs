@@ -167,7 +167,7 @@ fn code_of_both_kinds_stands_side_by_side() {
             let control = v.cpu.sys[Reg::SCTLR_EL2] & !sctlr::A;
             v.cpu.sys[Reg::SCTLR_EL2] = control | if checked { sctlr::A } else { 0 };
             v.cpu.refresh();
-            v.cpu.context_changed = true;
+            v.cpu.derived.note_change();
             v.cpu.regs.pc = RAM;
             v.cpu.regs.x[3] = 100;
             v.cpu.regs.x[0] = DATA + 4;

@@ -2,7 +2,7 @@
 
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 use emu_a64::ir::{Cond, LeaveKind};
-use emu_pe::cpu::Cpu;
+use emu_pe::offset;
 
 use super::kept::Place;
 use super::{Emitter, Exit, RAX, e, st, x};
@@ -162,16 +162,14 @@ impl Emitter<'_> {
         })
     }
 
-    /// After an instruction that may have changed something, which mostly it has not ([`Cpu::is_quiet`]).
+    /// After an instruction that may have changed something, which mostly it has not ([`emu_pe::derived::Derived::needs_no_poll`]).
     fn go_on_if_quiet(&mut self) {
-        const CHANGED: i32 = std::mem::offset_of!(Cpu, context_changed) as i32;
-        const RESTLESS: i32 = std::mem::offset_of!(Cpu, restless) as i32;
         let out = self.ops.new_dynamic_label();
         e!(self
             ; mov rax, [r15 + st!(cpu)]
-            ; cmp BYTE [rax + CHANGED], 0
+            ; cmp BYTE [rax + offset::CONTEXT_CHANGED], 0
             ; jne =>out
-            ; cmp BYTE [rax + RESTLESS], 0
+            ; cmp BYTE [rax + offset::HAS_MASKED_PENDING_EVENT], 0
             ; jne =>out
         );
         self.exit(0);

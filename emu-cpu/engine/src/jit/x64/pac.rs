@@ -7,6 +7,7 @@ use dynasmrt::{DynasmApi, DynasmLabelApi};
 use emu_a64::ir::PacOp;
 use emu_a64::pac::quick;
 use emu_pe::cpu::Cpu;
+use emu_pe::offset;
 use emu_pe::pauth::{self, OFF, Quick, READY};
 use emu_pe::sysreg::Permits;
 
@@ -15,7 +16,7 @@ use super::{Emitter, RAX, RDX, e, st};
 use crate::interp::uop::Uop;
 use crate::jit::state::JitState;
 
-const QUICK: usize = std::mem::offset_of!(Cpu, permits) + std::mem::offset_of!(Permits, pauth);
+const QUICK: usize = offset::PERMITS as usize + std::mem::offset_of!(Permits, pauth);
 /// The bit of an address that says which half it is of.
 const HALF: i8 = 55;
 

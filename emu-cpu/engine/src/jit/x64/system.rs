@@ -5,7 +5,7 @@ use emu_a64::ir::{BarrierKind, PstateField, SysEnc};
 use emu_a64::regs::{Pstate, Regs, SP};
 use emu_pe::cpu::Cpu;
 use emu_pe::mem::maintenance::ZVA_BYTES;
-use emu_pe::offset::UNSYNCHRONISED;
+use emu_pe::offset;
 use emu_pe::sysreg::{DCZID, Direct, InLine, Permits, hcr, row};
 
 use super::memory::{READ, WRITE};
@@ -18,8 +18,6 @@ const CPU_DAIF: i32 = (std::mem::offset_of!(Cpu, pstate) + std::mem::offset_of!(
 const CPU_SP_SEL: i32 = (std::mem::offset_of!(Cpu, pstate) + std::mem::offset_of!(Pstate, sp_sel)) as i32;
 const CPU_FPCR: i32 = (std::mem::offset_of!(Cpu, regs) + std::mem::offset_of!(Regs, fpcr)) as i32;
 const CPU_ACCESSES: i32 = (std::mem::offset_of!(Cpu, regs) + std::mem::offset_of!(Regs, accesses)) as i32;
-const CPU_PERMITS: i32 = std::mem::offset_of!(Cpu, permits) as i32;
-const CPU_HCR: i32 = std::mem::offset_of!(Cpu, hcr) as i32;
 
 impl Emitter<'_> {
     /// System operations; false if it is something else, or one that has no code in line.
@@ -43,7 +41,7 @@ impl Emitter<'_> {
                 let start = self.ops.new_dynamic_label();
                 e!(self
                     ; mov rax, [r15 + st!(cpu)]
-                    ; cmp BYTE [rax + UNSYNCHRONISED], 0
+                    ; cmp BYTE [rax + offset::UNSYNCHRONISED], 0
                     ; jne =>start
                     ; lock or DWORD [rsp], 0
                 );
@@ -136,7 +134,7 @@ impl Emitter<'_> {
     /// Looks for one of [`Permits`]. Gives the label of what is interpreted, where there is none.
     fn permit(&mut self, which: usize) -> DynamicLabel {
         let start = self.ops.new_dynamic_label();
-        e!(self; mov rdx, [r15 + st!(cpu)] ; cmp BYTE [rdx + (CPU_PERMITS + which as i32)], 0 ; je =>start);
+        e!(self; mov rdx, [r15 + st!(cpu)] ; cmp BYTE [rdx + (offset::PERMITS + which as i32)], 0 ; je =>start);
         start
     }
 
@@ -191,7 +189,7 @@ impl Emitter<'_> {
             e!(self; cmp BYTE [rax + CPU_SP_SEL], 0 ; je =>start);
         }
         if let Some(e2h) = direct.e2h {
-            e!(self; test BYTE [rax + (CPU_HCR + 4)], E2H);
+            e!(self; test BYTE [rax + (offset::HCR + 4)], E2H);
             if e2h {
                 e!(self; je =>start);
             } else {
