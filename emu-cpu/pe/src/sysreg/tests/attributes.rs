@@ -84,7 +84,7 @@ fn effects_are_what_writes_do() {
             let mut b = at_level(el);
             let c = &mut b.cpu;
             let derived = |c: &crate::cpu::Cpu| (c.hcr(), c.mode(), c.timers.next_deadline(&c.sys));
-            let selected = |c: &crate::cpu::Cpu| (c.permits, c.mem.fast.serial(0), c.mem.fast.serial(ONES));
+            let selected = |c: &crate::cpu::Cpu| (*c.derived.permits(), c.mem.serial(0), c.mem.serial(ONES));
             let before = (derived(c), selected(c));
             if !c.poke(row, ONES) {
                 continue;
