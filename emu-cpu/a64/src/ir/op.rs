@@ -6,13 +6,14 @@
 use std::fmt;
 
 use super::mops::MopsInsn;
+use super::pstate::PstateField;
 use super::table::{
     Arguments, Facts, Memory, Operands, Register, Want, argument, as_written, choice, forms, operand,
     operations, part, part_type, result_type, written,
 };
 use super::text::{Parts, Shown, VReg, XReg};
 use super::value::{Ty, Val};
-use super::words::{Acc, AtomicOp, BarrierKind, BinOp, Cond, MemSize, PacOp, PstateField, SysEnc, UnOp};
+use super::words::{Acc, AtomicOp, BarrierKind, BinOp, Cond, MemSize, PacOp, SysEnc, UnOp};
 use crate::fp::FpOp;
 use crate::simd::VecOp;
 

@@ -282,22 +282,6 @@ impl std::fmt::Debug for SysEnc {
 }
 
 words! {
-    /// Fields of MSR (immediate).
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-    #[allow(missing_docs, reason = "the architecture's names")]
-    pub enum PstateField {
-        SpSel,
-        DaifSet,
-        DaifClr,
-        Pan,
-        Uao,
-        Dit,
-        Ssbs,
-        Tco,
-    }
-}
-
-words! {
     /// Pointer authentication (FEAT_PAuth): the instructions, but for those that combine one of these with another.
     #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
     #[allow(missing_docs, reason = "the architecture's names")]

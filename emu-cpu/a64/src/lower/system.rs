@@ -7,7 +7,7 @@
 
 use super::{Flow, Lower, Lowered, Undefined};
 use crate::features::Feat;
-use crate::ir::{BarrierKind, LeaveKind, Op, PstateField, SysEnc, Term, Ty};
+use crate::ir::{BarrierKind, LeaveKind, Op, PSTATE_FIELDS, SysEnc, Term, Ty};
 
 fn leave(l: &Lower<'_>, kind: LeaveKind) -> Lowered {
     Ok(Flow::End(Term::Leave { kind, next: l.next_rel() }))
@@ -91,28 +91,13 @@ pub(crate) fn isb(l: &mut Lower<'_>) -> Lowered {
 
 /// MSR (immediate).
 pub(crate) fn msr_immediate(l: &mut Lower<'_>) -> Lowered {
-    let has = |f| l.pe.features.has(f);
-    // Whether the field exists, and can be named at EL0.
-    let (field, exists, el0) = match (l.bits(18, 16), l.bits(7, 5)) {
-        (0, 3) => (PstateField::Uao, has(Feat::Uao), false),
-        (0, 4) => (PstateField::Pan, has(Feat::Pan), false),
-        (0, 5) => (PstateField::SpSel, true, false),
-        (3, 1) => (PstateField::Ssbs, has(Feat::Ssbs2), true),
-        (3, 2) => (PstateField::Dit, has(Feat::Dit), true),
-        // At EL0 SCTLR_EL1.UMA decides: the machine checks it.
-        (3, 6) => (PstateField::DaifSet, true, true),
-        (3, 7) => (PstateField::DaifClr, true, true),
-        _ => return Err(Undefined),
-    };
-    if !exists || (l.mode.el == 0 && !el0) {
+    let (op1, op2) = (l.bits(18, 16), l.bits(7, 5));
+    let row = PSTATE_FIELDS.iter().find(|row| (row.op1, row.op2) == (op1, op2)).ok_or(Undefined)?;
+    if !l.pe.features.has(row.feat) || l.mode.el == 0 && !row.el0 {
         return Err(Undefined);
     }
-    l.b.push(Op::MsrImm { field, imm: l.bits(11, 8) as u8 });
-    match field {
-        // Masking more is harmless, and nothing is translated differently for the other two.
-        PstateField::DaifSet | PstateField::Dit | PstateField::Ssbs => Ok(Flow::Next),
-        _ => leave(l, LeaveKind::Context),
-    }
+    l.b.push(Op::MsrImm { field: row.field, imm: l.bits(11, 8) as u8 });
+    if row.ends_block { leave(l, LeaveKind::Context) } else { Ok(Flow::Next) }
 }
 
 /// NZCV, which is a value of the IR.

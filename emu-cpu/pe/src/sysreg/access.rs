@@ -1,7 +1,7 @@
 //! MRS, MSR and SYS: an encoding is looked up, the access is checked, then it is done.
 
 use emu_a64::features::Feat;
-use emu_a64::ir::{ExcOp, PstateField, SysEnc};
+use emu_a64::ir::{ExcOp, PstateField, PstateRow, SysEnc};
 use emu_a64::regs::Pstate;
 
 use super::row::{Cell, Effect, Perm, Row};
@@ -84,46 +84,38 @@ impl Cpu {
 
     /// MSR (immediate).
     pub fn msr_imm(&mut self, field: PstateField, imm: u8) -> Result<(), Exception> {
+        let row = field.row();
+        if !self.features.has(row.feat) || self.pstate.el == 0 && !row.el0 {
+            return Err(UNDEFINED);
+        }
         let set = imm & 1 != 0;
-        let privileged = self.pstate.el > 0;
-        let has = |feat| self.features.has(feat);
         match field {
-            PstateField::SpSel if privileged => self.set_level(self.pstate.el, set),
+            PstateField::SpSel => self.set_level(self.pstate.el, set),
             PstateField::DaifSet => {
-                self.check_daif(6, imm)?;
+                self.check_daif(row, imm)?;
                 self.pstate.daif |= imm & 15;
             }
             PstateField::DaifClr => {
-                self.check_daif(7, imm)?;
+                self.check_daif(row, imm)?;
                 self.pstate.daif &= !imm & (Pstate::D | Pstate::A | Pstate::I | Pstate::F);
-                self.derived.note_change();
             }
-            PstateField::Pan if privileged && has(Feat::Pan) => {
-                self.pstate.pan = set;
-                self.derived.note_change();
-            }
-            PstateField::Uao if privileged && has(Feat::Uao) => {
-                self.pstate.uao = set;
-                self.derived.note_change();
-            }
-            PstateField::Dit if has(Feat::Dit) => self.pstate.dit = set,
-            PstateField::Ssbs if has(Feat::Ssbs2) => self.pstate.ssbs = set,
-            PstateField::SpSel
-            | PstateField::Pan
-            | PstateField::Uao
-            | PstateField::Dit
-            | PstateField::Ssbs
-            | PstateField::Tco => return Err(UNDEFINED),
+            PstateField::Pan => self.pstate.pan = set,
+            PstateField::Uao => self.pstate.uao = set,
+            PstateField::Dit => self.pstate.dit = set,
+            PstateField::Ssbs => self.pstate.ssbs = set,
+        }
+        if row.ends_block {
+            self.derived.note_change();
         }
         Ok(())
     }
 
     /// DAIFSet and DAIFClr at EL0: SCTLR_EL1.UMA; always trapped in a host.
-    fn check_daif(&self, op2: u32, imm: u8) -> Result<(), Exception> {
+    fn check_daif(&self, row: &PstateRow, imm: u8) -> Result<(), Exception> {
         let allowed =
             self.pstate.el > 0 || !trap::el0_in_host(self) && self.sys[Reg::SCTLR_EL1] & sctlr::UMA != 0;
-        // The syndrome describes MSR (immediate): op0 = 0, CRm the immediate, Rt = 31.
-        let enc = SysEnc::new(0, 3, 4, u32::from(imm), op2);
+        // The syndrome describes MSR (immediate): op0 = 0, CRn = 4, CRm the immediate, Rt = 31.
+        let enc = SysEnc::new(0, row.op1, 4, u32::from(imm), row.op2);
         if allowed { Ok(()) } else { Err(trap::trap(1, enc, 31, false)) }
     }
 

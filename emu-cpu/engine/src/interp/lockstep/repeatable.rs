@@ -1,6 +1,6 @@
 //! Which operations can be done twice.
 
-use emu_a64::ir::{BarrierKind, PstateField};
+use emu_a64::ir::BarrierKind;
 use emu_pe::cpu::Cpu;
 use emu_pe::sysreg::row;
 
@@ -14,7 +14,7 @@ pub(crate) fn is_repeatable(uop: &Uop, cpu: &Cpu) -> bool {
         Repeat::Never => false,
         Repeat::Read(enc) => row(enc).is_some_and(|row| row.is_repeatable(true)),
         Repeat::Write(enc) => row(enc).is_some_and(|row| row.is_repeatable(false)),
-        Repeat::Field(field) => matches!(field, PstateField::DaifSet | PstateField::DaifClr),
+        Repeat::Field(field) => field.row().repeatable,
         // It waits for others, who may wait for us.
         Repeat::Barrier(BarrierKind::Dsb) => !cpu.mem.has_peers(),
         Repeat::Barrier(_) => true,
