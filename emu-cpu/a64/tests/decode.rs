@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use emu_a64::decode::{Row, TABLES, find};
+use emu_a64::decode::{EncodingRow, TABLES, find};
 
 const ENCODINGS: &str = include_str!("data/a64-encodings.tsv");
 const UNIMPLEMENTED: &str = include_str!("data/a64-unimplemented.tsv");
@@ -52,11 +52,11 @@ fn encodings() -> Vec<Encoding> {
     list
 }
 
-fn rows() -> impl Iterator<Item = &'static Row> {
+fn rows() -> impl Iterator<Item = &'static EncodingRow> {
     TABLES.iter().copied().flatten()
 }
 
-fn cube(row: &Row) -> Cube {
+fn cube(row: &EncodingRow) -> Cube {
     Cube { mask: row.mask, value: row.value }
 }
 

@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use emu_a64::decode::{Row, table_fp};
+use emu_a64::decode::{EncodingRow, table_fp};
 use emu_a64::features::{Feat, FeatureSet};
 use emu_a64::fp::{Fmt, FpEnv, FpOp, IntFmt, fpsr};
 use emu_a64::ir::{Block, Builder, Cond, Link, Op, Term, Ty, Val, verify};
@@ -175,7 +175,7 @@ fn case(word: u32, n: usize, what: Operand) -> Case {
 }
 
 /// Lowers one instruction; None if it is UNDEFINED.
-fn lower(row: &Row, word: u32) -> Option<Block> {
+fn lower(row: &EncodingRow, word: u32) -> Option<Block> {
     let mut b = Builder::new();
     b.begin_insn(word);
     let pe = Implementation::cautious(FeatureSet::of(Feat::ALL));
@@ -254,12 +254,12 @@ fn eval_from(block: &Block, case: &Case, fpsr: u32) -> Outcome {
 
 /// The bits of a row that no case varies: those that tell it from others, and Rm of a comparison with zero, which should
 /// be zero.
-fn fixed(row: &Row) -> u32 {
+fn fixed(row: &EncodingRow) -> u32 {
     row.mask | if row.name.ends_with("Z_floatcmp") { 0x1f << 16 } else { 0 }
 }
 
 /// `count` defined words of each row, with general-purpose registers X1 as source and X0 as destination.
-fn words(count: usize) -> Vec<(&'static Row, u32, Block)> {
+fn words(count: usize) -> Vec<(&'static EncodingRow, u32, Block)> {
     let mut all = Vec::new();
     for row in table_fp::ROWS {
         let fixed = fixed(row);

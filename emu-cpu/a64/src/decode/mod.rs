@@ -19,7 +19,7 @@ use crate::lower::LowerFn;
 pub use find::find;
 
 /// All rows, class by class.
-pub const TABLES: &[&[Row]] = &[
+pub const TABLES: &[&[EncodingRow]] = &[
     table_int::ROWS,
     table_ldst::ROWS,
     table_sys::ROWS,
@@ -31,7 +31,7 @@ pub const TABLES: &[&[Row]] = &[
 
 /// One encoding.
 #[derive(Clone, Copy)]
-pub struct Row {
+pub struct EncodingRow {
     /// Name in Arm's machine-readable specification, as `ADD_32_addsub_imm`; several encodings that differ only in a
     /// size bit may share a row, which then has the name of the first and a wider pattern.
     pub name: &'static str,
@@ -49,16 +49,16 @@ pub struct Row {
 
 /// A row from a pattern of 32 characters `0`, `1` and (for variable bits) `x`; spaces and underscores are ignored.
 #[must_use]
-pub const fn row(name: &'static str, pattern: &str, feat: Feat, lower: LowerFn) -> Row {
+pub const fn row(name: &'static str, pattern: &str, feat: Feat, lower: LowerFn) -> EncodingRow {
     let (mask, value) = parse(pattern);
-    Row { name, mask, value, feat, fp: false, lower }
+    EncodingRow { name, mask, value, feat, fp: false, lower }
 }
 
 /// As [`row`], for an instruction that uses the SIMD&FP registers.
 #[must_use]
-pub const fn fp_row(name: &'static str, pattern: &str, feat: Feat, lower: LowerFn) -> Row {
+pub const fn fp_row(name: &'static str, pattern: &str, feat: Feat, lower: LowerFn) -> EncodingRow {
     let (mask, value) = parse(pattern);
-    Row { name, mask, value, feat, fp: true, lower }
+    EncodingRow { name, mask, value, feat, fp: true, lower }
 }
 
 const fn parse(pattern: &str) -> (u32, u32) {

@@ -1,7 +1,7 @@
 //! Encodings of scalar floating point and of Advanced SIMD floating point (Arm ARM, C4.1, "Data Processing -- Scalar
 //! Floating-Point and Advanced SIMD").
 
-use super::{Row, fp_row};
+use super::{EncodingRow, fp_row};
 use crate::features::Feat::{AdvSimd, Bf16, Fcma, Fhm, Fp16, FrintTs, Jscvt};
 use crate::fp::BinFp::{
     Abd, AcGe, AcGt, Add, CmpEq, CmpGe, CmpGt, Div, Max, MaxNm, Min, MinNm, Mul, MulX, NMul, RecpS, RsqrtS,
@@ -33,7 +33,7 @@ const BY_FPCR: u32 = crate::fp::Rounding::BY_FPCR;
 
 /// All rows of the class.
 #[rustfmt::skip]
-pub const ROWS: &[Row] = &[
+pub const ROWS: &[EncodingRow] = &[
     // Across lanes.
     fp_row("FMAXNMV_asimdall_only_H", "0x00111000110000110010xxxxxxxxxx", Fp16, |l| reduce(l, vector_h, FoldFp::MaxNm)),
     fp_row("FMAXV_asimdall_only_H", "0x00111000110000111110xxxxxxxxxx", Fp16, |l| reduce(l, vector_h, FoldFp::Max)),
@@ -533,9 +533,9 @@ pub const ROWS: &[Row] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::{ROWS, Row};
+    use super::{EncodingRow, ROWS};
 
-    fn find(word: u32) -> Option<&'static Row> {
+    fn find(word: u32) -> Option<&'static EncodingRow> {
         ROWS.iter().find(|r| word & r.mask == r.value)
     }
 

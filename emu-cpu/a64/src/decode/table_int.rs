@@ -1,12 +1,12 @@
 //! Data-processing and branch encodings.
 
-use super::{Row, row};
+use super::{EncodingRow, row};
 use crate::features::Feat::{Base, Crc32, FlagM, FlagM2};
 use crate::lower::{addsub, bitfield, branch, cond, dp, flagm, logical};
 
 /// The rows.
 #[rustfmt::skip]
-pub const ROWS: &[Row] = &[
+pub const ROWS: &[EncodingRow] = &[
     // addsub_imm
     row("ADDS_32S_addsub_imm", "x0110001_0xxxxxxx_xxxxxxxx_xxxxxxxx", Base, addsub::immediate),
     row("ADD_32_addsub_imm", "x0010001_0xxxxxxx_xxxxxxxx_xxxxxxxx", Base, addsub::immediate),

@@ -1,12 +1,12 @@
 //! Load and store encodings, but for SIMD structures.
 
-use super::{Row, fp_row, row};
+use super::{EncodingRow, fp_row, row};
 use crate::features::Feat::{AdvSimd, Base, Lor, Lrcpc, Lrcpc2, Lse};
 use crate::lower::{atomic, exclusive, ldst, pair};
 
 /// The rows.
 #[rustfmt::skip]
-pub const ROWS: &[Row] = &[
+pub const ROWS: &[EncodingRow] = &[
     // ldst_pos
     row("PRFM_P_ldst_pos", "11111001_10xxxxxx_xxxxxxxx_xxxxxxxx", Base, ldst::prefetch),
     fp_row("LDR_B_ldst_pos", "00111101_01xxxxxx_xxxxxxxx_xxxxxxxx", AdvSimd, ldst::v_unsigned),

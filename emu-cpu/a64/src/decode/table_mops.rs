@@ -1,12 +1,12 @@
 //! Memory copy and set encodings (FEAT_MOPS). A row has all sizes and options of its instruction.
 
-use super::{Row, row};
+use super::{EncodingRow, row};
 use crate::features::Feat::Mops;
 use crate::lower::mops::copy_or_set;
 
 /// The rows.
 #[rustfmt::skip]
-pub const ROWS: &[Row] = &[
+pub const ROWS: &[EncodingRow] = &[
     // ldst_memcms
     row("CPYFP_CPY_memcms", "xx011001_000xxxxx_xxxx01xx_xxxxxxxx", Mops, copy_or_set),
     row("CPYFM_CPY_memcms", "xx011001_010xxxxx_xxxx01xx_xxxxxxxx", Mops, copy_or_set),

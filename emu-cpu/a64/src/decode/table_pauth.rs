@@ -1,12 +1,12 @@
 //! Pointer authentication encodings (FEAT_PAuth).
 
-use super::{Row, row};
+use super::{EncodingRow, row};
 use crate::features::Feat::{Base, PAuth};
 use crate::lower::pauth;
 
 /// The rows.
 #[rustfmt::skip]
-pub const ROWS: &[Row] = &[
+pub const ROWS: &[EncodingRow] = &[
     // dp_1src, dp_2src
     row("PACIA_64P_dp_1src", "11011010_11000001_000000xx_xxxxxxxx", PAuth, pauth::one_source),
     row("PACIZA_64Z_dp_1src", "11011010_11000001_00100011_111xxxxx", PAuth, pauth::one_source),

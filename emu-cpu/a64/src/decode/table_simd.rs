@@ -3,7 +3,7 @@
 //! Some patterns of shifts by immediate also match modified immediates (immh = 0), which have more fixed bits: of two
 //! rows that match, the one with more fixed bits is meant.
 
-use super::{Row, fp_row};
+use super::{EncodingRow, fp_row};
 use crate::features::Feat;
 use crate::lower::simd_copy::{self as copy, ImmUse};
 use crate::lower::simd_same::{self as same, Acc};
@@ -14,7 +14,7 @@ use crate::simd::{CryptoOp as C, LaneOp as O, LogicOp as L, NarrowOp as N, Permu
 
 /// The rows, by class of Arm's specification.
 #[rustfmt::skip]
-pub const ROWS: &[Row] = &[
+pub const ROWS: &[EncodingRow] = &[
     // Three registers of the same type.
     fp_row("SHADD_asimdsame_only", "0x0_01110_xx1_xxxxx_000001_xxxxx_xxxxx", Feat::AdvSimd, |l| same::same(l, Vector, O::HalfAdd(true), BHS)),
     fp_row("SQADD_asimdsame_only", "0x0_01110_xx1_xxxxx_000011_xxxxx_xxxxx", Feat::AdvSimd, |l| same::same(l, Vector, O::SatAdd(true), BHSD)),

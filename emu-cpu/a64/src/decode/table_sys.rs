@@ -1,12 +1,12 @@
 //! System, hint, barrier and exception-generating encodings.
 
-use super::{Row, row};
+use super::{EncodingRow, row};
 use crate::features::Feat::{Base, Sb, Wfxt, Xs};
 use crate::lower::{branch, system};
 
 /// The rows.
 #[rustfmt::skip]
-pub const ROWS: &[Row] = &[
+pub const ROWS: &[EncodingRow] = &[
     // branch_reg
     row("ERET_64E_branch_reg", "11010110_10011111_00000011_11100000", Base, branch::eret),
     row("DRPS_64E_branch_reg", "11010110_10111111_00000011_11100000", Base, branch::undefined),

@@ -20,7 +20,7 @@ enum Reg {
 
 /// One access: the register is Rt.
 #[derive(Clone, Copy)]
-struct Access {
+struct Transfer {
     reg: Reg,
     size: MemSize,
     acc: Acc,
@@ -43,7 +43,7 @@ impl Lower<'_> {
 }
 
 /// From `size`, bits 31:30, and `opc`, bits 23:22, of a general register access.
-fn general(l: &Lower<'_>) -> Result<Access, Undefined> {
+fn general(l: &Lower<'_>) -> Result<Transfer, Undefined> {
     let size = l.bits(31, 30);
     let reg = match (l.bits(23, 22), size) {
         (0, _) => Reg::Store,
@@ -53,21 +53,21 @@ fn general(l: &Lower<'_>) -> Result<Access, Undefined> {
         (3, 0..=1) => Reg::Load { ty: Ty::I32, signed: true },
         _ => return Err(Undefined),
     };
-    Ok(Access { reg, size: MemSize::from_log2(size), acc: l.base_acc() })
+    Ok(Transfer { reg, size: MemSize::from_log2(size), acc: l.base_acc() })
 }
 
 /// From `size` and `opc` of a SIMD&FP register access, where opc<1> is the third bit of the size.
-fn vector(l: &Lower<'_>) -> Result<Access, Undefined> {
+fn vector(l: &Lower<'_>) -> Result<Transfer, Undefined> {
     let size = l.bits(23, 23) << 2 | l.bits(31, 30);
     if size > 4 {
         return Err(Undefined);
     }
     let reg = if l.bit(22) { Reg::LoadV } else { Reg::StoreV };
-    Ok(Access { reg, size: MemSize::from_log2(size), acc: l.base_acc() })
+    Ok(Transfer { reg, size: MemSize::from_log2(size), acc: l.base_acc() })
 }
 
 /// Makes the access. For a load gives the value, still to be written to Rt.
-fn access(l: &mut Lower<'_>, a: Access, addr: Val) -> Option<Val> {
+fn access(l: &mut Lower<'_>, a: Transfer, addr: Val) -> Option<Val> {
     let rt = l.rd();
     match a.reg {
         Reg::Load { ty, signed } => Some(l.b.load(ty, a.size, signed, a.acc, addr)),
@@ -85,7 +85,7 @@ fn access(l: &mut Lower<'_>, a: Access, addr: Val) -> Option<Val> {
     }
 }
 
-fn set_rt(l: &mut Lower<'_>, a: Access, v: Option<Val>) {
+fn set_rt(l: &mut Lower<'_>, a: Transfer, v: Option<Val>) {
     let rt = l.rd();
     match (a.reg, v) {
         (_, None) => {}
@@ -94,20 +94,20 @@ fn set_rt(l: &mut Lower<'_>, a: Access, v: Option<Val>) {
     }
 }
 
-fn transfer(l: &mut Lower<'_>, a: Access, addr: Val) -> Lowered {
+fn transfer(l: &mut Lower<'_>, a: Transfer, addr: Val) -> Lowered {
     let v = access(l, a, addr);
     set_rt(l, a, v);
     Ok(Flow::Next)
 }
 
-fn unsigned(l: &mut Lower<'_>, a: Access) -> Lowered {
+fn unsigned(l: &mut Lower<'_>, a: Transfer) -> Lowered {
     let offset = i64::from(l.bits(21, 10)) << a.size as u32;
     let base = l.base();
     let addr = l.b.add_const(base, offset);
     transfer(l, a, addr)
 }
 
-fn unscaled(l: &mut Lower<'_>, a: Access) -> Lowered {
+fn unscaled(l: &mut Lower<'_>, a: Transfer) -> Lowered {
     let offset = l.signed(20, 12);
     let base = l.base();
     let addr = l.b.add_const(base, offset);
@@ -116,7 +116,7 @@ fn unscaled(l: &mut Lower<'_>, a: Access) -> Lowered {
 
 /// Pre- and post-index. With Rn = Rt the instruction is CONSTRAINED UNPREDICTABLE: a load then suppresses the writeback,
 /// a store stores the register's value from before.
-fn indexed(l: &mut Lower<'_>, a: Access) -> Lowered {
+fn indexed(l: &mut Lower<'_>, a: Transfer) -> Lowered {
     let offset = l.signed(20, 12);
     let base = l.base();
     let moved = l.b.add_const(base, offset);
@@ -126,7 +126,7 @@ fn indexed(l: &mut Lower<'_>, a: Access) -> Lowered {
     Ok(Flow::Next)
 }
 
-fn register(l: &mut Lower<'_>, a: Access) -> Lowered {
+fn register(l: &mut Lower<'_>, a: Transfer) -> Lowered {
     let option = l.bits(15, 13);
     if option & 2 == 0 {
         return Err(Undefined);
@@ -207,7 +207,7 @@ pub(crate) fn prefetch(_: &mut Lower<'_>) -> Lowered {
 
 fn literal(l: &mut Lower<'_>, reg: Reg, size: MemSize) -> Lowered {
     let addr = l.b.push(Op::PcRel(l.rel + l.signed(23, 5) * 4));
-    transfer(l, Access { reg, size, acc: Acc::PLAIN }, addr)
+    transfer(l, Transfer { reg, size, acc: Acc::PLAIN }, addr)
 }
 
 /// LDR, LDRSW (literal).

@@ -9,17 +9,17 @@ use crate::ir::{Acc, MemSize, Op, Ty, Val};
 use crate::simd::{Elem, PermuteOp, VecOp};
 
 /// The base register and how the accesses are made.
-struct Access {
+struct BaseAccess {
     base: Val,
     acc: Acc,
 }
 
 /// Reads the base register.
-fn access(l: &mut Lower<'_>, e: Elem) -> Access {
+fn base_access(l: &mut Lower<'_>, e: Elem) -> BaseAccess {
     let n = l.rn();
     let base = l.b.x_or_sp(Ty::I64, n);
     let elem_align = Some(MemSize::from_log2(e.log2()));
-    Access { base, acc: Acc { sp_base: n == 31, elem_align, ..Acc::PLAIN } }
+    BaseAccess { base, acc: Acc { sp_base: n == 31, elem_align, ..Acc::PLAIN } }
 }
 
 /// Writes the base register back if the instruction has post-index: advanced by Xm, or (m = 31) by the bytes accessed.
@@ -60,7 +60,7 @@ fn multiple<const N: usize>(
     rearrange: fn(&mut Lower<'_>, Elem, [Val; N]) -> [Val; N],
 ) -> Lowered {
     let (size, bytes) = if l.q() { (MemSize::B16, 16) } else { (MemSize::B8, 8) };
-    let Access { base, acc } = access(l, e);
+    let BaseAccess { base, acc } = base_access(l, e);
     let at = |l: &mut Lower<'_>, i: usize| l.b.add_const(base, i as i64 * bytes);
     if l.bit(22) {
         let parts = std::array::from_fn(|i| {
@@ -139,7 +139,7 @@ fn single_fields(l: &Lower<'_>) -> Result<(Elem, u32), Undefined> {
 pub(crate) fn single<const N: usize>(l: &mut Lower<'_>) -> Lowered {
     let (e, lane) = single_fields(l)?;
     let (lane, size) = (lane as u8, MemSize::from_log2(e.log2()));
-    let Access { base, acc } = access(l, e);
+    let BaseAccess { base, acc } = base_access(l, e);
     if l.bit(22) {
         let elements = load_elements::<N>(l, e, base, acc);
         for (i, x) in elements.into_iter().enumerate() {
@@ -163,7 +163,7 @@ pub(crate) fn single<const N: usize>(l: &mut Lower<'_>) -> Lowered {
 /// LDnR: one element of each of `N` registers, into all its elements.
 pub(crate) fn replicate<const N: usize>(l: &mut Lower<'_>) -> Lowered {
     let e = Elem::from_log2(l.bits(11, 10));
-    let Access { base, acc } = access(l, e);
+    let BaseAccess { base, acc } = base_access(l, e);
     let elements = load_elements::<N>(l, e, base, acc);
     let bytes = if l.q() { 16 } else { 8 };
     for (i, x) in elements.into_iter().enumerate() {

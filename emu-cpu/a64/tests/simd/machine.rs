@@ -1,6 +1,6 @@
 //! A small evaluator of the operations that lowerings of SIMD instructions emit.
 
-use emu_a64::decode::{Row, table_simd};
+use emu_a64::decode::{EncodingRow, table_simd};
 use emu_a64::features::{Feat, FeatureSet};
 use emu_a64::fp::FpEnv;
 use emu_a64::ir::{BinOp, Block, Builder, Link, MemSize, Op, Term, Ty, Val, verify};
@@ -28,8 +28,8 @@ impl Default for Machine {
 }
 
 /// The row of a word: of those that match, the one with most fixed bits.
-pub(crate) fn find(word: u32) -> Option<&'static Row> {
-    let hit = |r: &&Row| word & r.mask == r.value;
+pub(crate) fn find(word: u32) -> Option<&'static EncodingRow> {
+    let hit = |r: &&EncodingRow| word & r.mask == r.value;
     table_simd::ROWS.iter().filter(hit).max_by_key(|r| r.mask.count_ones())
 }
 
