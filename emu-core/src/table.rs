@@ -25,10 +25,10 @@ pub enum UpdateRefused {
     Unsupported,
 }
 
-/// Memory with tables, as one map of the bus has it.
-pub struct Tables<V>(V);
+/// The bus as hardware sees it that reads and updates tables in memory, under one map.
+pub struct TableBus<V>(V);
 
-impl<V: Deref<Target = BusView>> Tables<V> {
+impl<V: Deref<Target = BusView>> TableBus<V> {
     /// In the memory of `view`.
     #[must_use]
     pub fn new(view: V) -> Self {
@@ -124,7 +124,7 @@ mod tests {
         bus.map(Pa(0x1000), 0x1000, Backing::Ram(ram, 0)).unwrap();
         bus.map(Pa(0x2000), 0x1000, Backing::Rom(rom, 0, registers.clone())).unwrap();
         bus.map(Pa(0x3000), 0x1000, Backing::Mmio(registers)).unwrap();
-        let t = Tables::new(bus.view());
+        let t = TableBus::new(bus.view());
         assert_eq!(t.write_u64(Pa(0x1008), 5), Some(()));
         assert_eq!(t.update_u64(Pa(0x1008), 5, 6), Ok(true));
         assert_eq!(t.update_u64(Pa(0x1008), 5, 7), Ok(false));

@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use emu_core::Pa;
 use emu_core::bus::BusView;
-use emu_core::table::{Tables, UpdateRefused};
+use emu_core::table::{TableBus, UpdateRefused};
 use thiserror::Error;
 
 use crate::fault::Stage;
@@ -43,7 +43,7 @@ impl From<UpdateRefused> for UpdateError {
 }
 
 /// The machine's memory, for the walks of CPUs and SMMUs alike.
-impl<V: Deref<Target = BusView>> TableMemory for Tables<V> {
+impl<V: Deref<Target = BusView>> TableMemory for TableBus<V> {
     fn read_descriptor(&self, pa: Pa) -> Result<u64, ExternalAbort> {
         self.read_u64(pa).ok_or(ExternalAbort)
     }

@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use emu_core::bus::{Bus, BusView, MmioDevice};
 use emu_core::irq::{GicPort, Group, IrqSink, Kick, Pending};
 use emu_core::metrics::{Counters, Metric};
-use emu_core::table::Tables;
+use emu_core::table::TableBus;
 use parking_lot::{Mutex, RwLock};
 use thiserror::Error;
 
@@ -59,7 +59,7 @@ pub const REDISTRIBUTOR_STRIDE: u64 = 0x2_0000;
 pub const ITS_SIZE: u64 = 0x2_0000;
 
 /// The tables of LPIs and of the ITS.
-type GicTables = Tables<Arc<BusView>>;
+type GicTables = TableBus<Arc<BusView>>;
 
 /// What a GIC is made from.
 pub struct GicConfig<'a> {
@@ -255,7 +255,7 @@ impl Gicv3 {
 
     /// The tables in memory.
     fn tables(&self) -> GicTables {
-        Tables::new(self.bus.view())
+        TableBus::new(self.bus.view())
     }
 
     /// Number of PEs.

@@ -374,7 +374,7 @@ fn execute<const ONE: bool>(code: &Code, first: usize, pc: u64, f: &mut Frame, c
             }
             Uop::LdEx { d, a, vector, access } => {
                 let how = &code.accesses[access as usize];
-                let value = ok!(exclusive::load_exclusive(cpu, x!(a), how.size, how.acc, how.apart));
+                let value = ok!(exclusive::load_exclusive(cpu, x!(a), how.size, how.acc, how.interleaved));
                 if vector {
                     v!(d) = value;
                 } else {
@@ -388,7 +388,7 @@ fn execute<const ONE: bool>(code: &Code, first: usize, pc: u64, f: &mut Frame, c
                     cpu,
                     x!(a),
                     how.size,
-                    (how.acc, how.apart),
+                    (how.acc, how.interleaved),
                     value
                 )));
             }

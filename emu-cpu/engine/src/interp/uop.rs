@@ -59,9 +59,9 @@ pub struct Access {
     pub acc: Acc,
     /// How what is loaded is extended.
     pub extend: Extension,
-    /// Of exclusives: in the block, other accesses stand between a load-exclusive and the next exclusive or the end, between a
-    /// store-exclusive and the exclusive before it or the start.
-    pub apart: bool,
+    /// Of exclusives: other accesses of the block stand between this load-exclusive and the next exclusive (or the end of
+    /// the block), or between this store-exclusive and the exclusive before it (or the start).
+    pub interleaved: bool,
 }
 
 /// Which operation of the IR a call stands for.

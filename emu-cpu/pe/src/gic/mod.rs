@@ -61,7 +61,7 @@ pub struct Env {
 
 /// What an access does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Access {
+pub enum RegisterAccess {
     /// It is done.
     Allowed,
     /// The instruction is UNDEFINED.
@@ -203,24 +203,24 @@ impl CpuInterface {
 
     /// What an access of `reg` does, in the order of the architecture's access pseudocode.
     #[must_use]
-    pub fn access(&self, reg: GicReg, write: bool, env: &Env) -> Access {
+    pub fn access(&self, reg: GicReg, write: bool, env: &Env) -> RegisterAccess {
         let direction = if write { Direction::ReadOnly } else { Direction::WriteOnly };
         if env.el == 0 || !self.exists(reg, env.has_el2) || reg.direction() == direction {
-            return Access::Undefined;
+            return RegisterAccess::Undefined;
         }
         if env.el >= 2 {
-            return Access::Allowed;
+            return RegisterAccess::Allowed;
         }
         let rule = Rule::of(reg);
         if matches!(rule, Rule::El2) {
-            return Access::Undefined;
+            return RegisterAccess::Undefined;
         }
         let trapped = match rule {
             Rule::SreEl1 => !self.state.sre_el2_enable,
             Rule::Sgi => env.hcr_el2 & (HCR_FMO | HCR_IMO) != 0 || self.state.hypervisor.hcr & hcr::TC != 0,
             _ => self.state.hypervisor.hcr & rule.trapped_by() != 0,
         };
-        if env.has_el2 && trapped { Access::TrapToEl2 } else { Access::Allowed }
+        if env.has_el2 && trapped { RegisterAccess::TrapToEl2 } else { RegisterAccess::Allowed }
     }
 
     /// True if the access is one of the virtual register.

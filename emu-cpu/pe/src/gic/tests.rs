@@ -168,14 +168,14 @@ fn after_reset() {
         assert_eq!(rig.get(*reg), *value, "{reg:?} later");
     }
     let readable = registers().map(|(reg, _)| reg).filter(|reg| reg.direction() != Direction::WriteOnly);
-    let allowed = readable.filter(|reg| rig.cpu.access(*reg, false, &EL2) == Access::Allowed);
+    let allowed = readable.filter(|reg| rig.cpu.access(*reg, false, &EL2) == RegisterAccess::Allowed);
     let missing: Vec<_> = allowed.filter(|reg| !AFTER_RESET.iter().any(|(known, _)| known == reg)).collect();
     assert!(missing.iter().all(|reg| matches!(reg, ICH_LR_EL2(_))), "{missing:?}");
 }
 
 #[test]
 fn accesses() {
-    use Access::{Allowed, TrapToEl2, Undefined};
+    use RegisterAccess::{Allowed, TrapToEl2, Undefined};
     let mut rig = Rig::new();
     let el0 = Env { el: 0, ..EL1 };
     let no_el2 = Env { has_el2: false, ..EL1 };

@@ -7,7 +7,7 @@ use emu_mmu::Access;
 
 use super::maintenance::ZVA_BYTES;
 use super::pointer::{HostMut, HostPtr};
-use super::translate::{How, Target, alignment_fault, data, unprivileged_acts};
+use super::translate::{AccessRequest, Target, alignment_fault, data, unprivileged_acts};
 use super::wide;
 use crate::cpu::Cpu;
 use crate::exception::{Abort, Exception, Stop};
@@ -79,7 +79,7 @@ fn load_elements(cpu: &mut Cpu, va: u64, bytes: u64, elem: u64) -> Result<u128, 
     if va & (bytes - 1) == 0 || elem >= bytes {
         return load_slow(cpu, va, bytes, false);
     }
-    if is_pair_of_words(cpu, va, bytes, Access::Read)
+    if lse2_word_pair(cpu, va, bytes, Access::Read)
         && let Some(p) = cpu.mem.fast.read::<8>(va)
     {
         return Ok(u128::from(p.load_u64()));
@@ -91,12 +91,13 @@ fn load_elements(cpu: &mut Cpu, va: u64, bytes: u64, elem: u64) -> Result<u128, 
     Ok(value)
 }
 
-/// Two words inside an aligned quantity of 16 bytes, which FEAT_LSE2 makes one access of Normal memory (Arm ARM, B2.2.1): then
-/// the page is looked up before either is accessed, so that both can be at once. Faults are left to the words.
-fn is_pair_of_words(cpu: &mut Cpu, va: u64, bytes: u64, access: Access) -> bool {
+/// True for two words inside one aligned 16-byte granule, which FEAT_LSE2 makes a single access of Normal memory (Arm ARM,
+/// B2.2.1). Fills the fast TLB for their page, so that the caller can access both at once. A fault is ignored here: the
+/// accesses of the single words raise it.
+fn lse2_word_pair(cpu: &mut Cpu, va: u64, bytes: u64, access: Access) -> bool {
     let pair = bytes == 8 && va & 15 <= 8;
     if pair {
-        let _ = data(cpu, va, How { access, unprivileged: false, unaligned: false, bytes: 0 });
+        let _ = data(cpu, va, AccessRequest { access, unprivileged: false, unaligned: false, bytes: 0 });
     }
     pair
 }
@@ -107,7 +108,7 @@ fn store_elements(cpu: &mut Cpu, va: u64, bytes: u64, elem: u64, value: u128) ->
     if va & (bytes - 1) == 0 || elem >= bytes {
         return store_slow(cpu, va, bytes, value, false);
     }
-    if is_pair_of_words(cpu, va, bytes, Access::Write)
+    if lse2_word_pair(cpu, va, bytes, Access::Write)
         && let Some(p) = cpu.mem.fast.write::<8>(va)
     {
         store_host(p, bytes, value);
@@ -135,11 +136,11 @@ fn load_slow(cpu: &mut Cpu, va: u64, bytes: u64, unprivileged: bool) -> Result<u
     if !unprivileged && let Some(p) = cpu.mem.fast.device_read(va, bytes) {
         return Ok(load_host(p, bytes));
     }
-    let how = How { access: Access::Read, unprivileged, unaligned, bytes };
+    let asked = AccessRequest { access: Access::Read, unprivileged, unaligned, bytes };
     if (va & PAGE_OFFSET) + bytes > 4096 {
-        return load_crossing(cpu, va, bytes, how);
+        return load_crossing(cpu, va, bytes, asked);
     }
-    match data(cpu, va, how)? {
+    match data(cpu, va, asked)? {
         Target::Ram(place) | Target::Rom(place, _) => Ok(load_host(HostPtr::new(place.host()), bytes)),
         Target::Mmio(pa) => Ok(cpu.mem.load_device(pa, va, bytes)?),
     }
@@ -147,20 +148,25 @@ fn load_slow(cpu: &mut Cpu, va: u64, bytes: u64, unprivileged: bool) -> Result<u
 
 /// Finds both pages of an access to be accessible, then asks watchpoints, if there are any; gives how its bytes are
 /// accessed.
-fn cross(cpu: &mut Cpu, va: u64, bytes: u64, how: How) -> Result<How, Stop> {
-    let seen = How { bytes: 0, ..how };
+fn cross(cpu: &mut Cpu, va: u64, bytes: u64, asked: AccessRequest) -> Result<AccessRequest, Stop> {
+    let seen = AccessRequest { bytes: 0, ..asked };
     data(cpu, va, seen)?;
     data(cpu, va.wrapping_add(bytes - 1) & !PAGE_OFFSET, seen)?;
     if cpu.mem.watch.is_on() {
-        data(cpu, va, how)?;
+        data(cpu, va, asked)?;
     }
     Ok(seen)
 }
 
 /// Both pages of an access that goes from one into the next, if both need nothing more: where its first bytes are, where its
 /// last byte is, and how many are in the first page.
-fn both_pages<P>(va: u64, bytes: u64, how: How, find: impl Fn(u64) -> Option<P>) -> Option<(P, P, u64)> {
-    if how.unprivileged {
+fn both_pages<P>(
+    va: u64,
+    bytes: u64,
+    asked: AccessRequest,
+    find: impl Fn(u64) -> Option<P>,
+) -> Option<(P, P, u64)> {
+    if asked.unprivileged {
         return None;
     }
     Some((find(va)?, find(va.wrapping_add(bytes - 1))?, 4096 - (va & PAGE_OFFSET)))
@@ -172,15 +178,15 @@ fn byte_at<P>((first, last, split): (P, P, u64), bytes: u64, i: u64) -> (P, i64)
 }
 
 /// Byte by byte, after both pages were found to be accessible.
-fn load_crossing(cpu: &mut Cpu, va: u64, bytes: u64, how: How) -> Result<u128, Stop> {
-    if let Some(pages) = both_pages(va, bytes, how, |va| cpu.mem.fast.read::<1>(va)) {
+fn load_crossing(cpu: &mut Cpu, va: u64, bytes: u64, asked: AccessRequest) -> Result<u128, Stop> {
+    if let Some(pages) = both_pages(va, bytes, asked, |va| cpu.mem.fast.read::<1>(va)) {
         let byte = |i| {
             let (p, offset) = byte_at(pages, bytes, i);
             u128::from(p.offset(offset).load_u8())
         };
         return Ok((0..bytes).fold(0, |v, i| v | byte(i) << (8 * i)));
     }
-    let seen = cross(cpu, va, bytes, how)?;
+    let seen = cross(cpu, va, bytes, asked)?;
     let mut value = 0;
     for i in 0..bytes {
         let at = va.wrapping_add(i);
@@ -231,11 +237,11 @@ fn store_slow(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, unprivileged: boo
         store_host(p, bytes, value);
         return Ok(());
     }
-    let how = How { access: Access::Write, unprivileged, unaligned, bytes };
+    let asked = AccessRequest { access: Access::Write, unprivileged, unaligned, bytes };
     if (va & PAGE_OFFSET) + bytes > 4096 {
-        return store_crossing(cpu, va, bytes, value, how);
+        return store_crossing(cpu, va, bytes, value, asked);
     }
-    match data(cpu, va, how)? {
+    match data(cpu, va, asked)? {
         Target::Ram(place) => {
             place.write(|p| store_host(HostMut::new(p), bytes, value));
             Ok(())
@@ -244,15 +250,15 @@ fn store_slow(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, unprivileged: boo
     }
 }
 
-fn store_crossing(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, how: How) -> Result<(), Stop> {
-    if let Some(pages) = both_pages(va, bytes, how, |va| cpu.mem.fast.write::<1>(va)) {
+fn store_crossing(cpu: &mut Cpu, va: u64, bytes: u64, value: u128, asked: AccessRequest) -> Result<(), Stop> {
+    if let Some(pages) = both_pages(va, bytes, asked, |va| cpu.mem.fast.write::<1>(va)) {
         for i in 0..bytes {
             let (p, offset) = byte_at(pages, bytes, i);
             p.offset(offset).store_u8((value >> (8 * i)) as u8);
         }
         return Ok(());
     }
-    let seen = cross(cpu, va, bytes, how)?;
+    let seen = cross(cpu, va, bytes, asked)?;
     for i in 0..bytes {
         let at = va.wrapping_add(i);
         let byte = (value >> (8 * i)) as u8;
@@ -308,7 +314,8 @@ pub fn store_with(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, value: u128) 
 /// DC ZVA of the block at `block`; `va` is what the instruction named, for the syndrome.
 pub(super) fn zero_block(cpu: &mut Cpu, block: u64, va: u64) -> Result<(), Stop> {
     // Device memory refuses it as an unaligned access.
-    let how = How { access: Access::Write, unprivileged: false, unaligned: true, bytes: ZVA_BYTES };
+    let asked =
+        AccessRequest { access: Access::Write, unprivileged: false, unaligned: true, bytes: ZVA_BYTES };
     let zero = |host: HostMut| {
         (0..ZVA_BYTES).step_by(8).for_each(|at| host.offset(at.cast_signed()).store_u64(0));
     };
@@ -316,7 +323,7 @@ pub(super) fn zero_block(cpu: &mut Cpu, block: u64, va: u64) -> Result<(), Stop>
         zero(p);
         return Ok(());
     }
-    match data(cpu, block, how).map_err(|stop| name_va(stop, va))? {
+    match data(cpu, block, asked).map_err(|stop| name_va(stop, va))? {
         Target::Ram(place) => {
             place.write(|p| zero(HostMut::new(p)));
             Ok(())

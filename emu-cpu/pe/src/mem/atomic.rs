@@ -8,7 +8,7 @@ use emu_core::metrics::Metric;
 use emu_mmu::Access;
 
 use super::pointer::{HostMut, HostPtr};
-use super::translate::{How, Target, UNSUPPORTED_ATOMIC, alignment_fault, data, plain_abort};
+use super::translate::{AccessRequest, Target, UNSUPPORTED_ATOMIC, alignment_fault, data, plain_abort};
 use super::{Mem, wide};
 use crate::cpu::Cpu;
 use crate::exception::{Exception, Stop};
@@ -18,7 +18,7 @@ impl Mem {
     /// Exclusive and atomic accesses must be aligned, or with FEAT_LSE2 lie in an aligned quantity of 16 bytes (pseudocode
     /// function AArch64.UnalignedAccessFaults).
     pub(super) fn check_atomic(&self, va: u64, bytes: u64, write: bool) -> Result<(), Exception> {
-        if va & (bytes - 1) == 0 || self.is_in_quantity(va, bytes) {
+        if va & (bytes - 1) == 0 || self.fits_lse2_granule(va, bytes) {
             Ok(())
         } else {
             Err(alignment_fault(va, write))
@@ -34,8 +34,8 @@ impl Mem {
         self.check_atomic(va, bytes, write).or_else(|e| if relaxed() { Ok(()) } else { Err(e) })
     }
 
-    /// An unaligned access that FEAT_LSE2 makes atomic.
-    fn is_in_quantity(&self, va: u64, bytes: u64) -> bool {
+    /// True if the bytes are inside one aligned 16-byte granule, where FEAT_LSE2 makes an unaligned access atomic.
+    fn fits_lse2_granule(&self, va: u64, bytes: u64) -> bool {
         self.features.has(Feat::Lse2) && va % 16 + bytes <= 16 && !self.checks_alignment()
     }
 
@@ -48,8 +48,9 @@ impl Mem {
 /// Loads 16 bytes at once.
 pub(super) fn load_atomic(cpu: &mut Cpu, va: u64) -> Result<u128, Stop> {
     cpu.mem.check_atomic(va, 16, false)?;
-    let how = How { access: Access::Read, unprivileged: false, unaligned: va & 15 != 0, bytes: 16 };
-    match data(cpu, va, how)? {
+    let asked =
+        AccessRequest { access: Access::Read, unprivileged: false, unaligned: va & 15 != 0, bytes: 16 };
+    match data(cpu, va, asked)? {
         Target::Ram(place) | Target::Rom(place, _) => Ok(wide::load_atomic(HostPtr::new(place.host()))),
         Target::Mmio(_) => Err(cpu.mem.unsupported_atomic(va, false)),
     }
@@ -77,8 +78,8 @@ pub(super) fn atomically<T>(
     if let Some(p) = fast {
         return Ok(act(p));
     }
-    let how = How { access, unprivileged: false, unaligned: va & (bytes - 1) != 0, bytes };
-    match data(cpu, va, how)? {
+    let asked = AccessRequest { access, unprivileged: false, unaligned: va & (bytes - 1) != 0, bytes };
+    match data(cpu, va, asked)? {
         Target::Ram(place) => Ok(place.write(|p| act(HostMut::new(p)))),
         Target::Rom(..) | Target::Mmio(_) => Err(cpu.mem.unsupported_atomic(va, access == Access::Write)),
     }

@@ -23,7 +23,7 @@ use emu_mmu::Access;
 use super::Mem;
 use super::access::load_vector;
 use super::atomic::{atomically, exchange_if, load_atomic};
-use super::translate::{How, Target, data};
+use super::translate::{AccessRequest, Target, data};
 use crate::cpu::Cpu;
 use crate::exception::Stop;
 
@@ -104,17 +104,23 @@ impl Mem {
         self.exclusive.is_open()
     }
 
-    /// What depends on stores of others cannot be done twice.
+    /// While a journal records: what depends on stores of other PEs cannot be replayed.
     fn once(&self) -> Result<(), Stop> {
         if self.journal.is_recording() { Err(Stop::NotReplayable) } else { Ok(()) }
     }
 }
 
-/// A load-exclusive: remembers what it saw. `apart`: other accesses follow before a store-exclusive.
-pub fn load_exclusive(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, apart: bool) -> Result<u128, Stop> {
+/// A load-exclusive: remembers what it saw. `interleaved`: the PE makes other accesses before the store-exclusive.
+pub fn load_exclusive(
+    cpu: &mut Cpu,
+    va: u64,
+    size: MemSize,
+    acc: Acc,
+    interleaved: bool,
+) -> Result<u128, Stop> {
     let bytes = size.bytes();
     cpu.mem.check_atomic(va, bytes, false)?;
-    let watched = if apart && cpu.mem.shared.has_peers() {
+    let watched = if interleaved && cpu.mem.shared.has_peers() {
         cpu.mem.once()?;
         watch_page(cpu, va, bytes)?
     } else {
@@ -131,10 +137,11 @@ pub fn load_exclusive(cpu: &mut Cpu, va: u64, size: MemSize, acc: Acc, apart: bo
 
 /// Has stores to the page of an address noticed from now on. `None` if it is not RAM.
 fn watch_page(cpu: &mut Cpu, va: u64, bytes: u64) -> Result<Option<Watched>, Stop> {
-    let how = How { access: Access::Read, unprivileged: false, unaligned: va & (bytes - 1) != 0, bytes };
+    let asked =
+        AccessRequest { access: Access::Read, unprivileged: false, unaligned: va & (bytes - 1) != 0, bytes };
     let mut watched = None;
     for _ in 0..TRIES {
-        let Target::Ram(place) = data(cpu, va, how)? else { return Ok(None) };
+        let Target::Ram(place) = data(cpu, va, asked)? else { return Ok(None) };
         let (news, page) = cpu.mem.watch_page(place.page());
         watched = Some(page);
         if !news {
@@ -150,27 +157,28 @@ fn watch_page(cpu: &mut Cpu, va: u64, bytes: u64) -> Result<Option<Watched>, Sto
 }
 
 /// A store-exclusive; true if it stored. It stores if the monitor is open for this address and size, and nobody else has
-/// stored to the location since. `apart`: other accesses came after the load-exclusive, if that was in another block.
+/// stored to the location since. `interleaved`: the PE made other accesses after the load-exclusive, if that was in another
+/// block.
 pub fn store_exclusive(
     cpu: &mut Cpu,
     va: u64,
     size: MemSize,
-    (acc, apart): (Acc, bool),
+    (acc, interleaved): (Acc, bool),
     value: u128,
 ) -> Result<bool, Stop> {
     let bytes = size.bytes();
     cpu.mem.check_atomic(va, bytes, true)?;
     let seen = cpu.mem.exclusive;
     let watched = seen.page.filter(|_| seen.bytes & WATCHED != 0);
-    let apart = apart && cpu.mem.shared.has_peers();
-    if watched.is_some() || apart {
+    let interleaved = interleaved && cpu.mem.shared.has_peers();
+    if watched.is_some() || interleaved {
         cpu.mem.once()?;
     }
     cpu.mem.exclusive.close();
     if (seen.va, seen.bytes & !WATCHED) != (va, bytes) {
         return Ok(false);
     }
-    let doubtful = watched.map_or(apart, |page| !page.holds());
+    let doubtful = watched.map_or(interleaved, |page| !page.holds());
     if doubtful && refuses(&mut cpu.mem.refused, va) {
         return Ok(false);
     }
@@ -187,7 +195,7 @@ pub fn store_exclusive(
             cpu.mem.exclusive = seen;
         }
     })?;
-    if stored && (watched.is_some() || apart) {
+    if stored && (watched.is_some() || interleaved) {
         cpu.mem.refused = Refused::default();
     }
     Ok(stored)
@@ -230,12 +238,12 @@ mod tests {
         ram.store_u64(offset, ram.load_u64(offset).unwrap()).unwrap();
     }
 
-    fn load(cpu: &mut Cpu, va: u64, apart: bool) -> u128 {
-        load_exclusive(cpu, va, MemSize::B8, Acc::PLAIN, apart).unwrap()
+    fn load(cpu: &mut Cpu, va: u64, interleaved: bool) -> u128 {
+        load_exclusive(cpu, va, MemSize::B8, Acc::PLAIN, interleaved).unwrap()
     }
 
-    fn store(cpu: &mut Cpu, va: u64, apart: bool) -> bool {
-        store_exclusive(cpu, va, MemSize::B8, (Acc::PLAIN, apart), 5).unwrap()
+    fn store(cpu: &mut Cpu, va: u64, interleaved: bool) -> bool {
+        store_exclusive(cpu, va, MemSize::B8, (Acc::PLAIN, interleaved), 5).unwrap()
     }
 
     #[test]

@@ -21,17 +21,17 @@ const WORDS: usize = 512;
 type Image = Box<[u64; WORDS]>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-enum State {
-    /// There is no lockstep.
+enum Phase {
+    /// There is no lockstep check.
     #[default]
     Off,
-    /// Nothing can be written without the slow path, which does as always.
+    /// Between two stretches: every write takes the slow path, and nothing is kept.
     Idle,
-    /// First writes are seen.
+    /// The first write to each page is seen.
     Recording,
 }
 
-struct Kept {
+struct KeptPage {
     page: Page,
     /// Its physical address.
     pa: Pa,
@@ -56,31 +56,31 @@ pub struct DifferentByte {
 /// See the module's head.
 #[derive(Default)]
 pub(super) struct Journal {
-    state: State,
+    phase: Phase,
     /// See [`Mem::is_inconclusive`].
     updated: bool,
-    kept: Vec<Kept>,
+    kept: Vec<KeptPage>,
     index: HashMap<Page, usize>,
 }
 
 impl Journal {
     #[inline]
     fn is_on(&self) -> bool {
-        self.state != State::Off
+        self.phase != Phase::Off
     }
 
     #[inline]
     pub(super) fn is_recording(&self) -> bool {
-        self.state == State::Recording
+        self.phase == Phase::Recording
     }
 
     /// True if the page may have a write tag.
     #[inline]
     pub(super) fn permits(&self, page: Page) -> bool {
-        match self.state {
-            State::Off => true,
-            State::Idle => false,
-            State::Recording => self.index.contains_key(&page),
+        match self.phase {
+            Phase::Off => true,
+            Phase::Idle => false,
+            Phase::Recording => self.index.contains_key(&page),
         }
     }
 
@@ -134,11 +134,11 @@ impl Mem {
     /// From now on no write is possible without the slow path. Forgets everything that is cached.
     pub fn begin_journal(&mut self) {
         self.reset();
-        self.journal.state = State::Idle;
+        self.journal.phase = Phase::Idle;
     }
 
-    /// A walk has updated a descriptor, which stays as it is, or a TLB entry has another one in its place, which is not taken
-    /// back: what was compared says nothing, for the interpreter did not begin where host code did.
+    /// A comparison of the two runs would prove nothing, for they did not begin alike: a walk has updated a descriptor, or
+    /// replaced an entry of the TLB, and neither is taken back.
     #[must_use]
     pub fn is_inconclusive(&self) -> bool {
         self.journal.updated
@@ -146,12 +146,13 @@ impl Mem {
 
     /// Starts to record.
     pub fn record(&mut self) {
-        self.journal.state = State::Recording;
+        self.journal.phase = Phase::Recording;
         self.journal.updated = false;
     }
 
-    /// What an access that is not in the fast TLB has found.
-    pub(super) fn note(&mut self, target: &Target, pa: Pa, access: Access) -> Result<(), Stop> {
+    /// Before the first write to a page of RAM, which is not in the fast TLB yet: keeps the page as it is. Refuses what
+    /// cannot be taken back.
+    pub(super) fn record_first_write(&mut self, target: &Target, pa: Pa, access: Access) -> Result<(), Stop> {
         match *target {
             Target::Ram(..) | Target::Rom(..) if access == Access::Read => return Ok(()),
             // A store to code would make it another page; one that was kept may hold code by now.
@@ -160,7 +161,7 @@ impl Mem {
                 if !self.journal.index.contains_key(&page) {
                     self.journal.index.insert(page, self.journal.kept.len());
                     let pa = pa.page_base();
-                    self.journal.kept.push(Kept { page, pa, before: copy(page), first: None });
+                    self.journal.kept.push(KeptPage { page, pa, before: copy(page), first: None });
                 }
                 return Ok(());
             }
@@ -225,6 +226,6 @@ impl Mem {
         self.fast.revoke_writes();
         self.journal.kept.clear();
         self.journal.index.clear();
-        self.journal.state = State::Idle;
+        self.journal.phase = Phase::Idle;
     }
 }

@@ -5,7 +5,7 @@ use emu_mmu::{Access, Fault, Regime, Request, TlbiContext, TlbiScope, at};
 use super::Mem;
 use super::access;
 use super::context::{context_for, current_vmid, regime_of};
-use super::translate::{self, How, abort_of};
+use super::translate::{self, AccessRequest, abort_of};
 use super::watch;
 use crate::cpu::Cpu;
 use crate::exception::{Exception, Stop};
@@ -165,8 +165,8 @@ fn check_address(cpu: &mut Cpu, va: u64, access: Access) -> Result<(), Stop> {
     let context = cpu.mem.fast.context();
     if access == Access::CacheClean && context.privileged() {
         // A page is cleaned line by line. What can be read is kept for the next line, and has no fault here.
-        let how = How { access: Access::Read, bytes: 0, unaligned: false, unprivileged: false };
-        if translate::data(cpu, va, how).is_ok() {
+        let asked = AccessRequest { access: Access::Read, bytes: 0, unaligned: false, unprivileged: false };
+        if translate::data(cpu, va, asked).is_ok() {
             return Ok(());
         }
     }

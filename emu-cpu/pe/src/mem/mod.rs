@@ -201,9 +201,9 @@ impl Mem {
         }
         let shared = self.shared.clone();
         shared.serve(self.index, |request| match request {
-            shared::Request::Tlbi(scope) => self.invalidate(&scope),
-            shared::Request::Revoke(page) => self.revoke_write(page),
-            shared::Request::RevokeAll => self.revoke_all(),
+            shared::PeerRequest::Tlbi(scope) => self.invalidate(&scope),
+            shared::PeerRequest::Revoke(page) => self.revoke_write(page),
+            shared::PeerRequest::RevokeAll => self.revoke_all(),
         });
     }
 

@@ -11,7 +11,7 @@ use emu_mmu::Access;
 
 use super::access::{byte_of, put_byte};
 use super::pointer::{HostMut, HostPtr};
-use super::translate::{How, Target, data, unprivileged_acts};
+use super::translate::{AccessRequest, Target, data, unprivileged_acts};
 use crate::cpu::Cpu;
 use crate::exception::{Exception, Stop};
 
@@ -69,10 +69,10 @@ fn source(cpu: &mut Cpu, va: u64, unprivileged: bool) -> Result<Option<HostPtr>,
     if fast.is_some() {
         return Ok(fast);
     }
-    let how = How { access: Access::Read, unprivileged, unaligned: false, bytes: 1 };
+    let asked = AccessRequest { access: Access::Read, unprivileged, unaligned: false, bytes: 1 };
     // Of a page with watched bytes, each byte is looked at by itself.
     let watched = super::watch::page_is_watched(cpu, va);
-    Ok(match data(cpu, va, how)? {
+    Ok(match data(cpu, va, asked)? {
         Target::Ram(place) | Target::Rom(place, _) if !watched => Some(HostPtr::new(place.host())),
         _ => None,
     })
@@ -87,9 +87,9 @@ fn destination(cpu: &mut Cpu, va: u64, unprivileged: bool) -> Result<Destination
     if let Some(p) = fast {
         return Ok(Destination::Direct(p));
     }
-    let how = How { access: Access::Write, unprivileged, unaligned: false, bytes: 1 };
+    let asked = AccessRequest { access: Access::Write, unprivileged, unaligned: false, bytes: 1 };
     let watched = super::watch::page_is_watched(cpu, va);
-    Ok(match data(cpu, va, how)? {
+    Ok(match data(cpu, va, asked)? {
         Target::Ram(place) if !watched => Destination::Ram(place),
         _ => Destination::Other,
     })

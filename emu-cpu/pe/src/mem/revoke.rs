@@ -7,7 +7,7 @@ use emu_mmu::{Request, walk_observed};
 use super::Mem;
 use super::context::Context;
 use super::translate::Target;
-use super::writers::Where;
+use super::writers::TagPlaces;
 
 impl Mem {
     /// Drops write tags of a page that somebody has watched; if there were any, the page counts as written, for it may have
@@ -29,12 +29,12 @@ impl Mem {
     fn revoke(&mut self, page: Page) -> bool {
         let host = page.host();
         match self.writers.take(page) {
-            Where::Nowhere => false,
-            Where::At { addresses, banks } => addresses
+            TagPlaces::Nowhere => false,
+            TagPlaces::At { addresses, banks } => addresses
                 .iter()
                 .flatten()
                 .fold(false, |found, va| found | self.fast.revoke_at(host, banks, *va)),
-            Where::Anywhere => self.fast.revoke(host),
+            TagPlaces::Anywhere => self.fast.revoke(host),
         }
     }
 

@@ -11,9 +11,9 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::doorbell::{Doorbell, reason};
 
-/// A request from one vCPU to another.
+/// What one vCPU asks of another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Request {
+pub enum PeerRequest {
     /// TLB maintenance.
     Tlbi(TlbiScope),
     /// This page is watched: drop write tags for it.
@@ -26,16 +26,16 @@ pub enum Request {
 const MOST_REQUESTS: usize = 1024;
 
 /// Puts a request into an inbox. When there are too many, those of each kind become one that includes them.
-fn put(inbox: &mut Vec<Request>, request: Request) {
+fn put(inbox: &mut Vec<PeerRequest>, request: PeerRequest) {
     if inbox.len() >= MOST_REQUESTS {
-        let is_tlbi = |r: &Request| matches!(r, Request::Tlbi(_));
+        let is_tlbi = |r: &PeerRequest| matches!(r, PeerRequest::Tlbi(_));
         let (tlbi, revoke) = (inbox.iter().any(is_tlbi), !inbox.iter().all(is_tlbi));
         inbox.clear();
         if tlbi {
-            inbox.extend([TlbiScope::AllEl1, TlbiScope::AllEl2].map(Request::Tlbi));
+            inbox.extend([TlbiScope::AllEl1, TlbiScope::AllEl2].map(PeerRequest::Tlbi));
         }
         if revoke {
-            inbox.push(Request::RevokeAll);
+            inbox.push(PeerRequest::RevokeAll);
         }
     }
     inbox.push(request);
@@ -44,7 +44,7 @@ fn put(inbox: &mut Vec<Request>, request: Request) {
 /// One vCPU as others see it.
 #[derive(Default)]
 struct Peer {
-    inbox: Mutex<Vec<Request>>,
+    inbox: Mutex<Vec<PeerRequest>>,
     /// Requests put into the inbox, and taken out and done, so far.
     posted: AtomicU64,
     served: AtomicU64,
@@ -99,12 +99,12 @@ impl Shared {
     pub(super) fn broadcast(&self, me: usize, scope: TlbiScope) {
         self.listeners.read().iter().for_each(|l| l.invalidate(&scope));
         if self.has_peers() {
-            self.post(me, Request::Tlbi(scope));
+            self.post(me, PeerRequest::Tlbi(scope));
         }
     }
 
     /// Posts a request to every vCPU but `me`.
-    pub fn post(&self, me: usize, request: Request) {
+    pub fn post(&self, me: usize, request: PeerRequest) {
         for (_, peer) in self.peers.iter().enumerate().filter(|(i, _)| *i != me) {
             {
                 let mut inbox = peer.inbox.lock();
@@ -127,7 +127,7 @@ impl Shared {
     }
 
     /// Does what is in the inbox of `me`.
-    pub fn serve(&self, me: usize, mut each: impl FnMut(Request)) {
+    pub fn serve(&self, me: usize, mut each: impl FnMut(PeerRequest)) {
         if !self.has_requests(me) {
             return;
         }
@@ -168,7 +168,7 @@ impl DirectWriters for Shared {
     /// By their inboxes: they give up their write tags before they pass a barrier that waits for it, or look for requests.
     fn revoke(&self, page: Page, except: Requester) {
         let me = if let Requester::Cpu(index) = except { index as usize } else { usize::MAX };
-        self.post(me, Request::Revoke(page));
+        self.post(me, PeerRequest::Revoke(page));
     }
 
     /// Code that was made from the page ends at its next check, on every vCPU; one that is parked checks before it runs
@@ -217,18 +217,22 @@ mod tests {
         let shared = Shared::new(2);
         let [page, last] = pages();
         for n in 0..100_000 {
-            shared.post(0, Request::Revoke(if n == 99_999 { last } else { page }));
+            shared.post(0, PeerRequest::Revoke(if n == 99_999 { last } else { page }));
             if n == 500 {
-                shared.post(0, Request::Tlbi(TlbiScope::AllEl2));
+                shared.post(0, PeerRequest::Tlbi(TlbiScope::AllEl2));
             }
         }
         assert!(shared.peers[1].inbox.lock().capacity() <= 2 * MOST_REQUESTS);
         let mut seen = Vec::new();
         shared.serve(1, |r| seen.push(r));
         assert!(seen.len() <= MOST_REQUESTS);
-        let all = [Request::Tlbi(TlbiScope::AllEl1), Request::Tlbi(TlbiScope::AllEl2), Request::RevokeAll];
+        let all = [
+            PeerRequest::Tlbi(TlbiScope::AllEl1),
+            PeerRequest::Tlbi(TlbiScope::AllEl2),
+            PeerRequest::RevokeAll,
+        ];
         assert_eq!(seen[..3], all, "nothing is forgotten");
-        assert_eq!(seen.last(), Some(&Request::Revoke(last)));
+        assert_eq!(seen.last(), Some(&PeerRequest::Revoke(last)));
         assert!(!shared.has_requests(1));
     }
 
@@ -237,14 +241,14 @@ mod tests {
         let shared = Shared::new(2);
         let [page] = pages();
         shared.set_parked(1, false);
-        shared.post(0, Request::Revoke(page));
+        shared.post(0, PeerRequest::Revoke(page));
         let mut seen = Vec::new();
         shared.serve(0, |r| panic!("own {r:?}"));
         // The other one serves while we wait.
         shared.wait_served(0, || shared.serve(1, |r| seen.push(r)));
-        assert_eq!(seen, [Request::Revoke(page)]);
+        assert_eq!(seen, [PeerRequest::Revoke(page)]);
         shared.set_parked(1, true);
-        shared.post(0, Request::Revoke(page));
+        shared.post(0, PeerRequest::Revoke(page));
         shared.wait_served(0, || panic!("a parked vCPU is not waited for"));
     }
 }

@@ -7,7 +7,7 @@ use emu_core::Pa;
 use emu_core::bus::{self, BusView};
 use emu_core::metrics::Metric;
 use emu_core::page::{Page, Place};
-use emu_core::table::Tables;
+use emu_core::table::TableBus;
 use emu_mmu::{
     Access, ExternalAbort, Fault, FaultKind, Permissions, Request, Stage, TableMemory, Translation,
     UpdateError, translate_and_commit,
@@ -25,9 +25,9 @@ pub(super) const EXTERNAL_ABORT: u8 = 0x10;
 /// DFSC of an unsupported exclusive or atomic access.
 pub(super) const UNSUPPORTED_ATOMIC: u8 = 0x35;
 
-/// Tables, with the descriptors that a walk has updated, and to what.
+/// The memory that a walk reads, and the descriptors that it has updated, with their new values.
 struct Walked<'a> {
-    tables: Tables<&'a BusView>,
+    tables: TableBus<&'a BusView>,
     updated: RefCell<Vec<(Pa, u64)>>,
 }
 
@@ -55,9 +55,9 @@ pub(super) enum Target {
     Mmio(Pa),
 }
 
-/// How an access is made.
+/// What an instruction asks of memory, beside the address.
 #[derive(Clone, Copy)]
-pub(super) struct How {
+pub(super) struct AccessRequest {
     pub access: Access,
     /// LDTR and STTR: as EL0 would.
     pub unprivileged: bool,
@@ -138,8 +138,8 @@ impl Mem {
     }
 
     /// The tables that walks read.
-    pub(super) fn tables(&self) -> Tables<&BusView> {
-        Tables::new(&self.view)
+    pub(super) fn tables(&self) -> TableBus<&BusView> {
+        TableBus::new(&self.view)
     }
 
     /// What is at `pa`.
@@ -153,13 +153,13 @@ impl Mem {
 }
 
 /// Translates a data access and finds what it reaches; keeps the page in the fast TLB if that may be.
-pub(super) fn data(cpu: &mut Cpu, va: u64, how: How) -> Result<Target, Stop> {
-    let unprivileged = how.unprivileged && unprivileged_acts(cpu);
-    let found = cpu.mem.find(va, how, unprivileged)?;
+pub(super) fn data(cpu: &mut Cpu, va: u64, asked: AccessRequest) -> Result<Target, Stop> {
+    let unprivileged = asked.unprivileged && unprivileged_acts(cpu);
+    let found = cpu.mem.find(va, asked, unprivileged)?;
     if cpu.mem.watch.is_on() {
         let el = if found.context.privileged() { cpu.pstate.el } else { 0 };
-        if how.bytes != 0 {
-            watch::check(cpu, va, how.bytes, how.access, el)?;
+        if asked.bytes != 0 {
+            watch::check(cpu, va, asked.bytes, asked.access, el)?;
         }
         if watch::page_is_watched(cpu, va) {
             return Ok(found.target);
@@ -185,15 +185,15 @@ struct Found {
 
 impl Mem {
     /// Translates a data access and finds what it reaches. `unprivileged`: in the context of the EL0 below.
-    fn find(&mut self, va: u64, how: How, unprivileged: bool) -> Result<Found, Stop> {
+    fn find(&mut self, va: u64, asked: AccessRequest, unprivileged: bool) -> Result<Found, Stop> {
         let current = self.fast.context();
         let context = if unprivileged { current.unprivileged() } else { current };
         let request = Request {
             va,
-            access: how.access,
+            access: asked.access,
             privileged: context.privileged(),
             pan: context.pan(),
-            unaligned: how.unaligned,
+            unaligned: asked.unaligned,
             stage1_only: false,
         };
         let (result, walked) = self.translate(&context, &request);
@@ -204,9 +204,9 @@ impl Mem {
         let translation = result.map_err(|f| Exception::Data(abort_of(&f, false)))?;
         let target = self
             .target(translation.pa)
-            .ok_or_else(|| Exception::Data(plain_abort(va, EXTERNAL_ABORT, how.access != Access::Read)))?;
+            .ok_or_else(|| Exception::Data(plain_abort(va, EXTERNAL_ABORT, asked.access != Access::Read)))?;
         if self.journal.is_recording() {
-            self.note(&target, translation.pa, how.access)?;
+            self.record_first_write(&target, translation.pa, asked.access)?;
         }
         Ok(Found { context, translation, target })
     }

@@ -13,7 +13,7 @@ const ADDRESSES: usize = 3;
 
 /// Where the write tags of a page may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Where {
+pub(super) enum TagPlaces {
     /// There are none.
     Nowhere,
     /// In these banks, for these virtual pages.
@@ -78,14 +78,14 @@ impl Writers {
     }
 
     /// All write tags of the page go away now: where they may be.
-    pub(super) fn take(&mut self, page: Page) -> Where {
+    pub(super) fn take(&mut self, page: Page) -> TagPlaces {
         match self.words(page).map(std::mem::take) {
-            None | Some([.., 0]) => Where::Nowhere,
+            None | Some([.., 0]) => TagPlaces::Nowhere,
             Some([addresses @ .., banks]) if banks & MORE == 0 => {
                 let address = |a| (a != 0).then_some(a & PAGE_MASK);
-                Where::At { addresses: addresses.map(address), banks: banks as Banks }
+                TagPlaces::At { addresses: addresses.map(address), banks: banks as Banks }
             }
-            Some(_) => Where::Anywhere,
+            Some(_) => TagPlaces::Anywhere,
         }
     }
 }
@@ -110,20 +110,20 @@ mod tests {
         let seen = RefCell::new(Vec::new());
         w.take_all(|page| seen.borrow_mut().push(page));
         assert_eq!(*seen.borrow(), [some[1], others[1]]);
-        assert_eq!((w.take(some[1]), w.take(others[1])), (Where::Nowhere, Where::Nowhere));
+        assert_eq!((w.take(some[1]), w.take(others[1])), (TagPlaces::Nowhere, TagPlaces::Nowhere));
     }
 
     #[test]
     fn one_place_and_several() {
         let p = pages::<4>();
         let mut w = Writers::default();
-        let at = |addresses, banks| Where::At { addresses, banks };
-        assert_eq!(w.take(p[1]), Where::Nowhere);
+        let at = |addresses, banks| TagPlaces::At { addresses, banks };
+        assert_eq!(w.take(p[1]), TagPlaces::Nowhere);
         w.note(p[1], 31, 0xffff_8000_1234_5678);
         w.note(p[1], 31, 0xffff_8000_1234_5000);
         w.note(p[2], 0, 0);
         assert_eq!(w.take(p[1]), at([Some(0xffff_8000_1234_5000), None, None], 1 << 31));
-        assert_eq!(w.take(p[1]), Where::Nowhere);
+        assert_eq!(w.take(p[1]), TagPlaces::Nowhere);
         w.note(p[2], 1, 0x7000);
         w.note(p[2], 1, 0);
         assert_eq!(w.take(p[2]), at([Some(0), Some(0x7000), None], 1 | 1 << 1));
@@ -134,8 +134,8 @@ mod tests {
         for va in [0x7000, 0x8000, 0x9000, 0xa000] {
             w.note(p[3], 0, va);
         }
-        assert_eq!(w.take(p[3]), Where::Anywhere);
-        assert_eq!(w.take(p[3]), Where::Nowhere);
-        assert_eq!(w.take(pages::<1>()[0]), Where::Nowhere, "another block");
+        assert_eq!(w.take(p[3]), TagPlaces::Anywhere);
+        assert_eq!(w.take(p[3]), TagPlaces::Nowhere);
+        assert_eq!(w.take(pages::<1>()[0]), TagPlaces::Nowhere, "another block");
     }
 }

@@ -172,7 +172,9 @@ impl Cpu {
         let readable = match row.cell {
             Cell::Gic(reg) => {
                 let env = gic::Env { el: 2, hcr_el2: 0, has_el2: self.el2 };
-                self.gic.registers().is_some_and(|gic| gic.access(reg, false, &env) == gic::Access::Allowed)
+                self.gic
+                    .registers()
+                    .is_some_and(|gic| gic.access(reg, false, &env) == gic::RegisterAccess::Allowed)
             }
             Cell::Insn(_) => false,
             _ => row.perm.iter().any(|p| p.allows(true)),
@@ -284,10 +286,11 @@ impl Cpu {
 
     fn gic_access(&self, reg: GicReg, enc: SysEnc, rt: u8, read: bool) -> Result<gic::Env, Exception> {
         let env = gic::Env { el: self.pstate.el, hcr_el2: self.hcr(), has_el2: self.el2 };
-        match self.gic.registers().map_or(gic::Access::Undefined, |gic| gic.access(reg, !read, &env)) {
-            gic::Access::Allowed => Ok(env),
-            gic::Access::Undefined => Err(UNDEFINED),
-            gic::Access::TrapToEl2 => Err(trap::trap(2, enc, rt, read)),
+        match self.gic.registers().map_or(gic::RegisterAccess::Undefined, |gic| gic.access(reg, !read, &env))
+        {
+            gic::RegisterAccess::Allowed => Ok(env),
+            gic::RegisterAccess::Undefined => Err(UNDEFINED),
+            gic::RegisterAccess::TrapToEl2 => Err(trap::trap(2, enc, rt, read)),
         }
     }
 

@@ -33,18 +33,18 @@ impl Predecoder<'_> {
     }
 
     pub(super) fn access(&mut self, size: MemSize, acc: Acc, extend: Extension) -> u16 {
-        self.code.accesses.push(Access { size, acc, extend, apart: false });
+        self.code.accesses.push(Access { size, acc, extend, interleaved: false });
         (self.code.accesses.len() - 1) as u16
     }
 
     /// As `access`, of an exclusive that is instruction `i` of the IR.
     fn exclusive(&mut self, i: usize, size: MemSize, acc: Acc) -> u16 {
         let (before, after) = self.block.insts.split_at(i);
-        let apart = match self.block.insts[i].op {
+        let interleaved = match self.block.insts[i].op {
             Op::LoadEx { .. } => is_access_first(after.iter().skip(1).map(|inst| &inst.op)),
             _ => is_access_first(before.iter().rev().map(|inst| &inst.op)),
         };
-        self.code.accesses.push(Access { size, acc, extend: Extension::Zero, apart });
+        self.code.accesses.push(Access { size, acc, extend: Extension::Zero, interleaved });
         (self.code.accesses.len() - 1) as u16
     }
 

@@ -101,7 +101,7 @@ impl Emitter<'_> {
 
     /// Others may have to be looked for between the two exclusives ([`emu_pe::mem::exclusive`]).
     fn is_watched(&self, how: &Access) -> bool {
-        how.apart && self.input.cpu.mem.has_peers()
+        how.interleaved && self.input.cpu.mem.has_peers()
     }
 
     fn plain(&self, access: u16) -> Option<Access> {

@@ -94,7 +94,7 @@ impl Emitter<'_> {
             Uop::IndirectTyped { a, btype } => self.end_at_register(a, btype),
             Uop::Leave { kind: LeaveKind::Context } => {
                 self.put_back();
-                self.go_on_if_quiet();
+                self.goto_unless_poll_needed();
             }
             Uop::Exception(_) | Uop::Leave { .. } => {
                 self.put_back();
@@ -162,8 +162,9 @@ impl Emitter<'_> {
         })
     }
 
-    /// After an instruction that may have changed something, which mostly it has not ([`emu_pe::derived::Derived::needs_no_poll`]).
-    fn go_on_if_quiet(&mut self) {
+    /// Behind an instruction that may have changed the context, which mostly it has not: goes on if there is nothing to poll
+    /// for ([`emu_pe::derived::Derived::needs_no_poll`]).
+    fn goto_unless_poll_needed(&mut self) {
         let out = self.ops.new_dynamic_label();
         e!(self
             ; mov rax, [r15 + st!(cpu)]

@@ -4,7 +4,7 @@ use emu_core::Pa;
 use emu_core::bus::{Backing, Bus, Requester};
 use emu_core::ram::GuestRam;
 
-use crate::mem::shared::{Request, Shared};
+use crate::mem::shared::{PeerRequest, Shared};
 use crate::mem::{access, context};
 use crate::test_pe::on;
 
@@ -28,7 +28,7 @@ fn a_revocation_among_very_many_is_not_lost() {
     let [page, other] = [0, 0x1000].map(|at| ram.place(at).unwrap().page());
     let (news, code) = page.watch(Requester::Cpu(1));
     assert!(news);
-    (0..10_000).for_each(|_| shared.post(1, Request::Revoke(other)));
+    (0..10_000).for_each(|_| shared.post(1, PeerRequest::Revoke(other)));
     b.cpu.mem.serve_requests();
     assert!(b.cpu.mem.fast.device_write(RAM, 8).is_none());
     assert!(!code.holds() && !page.is_watched());
