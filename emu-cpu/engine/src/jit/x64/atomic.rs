@@ -5,7 +5,7 @@ use emu_a64::ir::{AtomicOp, MemSize};
 use emu_pe::offset::{MONITOR_BYTES, MONITOR_VA, MONITOR_VALUE};
 
 use super::memory::{READ, WRITE};
-use super::{Emitter, RAX, RCX, RDX, e, st};
+use super::{Emitter, RAX, RCX, RDX, asm, state};
 use crate::interp::uop::{Access, Uop};
 use crate::jit::state::JitState;
 
@@ -21,7 +21,7 @@ impl Emitter<'_> {
                     return false;
                 }
                 let back = self.find_aligned(a, how.size, WRITE);
-                e!(self; add rcx, rax);
+                asm!(self; add rcx, rax);
                 match op {
                     AtomicOp::Add | AtomicOp::Swp => self.exchange(d, b, op, how.size),
                     _ => self.retry(d, b, op, how.size),
@@ -32,7 +32,7 @@ impl Emitter<'_> {
             Uop::Cas { d, a, b, c, access, .. } => {
                 let Some(how) = self.plain(access) else { return false };
                 let back = self.find_aligned(a, how.size, WRITE);
-                e!(self; add rcx, rax);
+                asm!(self; add rcx, rax);
                 self.load(RAX, b);
                 self.load(RDX, c);
                 self.compare_exchange(how.size);
@@ -44,7 +44,7 @@ impl Emitter<'_> {
             Uop::LdEx { d, a, access, .. } => self.load_exclusive(d, a, access),
             Uop::StEx { d, a, b, access, .. } => self.store_exclusive(d, a, b, access),
             Uop::ClearEx => {
-                e!(self; mov rax, [r15 + st!(cpu)] ; mov QWORD [rax + MONITOR_BYTES], 0);
+                asm!(self; mov rax, [r15 + state!(cpu)] ; mov QWORD [rax + MONITOR_BYTES], 0);
                 true
             }
             _ => false,
@@ -56,13 +56,13 @@ impl Emitter<'_> {
         let Some(how) = self.plain(access).filter(|how| !self.is_watched(how)) else { return false };
         let back = self.find_aligned(a, how.size, READ);
         match how.size {
-            MemSize::B1 => e!(self; movzx edx, BYTE [rax + rcx]),
-            MemSize::B2 => e!(self; movzx edx, WORD [rax + rcx]),
-            MemSize::B4 => e!(self; mov edx, [rax + rcx]),
-            _ => e!(self; mov rdx, [rax + rcx]),
+            MemSize::B1 => asm!(self; movzx edx, BYTE [rax + rcx]),
+            MemSize::B2 => asm!(self; movzx edx, WORD [rax + rcx]),
+            MemSize::B4 => asm!(self; mov edx, [rax + rcx]),
+            _ => asm!(self; mov rdx, [rax + rcx]),
         }
-        e!(self
-            ; mov rcx, [r15 + st!(cpu)]
+        asm!(self
+            ; mov rcx, [r15 + state!(cpu)]
             ; mov [rcx + MONITOR_VA], rax
             ; mov QWORD [rcx + MONITOR_BYTES], how.size.bytes() as i32
             ; mov [rcx + MONITOR_VALUE], rdx
@@ -80,8 +80,8 @@ impl Emitter<'_> {
         let (out, other) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
         let back = self.find_aligned(a, how.size, WRITE);
         let watched = self.or_interpret(other);
-        e!(self
-            ; mov rdx, [r15 + st!(cpu)]
+        asm!(self
+            ; mov rdx, [r15 + state!(cpu)]
             ; cmp QWORD [rdx + MONITOR_BYTES], how.size.bytes() as i32
             ; jne =>other
             ; mov QWORD [rdx + MONITOR_BYTES], 0
@@ -92,7 +92,7 @@ impl Emitter<'_> {
         );
         self.load(RDX, b);
         self.compare_exchange(how.size);
-        e!(self; =>out ; setne cl ; movzx ecx, cl);
+        asm!(self; =>out ; setne cl ; movzx ecx, cl);
         self.store(d, RCX);
         self.resume(watched);
         self.resume(back);
@@ -112,14 +112,14 @@ impl Emitter<'_> {
     fn exchange(&mut self, d: u8, b: u8, op: AtomicOp, size: MemSize) {
         self.load(RDX, b);
         match (op, size) {
-            (AtomicOp::Add, MemSize::B1) => e!(self; lock xadd [rcx], dl),
-            (AtomicOp::Add, MemSize::B2) => e!(self; lock xadd [rcx], dx),
-            (AtomicOp::Add, MemSize::B4) => e!(self; lock xadd [rcx], edx),
-            (AtomicOp::Add, _) => e!(self; lock xadd [rcx], rdx),
-            (_, MemSize::B1) => e!(self; xchg [rcx], dl),
-            (_, MemSize::B2) => e!(self; xchg [rcx], dx),
-            (_, MemSize::B4) => e!(self; xchg [rcx], edx),
-            _ => e!(self; xchg [rcx], rdx),
+            (AtomicOp::Add, MemSize::B1) => asm!(self; lock xadd [rcx], dl),
+            (AtomicOp::Add, MemSize::B2) => asm!(self; lock xadd [rcx], dx),
+            (AtomicOp::Add, MemSize::B4) => asm!(self; lock xadd [rcx], edx),
+            (AtomicOp::Add, _) => asm!(self; lock xadd [rcx], rdx),
+            (_, MemSize::B1) => asm!(self; xchg [rcx], dl),
+            (_, MemSize::B2) => asm!(self; xchg [rcx], dx),
+            (_, MemSize::B4) => asm!(self; xchg [rcx], edx),
+            _ => asm!(self; xchg [rcx], rdx),
         }
         self.extend_old(RDX, size);
         self.store(d, RDX);
@@ -128,50 +128,50 @@ impl Emitter<'_> {
     /// Computes and compares until nobody was in between.
     fn retry(&mut self, d: u8, b: u8, op: AtomicOp, size: MemSize) {
         match size {
-            MemSize::B1 => e!(self; movzx eax, BYTE [rcx]),
-            MemSize::B2 => e!(self; movzx eax, WORD [rcx]),
-            MemSize::B4 => e!(self; mov eax, [rcx]),
-            _ => e!(self; mov rax, [rcx]),
+            MemSize::B1 => asm!(self; movzx eax, BYTE [rcx]),
+            MemSize::B2 => asm!(self; movzx eax, WORD [rcx]),
+            MemSize::B4 => asm!(self; mov eax, [rcx]),
+            _ => asm!(self; mov rax, [rcx]),
         }
         let again = self.ops.new_dynamic_label();
-        e!(self; =>again);
+        asm!(self; =>again);
         self.load(RDX, b);
         let wide = size == MemSize::B8;
         match op {
-            AtomicOp::Clr => e!(self; not rdx ; and rdx, rax),
-            AtomicOp::Eor => e!(self; xor rdx, rax),
-            AtomicOp::Set => e!(self; or rdx, rax),
-            _ if wide => e!(self; cmp rax, rdx),
-            _ => e!(self; cmp eax, edx),
+            AtomicOp::Clr => asm!(self; not rdx ; and rdx, rax),
+            AtomicOp::Eor => asm!(self; xor rdx, rax),
+            AtomicOp::Set => asm!(self; or rdx, rax),
+            _ if wide => asm!(self; cmp rax, rdx),
+            _ => asm!(self; cmp eax, edx),
         }
         match op {
-            AtomicOp::Smax => e!(self; cmovg rdx, rax),
-            AtomicOp::Smin => e!(self; cmovl rdx, rax),
-            AtomicOp::Umax => e!(self; cmova rdx, rax),
-            AtomicOp::Umin => e!(self; cmovb rdx, rax),
+            AtomicOp::Smax => asm!(self; cmovg rdx, rax),
+            AtomicOp::Smin => asm!(self; cmovl rdx, rax),
+            AtomicOp::Umax => asm!(self; cmova rdx, rax),
+            AtomicOp::Umin => asm!(self; cmovb rdx, rax),
             _ => {}
         }
         self.compare_exchange(size);
-        e!(self; jne =>again);
+        asm!(self; jne =>again);
         self.store(d, RAX);
     }
 
     /// [rcx] = rdx if it is rax; rax = what it was.
     fn compare_exchange(&mut self, size: MemSize) {
         match size {
-            MemSize::B1 => e!(self; lock cmpxchg [rcx], dl),
-            MemSize::B2 => e!(self; lock cmpxchg [rcx], dx),
-            MemSize::B4 => e!(self; lock cmpxchg [rcx], edx),
-            _ => e!(self; lock cmpxchg [rcx], rdx),
+            MemSize::B1 => asm!(self; lock cmpxchg [rcx], dl),
+            MemSize::B2 => asm!(self; lock cmpxchg [rcx], dx),
+            MemSize::B4 => asm!(self; lock cmpxchg [rcx], edx),
+            _ => asm!(self; lock cmpxchg [rcx], rdx),
         }
     }
 
     /// Zero-extends the old value.
     fn extend_old(&mut self, r: u8, size: MemSize) {
         match size {
-            MemSize::B1 => e!(self; movzx Rd(r), Rb(r)),
-            MemSize::B2 => e!(self; movzx Rd(r), Rw(r)),
-            MemSize::B4 => e!(self; mov Rd(r), Rd(r)),
+            MemSize::B1 => asm!(self; movzx Rd(r), Rb(r)),
+            MemSize::B2 => asm!(self; movzx Rd(r), Rw(r)),
+            MemSize::B4 => asm!(self; mov Rd(r), Rd(r)),
             _ => {}
         }
     }

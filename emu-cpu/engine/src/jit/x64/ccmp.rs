@@ -7,7 +7,7 @@ use dynasmrt::{DynasmApi, DynasmLabelApi};
 use emu_a64::ir::Cond;
 
 use super::kept::{Kept, Place, Source};
-use super::{Emitter, RAX, RCX, e, st, step};
+use super::{Emitter, RAX, RCX, asm, state, step};
 use crate::interp::block::Code;
 use crate::interp::uop::{FIRST_TEMP, NZCV, Uop, ZERO};
 use crate::jit::state::{JitState, Lazy};
@@ -55,36 +55,36 @@ impl Emitter<'_> {
         match uop {
             Uop::FlagsSub64 { a, b, .. } => {
                 let (a, b) = (self.read(a, RAX), self.read(b, RCX));
-                e!(self; cmp Rq(a), Rq(b));
+                asm!(self; cmp Rq(a), Rq(b));
             }
             Uop::FlagsSub32 { a, b, .. } => {
                 let (a, b) = (self.read(a, RAX), self.read(b, RCX));
-                e!(self; cmp Rd(a), Rd(b));
+                asm!(self; cmp Rd(a), Rd(b));
             }
             Uop::FlagsSubI64 { a, imm, .. } => {
                 let a = self.read(a, RAX);
-                e!(self; cmp Rq(a), imm as i32);
+                asm!(self; cmp Rq(a), imm as i32);
             }
             Uop::FlagsSubI32 { a, imm, .. } => {
                 let a = self.read(a, RAX);
-                e!(self; cmp Rd(a), imm as i32);
+                asm!(self; cmp Rd(a), imm as i32);
             }
             // The host's carry after a sum is Arm's; as after a difference, it must be the opposite.
             Uop::FlagsAdd64 { a, b, .. } => {
                 self.load(RAX, a);
                 let b = self.read(b, RCX);
-                e!(self; add rax, Rq(b) ; cmc);
+                asm!(self; add rax, Rq(b) ; cmc);
             }
             Uop::FlagsAdd32 { a, b, .. } => {
                 self.load(RAX, a);
                 let b = self.read(b, RCX);
-                e!(self; add eax, Rd(b) ; cmc);
+                asm!(self; add eax, Rd(b) ; cmc);
             }
             _ => {}
         }
-        e!(self; jmp =>over ; =>constant);
+        asm!(self; jmp =>over ; =>constant);
         self.host_flags(otherwise);
-        e!(self; =>over);
+        asm!(self; =>over);
         self.keep_host_flags(false);
         true
     }
@@ -92,9 +92,9 @@ impl Emitter<'_> {
     /// Keeps the flags that the host has: as after a difference, or with Arm's `carry`.
     pub(super) fn keep_host_flags(&mut self, carry: bool) {
         if carry {
-            e!(self; cmc);
+            asm!(self; cmc);
         }
-        e!(self; lahf ; seto al ; mov [r15 + st!(saved_a)], rax);
+        asm!(self; lahf ; seto al ; mov [r15 + state!(saved_a)], rax);
         self.flags.set(Place::Kept(Kept { kind: Lazy::Host, a: Source::Saved, b: Source::Number(0) }));
     }
 
@@ -102,14 +102,14 @@ impl Emitter<'_> {
     fn host_flags(&mut self, nzcv: u8) {
         let (n, z, c, v) = (nzcv >> 3 & 1, nzcv >> 2 & 1, nzcv >> 1 & 1, nzcv & 1);
         let image = n << 7 | z << 6 | c ^ 1;
-        e!(self; mov eax, i32::from(image) << 8 | i32::from(v));
+        asm!(self; mov eax, i32::from(image) << 8 | i32::from(v));
         self.host_flags_of_image();
     }
 
     /// The host's flags from their image in ax: those of AH, and overflow from AL.
     pub(super) fn host_flags_of_image(&mut self) {
         // Only 1 overflows.
-        e!(self; add al, 0x7f ; sahf);
+        asm!(self; add al, 0x7f ; sahf);
     }
 }
 

@@ -4,7 +4,7 @@ use dynasmrt::DynasmApi;
 use emu_a64::simd::CryptoOp;
 
 use super::sse::{self, Insn, PSHUFD, PXOR, Shift, Src};
-use super::{Emitter, RAX, c, e};
+use super::{Emitter, RAX, asm, constant};
 
 const SHA1RNDS4: Insn = sse::plain(3, 0xcc);
 const SHA256RNDS2: Insn = sse::plain(2, 0xcb);
@@ -23,12 +23,12 @@ impl Emitter<'_> {
         let [d, a, b, c] = s;
         match op {
             C::AesE | C::AesD | C::AesMc | C::AesImc if self.host.aes => self.aes(op, [d, a, b]),
-            C::Sha1C if self.host.sha => self.sha1_rounds(0, Src::Mem(c!(sha1_choose)), s),
-            C::Sha1P if self.host.sha => self.sha1_rounds(1, Src::Mem(c!(sha1_parity)), s),
-            C::Sha1M if self.host.sha => self.sha1_rounds(2, Src::Mem(c!(sha1_majority)), s),
+            C::Sha1C if self.host.sha => self.sha1_rounds(0, Src::Mem(constant!(sha1_choose)), s),
+            C::Sha1P if self.host.sha => self.sha1_rounds(1, Src::Mem(constant!(sha1_parity)), s),
+            C::Sha1M if self.host.sha => self.sha1_rounds(2, Src::Mem(constant!(sha1_majority)), s),
             C::Sha1H => {
                 self.low_word(a);
-                e!(self; rol eax, 30);
+                asm!(self; rol eax, 30);
                 self.vstore_general(d, RAX, 4);
             }
             C::Sha1Su0 => {

@@ -5,7 +5,7 @@ use emu_a64::ir::{Cond, LeaveKind};
 use emu_pe::offset;
 
 use super::kept::Place;
-use super::{Emitter, Exit, RAX, e, st, x};
+use super::{Emitter, Exit, RAX, asm, int_disp, state};
 use crate::interp::uop::Uop;
 use crate::jit::native::KEY_BTYPE;
 use crate::jit::state::{JitState, TARGETS, Target};
@@ -135,7 +135,7 @@ impl Emitter<'_> {
 
     fn leave_with(&mut self, kind: Kind, number: u32) {
         let word = number << KIND_BITS | kind as u32;
-        e!(self; mov eax, word as i32 ; jmp extern self.thunks.exit as usize);
+        asm!(self; mov eax, word as i32 ; jmp extern self.thunks.exit as usize);
     }
 
     /// The host's condition code under which a conditional branch takes exit 0; `None` if it is something else.
@@ -149,10 +149,10 @@ impl Emitter<'_> {
                 self.flags.lose_host();
                 let (n, r) = (n & 63, self.reg(a));
                 match (r, n < 31) {
-                    (Some(r), true) => e!(self; test Rd(r), 1 << n),
-                    (Some(r), false) => e!(self; bt Rq(r), n as i8),
-                    (None, true) => e!(self; test DWORD [r15 + x(a)], 1 << n),
-                    (None, false) => e!(self; bt QWORD [r15 + x(a)], n as i8),
+                    (Some(r), true) => asm!(self; test Rd(r), 1 << n),
+                    (Some(r), false) => asm!(self; bt Rq(r), n as i8),
+                    (None, true) => asm!(self; test DWORD [r15 + int_disp(a)], 1 << n),
+                    (None, false) => asm!(self; bt QWORD [r15 + int_disp(a)], n as i8),
                 }
                 let cc = if n < 31 { 5 } else { 2 };
                 if set { cc } else { cc ^ 1 }
@@ -166,8 +166,8 @@ impl Emitter<'_> {
     /// for ([`emu_pe::derived::Derived::needs_no_poll`]).
     fn goto_unless_poll_needed(&mut self) {
         let out = self.ops.new_dynamic_label();
-        e!(self
-            ; mov rax, [r15 + st!(cpu)]
+        asm!(self
+            ; mov rax, [r15 + state!(cpu)]
             ; cmp BYTE [rax + offset::CONTEXT_CHANGED], 0
             ; jne =>out
             ; cmp BYTE [rax + offset::HAS_MASKED_PENDING_EVENT], 0
@@ -178,7 +178,7 @@ impl Emitter<'_> {
             // What was written before an ISB is executed after it: the next block looks whether that is pending.
             *backward = true;
         }
-        e!(self; =>out);
+        asm!(self; =>out);
         self.leave(Kind::End);
     }
 
@@ -186,9 +186,9 @@ impl Emitter<'_> {
         self.flags.lose_host();
         let r = self.read(a, RAX);
         if wide {
-            e!(self; test Rq(r), Rq(r));
+            asm!(self; test Rq(r), Rq(r));
         } else {
-            e!(self; test Rd(r), Rd(r));
+            asm!(self; test Rd(r), Rd(r));
         }
         cc
     }
@@ -202,7 +202,7 @@ impl Emitter<'_> {
         self.jump_if(cc, taken);
         let jump = self.here() - 4;
         self.exit(1);
-        e!(self; =>taken);
+        asm!(self; =>taken);
         if self.target(0).is_some() {
             let site = Site::Page { jump, backward: self.is_backward(0) };
             self.leave_by(0, site);
@@ -216,9 +216,9 @@ impl Emitter<'_> {
         for Side { start, part, n, flags } in std::mem::take(&mut self.sides) {
             self.back_in(part);
             let conform = self.labels.conform;
-            e!(self; =>start);
+            asm!(self; =>start);
             self.put_flags(flags);
-            e!(self; call =>conform);
+            asm!(self; call =>conform);
             self.exit(n);
         }
     }
@@ -248,12 +248,12 @@ impl Emitter<'_> {
     fn exit(&mut self, n: usize) {
         let out = self.ops.new_dynamic_label();
         let site = if self.target(n).is_some() {
-            e!(self; jmp =>out);
+            asm!(self; jmp =>out);
             Site::Page { jump: self.here() - 4, backward: self.is_backward(n) }
         } else {
             self.cross(n, out)
         };
-        e!(self; =>out);
+        asm!(self; =>out);
         self.leave_by(n, site);
     }
 
@@ -263,21 +263,21 @@ impl Emitter<'_> {
         let Ok(pages) = i32::try_from(to >> 12 << 12) else { return Site::None };
         let (page, key, over) =
             (self.ops.new_dynamic_label(), self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
-        e!(self
-            ; mov rax, [r15 + st!(page)]
+        asm!(self
+            ; mov rax, [r15 + state!(page)]
             ; cmp rax, [=>page]
             ; jne =>out
-            ; mov rcx, [r15 + st!(key)]
+            ; mov rcx, [r15 + state!(key)]
             ; cmp rcx, [=>key]
             ; jne =>out
             ; add rax, pages
-            ; mov [r15 + st!(page)], rax
+            ; mov [r15 + state!(page)], rax
             ; jmp =>over
         );
         let jump = self.here() - 4;
-        e!(self; .align 8 ; =>page);
+        asm!(self; .align 8 ; =>page);
         let record = self.here();
-        e!(self; .u64 NO_PAGE ; =>key ; .u64 0 ; =>over);
+        asm!(self; .u64 NO_PAGE ; =>key ; .u64 0 ; =>over);
         Site::Cross { jump, record }
     }
 
@@ -294,31 +294,34 @@ impl Emitter<'_> {
         const KEY: usize = std::mem::offset_of!(Target, key);
         const ENTRY: usize = std::mem::offset_of!(Target, entry);
         let miss = self.ops.new_dynamic_label();
-        e!(self
+        asm!(self
             ; lea ecx, [rax * 8]
-            ; xor ecx, [r15 + st!(salt)]
+            ; xor ecx, [r15 + state!(salt)]
             ; and ecx, INDEX
-            ; add rcx, [r15 + st!(targets)]
+            ; add rcx, [r15 + state!(targets)]
             ; cmp rax, [rcx + PC as i32]
             ; jne =>miss
-            ; mov rdx, [r15 + st!(key)]
+            ; mov rdx, [r15 + state!(key)]
         );
         if btype != 0 {
-            e!(self; or rdx, i32::from(btype & 3) << KEY_BTYPE);
+            asm!(self; or rdx, i32::from(btype & 3) << KEY_BTYPE);
         }
-        e!(self
+        asm!(self
             ; cmp rdx, [rcx + KEY as i32]
             ; jne =>miss
         );
         if btype != 0 {
-            e!(self; mov [r15 + st!(landed_at)], r13 ; mov DWORD [r15 + st!(landed)], i32::from(btype));
+            asm!(self
+                ; mov [r15 + state!(landed_at)], r13
+                ; mov DWORD [r15 + state!(landed)], i32::from(btype)
+            );
         }
-        e!(self
+        asm!(self
             ; and rax, -4096
-            ; mov [r15 + st!(page)], rax
+            ; mov [r15 + state!(page)], rax
             ; jmp QWORD [rcx + ENTRY as i32]
             ; =>miss
-            ; mov [r15 + st!(target)], rax
+            ; mov [r15 + state!(target)], rax
         );
         self.leave(Kind::Indirect);
     }

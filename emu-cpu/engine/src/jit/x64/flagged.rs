@@ -5,7 +5,7 @@
 use dynasmrt::DynasmApi;
 
 use super::kept::{Kept, Place, Source};
-use super::{Emitter, e, x};
+use super::{Emitter, asm, int_disp};
 use crate::interp::block::Code;
 use crate::interp::uop::{NZCV, Uop};
 use crate::jit::state::Lazy;
@@ -78,23 +78,23 @@ impl Emitter<'_> {
             (_, Source::Saved) => return false,
         };
         match (kept.kind, b) {
-            (Lazy::Add64, Ok(b)) => e!(self; add Rq(r), Rq(b)),
-            (Lazy::Add64, Err(b)) => e!(self; add Rq(r), [r15 + x(b)]),
-            (Lazy::Add32, Ok(b)) => e!(self; add Rd(r), Rd(b)),
-            (Lazy::Add32, Err(b)) => e!(self; add Rd(r), [r15 + x(b)]),
-            (Lazy::Sub64, Ok(b)) => e!(self; sub Rq(r), Rq(b)),
-            (Lazy::Sub64, Err(b)) => e!(self; sub Rq(r), [r15 + x(b)]),
-            (_, Ok(b)) => e!(self; sub Rd(r), Rd(b)),
-            (_, Err(b)) => e!(self; sub Rd(r), [r15 + x(b)]),
+            (Lazy::Add64, Ok(b)) => asm!(self; add Rq(r), Rq(b)),
+            (Lazy::Add64, Err(b)) => asm!(self; add Rq(r), [r15 + int_disp(b)]),
+            (Lazy::Add32, Ok(b)) => asm!(self; add Rd(r), Rd(b)),
+            (Lazy::Add32, Err(b)) => asm!(self; add Rd(r), [r15 + int_disp(b)]),
+            (Lazy::Sub64, Ok(b)) => asm!(self; sub Rq(r), Rq(b)),
+            (Lazy::Sub64, Err(b)) => asm!(self; sub Rq(r), [r15 + int_disp(b)]),
+            (_, Ok(b)) => asm!(self; sub Rd(r), Rd(b)),
+            (_, Err(b)) => asm!(self; sub Rd(r), [r15 + int_disp(b)]),
         }
         true
     }
 
     fn subtract(&mut self, wide: bool, r: u8, n: i32) -> bool {
         if wide {
-            e!(self; sub Rq(r), n);
+            asm!(self; sub Rq(r), n);
         } else {
-            e!(self; sub Rd(r), n);
+            asm!(self; sub Rd(r), n);
         }
         true
     }

@@ -8,7 +8,7 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 use emu_a64::ir::Cond;
 
 use super::kept::{Kept, Place, Source};
-use super::{Emitter, RAX, RCX, RDX, e, st, x};
+use super::{Emitter, RAX, RCX, RDX, asm, int_disp, state};
 use crate::interp::uop::{NZCV, Uop};
 use crate::jit::state::{JitState, Lazy};
 
@@ -74,7 +74,7 @@ impl Emitter<'_> {
     /// NZCV's slot has just been written.
     pub(super) fn flags_are_in_slot(&mut self) {
         if self.flags.place != Place::Known(Lazy::None) {
-            e!(self; mov DWORD [r15 + st!(flag_kind)], 0);
+            asm!(self; mov DWORD [r15 + state!(flag_kind)], 0);
         }
         self.flags.in_slot();
     }
@@ -88,11 +88,11 @@ impl Emitter<'_> {
                     self.compare_kept(kept);
                 }
                 self.gather(kept.kind.borrows());
-                e!(self; mov [r15 + x(NZCV)], rax ; mov DWORD [r15 + st!(flag_kind)], 0);
+                asm!(self; mov [r15 + int_disp(NZCV)], rax ; mov DWORD [r15 + state!(flag_kind)], 0);
             }
             Place::Frame | Place::Known(_) | Place::Joined => {
                 self.put_flags(self.flags.place);
-                e!(self; call extern self.thunks.settle as usize);
+                asm!(self; call extern self.thunks.settle as usize);
             }
         }
         self.flags.in_slot();
@@ -115,7 +115,7 @@ impl Emitter<'_> {
             self.flags.host = true;
             let (cc, invert) = condition_code(kind, cond);
             if invert {
-                e!(self; cmc);
+                asm!(self; cmc);
                 self.flags.host = false;
             }
             return cc;
@@ -123,27 +123,27 @@ impl Emitter<'_> {
         if f == NZCV && self.flags.place != Place::Known(Lazy::None) {
             self.flags_to_frame();
             // As of a subtraction, whatever it was.
-            e!(self; call extern self.thunks.compare as usize);
+            asm!(self; call extern self.thunks.compare as usize);
             let (cc, _) = condition_code(Lazy::Sub64, cond);
             return cc;
         }
         self.flags.lose_host();
         self.load32(RCX, f);
         let table = (0..16).filter(|n| cond.holds(n << 28)).fold(0, |t, n| t | 1 << n);
-        e!(self; shr ecx, 28 ; mov eax, table ; bt eax, ecx);
+        asm!(self; shr ecx, 28 ; mov eax, table ; bt eax, ecx);
         2
     }
 
     fn compare_again(&mut self, kind: Lazy) {
         match kind {
-            Lazy::Sub64 => e!(self; mov rax, [r15 + st!(flag_a)] ; cmp rax, [r15 + st!(flag_b)]),
-            Lazy::Sub32 => e!(self; mov eax, [r15 + st!(flag_a)] ; cmp eax, [r15 + st!(flag_b)]),
-            Lazy::Add64 => e!(self; mov rax, [r15 + st!(flag_a)] ; add rax, [r15 + st!(flag_b)]),
-            Lazy::Add32 => e!(self; mov eax, [r15 + st!(flag_a)] ; add eax, [r15 + st!(flag_b)]),
-            Lazy::Logic64 => e!(self; mov rax, [r15 + st!(flag_a)] ; test rax, rax),
-            Lazy::Logic32 => e!(self; mov eax, [r15 + st!(flag_a)] ; test eax, eax),
+            Lazy::Sub64 => asm!(self; mov rax, [r15 + state!(flag_a)] ; cmp rax, [r15 + state!(flag_b)]),
+            Lazy::Sub32 => asm!(self; mov eax, [r15 + state!(flag_a)] ; cmp eax, [r15 + state!(flag_b)]),
+            Lazy::Add64 => asm!(self; mov rax, [r15 + state!(flag_a)] ; add rax, [r15 + state!(flag_b)]),
+            Lazy::Add32 => asm!(self; mov eax, [r15 + state!(flag_a)] ; add eax, [r15 + state!(flag_b)]),
+            Lazy::Logic64 => asm!(self; mov rax, [r15 + state!(flag_a)] ; test rax, rax),
+            Lazy::Logic32 => asm!(self; mov eax, [r15 + state!(flag_a)] ; test eax, eax),
             Lazy::Host => {
-                e!(self; mov rax, [r15 + st!(flag_a)]);
+                asm!(self; mov rax, [r15 + state!(flag_a)]);
                 self.host_flags_of_image();
             }
             Lazy::None => {}
@@ -161,10 +161,10 @@ impl Emitter<'_> {
         let a = self.read(a, RAX);
         let b = self.read(b, RCX);
         match kind {
-            Lazy::Sub64 => e!(self; cmp Rq(a), Rq(b)),
-            Lazy::Sub32 => e!(self; cmp Rd(a), Rd(b)),
-            Lazy::Add64 => e!(self; mov rdx, Rq(a) ; add rdx, Rq(b)),
-            _ => e!(self; mov edx, Rd(a) ; add edx, Rd(b)),
+            Lazy::Sub64 => asm!(self; cmp Rq(a), Rq(b)),
+            Lazy::Sub32 => asm!(self; cmp Rd(a), Rd(b)),
+            Lazy::Add64 => asm!(self; mov rdx, Rq(a) ; add rdx, Rq(b)),
+            _ => asm!(self; mov edx, Rd(a) ; add edx, Rd(b)),
         }
         self.flags_to(kind, d, sources);
     }
@@ -176,14 +176,14 @@ impl Emitter<'_> {
         let word = kind == Lazy::Sub32;
         let short = if word { Some(imm as i32) } else { i32::try_from(imm as i64).ok() };
         let Some(short) = short else {
-            e!(self; mov rcx, QWORD imm as i64 ; cmp Rq(a), rcx);
+            asm!(self; mov rcx, QWORD imm as i64 ; cmp Rq(a), rcx);
             return self.flags_to(kind, d, sources);
         };
         match (word, short) {
-            (true, 0) => e!(self; test Rd(a), Rd(a)),
-            (true, _) => e!(self; cmp Rd(a), short),
-            (false, 0) => e!(self; test Rq(a), Rq(a)),
-            (false, _) => e!(self; cmp Rq(a), short),
+            (true, 0) => asm!(self; test Rd(a), Rd(a)),
+            (true, _) => asm!(self; cmp Rd(a), short),
+            (false, 0) => asm!(self; test Rq(a), Rq(a)),
+            (false, _) => asm!(self; cmp Rq(a), short),
         }
         self.flags_to(kind, d, sources);
     }
@@ -193,8 +193,8 @@ impl Emitter<'_> {
         let sources = [Source::slot(a), Source::Number(0)];
         let a = self.read(a, RAX);
         match kind {
-            Lazy::Logic64 => e!(self; test Rq(a), Rq(a)),
-            _ => e!(self; test Rd(a), Rd(a)),
+            Lazy::Logic64 => asm!(self; test Rq(a), Rq(a)),
+            _ => asm!(self; test Rd(a), Rd(a)),
         }
         self.flags_to(kind, d, sources);
     }
@@ -213,9 +213,15 @@ impl Emitter<'_> {
     /// The host's flags as a value of NZCV in rax.
     pub(super) fn gather(&mut self, borrow: bool) {
         // AH has SF, ZF and CF as bits 7, 6 and 0. The product brings them and OF (bit 0) to the top.
-        e!(self; lahf ; seto al ; and eax, 0xc101 ; imul eax, eax, 0x1021_0000 ; and eax, 0xf000_0000u32 as i32);
+        asm!(self
+            ; lahf
+            ; seto al
+            ; and eax, 0xc101
+            ; imul eax, eax, 0x1021_0000
+            ; and eax, 0xf000_0000u32 as i32
+        );
         if borrow {
-            e!(self; xor eax, 1 << 29);
+            asm!(self; xor eax, 1 << 29);
         }
     }
 
@@ -229,7 +235,7 @@ impl Emitter<'_> {
                 Place::Kept(kept) => kept.kind,
                 Place::Frame | Place::Joined | Place::Dead => {
                     self.flags_to_frame();
-                    return e!(self; call extern self.thunks.compare as usize ; cmc);
+                    return asm!(self; call extern self.thunks.compare as usize ; cmc);
                 }
             };
             if kind != Lazy::None {
@@ -239,14 +245,14 @@ impl Emitter<'_> {
                     _ => self.compare_again(kind),
                 }
                 if kind.borrows() {
-                    e!(self; cmc);
+                    asm!(self; cmc);
                 }
                 return;
             }
         }
         match self.reg(c) {
-            Some(r) => e!(self; bt Rd(r), 29),
-            None => e!(self; bt DWORD [r15 + x(c)], 29),
+            Some(r) => asm!(self; bt Rd(r), 29),
+            None => asm!(self; bt DWORD [r15 + int_disp(c)], 29),
         }
     }
 
@@ -256,11 +262,11 @@ impl Emitter<'_> {
         match uop {
             Uop::Test { d, a, cond } => {
                 if matches!(cond, Cond::Al | Cond::Nv) {
-                    e!(self; mov eax, 1);
+                    asm!(self; mov eax, 1);
                 } else {
                     let cc = self.condition(a, cond);
                     self.set_al(cc);
-                    e!(self; movzx eax, al);
+                    asm!(self; movzx eax, al);
                 }
                 self.store(d, RAX);
             }
@@ -270,9 +276,9 @@ impl Emitter<'_> {
                 self.load(RDX, a);
                 let b = self.read(b, RCX);
                 if matches!(uop, Uop::FlagsAdc64 { .. }) {
-                    e!(self; adc rdx, Rq(b));
+                    asm!(self; adc rdx, Rq(b));
                 } else {
-                    e!(self; adc edx, Rd(b));
+                    asm!(self; adc edx, Rd(b));
                 }
                 if d == NZCV {
                     self.keep_host_flags(true);
@@ -285,14 +291,14 @@ impl Emitter<'_> {
                 self.carry_in(c);
                 self.load(RDX, a);
                 let b = self.read(b, RCX);
-                e!(self; adc rdx, Rq(b));
+                asm!(self; adc rdx, Rq(b));
                 self.store(d, RDX);
             }
             Uop::AddCarry32 { d, a, b, c } => {
                 self.carry_in(c);
                 self.load(RDX, a);
                 let b = self.read(b, RCX);
-                e!(self; adc edx, Rd(b));
+                asm!(self; adc edx, Rd(b));
                 self.store(d, RDX);
             }
             _ => return false,
@@ -313,12 +319,12 @@ impl Emitter<'_> {
             Uop::FlagsLogic32 { d, a } => self.flags_of_value(Lazy::Logic32, d, a),
             Uop::Nzcv { d, a } => {
                 self.load32(RAX, a);
-                e!(self; and eax, 0xf000_0000u32 as i32);
+                asm!(self; and eax, 0xf000_0000u32 as i32);
                 self.store(d, RAX);
             }
             Uop::Select { d, c, a, b } => {
                 let c = self.read(c, RAX);
-                e!(self; test Rq(c), Rq(c));
+                asm!(self; test Rq(c), Rq(c));
                 self.select(5, d, a, b);
             }
             _ => return false,
@@ -368,7 +374,7 @@ impl Emitter<'_> {
             Some(f) => self.ops.push(0xc0 | (r & 7) << 3 | f & 7),
             None => {
                 self.ops.push(0x80 | (r & 7) << 3 | 7);
-                self.ops.push_i32(x(slot));
+                self.ops.push_i32(int_disp(slot));
             }
         }
     }
@@ -376,20 +382,20 @@ impl Emitter<'_> {
     /// Jcc to a label. The displacement is the last four bytes.
     pub(super) fn jump_if(&mut self, cc: u8, to: DynamicLabel) {
         match cc {
-            0 => e!(self; jo =>to),
-            1 => e!(self; jno =>to),
-            2 => e!(self; jb =>to),
-            3 => e!(self; jae =>to),
-            4 => e!(self; je =>to),
-            5 => e!(self; jne =>to),
-            6 => e!(self; jbe =>to),
-            7 => e!(self; ja =>to),
-            8 => e!(self; js =>to),
-            9 => e!(self; jns =>to),
-            12 => e!(self; jl =>to),
-            13 => e!(self; jge =>to),
-            14 => e!(self; jle =>to),
-            _ => e!(self; jg =>to),
+            0 => asm!(self; jo =>to),
+            1 => asm!(self; jno =>to),
+            2 => asm!(self; jb =>to),
+            3 => asm!(self; jae =>to),
+            4 => asm!(self; je =>to),
+            5 => asm!(self; jne =>to),
+            6 => asm!(self; jbe =>to),
+            7 => asm!(self; ja =>to),
+            8 => asm!(self; js =>to),
+            9 => asm!(self; jns =>to),
+            12 => asm!(self; jl =>to),
+            13 => asm!(self; jge =>to),
+            14 => asm!(self; jle =>to),
+            _ => asm!(self; jg =>to),
         }
     }
 }

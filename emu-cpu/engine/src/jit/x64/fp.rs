@@ -14,7 +14,7 @@ use emu_a64::fp::{BinFp, Fmt, FoldFp, FpOp, FusedFp, Lanes, Rounding, UnFp};
 
 use super::memory::Call;
 use super::sse::{self, ANDPS, Insn, Src};
-use super::{Emitter, c, e};
+use super::{Emitter, asm, constant};
 use crate::interp::uop::{Exact, Uop};
 
 /// Which results are kept.
@@ -172,22 +172,22 @@ impl Emitter<'_> {
     /// Goes to `slow` unless every element of xmm `t` is to be kept. Changes eax, xmm1, xmm2.
     pub(super) fn check(&mut self, lanes: Lanes, keep: Keep, t: u8, slow: DynamicLabel) {
         let (absolute, least, ucomis) = if is_double(lanes) {
-            (Src::Mem(c!(absolute64)), Src::Mem(c!(least64)), sse::UCOMISD)
+            (Src::Mem(constant!(absolute64)), Src::Mem(constant!(least64)), sse::UCOMISD)
         } else {
-            (Src::Mem(c!(absolute32)), Src::Mem(c!(least32)), sse::UCOMISS)
+            (Src::Mem(constant!(absolute32)), Src::Mem(constant!(least32)), sse::UCOMISS)
         };
         let cmp = arith(CMP, lanes);
         match (is_scalar(lanes), keep) {
             (true, Keep::Numbers) => {
                 self.op2(ucomis, t, Src::Reg(t));
-                e!(self; jp =>slow);
+                asm!(self; jp =>slow);
                 return;
             }
             (true, Keep::UnlessTiny) => {
                 self.op3(ANDPS, 1, t, absolute);
                 self.op2(ucomis, 1, least);
                 // Equal or unordered.
-                e!(self; je =>slow);
+                asm!(self; je =>slow);
                 return;
             }
             (false, Keep::Numbers) => self.op3i(cmp, 1, t, Src::Reg(t), UNORD),
@@ -208,11 +208,11 @@ impl Emitter<'_> {
     /// Goes to `slow` if the sign of any element of xmm `t` is set.
     pub(super) fn leave_if_any(&mut self, lanes: Lanes, t: u8, slow: DynamicLabel) {
         if is_double(lanes) {
-            e!(self; movmskpd eax, Rx(t));
+            asm!(self; movmskpd eax, Rx(t));
         } else {
-            e!(self; movmskps eax, Rx(t));
+            asm!(self; movmskps eax, Rx(t));
         }
-        e!(self; test eax, eax ; jne =>slow);
+        asm!(self; test eax, eax ; jne =>slow);
     }
 
     fn float_binary(&mut self, op: BinFp, lanes: Lanes, s: [u8; 3], slow: DynamicLabel) -> Done {
@@ -285,7 +285,7 @@ impl Emitter<'_> {
         if is_scalar(lanes) {
             let ucomis = if is_double(lanes) { sse::UCOMISD } else { sse::UCOMISS };
             self.op2(ucomis, x, Src::Reg(y));
-            e!(self; jp =>slow);
+            asm!(self; jp =>slow);
         } else {
             self.op3i(arith(CMP, lanes), 2, x, Src::Reg(y), UNORD);
             self.leave_if_any(lanes, 2, slow);
@@ -455,17 +455,17 @@ impl Emitter<'_> {
     pub(super) fn leave_if_whole(&mut self, lanes: Lanes, x: u8, slow: DynamicLabel) {
         match lanes {
             Lanes::D1 => {
-                e!(self; movq rax, Rx(x) ; add rax, rax ; shr rax, 53 ; cmp eax, 1023 + 52 ; jae =>slow)
+                asm!(self; movq rax, Rx(x) ; add rax, rax ; shr rax, 53 ; cmp eax, 1023 + 52 ; jae =>slow)
             }
             Lanes::S1 => {
-                e!(self; movd eax, Rx(x) ; add eax, eax ; shr eax, 24 ; cmp eax, 127 + 23 ; jae =>slow)
+                asm!(self; movd eax, Rx(x) ; add eax, eax ; shr eax, 24 ; cmp eax, 127 + 23 ; jae =>slow)
             }
             _ => {
                 self.op3(ANDPS, 1, x, absolute(lanes));
                 let (insn, most) = if is_double(lanes) {
-                    (sse::PCMPGTQ, c!(fraction64))
+                    (sse::PCMPGTQ, constant!(fraction64))
                 } else {
-                    (sse::PCMPGTD, c!(fraction32))
+                    (sse::PCMPGTD, constant!(fraction32))
                 };
                 self.op3(insn, 1, 1, Src::Mem(most));
                 self.leave_if_any(lanes, 1, slow);
@@ -476,7 +476,11 @@ impl Emitter<'_> {
     /// xmm1 = xmm `x` rounded to integral values, ties away from zero, where all have a fraction. `quiet` is 8, or 0 to
     /// raise inexact. Changes xmm2, xmm3; `x` is not one of these.
     pub(super) fn round_away(&mut self, lanes: Lanes, x: u8, quiet: u8) {
-        let (half, one) = if is_double(lanes) { (c!(half64), c!(one64)) } else { (c!(half32), c!(one32)) };
+        let (half, one) = if is_double(lanes) {
+            (constant!(half64), constant!(one64))
+        } else {
+            (constant!(half32), constant!(one32))
+        };
         let towards_zero = 3 | quiet;
         match lanes {
             Lanes::S1 => self.op3i(sse::ROUNDSS, 1, x, Src::Reg(x), towards_zero),
@@ -519,21 +523,21 @@ pub(super) fn host_rounding(imm: u32) -> Option<u8> {
 /// All but the signs of the elements; zero above them.
 pub(super) const fn absolute(lanes: Lanes) -> Src {
     Src::Mem(match lanes {
-        Lanes::S1 => c!(absolute_s1),
-        Lanes::D1 => c!(absolute_d1),
-        Lanes::S2 => c!(absolute_s2),
-        Lanes::D2 => c!(absolute64),
-        _ => c!(absolute32),
+        Lanes::S1 => constant!(absolute_s1),
+        Lanes::D1 => constant!(absolute_d1),
+        Lanes::S2 => constant!(absolute_s2),
+        Lanes::D2 => constant!(absolute64),
+        _ => constant!(absolute32),
     })
 }
 
 /// The signs of the elements; zero above them.
 pub(super) const fn sign(lanes: Lanes) -> Src {
     Src::Mem(match lanes {
-        Lanes::S1 => c!(sign_s1),
-        Lanes::D1 => c!(sign_d1),
-        Lanes::S2 => c!(sign_s2),
-        Lanes::D2 => c!(sign64),
-        _ => c!(sign32),
+        Lanes::S1 => constant!(sign_s1),
+        Lanes::D1 => constant!(sign_d1),
+        Lanes::S2 => constant!(sign_s2),
+        Lanes::D2 => constant!(sign64),
+        _ => constant!(sign32),
     })
 }

@@ -6,7 +6,7 @@ use emu_a64::fp::{Fmt, FpOp, IntFmt, Lanes, Rounding};
 use super::fp::{Done, arith, host_rounding, is_double, nearest};
 use super::memory::Call;
 use super::sse::{self, Insn, Src};
-use super::{Emitter, RAX, e};
+use super::{Emitter, RAX, asm};
 use crate::interp::uop::{Exact, FIRST_TEMP, Uop};
 
 const ADD: u8 = 0x58;
@@ -51,15 +51,15 @@ impl Emitter<'_> {
             && lane >= FIRST_TEMP
         {
             self.before_write(lane);
-            e!(self; xor eax, eax ; mov ecx, i32::MIN);
+            asm!(self; xor eax, eax ; mov ecx, i32::MIN);
             self.op2(insn, a, b);
-            e!(self; seta al ; cmovp eax, ecx ; sbb eax, -1);
+            asm!(self; seta al ; cmovp eax, ecx ; sbb eax, -1);
             self.store(lane, RAX);
             self.next = self.number + 3;
             return self.operation(Uop::FlagsSubI32 { d: flags, a: lane, imm: 1 });
         }
         self.op2(insn, a, b);
-        e!(self
+        asm!(self
             ; mov eax, 0x2000_0000
             ; mov ecx, 0x8000_0000u32 as i32
             ; cmovb eax, ecx
@@ -135,12 +135,12 @@ impl Emitter<'_> {
             let r = self.first(a, lanes, 0);
             self.move_to_general(RAX, r, from == Fmt::D);
             match (from, signed) {
-                (Fmt::D, true) => e!(self; add rax, rax ; shr rax, 53 ; cmp eax, 1023 + most),
-                (Fmt::D, false) => e!(self; shr rax, 52 ; cmp eax, 1023 + most),
-                (_, true) => e!(self; add eax, eax ; shr eax, 24 ; cmp eax, 127 + most),
-                (_, false) => e!(self; shr eax, 23 ; cmp eax, 127 + most),
+                (Fmt::D, true) => asm!(self; add rax, rax ; shr rax, 53 ; cmp eax, 1023 + most),
+                (Fmt::D, false) => asm!(self; shr rax, 52 ; cmp eax, 1023 + most),
+                (_, true) => asm!(self; add eax, eax ; shr eax, 24 ; cmp eax, 127 + most),
+                (_, false) => asm!(self; shr eax, 23 ; cmp eax, 127 + most),
             }
-            e!(self; jae =>slow);
+            asm!(self; jae =>slow);
             if away {
                 self.round_away(lanes, r, 0);
                 x = Src::Reg(1);
@@ -159,9 +159,9 @@ impl Emitter<'_> {
         if direct {
             // Only the least integer overflows when 1 is taken from it.
             if wide {
-                e!(self; mov rcx, rax ; sub rcx, 1 ; jo =>slow);
+                asm!(self; mov rcx, rax ; sub rcx, 1 ; jo =>slow);
             } else {
-                e!(self; mov ecx, eax ; sub ecx, 1 ; jo =>slow);
+                asm!(self; mov ecx, eax ; sub ecx, 1 ; jo =>slow);
             }
         }
         true
@@ -170,22 +170,22 @@ impl Emitter<'_> {
     /// CVTTSD2SI and its kin, to rax or eax.
     fn float_to_general(&mut self, opcode: u8, from: Fmt, wide: bool, x: Src) {
         match (opcode == 0x2c, from, wide, x) {
-            (true, Fmt::D, true, Src::Reg(x)) => e!(self; cvttsd2si rax, Rx(x)),
-            (true, Fmt::D, true, Src::Mem(at)) => e!(self; cvttsd2si rax, QWORD [r15 + at]),
-            (true, Fmt::D, false, Src::Reg(x)) => e!(self; cvttsd2si eax, Rx(x)),
-            (true, Fmt::D, false, Src::Mem(at)) => e!(self; cvttsd2si eax, QWORD [r15 + at]),
-            (true, _, true, Src::Reg(x)) => e!(self; cvttss2si rax, Rx(x)),
-            (true, _, true, Src::Mem(at)) => e!(self; cvttss2si rax, DWORD [r15 + at]),
-            (true, _, false, Src::Reg(x)) => e!(self; cvttss2si eax, Rx(x)),
-            (true, _, false, Src::Mem(at)) => e!(self; cvttss2si eax, DWORD [r15 + at]),
-            (false, Fmt::D, true, Src::Reg(x)) => e!(self; cvtsd2si rax, Rx(x)),
-            (false, Fmt::D, true, Src::Mem(at)) => e!(self; cvtsd2si rax, QWORD [r15 + at]),
-            (false, Fmt::D, false, Src::Reg(x)) => e!(self; cvtsd2si eax, Rx(x)),
-            (false, Fmt::D, false, Src::Mem(at)) => e!(self; cvtsd2si eax, QWORD [r15 + at]),
-            (false, _, true, Src::Reg(x)) => e!(self; cvtss2si rax, Rx(x)),
-            (false, _, true, Src::Mem(at)) => e!(self; cvtss2si rax, DWORD [r15 + at]),
-            (false, _, false, Src::Reg(x)) => e!(self; cvtss2si eax, Rx(x)),
-            (false, _, false, Src::Mem(at)) => e!(self; cvtss2si eax, DWORD [r15 + at]),
+            (true, Fmt::D, true, Src::Reg(x)) => asm!(self; cvttsd2si rax, Rx(x)),
+            (true, Fmt::D, true, Src::Mem(at)) => asm!(self; cvttsd2si rax, QWORD [r15 + at]),
+            (true, Fmt::D, false, Src::Reg(x)) => asm!(self; cvttsd2si eax, Rx(x)),
+            (true, Fmt::D, false, Src::Mem(at)) => asm!(self; cvttsd2si eax, QWORD [r15 + at]),
+            (true, _, true, Src::Reg(x)) => asm!(self; cvttss2si rax, Rx(x)),
+            (true, _, true, Src::Mem(at)) => asm!(self; cvttss2si rax, DWORD [r15 + at]),
+            (true, _, false, Src::Reg(x)) => asm!(self; cvttss2si eax, Rx(x)),
+            (true, _, false, Src::Mem(at)) => asm!(self; cvttss2si eax, DWORD [r15 + at]),
+            (false, Fmt::D, true, Src::Reg(x)) => asm!(self; cvtsd2si rax, Rx(x)),
+            (false, Fmt::D, true, Src::Mem(at)) => asm!(self; cvtsd2si rax, QWORD [r15 + at]),
+            (false, Fmt::D, false, Src::Reg(x)) => asm!(self; cvtsd2si eax, Rx(x)),
+            (false, Fmt::D, false, Src::Mem(at)) => asm!(self; cvtsd2si eax, QWORD [r15 + at]),
+            (false, _, true, Src::Reg(x)) => asm!(self; cvtss2si rax, Rx(x)),
+            (false, _, true, Src::Mem(at)) => asm!(self; cvtss2si rax, DWORD [r15 + at]),
+            (false, _, false, Src::Reg(x)) => asm!(self; cvtss2si eax, Rx(x)),
+            (false, _, false, Src::Mem(at)) => asm!(self; cvtss2si eax, DWORD [r15 + at]),
         }
     }
 
@@ -220,19 +220,19 @@ impl Emitter<'_> {
         let t = self.vresult(d, &[], 0);
         self.clear(t);
         let convert = |s: &mut Self, r: u8, wide: bool| match (to, wide) {
-            (Fmt::D, true) => e!(s; cvtsi2sd Rx(t), Rq(r)),
-            (Fmt::D, false) => e!(s; cvtsi2sd Rx(t), Rd(r)),
-            (_, true) => e!(s; cvtsi2ss Rx(t), Rq(r)),
-            (_, false) => e!(s; cvtsi2ss Rx(t), Rd(r)),
+            (Fmt::D, true) => asm!(s; cvtsi2sd Rx(t), Rq(r)),
+            (Fmt::D, false) => asm!(s; cvtsi2sd Rx(t), Rd(r)),
+            (_, true) => asm!(s; cvtsi2ss Rx(t), Rq(r)),
+            (_, false) => asm!(s; cvtsi2ss Rx(t), Rd(r)),
         };
         match from {
             IntFmt::I64 => convert(self, r, true),
             IntFmt::U64 => {
                 let (large, done) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
-                e!(self; test Rq(r), Rq(r) ; js =>large);
+                asm!(self; test Rq(r), Rq(r) ; js =>large);
                 convert(self, r, true);
                 // Half of it, the lost bit kept in the last one, so that rounding is the same.
-                e!(self
+                asm!(self
                     ; jmp =>done
                     ; =>large
                     ; mov rcx, Rq(r)
@@ -243,10 +243,10 @@ impl Emitter<'_> {
                 );
                 convert(self, super::RCX, true);
                 self.op3(arith(ADD, lanes), t, t, Src::Reg(t));
-                e!(self; =>done);
+                asm!(self; =>done);
             }
             IntFmt::U32 => {
-                e!(self; mov eax, Rd(r));
+                asm!(self; mov eax, Rd(r));
                 convert(self, RAX, true);
             }
             _ => convert(self, r, false),
@@ -254,9 +254,9 @@ impl Emitter<'_> {
         if fraction != 0 {
             // Exact: the result is far from the ends of the range.
             if to == Fmt::D {
-                e!(self; mov rax, QWORD (1023 - i64::from(fraction)) << 52 ; movq xmm1, rax);
+                asm!(self; mov rax, QWORD (1023 - i64::from(fraction)) << 52 ; movq xmm1, rax);
             } else {
-                e!(self; mov eax, (127 - fraction as i32) << 23 ; movd xmm1, eax);
+                asm!(self; mov eax, (127 - fraction as i32) << 23 ; movd xmm1, eax);
             }
             self.op3(arith(MUL, lanes), t, t, Src::Reg(1));
         }
@@ -303,11 +303,11 @@ impl Emitter<'_> {
                 for high in [false, true] {
                     let x = self.vhalf(a, high, 1);
                     self.float_to_general(opcode, Fmt::D, true, x);
-                    e!(self; mov rcx, rax ; sub rcx, 1 ; jo =>slow);
+                    asm!(self; mov rcx, rax ; sub rcx, 1 ; jo =>slow);
                     if high {
-                        e!(self; pinsrq xmm0, rax, 1);
+                        asm!(self; pinsrq xmm0, rax, 1);
                     } else {
-                        e!(self; movq xmm0, rax);
+                        asm!(self; movq xmm0, rax);
                     }
                 }
                 self.vstore(d, 0);
@@ -332,10 +332,10 @@ impl Emitter<'_> {
             }
             Lanes::D2 if imm >> 8 == 0 && signed => {
                 let a = self.vread(a, 0);
-                e!(self; movq rax, Rx(a) ; pextrq rcx, Rx(a), 1);
+                asm!(self; movq rax, Rx(a) ; pextrq rcx, Rx(a), 1);
                 self.clear(0);
                 self.clear(1);
-                e!(self; cvtsi2sd xmm0, rax ; cvtsi2sd xmm1, rcx);
+                asm!(self; cvtsi2sd xmm0, rax ; cvtsi2sd xmm1, rcx);
                 debug_assert!(is_double(lanes));
                 self.op3(sse::UNPCKLPD, 0, 0, Src::Reg(1));
                 self.vstore(d, 0);

@@ -1,6 +1,6 @@
 //! The host code of representative guest instructions, held against a file: a change of the generator shows in review.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p emu-cpu golden` writes the file anew. Each entry has the guest's instructions, how
+//! `UPDATE_GOLDEN=1 cargo test -p emu-engine golden` writes the file anew. Each entry has the guest's instructions, how
 //! many instructions and bytes of host code they take (beside what every block has), and the code. What differs
 //! between hosts and builds has names: fields of the frame, functions of the runtime, offsets in Rust's structures.
 

@@ -2,7 +2,7 @@
 
 use dynasmrt::{DynasmApi, DynasmLabelApi};
 
-use super::{Emitter, RAX, RCX, RDX, e, st, x};
+use super::{Emitter, RAX, RCX, RDX, asm, int_disp, state};
 use crate::interp::uop::{FIRST_TEMP, Uop};
 use crate::jit::state::JitState;
 
@@ -10,10 +10,10 @@ use crate::jit::state::JitState;
 macro_rules! two {
     ($s:ident, $op:ident, $wide:expr, $r:expr, $slot:expr) => {
         match ($s.reg($slot), $wide) {
-            (Some(b), true) => e!($s; $op Rq($r), Rq(b)),
-            (Some(b), false) => e!($s; $op Rd($r), Rd(b)),
-            (None, true) => e!($s; $op Rq($r), [r15 + x($slot)]),
-            (None, false) => e!($s; $op Rd($r), [r15 + x($slot)]),
+            (Some(b), true) => asm!($s; $op Rq($r), Rq(b)),
+            (Some(b), false) => asm!($s; $op Rd($r), Rd(b)),
+            (None, true) => asm!($s; $op Rq($r), [r15 + int_disp($slot)]),
+            (None, false) => asm!($s; $op Rd($r), [r15 + int_disp($slot)]),
         }
     };
 }
@@ -39,8 +39,8 @@ macro_rules! immediate {
         let r = $s.result($d, RAX);
         $s.load(r, $a);
         match i32::try_from(($imm) as i64) {
-            Ok(imm) => e!($s; $op Rq(r), imm),
-            Err(_) => e!($s; mov rcx, QWORD ($imm) as i64 ; $op Rq(r), rcx),
+            Ok(imm) => asm!($s; $op Rq(r), imm),
+            Err(_) => asm!($s; mov rcx, QWORD ($imm) as i64 ; $op Rq(r), rcx),
         }
         $s.store($d, r);
     }};
@@ -50,7 +50,7 @@ macro_rules! immediate32 {
     ($s:ident, $op:ident, $d:expr, $a:expr, $imm:expr) => {{
         let r = $s.result($d, RAX);
         $s.load32(r, $a);
-        e!($s; $op Rd(r), ($imm) as i32);
+        asm!($s; $op Rd(r), ($imm) as i32);
         $s.store($d, r);
     }};
 }
@@ -61,10 +61,10 @@ macro_rules! shift {
         let r = $s.result($d, RAX);
         if $wide {
             $s.load(r, $a);
-            e!($s; $op Rq(r), ($n) as i8);
+            asm!($s; $op Rq(r), ($n) as i8);
         } else {
             $s.load32(r, $a);
-            e!($s; $op Rd(r), ($n) as i8);
+            asm!($s; $op Rd(r), ($n) as i8);
         }
         $s.store($d, r);
     }};
@@ -76,9 +76,9 @@ macro_rules! shift_by {
         $s.load(RCX, $b);
         $s.load(RAX, $a);
         if $wide {
-            e!($s; $op rax, cl);
+            asm!($s; $op rax, cl);
         } else {
-            e!($s; $op eax, cl);
+            asm!($s; $op eax, cl);
         }
         $s.store($d, RAX);
     }};
@@ -88,9 +88,9 @@ macro_rules! shift_by {
             let a = $s.read($a, RAX);
             let r = $s.result($d, RAX);
             if $wide {
-                e!($s; $flagless Rq(r), Rq(a), Rq(n));
+                asm!($s; $flagless Rq(r), Rq(a), Rq(n));
             } else {
-                e!($s; $flagless Rd(r), Rd(a), Rd(n));
+                asm!($s; $flagless Rd(r), Rd(a), Rd(n));
             }
             $s.store($d, r);
         } else {
@@ -103,7 +103,7 @@ macro_rules! shift_by {
 macro_rules! inverted {
     ($s:ident, $op:ident, $wide:expr, $d:expr, $a:expr, $b:expr) => {{
         $s.load(RAX, $b);
-        e!($s; not rax);
+        asm!($s; not rax);
         two!($s, $op, $wide, RAX, $a);
         $s.store($d, RAX);
     }};
@@ -115,10 +115,10 @@ macro_rules! unary {
         let r = $s.result($d, RAX);
         if $wide {
             $s.load(r, $a);
-            e!($s; $op Rq(r));
+            asm!($s; $op Rq(r));
         } else {
             $s.load32(r, $a);
-            e!($s; $op Rd(r));
+            asm!($s; $op Rd(r));
         }
         $s.store($d, r);
     }};
@@ -129,8 +129,8 @@ macro_rules! extend {
     ($s:ident, $op:ident, $to:ident, $from:ident, $size:ident, $d:expr, $a:expr) => {{
         let r = $s.result($d, RAX);
         match $s.reg($a) {
-            Some(a) => e!($s; $op $to(r), $from(a)),
-            None => e!($s; $op $to(r), $size [r15 + x($a)]),
+            Some(a) => asm!($s; $op $to(r), $from(a)),
+            None => asm!($s; $op $to(r), $size [r15 + int_disp($a)]),
         }
         $s.store($d, r);
     }};
@@ -155,7 +155,7 @@ impl Emitter<'_> {
             Uop::AddI32 { d, a, imm } => {
                 let a = self.read(a, RAX);
                 let r = self.result(d, RAX);
-                e!(self; lea Rd(r), [Rq(a) + imm as i32]);
+                asm!(self; lea Rd(r), [Rq(a) + imm as i32]);
                 self.store(d, r);
             }
             Uop::Not64 { d, a } => unary!(self, not, true, d, a),
@@ -206,13 +206,13 @@ impl Emitter<'_> {
             Uop::SMulH { d, a, b } => {
                 self.load(RAX, a);
                 let b = self.read(b, RCX);
-                e!(self; imul Rq(b));
+                asm!(self; imul Rq(b));
                 self.store(d, RDX);
             }
             Uop::UMulH { d, a, b } => {
                 self.load(RAX, a);
                 let b = self.read(b, RCX);
-                e!(self; mul Rq(b));
+                asm!(self; mul Rq(b));
                 self.store(d, RDX);
             }
             Uop::SDiv64 { d, a, b } => self.divide(true, true, d, a, b),
@@ -278,11 +278,11 @@ impl Emitter<'_> {
     fn constant(&mut self, d: u8, imm: u64) {
         let r = self.result(d, RAX);
         if u32::try_from(imm).is_ok() {
-            e!(self; mov Rd(r), imm as i32);
+            asm!(self; mov Rd(r), imm as i32);
         } else if let Ok(imm) = i32::try_from(imm as i64) {
-            e!(self; mov Rq(r), imm);
+            asm!(self; mov Rq(r), imm);
         } else {
-            e!(self; mov Rq(r), QWORD imm as i64);
+            asm!(self; mov Rq(r), QWORD imm as i64);
         }
         self.store(d, r);
     }
@@ -293,25 +293,25 @@ impl Emitter<'_> {
             return self.constant(d, self.input.page.wrapping_add(rel as u64));
         }
         let r = self.result(d, RAX);
-        e!(self; mov Rq(r), [r15 + st!(page)]);
+        asm!(self; mov Rq(r), [r15 + state!(page)]);
         match i32::try_from(rel) {
             Ok(0) => {}
-            Ok(rel) => e!(self; add Rq(r), rel),
-            Err(_) => e!(self; mov rcx, QWORD rel ; add Rq(r), rcx),
+            Ok(rel) => asm!(self; add Rq(r), rel),
+            Err(_) => asm!(self; mov rcx, QWORD rel ; add Rq(r), rcx),
         }
         self.store(d, r);
     }
 
     fn add(&mut self, d: u8, a: u8, b: u8) {
         match (self.reg(d), self.reg(a), self.reg(b)) {
-            (Some(r), Some(a), Some(b)) if r != a && r != b => e!(self; lea Rq(r), [Rq(a) + Rq(b)]),
+            (Some(r), Some(a), Some(b)) if r != a && r != b => asm!(self; lea Rq(r), [Rq(a) + Rq(b)]),
             _ => binary!(self, add, true, true, d, a, b),
         }
     }
 
     fn add32(&mut self, d: u8, a: u8, b: u8) {
         match (self.reg(d), self.reg(a), self.reg(b)) {
-            (Some(r), Some(a), Some(b)) if r != a && r != b => e!(self; lea Rd(r), [Rq(a) + Rq(b)]),
+            (Some(r), Some(a), Some(b)) if r != a && r != b => asm!(self; lea Rd(r), [Rq(a) + Rq(b)]),
             _ => binary!(self, add, false, true, d, a, b),
         }
     }
@@ -321,10 +321,10 @@ impl Emitter<'_> {
         let r = self.result(d, RAX);
         let b = self.read(b, RAX);
         match (self.reg(a), wide) {
-            (Some(a), true) => e!(self; andn Rq(r), Rq(b), Rq(a)),
-            (Some(a), false) => e!(self; andn Rd(r), Rd(b), Rd(a)),
-            (None, true) => e!(self; andn Rq(r), Rq(b), [r15 + x(a)]),
-            (None, false) => e!(self; andn Rd(r), Rd(b), [r15 + x(a)]),
+            (Some(a), true) => asm!(self; andn Rq(r), Rq(b), Rq(a)),
+            (Some(a), false) => asm!(self; andn Rd(r), Rd(b), Rd(a)),
+            (None, true) => asm!(self; andn Rq(r), Rq(b), [r15 + int_disp(a)]),
+            (None, false) => asm!(self; andn Rd(r), Rd(b), [r15 + int_disp(a)]),
         }
         self.store(d, r);
     }
@@ -339,17 +339,17 @@ impl Emitter<'_> {
                 // What X29 was stored from may be SP's register, and SP what this changes.
                 let held = self.held_now().filter(|held| held.register != r);
                 let a = self.read(a, RAX);
-                e!(self; lea Rq(r), [Rq(a) + imm]);
+                asm!(self; lea Rq(r), [Rq(a) + imm]);
                 return self.hold_again(held);
             }
             Ok(imm) => {
                 let a = self.read(a, RAX);
-                e!(self; lea Rq(r), [Rq(a) + imm]);
+                asm!(self; lea Rq(r), [Rq(a) + imm]);
             }
             Err(_) => {
                 self.flags.lose_host();
                 let a = self.read(a, RAX);
-                e!(self; mov rcx, QWORD imm as i64 ; lea Rq(r), [Rq(a) + rcx]);
+                asm!(self; mov rcx, QWORD imm as i64 ; lea Rq(r), [Rq(a) + rcx]);
             }
         }
         self.store(d, r);
@@ -361,15 +361,15 @@ impl Emitter<'_> {
             let b = self.read(b, RCX);
             let a = self.read(a, RAX);
             match n {
-                0 => e!(self; lea Rq(r), [Rq(a) + Rq(b)]),
-                1 => e!(self; lea Rq(r), [Rq(a) + Rq(b) * 2]),
-                2 => e!(self; lea Rq(r), [Rq(a) + Rq(b) * 4]),
-                _ => e!(self; lea Rq(r), [Rq(a) + Rq(b) * 8]),
+                0 => asm!(self; lea Rq(r), [Rq(a) + Rq(b)]),
+                1 => asm!(self; lea Rq(r), [Rq(a) + Rq(b) * 2]),
+                2 => asm!(self; lea Rq(r), [Rq(a) + Rq(b) * 4]),
+                _ => asm!(self; lea Rq(r), [Rq(a) + Rq(b) * 8]),
             }
         } else {
             self.load(RCX, b);
             let a = self.read(a, RAX);
-            e!(self; shl rcx, n as i8 ; lea Rq(r), [Rq(a) + rcx]);
+            asm!(self; shl rcx, n as i8 ; lea Rq(r), [Rq(a) + rcx]);
         }
         self.store(d, r);
     }
@@ -384,21 +384,21 @@ impl Emitter<'_> {
             self.load32(RAX, a);
         }
         match (signed, wide) {
-            (false, false) => e!(self; test ecx, ecx ; jz >zero ; xor edx, edx ; div ecx ; jmp >done),
-            (false, true) => e!(self
+            (false, false) => asm!(self; test ecx, ecx ; jz >zero ; xor edx, edx ; div ecx ; jmp >done),
+            (false, true) => asm!(self
                 ; test rcx, rcx ; jz >zero
                 // The host divides short numbers much faster.
                 ; mov rdx, rax ; or rdx, rcx ; shr rdx, 32 ; jz >short
                 ; xor edx, edx ; div rcx ; jmp >done
                 ; short: ; xor edx, edx ; div ecx ; jmp >done
             ),
-            (true, false) => e!(self
+            (true, false) => asm!(self
                 ; test ecx, ecx ; jz >zero
                 ; cmp ecx, -1 ; jne >divide
                 ; neg eax ; jmp >done
                 ; divide: ; cdq ; idiv ecx ; jmp >done
             ),
-            (true, true) => e!(self
+            (true, true) => asm!(self
                 ; test rcx, rcx ; jz >zero
                 ; mov rdx, rax ; or rdx, rcx ; shr rdx, 31 ; jz >short
                 ; cmp rcx, -1 ; jne >divide
@@ -407,7 +407,7 @@ impl Emitter<'_> {
                 ; divide: ; cqo ; idiv rcx ; jmp >done
             ),
         }
-        e!(self; zero: ; xor eax, eax ; done:);
+        asm!(self; zero: ; xor eax, eax ; done:);
         self.store(d, RAX);
     }
 }

@@ -2,7 +2,7 @@
 
 use dynasmrt::DynasmApi;
 
-use super::{Emitter, RAX, RCX, RDX, e};
+use super::{Emitter, RAX, RCX, RDX, asm};
 use crate::interp::uop::Uop;
 
 impl Emitter<'_> {
@@ -15,9 +15,9 @@ impl Emitter<'_> {
                 self.load(r, a);
                 let up = (64u8.wrapping_sub(lsb.wrapping_add(width)) & 63) as i8;
                 if up != 0 {
-                    e!(self; shl Rq(r), up);
+                    asm!(self; shl Rq(r), up);
                 }
-                e!(self; sar Rq(r), (64u8.wrapping_sub(width) & 63) as i8);
+                asm!(self; sar Rq(r), (64u8.wrapping_sub(width) & 63) as i8);
                 self.store(d, r);
             }
             Uop::Sbfx32 { d, a, lsb, width } => {
@@ -25,9 +25,9 @@ impl Emitter<'_> {
                 self.load(r, a);
                 let up = (64u8.wrapping_sub(lsb.wrapping_add(width)) & 63) as i8;
                 if up != 0 {
-                    e!(self; shl Rq(r), up);
+                    asm!(self; shl Rq(r), up);
                 }
-                e!(self; sar Rq(r), (64u8.wrapping_sub(width) & 63) as i8 ; mov Rd(r), Rd(r));
+                asm!(self; sar Rq(r), (64u8.wrapping_sub(width) & 63) as i8 ; mov Rd(r), Rd(r));
                 self.store(d, r);
             }
             Uop::Bfi { d, a, b, lsb, width, word } => {
@@ -35,60 +35,60 @@ impl Emitter<'_> {
                 self.load(RAX, b);
                 let a = self.read(a, RDX);
                 if lsb & 63 != 0 {
-                    e!(self; shl rax, (lsb & 63) as i8);
+                    asm!(self; shl rax, (lsb & 63) as i8);
                 }
                 // (b ^ a) & mask ^ a
-                e!(self; mov rcx, QWORD mask as i64 ; xor rax, Rq(a) ; and rax, rcx ; xor rax, Rq(a));
+                asm!(self; mov rcx, QWORD mask as i64 ; xor rax, Rq(a) ; and rax, rcx ; xor rax, Rq(a));
                 if word {
-                    e!(self; mov eax, eax);
+                    asm!(self; mov eax, eax);
                 }
                 self.store(d, RAX);
             }
             Uop::Extr64 { d, a, b, lsb } => {
                 let high = self.read(a, RCX);
                 self.load(RAX, b);
-                e!(self; shrd rax, Rq(high), (lsb & 63) as i8);
+                asm!(self; shrd rax, Rq(high), (lsb & 63) as i8);
                 self.store(d, RAX);
             }
             Uop::Extr32 { d, a, b, lsb } => {
                 let high = self.read(a, RCX);
                 self.load32(RAX, b);
-                e!(self; shrd eax, Rd(high), (lsb & 31) as i8);
+                asm!(self; shrd eax, Rd(high), (lsb & 31) as i8);
                 self.store(d, RAX);
             }
             Uop::Clz64 { d, a } if self.host.lzcnt => {
                 let a = self.read(a, RAX);
                 let r = self.result(d, RAX);
-                e!(self; lzcnt Rq(r), Rq(a));
+                asm!(self; lzcnt Rq(r), Rq(a));
                 self.store(d, r);
             }
             Uop::Clz32 { d, a } if self.host.lzcnt => {
                 let a = self.read(a, RAX);
                 let r = self.result(d, RAX);
-                e!(self; lzcnt Rd(r), Rd(a));
+                asm!(self; lzcnt Rd(r), Rd(a));
                 self.store(d, r);
             }
             Uop::Cls64 { d, a } if self.host.lzcnt => {
                 self.load(RAX, a);
-                e!(self; mov rcx, rax ; sar rcx, 63 ; xor rax, rcx ; lzcnt rax, rax ; dec eax);
+                asm!(self; mov rcx, rax ; sar rcx, 63 ; xor rax, rcx ; lzcnt rax, rax ; dec eax);
                 self.store(d, RAX);
             }
             Uop::Cls32 { d, a } if self.host.lzcnt => {
                 self.load32(RAX, a);
-                e!(self; mov ecx, eax ; sar ecx, 31 ; xor eax, ecx ; lzcnt eax, eax ; dec eax);
+                asm!(self; mov ecx, eax ; sar ecx, 31 ; xor eax, ecx ; lzcnt eax, eax ; dec eax);
                 self.store(d, RAX);
             }
             Uop::Rbit64 { d, a } if self.then_counts(d, true) => self.trailing_zeros(d, a, true),
             Uop::Rbit32 { d, a } if self.then_counts(d, false) => self.trailing_zeros(d, a, false),
             Uop::Rbit64 { d, a } => {
                 self.load(RAX, a);
-                e!(self; bswap rax);
+                asm!(self; bswap rax);
                 self.reverse_in_bytes();
                 self.store(d, RAX);
             }
             Uop::Rbit32 { d, a } => {
                 self.load32(RAX, a);
-                e!(self; bswap eax);
+                asm!(self; bswap eax);
                 self.reverse_in_bytes();
                 self.store(d, RAX);
             }
@@ -99,7 +99,7 @@ impl Emitter<'_> {
             }
             Uop::RevW { d, a } => {
                 self.load(RAX, a);
-                e!(self; bswap rax ; rol rax, 32);
+                asm!(self; bswap rax ; rol rax, 32);
                 self.store(d, RAX);
             }
             _ => return self.truths(uop),
@@ -124,19 +124,19 @@ impl Emitter<'_> {
             (true, _) => {
                 let r = self.result(d, RAX);
                 if wide {
-                    e!(self; tzcnt Rq(r), Rq(a));
+                    asm!(self; tzcnt Rq(r), Rq(a));
                 } else {
-                    e!(self; tzcnt Rd(r), Rd(a));
+                    asm!(self; tzcnt Rd(r), Rd(a));
                 }
                 self.store(d, r);
             }
             // The host's older instruction has no result for 0.
             (false, true) => {
-                e!(self; mov ecx, 64 ; bsf rax, Rq(a) ; cmovz rax, rcx);
+                asm!(self; mov ecx, 64 ; bsf rax, Rq(a) ; cmovz rax, rcx);
                 self.store(d, RAX);
             }
             (false, false) => {
-                e!(self; mov ecx, 32 ; bsf eax, Rd(a) ; cmovz eax, ecx);
+                asm!(self; mov ecx, 32 ; bsf eax, Rd(a) ; cmovz eax, ecx);
                 self.store(d, RAX);
             }
         }
@@ -151,7 +151,7 @@ impl Emitter<'_> {
 
     /// Exchanges neighbouring groups of `n` bits in rax; `low` has ones in the lower one of each two.
     fn swap_groups(&mut self, n: i8, low: u64) {
-        e!(self
+        asm!(self
             ; mov rcx, QWORD low as i64
             ; mov rdx, rax ; shr rdx, n ; and rdx, rcx
             ; and rax, rcx ; shl rax, n ; or rax, rdx
@@ -163,22 +163,22 @@ impl Emitter<'_> {
         if lsb + width <= 32 && lsb + width > 0 {
             self.load32(r, a);
             if lsb + width == 32 {
-                e!(self; shr Rd(r), lsb as i8);
+                asm!(self; shr Rd(r), lsb as i8);
             } else {
                 if lsb != 0 {
-                    e!(self; shr Rd(r), lsb as i8);
+                    asm!(self; shr Rd(r), lsb as i8);
                 }
-                e!(self; and Rd(r), ((1u64 << width) - 1) as i32);
+                asm!(self; and Rd(r), ((1u64 << width) - 1) as i32);
             }
             return self.store(d, r);
         }
         self.load(r, a);
         let up = 64u8.saturating_sub(lsb + width);
         if up != 0 {
-            e!(self; shl Rq(r), up as i8);
+            asm!(self; shl Rq(r), up as i8);
         }
         if lsb + up != 0 {
-            e!(self; shr Rq(r), (64 - width) as i8);
+            asm!(self; shr Rq(r), (64 - width) as i8);
         }
         self.store(d, r);
     }
@@ -194,15 +194,15 @@ impl Emitter<'_> {
                 let r = self.result(d, RAX);
                 self.load(r, a);
                 if n & 63 != 0 {
-                    e!(self; shr Rq(r), (n & 63) as i8);
+                    asm!(self; shr Rq(r), (n & 63) as i8);
                 }
-                e!(self; and Rd(r), 1);
+                asm!(self; and Rd(r), 1);
                 self.store(d, r);
             }
             Uop::NotI1 { d, a } => {
                 let r = self.result(d, RAX);
                 self.load(r, a);
-                e!(self; xor Rq(r), 1);
+                asm!(self; xor Rq(r), 1);
                 self.store(d, r);
             }
             Uop::Crc32 { d, a, b, size, castagnoli: true } => {
@@ -210,10 +210,10 @@ impl Emitter<'_> {
                 self.load32(RAX, a);
                 let data = self.read(b, RCX);
                 match size.bytes() {
-                    1 => e!(self; mov rcx, Rq(data) ; crc32 eax, cl),
-                    2 => e!(self; crc32 eax, Rw(data)),
-                    4 => e!(self; crc32 eax, Rd(data)),
-                    _ => e!(self; crc32 rax, Rq(data)),
+                    1 => asm!(self; mov rcx, Rq(data) ; crc32 eax, cl),
+                    2 => asm!(self; crc32 eax, Rw(data)),
+                    4 => asm!(self; crc32 eax, Rd(data)),
+                    _ => asm!(self; crc32 rax, Rq(data)),
                 }
                 self.store(d, RAX);
             }
@@ -225,12 +225,12 @@ impl Emitter<'_> {
     fn zero_test(&mut self, d: u8, a: u8, wide: bool, cc: u8) {
         let a = self.read(a, RAX);
         if wide {
-            e!(self; test Rq(a), Rq(a));
+            asm!(self; test Rq(a), Rq(a));
         } else {
-            e!(self; test Rd(a), Rd(a));
+            asm!(self; test Rd(a), Rd(a));
         }
         self.set_al(cc);
-        e!(self; movzx eax, al);
+        asm!(self; movzx eax, al);
         self.store(d, RAX);
     }
 }

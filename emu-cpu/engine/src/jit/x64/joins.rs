@@ -17,7 +17,7 @@ use super::exits::Side;
 use super::flags::Flags;
 use super::kept::{self, Place};
 use super::vector::Sizes;
-use super::{Emitter, Kind, RAX, e, st};
+use super::{Emitter, Kind, RAX, asm, state};
 use crate::jit::Part;
 use crate::jit::state::JitState;
 
@@ -123,9 +123,9 @@ impl Emitter<'_> {
         let mut ways = std::mem::take(&mut start.ways);
         if n == 0 && is_join && !dead {
             // As if another unit had led here: the flags are in the frame.
-            e!(self; mov DWORD [r15 + st!(flag_way)], 0);
+            asm!(self; mov DWORD [r15 + state!(flag_way)], 0);
         }
-        e!(self; =>label);
+        asm!(self; =>label);
         self.held = None;
         let first = ways.pop().filter(|_| !is_head);
         if is_join {
@@ -152,10 +152,10 @@ impl Emitter<'_> {
                 }
                 if let Place::Kept(kept) = self.flags.place {
                     let way = self.number_of_way(kept);
-                    e!(self; mov DWORD [r15 + st!(flag_way)], way);
+                    asm!(self; mov DWORD [r15 + state!(flag_way)], way);
                 }
             }
-            Place::Frame | Place::Known(_) => e!(self; mov DWORD [r15 + st!(flag_way)], 0),
+            Place::Frame | Place::Known(_) => asm!(self; mov DWORD [r15 + state!(flag_way)], 0),
             Place::Joined | Place::Dead => {}
         }
     }
@@ -195,7 +195,7 @@ impl Emitter<'_> {
         }
         self.note_way(to);
         if to != self.number_of_part + 1 {
-            e!(self; jmp =>label);
+            asm!(self; jmp =>label);
         }
     }
 
@@ -206,7 +206,7 @@ impl Emitter<'_> {
             return self.go_back(to);
         }
         self.flags_over(to);
-        e!(self; jmp =>label);
+        asm!(self; jmp =>label);
     }
 
     fn is_far(&self, to: usize) -> bool {
@@ -224,7 +224,7 @@ impl Emitter<'_> {
         let (start, part, flags) = (self.ops.new_dynamic_label(), self.number_of_part, self.flags.place);
         self.sides.push(Side { start, part, n, flags });
         if !self.page_is_known() {
-            e!(self; mov rdx, QWORD self.input.page as i64 ; cmp rdx, [r15 + st!(page)] ; jne =>start);
+            asm!(self; mov rdx, QWORD self.input.page as i64 ; cmp rdx, [r15 + state!(page)] ; jne =>start);
         }
         self.turn_to(to, start);
         self.flags.lose_host();
@@ -233,10 +233,10 @@ impl Emitter<'_> {
     /// Makes the page of part `to` the current one if it is where it was, and its code is what it was. Changes rdx.
     fn turn_to(&mut self, to: usize, out: DynamicLabel) {
         let Some(part) = self.parts.get(to).copied() else { return };
-        e!(self; mov rdx, QWORD self.input.key as i64 ; cmp rdx, [r15 + st!(key)] ; jne =>out);
+        asm!(self; mov rdx, QWORD self.input.key as i64 ; cmp rdx, [r15 + state!(key)] ; jne =>out);
         let (word, value) = part.valid;
-        e!(self; mov rdx, QWORD word as i64 ; cmp DWORD [rdx], value as i32 ; jne =>out);
-        e!(self; mov rdx, QWORD part.page as i64 ; mov [r15 + st!(page)], rdx);
+        asm!(self; mov rdx, QWORD word as i64 ; cmp DWORD [rdx], value as i32 ; jne =>out);
+        asm!(self; mov rdx, QWORD part.page as i64 ; mov [r15 + state!(page)], rdx);
     }
 
     /// By an indirect branch, with PSTATE.BTYPE, to the parts that it was seen to lead to.
@@ -258,18 +258,18 @@ impl Emitter<'_> {
     fn land(&mut self, to: usize, btype: u8, (other, out): (DynamicLabel, DynamicLabel)) {
         let Some(part) = self.parts.get(to).copied() else { return };
         let at = part.page | u64::from(part.offset);
-        e!(self; mov rcx, QWORD at as i64 ; cmp rax, rcx ; jne =>other);
+        asm!(self; mov rcx, QWORD at as i64 ; cmp rax, rcx ; jne =>other);
         self.turn_to(to, out);
         if btype != 0 {
             let count = if self.assignment.counts_in_frame {
-                e!(self; mov rcx, [r15 + st!(count)]);
+                asm!(self; mov rcx, [r15 + state!(count)]);
                 super::RCX
             } else {
                 super::assign::COUNT
             };
-            e!(self
-                ; mov [r15 + st!(landed_at)], Rq(count)
-                ; mov DWORD [r15 + st!(landed)], i32::from(btype)
+            asm!(self
+                ; mov [r15 + state!(landed_at)], Rq(count)
+                ; mov DWORD [r15 + state!(landed)], i32::from(btype)
             );
         }
     }
@@ -278,19 +278,19 @@ impl Emitter<'_> {
     fn land_elsewhere(&mut self) {
         for Elsewhere { start, out, part, btype, flags } in std::mem::take(&mut self.elsewhere) {
             self.back_in(part);
-            e!(self; =>start);
+            asm!(self; =>start);
             for to in self.input.targets.into_iter().skip(1).flatten() {
                 self.flags = Flags::default();
                 self.flags.place = flags;
                 let other = self.ops.new_dynamic_label();
                 self.land(to, btype, (other, out));
                 self.jump_near(to);
-                e!(self; =>other);
+                asm!(self; =>other);
             }
-            e!(self; =>out);
+            asm!(self; =>out);
             self.put_flags(flags);
             let conform = self.labels.conform;
-            e!(self; call =>conform);
+            asm!(self; call =>conform);
             self.indirect_to_rax(btype);
         }
     }
@@ -303,12 +303,12 @@ impl Emitter<'_> {
         let word = self.input.cpu.doorbell.word_address();
         if self.input.cpu.mem.has_journal() {
             if self.assignment.counts_in_frame {
-                e!(self; mov rax, [r15 + st!(count)] ; cmp rax, [r15 + st!(limit)] ; jae =>start);
+                asm!(self; mov rax, [r15 + state!(count)] ; cmp rax, [r15 + state!(limit)] ; jae =>start);
             } else {
-                e!(self; cmp r13, [r15 + st!(limit)] ; jae =>start);
+                asm!(self; cmp r13, [r15 + state!(limit)] ; jae =>start);
             }
         }
-        e!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], 0 ; je =>label ; jmp =>start);
+        asm!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], 0 ; je =>label ; jmp =>start);
     }
 
     /// Where a jump leads that is taken for exit `n`. Keeps the host's flags.
@@ -356,7 +356,7 @@ impl Emitter<'_> {
             self.back_in(part);
             self.flags = Flags::default();
             self.flags.place = flags;
-            e!(self; =>start);
+            asm!(self; =>start);
             if self.is_far(to) {
                 self.go_far(n, to);
             }
@@ -370,9 +370,9 @@ impl Emitter<'_> {
         for Pending { start, to, flags } in std::mem::take(&mut self.events) {
             self.back_in(to);
             let conform = self.labels.conform;
-            e!(self; =>start);
+            asm!(self; =>start);
             self.put_flags(flags);
-            e!(self; call =>conform);
+            asm!(self; call =>conform);
             self.leave(Kind::Event);
         }
     }

@@ -10,7 +10,7 @@
 
 use dynasmrt::{DynasmApi, DynasmLabelApi};
 
-use super::{Emitter, RAX, RCX, e, st};
+use super::{Emitter, RAX, RCX, asm, state};
 use crate::interp::block::Code;
 use crate::interp::uop::{NZCV, Uop};
 use crate::jit::state::{JitState, Lazy};
@@ -141,11 +141,11 @@ impl Emitter<'_> {
     pub(super) fn before_write(&mut self, slot: u8) {
         let Place::Kept(mut kept) = self.flags.place else { return };
         if kept.a.is(slot) {
-            self.put_source(kept.a, st!(saved_a), st!(saved_a));
+            self.put_source(kept.a, state!(saved_a), state!(saved_a));
             kept.a = Source::Saved;
         }
         if kept.b.is(slot) {
-            self.put_source(kept.b, st!(saved_b), st!(saved_b));
+            self.put_source(kept.b, state!(saved_b), state!(saved_b));
             kept.b = Source::Saved;
         }
         self.flags.place = Place::Kept(kept);
@@ -157,18 +157,18 @@ impl Emitter<'_> {
             Source::Slot { slot, plus } => {
                 let mut r = self.read(slot, RCX);
                 if plus != 0 {
-                    e!(self; lea rcx, [Rq(r) + plus]);
+                    asm!(self; lea rcx, [Rq(r) + plus]);
                     r = RCX;
                 }
-                e!(self; mov [r15 + to], Rq(r));
+                asm!(self; mov [r15 + to], Rq(r));
             }
             Source::Number(n) => match i32::try_from(n as i64) {
-                Ok(n) => e!(self; mov QWORD [r15 + to], n),
+                Ok(n) => asm!(self; mov QWORD [r15 + to], n),
                 Err(_) => {
-                    e!(self; mov DWORD [r15 + to], n as i32 ; mov DWORD [r15 + to + 4], (n >> 32) as i32);
+                    asm!(self; mov DWORD [r15 + to], n as i32 ; mov DWORD [r15 + to + 4], (n >> 32) as i32);
                 }
             },
-            Source::Saved => e!(self; mov rcx, [r15 + saved] ; mov [r15 + to], rcx),
+            Source::Saved => asm!(self; mov rcx, [r15 + saved] ; mov [r15 + to], rcx),
         }
     }
 
@@ -177,15 +177,15 @@ impl Emitter<'_> {
     pub(super) fn put_flags(&mut self, place: Place) {
         match place {
             Place::Kept(kept) => {
-                self.put_source(kept.a, st!(saved_a), st!(flag_a));
+                self.put_source(kept.a, state!(saved_a), state!(flag_a));
                 if kept.has_two() {
-                    self.put_source(kept.b, st!(saved_b), st!(flag_b));
+                    self.put_source(kept.b, state!(saved_b), state!(flag_b));
                 }
-                e!(self; mov DWORD [r15 + st!(flag_kind)], kept.kind as i32);
+                asm!(self; mov DWORD [r15 + state!(flag_kind)], kept.kind as i32);
             }
             Place::Joined => {
                 let kept = self.labels.kept;
-                e!(self; call =>kept);
+                asm!(self; call =>kept);
             }
             Place::Frame | Place::Known(_) | Place::Dead => {}
         }
@@ -216,44 +216,44 @@ impl Emitter<'_> {
     /// The code behind [`Place::Joined`], if there are ways.
     pub(super) fn kept_ways(&mut self) {
         let kept = self.labels.kept;
-        e!(self; =>kept ; mov ecx, [r15 + st!(flag_way)]);
+        asm!(self; =>kept ; mov ecx, [r15 + state!(flag_way)]);
         for (n, way) in std::mem::take(&mut self.ways).into_iter().enumerate() {
             let other = self.ops.new_dynamic_label();
-            e!(self; cmp ecx, n as i32 + 1 ; jne =>other);
+            asm!(self; cmp ecx, n as i32 + 1 ; jne =>other);
             self.put_flags(Place::Kept(way));
-            e!(self; ret ; =>other);
+            asm!(self; ret ; =>other);
         }
-        e!(self; ret);
+        asm!(self; ret);
     }
 
     /// Makes the comparison again. Changes rax, rcx and rdx.
     pub(super) fn compare_kept(&mut self, kept: Kept) {
-        let a = self.source(kept.a, st!(saved_a), RAX);
+        let a = self.source(kept.a, state!(saved_a), RAX);
         match (kept.kind, kept.b) {
-            (Lazy::Logic64, _) => return e!(self; test Rq(a), Rq(a)),
-            (Lazy::Logic32, _) => return e!(self; test Rd(a), Rd(a)),
+            (Lazy::Logic64, _) => return asm!(self; test Rq(a), Rq(a)),
+            (Lazy::Logic32, _) => return asm!(self; test Rd(a), Rd(a)),
             (Lazy::Host, _) => {
                 self.load_image(a);
                 return self.host_flags_of_image();
             }
             (Lazy::Sub64, Source::Number(n)) if i32::try_from(n as i64).is_ok() => {
-                return e!(self; cmp Rq(a), n as i32);
+                return asm!(self; cmp Rq(a), n as i32);
             }
-            (Lazy::Sub32, Source::Number(n)) => return e!(self; cmp Rd(a), n as i32),
+            (Lazy::Sub32, Source::Number(n)) => return asm!(self; cmp Rd(a), n as i32),
             _ => {}
         }
-        let b = self.source(kept.b, st!(saved_b), RCX);
+        let b = self.source(kept.b, state!(saved_b), RCX);
         match kept.kind {
-            Lazy::Sub64 => e!(self; cmp Rq(a), Rq(b)),
-            Lazy::Sub32 => e!(self; cmp Rd(a), Rd(b)),
-            Lazy::Add64 => e!(self; mov rdx, Rq(a) ; add rdx, Rq(b)),
-            _ => e!(self; mov edx, Rd(a) ; add edx, Rd(b)),
+            Lazy::Sub64 => asm!(self; cmp Rq(a), Rq(b)),
+            Lazy::Sub32 => asm!(self; cmp Rd(a), Rd(b)),
+            Lazy::Add64 => asm!(self; mov rdx, Rq(a) ; add rdx, Rq(b)),
+            _ => asm!(self; mov edx, Rd(a) ; add edx, Rd(b)),
         }
     }
 
     fn load_image(&mut self, r: u8) {
         if r != RAX {
-            e!(self; mov eax, Rd(r));
+            asm!(self; mov eax, Rd(r));
         }
     }
 
@@ -265,10 +265,10 @@ impl Emitter<'_> {
                 if plus == 0 {
                     return r;
                 }
-                e!(self; lea Rq(scratch), [Rq(r) + plus]);
+                asm!(self; lea Rq(scratch), [Rq(r) + plus]);
             }
-            Source::Number(n) => e!(self; mov Rq(scratch), QWORD n as i64),
-            Source::Saved => e!(self; mov Rq(scratch), [r15 + saved]),
+            Source::Number(n) => asm!(self; mov Rq(scratch), QWORD n as i64),
+            Source::Saved => asm!(self; mov Rq(scratch), [r15 + saved]),
         }
         scratch
     }

@@ -9,7 +9,7 @@ use emu_a64::features::Feat;
 use emu_a64::ir::{MemSize, Order};
 use emu_pe::mem::tables::offset;
 
-use super::{Emitter, RAX, RCX, RDX, Slow, e, st, x};
+use super::{Emitter, RAX, RCX, RDX, Slow, asm, int_disp, state};
 use crate::interp::uop::{Access, Extension, PlainAccess, Transfer, Uop};
 use crate::jit::runtime::vector_access;
 use crate::jit::state::JitState;
@@ -100,12 +100,12 @@ impl Emitter<'_> {
     /// The address of an access in rax.
     pub(super) fn address(&mut self, a: u8, off: i32) {
         match (self.reg(a), off) {
-            (Some(a), 0) => e!(self; mov rax, Rq(a)),
-            (Some(a), _) => e!(self; lea rax, [Rq(a) + off]),
+            (Some(a), 0) => asm!(self; mov rax, Rq(a)),
+            (Some(a), _) => asm!(self; lea rax, [Rq(a) + off]),
             (None, _) => {
                 self.load(RAX, a);
                 if off != 0 {
-                    e!(self; lea rax, [rax + off]);
+                    asm!(self; lea rax, [rax + off]);
                 }
             }
         }
@@ -127,13 +127,13 @@ impl Emitter<'_> {
             self.page_of(base, off, (bytes, align), start);
         } else {
             if off == 0 {
-                e!(self; mov rdx, Rq(base));
+                asm!(self; mov rdx, Rq(base));
             } else {
-                e!(self; lea rdx, [Rq(base) + off]);
+                asm!(self; lea rdx, [Rq(base) + off]);
             }
-            e!(self; and rdx, -4096 | (bytes - 1));
+            asm!(self; and rdx, -4096 | (bytes - 1));
         }
-        e!(self
+        asm!(self
             ; cmp rdx, [r14 + slot + offset::SLOT_TAG]
             ; jne =>start
             ; mov rcx, [r14 + slot + offset::SLOT_ADDEND]
@@ -156,12 +156,12 @@ impl Emitter<'_> {
         let last = (bytes - 1) & !(align - 1);
         // It is not among the first bytes of its page: then the first byte is in that page as well.
         let before = if align == 1 { bytes } else { last };
-        e!(self; lea rdx, [Rq(base) + (off + last)]);
+        asm!(self; lea rdx, [Rq(base) + (off + last)]);
         if before != 0 {
             let elsewhere = 4096 - before.unsigned_abs().next_power_of_two() as i32;
-            e!(self; test edx, elsewhere ; jz =>start);
+            asm!(self; test edx, elsewhere ; jz =>start);
         }
-        e!(self; and rdx, -4096 | (align - 1));
+        asm!(self; and rdx, -4096 | (align - 1));
     }
 
     pub(super) fn next_slot(&mut self, tag: i32) -> i32 {
@@ -174,12 +174,12 @@ impl Emitter<'_> {
     /// rdx.
     pub(super) fn look_up(&mut self, bytes: i32, tag: i32, slow: DynamicLabel) {
         if bytes == 1 {
-            e!(self; mov rdx, rax);
+            asm!(self; mov rdx, rax);
         } else {
             // The page of the last byte: an access that crosses into the next page is not found.
-            e!(self; lea rdx, [rax + (bytes - 1)]);
+            asm!(self; lea rdx, [rax + (bytes - 1)]);
         }
-        e!(self
+        asm!(self
             ; mov ecx, eax
             ; shr ecx, 7
             ; and ecx, [r14 + offset::MASK]
@@ -209,12 +209,12 @@ impl Emitter<'_> {
 
     pub(super) fn resume(&mut self, back: DynamicLabel) {
         self.held = None;
-        e!(self; =>back);
+        asm!(self; =>back);
     }
 
     /// As `resume`, where the slow path has the result in the same register as the code before it.
     fn resume_with_result(&mut self, back: DynamicLabel) {
-        e!(self; =>back);
+        asm!(self; =>back);
     }
 
     fn load_value(&mut self, d: u8, size: MemSize, extend: Extension, at: &Found) {
@@ -222,15 +222,15 @@ impl Emitter<'_> {
         let r = self.result(d, RAX);
         let (b, off) = (at.base, at.off);
         match (size, extend) {
-            (MemSize::B1, Zero) => e!(self; movzx Rd(r), BYTE [Rq(b) + rcx + off]),
-            (MemSize::B1, Sign32) => e!(self; movsx Rd(r), BYTE [Rq(b) + rcx + off]),
-            (MemSize::B1, Sign64) => e!(self; movsx Rq(r), BYTE [Rq(b) + rcx + off]),
-            (MemSize::B2, Zero) => e!(self; movzx Rd(r), WORD [Rq(b) + rcx + off]),
-            (MemSize::B2, Sign32) => e!(self; movsx Rd(r), WORD [Rq(b) + rcx + off]),
-            (MemSize::B2, Sign64) => e!(self; movsx Rq(r), WORD [Rq(b) + rcx + off]),
-            (MemSize::B4, Sign64) => e!(self; movsxd Rq(r), DWORD [Rq(b) + rcx + off]),
-            (MemSize::B4, _) => e!(self; mov Rd(r), [Rq(b) + rcx + off]),
-            _ => e!(self; mov Rq(r), [Rq(b) + rcx + off]),
+            (MemSize::B1, Zero) => asm!(self; movzx Rd(r), BYTE [Rq(b) + rcx + off]),
+            (MemSize::B1, Sign32) => asm!(self; movsx Rd(r), BYTE [Rq(b) + rcx + off]),
+            (MemSize::B1, Sign64) => asm!(self; movsx Rq(r), BYTE [Rq(b) + rcx + off]),
+            (MemSize::B2, Zero) => asm!(self; movzx Rd(r), WORD [Rq(b) + rcx + off]),
+            (MemSize::B2, Sign32) => asm!(self; movsx Rd(r), WORD [Rq(b) + rcx + off]),
+            (MemSize::B2, Sign64) => asm!(self; movsx Rq(r), WORD [Rq(b) + rcx + off]),
+            (MemSize::B4, Sign64) => asm!(self; movsxd Rq(r), DWORD [Rq(b) + rcx + off]),
+            (MemSize::B4, _) => asm!(self; mov Rd(r), [Rq(b) + rcx + off]),
+            _ => asm!(self; mov Rq(r), [Rq(b) + rcx + off]),
         }
         self.store(d, r);
     }
@@ -239,10 +239,10 @@ impl Emitter<'_> {
         let v = self.read(v, RDX);
         let (b, off) = (at.base, at.off);
         match size {
-            MemSize::B1 => e!(self; mov [Rq(b) + rcx + off], Rb(v)),
-            MemSize::B2 => e!(self; mov [Rq(b) + rcx + off], Rw(v)),
-            MemSize::B4 => e!(self; mov [Rq(b) + rcx + off], Rd(v)),
-            _ => e!(self; mov [Rq(b) + rcx + off], Rq(v)),
+            MemSize::B1 => asm!(self; mov [Rq(b) + rcx + off], Rb(v)),
+            MemSize::B2 => asm!(self; mov [Rq(b) + rcx + off], Rw(v)),
+            MemSize::B4 => asm!(self; mov [Rq(b) + rcx + off], Rd(v)),
+            _ => asm!(self; mov [Rq(b) + rcx + off], Rq(v)),
         }
     }
 
@@ -255,16 +255,16 @@ impl Emitter<'_> {
     fn load_pair_at(&mut self, d: u8, e: u8, found: &Found) {
         let (b, off) = (found.base, found.off);
         if self.pairs_are_whole() {
-            e!(self; movups xmm0, [Rq(b) + rcx + off]);
+            asm!(self; movups xmm0, [Rq(b) + rcx + off]);
             let r = self.result(d, RDX);
-            e!(self; movq Rq(r), xmm0);
+            asm!(self; movq Rq(r), xmm0);
             self.store(d, r);
             let r = self.result(e, RDX);
-            e!(self; pextrq Rq(r), xmm0, 1);
+            asm!(self; pextrq Rq(r), xmm0, 1);
             self.store(e, r);
         } else {
             // The base may be one of the registers that are loaded.
-            e!(self; mov rdx, [Rq(b) + rcx + off] ; mov rcx, [Rq(b) + rcx + off + 8]);
+            asm!(self; mov rdx, [Rq(b) + rcx + off] ; mov rcx, [Rq(b) + rcx + off + 8]);
             self.store(d, RDX);
             self.store(e, RCX);
         }
@@ -274,13 +274,13 @@ impl Emitter<'_> {
         let (b, off) = (found.base, found.off);
         let v = self.read(v, RDX);
         if self.pairs_are_whole() {
-            e!(self; movq xmm0, Rq(v));
+            asm!(self; movq xmm0, Rq(v));
             let w = self.read(w, RDX);
-            e!(self; pinsrq xmm0, Rq(w), 1 ; movups [Rq(b) + rcx + off], xmm0);
+            asm!(self; pinsrq xmm0, Rq(w), 1 ; movups [Rq(b) + rcx + off], xmm0);
         } else {
-            e!(self; mov [Rq(b) + rcx + off], Rq(v));
+            asm!(self; mov [Rq(b) + rcx + off], Rq(v));
             let w = self.read(w, RDX);
-            e!(self; mov [Rq(b) + rcx + off + 8], Rq(w));
+            asm!(self; mov [Rq(b) + rcx + off + 8], Rq(w));
         }
     }
 
@@ -288,11 +288,11 @@ impl Emitter<'_> {
         let (b, off) = (found.base, found.off);
         let r = self.vresult(d, &[], 0);
         match size {
-            MemSize::B16 => e!(self; movups Rx(r), [Rq(b) + rcx + off]),
-            MemSize::B8 => e!(self; movq Rx(r), [Rq(b) + rcx + off]),
-            MemSize::B4 => e!(self; movd Rx(r), [Rq(b) + rcx + off]),
-            MemSize::B2 => e!(self; movzx eax, WORD [Rq(b) + rcx + off] ; movd Rx(r), eax),
-            MemSize::B1 => e!(self; movzx eax, BYTE [Rq(b) + rcx + off] ; movd Rx(r), eax),
+            MemSize::B16 => asm!(self; movups Rx(r), [Rq(b) + rcx + off]),
+            MemSize::B8 => asm!(self; movq Rx(r), [Rq(b) + rcx + off]),
+            MemSize::B4 => asm!(self; movd Rx(r), [Rq(b) + rcx + off]),
+            MemSize::B2 => asm!(self; movzx eax, WORD [Rq(b) + rcx + off] ; movd Rx(r), eax),
+            MemSize::B1 => asm!(self; movzx eax, BYTE [Rq(b) + rcx + off] ; movd Rx(r), eax),
         }
         self.vstore_sized(d, r, size.bytes().max(4) as u8);
     }
@@ -301,11 +301,11 @@ impl Emitter<'_> {
         let (b, off) = (found.base, found.off);
         let r = self.vread(s, 0);
         match size {
-            MemSize::B16 => e!(self; movups [Rq(b) + rcx + off], Rx(r)),
-            MemSize::B8 => e!(self; movq [Rq(b) + rcx + off], Rx(r)),
-            MemSize::B4 => e!(self; movd [Rq(b) + rcx + off], Rx(r)),
-            MemSize::B2 => e!(self; pextrw [Rq(b) + rcx + off], Rx(r), 0),
-            MemSize::B1 => e!(self; pextrb [Rq(b) + rcx + off], Rx(r), 0),
+            MemSize::B16 => asm!(self; movups [Rq(b) + rcx + off], Rx(r)),
+            MemSize::B8 => asm!(self; movq [Rq(b) + rcx + off], Rx(r)),
+            MemSize::B4 => asm!(self; movd [Rq(b) + rcx + off], Rx(r)),
+            MemSize::B2 => asm!(self; pextrw [Rq(b) + rcx + off], Rx(r), 0),
+            MemSize::B1 => asm!(self; pextrb [Rq(b) + rcx + off], Rx(r), 0),
         }
     }
 
@@ -322,7 +322,7 @@ impl Emitter<'_> {
         self.address(a, 0);
         let (start, go) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
         let (slot, bytes) = (self.next_slot(tag), size.bytes() as i32);
-        e!(self
+        asm!(self
             ; mov rdx, rax
             ; and rdx, -4096 | (bytes - 1)
             ; cmp rdx, [r14 + slot + offset::SLOT_TAG]
@@ -358,10 +358,10 @@ impl Emitter<'_> {
         let back = self.find_aligned(a, how.size, WRITE);
         self.load(RDX, b);
         match how.size {
-            MemSize::B1 => e!(self; xchg [rax + rcx], dl),
-            MemSize::B2 => e!(self; xchg [rax + rcx], dx),
-            MemSize::B4 => e!(self; xchg [rax + rcx], edx),
-            _ => e!(self; xchg [rax + rcx], rdx),
+            MemSize::B1 => asm!(self; xchg [rax + rcx], dl),
+            MemSize::B2 => asm!(self; xchg [rax + rcx], dx),
+            MemSize::B4 => asm!(self; xchg [rax + rcx], edx),
+            _ => asm!(self; xchg [rax + rcx], rdx),
         }
         self.resume(back);
         true
@@ -372,7 +372,7 @@ impl Emitter<'_> {
         for Slow { start, back, insn, part, flags, search, call } in std::mem::take(&mut self.slow) {
             self.back_in(part);
             self.insn = insn;
-            e!(self; =>start);
+            asm!(self; =>start);
             if let Some(search) = search {
                 self.search(search);
             }
@@ -381,14 +381,14 @@ impl Emitter<'_> {
             }
             self.note_place();
             self.slow_path(call);
-            e!(self; jmp =>back);
+            asm!(self; jmp =>back);
         }
     }
 
     /// To `to` if rax is no multiple of `align`.
     pub(super) fn test_alignment(&mut self, align: i32, to: DynamicLabel) {
         if align > 1 {
-            e!(self; test al, align as i8 - 1 ; jnz =>to);
+            asm!(self; test al, align as i8 - 1 ; jnz =>to);
         }
     }
 
@@ -397,19 +397,19 @@ impl Emitter<'_> {
     fn search(&mut self, s: Search) {
         let call = self.ops.new_dynamic_label();
         if s.base != RAX || s.off != 0 {
-            e!(self; lea rax, [Rq(s.base) + s.off]);
+            asm!(self; lea rax, [Rq(s.base) + s.off]);
         }
         self.test_alignment(s.align, call);
         self.look_up(s.bytes, s.tag, call);
-        e!(self
+        asm!(self
             ; mov [r14 + s.slot + offset::SLOT_TAG], rdx
             ; mov [r14 + s.slot + offset::SLOT_ADDEND], rcx
         );
         if s.base == RAX && s.off != 0 {
             // The access itself has the offset.
-            e!(self; lea rax, [rax - s.off]);
+            asm!(self; lea rax, [rax - s.off]);
         }
-        e!(self
+        asm!(self
             ; jmp =>s.go
             ; =>call
         );
@@ -422,20 +422,20 @@ impl Emitter<'_> {
             Call::Exact { n } => self.call_exact(n),
             Call::ExactLane { n, v, d, wide } => {
                 self.call_exact(n);
-                let at = super::v(v);
+                let at = super::vec_disp(v);
                 if wide {
-                    e!(self; mov rax, [r15 + at]);
+                    asm!(self; mov rax, [r15 + at]);
                 } else {
-                    e!(self; mov eax, [r15 + at]);
+                    asm!(self; mov eax, [r15 + at]);
                 }
                 self.put(d, RAX);
             }
             Call::Operation { n, kind } => {
-                e!(self; mov eax, self.input.block as i32 ; mov edx, n as i32);
+                asm!(self; mov eax, self.input.block as i32 ; mov edx, n as i32);
                 self.call_thunk(|calls| calls.operation);
                 if kind != 0 {
                     // The flags went to their slot, but the code that follows counts on how they are kept.
-                    e!(self; mov DWORD [r15 + st!(flag_kind)], kind);
+                    asm!(self; mov DWORD [r15 + state!(flag_kind)], kind);
                 }
             }
         }
@@ -448,11 +448,11 @@ impl Emitter<'_> {
             Transfer::Load { d, extend } => {
                 self.call_thunk(|calls| calls.load[size as usize]);
                 match (size, extend) {
-                    (MemSize::B1, Extension::Sign32) => e!(self; movsx eax, al),
-                    (MemSize::B1, Extension::Sign64) => e!(self; movsx rax, al),
-                    (MemSize::B2, Extension::Sign32) => e!(self; movsx eax, ax),
-                    (MemSize::B2, Extension::Sign64) => e!(self; movsx rax, ax),
-                    (MemSize::B4, Extension::Sign64) => e!(self; movsxd rax, eax),
+                    (MemSize::B1, Extension::Sign32) => asm!(self; movsx eax, al),
+                    (MemSize::B1, Extension::Sign64) => asm!(self; movsx rax, al),
+                    (MemSize::B2, Extension::Sign32) => asm!(self; movsx eax, ax),
+                    (MemSize::B2, Extension::Sign64) => asm!(self; movsx rax, ax),
+                    (MemSize::B4, Extension::Sign64) => asm!(self; movsxd rax, eax),
                     _ => {}
                 }
                 self.put(d, RAX);
@@ -463,13 +463,13 @@ impl Emitter<'_> {
             }
             Transfer::LoadPair { d, e } => {
                 self.call_thunk(|calls| calls.load_pair);
-                e!(self; mov rax, [r15 + st!(out)]);
+                asm!(self; mov rax, [r15 + state!(out)]);
                 self.put(d, RAX);
-                e!(self; mov rax, [r15 + st!(out) + 8]);
+                asm!(self; mov rax, [r15 + state!(out) + 8]);
                 self.put(e, RAX);
             }
             Transfer::LoadVector { d } => {
-                e!(self; mov edx, vector_access(d, size, elem) as i32);
+                asm!(self; mov edx, vector_access(d, size, elem) as i32);
                 self.call_thunk(|calls| calls.load_vector);
             }
             Transfer::Store { b } => {
@@ -486,7 +486,7 @@ impl Emitter<'_> {
                 self.call_thunk(|calls| calls.store_pair);
             }
             Transfer::StoreVector { b } => {
-                e!(self; mov edx, vector_access(b, size, elem) as i32);
+                asm!(self; mov edx, vector_access(b, size, elem) as i32);
                 self.call_thunk(|calls| calls.store_vector);
             }
         }
@@ -495,14 +495,14 @@ impl Emitter<'_> {
     /// As `store`, where what is known about flags is that of another place.
     fn put(&mut self, slot: u8, r: u8) {
         match self.reg(slot) {
-            Some(p) => e!(self; mov Rq(p), Rq(r)),
-            None => e!(self; mov [r15 + x(slot)], Rq(r)),
+            Some(p) => asm!(self; mov Rq(p), Rq(r)),
+            None => asm!(self; mov [r15 + int_disp(slot)], Rq(r)),
         }
     }
 
     /// Computes operation `n` by its exact function.
     pub(super) fn call_exact(&mut self, n: usize) {
-        e!(self; mov eax, self.input.block as i32 ; mov edx, n as i32);
+        asm!(self; mov eax, self.input.block as i32 ; mov edx, n as i32);
         self.call_thunk(|calls| calls.exact);
     }
 }

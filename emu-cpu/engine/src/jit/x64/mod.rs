@@ -62,13 +62,13 @@ use crate::interp::uop::{Frame, NZCV, Uop};
 use crate::jit::Part;
 use crate::jit::state::JitState;
 
-/// Emits instructions. (The macro of the assembler, with the parts that are always the same.)
-macro_rules! e {
+/// Emits instructions: the assembler's macro, with what is the same in every call.
+macro_rules! asm {
     ($s:expr; $($t:tt)*) => {
         dynasmrt::dynasm!($s.ops ; .arch x64 ; $($t)*)
     };
 }
-use e;
+use asm;
 
 const RAX: u8 = 0;
 const RCX: u8 = 1;
@@ -82,31 +82,31 @@ const PINNED: [(u8, u8); 8] = [(0, 3), (1, 5), (2, 6), (3, 7), (4, 8), (19, 9), 
 /// The host register of the first temporary.
 const TEMP: u8 = 10;
 
-/// Displacement of an integer slot.
-const fn x(slot: u8) -> i32 {
+/// Displacement of an integer slot from r15.
+const fn int_disp(slot: u8) -> i32 {
     slot as i32 * 8 - BIAS
 }
 
-/// Displacement of a vector slot.
-const fn v(slot: u8) -> i32 {
+/// Displacement of a vector slot from r15.
+const fn vec_disp(slot: u8) -> i32 {
     std::mem::offset_of!(Frame, v) as i32 + slot as i32 * size_of::<Vector>() as i32 - BIAS
 }
 
-/// Displacement of a field of the state.
+/// Displacement of a field of [`JitState`] from r15.
 const fn field(offset: usize) -> i32 {
     (std::mem::offset_of!(Frame, jit) + offset) as i32 - BIAS
 }
 
-/// Displacement of a named field of [`JitState`].
-macro_rules! st {
+/// As [`field`], by the field's name.
+macro_rules! state {
     ($name:ident) => {
         const { crate::jit::x64::field(std::mem::offset_of!(JitState, $name)) }
     };
 }
-use st;
+use state;
 
-/// Displacement of a constant.
-macro_rules! c {
+/// Displacement of a constant ([`crate::jit::constants`]) from r15.
+macro_rules! constant {
     ($name:ident) => {
         const {
             crate::jit::x64::field(
@@ -116,7 +116,7 @@ macro_rules! c {
         }
     };
 }
-use c;
+use constant;
 
 /// What is to be compiled.
 #[derive(Clone, Copy)]
@@ -292,7 +292,7 @@ impl Emitter<'_> {
         let rest = self.input.code.uops.get(self.number + 1..self.next).unwrap_or_default();
         if std::iter::once(uop).chain(rest).any(|uop| uop.writes(slot)) {
             let held = self.held_now();
-            e!(self; mov [BYTE r15 + x(slot) as i8], Rq(TEMP));
+            asm!(self; mov [BYTE r15 + int_disp(slot) as i8], Rq(TEMP));
             self.hold_again(held);
         }
     }
@@ -330,10 +330,10 @@ impl Emitter<'_> {
     fn load(&mut self, r: u8, slot: u8) {
         match self.reg(slot).or_else(|| self.held(slot)) {
             Some(p) if p == r => {}
-            Some(p) => e!(self; mov Rq(r), Rq(p)),
-            None => match i8::try_from(x(slot)) {
-                Ok(near) => e!(self; mov Rq(r), [BYTE r15 + near]),
-                Err(_) => e!(self; mov Rq(r), [r15 + x(slot)]),
+            Some(p) => asm!(self; mov Rq(r), Rq(p)),
+            None => match i8::try_from(int_disp(slot)) {
+                Ok(near) => asm!(self; mov Rq(r), [BYTE r15 + near]),
+                Err(_) => asm!(self; mov Rq(r), [r15 + int_disp(slot)]),
             },
         }
     }
@@ -341,10 +341,10 @@ impl Emitter<'_> {
     /// The low half of a slot's value in this host register, the high half zero.
     fn load32(&mut self, r: u8, slot: u8) {
         match self.reg(slot).or_else(|| self.held(slot)) {
-            Some(p) => e!(self; mov Rd(r), Rd(p)),
-            None => match i8::try_from(x(slot)) {
-                Ok(near) => e!(self; mov Rd(r), [BYTE r15 + near]),
-                Err(_) => e!(self; mov Rd(r), [r15 + x(slot)]),
+            Some(p) => asm!(self; mov Rd(r), Rd(p)),
+            None => match i8::try_from(int_disp(slot)) {
+                Ok(near) => asm!(self; mov Rd(r), [BYTE r15 + near]),
+                Err(_) => asm!(self; mov Rd(r), [r15 + int_disp(slot)]),
             },
         }
     }
@@ -358,11 +358,11 @@ impl Emitter<'_> {
     fn store(&mut self, slot: u8, r: u8) {
         match self.reg(slot) {
             Some(p) if p == r => {}
-            Some(p) => e!(self; mov Rq(p), Rq(r)),
+            Some(p) => asm!(self; mov Rq(p), Rq(r)),
             None => {
-                match i8::try_from(x(slot)) {
-                    Ok(near) => e!(self; mov [BYTE r15 + near], Rq(r)),
-                    Err(_) => e!(self; mov [r15 + x(slot)], Rq(r)),
+                match i8::try_from(int_disp(slot)) {
+                    Ok(near) => asm!(self; mov [BYTE r15 + near], Rq(r)),
+                    Err(_) => asm!(self; mov [r15 + int_disp(slot)], Rq(r)),
                 }
                 self.held = Some(Held { slot, register: r, at: self.ops.offset().0 });
                 if slot == NZCV {
@@ -377,7 +377,7 @@ impl Emitter<'_> {
         self.flags_to_frame();
         self.note_place();
         let (block, n) = (self.input.block as i32, self.number as i32);
-        e!(self; mov eax, block ; mov edx, n);
+        asm!(self; mov eax, block ; mov edx, n);
         self.call_thunk(|calls| calls.operation);
         self.flags.in_slot();
         self.forget_vector_sizes();
@@ -385,9 +385,9 @@ impl Emitter<'_> {
 
     /// Notes where the code is, before a call that can end in an exception.
     fn note_place(&mut self) {
-        e!(self
-            ; mov DWORD [r15 + st!(at_block)], self.input.block as i32
-            ; mov DWORD [r15 + st!(at_insn)], i32::from(self.insn)
+        asm!(self
+            ; mov DWORD [r15 + state!(at_block)], self.input.block as i32
+            ; mov DWORD [r15 + state!(at_insn)], i32::from(self.insn)
         );
     }
 }

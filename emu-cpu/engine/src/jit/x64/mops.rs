@@ -4,7 +4,7 @@ use dynasmrt::{DynasmApi, DynasmLabelApi};
 use emu_a64::ir::mops::{Kind, Stage};
 use emu_pe::mem::mops::C;
 
-use super::{Emitter, RAX, RCX, RDX, e, st};
+use super::{Emitter, RAX, RCX, RDX, asm, state};
 use crate::interp::uop::Uop;
 use crate::jit::state::JitState;
 
@@ -18,17 +18,17 @@ impl Emitter<'_> {
                 let moves = insn.stage() == Some(Stage::Main);
                 if !moves || insn.kind() != Kind::Copy {
                     let size = self.read(a, RAX);
-                    e!(self; test Rq(size), Rq(size));
+                    asm!(self; test Rq(size), Rq(size));
                     if moves {
                         // Forward, so minus what is left.
-                        e!(self; jns =>start);
+                        asm!(self; jns =>start);
                     } else {
-                        e!(self; jnz =>start);
+                        asm!(self; jnz =>start);
                     }
                 }
                 if moves {
                     let flags = self.read(b, RDX);
-                    e!(self; test Rd(flags), C as i32 ; jnz =>start);
+                    asm!(self; test Rd(flags), C as i32 ; jnz =>start);
                 }
                 let back = self.or_interpret(start);
                 self.resume(back);
@@ -36,7 +36,7 @@ impl Emitter<'_> {
             Uop::MopsMove { d, a, b, c, insn } => {
                 self.flags_to_frame();
                 self.note_place();
-                e!(self; mov DWORD [r15 + st!(out)], insn.0 as i32);
+                asm!(self; mov DWORD [r15 + state!(out)], insn.0 as i32);
                 self.load(RAX, a);
                 self.load(RDX, b);
                 self.load(RCX, c);

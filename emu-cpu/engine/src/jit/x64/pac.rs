@@ -12,7 +12,7 @@ use emu_pe::pauth::{self, OFF, Quick, READY};
 use emu_pe::sysreg::Permits;
 
 use super::thunks::Builder;
-use super::{Emitter, RAX, RDX, e, st};
+use super::{Emitter, RAX, RDX, asm, state};
 use crate::interp::uop::Uop;
 use crate::jit::state::JitState;
 
@@ -43,7 +43,7 @@ impl Emitter<'_> {
         let start = self.ops.new_dynamic_label();
         self.load(RAX, a);
         self.load(RDX, b);
-        e!(self; call extern self.thunks.pac[n] as usize ; jne =>start);
+        asm!(self; call extern self.thunks.pac[n] as usize ; jne =>start);
         self.store(d, RAX);
         let back = self.or_interpret(start);
         self.resume(back);
@@ -67,8 +67,8 @@ impl Builder {
         let state = (QUICK + states + n) as i32;
         let fields = (QUICK + std::mem::offset_of!(Quick, fields) + n / 2 * 16) as i32;
         let [first, second] = quick::FACTORS;
-        e!(self
-            ; mov rcx, [r15 + st!(cpu)]
+        asm!(self
+            ; mov rcx, [r15 + state!(cpu)]
             ; cmp BYTE [rcx + state], READY as i8
             ; jne >other
             ; push rbx
@@ -107,11 +107,11 @@ impl Builder {
             ; xor rax, rdx
         );
         if check {
-            e!(self; cmp rax, rbx);
+            asm!(self; cmp rax, rbx);
         } else {
-            e!(self; xor ecx, ecx);
+            asm!(self; xor ecx, ecx);
         }
-        e!(self
+        asm!(self
             ; pop rsi
             ; pop rbx
             ; ret

@@ -5,7 +5,7 @@
 
 use dynasmrt::DynasmApi;
 
-use super::{Emitter, RAX, RCX, RDX, e, step, x};
+use super::{Emitter, RAX, RCX, RDX, asm, int_disp, step};
 use crate::interp::block::Code;
 use crate::interp::uop::{FIRST_TEMP, Uop};
 
@@ -142,9 +142,9 @@ impl Emitter<'_> {
         self.load(RAX, a);
         let b = self.read(b, RCX);
         if matches!(high, Uop::SMulH { .. }) {
-            e!(self; imul Rq(b));
+            asm!(self; imul Rq(b));
         } else {
-            e!(self; mul Rq(b));
+            asm!(self; mul Rq(b));
         }
         self.store(d, RAX);
         self.ready = Ready::High;
@@ -161,24 +161,24 @@ impl Emitter<'_> {
             self.load32(RAX, a);
         }
         match (direction, wide) {
-            (Left, true) => e!(self; shl rax, n),
-            (Right, true) => e!(self; shr rax, n),
-            (Arithmetic, true) => e!(self; sar rax, n),
-            (Rotate, true) => e!(self; ror rax, n),
-            (Left, false) => e!(self; shl eax, n),
-            (Right, false) => e!(self; shr eax, n),
-            (Arithmetic, false) => e!(self; sar eax, n),
-            (Rotate, false) => e!(self; ror eax, n),
+            (Left, true) => asm!(self; shl rax, n),
+            (Right, true) => asm!(self; shr rax, n),
+            (Arithmetic, true) => asm!(self; sar rax, n),
+            (Rotate, true) => asm!(self; ror rax, n),
+            (Left, false) => asm!(self; shl eax, n),
+            (Right, false) => asm!(self; shr eax, n),
+            (Arithmetic, false) => asm!(self; sar eax, n),
+            (Rotate, false) => asm!(self; ror eax, n),
         }
     }
 
     /// RORX.
     pub(super) fn rotate(&mut self, r: u8, a: u8, n: i8, wide: bool) {
         match (self.reg(a), wide) {
-            (Some(a), true) => e!(self; rorx Rq(r), Rq(a), n),
-            (Some(a), false) => e!(self; rorx Rd(r), Rd(a), n),
-            (None, true) => e!(self; rorx Rq(r), [r15 + x(a)], n),
-            (None, false) => e!(self; rorx Rd(r), [r15 + x(a)], n),
+            (Some(a), true) => asm!(self; rorx Rq(r), Rq(a), n),
+            (Some(a), false) => asm!(self; rorx Rd(r), Rd(a), n),
+            (None, true) => asm!(self; rorx Rq(r), [r15 + int_disp(a)], n),
+            (None, false) => asm!(self; rorx Rd(r), [r15 + int_disp(a)], n),
         }
     }
 
@@ -189,16 +189,16 @@ impl Emitter<'_> {
         let r = self.result(d, RCX);
         self.load(r, a);
         match (op, wide) {
-            (Add, true) => e!(self; add Rq(r), rax),
-            (Add, false) => e!(self; add Rd(r), eax),
-            (Sub, true) => e!(self; sub Rq(r), rax),
-            (Sub, false) => e!(self; sub Rd(r), eax),
-            (And, true) => e!(self; and Rq(r), rax),
-            (And, false) => e!(self; and Rd(r), eax),
-            (Or, true) => e!(self; or Rq(r), rax),
-            (Or, false) => e!(self; or Rd(r), eax),
-            (Xor, true) => e!(self; xor Rq(r), rax),
-            (Xor, false) => e!(self; xor Rd(r), eax),
+            (Add, true) => asm!(self; add Rq(r), rax),
+            (Add, false) => asm!(self; add Rd(r), eax),
+            (Sub, true) => asm!(self; sub Rq(r), rax),
+            (Sub, false) => asm!(self; sub Rd(r), eax),
+            (And, true) => asm!(self; and Rq(r), rax),
+            (And, false) => asm!(self; and Rd(r), eax),
+            (Or, true) => asm!(self; or Rq(r), rax),
+            (Or, false) => asm!(self; or Rd(r), eax),
+            (Xor, true) => asm!(self; xor Rq(r), rax),
+            (Xor, false) => asm!(self; xor Rd(r), eax),
         }
         self.store(d, r);
         true

@@ -7,7 +7,7 @@ use super::sse::{
     self, ADD, ANDPS, EQUAL, GREATER, Insn, MAX, MAX_UNSIGNED, MEAN_UNSIGNED, MIN, MIN_UNSIGNED, PADDB, PAND,
     PANDN, PCMPEQB, POR, PXOR, SUB, Shift, Src,
 };
-use super::{Emitter, RAX, c, e, st};
+use super::{Emitter, RAX, asm, constant, state};
 use crate::jit::state::JitState;
 
 /// Halfwords: high halves of signed and unsigned products, and of doubled ones with rounding.
@@ -17,14 +17,14 @@ pub(super) const PMULHUW: Insn = Insn::float(0xe4, 1);
 /// The sign of each element.
 fn signs(e: Elem) -> Src {
     Src::Mem(match e {
-        Elem::B => c!(sign8),
-        Elem::H => c!(sign16),
-        Elem::S => c!(sign32),
-        Elem::D => c!(sign64),
+        Elem::B => constant!(sign8),
+        Elem::H => constant!(sign16),
+        Elem::S => constant!(sign32),
+        Elem::D => constant!(sign64),
     })
 }
 
-const ONES: Src = Src::Mem(c!(ones));
+const ONES: Src = Src::Mem(constant!(ones));
 
 impl Emitter<'_> {
     /// An integer vector operation; false, with nothing emitted that matters, if it has no code in line.
@@ -94,7 +94,7 @@ impl Emitter<'_> {
 
     /// The same word in all elements of a register. Changes eax.
     pub(super) fn splat(&mut self, r: u8, word: u32) {
-        e!(self; mov eax, word as i32 ; movd Rx(r), eax);
+        asm!(self; mov eax, word as i32 ; movd Rx(r), eax);
         self.op2i(sse::PSHUFD, r, Src::Reg(r), 0);
     }
 
@@ -105,7 +105,7 @@ impl Emitter<'_> {
             Elem::H => self.splat(r, (value as u32 & 0xffff) * 0x1_0001),
             Elem::S => self.splat(r, value as u32),
             Elem::D => {
-                e!(self; mov rax, QWORD value as i64 ; movq Rx(r), rax);
+                asm!(self; mov rax, QWORD value as i64 ; movq Rx(r), rax);
                 self.op3(sse::PUNPCKLQDQ, r, r, Src::Reg(r));
             }
         }
@@ -207,7 +207,7 @@ impl Emitter<'_> {
             L::Mul if e == Elem::B => {
                 // Odd bytes in the high halves of products, even ones in the low halves.
                 self.op3(sse::PMULLW, 2, x, Src::Reg(y));
-                self.op3(PAND, 2, 2, Src::Mem(c!(low_bytes)));
+                self.op3(PAND, 2, 2, Src::Mem(constant!(low_bytes)));
                 self.half_shift(true, 3, x, 8);
                 self.half_shift(true, 1, y, 8);
                 self.op3(sse::PMULLW, 0, 3, Src::Reg(1));
@@ -246,7 +246,7 @@ impl Emitter<'_> {
                     // Less the bit that rounding added.
                     let odd = if signed { 1 } else { 2 };
                     self.op3(PXOR, odd, x, Src::Reg(y));
-                    self.op3(PAND, odd, odd, Src::Mem(c!(ones8)));
+                    self.op3(PAND, odd, odd, Src::Mem(constant!(ones8)));
                     self.op3(sse::PAVGB, 0, x, Src::Reg(y));
                     self.op3(sse::PSUBB, 0, 0, Src::Reg(odd));
                 } else {
@@ -406,13 +406,13 @@ impl Emitter<'_> {
     /// Notes FPSR.QC unless all bytes of xmm `mask` are ones, of its low half if not `q`. Changes eax.
     pub(super) fn saturated_unless(&mut self, mask: u8, q: bool) {
         let all = self.ops.new_dynamic_label();
-        e!(self; pmovmskb eax, Rx(mask));
+        asm!(self; pmovmskb eax, Rx(mask));
         if q {
-            e!(self; cmp eax, 0xffff);
+            asm!(self; cmp eax, 0xffff);
         } else {
-            e!(self; cmp al, -1);
+            asm!(self; cmp al, -1);
         }
-        e!(self; je =>all ; mov DWORD [r15 + st!(saturated)], 1 ; =>all);
+        asm!(self; je =>all ; mov DWORD [r15 + state!(saturated)], 1 ; =>all);
     }
 
     /// Saturating sums and differences of bytes and halfwords to xmm0: where they are not the plain ones, they saturated.
@@ -505,12 +505,12 @@ impl Emitter<'_> {
 
     /// The number of ones in each byte.
     fn popcount(&mut self, d: u8, a: u8) -> u8 {
-        const FIFTEEN: Src = Src::Mem(c!(fifteen));
+        const FIFTEEN: Src = Src::Mem(constant!(fifteen));
         let x = self.vread(a, 0);
         self.half_shift(true, 1, x, 4);
         self.op3(ANDPS, 1, 1, FIFTEEN);
         self.op3(ANDPS, 0, x, FIFTEEN);
-        self.op2(sse::MOVAPS, 2, Src::Mem(c!(ones_in)));
+        self.op2(sse::MOVAPS, 2, Src::Mem(constant!(ones_in)));
         self.op3(sse::PSHUFB, 3, 2, Src::Reg(0));
         self.op3(sse::PSHUFB, 2, 2, Src::Reg(1));
         let t = self.vresult(d, &[], 0);

@@ -7,13 +7,13 @@ use super::sse::{
     self, ADD, EXTEND_SIGN, EXTEND_ZERO, Insn, MAX, MAX_UNSIGNED, MIN, MIN_UNSIGNED, PAND, PANDN, POR,
     PSHUFB, PSHUFD, Shift, Src, UNPACK_HIGH, UNPACK_LOW,
 };
-use super::{Emitter, RAX, c, e};
+use super::{Emitter, RAX, asm, constant};
 
 const PSADBW: Insn = Insn::float(0xf6, 1);
 const PSHUFHW: Insn = Insn::float(0x70, 2);
-const LOW_BYTES: Src = Src::Mem(c!(low_bytes));
-const LOW_HALVES: Src = Src::Mem(c!(low_halves));
-const LOW_WORDS: Src = Src::Mem(c!(low_words));
+const LOW_BYTES: Src = Src::Mem(constant!(low_bytes));
+const LOW_HALVES: Src = Src::Mem(constant!(low_halves));
+const LOW_WORDS: Src = Src::Mem(constant!(low_words));
 
 impl Emitter<'_> {
     /// As `simd`.
@@ -67,9 +67,9 @@ impl Emitter<'_> {
             }
             VecOp::Reverse { e: Elem::B, q } => {
                 let order = match imm {
-                    1 => c!(reverse2),
-                    2 => c!(reverse4),
-                    3 => c!(reverse8),
+                    1 => constant!(reverse2),
+                    2 => constant!(reverse4),
+                    3 => constant!(reverse8),
                     _ => return false,
                 };
                 let x = self.vread(a, 0);
@@ -140,7 +140,7 @@ impl Emitter<'_> {
                 return true;
             }
             (NarrowOp::Truncate, _) => {
-                let order = if e == Elem::B { c!(even_bytes) } else { c!(even_halves) };
+                let order = if e == Elem::B { constant!(even_bytes) } else { constant!(even_halves) };
                 let t = self.vresult(d, &[], 0);
                 self.op3(PSHUFB, t, x, Src::Mem(order));
                 self.vstore_sized(d, t, 8);
@@ -178,7 +178,7 @@ impl Emitter<'_> {
     /// Sums of neighbours, twice as wide.
     fn widening_sums(&mut self, signed: bool, e: Elem, q: bool, s: [u8; 2]) -> bool {
         let [d, a] = s;
-        let ones8 = Src::Mem(c!(ones8));
+        let ones8 = Src::Mem(constant!(ones8));
         match (e, signed) {
             (Elem::B, false) => {
                 let x = self.vread(a, 0);
@@ -191,7 +191,7 @@ impl Emitter<'_> {
             }
             (Elem::H, true) => {
                 let x = self.vread(a, 0);
-                self.op3(sse::PMADDWD, 0, x, Src::Mem(c!(ones16)));
+                self.op3(sse::PMADDWD, 0, x, Src::Mem(constant!(ones16)));
             }
             (Elem::H | Elem::S, false) => {
                 let x = self.vread(a, 0);
@@ -253,9 +253,9 @@ impl Emitter<'_> {
         } else {
             self.move_to_general(RAX, 0, false);
             if e == Elem::B {
-                e!(self; movzx eax, al);
+                asm!(self; movzx eax, al);
             } else {
-                e!(self; movzx eax, ax);
+                asm!(self; movzx eax, ax);
             }
             self.vstore_general(d, RAX, 4);
         }
@@ -310,10 +310,10 @@ impl Emitter<'_> {
         let mut x = self.vread(a, 0);
         if a == b && matches!(e, Elem::B | Elem::H) {
             let order = match (e, odd) {
-                (Elem::B, false) => c!(even_bytes_twice),
-                (Elem::B, true) => c!(odd_bytes_twice),
-                (_, false) => c!(even_halves_twice),
-                (_, true) => c!(odd_halves_twice),
+                (Elem::B, false) => constant!(even_bytes_twice),
+                (Elem::B, true) => constant!(odd_bytes_twice),
+                (_, false) => constant!(even_halves_twice),
+                (_, true) => constant!(odd_halves_twice),
             };
             let t = self.vresult(d, &[], 0);
             if q {
@@ -423,12 +423,12 @@ impl Emitter<'_> {
         }
         if self.vfits(c, 0) {
             // Indices from 16 on get the bit that makes zeros.
-            self.op2(sse::MOVAPS, 2, Src::Mem(c!(to_high_bit)));
+            self.op2(sse::MOVAPS, 2, Src::Mem(constant!(to_high_bit)));
             self.op3(sse::PADDUSB, 2, 2, Src::Reg(index));
             return self.op3(PSHUFB, 0, table, Src::Reg(2));
         }
         // Ones where the index is in this part of the table.
-        self.op3(sse::PMINUB, 2, index, Src::Mem(c!(fifteen)));
+        self.op3(sse::PMINUB, 2, index, Src::Mem(constant!(fifteen)));
         self.op3(sse::PCMPEQB, 2, 2, Src::Reg(index));
         self.op3(PSHUFB, 3, table, Src::Reg(index));
         self.op3(PAND, 3, 3, Src::Reg(2));

@@ -13,7 +13,7 @@ use emu_a64::ir::MemSize;
 use emu_pe::mem::tables::offset;
 
 use super::memory::{Call, Found, READ, Search, WRITE, of_elements};
-use super::{Emitter, RAX, e, step};
+use super::{Emitter, RAX, asm, step};
 use crate::interp::block::Code;
 use crate::interp::uop::{FIRST_TEMP, Operand, PlainAccess, Transfer, Uop};
 
@@ -184,7 +184,7 @@ impl Emitter<'_> {
         let (start, go) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
         let slot = self.next_slot(tag);
         self.page_of(base, low, (bytes, align), start);
-        e!(self
+        asm!(self
             ; cmp rdx, [r14 + slot + offset::SLOT_TAG]
             ; jne =>start
             ; mov rcx, [r14 + slot + offset::SLOT_ADDEND]
@@ -243,10 +243,10 @@ impl Emitter<'_> {
             self.test_alignment(self.checked(elem), slow);
             self.look_up(bytes, tag, slow);
             self.member(n, &found);
-            e!(self; jmp =>done ; =>slow);
+            asm!(self; jmp =>done ; =>slow);
             self.note_place();
             self.call_access(&p);
-            e!(self; =>done);
+            asm!(self; =>done);
         }
         self.held = None;
     }

@@ -3,7 +3,7 @@
 
 use dynasmrt::DynasmApi;
 
-use super::{Emitter, e};
+use super::{Emitter, asm};
 
 /// An instruction.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -350,9 +350,9 @@ impl Emitter<'_> {
     /// MOVQ or MOVD to a general register.
     pub(super) fn move_to_general(&mut self, d: u8, a: u8, wide: bool) {
         if wide {
-            e!(self; movq Rq(d), Rx(a));
+            asm!(self; movq Rq(d), Rx(a));
         } else {
-            e!(self; movd Rd(d), Rx(a));
+            asm!(self; movd Rd(d), Rx(a));
         }
     }
 }

@@ -9,7 +9,7 @@ use emu_pe::offset;
 use emu_pe::sysreg::{DCZID, Direct, InLine, Permits, hcr, row};
 
 use super::memory::{READ, WRITE};
-use super::{Emitter, RAX, RCX, RDX, e, st, x};
+use super::{Emitter, RAX, RCX, RDX, asm, int_disp, state};
 use crate::interp::uop::Uop;
 use crate::jit::state::JitState;
 
@@ -26,10 +26,10 @@ impl Emitter<'_> {
             Uop::CheckSp => {
                 let start = self.ops.new_dynamic_label();
                 match self.reg(SP as u8) {
-                    Some(sp) => e!(self; test Rb(sp), 15),
-                    None => e!(self; test BYTE [r15 + x(SP as u8)], 15),
+                    Some(sp) => asm!(self; test Rb(sp), 15),
+                    None => asm!(self; test BYTE [r15 + int_disp(SP as u8)], 15),
                 }
-                e!(self; jne =>start);
+                asm!(self; jne =>start);
                 let back = self.or_interpret(start);
                 self.resume(back);
                 true
@@ -39,8 +39,8 @@ impl Emitter<'_> {
             // Maintenance that others still do must be waited for.
             Uop::Barrier(BarrierKind::Dsb) => {
                 let start = self.ops.new_dynamic_label();
-                e!(self
-                    ; mov rax, [r15 + st!(cpu)]
+                asm!(self
+                    ; mov rax, [r15 + state!(cpu)]
                     ; cmp BYTE [rax + offset::UNSYNCHRONISED], 0
                     ; jne =>start
                     ; lock or DWORD [rsp], 0
@@ -50,13 +50,13 @@ impl Emitter<'_> {
                 true
             }
             Uop::Barrier(BarrierKind::DmbFull) => {
-                e!(self; lock or DWORD [rsp], 0);
+                asm!(self; lock or DWORD [rsp], 0);
                 true
             }
             Uop::CountAccesses { n } => {
                 // Without the host's flags, which may be the guest's.
-                e!(self
-                    ; mov rax, [r15 + st!(cpu)]
+                asm!(self
+                    ; mov rax, [r15 + state!(cpu)]
                     ; mov rdx, [rax + CPU_ACCESSES]
                     ; lea rdx, [rdx + i32::from(n)]
                     ; mov [rax + CPU_ACCESSES], rdx
@@ -66,11 +66,11 @@ impl Emitter<'_> {
             Uop::Mrs { d, enc, .. } => self.read_in_line(d, enc) || self.read_register(d, enc),
             Uop::Msr { a, enc, .. } => self.write_in_line(a, enc) || self.write_register(a, enc),
             Uop::MsrImm { field: PstateField::DaifClr, imm } if self.input.mode.el > 0 => {
-                e!(self; mov rax, [r15 + st!(cpu)] ; and BYTE [rax + CPU_DAIF], (!imm & 15) as i8);
+                asm!(self; mov rax, [r15 + state!(cpu)] ; and BYTE [rax + CPU_DAIF], (!imm & 15) as i8);
                 true
             }
             Uop::MsrImm { field: PstateField::DaifSet, imm } if self.input.mode.el > 0 => {
-                e!(self; mov rax, [r15 + st!(cpu)] ; or BYTE [rax + CPU_DAIF], (imm & 15) as i8);
+                asm!(self; mov rax, [r15 + state!(cpu)] ; or BYTE [rax + CPU_DAIF], (imm & 15) as i8);
                 true
             }
             Uop::Sys { a, enc, .. } => self.instruction(a, enc),
@@ -82,19 +82,19 @@ impl Emitter<'_> {
     fn read_in_line(&mut self, d: u8, enc: SysEnc) -> bool {
         match row(enc).and_then(|row| row.in_line) {
             Some(InLine::Daif) if self.input.mode.el > 0 => {
-                e!(self; mov rax, [r15 + st!(cpu)] ; movzx eax, BYTE [rax + CPU_DAIF] ; shl eax, 6);
+                asm!(self; mov rax, [r15 + state!(cpu)] ; movzx eax, BYTE [rax + CPU_DAIF] ; shl eax, 6);
                 self.store(d, RAX);
                 true
             }
             // The C library asks for the rounding mode in every second function. It traps where all of FP does.
             Some(InLine::Fpcr) if self.input.mode.fp_enabled => {
-                e!(self; mov rax, [r15 + st!(cpu)] ; mov eax, [rax + CPU_FPCR]);
+                asm!(self; mov rax, [r15 + state!(cpu)] ; mov eax, [rax + CPU_FPCR]);
                 self.store(d, RAX);
                 true
             }
             Some(InLine::ZeroSize) => {
                 let start = self.permit(std::mem::offset_of!(Permits, zero_size));
-                e!(self; mov eax, DCZID as i32);
+                asm!(self; mov eax, DCZID as i32);
                 self.store(d, RAX);
                 let back = self.or_interpret(start);
                 self.resume(back);
@@ -109,10 +109,10 @@ impl Emitter<'_> {
         match row(enc).and_then(|row| row.in_line) {
             Some(InLine::Daif) if self.input.mode.el > 0 => {
                 self.load(RAX, a);
-                e!(self
+                asm!(self
                     ; shr eax, 6
                     ; and eax, 15
-                    ; mov rdx, [r15 + st!(cpu)]
+                    ; mov rdx, [r15 + state!(cpu)]
                     ; mov [rdx + CPU_DAIF], al
                 );
                 true
@@ -134,7 +134,11 @@ impl Emitter<'_> {
     /// Looks for one of [`Permits`]. Gives the label of what is interpreted, where there is none.
     fn permit(&mut self, which: usize) -> DynamicLabel {
         let start = self.ops.new_dynamic_label();
-        e!(self; mov rdx, [r15 + st!(cpu)] ; cmp BYTE [rdx + (offset::PERMITS + which as i32)], 0 ; je =>start);
+        asm!(self
+            ; mov rdx, [r15 + state!(cpu)]
+            ; cmp BYTE [rdx + (offset::PERMITS + which as i32)], 0
+            ; je =>start
+        );
         start
     }
 
@@ -144,7 +148,7 @@ impl Emitter<'_> {
         };
         let back = self.guard(&direct);
         let r = self.result(d, RAX);
-        e!(self; mov Rq(r), [rax + direct.offset as i32]);
+        asm!(self; mov Rq(r), [rax + direct.offset as i32]);
         self.store(d, r);
         if let Some(back) = back {
             self.resume(back);
@@ -160,15 +164,15 @@ impl Emitter<'_> {
         let (writable, ones) = (direct.writable, direct.ones & !direct.writable);
         if writable == u64::MAX {
             let r = self.read(a, RDX);
-            e!(self; mov [rax + direct.offset as i32], Rq(r));
+            asm!(self; mov [rax + direct.offset as i32], Rq(r));
         } else {
-            e!(self; mov rdx, QWORD writable as i64);
+            asm!(self; mov rdx, QWORD writable as i64);
             let r = self.read(a, RCX);
-            e!(self; and rdx, Rq(r));
+            asm!(self; and rdx, Rq(r));
             if ones != 0 {
-                e!(self; mov rcx, QWORD ones as i64 ; or rdx, rcx);
+                asm!(self; mov rcx, QWORD ones as i64 ; or rdx, rcx);
             }
-            e!(self; mov [rax + direct.offset as i32], rdx);
+            asm!(self; mov [rax + direct.offset as i32], rdx);
         }
         if let Some(back) = back {
             self.resume(back);
@@ -180,24 +184,27 @@ impl Emitter<'_> {
     fn guard(&mut self, direct: &Direct) -> Option<DynamicLabel> {
         /// HCR_EL2.E2H, a bit of the byte at offset 4.
         const E2H: i8 = (hcr::E2H >> 32) as i8;
-        e!(self; mov rax, [r15 + st!(cpu)]);
+        asm!(self; mov rax, [r15 + state!(cpu)]);
         if !direct.needs_sp_sel && direct.e2h.is_none() && direct.fine.is_none() {
             return None;
         }
         let start = self.ops.new_dynamic_label();
         if direct.needs_sp_sel {
-            e!(self; cmp BYTE [rax + CPU_SP_SEL], 0 ; je =>start);
+            asm!(self; cmp BYTE [rax + CPU_SP_SEL], 0 ; je =>start);
         }
         if let Some(e2h) = direct.e2h {
-            e!(self; test BYTE [rax + (offset::HCR + 4)], E2H);
+            asm!(self; test BYTE [rax + (offset::HCR + 4)], E2H);
             if e2h {
-                e!(self; je =>start);
+                asm!(self; je =>start);
             } else {
-                e!(self; jne =>start);
+                asm!(self; jne =>start);
             }
         }
         if let Some((register, bit)) = direct.fine {
-            e!(self; test BYTE [rax + (register as i32 + i32::from(bit / 8))], (1u8 << (bit % 8)) as i8 ; jne =>start);
+            asm!(self
+                ; test BYTE [rax + (register as i32 + i32::from(bit / 8))], (1u8 << (bit % 8)) as i8
+                ; jne =>start
+            );
         }
         Some(self.or_interpret(start))
     }
@@ -215,11 +222,11 @@ impl Emitter<'_> {
     fn zero_block(&mut self, a: u8) {
         let start = self.permit(std::mem::offset_of!(Permits, zero_block));
         self.load(RAX, a);
-        e!(self; and rax, -(ZVA_BYTES as i32));
+        asm!(self; and rax, -(ZVA_BYTES as i32));
         self.look_up(1, WRITE, start);
-        e!(self; pxor xmm0, xmm0);
+        asm!(self; pxor xmm0, xmm0);
         for at in (0..ZVA_BYTES as i32).step_by(16) {
-            e!(self; movups [rax + rcx + at], xmm0);
+            asm!(self; movups [rax + rcx + at], xmm0);
         }
         let back = self.or_interpret(start);
         self.resume(back);

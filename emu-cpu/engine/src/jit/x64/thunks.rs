@@ -3,7 +3,7 @@
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynasmApi, DynasmLabelApi, VecAssembler};
 
-use super::{BIAS, Kind, PINNED, TEMP, e, st, x};
+use super::{BIAS, Kind, PINNED, TEMP, asm, int_disp, state};
 use crate::interp::uop::{FIRST_TEMP, NZCV};
 use crate::jit::runtime;
 use crate::jit::state::{JitState, Lazy};
@@ -80,30 +80,30 @@ impl Builder {
     /// Registers to the frame.
     fn save(&mut self) {
         for (slot, r) in PINNED {
-            e!(self; mov [r15 + x(slot)], Rq(r));
+            asm!(self; mov [r15 + int_disp(slot)], Rq(r));
         }
-        e!(self; mov [r15 + x(FIRST_TEMP)], Rq(TEMP) ; mov [r15 + st!(count)], r13);
+        asm!(self; mov [r15 + int_disp(FIRST_TEMP)], Rq(TEMP) ; mov [r15 + state!(count)], r13);
     }
 
     /// Registers from the frame.
     fn restore(&mut self) {
         for (slot, r) in PINNED {
-            e!(self; mov Rq(r), [r15 + x(slot)]);
+            asm!(self; mov Rq(r), [r15 + int_disp(slot)]);
         }
-        e!(self; mov Rq(TEMP), [r15 + x(FIRST_TEMP)] ; mov r13, [r15 + st!(count)]);
+        asm!(self; mov Rq(TEMP), [r15 + int_disp(FIRST_TEMP)] ; mov r13, [r15 + state!(count)]);
     }
 
     fn enter(&mut self) -> u64 {
         let at = self.here();
         // Seven words and the return address: the stack is aligned to 16 in host code.
-        e!(self
+        asm!(self
             ; push rbx ; push rbp ; push r12 ; push r13 ; push r14 ; push r15 ; sub rsp, 8
             ; mov r15, rdi
             ; mov rax, rsi
-            ; mov r14, [r15 + st!(tlb)]
+            ; mov r14, [r15 + state!(tlb)]
         );
         self.restore();
-        e!(self; jmp rax);
+        asm!(self; jmp rax);
         at
     }
 
@@ -111,12 +111,12 @@ impl Builder {
         let at = self.here();
         self.save();
         self.exit_saved = self.here();
-        e!(self
-            ; cmp DWORD [r15 + st!(fp_on)], 0
+        asm!(self
+            ; cmp DWORD [r15 + state!(fp_on)], 0
             ; je >plain
-            ; mov DWORD [r15 + st!(fp_on)], 0
-            ; stmxcsr [r15 + st!(mxcsr)]
-            ; ldmxcsr [r15 + st!(host_mxcsr)]
+            ; mov DWORD [r15 + state!(fp_on)], 0
+            ; stmxcsr [r15 + state!(mxcsr)]
+            ; ldmxcsr [r15 + state!(host_mxcsr)]
             ; plain:
             ; add rsp, 8 ; pop r15 ; pop r14 ; pop r13 ; pop r12 ; pop rbp ; pop rbx
             ; ret
@@ -157,13 +157,13 @@ impl Builder {
         if saving {
             self.save();
         } else {
-            e!(self; mov [r15 + st!(count)], r13);
+            asm!(self; mov [r15 + state!(count)], r13);
         }
-        e!(self
-            ; cmp DWORD [r15 + st!(fp_on)], 0
+        asm!(self
+            ; cmp DWORD [r15 + state!(fp_on)], 0
             ; je >plain
-            ; stmxcsr [r15 + st!(mxcsr)]
-            ; ldmxcsr [r15 + st!(host_mxcsr)]
+            ; stmxcsr [r15 + state!(mxcsr)]
+            ; ldmxcsr [r15 + state!(host_mxcsr)]
             ; plain:
             ; lea rdi, [r15 - BIAS]
             ; mov rsi, rax
@@ -171,29 +171,29 @@ impl Builder {
             ; sub rsp, 8
             ; call rax
             ; add rsp, 8
-            ; cmp DWORD [r15 + st!(faulted)], 0
+            ; cmp DWORD [r15 + state!(faulted)], 0
             ; jne >faulted
-            ; cmp DWORD [r15 + st!(fp_on)], 0
+            ; cmp DWORD [r15 + state!(fp_on)], 0
             ; je >plain
-            ; ldmxcsr [r15 + st!(mxcsr)]
+            ; ldmxcsr [r15 + state!(mxcsr)]
             ; plain:
         );
         if saving {
             self.restore();
         } else {
-            e!(self; mov r13, [r15 + st!(count)]);
+            asm!(self; mov r13, [r15 + state!(count)]);
         }
-        e!(self
+        asm!(self
             ; ret
             ; faulted:
-            ; mov DWORD [r15 + st!(faulted)], 0
+            ; mov DWORD [r15 + state!(faulted)], 0
             ; add rsp, 8
             // It is read again on the way out.
-            ; cmp DWORD [r15 + st!(fp_on)], 0
+            ; cmp DWORD [r15 + state!(fp_on)], 0
             ; je >plain
-            ; ldmxcsr [r15 + st!(mxcsr)]
+            ; ldmxcsr [r15 + state!(mxcsr)]
             ; plain:
-            ; mov eax, [r15 + st!(at_block)]
+            ; mov eax, [r15 + state!(at_block)]
             ; shl eax, super::exits::KIND_BITS as i8
             ; or eax, Kind::Fault as i32
             ; jmp extern self.exit_saved as usize
@@ -204,16 +204,16 @@ impl Builder {
     /// See [`Lazy`]: the flags as after a subtraction, made a value.
     fn settle(&mut self, compare: u64) -> u64 {
         let at = self.here();
-        e!(self
-            ; cmp DWORD [r15 + st!(flag_kind)], 0
+        asm!(self
+            ; cmp DWORD [r15 + state!(flag_kind)], 0
             ; je >settled
             ; call extern compare as usize
             // AH has SF, ZF and CF as bits 7, 6 and 0. The product brings them and OF (bit 0) to the top.
             ; lahf ; seto al ; and eax, 0xc101 ; imul eax, eax, 0x1021_0000
             ; and eax, 0xf000_0000u32 as i32
             ; xor eax, 1 << 29
-            ; mov [r15 + x(NZCV)], rax
-            ; mov DWORD [r15 + st!(flag_kind)], 0
+            ; mov [r15 + int_disp(NZCV)], rax
+            ; mov DWORD [r15 + state!(flag_kind)], 0
             ; settled:
             ; ret
         );
@@ -223,9 +223,9 @@ impl Builder {
     /// See [`Thunks::compare`].
     fn compare(&mut self) -> u64 {
         let at = self.here();
-        e!(self
-            ; mov eax, [r15 + st!(flag_kind)]
-            ; mov rdx, [r15 + st!(flag_a)]
+        asm!(self
+            ; mov eax, [r15 + state!(flag_kind)]
+            ; mov rdx, [r15 + state!(flag_a)]
             ; cmp eax, Lazy::Sub64 as i32 ; je >sub64
             ; cmp eax, Lazy::Sub32 as i32 ; je >sub32
             ; cmp eax, Lazy::Logic32 as i32 ; je >logic32
@@ -233,7 +233,7 @@ impl Builder {
             ; cmp eax, Lazy::Add64 as i32 ; je >add64
             ; cmp eax, Lazy::Add32 as i32 ; je >add32
             ; cmp eax, Lazy::Host as i32 ; je >host
-            ; mov edx, [r15 + x(NZCV)]
+            ; mov edx, [r15 + int_disp(NZCV)]
             ; mov eax, edx
             ; shr eax, 16
             // No carry is a borrow, bit 0 of AH.
@@ -249,12 +249,12 @@ impl Builder {
             ; add dl, 0x7f
             ; sahf
             ; ret
-            ; sub64: ; cmp rdx, [r15 + st!(flag_b)] ; ret
-            ; sub32: ; cmp edx, [r15 + st!(flag_b)] ; ret
+            ; sub64: ; cmp rdx, [r15 + state!(flag_b)] ; ret
+            ; sub32: ; cmp edx, [r15 + state!(flag_b)] ; ret
             ; logic64: ; test rdx, rdx ; cmc ; ret
             ; logic32: ; test edx, edx ; cmc ; ret
-            ; add64: ; add rdx, [r15 + st!(flag_b)] ; cmc ; ret
-            ; add32: ; add edx, [r15 + st!(flag_b)] ; cmc ; ret
+            ; add64: ; add rdx, [r15 + state!(flag_b)] ; cmc ; ret
+            ; add32: ; add edx, [r15 + state!(flag_b)] ; cmc ; ret
             ; host: ; mov eax, edx ; add al, 0x7f ; sahf ; ret
         );
         at

@@ -11,7 +11,10 @@ use super::flags::Flags;
 use super::joins::Start;
 use super::step;
 use super::thunks::Calls;
-use super::{Emitter, HostFeatures, Input, KIND_BITS, Kind, Output, PINNED, TEMP, Thunks, e, st, v, x};
+use super::{
+    Emitter, HostFeatures, Input, KIND_BITS, Kind, Output, PINNED, TEMP, Thunks, asm, int_disp, state,
+    vec_disp,
+};
 use crate::interp::uop::{Exact, FIRST_TEMP};
 use crate::jit::Part;
 use crate::jit::state::JitState;
@@ -113,7 +116,7 @@ pub(in crate::jit) fn hot_stub(
     }
     let mut s = Stub { ops: VecAssembler::new(at as usize) };
     let word = block << KIND_BITS | Kind::Hot as u32;
-    e!(s
+    asm!(s
         ; mov rax, QWORD counter as i64
         ; sub DWORD [rax], 1
         ; js >hot
@@ -130,7 +133,7 @@ impl Emitter<'_> {
     fn entries(&mut self) -> (usize, usize) {
         let event = self.labels.event;
         let (word, value) = self.input.valid;
-        e!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], value as i32 ; jne =>event);
+        asm!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], value as i32 ; jne =>event);
         let head = self.ops.offset().0;
         self.leave_if_pending(event);
         (head, self.ops.offset().0)
@@ -141,7 +144,7 @@ impl Emitter<'_> {
         if self.input.elsewhere.is_some() {
             let [start, back] = self.labels.elsewhere;
             let key = self.input.key as i64;
-            e!(self; mov rdx, QWORD key ; cmp rdx, [r15 + st!(key)] ; jne =>start ; =>back);
+            asm!(self; mov rdx, QWORD key ; cmp rdx, [r15 + state!(key)] ; jne =>start ; =>back);
         }
     }
 
@@ -149,16 +152,16 @@ impl Emitter<'_> {
     fn count_elsewhere(&mut self) {
         if let Some(counter) = self.input.elsewhere {
             let [start, back] = self.labels.elsewhere;
-            e!(self; =>start ; mov rax, QWORD counter as i64 ; sub DWORD [rax], 1 ; jns =>back);
+            asm!(self; =>start ; mov rax, QWORD counter as i64 ; sub DWORD [rax], 1 ; jns =>back);
             self.leave(Kind::Hot);
         }
     }
 
     pub(super) fn leave_if_pending(&mut self, event: DynamicLabel) {
         let word = self.input.cpu.doorbell.word_address();
-        e!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], 0 ; jne =>event);
+        asm!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], 0 ; jne =>event);
         if self.input.cpu.mem.has_journal() {
-            e!(self; cmp r13, [r15 + st!(limit)] ; jae =>event);
+            asm!(self; cmp r13, [r15 + state!(limit)] ; jae =>event);
         }
     }
 
@@ -168,16 +171,16 @@ impl Emitter<'_> {
         self.number_of_part = n;
         self.arrive(n);
         if let Some(counter) = part.counter {
-            e!(self; mov rax, QWORD counter as i64 ; inc QWORD [rax]);
+            asm!(self; mov rax, QWORD counter as i64 ; inc QWORD [rax]);
             self.flags.lose_host();
         }
         // Conditions of this block may use flags that the last one has set.
         let words = part.code.words.len() as i32;
         if self.assignment.counts_in_frame {
-            e!(self; add QWORD [r15 + st!(count)], words);
+            asm!(self; add QWORD [r15 + state!(count)], words);
             self.flags.lose_host();
         } else {
-            e!(self; lea r13, [r13 + words]);
+            asm!(self; lea r13, [r13 + words]);
         }
         self.next = 0;
         // Ways from elsewhere may have come together here.
@@ -212,12 +215,12 @@ impl Emitter<'_> {
     fn floating_point_on(&mut self) {
         let floats = |p: &Part<'_>| p.code.calls.iter().any(|call| matches!(call.op, Exact::Fp(_)));
         if self.parts.iter().any(floats) {
-            e!(self
-                ; cmp DWORD [r15 + st!(fp_on)], 0
+            asm!(self
+                ; cmp DWORD [r15 + state!(fp_on)], 0
                 ; jne >on
-                ; stmxcsr [r15 + st!(host_mxcsr)]
-                ; ldmxcsr [r15 + st!(mxcsr)]
-                ; mov DWORD [r15 + st!(fp_on)], 1
+                ; stmxcsr [r15 + state!(host_mxcsr)]
+                ; ldmxcsr [r15 + state!(mxcsr)]
+                ; mov DWORD [r15 + state!(fp_on)], 1
                 ; on:
             );
         }
@@ -226,32 +229,32 @@ impl Emitter<'_> {
     /// What the unit keeps in registers comes from the frame.
     fn load_assigned(&mut self) {
         for (slot, register) in &self.assignment.evicted {
-            e!(self; mov [r15 + x(*slot)], Rq(*register));
+            asm!(self; mov [r15 + x(*slot)], Rq(*register));
         }
         if self.assignment.counts_in_frame {
-            e!(self; mov [r15 + st!(count)], r13);
+            asm!(self; mov [r15 + state!(count)], r13);
         }
         for p in self.assignment.ints.iter().filter(|p| p.is_guest()) {
-            e!(self; mov Rq(p.register), [r15 + x(p.slot)]);
+            asm!(self; mov Rq(p.register), [r15 + int_disp(p.slot)]);
         }
         for p in self.assignment.vectors.iter().filter(|p| p.is_guest() && !p.through) {
-            e!(self; movaps Rx(p.register), [r15 + v(p.slot)]);
+            asm!(self; movaps Rx(p.register), [r15 + vec_disp(p.slot)]);
         }
     }
 
     /// Puts it back. Keeps the host's flags.
     pub(super) fn put_assigned_back(&mut self) {
         for p in self.assignment.vectors.iter().filter(|p| p.is_guest() && p.written && !p.through) {
-            e!(self; movaps [r15 + v(p.slot)], Rx(p.register));
+            asm!(self; movaps [r15 + vec_disp(p.slot)], Rx(p.register));
         }
         for p in self.assignment.ints.iter().filter(|p| p.is_guest() && p.written) {
-            e!(self; mov [r15 + x(p.slot)], Rq(p.register));
+            asm!(self; mov [r15 + int_disp(p.slot)], Rq(p.register));
         }
         for (slot, register) in &self.assignment.evicted {
-            e!(self; mov Rq(*register), [r15 + x(*slot)]);
+            asm!(self; mov Rq(*register), [r15 + x(*slot)]);
         }
         if self.assignment.counts_in_frame {
-            e!(self; mov r13, [r15 + st!(count)]);
+            asm!(self; mov r13, [r15 + state!(count)]);
         }
     }
 
@@ -259,21 +262,21 @@ impl Emitter<'_> {
     fn around(&mut self, is_loop: bool) {
         self.back_in(0);
         let Labels { event, conform, save, restore, .. } = self.labels;
-        e!(self; =>event);
+        asm!(self; =>event);
         self.leave(Kind::Event);
         self.count_elsewhere();
         if is_loop {
-            e!(self; =>conform);
+            asm!(self; =>conform);
             self.put_assigned_back();
-            e!(self; ret);
+            asm!(self; ret);
             self.kept_ways();
         }
         if !self.assignment.is_plain() {
-            e!(self; =>save);
+            asm!(self; =>save);
             self.save_or_restore(true);
-            e!(self; ret ; =>restore);
+            asm!(self; ret ; =>restore);
             self.save_or_restore(false);
-            e!(self; ret);
+            asm!(self; ret);
         }
     }
 
@@ -285,20 +288,20 @@ impl Emitter<'_> {
         let ints: Vec<_> = homes.chain(placed).chain(temp).collect();
         for (slot, register) in ints {
             if save {
-                e!(self; mov [r15 + x(slot)], Rq(register));
+                asm!(self; mov [r15 + int_disp(slot)], Rq(register));
             } else {
-                e!(self; mov Rq(register), [r15 + x(slot)]);
+                asm!(self; mov Rq(register), [r15 + int_disp(slot)]);
             }
         }
         if save && self.assignment.counts_in_frame {
             // As functions of the runtime find it.
-            e!(self; mov r13, [r15 + st!(count)]);
+            asm!(self; mov r13, [r15 + state!(count)]);
         }
         for p in &self.assignment.vectors {
             if !save {
-                e!(self; movaps Rx(p.register), [r15 + v(p.slot)]);
+                asm!(self; movaps Rx(p.register), [r15 + vec_disp(p.slot)]);
             } else if p.written && !p.through {
-                e!(self; movaps [r15 + v(p.slot)], Rx(p.register));
+                asm!(self; movaps [r15 + vec_disp(p.slot)], Rx(p.register));
             }
         }
     }
@@ -307,14 +310,14 @@ impl Emitter<'_> {
     pub(super) fn call_thunk(&mut self, which: impl Fn(&Calls) -> u64) {
         if self.assignment.is_plain() {
             let thunk = which(&self.thunks.saving);
-            e!(self; call extern thunk as usize);
+            asm!(self; call extern thunk as usize);
         } else {
             let (save, restore) = (self.labels.save, self.labels.restore);
             let thunk = which(&self.thunks.plain);
-            e!(self; call =>save ; call extern thunk as usize ; call =>restore);
+            asm!(self; call =>save ; call extern thunk as usize ; call =>restore);
         }
         if let Some(slot) = self.assignment.guest_temp {
-            e!(self; mov Rq(TEMP), [r15 + x(slot)]);
+            asm!(self; mov Rq(TEMP), [r15 + int_disp(slot)]);
         }
     }
 }

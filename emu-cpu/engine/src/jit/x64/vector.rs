@@ -5,7 +5,7 @@ use dynasmrt::{DynasmApi, DynasmLabelApi};
 use super::sse::{
     self, INSERTPS, MOVAPS, MOVDDUP, MOVQ, MOVSD, MOVSS, PSHUFB, PSHUFD, PSHUFLW, PUNPCKLQDQ, Shift, Src,
 };
-use super::{Emitter, RAX, RCX, e, v};
+use super::{Emitter, RAX, RCX, asm, vec_disp};
 use crate::interp::uop::{Uop, ZERO};
 
 /// For each vector slot, how many of its low bytes can be other than zero: what is written there by a scalar operation has
@@ -44,7 +44,7 @@ impl Emitter<'_> {
 
     /// A slot as an operand.
     pub(super) fn vsrc(&self, slot: u8) -> Src {
-        self.vcurrent(slot).map_or(Src::Mem(v(slot)), Src::Reg)
+        self.vcurrent(slot).map_or(Src::Mem(vec_disp(slot)), Src::Reg)
     }
 
     /// All of a slot in a register, which must not be changed: its own, or `scratch`. Keeps the host's flags.
@@ -126,9 +126,9 @@ impl Emitter<'_> {
         }
         if self.assignment.fill_vector(slot) || own.is_none() {
             if self.host.avx {
-                e!(self; vmovaps [r15 + v(slot)], Rx(r));
+                asm!(self; vmovaps [r15 + vec_disp(slot)], Rx(r));
             } else {
-                e!(self; movaps [r15 + v(slot)], Rx(r));
+                asm!(self; movaps [r15 + vec_disp(slot)], Rx(r));
             }
         }
     }
@@ -144,9 +144,9 @@ impl Emitter<'_> {
     pub(super) fn vstore_general(&mut self, slot: u8, from: u8, bytes: u8) {
         let r = self.vresult(slot, &[], 0);
         if bytes == 8 {
-            e!(self; movq Rx(r), Rq(from));
+            asm!(self; movq Rx(r), Rq(from));
         } else {
-            e!(self; movd Rx(r), Rd(from));
+            asm!(self; movd Rx(r), Rd(from));
         }
         self.vstore_sized(slot, r, bytes);
     }
@@ -175,7 +175,7 @@ impl Emitter<'_> {
             }
             Uop::VFromPair { d, a, b } => {
                 let (a, b) = (self.read(a, RAX), self.read(b, RCX));
-                e!(self; movq xmm0, Rq(a) ; pinsrq xmm0, Rq(b), 1);
+                asm!(self; movq xmm0, Rq(a) ; pinsrq xmm0, Rq(b), 1);
                 self.vstore(d, 0);
             }
             Uop::VLow { d, a, bytes: bytes @ (4 | 8) } => {
@@ -190,10 +190,10 @@ impl Emitter<'_> {
                 let r = self.vresult(d, &[], 0);
                 self.vload(r, a);
                 match esize & 3 {
-                    0 => e!(self; pinsrb Rx(r), Rd(b), lane & 15),
-                    1 => e!(self; pinsrw Rx(r), Rd(b), lane & 7),
-                    2 => e!(self; pinsrd Rx(r), Rd(b), lane & 3),
-                    _ => e!(self; pinsrq Rx(r), Rq(b), lane & 1),
+                    0 => asm!(self; pinsrb Rx(r), Rd(b), lane & 15),
+                    1 => asm!(self; pinsrw Rx(r), Rd(b), lane & 7),
+                    2 => asm!(self; pinsrd Rx(r), Rd(b), lane & 3),
+                    _ => asm!(self; pinsrq Rx(r), Rq(b), lane & 1),
                 }
                 self.vstore(d, r);
             }
@@ -203,7 +203,7 @@ impl Emitter<'_> {
             }
             Uop::VDup { d, a, esize, bytes } => {
                 let a = self.read(a, RAX);
-                e!(self; movq xmm0, Rq(a));
+                asm!(self; movq xmm0, Rq(a));
                 self.broadcast(u32::from(esize & 3));
                 self.vstore_low(d, 0, bytes);
             }
@@ -213,9 +213,9 @@ impl Emitter<'_> {
                 let r = self.vresult(d, &[b], 0);
                 let (keep, a) = (self.ops.new_dynamic_label(), a);
                 self.vload(r, a);
-                e!(self; test Rq(c), Rq(c) ; jne =>keep);
+                asm!(self; test Rq(c), Rq(c) ; jne =>keep);
                 self.vload(r, b);
-                e!(self; =>keep);
+                asm!(self; =>keep);
                 self.vstore_sized(d, r, size);
             }
             _ => return false,
@@ -244,21 +244,21 @@ impl Emitter<'_> {
         let r = self.result(d, RAX);
         match self.vcurrent(a) {
             None => {
-                let at = v(a) + ((i32::from(lane) << esize) & 15);
+                let at = vec_disp(a) + ((i32::from(lane) << esize) & 15);
                 match esize {
-                    0 => e!(self; movzx Rd(r), BYTE [r15 + at]),
-                    1 => e!(self; movzx Rd(r), WORD [r15 + at]),
-                    2 => e!(self; mov Rd(r), [r15 + at]),
-                    _ => e!(self; mov Rq(r), [r15 + at]),
+                    0 => asm!(self; movzx Rd(r), BYTE [r15 + at]),
+                    1 => asm!(self; movzx Rd(r), WORD [r15 + at]),
+                    2 => asm!(self; mov Rd(r), [r15 + at]),
+                    _ => asm!(self; mov Rq(r), [r15 + at]),
                 }
             }
             Some(x) => match (esize, lane) {
                 (2, 0) => self.move_to_general(r, x, false),
                 (3, 0) => self.move_to_general(r, x, true),
-                (0, _) => e!(self; pextrb Rd(r), Rx(x), lane as i8 & 15),
-                (1, _) => e!(self; pextrw Rd(r), Rx(x), lane as i8 & 7),
-                (2, _) => e!(self; pextrd Rd(r), Rx(x), lane as i8 & 3),
-                _ => e!(self; pextrq Rq(r), Rx(x), lane as i8 & 1),
+                (0, _) => asm!(self; pextrb Rd(r), Rx(x), lane as i8 & 15),
+                (1, _) => asm!(self; pextrw Rd(r), Rx(x), lane as i8 & 7),
+                (2, _) => asm!(self; pextrd Rd(r), Rx(x), lane as i8 & 3),
+                _ => asm!(self; pextrq Rq(r), Rx(x), lane as i8 & 1),
             },
         }
         self.store(d, r);
