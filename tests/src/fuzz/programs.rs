@@ -105,7 +105,7 @@ const MODELS: [fn() -> Model; 3] = [Model::cortex_a72, Model::neoverse_n1, Model
 
 /// A word of the kind that does something.
 fn instruction(s: &mut Source, rows: &[Row]) -> u32 {
-    let from = |s: &mut Source, table: &[emu_a64::decode::Row]| {
+    let from = |s: &mut Source, table: &[emu_a64::decode::EncodingRow]| {
         let row = s.pick(table);
         row.value | s.u32() & !row.mask
     };

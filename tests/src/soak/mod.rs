@@ -69,7 +69,7 @@ impl std::fmt::Display for Done {
             f,
             "{} programs, {} blocks, {} instructions in {} stretches compared ({} instructions done once, {} stretches \
              not compared)",
-            self.programs, t.blocks, t.instructions, t.stretches, t.once, t.updated
+            self.programs, t.blocks, t.instructions, t.stretches, t.unchecked, t.inconclusive
         )
     }
 }

@@ -5,7 +5,7 @@
 //! X30 and SP, belongs to the structure around them: loops, calls, computed branches, changes of Exception level, of
 //! code, of translation tables.
 
-use emu_a64::decode::{Row, table_fp, table_int, table_ldst, table_pauth, table_simd};
+use emu_a64::decode::{EncodingRow, table_fp, table_int, table_ldst, table_pauth, table_simd};
 use emu_a64::features::FeatureSet;
 use emu_a64::ir::{ExcOp, Term};
 use emu_a64::lower::translate;
@@ -162,7 +162,7 @@ fn number(random: &mut Random) -> u64 {
     }
 }
 
-fn from(random: &mut Random, rows: &[Row]) -> u32 {
+fn from(random: &mut Random, rows: &[EncodingRow]) -> u32 {
     let row = &rows[random.below(rows.len() as u64) as usize];
     row.value | random.next() as u32 & !row.mask
 }

@@ -19,7 +19,7 @@ use emu_pe::trace;
 
 use super::block::Code;
 use super::predecode::predecode;
-use crate::jit::NativeBlock;
+use crate::jit::CompiledUnit;
 
 /// Entries of the table by virtual address. A host kernel under KVM, its processes and a guest are some ten thousand
 /// addresses in use at once.
@@ -35,7 +35,7 @@ const PIECE: usize = 16;
 #[repr(C, align(64))]
 pub struct Cached {
     /// Its host code, maybe that of an earlier generation.
-    pub native: Option<NativeBlock>,
+    pub native: Option<CompiledUnit>,
     /// The page as the block was made from it.
     pub source: Watched,
     /// Offset of the first instruction in its page.

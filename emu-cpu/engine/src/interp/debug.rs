@@ -12,9 +12,9 @@ use emu_pe::mem::{context, watch};
 use emu_pe::trace;
 
 use super::block::Code;
+use super::block_loop::{LoopEnd, Policy, Undisturbed};
 use super::exec::{self, End};
-use super::run::{Blocks, Place};
-use super::turn::{Ended, Policy, Undisturbed};
+use super::run::{Blocks, Position};
 use super::vcpu::Vcpu;
 
 /// Why a vCPU came back to the debugger.
@@ -142,7 +142,7 @@ impl Vcpu {
     /// Runs blocks as nobody else would: looks at each address before its instruction runs, and tells of each block.
     pub(super) fn run_watchfully(&mut self) {
         let Self { cpu, frame, cache, debug, .. } = self;
-        let mut at = Place::at(cpu.regs.pc);
+        let mut at = Position::at(cpu.regs.pc);
         // Within one turn no register changes that the guest's breakpoints depend on: such a write ends it.
         let guest = cpu.debug_events_enabled() && cpu.has_breakpoints();
         let mut policy = Watchful { debug, guest, single: None };
@@ -156,10 +156,10 @@ impl Vcpu {
     pub(super) fn single(&mut self) {
         let Self { cpu, frame, cache, .. } = self;
         let stepping = cpu.step_state() == StepState::NotPending;
-        let mut at = Place::at(cpu.regs.pc);
+        let mut at = Position::at(cpu.regs.pc);
         let (code, end) = Blocks::new(cpu, frame, cache, None).single(&mut at, Metric::InterpretedSingly);
         let taken_back = matches!(end, End::Fault(Stop::Interrupted, _));
-        let leave = self.end(at, Ended::Block(end), Some(&code));
+        let leave = self.end(at, LoopEnd::Block(end), Some(&code));
         self.leave(leave);
         // PSTATE.SS is cleared by an instruction that was executed. An exception has cleared it already, after SPSR.SS
         // got its value, and an exception return gives it a new one.
@@ -184,14 +184,14 @@ struct Watchful<'a> {
 
 impl Watchful<'_> {
     /// Executes the one instruction at the place.
-    fn single(&mut self, blocks: &mut Blocks<'_>, at: &mut Place) -> Option<End> {
+    fn single(&mut self, blocks: &mut Blocks<'_>, at: &mut Position) -> Option<End> {
         // It is not entered by way of its block.
-        blocks.take_landing_back(at);
+        blocks.restore_pending_btype(at);
         let (code, end) = blocks.single(at, Metric::InterpretedWatched);
         let exit = match end {
             End::Exit(n) => n & 1,
             End::Leave(LeaveKind::Context) if self.passes_context(blocks.cpu) => 0,
-            End::Indirect(_) | End::Landing(..) => return Some(end),
+            End::Indirect(_) | End::IndirectTyped(..) => return Some(end),
             _ => {
                 self.single = Some(code);
                 return Some(end);
@@ -203,11 +203,11 @@ impl Watchful<'_> {
 }
 
 impl Policy for Watchful<'_> {
-    fn ends(&mut self, blocks: &Blocks<'_>, at: &Place) -> bool {
+    fn ends(&mut self, blocks: &Blocks<'_>, at: &Position) -> bool {
         blocks.cpu.doorbell.is_rung() || self.debug.stops_before(at.pc)
     }
 
-    fn run(&mut self, blocks: &mut Blocks<'_>, at: &mut Place) -> Option<End> {
+    fn run(&mut self, blocks: &mut Blocks<'_>, at: &mut Position) -> Option<End> {
         let count = blocks.cache.get(at.index)?.code.words.len();
         let Blocks { cpu, frame, .. } = blocks;
         let hit = |n| cpu.breakpoint_hit(at.pc.wrapping_add(4 * n as u64));

@@ -19,7 +19,7 @@ pub enum End {
     /// At an address.
     Indirect(u64),
     /// At an address, with PSTATE.BTYPE.
-    Landing(u64, u8),
+    IndirectTyped(u64, u8),
     /// The last instruction asks for an exception.
     Exception(ExcOp),
     /// Hands over to the machine, after the last instruction.
@@ -441,7 +441,7 @@ fn execute<const ONE: bool>(code: &Code, first: usize, pc: u64, f: &mut Frame, c
             Uop::IfZero32 { a } => return End::Exit(usize::from(w!(a) != 0)),
             Uop::IfBit { a, n, set } => return End::Exit(usize::from((x!(a) >> (n & 63) & 1 != 0) != set)),
             Uop::Indirect { a } => return End::Indirect(x!(a)),
-            Uop::IndirectTyped { a, btype } => return End::Landing(x!(a), btype),
+            Uop::IndirectTyped { a, btype } => return End::IndirectTyped(x!(a), btype),
             Uop::Exception(e) => return End::Exception(e),
             Uop::Leave { kind } => return End::Leave(kind),
         }

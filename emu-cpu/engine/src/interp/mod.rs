@@ -1,18 +1,19 @@
 //! The interpreter: predecoded IR blocks, and the loop that runs them.
 //!
-//! [`predecode`] turns an IR block into [`uop`]s, [`exec`] runs one block, [`cache`] finds and keeps blocks, `turn` is the
-//! loop over blocks, [`vcpu`] the thread's loop around that, [`debug`] what stops at breakpoints.
+//! [`predecode`] turns an IR block into [`uop`]s, [`exec`] runs one block, [`cache`] finds and keeps blocks, `block_loop` is the
+//! loop over blocks, `loop_recorder` finds the loops of the guest in it, [`vcpu`] is the thread's loop around that, [`debug`]
+//! stops at breakpoints.
 
 pub mod block;
+mod block_loop;
 pub mod cache;
 pub mod debug;
 pub mod exec;
 mod liveness;
 pub mod lockstep;
+mod loop_recorder;
 pub mod predecode;
-mod rounds;
 mod run;
-mod turn;
 pub mod uop;
 pub mod vcpu;
 

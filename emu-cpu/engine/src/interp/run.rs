@@ -6,53 +6,53 @@ use emu_pe::cpu::Cpu;
 use emu_pe::exception::Exception;
 
 use super::block::Code;
+use super::block_loop::Policy;
 use super::cache::{self, Cache};
 use super::exec::{self, End};
-use super::rounds::{INDIRECT, Member, Round};
-use super::turn::Policy;
+use super::loop_recorder::{INDIRECT, LoopBlock, LoopRecorder};
 use super::uop::{Ends, Frame};
-use crate::jit::{Left, Native, NativeBlock, Part};
+use crate::jit::{CompiledUnit, ExitReason, Native, UnitBlock};
 
-/// How control came to an address: what can be remembered when its block is known.
+/// The edge by which control came to an address: what is linked when the block there is known.
 #[derive(Clone, Copy)]
-pub(super) enum Came {
-    /// Nothing to remember.
-    Anywhere,
+pub(super) enum EntryEdge {
+    /// None that can be linked.
+    Unknown,
     /// Through exit `n` of block `from`, under this serial and epoch.
-    ByExit { serial: u64, epoch: u64, from: u32, n: usize },
+    Exit { serial: u64, epoch: u64, from: u32, n: usize },
     /// By an indirect branch to this address.
-    ByTarget(u64),
+    Indirect(u64),
 }
 
-/// Where a vCPU is.
+/// Where a vCPU is in the loop over blocks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct Position {
     /// Address of the block that runs, or is looked for.
     pub pc: u64,
     /// Its number.
     pub index: u32,
-    /// PSTATE.BTYPE at its first instruction.
-    pub landed: u8,
+    /// PSTATE.BTYPE at its first instruction, which sets it to 0.
+    pub btype_on_entry: u8,
 }
 
-impl Place {
+impl Position {
     /// At an address, where no block is known yet.
     pub(super) const fn at(pc: u64) -> Self {
-        Self { pc, index: 0, landed: 0 }
+        Self { pc, index: 0, btype_on_entry: 0 }
     }
 }
 
 /// A vCPU in the loop over blocks.
 pub(super) struct Blocks<'a> {
-    /// One round of a loop is interpreted, to see which blocks it has.
-    pub round: Option<Round>,
+    /// Records a loop, whose rounds are interpreted meanwhile.
+    pub recorder: Option<LoopRecorder>,
     pub cpu: &'a mut Cpu,
     pub frame: &'a mut Frame,
     pub cache: &'a mut Cache,
     pub native: Option<&'a mut Native>,
     /// With PSTATE.BTYPE of the block that is looked for.
     pub mode: Mode,
-    pub came: Came,
+    pub entry_edge: EntryEdge,
 }
 
 impl<'a> Blocks<'a> {
@@ -64,23 +64,23 @@ impl<'a> Blocks<'a> {
         native: Option<&'a mut Native>,
     ) -> Self {
         let mode = cpu.mode();
-        Self { round: None, cpu, frame, cache, native, mode, came: Came::Anywhere }
+        Self { recorder: None, cpu, frame, cache, native, mode, entry_edge: EntryEdge::Unknown }
     }
 }
 
 impl Blocks<'_> {
     /// Finds the block at an address, and remembers where control came from.
     #[inline]
-    pub(super) fn find(&mut self, at: &mut Place) -> Result<(), Exception> {
+    pub(super) fn find(&mut self, at: &mut Position) -> Result<(), Exception> {
         at.index = self.cache.find(self.cpu, at.pc, self.mode)?;
-        if let Came::ByExit { serial, epoch, from, n } = self.came
+        if let EntryEdge::Exit { serial, epoch, from, n } = self.entry_edge
             && serial == self.cpu.mem.serial(at.pc)
         {
             self.cache.link(epoch, from, n, serial, at.index);
         }
         self.link_native(at);
-        at.landed = self.mode.btype;
-        if at.landed != 0 {
+        at.btype_on_entry = self.mode.btype;
+        if at.btype_on_entry != 0 {
             // The first instruction resets it; should it not complete, that is taken back.
             self.cpu.pstate.btype = 0;
             self.mode = self.cpu.mode();
@@ -88,18 +88,18 @@ impl Blocks<'_> {
         Ok(())
     }
 
-    /// The block where control has landed is not executed now: PSTATE.BTYPE is again what the branch made it.
-    pub(super) fn take_landing_back(&mut self, at: &Place) {
-        if at.landed != 0 {
-            self.cpu.pstate.btype = at.landed;
+    /// The block is not executed now: PSTATE.BTYPE is again what the branch to it made it.
+    pub(super) fn restore_pending_btype(&mut self, at: &Position) {
+        if at.btype_on_entry != 0 {
+            self.cpu.pstate.btype = at.btype_on_entry;
             self.mode = self.cpu.mode();
         }
     }
 
     /// An indirect branch, from wherever the vCPU is.
     #[inline]
-    pub(super) fn branch(&mut self, at: &mut Place, target: u64, btype: u8) {
-        self.came = Came::ByTarget(target);
+    pub(super) fn branch(&mut self, at: &mut Position, target: u64, btype: u8) {
+        self.entry_edge = EntryEdge::Indirect(target);
         at.pc = self.cpu.branch_address(target);
         if btype != 0 {
             self.cpu.pstate.btype = btype;
@@ -107,20 +107,20 @@ impl Blocks<'_> {
         }
     }
 
-    /// Where host code led to a block that has host code, too, the way is made direct.
+    /// Links host code to the block at the place, if control came from host code and the block has some.
     #[inline]
-    pub(super) fn link_native(&mut self, at: &Place) {
-        let came = std::mem::replace(&mut self.came, Came::Anywhere);
+    pub(super) fn link_native(&mut self, at: &Position) {
+        let edge = std::mem::replace(&mut self.entry_edge, EntryEdge::Unknown);
         if let Some(native) = &mut self.native
             && let Some(to) = self.cache.get(at.index).filter(|b| b.is_native)
-            // A way inside a page leads behind the check of the version.
+            // A link inside a page goes behind the check of the version.
             && to.source.holds()
             && let Some(to) = to.native
         {
             let serial = self.cpu.mem.serial(at.pc);
             let key = Native::key(serial, self.mode);
-            match came {
-                Came::ByExit { serial: then, epoch, from, n }
+            match edge {
+                EntryEdge::Exit { serial: then, epoch, from, n }
                     if then == serial && epoch == self.cache.epoch() =>
                 {
                     if let Some(block) = self.cache.get(from) {
@@ -131,7 +131,7 @@ impl Blocks<'_> {
                         }
                     }
                 }
-                Came::ByTarget(target) if target == at.pc => {
+                EntryEdge::Indirect(target) if target == at.pc => {
                     native.remember(target, key, &to);
                 }
                 _ => {}
@@ -139,23 +139,23 @@ impl Blocks<'_> {
         }
     }
 
-    /// Runs the block, and maybe more; gives the end of the last one, which is then the place. `None`: nothing was left
-    /// to do but going on at its address.
+    /// Runs the block, and maybe more; gives the end of the last one, which is then the place. `None`: go on with the block
+    /// at its address.
     #[inline]
-    pub(super) fn run<P: Policy>(&mut self, at: &mut Place, policy: &mut P) -> Option<End> {
-        if self.round.is_some() && !self.round_ends(at) {
-            if policy.can_be_in_round(self, at) {
-                return self.interpret_round(at, policy);
+    pub(super) fn run<P: Policy>(&mut self, at: &mut Position, policy: &mut P) -> Option<End> {
+        if self.recorder.is_some() && !self.recording_pauses(at) {
+            if policy.may_be_recorded(self, at) {
+                return self.interpret_recorded(at, policy);
             }
-            self.give_up();
+            self.abandon_recording();
         }
         let block = self.cache.get(at.index)?;
-        if self.native.is_some() && (block.is_native || self.warm(at)) {
+        if self.native.is_some() && (block.is_native || self.count_and_maybe_compile(at)) {
             return self.run_native(at);
         }
         // There was no room for the block's code, and everything was dropped.
         let Some(block) = self.cache.get(at.index) else {
-            self.take_landing_back(at);
+            self.restore_pending_btype(at);
             return None;
         };
         let reason = match &self.native {
@@ -169,10 +169,10 @@ impl Blocks<'_> {
 
     /// Executes the one instruction at the place outside the cache, unless the guest has a breakpoint there. Gives its code
     /// and its end.
-    pub(super) fn single(&mut self, at: &mut Place, reason: Metric) -> (Code, End) {
+    pub(super) fn single(&mut self, at: &mut Position, reason: Metric) -> (Code, End) {
         let cpu = &mut *self.cpu;
         let code = cache::single(cpu, at.pc, cpu.mode());
-        at.landed = std::mem::take(&mut cpu.pstate.btype);
+        at.btype_on_entry = std::mem::take(&mut cpu.pstate.btype);
         self.mode = cpu.mode();
         cpu.counters.bump(Metric::Instructions);
         match code {
@@ -190,7 +190,7 @@ impl Blocks<'_> {
     }
 
     /// Counts a run of a block that is not compiled; compiles it when it was run often enough. True if it was compiled.
-    fn warm(&mut self, at: &Place) -> bool {
+    fn count_and_maybe_compile(&mut self, at: &Position) -> bool {
         let index = at.index;
         let epoch = self.cache.epoch();
         let (Some(native), Some(block)) = (&mut self.native, self.cache.get_mut(index)) else { return false };
@@ -206,18 +206,18 @@ impl Blocks<'_> {
         }
         let Some(block) = self.cache.get_mut(index) else { return false };
         let place = (&*self.cpu, self.mode);
-        let part = Part {
+        let only = UnitBlock {
             code: &block.code,
-            block: at.index,
+            number: at.index,
             offset: block.offset() as u32,
             page: at.pc & !0xfff,
             valid: block.source.word(),
-            to: [None; 2],
-            targets: [None; 3],
-            weight: 1,
+            successors: [None; 2],
+            indirect_successors: [None; 3],
+            frequency: 1,
             counter: None,
         };
-        let Some(mut made) = native.compile(&[part], 0, place) else {
+        let Some(mut made) = native.compile(&[only], 0, place) else {
             // It stays with the interpreter.
             block.cold = u8::MAX;
             block.is_refused = true;
@@ -231,99 +231,109 @@ impl Blocks<'_> {
         true
     }
 
-    /// True if the round that is being interpreted is over before the block at `at`: it came back to its start and the loop
-    /// is compiled, or it is not one that can be.
+    /// True if the block at `at` is not to be recorded: it is between two rounds, or has ended the recording.
     #[cold]
-    fn round_ends(&mut self, at: &Place) -> bool {
-        let Some(round) = &self.round else { return true };
-        let is_head = at.index == round.head;
-        if is_head == round.is_between() && (is_head || round.goes_on_with(at.index, at.pc & !0xfff)) {
+    fn recording_pauses(&mut self, at: &Position) -> bool {
+        let Some(recorder) = &self.recorder else { return true };
+        let is_head = at.index == recorder.head;
+        if is_head == recorder.is_between_rounds() && (is_head || recorder.accepts(at.index, at.pc & !0xfff))
+        {
             return false;
         }
-        if round.is_between() {
-            // On the way to the head: host code does that.
+        if recorder.is_between_rounds() {
+            // Host code takes control to the head.
             return true;
         }
-        let closes = is_head && at.pc & !0xfff == round.page && !round.has_returned();
-        self.round_is_over(closes);
-        // The next round begins.
-        !(closes && self.round.is_some())
+        let closes = is_head && at.pc & !0xfff == recorder.page && !recorder.has_returned();
+        self.end_round(closes);
+        // The head that closes a round begins the next one, if more are wanted.
+        !(closes && self.recorder.is_some())
     }
 
-    /// Looks whether enough rounds were seen to compile the loop, or to leave it.
-    fn round_is_over(&mut self, closes: bool) {
-        if self.round.as_mut().is_some_and(|round| round.over(closes))
-            && let Some(round) = self.round.take()
-            && !self.compile_loop(&round)
+    /// Ends a round; compiles the loop when enough were recorded.
+    fn end_round(&mut self, closes: bool) {
+        if self.recorder.as_mut().is_some_and(|recorder| recorder.end_round(closes))
+            && let Some(recorder) = self.recorder.take()
+            && !self.compile_loop(&recorder)
         {
-            self.is_no_loop(round.head);
+            self.mark_not_a_loop(recorder.head);
         }
     }
 
-    /// No more rounds are looked at.
+    /// Ends a recording without a loop.
     #[cold]
-    fn give_up(&mut self) {
-        if let Some(round) = self.round.take() {
-            self.is_no_loop(round.head);
+    fn abandon_recording(&mut self) {
+        if let Some(recorder) = self.recorder.take() {
+            self.mark_not_a_loop(recorder.head);
         }
     }
 
     /// The block is not the head of a loop that can be compiled.
-    fn is_no_loop(&mut self, head: u32) {
-        self.round = None;
+    fn mark_not_a_loop(&mut self, head: u32) {
+        self.recorder = None;
         if let (Some(native), Some(block)) = (&mut self.native, self.cache.get_mut(head))
             && let Some(unit) = &mut block.native
         {
-            native.settle(unit);
+            native.finalise_unit(unit);
         }
     }
 
-    fn interpret_round<P: Policy>(&mut self, at: &Place, policy: &mut P) -> Option<End> {
+    fn interpret_recorded<P: Policy>(&mut self, at: &Position, policy: &mut P) -> Option<End> {
         let block = self.cache.get(at.index)?;
         let code = &block.code;
         policy.count(self.cpu, block.length(), Metric::InterpretedRounds);
         let end = policy.interpret(code, at.pc, self.frame, self.cpu);
         let by = match end {
             End::Exit(n) => Some(n & 1),
-            End::Indirect(_) | End::Landing(..) => Some(INDIRECT),
+            End::Indirect(_) | End::IndirectTyped(..) => Some(INDIRECT),
             _ => None,
         };
-        match (end, &mut self.round) {
-            (_, Some(round)) if let Some(n) = by => {
+        match (end, &mut self.recorder) {
+            (_, Some(recorder)) if let Some(n) = by => {
                 let last = code.words.last().copied().unwrap_or(0);
-                round.step((at.index, at.pc & !0xfff), n, code.uops.len(), last);
+                recorder.record((at.index, at.pc & !0xfff), n, code.uops.len(), last);
             }
-            (End::Fault(..), _) => self.round = None,
-            _ => self.round_is_over(false),
+            (End::Fault(..), _) => self.recorder = None,
+            _ => self.end_round(false),
         }
         Some(end)
     }
 
     /// Compiles a loop; false if it cannot be.
-    fn compile_loop(&mut self, round: &Round) -> bool {
+    fn compile_loop(&mut self, recorder: &LoopRecorder) -> bool {
         let Some(native) = &mut self.native else { return false };
         if !native.has_room() {
             return false;
         }
-        let members = round.members();
-        let mut parts = Vec::with_capacity(members.len());
-        for Member { block: index, page, to, targets, weight } in members {
-            let Some(block) = self.cache.get(index) else { return false };
+        let members = recorder.loop_blocks();
+        let mut blocks = Vec::with_capacity(members.len());
+        for LoopBlock { block: number, page, successors, indirect_successors, frequency } in members {
+            let Some(block) = self.cache.get(number) else { return false };
             if !block.source.holds() {
                 return false;
             }
             let (offset, code) = (block.offset() as u32, &block.code);
             let valid = block.source.word();
-            parts.push(Part { code, block: index, page, offset, valid, to, targets, weight, counter: None });
+            blocks.push(UnitBlock {
+                code,
+                number,
+                page,
+                offset,
+                valid,
+                successors,
+                indirect_successors,
+                frequency,
+                counter: None,
+            });
         }
-        if !self.cache.get(round.head).is_some_and(|b| b.is_native) {
+        if !self.cache.get(recorder.head).is_some_and(|b| b.is_native) {
             return false;
         }
-        let key = Native::key(self.cpu.mem.serial(round.page), self.mode);
-        let Some(mut made) = native.compile(&parts, key, (&*self.cpu, self.mode)) else {
+        let key = Native::key(self.cpu.mem.serial(recorder.page), self.mode);
+        let Some(mut made) = native.compile(&blocks, key, (&*self.cpu, self.mode)) else {
             return false;
         };
-        if let Some(block) = self.cache.get_mut(round.head)
+        if let Some(block) = self.cache.get_mut(recorder.head)
             && let Some(old) = &mut block.native
         {
             native.replace(old, &mut made);
@@ -333,56 +343,57 @@ impl Blocks<'_> {
     }
 
     #[inline]
-    fn run_native(&mut self, at: &mut Place) -> Option<End> {
+    fn run_native(&mut self, at: &mut Position) -> Option<End> {
         let native = self.native.as_mut()?;
         let entry = self.cache.get(at.index)?.native?;
         self.frame.jit.page = at.pc & !0xfff;
         self.frame.jit.key = Native::key(self.cpu.mem.serial(at.pc), self.mode);
         self.frame.jit.salt = Native::salt(self.frame.jit.key);
         // The block counts itself when it starts: this is what it would find if an indirect branch had led to it.
-        self.frame.jit.landed_at = self.frame.jit.count;
-        self.frame.jit.landed = u32::from(at.landed);
+        self.frame.jit.btype_set_at = self.frame.jit.count;
+        self.frame.jit.btype_on_entry = u32::from(at.btype_on_entry);
         self.cpu.counters.bump(Metric::Blocks);
         let before = self.frame.jit.count;
-        let (left, last) = native.enter(&entry, self.frame, self.cpu, self.cache);
+        let (reason, last) = native.enter(&entry, self.frame, self.cpu, self.cache);
         let block = self.cache.get(last)?;
         let jit = &mut self.frame.jit;
         if jit.count != before {
             self.cpu.counters.bump(Metric::HostEntries);
         }
-        self.cpu.counters.bump(match left {
-            Left::Exit(_) => Metric::ExitsUnlinked,
-            Left::Indirect => Metric::ExitsIndirect,
-            Left::End => Metric::ExitsEnd,
-            Left::Event => Metric::ExitsEvent,
-            Left::Fault => Metric::ExitsFault,
-            Left::Hot => Metric::ExitsHot,
+        self.cpu.counters.bump(match reason {
+            ExitReason::Exit(_) => Metric::ExitsUnlinked,
+            ExitReason::Indirect => Metric::ExitsIndirect,
+            ExitReason::End => Metric::ExitsEnd,
+            ExitReason::Event => Metric::ExitsEvent,
+            ExitReason::Fault => Metric::ExitsFault,
+            ExitReason::LoopCandidate => Metric::ExitsHot,
         });
         at.index = last;
         at.pc = jit.page.wrapping_add(block.offset());
-        // Only the block that was landed in has started at this count.
-        let before = matches!(left, Left::Event | Left::Hot);
+        // Only the block that the indirect branch entered has started at this count.
+        let before = matches!(reason, ExitReason::Event | ExitReason::LoopCandidate);
         let length = if before { 0 } else { block.length() };
-        at.landed = if jit.count.wrapping_sub(length) == jit.landed_at { jit.landed as u8 } else { 0 };
-        Some(match left {
-            Left::Exit(n) => End::Exit(n),
-            Left::Fault => End::Fault(jit.fault.take()?, jit.at_insn as u16),
-            Left::Event | Left::Hot => {
-                if left == Left::Hot {
+        at.btype_on_entry =
+            if jit.count.wrapping_sub(length) == jit.btype_set_at { jit.btype_on_entry as u8 } else { 0 };
+        Some(match reason {
+            ExitReason::Exit(n) => End::Exit(n),
+            ExitReason::Fault => End::Fault(jit.fault.take()?, jit.at_insn as u16),
+            ExitReason::Event | ExitReason::LoopCandidate => {
+                if reason == ExitReason::LoopCandidate {
                     let (head, page) = (last, jit.page);
                     let unit = self.cache.get_mut(head).and_then(|b| b.native.as_mut());
-                    if !unit.is_some_and(NativeBlock::try_as_head) {
-                        self.is_no_loop(head);
-                    } else if self.round.as_ref().is_none_or(|r| (r.head, r.page) != (head, page)) {
-                        self.round = Some(Round::new(head, page));
+                    if !unit.is_some_and(CompiledUnit::begin_recording_attempt) {
+                        self.mark_not_a_loop(head);
+                    } else if self.recorder.as_ref().is_none_or(|r| (r.head, r.page) != (head, page)) {
+                        self.recorder = Some(LoopRecorder::new(head, page));
                     }
                 }
-                self.take_landing_back(at);
+                self.restore_pending_btype(at);
                 return None;
             }
-            Left::Indirect | Left::End => match block.code.uops.last()?.facts().ends? {
+            ExitReason::Indirect | ExitReason::End => match block.code.uops.last()?.facts().ends? {
                 Ends::Indirect(0) => End::Indirect(jit.target),
-                Ends::Indirect(btype) => End::Landing(jit.target, btype),
+                Ends::Indirect(btype) => End::IndirectTyped(jit.target, btype),
                 Ends::Exception(e) => End::Exception(e),
                 Ends::Leave(kind) => End::Leave(kind),
                 Ends::Jump | Ends::Branch => return None,

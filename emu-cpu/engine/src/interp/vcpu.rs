@@ -12,12 +12,12 @@ use emu_pe::exception::{Exception, StepState, Stop, WaitKind};
 use emu_pe::mem::context;
 
 use super::block::Code;
+use super::block_loop::{LoopEnd, Undisturbed};
 use super::cache::Cache;
 use super::debug::{Debug, DebugStop};
 use super::exec::{self, End};
 use super::lockstep::Lockstep;
-use super::run::{Blocks, Place};
-use super::turn::{Ended, Undisturbed};
+use super::run::{Blocks, Position};
 use super::uop::Frame;
 use crate::jit::Native;
 use crate::jit::observe::{Observers, Size};
@@ -171,7 +171,7 @@ impl Vcpu {
     /// Runs blocks until something must be looked at.
     fn run_blocks(&mut self) {
         let Self { cpu, frame, cache, native, .. } = self;
-        let mut at = Place::at(cpu.regs.pc);
+        let mut at = Position::at(cpu.regs.pc);
         let ended = Blocks::new(cpu, frame, cache, native.as_mut()).follow(&mut at, &mut Undisturbed);
         let leave = self.end(at, ended, None);
         self.leave(leave);
@@ -179,17 +179,19 @@ impl Vcpu {
 
     /// Puts registers and PC to where the loop over blocks has ended. `single`: the code at the place if it is not that of the
     /// block. Gives what the machine must do before it goes on.
-    pub(super) fn end(&mut self, at: Place, ended: Ended, single: Option<&Code>) -> Option<LeaveKind> {
+    pub(super) fn end(&mut self, at: Position, ended: LoopEnd, single: Option<&Code>) -> Option<LeaveKind> {
         let Self { cpu, frame, cache, debug, .. } = self;
         let code = single.or_else(|| cache.get(at.index).map(|block| &block.code));
         match (ended, code) {
-            (Ended::Before(e), _) => {
+            (LoopEnd::Before(e), _) => {
                 exec::to_regs(frame, cpu);
                 cpu.raise(e, at.pc, 0);
                 None
             }
-            (Ended::Block(end), Some(code)) => Self::finish(frame, cpu, debug, code, (at.pc, at.landed), end),
-            (Ended::Between, _) | (Ended::Block(_), None) => {
+            (LoopEnd::Block(end), Some(code)) => {
+                Self::finish(frame, cpu, debug, code, (at.pc, at.btype_on_entry), end)
+            }
+            (LoopEnd::Between, _) | (LoopEnd::Block(_), None) => {
                 cpu.regs.pc = at.pc;
                 exec::to_regs(frame, cpu);
                 None
@@ -244,7 +246,7 @@ impl Vcpu {
             End::Exit(n) => cpu.regs.pc = pc.wrapping_add(code.exits[n & 1].rel as u64),
             End::Next => cpu.regs.pc = pc,
             End::Indirect(target) => cpu.regs.pc = cpu.branch_address(target),
-            End::Landing(target, btype) => {
+            End::IndirectTyped(target, btype) => {
                 cpu.regs.pc = cpu.branch_address(target);
                 cpu.pstate.btype = btype;
             }

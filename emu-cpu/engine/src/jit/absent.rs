@@ -3,18 +3,18 @@
 use emu_a64::mode::Mode;
 use emu_pe::cpu::Cpu;
 
-use super::Part;
+use super::UnitBlock;
 use super::observe::{Observers, Size};
 use crate::interp::cache::Cache;
 use crate::interp::uop::Frame;
 
 /// There is none.
 #[derive(Clone, Copy, Debug)]
-pub enum NativeBlock {}
+pub enum CompiledUnit {}
 
 #[allow(missing_docs, reason = "see the other version")]
-impl NativeBlock {
-    pub fn try_as_head(&mut self) -> bool {
+impl CompiledUnit {
+    pub fn begin_recording_attempt(&mut self) -> bool {
         match *self {}
     }
 }
@@ -22,13 +22,13 @@ impl NativeBlock {
 /// See the other version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs, reason = "see the other version")]
-pub enum Left {
+pub enum ExitReason {
     Exit(usize),
     Indirect,
     End,
     Event,
     Fault,
-    Hot,
+    LoopCandidate,
 }
 
 /// There is none.
@@ -64,26 +64,26 @@ impl Native {
     pub fn begin(&mut self, _: u64) {
         match *self {}
     }
-    pub fn compile(&mut self, _: &[Part<'_>], _: u64, _: (&Cpu, Mode)) -> Option<NativeBlock> {
+    pub fn compile(&mut self, _: &[UnitBlock<'_>], _: u64, _: (&Cpu, Mode)) -> Option<CompiledUnit> {
         match *self {}
     }
     #[must_use]
-    pub fn code(&self, _: &NativeBlock) -> (u64, &[u8]) {
+    pub fn code(&self, _: &CompiledUnit) -> (u64, &[u8]) {
         match *self {}
     }
-    pub fn link(&mut self, _: (u32, usize), _: (u32, &NativeBlock), _: u64, _: u64) {
+    pub fn link(&mut self, _: (u32, usize), _: (u32, &CompiledUnit), _: u64, _: u64) {
         match *self {}
     }
-    pub fn settle(&mut self, unit: &mut NativeBlock) {
+    pub fn finalise_unit(&mut self, unit: &mut CompiledUnit) {
         match *unit {}
     }
-    pub fn remember(&mut self, _: u64, _: u64, _: &NativeBlock) {
+    pub fn remember(&mut self, _: u64, _: u64, _: &CompiledUnit) {
         match *self {}
     }
-    pub fn replace(&mut self, _: &NativeBlock, _: &mut NativeBlock) {
+    pub fn replace(&mut self, _: &CompiledUnit, _: &mut CompiledUnit) {
         match *self {}
     }
-    pub fn enter(&mut self, _: &NativeBlock, _: &mut Frame, _: &mut Cpu, _: &Cache) -> (Left, u32) {
+    pub fn enter(&mut self, _: &CompiledUnit, _: &mut Frame, _: &mut Cpu, _: &Cache) -> (ExitReason, u32) {
         match *self {}
     }
     #[must_use]

@@ -48,47 +48,47 @@ mod x64;
 
 use crate::interp::block::Code;
 
-/// One block of a unit.
+/// A block of a unit: what is compiled together, a block or the blocks of a loop.
 #[derive(Clone, Copy)]
-pub struct Part<'a> {
+pub struct UnitBlock<'a> {
     /// Its operations.
     pub code: &'a Code,
     /// Its number.
-    pub block: u32,
-    /// Virtual page of its code. A unit is good for all pages that its first part is in, but goes to another part's page only
+    pub number: u32,
+    /// Virtual page of its code. A unit is good for all pages that its first block is in, but enters another block's page only
     /// if that is where it was.
     pub page: u64,
     /// Host address of a word, and its value while the code is good ([`emu_core::page::Watched::word`]).
     pub valid: (u64, u32),
     /// Offset of its first instruction in its page.
     pub offset: u32,
-    /// The parts of the unit that its exits lead to; `None` if the unit ends there.
-    pub to: [Option<usize>; 2],
-    /// The parts that an indirect branch at its end leads to, if it leads there.
-    pub targets: [Option<usize>; 3],
+    /// The blocks of the unit that its exits lead to, by their places; `None`: the exit leaves the unit.
+    pub successors: [Option<usize>; 2],
+    /// The blocks that an indirect branch at its end is compared with.
+    pub indirect_successors: [Option<usize>; 3],
     /// How often it runs, compared with others of the unit.
-    pub weight: u32,
+    pub frequency: u32,
     /// Host address of the counter of its runs, if they are counted.
     pub counter: Option<u64>,
 }
 
-impl Part<'_> {
-    /// All parts that it leads to.
-    pub fn leads_to(&self) -> impl Iterator<Item = usize> {
-        self.to.into_iter().chain(self.targets).flatten()
+impl UnitBlock<'_> {
+    /// All blocks of the unit that it leads to.
+    pub fn all_successors(&self) -> impl Iterator<Item = usize> {
+        self.successors.into_iter().chain(self.indirect_successors).flatten()
     }
 
-    /// True if it goes on inside the unit: then the unit is a loop.
+    /// True if it has successors in its unit: then the unit is a loop.
     #[must_use]
-    pub fn goes_on(&self) -> bool {
-        self.leads_to().next().is_some()
+    pub fn is_loop(&self) -> bool {
+        self.all_successors().next().is_some()
     }
 }
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-pub use native::{Left, Native, NativeBlock};
+pub use native::{CompiledUnit, ExitReason, Native};
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-pub use absent::{Left, Native, NativeBlock, perf};
+pub use absent::{CompiledUnit, ExitReason, Native, perf};
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 mod absent;

@@ -8,9 +8,9 @@ use emu_pe::cpu::Cpu;
 
 use super::arena::Arena;
 use super::observe::{Observers, Size, What};
-use super::state::{Lazy, TARGETS, Target};
-use super::x64::{self, BIAS, Exit, HostFeatures, Input, KIND_BITS, Kind, Site, Thunks};
-use super::{Part, runtime};
+use super::state::{FlagKind, TARGETS, Target};
+use super::x64::{self, BIAS, Exit, ExitKind, HostFeatures, Input, KIND_BITS, Site, Thunks};
+use super::{UnitBlock, runtime};
 use crate::interp::cache::Cache;
 use crate::interp::uop::Frame;
 
@@ -25,44 +25,44 @@ const MAX_CODE: usize = 128 << 10;
 
 /// The host code of a unit that begins with a block. Addresses are the host's.
 #[derive(Clone, Copy, Debug)]
-pub struct NativeBlock {
+pub struct CompiledUnit {
     /// Entry with all checks.
     entry: u64,
-    /// Entry that only looks whether a request is pending, for jumps back in the same page.
+    /// Entry that only polls for requests, for back edges in the same page.
     head: u64,
-    /// Entry without checks, for jumps forward in the same page.
+    /// Entry without checks, for forward edges in the same page.
     fast: u64,
     /// Length of the code.
     bytes: u32,
-    /// Counts how often the loop was entered in another context than it was made for; 0 if that does not matter.
-    elsewhere: u32,
-    /// It is a loop, or was found not to be one.
-    settled: bool,
-    /// How often it was looked at as the head of a loop.
-    tried: u8,
-    /// How often that came to an end, with a loop or without.
-    ended: u8,
+    /// Number of the counter of a loop's entries in another context than it was made for; 0 if that does not matter.
+    foreign_entries: u32,
+    /// No more recordings: it is a loop, or was found not to be one.
+    is_final: bool,
+    /// How often a recording began with it as the head, since one ended.
+    recording_attempts: u8,
+    /// How many recordings ended, with a loop or without.
+    finished_recordings: u8,
 }
 
-impl NativeBlock {
-    /// It is to be looked at as the head of a loop. False if that has been done often enough: where hot loops are inside
-    /// one another, each keeps the others from being seen.
-    pub fn try_as_head(&mut self) -> bool {
-        self.tried = self.tried.saturating_add(1);
-        self.tried <= 8
+impl CompiledUnit {
+    /// Counts a recording that begins with it as the head. False if there were too many that did not end: where hot loops are
+    /// inside one another, each interrupts the recordings of the others.
+    pub fn begin_recording_attempt(&mut self) -> bool {
+        self.recording_attempts = self.recording_attempts.saturating_add(1);
+        self.recording_attempts <= 8
     }
 }
 
 /// Counters that are allocated at a time.
 const COUNTERS: usize = 1024;
-/// How often a loop is entered in another context than it was made for until it is made anew. Each time it takes longer: where
+/// A loop is made anew after so many entries in another context than it was made for. Each time it takes longer: where
 /// processes take turns in a library's loop, it would be made all the time.
-const ELSEWHERE: u32 = 64;
-/// How often a block is looked at again that was found to be the head of no loop, each time after many more rounds: the first
+const FOREIGN_ENTRIES: u32 = 64;
+/// How often a block is recorded again that was found to be the head of no loop, each time after many more rounds: the first
 /// rounds may have been unlike the later ones, or interrupted.
 const RETRIES: u8 = 2;
 
-/// Where jumps back to blocks are counted.
+/// Counters of back edges, and of entries in other contexts.
 struct Counters {
     /// What a new counter counts down from.
     rounds: u32,
@@ -100,19 +100,19 @@ impl Counters {
 
 /// Why host code was left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Left {
+pub enum ExitReason {
     /// At exit 0 or 1.
     Exit(usize),
     /// By an indirect branch to [`super::state::JitState::target`].
     Indirect,
     /// At the block's last operation, which is still to be done.
     End,
-    /// Before the block.
+    /// Before the block: a request is pending, or its code has changed.
     Event,
     /// With [`super::state::JitState::fault`].
     Fault,
-    /// Before the block, to which host code has jumped back very often.
-    Hot,
+    /// Before the block, to which host code has jumped back very often: it may be the head of a loop.
+    LoopCandidate,
 }
 
 /// See the module's head.
@@ -127,7 +127,7 @@ pub struct Native {
     /// All exits of all units.
     exits: Vec<Exit>,
     /// The one by which host code was left last.
-    left_by: usize,
+    last_exit: usize,
     /// Where indirect branches lead.
     targets: Box<[Target]>,
     /// For access sites.
@@ -172,7 +172,7 @@ impl Native {
             host,
             epoch: 0,
             exits: Vec::new(),
-            left_by: 0,
+            last_exit: 0,
             targets: vec![Target::NONE; TARGETS].into(),
             next_slot: 0,
             counters: Counters::new(rounds),
@@ -224,129 +224,131 @@ impl Native {
     /// `None` if there is no room, or more code than any unit should have.
     pub fn compile(
         &mut self,
-        parts: &[Part<'_>],
+        blocks: &[UnitBlock<'_>],
         key: u64,
         (cpu, mode): (&Cpu, Mode),
-    ) -> Option<NativeBlock> {
+    ) -> Option<CompiledUnit> {
         let at = self.arena.next();
-        let count = |p: &Part<'_>| self.observers.counter(p.code, p.page | u64::from(p.offset), mode.el);
-        let parts: Vec<_> = parts.iter().map(|p| Part { counter: count(p), ..*p }).collect();
-        let part = *parts.first()?;
+        let count = |p: &UnitBlock<'_>| self.observers.counter(p.code, p.page | u64::from(p.offset), mode.el);
+        let blocks: Vec<_> = blocks.iter().map(|p| UnitBlock { counter: count(p), ..*p }).collect();
+        let head = *blocks.first()?;
         let first_exit = self.exits.len() as u32;
-        let depends = parts.iter().any(|p| p.page != part.page || p.targets[0].is_some());
-        let (elsewhere, counter) = depends.then(|| self.counters.fresh()).unzip();
-        let input = Input { part, at, cpu, mode, key, first_exit, elsewhere: counter };
-        let output = x64::compile(&parts, input, &self.thunks, self.host, &mut self.next_slot)?;
+        let depends = blocks.iter().any(|p| p.page != head.page || p.indirect_successors[0].is_some());
+        let (foreign_entries, counter) = depends.then(|| self.counters.fresh()).unzip();
+        let input = Input { block: head, at, cpu, mode, key, first_exit, foreign_entries: counter };
+        let output = x64::compile(&blocks, input, &self.thunks, self.host, &mut self.next_slot)?;
         self.arena.push(&output.bytes).then_some(())?;
         cpu.counters.bump(Metric::Compiled);
         cpu.counters.bump_by(Metric::HostCodeBytes, output.bytes.len() as u64);
         self.observers.made(
             at,
             &output.bytes,
-            What::Block { pc: part.page | u64::from(part.offset), el: mode.el },
+            What::Block { pc: head.page | u64::from(head.offset), el: mode.el },
         );
         self.exits.extend(output.exits);
-        Some(NativeBlock {
+        Some(CompiledUnit {
             entry: at,
             head: at + output.head as u64,
             fast: at + output.fast as u64,
             bytes: output.bytes.len() as u32,
-            elsewhere: elsewhere.unwrap_or(0),
-            settled: part.goes_on(),
-            tried: 0,
-            ended: 0,
+            foreign_entries: foreign_entries.unwrap_or(0),
+            is_final: head.is_loop(),
+            recording_attempts: 0,
+            finished_recordings: 0,
         })
     }
 
     /// The host code of a unit as it is now, and its address.
     #[must_use]
-    pub fn code(&self, block: &NativeBlock) -> (u64, &[u8]) {
+    pub fn code(&self, block: &CompiledUnit) -> (u64, &[u8]) {
         (block.entry, self.arena.bytes(block.entry, block.bytes as usize))
     }
 
     /// Makes the exit by which host code was left last lead to a unit, if it was exit `n` of block `from`. `page` and `key`
     /// are those under which that was found.
-    pub fn link(&mut self, (from, n): (u32, usize), to: (u32, &NativeBlock), page: u64, key: u64) {
-        let Some(exit) = self.exits.get(self.left_by).copied() else { return };
+    pub fn link(&mut self, (from, n): (u32, usize), to: (u32, &CompiledUnit), page: u64, key: u64) {
+        let Some(exit) = self.exits.get(self.last_exit).copied() else { return };
         if (exit.block, exit.n) != (from, n) {
             return;
         }
         let unit = to.1;
         match exit.site {
             Site::None => {}
-            Site::Page { jump, backward: false } => self.lead(jump, unit.fast),
-            Site::Page { jump, backward: true } if unit.settled => self.lead(jump, unit.head),
+            Site::Page { jump, backward: false } => self.point_jump_at(jump, unit.fast),
+            Site::Page { jump, backward: true } if unit.is_final => self.point_jump_at(jump, unit.head),
             Site::Page { jump, backward: true } => {
-                let counted = self.counted(to).unwrap_or(unit.head);
-                self.lead(jump, counted);
+                let counter = self.loop_counter(to).unwrap_or(unit.head);
+                self.point_jump_at(jump, counter);
             }
             Site::Cross { jump, record } => {
-                self.lead(jump, unit.entry);
+                self.point_jump_at(jump, unit.entry);
                 self.arena.patch(record, &page.to_le_bytes());
                 self.arena.patch(record + 8, &key.to_le_bytes());
             }
         }
     }
 
-    /// Makes the jump with its displacement at host address `at` lead to `to`.
-    fn lead(&mut self, at: u64, to: u64) {
+    /// Links the jump whose displacement is at host address `at` to `to`.
+    fn point_jump_at(&mut self, at: u64, to: u64) {
         let displacement = to.wrapping_sub(at + 4) as u32;
         self.arena.patch(at, &displacement.to_le_bytes());
     }
 
-    /// Where jumps back to a block are counted.
-    fn counted(&mut self, (block, unit): (u32, &NativeBlock)) -> Option<u64> {
+    /// The stub that counts back edges to a block.
+    fn loop_counter(&mut self, (block, unit): (u32, &CompiledUnit)) -> Option<u64> {
         if let Some((stub, _)) = self.counters.stubs.get(&unit.head) {
             return Some(*stub);
         }
         let at = self.arena.next();
         let (number, counter) = self.counters.fresh();
-        let code = x64::hot_stub(at, (unit.head, block), counter, &self.thunks)?;
+        let code = x64::loop_counter_stub(at, (unit.head, block), counter, &self.thunks)?;
         self.arena.push(&code).then_some(())?;
         self.counters.stubs.insert(unit.head, (at, number));
         Some(at)
     }
 
     /// Remembers where an indirect branch to `pc` leads.
-    pub fn remember(&mut self, pc: u64, key: u64, to: &NativeBlock) {
+    pub fn remember(&mut self, pc: u64, key: u64, to: &CompiledUnit) {
         self.targets[Target::index(pc, Self::salt(key))] = Target { pc, key, entry: to.entry };
     }
 
-    /// This unit has just been found not to be a loop, or none in this context.
-    pub fn settle(&mut self, unit: &mut NativeBlock) {
-        unit.tried = 0;
-        unit.ended = unit.ended.saturating_add(1);
-        self.wait_elsewhere(unit);
+    /// A recording has found no loop with this head, or none in this context: it is not recorded again for long, or ever.
+    pub fn finalise_unit(&mut self, unit: &mut CompiledUnit) {
+        unit.recording_attempts = 0;
+        unit.finished_recordings = unit.finished_recordings.saturating_add(1);
+        self.restart_foreign_counter(unit);
         let stub = self.counters.stubs.get(&unit.head).map(|(_, counter)| *counter);
-        if let Some(counter) = stub.filter(|_| unit.ended <= RETRIES) {
-            return self.counters.set(counter, self.counters.rounds << (5 * unit.ended));
+        if let Some(counter) = stub.filter(|_| unit.finished_recordings <= RETRIES) {
+            return self.counters.set(counter, self.counters.rounds << (5 * unit.finished_recordings));
         }
-        unit.settled = true;
+        unit.is_final = true;
         self.stop_counting(unit.head, unit.head);
     }
 
-    /// A loop is entered in another context for so long before it is made anew.
-    fn wait_elsewhere(&mut self, unit: &NativeBlock) {
-        if unit.elsewhere != 0 {
-            self.counters.set(unit.elsewhere, ELSEWHERE << (2 * unit.ended.min(12)));
+    /// Sets the counter of entries in another context.
+    fn restart_foreign_counter(&mut self, unit: &CompiledUnit) {
+        if unit.foreign_entries != 0 {
+            self.counters
+                .set(unit.foreign_entries, FOREIGN_ENTRIES << (2 * unit.finished_recordings.min(12)));
         }
     }
 
-    /// Jumps that were counted on their way to `head` go to `to` at once.
+    /// Back edges that were counted on their way to `head` go to `to` at once.
     fn stop_counting(&mut self, head: u64, to: u64) {
         if let Some((stub, _)) = self.counters.stubs.remove(&head) {
             self.arena.patch(stub, &[0xe9]);
-            self.lead(stub + 1, to);
+            self.point_jump_at(stub + 1, to);
         }
     }
 
-    /// Whoever still enters `old` comes to `new`, a unit that begins with the same block.
-    pub fn replace(&mut self, old: &NativeBlock, new: &mut NativeBlock) {
-        new.ended = old.ended + u8::from(old.ended < u8::MAX && new.settled);
-        self.wait_elsewhere(new);
+    /// All entries of `old` lead to `new`, a unit that begins with the same block.
+    pub fn replace(&mut self, old: &CompiledUnit, new: &mut CompiledUnit) {
+        new.finished_recordings =
+            old.finished_recordings + u8::from(old.finished_recordings < u8::MAX && new.is_final);
+        self.restart_foreign_counter(new);
         for (from, to) in [(old.entry, new.entry), (old.head, new.head), (old.fast, new.fast)] {
             self.arena.patch(from, &[0xe9]);
-            self.lead(from + 1, to);
+            self.point_jump_at(from + 1, to);
         }
         self.stop_counting(old.head, new.head);
     }
@@ -355,11 +357,11 @@ impl Native {
     /// left, and in which block.
     pub fn enter(
         &mut self,
-        block: &NativeBlock,
+        block: &CompiledUnit,
         frame: &mut Frame,
         cpu: &mut Cpu,
         cache: &Cache,
-    ) -> (Left, u32) {
+    ) -> (ExitReason, u32) {
         let jit = &mut frame.jit;
         jit.tlb = cpu.mem.tables_address();
         jit.targets = self.targets.as_ptr().expose_provenance() as u64;
@@ -376,22 +378,22 @@ impl Native {
                 std::mem::transmute(std::ptr::with_exposed_provenance::<()>(self.thunks.enter as usize));
             enter(biased, block.entry)
         };
-        runtime::settle(frame);
+        runtime::materialise_flags(frame);
         runtime::count(frame, cpu);
         runtime::collect(frame, cpu);
-        debug_assert_eq!(frame.jit.flag_kind, Lazy::None as u32);
+        debug_assert_eq!(frame.jit.flag_kind, FlagKind::None as u32);
         let number = (word as u32) >> KIND_BITS;
-        let left = match Kind::from_word(word) {
-            Kind::Exit => {
-                self.left_by = number as usize;
-                let exit = self.exits.get(self.left_by);
-                return exit.map_or((Left::Event, 0), |exit| (Left::Exit(exit.n), exit.block));
+        let left = match ExitKind::from_word(word) {
+            ExitKind::Exit => {
+                self.last_exit = number as usize;
+                let exit = self.exits.get(self.last_exit);
+                return exit.map_or((ExitReason::Event, 0), |exit| (ExitReason::Exit(exit.n), exit.block));
             }
-            Kind::Indirect => Left::Indirect,
-            Kind::End => Left::End,
-            Kind::Event => Left::Event,
-            Kind::Fault => Left::Fault,
-            Kind::Hot => Left::Hot,
+            ExitKind::Indirect => ExitReason::Indirect,
+            ExitKind::End => ExitReason::End,
+            ExitKind::Event => ExitReason::Event,
+            ExitKind::Fault => ExitReason::Fault,
+            ExitKind::LoopCandidate => ExitReason::LoopCandidate,
         };
         (left, number)
     }

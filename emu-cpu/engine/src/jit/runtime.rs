@@ -13,7 +13,7 @@ use emu_pe::exception::Stop;
 use emu_pe::mem::access;
 use emu_pe::mem::mops;
 
-use super::state::Lazy;
+use super::state::FlagKind;
 use crate::interp::cache::Cache;
 use crate::interp::exec::{self, End};
 use crate::interp::lockstep::repeatable;
@@ -114,14 +114,14 @@ pub(super) extern "sysv64" fn store_vector(f: *mut Frame, va: u64, how: u32) {
 /// Goes on with the main instruction of FEAT_MOPS whose word is in `out`; gives the new Xn.
 pub(super) extern "sysv64" fn copy_or_set(f: *mut Frame, to: u64, from: u64, size: u64) -> u64 {
     let insn = MopsInsn(frame(f).jit.out[0] as u32);
-    settle(frame(f));
+    materialise_flags(frame(f));
     value(f, mops::proceed(cpu(f), to, from, size, insn))
 }
 
 /// Executes operation `n` of block `block` as the interpreter does.
 pub(super) extern "sysv64" fn operation(f: *mut Frame, block: u32, n: u32) {
     let frame = frame(f);
-    settle(frame);
+    materialise_flags(frame);
     let cpu = cpu(f);
     count(frame, cpu);
     collect(frame, cpu);
@@ -192,20 +192,20 @@ pub(super) fn collect(f: &mut Frame, cpu: &mut Cpu) {
     }
 }
 
-/// Puts flags that were not computed yet into their slot.
-pub(super) fn settle(f: &mut Frame) {
+/// Computes the flags into their slot, if that was not done yet.
+pub(super) fn materialise_flags(f: &mut Frame) {
     let (a, b) = (f.jit.flag_a, f.jit.flag_b);
-    f.x[NZCV as usize] = match Lazy::from_number(f.jit.flag_kind) {
-        Lazy::None => return,
-        Lazy::Sub64 => exec::sub_flags64(a, b),
-        Lazy::Sub32 => exec::sub_flags32(a as u32, b as u32),
-        Lazy::Add64 => exec::add_flags64(a, b, false),
-        Lazy::Add32 => exec::add_flags32(a as u32, b as u32, false),
-        Lazy::Logic64 => exec::nz64(a),
-        Lazy::Logic32 => exec::nz32(a as u32),
-        Lazy::Host => (a >> 14 & 3) << 30 | (a >> 8 & 1 ^ 1) << 29 | (a & 1) << 28,
+    f.x[NZCV as usize] = match FlagKind::from_number(f.jit.flag_kind) {
+        FlagKind::None => return,
+        FlagKind::Sub64 => exec::sub_flags64(a, b),
+        FlagKind::Sub32 => exec::sub_flags32(a as u32, b as u32),
+        FlagKind::Add64 => exec::add_flags64(a, b, false),
+        FlagKind::Add32 => exec::add_flags32(a as u32, b as u32, false),
+        FlagKind::Logic64 => exec::nz64(a),
+        FlagKind::Logic32 => exec::nz32(a as u32),
+        FlagKind::Host => (a >> 14 & 3) << 30 | (a >> 8 & 1 ^ 1) << 29 | (a & 1) << 28,
     };
-    f.jit.flag_kind = Lazy::None as u32;
+    f.jit.flag_kind = FlagKind::None as u32;
 }
 
 /// Counts the instructions that host code has executed.

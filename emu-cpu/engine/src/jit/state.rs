@@ -33,11 +33,11 @@ impl Target {
     }
 }
 
-/// How flags that were not computed yet are found from [`JitState::flag_a`] and [`JitState::flag_b`].
+/// How flags that were not computed yet follow from [`JitState::flag_a`] and [`JitState::flag_b`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 #[allow(missing_docs, reason = "operation and width")]
-pub enum Lazy {
+pub enum FlagKind {
     /// They are in their slot.
     None,
     Sub64,
@@ -51,7 +51,7 @@ pub enum Lazy {
     Host,
 }
 
-impl Lazy {
+impl FlagKind {
     /// The host's carry is a borrow, the opposite of Arm's.
     #[must_use]
     pub const fn borrows(self) -> bool {
@@ -101,14 +101,14 @@ pub struct JitState {
     /// In lockstep: the `count` from which on checks stop.
     pub limit: u64,
     /// `count` at the last indirect branch that set PSTATE.BTYPE ...
-    pub landed_at: u64,
+    pub btype_set_at: u64,
     /// ... and to what: it holds as long as the target has not begun, and for its first instruction.
-    pub landed: u32,
+    pub btype_on_entry: u32,
     /// The target of an indirect branch that left host code.
     pub target: u64,
     /// Results of a function of the runtime that has two.
     pub out: [u64; 2],
-    /// Flags that are not in their slot yet: how to find them, as [`Lazy`].
+    /// Flags that are not in their slot yet: how to find them, as [`FlagKind`].
     pub flag_kind: u32,
     /// Not 0: the last call of the runtime was given up.
     pub faulted: u32,
@@ -120,8 +120,8 @@ pub struct JitState {
     pub saved_a: u64,
     /// See `saved_a`.
     pub saved_b: u64,
-    /// Where ways of a unit have met: by which of its ways the flags are kept; 0 if they are in the frame.
-    pub flag_way: u32,
+    /// Behind a join in a unit: the number of the form that the flags are in; 0 if they are in the frame.
+    pub flag_form: u32,
     /// The block and its instruction that called the runtime.
     pub at_block: u32,
     /// See `at_block`.
@@ -155,8 +155,8 @@ impl Default for JitState {
             count: 0,
             counted: 0,
             limit: 0,
-            landed_at: 0,
-            landed: 0,
+            btype_set_at: 0,
+            btype_on_entry: 0,
             target: 0,
             out: [0; 2],
             flag_kind: 0,
@@ -165,7 +165,7 @@ impl Default for JitState {
             flag_b: 0,
             saved_a: 0,
             saved_b: 0,
-            flag_way: 0,
+            flag_form: 0,
             at_block: 0,
             at_insn: 0,
             mxcsr: 0x1f80,

@@ -1,7 +1,7 @@
 //! Every floating-point and vector encoding as host code, with operands that are hard, against the interpreter: registers
 //! and FPSR must be the same. FPCR is at its defaults, where host code computes in line.
 
-use emu_a64::decode::{Row, table_fp, table_simd};
+use emu_a64::decode::{EncodingRow, table_fp, table_simd};
 
 use crate::machine::{Engine, Ours};
 use crate::program::Program;
@@ -83,12 +83,12 @@ fn state(seed: u64, set: usize) -> State {
 }
 
 /// A word of a row. Half of them use few registers, so that operands and results meet.
-fn word(row: &Row, r: &mut Random) -> u32 {
+fn word(row: &EncodingRow, r: &mut Random) -> u32 {
     let few = if r.chance(50) { !(0x1c | 0x1c << 5 | 0x1c << 16 | 0x1c << 10) } else { u32::MAX };
     row.value | r.next() as u32 & few & !row.mask
 }
 
-fn is_memory(row: &Row) -> bool {
+fn is_memory(row: &EncodingRow) -> bool {
     row.name.starts_with("LD") || row.name.starts_with("ST")
 }
 

@@ -105,7 +105,7 @@ impl Mem {
     }
 
     /// While a journal records: what depends on stores of other PEs cannot be replayed.
-    fn once(&self) -> Result<(), Stop> {
+    fn refuse_replay(&self) -> Result<(), Stop> {
         if self.journal.is_recording() { Err(Stop::NotReplayable) } else { Ok(()) }
     }
 }
@@ -121,7 +121,7 @@ pub fn load_exclusive(
     let bytes = size.bytes();
     cpu.mem.check_atomic(va, bytes, false)?;
     let watched = if interleaved && cpu.mem.shared.has_peers() {
-        cpu.mem.once()?;
+        cpu.mem.refuse_replay()?;
         watch_page(cpu, va, bytes)?
     } else {
         None
@@ -172,7 +172,7 @@ pub fn store_exclusive(
     let watched = seen.page.filter(|_| seen.bytes & WATCHED != 0);
     let interleaved = interleaved && cpu.mem.shared.has_peers();
     if watched.is_some() || interleaved {
-        cpu.mem.once()?;
+        cpu.mem.refuse_replay()?;
     }
     cpu.mem.exclusive.close();
     if (seen.va, seen.bytes & !WATCHED) != (va, bytes) {

@@ -76,8 +76,8 @@ pub fn lockstep(board: &Board) -> Option<String> {
         "lockstep: {} instructions in {} stretches compared; {} instructions done once, {} stretches not compared\n",
         grouped(totals.instructions),
         grouped(totals.stretches),
-        grouped(totals.once),
-        grouped(totals.updated),
+        grouped(totals.unchecked),
+        grouped(totals.inconclusive),
     ))
 }
 

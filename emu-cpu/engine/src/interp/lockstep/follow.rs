@@ -7,21 +7,21 @@ use emu_pe::exception::{Exception, Stop};
 
 use super::repeatable::is_repeatable;
 use crate::interp::block::Code;
+use crate::interp::block_loop::{LoopEnd, Policy, Undisturbed};
 use crate::interp::cache::Cached;
 use crate::interp::exec::{self, End};
-use crate::interp::run::{Blocks, Place};
-use crate::interp::turn::{Ended, Policy, Undisturbed};
+use crate::interp::run::{Blocks, Position};
 use crate::interp::uop::{Frame, Uop};
 
 /// Why a stretch ended.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) enum Why {
+pub(super) enum StretchEnd {
     /// Between two blocks: there have been enough instructions, or somebody wants attention.
-    Enough,
+    Budget,
     /// An instruction was given up; its number in the block.
     Fault(Stop, usize),
     /// An instruction cannot be done twice, and has not been done; its number in the block.
-    Once(usize),
+    NotReplayable(usize),
     /// The block's last instruction asks for an exception,
     Exception(ExcOp),
     /// or for the machine.
@@ -35,40 +35,47 @@ pub(super) enum Why {
 /// How far a stretch got.
 #[derive(Clone, Debug)]
 pub(super) struct Reached {
-    pub why: Why,
+    pub why: StretchEnd,
     /// The block that was executed last, or, between blocks, the next one's address only.
-    pub at: Place,
+    pub at: Position,
     /// Instructions that are done.
     pub done: u64,
     /// Addresses and numbers of the blocks on the way, as far as they are known.
-    pub trail: Vec<Place>,
+    pub trail: Vec<Position>,
 }
 
 impl Reached {
     /// Address of the instruction that is next, or that the end is about.
     pub(super) fn pc(&self, code: Option<&Code>) -> u64 {
         let insn = match self.why {
-            Why::Fault(_, insn) | Why::Once(insn) => insn,
-            Why::Exception(_) | Why::Leave(_) => code.map_or(0, |c| c.words.len().saturating_sub(1)),
+            StretchEnd::Fault(_, insn) | StretchEnd::NotReplayable(insn) => insn,
+            StretchEnd::Exception(_) | StretchEnd::Leave(_) => {
+                code.map_or(0, |c| c.words.len().saturating_sub(1))
+            }
             _ => 0,
         };
         self.at.pc.wrapping_add(4 * insn as u64)
     }
 
     /// With the end of the loop. All of the last block has been counted.
-    fn because(self, ended: Ended, blocks: &Blocks<'_>) -> Self {
+    fn because(self, ended: LoopEnd, blocks: &Blocks<'_>) -> Self {
         let length = blocks.cache.get(self.at.index).map_or(0, |b| b.code.words.len() as u64);
         let why = match ended {
-            Ended::Before(e) => Why::Before(e),
-            Ended::Block(End::Fault(stop, insn)) => {
+            LoopEnd::Before(e) => StretchEnd::Before(e),
+            LoopEnd::Block(End::Fault(stop, insn)) => {
                 let done = self.done.wrapping_sub(length).wrapping_add(u64::from(insn));
                 let insn = usize::from(insn);
-                let why = if stop == Stop::NotReplayable { Why::Once(insn) } else { Why::Fault(stop, insn) };
+                let why = if stop == Stop::NotReplayable {
+                    StretchEnd::NotReplayable(insn)
+                } else {
+                    StretchEnd::Fault(stop, insn)
+                };
                 return Self { why, done, ..self };
             }
-            Ended::Block(End::Exception(e)) => Why::Exception(e),
-            Ended::Block(End::Leave(kind)) => Why::Leave(kind),
-            Ended::Between | Ended::Block(End::Exit(_) | End::Indirect(_) | End::Landing(..) | End::Next) => {
+            LoopEnd::Block(End::Exception(e)) => StretchEnd::Exception(e),
+            LoopEnd::Block(End::Leave(kind)) => StretchEnd::Leave(kind),
+            LoopEnd::Between
+            | LoopEnd::Block(End::Exit(_) | End::Indirect(_) | End::IndirectTyped(..) | End::Next) => {
                 self.why
             }
         };
@@ -78,11 +85,14 @@ impl Reached {
     /// True if both came to the same place in the same way.
     pub(super) fn agrees(&self, other: &Self) -> bool {
         // PSTATE.BTYPE is set aside while the first instruction of a block is not done.
-        let first = matches!(self.why, Why::Fault(_, 0) | Why::Once(0) | Why::Exception(_));
+        let first = matches!(
+            self.why,
+            StretchEnd::Fault(_, 0) | StretchEnd::NotReplayable(0) | StretchEnd::Exception(_)
+        );
         self.why == other.why
             && self.at.pc == other.at.pc
             && self.done == other.done
-            && (!first || self.at.landed == other.at.landed)
+            && (!first || self.at.btype_on_entry == other.at.btype_on_entry)
     }
 }
 
@@ -92,15 +102,15 @@ pub(super) struct Natively {
     /// What host code had counted when nothing was done.
     start: u64,
     done: u64,
-    trail: Vec<Place>,
+    trail: Vec<Position>,
 }
 
 impl Policy for Natively {
-    fn ends(&mut self, blocks: &Blocks<'_>, at: &Place) -> bool {
+    fn ends(&mut self, blocks: &Blocks<'_>, at: &Position) -> bool {
         self.done >= self.budget || Undisturbed.ends(blocks, at)
     }
 
-    fn run(&mut self, blocks: &mut Blocks<'_>, at: &mut Place) -> Option<End> {
+    fn run(&mut self, blocks: &mut Blocks<'_>, at: &mut Position) -> Option<End> {
         self.trail.push(*at);
         blocks.frame.jit.limit = self.start.wrapping_add(self.budget);
         let end = blocks.run(at, self);
@@ -118,7 +128,7 @@ impl Policy for Natively {
     }
 
     /// A loop with something in it that is done once is left as it is.
-    fn can_be_in_round(&self, blocks: &Blocks<'_>, at: &Place) -> bool {
+    fn may_be_recorded(&self, blocks: &Blocks<'_>, at: &Position) -> bool {
         let whole = |b: &Cached| b.code.uops.iter().all(|uop| is_repeatable(uop, blocks.cpu));
         blocks.cache.get(at.index).is_some_and(whole)
     }
@@ -128,9 +138,9 @@ impl Natively {
     /// Follows code from `pc`.
     pub(super) fn follow(mut blocks: Blocks<'_>, pc: u64, budget: u64) -> Reached {
         let start = blocks.frame.jit.count;
-        let (mut at, mut policy) = (Place::at(pc), Self { budget, start, done: 0, trail: Vec::new() });
+        let (mut at, mut policy) = (Position::at(pc), Self { budget, start, done: 0, trail: Vec::new() });
         let ended = blocks.follow(&mut at, &mut policy);
-        let reached = Reached { why: Why::Enough, at, done: policy.done, trail: policy.trail };
+        let reached = Reached { why: StretchEnd::Budget, at, done: policy.done, trail: policy.trail };
         reached.because(ended, &blocks)
     }
 }
@@ -140,15 +150,15 @@ impl Natively {
 pub(super) struct Interpreted<'a> {
     native: &'a Reached,
     done: u64,
-    trail: Vec<Place>,
+    trail: Vec<Position>,
 }
 
 impl Policy for Interpreted<'_> {
-    fn ends(&mut self, _: &Blocks<'_>, _: &Place) -> bool {
-        self.done > self.native.done || self.native.why == Why::Enough && self.done == self.native.done
+    fn ends(&mut self, _: &Blocks<'_>, _: &Position) -> bool {
+        self.done > self.native.done || self.native.why == StretchEnd::Budget && self.done == self.native.done
     }
 
-    fn run(&mut self, blocks: &mut Blocks<'_>, at: &mut Place) -> Option<End> {
+    fn run(&mut self, blocks: &mut Blocks<'_>, at: &mut Position) -> Option<End> {
         self.trail.push(*at);
         blocks.run(at, self)
     }
@@ -163,16 +173,16 @@ impl Policy for Interpreted<'_> {
 
     /// Host code goes on behind it if nothing has to be looked at, which it knows better in some cases.
     fn passes_context(&self, _: &Cpu) -> bool {
-        self.native.why != Why::Leave(LeaveKind::Context) || self.native.done != self.done
+        self.native.why != StretchEnd::Leave(LeaveKind::Context) || self.native.done != self.done
     }
 }
 
 impl Interpreted<'_> {
     /// Follows code from `pc`.
     pub(super) fn follow(mut blocks: Blocks<'_>, pc: u64, native: &Reached) -> Reached {
-        let (mut at, mut policy) = (Place::at(pc), Interpreted { native, done: 0, trail: Vec::new() });
+        let (mut at, mut policy) = (Position::at(pc), Interpreted { native, done: 0, trail: Vec::new() });
         let ended = blocks.follow(&mut at, &mut policy);
-        let between = if policy.done > native.done { Why::TooFar } else { Why::Enough };
+        let between = if policy.done > native.done { StretchEnd::TooFar } else { StretchEnd::Budget };
         let reached = Reached { why: between, at, done: policy.done, trail: policy.trail };
         reached.because(ended, &blocks)
     }

@@ -15,7 +15,7 @@
 //! registers that are more than storage, TLBI and AT, SEV, stores to pages that code was made from, and, with more than
 //! one vCPU, DSB. Exceptions and returns from them, WFI and the like end a block; up
 //! to there all is compared. A stretch during which a walk updated a descriptor is not compared, for the descriptor may
-//! have been read, too. PSTATE.BTYPE in a block that a branch landed in is compared while the block's first instruction
+//! have been read, too. PSTATE.BTYPE in a block that a branch has entered is compared while the block's first instruction
 //! is not done.
 //!
 //! # Others
@@ -35,14 +35,14 @@ use std::sync::Arc;
 
 use emu_a64::ir::LeaveKind;
 use emu_core::metrics::Metric;
-use follow::{Interpreted, Natively, Reached, Why};
+use follow::{Interpreted, Natively, Reached, StretchEnd};
 use parking_lot::MutexGuard;
-use state::State;
+use state::RegisterSnapshot;
 use turns::Turns;
 
+use super::block_loop::LoopEnd;
 use super::exec::End;
-use super::run::{Blocks, Place};
-use super::turn::Ended;
+use super::run::{Blocks, Position};
 use super::vcpu::Vcpu;
 
 /// The most instructions of a stretch.
@@ -59,10 +59,10 @@ pub struct Totals {
     pub blocks: u64,
     /// Instructions in them.
     pub instructions: u64,
-    /// Instructions that were done only once.
-    pub once: u64,
-    /// Stretches that a walk's update of a descriptor left without a comparison.
-    pub updated: u64,
+    /// Instructions that were executed once, by the interpreter, and not compared.
+    pub unchecked: u64,
+    /// Stretches that were not compared, as a walk has updated a descriptor.
+    pub inconclusive: u64,
 }
 
 impl std::ops::Add for Totals {
@@ -72,8 +72,8 @@ impl std::ops::Add for Totals {
             stretches: self.stretches + other.stretches,
             blocks: self.blocks + other.blocks,
             instructions: self.instructions + other.instructions,
-            once: self.once + other.once,
-            updated: self.updated + other.updated,
+            unchecked: self.unchecked + other.unchecked,
+            inconclusive: self.inconclusive + other.inconclusive,
         }
     }
 }
@@ -99,7 +99,7 @@ impl Lockstep {
         (LONGEST >> (bits % 13)).max(1) + (self.random >> 50) % 8
     }
 
-    fn note(&mut self, text: String) {
+    fn add_to_history(&mut self, text: String) {
         if self.history.len() >= 16 {
             self.history.remove(0);
         }
@@ -112,7 +112,7 @@ struct Difference {
     native: Reached,
     interpreted: Reached,
     /// After the one and the other.
-    states: [State; 2],
+    states: [RegisterSnapshot; 2],
     bytes: Vec<emu_pe::mem::journal::DifferentByte>,
 }
 
@@ -170,7 +170,7 @@ impl Vcpu {
         let pc = self.cpu.regs.pc;
         let Some(lockstep) = &mut self.lockstep else { return None };
         let budget = lockstep.budget();
-        let before = State::of(&self.frame, &mut self.cpu);
+        let before = RegisterSnapshot::of(&self.frame, &mut self.cpu);
         let counted = self.cpu.counters.get(Metric::Instructions);
         let quiet = turns.hold_devices();
         self.cpu.mem.record();
@@ -186,13 +186,16 @@ impl Vcpu {
         match result {
             Ok(reached) => {
                 let pc = reached.pc(self.cache.get(reached.at.index).map(|b| &b.code));
-                lockstep.note(format!("{:#x}: {:?} after {} instructions", pc, reached.why, reached.done));
+                lockstep.add_to_history(format!(
+                    "{:#x}: {:?} after {} instructions",
+                    pc, reached.why, reached.done
+                ));
                 lockstep.totals.instructions += reached.done;
                 lockstep.totals.blocks += reached.trail.len() as u64;
                 self.cpu
                     .counters
                     .bump_by(Metric::Instructions, counted.wrapping_sub(now).wrapping_add(reached.done));
-                self.after(&reached)
+                self.finish_stretch(&reached)
             }
             Err(report) => {
                 lockstep.difference = Some(report);
@@ -203,17 +206,22 @@ impl Vcpu {
     }
 
     /// Runs by host code, then by the interpreter, and compares. The journal still holds what they wrote.
-    fn compare(&mut self, pc: u64, before: &State, budget: u64) -> Result<Reached, Box<Difference>> {
+    fn compare(
+        &mut self,
+        pc: u64,
+        before: &RegisterSnapshot,
+        budget: u64,
+    ) -> Result<Reached, Box<Difference>> {
         let native = Natively::follow(self.blocks(true), pc, budget);
-        let after_native = State::of(&self.frame, &mut self.cpu);
+        let after_native = RegisterSnapshot::of(&self.frame, &mut self.cpu);
         self.cpu.mem.take_back();
         before.restore(&mut self.frame, &mut self.cpu);
         let interpreted = Interpreted::follow(self.blocks(false), pc, &native);
-        let after = State::of(&self.frame, &mut self.cpu);
+        let after = RegisterSnapshot::of(&self.frame, &mut self.cpu);
         let bytes = self.cpu.mem.different_bytes(BYTES);
         let Some(lockstep) = &mut self.lockstep else { return Ok(interpreted) };
         if self.cpu.mem.is_inconclusive() {
-            lockstep.totals.updated += 1;
+            lockstep.totals.inconclusive += 1;
             return Ok(interpreted);
         }
         lockstep.totals.stretches += 1;
@@ -224,7 +232,7 @@ impl Vcpu {
     }
 
     /// Looks for the shortest stretch that differs, and describes it.
-    fn describe(&mut self, pc: u64, before: &State, budget: u64, found: Difference) -> String {
+    fn describe(&mut self, pc: u64, before: &RegisterSnapshot, budget: u64, found: Difference) -> String {
         let mut shortest = (budget, found);
         let lengths = (0..).map(|n| 1 << n).take_while(|n| *n < budget);
         for budget in lengths {
@@ -244,35 +252,35 @@ impl Vcpu {
         Blocks::new(cpu, frame, cache, native.as_mut().filter(|_| natively))
     }
 
-    /// Goes on from where a stretch ended.
-    fn after(&mut self, reached: &Reached) -> Option<LeaveKind> {
+    /// Does what the end of a stretch asks for: an exception, a return from the loop, an instruction that was not replayable.
+    fn finish_stretch(&mut self, reached: &Reached) -> Option<LeaveKind> {
         let at = reached.at;
         let length = self.cache.get(at.index).map_or(0, |b| b.length());
         let (insn, end) = match reached.why {
-            Why::Enough | Why::TooFar => return self.end(at, Ended::Between, None),
-            Why::Before(e) => return self.end(at, Ended::Before(e), None),
-            Why::Once(insn) => {
+            StretchEnd::Budget | StretchEnd::TooFar => return self.end(at, LoopEnd::Between, None),
+            StretchEnd::Before(e) => return self.end(at, LoopEnd::Before(e), None),
+            StretchEnd::NotReplayable(insn) => {
                 if insn == 0 {
-                    self.cpu.pstate.btype = at.landed;
+                    self.cpu.pstate.btype = at.btype_on_entry;
                 }
-                return self.once(at.pc.wrapping_add(4 * insn as u64));
+                return self.run_without_check(at.pc.wrapping_add(4 * insn as u64));
             }
             // What follows counts the whole block and takes back what was not done.
-            Why::Fault(stop, insn) => (insn as u64, End::Fault(stop, insn as u16)),
-            Why::Exception(e) => (length, End::Exception(e)),
-            Why::Leave(kind) => (length, End::Leave(kind)),
+            StretchEnd::Fault(stop, insn) => (insn as u64, End::Fault(stop, insn as u16)),
+            StretchEnd::Exception(e) => (length, End::Exception(e)),
+            StretchEnd::Leave(kind) => (length, End::Leave(kind)),
         };
         self.cpu.counters.bump_by(Metric::Instructions, length.wrapping_sub(insn));
-        self.end(at, Ended::Block(end), None)
+        self.end(at, LoopEnd::Block(end), None)
     }
 
-    /// Executes one instruction by the interpreter, for good.
-    fn once(&mut self, pc: u64) -> Option<LeaveKind> {
+    /// Executes one instruction by the interpreter only: it cannot be replayed.
+    fn run_without_check(&mut self, pc: u64) -> Option<LeaveKind> {
         if let Some(lockstep) = &mut self.lockstep {
-            lockstep.totals.once += 1;
+            lockstep.totals.unchecked += 1;
         }
-        let mut at = Place::at(pc);
+        let mut at = Position::at(pc);
         let (code, end) = self.blocks(false).single(&mut at, Metric::InterpretedOnce);
-        self.end(at, Ended::Block(end), Some(&code))
+        self.end(at, LoopEnd::Block(end), Some(&code))
     }
 }

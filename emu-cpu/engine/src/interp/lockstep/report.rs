@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::Difference;
-use super::follow::{Reached, Why};
-use super::state::State;
-use crate::interp::run::Place;
+use super::follow::{Reached, StretchEnd};
+use super::state::RegisterSnapshot;
+use crate::interp::run::Position;
 use crate::interp::vcpu::Vcpu;
 
 /// Blocks before the last one that are listed.
@@ -16,7 +16,7 @@ const CODE: usize = 3;
 pub(super) fn report(
     vcpu: &Vcpu,
     pc: u64,
-    before: &State,
+    before: &RegisterSnapshot,
     found: &Difference,
     budget: u64,
     history: &str,
@@ -68,21 +68,21 @@ fn ending(vcpu: &Vcpu, reached: &Reached) -> String {
     format!("{:#x}: {:x?}, after {} instructions", reached.pc(code), Shown(reached.why), reached.done)
 }
 
-struct Shown(Why);
+struct Shown(StretchEnd);
 
 impl std::fmt::Debug for Shown {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
-            Why::Enough => f.write_str("enough"),
-            Why::TooFar => f.write_str("went past where host code ended"),
-            Why::Once(_) => f.write_str("before an operation that is done once"),
+            StretchEnd::Budget => f.write_str("enough"),
+            StretchEnd::TooFar => f.write_str("went past where host code ended"),
+            StretchEnd::NotReplayable(_) => f.write_str("before an operation that is done once"),
             why => write!(f, "{why:x?}"),
         }
     }
 }
 
 /// A block: instructions, operations, host code.
-fn block(text: &mut String, vcpu: &Vcpu, at: Place) {
+fn block(text: &mut String, vcpu: &Vcpu, at: Position) {
     let Some(block) = vcpu.cache.get(at.index) else { return };
     let _ = writeln!(text, "block {} at {:#x} (physical page {:#x}):", at.index, at.pc, block.page());
     for (n, word) in block.code.words.iter().enumerate() {

@@ -10,16 +10,16 @@ use emu_pe::sysreg::{Reg, SysState};
 use crate::interp::exec;
 use crate::interp::uop::Frame;
 
-/// Registers at one moment.
+/// The registers at one moment.
 #[derive(Clone)]
-pub(super) struct State {
+pub(super) struct RegisterSnapshot {
     regs: Regs,
     pstate: Pstate,
     sys: SysState,
     exclusive: Exclusive,
 }
 
-impl State {
+impl RegisterSnapshot {
     /// What is in the frame and in the CPU.
     pub(super) fn of(frame: &Frame, cpu: &mut Cpu) -> Self {
         exec::to_regs(frame, cpu);

@@ -1,16 +1,16 @@
 //! Conditional comparisons (CCMP, CCMN).
 //!
 //! The flags are those of a comparison or a constant, as a condition has it. Host code jumps, and either compares or sets
-//! its flags to what stands for the constant; then it saves them as they are ([`Lazy::Host`]).
+//! its flags to what stands for the constant; then it saves them as they are ([`FlagKind::Host`]).
 
 use dynasmrt::{DynasmApi, DynasmLabelApi};
 use emu_a64::ir::Cond;
 
-use super::kept::{Kept, Place, Source};
+use super::lazy_flags::{FlagLocation, LazyFlags, Source};
 use super::{Emitter, RAX, RCX, asm, state, step};
 use crate::interp::block::Code;
 use crate::interp::uop::{FIRST_TEMP, NZCV, Uop, ZERO};
-use crate::jit::state::{JitState, Lazy};
+use crate::jit::state::{FlagKind, JitState};
 
 /// The operations of one.
 struct Ccmp {
@@ -47,8 +47,8 @@ fn at(code: &Code, n: usize) -> Option<Ccmp> {
 impl Emitter<'_> {
     /// A conditional comparison that begins with this operation; false if it does not.
     pub(super) fn conditional_comparison(&mut self, uop: Uop) -> bool {
-        let Some(Ccmp { cond, otherwise, next }) = at(self.input.code, self.number) else { return false };
-        self.next = next;
+        let Some(Ccmp { cond, otherwise, next }) = at(self.input.code, self.uop_index) else { return false };
+        self.next_uop = next;
         let (constant, over) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
         let cc = self.condition(NZCV, cond);
         self.jump_if(cc ^ 1, constant);
@@ -95,7 +95,11 @@ impl Emitter<'_> {
             asm!(self; cmc);
         }
         asm!(self; lahf ; seto al ; mov [r15 + state!(saved_a)], rax);
-        self.flags.set(Place::Kept(Kept { kind: Lazy::Host, a: Source::Saved, b: Source::Number(0) }));
+        self.flags.set(FlagLocation::Lazy(LazyFlags {
+            kind: FlagKind::Host,
+            a: Source::Saved,
+            b: Source::Number(0),
+        }));
     }
 
     /// Sets the host's flags as after a difference: the carry is the opposite of Arm's.

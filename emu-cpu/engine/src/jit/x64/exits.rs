@@ -4,17 +4,17 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 use emu_a64::ir::{Cond, LeaveKind};
 use emu_pe::offset;
 
-use super::kept::Place;
+use super::lazy_flags::FlagLocation;
 use super::{Emitter, Exit, RAX, asm, int_disp, state};
 use crate::interp::uop::Uop;
 use crate::jit::native::KEY_BTYPE;
 use crate::jit::state::{JitState, TARGETS, Target};
 
-/// Why host code was left: the low bits of what it returns. The rest is the number of an exit for [`Kind::Exit`], else that
-/// of a block.
+/// Why host code returned, in the low bits of what it returns. The rest is the number of an exit for [`ExitKind::Exit`], else
+/// that of a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
-pub(in crate::jit) enum Kind {
+pub(in crate::jit) enum ExitKind {
     /// At an exit.
     Exit,
     /// By an indirect branch, to [`JitState::target`].
@@ -25,14 +25,14 @@ pub(in crate::jit) enum Kind {
     Event,
     /// [`JitState::fault`] in the middle of the block.
     Fault,
-    /// Before the block, to which other code has jumped back very often.
-    Hot,
+    /// Before the block, to which other code has jumped back very often: it may be the head of a loop.
+    LoopCandidate,
 }
 
 /// Bits of the kind in the returned value.
 pub(in crate::jit) const KIND_BITS: u32 = 3;
 
-impl Kind {
+impl ExitKind {
     /// From the returned value.
     pub(in crate::jit) fn from_word(word: u64) -> Self {
         match word & 7 {
@@ -40,19 +40,20 @@ impl Kind {
             1 => Self::Indirect,
             2 => Self::End,
             4 => Self::Fault,
-            5 => Self::Hot,
+            5 => Self::LoopCandidate,
             _ => Self::Event,
         }
     }
 }
 
-/// An exit of a loop: its code is put off.
-pub(super) struct Side {
+/// An exit of a loop, whose code comes behind that of the blocks.
+pub(super) struct SideExit {
     pub start: DynamicLabel,
-    pub part: usize,
+    pub block: usize,
+    /// Number of the exit.
     pub n: usize,
     /// Where the flags are.
-    pub flags: Place,
+    pub flags: FlagLocation,
 }
 
 /// What to change so that an exit leads to another block. Addresses are the host's.
@@ -83,27 +84,27 @@ const NO_PAGE: u64 = 1;
 impl Emitter<'_> {
     /// Ends of blocks; false if it is something else. A condition of flags uses what the host's say.
     pub(super) fn end(&mut self, uop: Uop) -> bool {
-        let in_loop = self.input.goes_on();
+        let in_loop = self.input.is_loop();
         match uop {
-            Uop::Goto | Uop::IfCond { cond: Cond::Al | Cond::Nv, .. } if in_loop => self.go_on(0),
+            Uop::Goto | Uop::IfCond { cond: Cond::Al | Cond::Nv, .. } if in_loop => self.goto_successor(0),
             Uop::Goto | Uop::IfCond { cond: Cond::Al | Cond::Nv, .. } => {
-                self.put_back();
+                self.write_back_all();
                 self.exit(0);
             }
             Uop::Indirect { a } => self.end_at_register(a, 0),
             Uop::IndirectTyped { a, btype } => self.end_at_register(a, btype),
             Uop::Leave { kind: LeaveKind::Context } => {
-                self.put_back();
+                self.write_back_all();
                 self.goto_unless_poll_needed();
             }
             Uop::Exception(_) | Uop::Leave { .. } => {
-                self.put_back();
-                self.leave(Kind::End);
+                self.write_back_all();
+                self.leave(ExitKind::End);
             }
             _ => {
                 let Some(cc) = self.branch_condition(uop) else { return false };
                 if !in_loop {
-                    self.put_back();
+                    self.write_back_all();
                 }
                 self.branch(cc);
             }
@@ -113,27 +114,27 @@ impl Emitter<'_> {
 
     /// An indirect branch.
     fn end_at_register(&mut self, a: u8, btype: u8) {
-        self.flags.lose_host();
-        if self.input.goes_on() {
-            self.part_indirect(a, btype);
+        self.flags.clobber_host();
+        if self.input.is_loop() {
+            self.indirect_to_successors(a, btype);
         } else {
-            self.put_back();
+            self.write_back_all();
             self.indirect(a, btype);
         }
     }
 
-    /// Everything, flags too, to where it is between units. Keeps the host's flags.
-    fn put_back(&mut self) {
-        self.flags_to_frame();
-        self.put_assigned_back();
+    /// Writes back what is in registers, flags too, to where it is between units. Keeps the host's flags.
+    fn write_back_all(&mut self) {
+        self.spill_current_flags();
+        self.write_back_assigned();
     }
 
     /// Returns from host code, before or at the end of the current block.
-    pub(super) fn leave(&mut self, kind: Kind) {
-        self.leave_with(kind, self.input.block);
+    pub(super) fn leave(&mut self, kind: ExitKind) {
+        self.leave_with(kind, self.input.number);
     }
 
-    fn leave_with(&mut self, kind: Kind, number: u32) {
+    fn leave_with(&mut self, kind: ExitKind, number: u32) {
         let word = number << KIND_BITS | kind as u32;
         asm!(self; mov eax, word as i32 ; jmp extern self.thunks.exit as usize);
     }
@@ -146,7 +147,7 @@ impl Emitter<'_> {
             Uop::IfNonZero32 { a } => self.test_zero(a, false, 5),
             Uop::IfZero32 { a } => self.test_zero(a, false, 4),
             Uop::IfBit { a, n, set } => {
-                self.flags.lose_host();
+                self.flags.clobber_host();
                 let (n, r) = (n & 63, self.reg(a));
                 match (r, n < 31) {
                     (Some(r), true) => asm!(self; test Rd(r), 1 << n),
@@ -179,11 +180,11 @@ impl Emitter<'_> {
             *backward = true;
         }
         asm!(self; =>out);
-        self.leave(Kind::End);
+        self.leave(ExitKind::End);
     }
 
     fn test_zero(&mut self, a: u8, wide: bool, cc: u8) -> u8 {
-        self.flags.lose_host();
+        self.flags.clobber_host();
         let r = self.read(a, RAX);
         if wide {
             asm!(self; test Rq(r), Rq(r));
@@ -195,35 +196,35 @@ impl Emitter<'_> {
 
     /// To exit 0 if the condition holds, else to exit 1.
     fn branch(&mut self, cc: u8) {
-        if self.input.goes_on() {
-            return self.part_ways(cc);
+        if self.input.is_loop() {
+            return self.branch_to_successors(cc);
         }
         let taken = self.ops.new_dynamic_label();
         self.jump_if(cc, taken);
-        let jump = self.here() - 4;
+        let jump = self.current_address() - 4;
         self.exit(1);
         asm!(self; =>taken);
         if self.target(0).is_some() {
             let site = Site::Page { jump, backward: self.is_backward(0) };
-            self.leave_by(0, site);
+            self.emit_unlinked_exit(0, site);
         } else {
             self.exit(0);
         }
     }
 
     /// The exits of a loop.
-    pub(super) fn side_exits(&mut self) {
-        for Side { start, part, n, flags } in std::mem::take(&mut self.sides) {
-            self.back_in(part);
-            let conform = self.labels.conform;
+    pub(super) fn emit_side_exits(&mut self) {
+        for SideExit { start, block, n, flags } in std::mem::take(&mut self.side_exits) {
+            self.set_current_block(block);
+            let write_back = self.labels.write_back;
             asm!(self; =>start);
-            self.put_flags(flags);
-            asm!(self; call =>conform);
+            self.spill_flags(flags);
+            asm!(self; call =>write_back);
             self.exit(n);
         }
     }
 
-    fn here(&self) -> u64 {
+    fn current_address(&self) -> u64 {
         self.input.at + self.ops.offset().0 as u64
     }
 
@@ -238,10 +239,10 @@ impl Emitter<'_> {
     }
 
     /// Leaves by exit `n` until it leads somewhere.
-    fn leave_by(&mut self, n: usize, site: Site) {
+    fn emit_unlinked_exit(&mut self, n: usize, site: Site) {
         let number = self.input.first_exit + self.exits.len() as u32;
-        self.exits.push(Exit { block: self.input.block, n, site });
-        self.leave_with(Kind::Exit, number);
+        self.exits.push(Exit { block: self.input.number, n, site });
+        self.leave_with(ExitKind::Exit, number);
     }
 
     /// Leads to exit `n`.
@@ -249,12 +250,12 @@ impl Emitter<'_> {
         let out = self.ops.new_dynamic_label();
         let site = if self.target(n).is_some() {
             asm!(self; jmp =>out);
-            Site::Page { jump: self.here() - 4, backward: self.is_backward(n) }
+            Site::Page { jump: self.current_address() - 4, backward: self.is_backward(n) }
         } else {
             self.cross(n, out)
         };
         asm!(self; =>out);
-        self.leave_by(n, site);
+        self.emit_unlinked_exit(n, site);
     }
 
     /// To another page: the link is good for one page under one key.
@@ -274,9 +275,9 @@ impl Emitter<'_> {
             ; mov [r15 + state!(page)], rax
             ; jmp =>over
         );
-        let jump = self.here() - 4;
+        let jump = self.current_address() - 4;
         asm!(self; .align 8 ; =>page);
-        let record = self.here();
+        let record = self.current_address();
         asm!(self; .u64 NO_PAGE ; =>key ; .u64 0 ; =>over);
         Site::Cross { jump, record }
     }
@@ -312,8 +313,8 @@ impl Emitter<'_> {
         );
         if btype != 0 {
             asm!(self
-                ; mov [r15 + state!(landed_at)], r13
-                ; mov DWORD [r15 + state!(landed)], i32::from(btype)
+                ; mov [r15 + state!(btype_set_at)], r13
+                ; mov DWORD [r15 + state!(btype_on_entry)], i32::from(btype)
             );
         }
         asm!(self
@@ -323,6 +324,6 @@ impl Emitter<'_> {
             ; =>miss
             ; mov [r15 + state!(target)], rax
         );
-        self.leave(Kind::Indirect);
+        self.leave(ExitKind::Indirect);
     }
 }

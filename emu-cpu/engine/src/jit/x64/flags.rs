@@ -1,56 +1,56 @@
 //! NZCV.
 //!
-//! An operation that sets the flags leaves its operands where they are ([`super::kept`]); the host's own flags say the
+//! An operation that sets the flags leaves its operands where they are ([`super::lazy_flags`]); the host's own flags say the
 //! same until an instruction changes them. A condition uses the host's flags, or makes the comparison again. Only what asks
 //! for the flags as a value computes them.
 
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 use emu_a64::ir::Cond;
 
-use super::kept::{Kept, Place, Source};
+use super::lazy_flags::{FlagLocation, LazyFlags, Source};
 use super::{Emitter, RAX, RCX, RDX, asm, int_disp, state};
 use crate::interp::uop::{NZCV, Uop};
-use crate::jit::state::{JitState, Lazy};
+use crate::jit::state::{FlagKind, JitState};
 
 /// What is known about NZCV at a point of a block.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Flags {
     /// Where they are.
-    pub place: Place,
-    /// The host's flags are those of `place`.
+    pub location: FlagLocation,
+    /// The host's flags are those of `location`.
     host: bool,
 }
 
 impl Flags {
     /// Something has changed the host's flags.
-    pub(super) fn lose_host(&mut self) {
+    pub(super) fn clobber_host(&mut self) {
         self.host = false;
     }
-    /// The number of the way in which they are kept; 0 if they are in their slot, or nobody knows.
+    /// The number of their kind in the frame; 0 if they are in their slot, or it is not known.
     pub(super) fn kind_number(self) -> i32 {
-        match self.place {
-            Place::Known(kind) => kind as i32,
+        match self.location {
+            FlagLocation::FrameAs(kind) => kind as i32,
             _ => 0,
         }
     }
     /// They are in their slot.
     pub(super) fn in_slot(&mut self) {
-        *self = Self { place: Place::Known(Lazy::None), host: false };
+        *self = Self { location: FlagLocation::FrameAs(FlagKind::None), host: false };
     }
-    /// They are in this place, and the host's are the same.
-    pub(super) fn set(&mut self, place: Place) {
-        *self = Self { place, host: true };
+    /// They are in this location, and the host's are the same.
+    pub(super) fn set(&mut self, location: FlagLocation) {
+        *self = Self { location, host: true };
     }
-    /// They are lost, as nobody looks.
+    /// Nothing observes them before they are set again.
     pub(super) fn die(&mut self) {
-        *self = Self { place: Place::Dead, host: false };
+        *self = Self { location: FlagLocation::Dead, host: false };
     }
 }
 
 /// The host's condition code after a comparison of this kind, and whether its carry must be inverted before.
 ///
 /// The host's carry after a subtraction is a borrow, the opposite of Arm's; after a sum or TEST it is Arm's.
-fn condition_code(kind: Lazy, cond: Cond) -> (u8, bool) {
+fn condition_code(kind: FlagKind, cond: Cond) -> (u8, bool) {
     let sub = kind.borrows();
     match cond {
         Cond::Eq => (4, false),
@@ -73,26 +73,26 @@ fn condition_code(kind: Lazy, cond: Cond) -> (u8, bool) {
 impl Emitter<'_> {
     /// NZCV's slot has just been written.
     pub(super) fn flags_are_in_slot(&mut self) {
-        if self.flags.place != Place::Known(Lazy::None) {
+        if self.flags.location != FlagLocation::FrameAs(FlagKind::None) {
             asm!(self; mov DWORD [r15 + state!(flag_kind)], 0);
         }
         self.flags.in_slot();
     }
 
-    /// Sees to it that NZCV's slot holds the flags. Changes rax, rcx and rdx.
-    pub(super) fn settle_flags(&mut self) {
-        match self.flags.place {
-            Place::Known(Lazy::None) | Place::Dead => {}
-            Place::Kept(kept) => {
+    /// Computes the flags into NZCV's slot. Changes rax, rcx and rdx.
+    pub(super) fn materialise_flags(&mut self) {
+        match self.flags.location {
+            FlagLocation::FrameAs(FlagKind::None) | FlagLocation::Dead => {}
+            FlagLocation::Lazy(lazy) => {
                 if !self.flags.host {
-                    self.compare_kept(kept);
+                    self.compare_lazy(lazy);
                 }
-                self.gather(kept.kind.borrows());
+                self.host_flags_to_rax(lazy.kind.borrows());
                 asm!(self; mov [r15 + int_disp(NZCV)], rax ; mov DWORD [r15 + state!(flag_kind)], 0);
             }
-            Place::Frame | Place::Known(_) | Place::Joined => {
-                self.put_flags(self.flags.place);
-                asm!(self; call extern self.thunks.settle as usize);
+            FlagLocation::Frame | FlagLocation::FrameAs(_) | FlagLocation::Joined => {
+                self.spill_flags(self.flags.location);
+                asm!(self; call extern self.thunks.materialise_flags as usize);
             }
         }
         self.flags.in_slot();
@@ -101,16 +101,16 @@ impl Emitter<'_> {
     /// Makes the host's flags those of a condition on slot `f`. Gives the condition code that is true if the condition
     /// holds. May change rax, rcx and rdx.
     pub(super) fn condition(&mut self, f: u8, cond: Cond) -> u8 {
-        let kind = match self.flags.place {
-            Place::Known(kind) => kind,
-            Place::Kept(kept) => kept.kind,
-            _ => Lazy::None,
+        let kind = match self.flags.location {
+            FlagLocation::FrameAs(kind) => kind,
+            FlagLocation::Lazy(lazy) => lazy.kind,
+            _ => FlagKind::None,
         };
-        if f == NZCV && kind != Lazy::None {
-            match self.flags.place {
+        if f == NZCV && kind != FlagKind::None {
+            match self.flags.location {
                 _ if self.flags.host => {}
-                Place::Kept(kept) => self.compare_kept(kept),
-                _ => self.compare_again(kind),
+                FlagLocation::Lazy(lazy) => self.compare_lazy(lazy),
+                _ => self.compare_in_frame(kind),
             }
             self.flags.host = true;
             let (cc, invert) = condition_code(kind, cond);
@@ -120,60 +120,60 @@ impl Emitter<'_> {
             }
             return cc;
         }
-        if f == NZCV && self.flags.place != Place::Known(Lazy::None) {
-            self.flags_to_frame();
+        if f == NZCV && self.flags.location != FlagLocation::FrameAs(FlagKind::None) {
+            self.spill_current_flags();
             // As of a subtraction, whatever it was.
             asm!(self; call extern self.thunks.compare as usize);
-            let (cc, _) = condition_code(Lazy::Sub64, cond);
+            let (cc, _) = condition_code(FlagKind::Sub64, cond);
             return cc;
         }
-        self.flags.lose_host();
+        self.flags.clobber_host();
         self.load32(RCX, f);
         let table = (0..16).filter(|n| cond.holds(n << 28)).fold(0, |t, n| t | 1 << n);
         asm!(self; shr ecx, 28 ; mov eax, table ; bt eax, ecx);
         2
     }
 
-    fn compare_again(&mut self, kind: Lazy) {
+    fn compare_in_frame(&mut self, kind: FlagKind) {
         match kind {
-            Lazy::Sub64 => asm!(self; mov rax, [r15 + state!(flag_a)] ; cmp rax, [r15 + state!(flag_b)]),
-            Lazy::Sub32 => asm!(self; mov eax, [r15 + state!(flag_a)] ; cmp eax, [r15 + state!(flag_b)]),
-            Lazy::Add64 => asm!(self; mov rax, [r15 + state!(flag_a)] ; add rax, [r15 + state!(flag_b)]),
-            Lazy::Add32 => asm!(self; mov eax, [r15 + state!(flag_a)] ; add eax, [r15 + state!(flag_b)]),
-            Lazy::Logic64 => asm!(self; mov rax, [r15 + state!(flag_a)] ; test rax, rax),
-            Lazy::Logic32 => asm!(self; mov eax, [r15 + state!(flag_a)] ; test eax, eax),
-            Lazy::Host => {
+            FlagKind::Sub64 => asm!(self; mov rax, [r15 + state!(flag_a)] ; cmp rax, [r15 + state!(flag_b)]),
+            FlagKind::Sub32 => asm!(self; mov eax, [r15 + state!(flag_a)] ; cmp eax, [r15 + state!(flag_b)]),
+            FlagKind::Add64 => asm!(self; mov rax, [r15 + state!(flag_a)] ; add rax, [r15 + state!(flag_b)]),
+            FlagKind::Add32 => asm!(self; mov eax, [r15 + state!(flag_a)] ; add eax, [r15 + state!(flag_b)]),
+            FlagKind::Logic64 => asm!(self; mov rax, [r15 + state!(flag_a)] ; test rax, rax),
+            FlagKind::Logic32 => asm!(self; mov eax, [r15 + state!(flag_a)] ; test eax, eax),
+            FlagKind::Host => {
                 asm!(self; mov rax, [r15 + state!(flag_a)]);
                 self.host_flags_of_image();
             }
-            Lazy::None => {}
+            FlagKind::None => {}
         }
     }
 
-    /// Keeps the flags of an operation that has just set the host's.
-    fn keep(&mut self, kind: Lazy, a: Source, b: Source) {
-        self.flags.set(Place::Kept(Kept { kind, a, b }));
+    /// The flags are those of an operation that has just set the host's.
+    fn keep(&mut self, kind: FlagKind, a: Source, b: Source) {
+        self.flags.set(FlagLocation::Lazy(LazyFlags { kind, a, b }));
     }
 
     /// Flags of a sum or difference.
-    fn flags_of(&mut self, kind: Lazy, d: u8, a: u8, b: u8) {
+    fn flags_of(&mut self, kind: FlagKind, d: u8, a: u8, b: u8) {
         let sources = [a, b].map(Source::slot);
         let a = self.read(a, RAX);
         let b = self.read(b, RCX);
         match kind {
-            Lazy::Sub64 => asm!(self; cmp Rq(a), Rq(b)),
-            Lazy::Sub32 => asm!(self; cmp Rd(a), Rd(b)),
-            Lazy::Add64 => asm!(self; mov rdx, Rq(a) ; add rdx, Rq(b)),
+            FlagKind::Sub64 => asm!(self; cmp Rq(a), Rq(b)),
+            FlagKind::Sub32 => asm!(self; cmp Rd(a), Rd(b)),
+            FlagKind::Add64 => asm!(self; mov rdx, Rq(a) ; add rdx, Rq(b)),
             _ => asm!(self; mov edx, Rd(a) ; add edx, Rd(b)),
         }
         self.flags_to(kind, d, sources);
     }
 
     /// Flags of a difference with a constant.
-    fn flags_of_immediate(&mut self, kind: Lazy, d: u8, a: u8, imm: u64) {
+    fn flags_of_immediate(&mut self, kind: FlagKind, d: u8, a: u8, imm: u64) {
         let sources = [Source::slot(a), Source::Number(imm)];
         let a = self.read(a, RAX);
-        let word = kind == Lazy::Sub32;
+        let word = kind == FlagKind::Sub32;
         let short = if word { Some(imm as i32) } else { i32::try_from(imm as i64).ok() };
         let Some(short) = short else {
             asm!(self; mov rcx, QWORD imm as i64 ; cmp Rq(a), rcx);
@@ -189,29 +189,29 @@ impl Emitter<'_> {
     }
 
     /// N and Z of a value.
-    fn flags_of_value(&mut self, kind: Lazy, d: u8, a: u8) {
+    fn flags_of_value(&mut self, kind: FlagKind, d: u8, a: u8) {
         let sources = [Source::slot(a), Source::Number(0)];
         let a = self.read(a, RAX);
         match kind {
-            Lazy::Logic64 => asm!(self; test Rq(a), Rq(a)),
+            FlagKind::Logic64 => asm!(self; test Rq(a), Rq(a)),
             _ => asm!(self; test Rd(a), Rd(a)),
         }
         self.flags_to(kind, d, sources);
     }
 
     /// Flags that the host has just set, for slot `d`.
-    fn flags_to(&mut self, kind: Lazy, d: u8, [a, b]: [Source; 2]) {
+    fn flags_to(&mut self, kind: FlagKind, d: u8, [a, b]: [Source; 2]) {
         if d == NZCV {
             self.keep(kind, a, b);
         } else {
-            self.gather(kind.borrows());
+            self.host_flags_to_rax(kind.borrows());
             self.store(d, RAX);
-            self.flags.lose_host();
+            self.flags.clobber_host();
         }
     }
 
     /// The host's flags as a value of NZCV in rax.
-    pub(super) fn gather(&mut self, borrow: bool) {
+    pub(super) fn host_flags_to_rax(&mut self, borrow: bool) {
         // AH has SF, ZF and CF as bits 7, 6 and 0. The product brings them and OF (bit 0) to the top.
         asm!(self
             ; lahf
@@ -228,21 +228,21 @@ impl Emitter<'_> {
     /// The carry of slot `c` as the host's. Changes rax, rcx and rdx.
     fn carry_in(&mut self, c: u8) {
         let host = self.flags.host;
-        self.flags.lose_host();
+        self.flags.clobber_host();
         if c == NZCV {
-            let kind = match self.flags.place {
-                Place::Known(kind) => kind,
-                Place::Kept(kept) => kept.kind,
-                Place::Frame | Place::Joined | Place::Dead => {
-                    self.flags_to_frame();
+            let kind = match self.flags.location {
+                FlagLocation::FrameAs(kind) => kind,
+                FlagLocation::Lazy(lazy) => lazy.kind,
+                FlagLocation::Frame | FlagLocation::Joined | FlagLocation::Dead => {
+                    self.spill_current_flags();
                     return asm!(self; call extern self.thunks.compare as usize ; cmc);
                 }
             };
-            if kind != Lazy::None {
-                match self.flags.place {
+            if kind != FlagKind::None {
+                match self.flags.location {
                     _ if host => {}
-                    Place::Kept(kept) => self.compare_kept(kept),
-                    _ => self.compare_again(kind),
+                    FlagLocation::Lazy(lazy) => self.compare_lazy(lazy),
+                    _ => self.compare_in_frame(kind),
                 }
                 if kind.borrows() {
                     asm!(self; cmc);
@@ -283,7 +283,7 @@ impl Emitter<'_> {
                 if d == NZCV {
                     self.keep_host_flags(true);
                 } else {
-                    self.gather(false);
+                    self.host_flags_to_rax(false);
                     self.store(d, RAX);
                 }
             }
@@ -309,14 +309,14 @@ impl Emitter<'_> {
     /// Operations on flags; false if it is something else.
     pub(super) fn flag_operation(&mut self, uop: Uop) -> bool {
         match uop {
-            Uop::FlagsAdd64 { d, a, b } => self.flags_of(Lazy::Add64, d, a, b),
-            Uop::FlagsAdd32 { d, a, b } => self.flags_of(Lazy::Add32, d, a, b),
-            Uop::FlagsSub64 { d, a, b } => self.flags_of(Lazy::Sub64, d, a, b),
-            Uop::FlagsSub32 { d, a, b } => self.flags_of(Lazy::Sub32, d, a, b),
-            Uop::FlagsSubI64 { d, a, imm } => self.flags_of_immediate(Lazy::Sub64, d, a, imm),
-            Uop::FlagsSubI32 { d, a, imm } => self.flags_of_immediate(Lazy::Sub32, d, a, u64::from(imm)),
-            Uop::FlagsLogic64 { d, a } => self.flags_of_value(Lazy::Logic64, d, a),
-            Uop::FlagsLogic32 { d, a } => self.flags_of_value(Lazy::Logic32, d, a),
+            Uop::FlagsAdd64 { d, a, b } => self.flags_of(FlagKind::Add64, d, a, b),
+            Uop::FlagsAdd32 { d, a, b } => self.flags_of(FlagKind::Add32, d, a, b),
+            Uop::FlagsSub64 { d, a, b } => self.flags_of(FlagKind::Sub64, d, a, b),
+            Uop::FlagsSub32 { d, a, b } => self.flags_of(FlagKind::Sub32, d, a, b),
+            Uop::FlagsSubI64 { d, a, imm } => self.flags_of_immediate(FlagKind::Sub64, d, a, imm),
+            Uop::FlagsSubI32 { d, a, imm } => self.flags_of_immediate(FlagKind::Sub32, d, a, u64::from(imm)),
+            Uop::FlagsLogic64 { d, a } => self.flags_of_value(FlagKind::Logic64, d, a),
+            Uop::FlagsLogic32 { d, a } => self.flags_of_value(FlagKind::Logic32, d, a),
             Uop::Nzcv { d, a } => {
                 self.load32(RAX, a);
                 asm!(self; and eax, 0xf000_0000u32 as i32);
@@ -340,7 +340,7 @@ impl Emitter<'_> {
         let cc = self.condition(f, cond);
         self.select(cc, d, a, b);
         if d == NZCV {
-            self.flags.lose_host();
+            self.flags.clobber_host();
         }
     }
 

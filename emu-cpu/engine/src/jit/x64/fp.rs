@@ -84,7 +84,7 @@ impl Emitter<'_> {
                     Done::Not => {}
                     Done::Whole => return true,
                     Done::Checked => {
-                        let back = self.put_off(start, Call::Exact { n: self.number });
+                        let back = self.defer(start, Call::Exact { n: self.uop_index });
                         self.resume(back);
                         return true;
                     }
@@ -93,7 +93,7 @@ impl Emitter<'_> {
             Exact::Vec(op) if self.simd(op, call.imm, [d, a, b, c]) => return true,
             _ => {}
         }
-        self.call_exact(self.number);
+        self.call_exact(self.uop_index);
         self.forget_vector_sizes();
         true
     }

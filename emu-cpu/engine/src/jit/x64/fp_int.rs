@@ -28,7 +28,7 @@ const fn parts(int: IntFmt) -> Option<(bool, bool)> {
 impl Emitter<'_> {
     /// The operation after this one and `n - 1` others.
     fn ahead(&self, n: usize) -> Option<Uop> {
-        self.input.code.uops.get(self.number + n).copied()
+        self.input.code.uops.get(self.uop_index + n).copied()
     }
 
     /// N, Z, C, V of a comparison of scalars: its result, or at once the flags that are made of it.
@@ -50,12 +50,12 @@ impl Emitter<'_> {
             && from == lane
             && lane >= FIRST_TEMP
         {
-            self.before_write(lane);
+            self.preserve_operand(lane);
             asm!(self; xor eax, eax ; mov ecx, i32::MIN);
             self.op2(insn, a, b);
             asm!(self; seta al ; cmovp eax, ecx ; sbb eax, -1);
             self.store(lane, RAX);
-            self.next = self.number + 3;
+            self.next_uop = self.uop_index + 3;
             return self.operation(Uop::FlagsSubI32 { d: flags, a: lane, imm: 1 });
         }
         self.op2(insn, a, b);
@@ -82,13 +82,13 @@ impl Emitter<'_> {
             return false;
         }
         let slow = self.ops.new_dynamic_label();
-        self.before_write(result);
+        self.preserve_operand(result);
         if !self.integer_in_rax(from, to, imm, a, slow) {
             return false;
         }
-        self.next = self.number + 2;
+        self.next_uop = self.uop_index + 2;
         self.store(result, RAX);
-        let back = self.put_off(slow, Call::ExactLane { n: self.number, v: d, d: result, wide });
+        let back = self.defer(slow, Call::ExactLane { n: self.uop_index, v: d, d: result, wide });
         self.resume(back);
         true
     }
@@ -198,7 +198,7 @@ impl Emitter<'_> {
             return false;
         }
         let r = self.read(a, RAX);
-        self.next = self.number + 2;
+        self.next_uop = self.uop_index + 2;
         self.general_to_float(from, to, call.imm >> 8, result, r);
         true
     }

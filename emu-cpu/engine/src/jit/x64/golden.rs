@@ -19,7 +19,7 @@ use super::{BIAS, HostFeatures, Input, Thunks, build_thunks, compile};
 use crate::interp::predecode::predecode;
 use crate::interp::tests::vcpu;
 use crate::interp::uop::{FIRST_TEMP, Frame, NZCV, ZERO};
-use crate::jit::Part;
+use crate::jit::UnitBlock;
 use crate::jit::constants::Constants;
 use crate::jit::state::JitState;
 
@@ -93,8 +93,8 @@ fn state_name(offset: usize) -> String {
         };
     }
     let fields = fields!(
-        constants page key salt tlb cpu cache count counted landed_at landed target out flag_kind faulted flag_a
-        flag_b saved_a saved_b flag_way at_block at_insn mxcsr host_mxcsr fp_on limit fault profile targets
+        constants page key salt tlb cpu cache count counted btype_set_at btype_on_entry target out flag_kind faulted flag_a
+        flag_b saved_a saved_b flag_form at_block at_insn mxcsr host_mxcsr fp_on limit fault profile targets
     );
     let (start, name) = fields.into_iter().filter(|f| f.0 <= offset).max().unwrap_or((0, "state"));
     match (name, offset - start) {
@@ -142,7 +142,7 @@ fn thunk_names(thunks: &Thunks) -> BTreeMap<u64, String> {
     let mut names: BTreeMap<u64, String> = [
         (thunks.enter, "enter"),
         (thunks.exit, "exit"),
-        (thunks.settle, "settle"),
+        (thunks.materialise_flags, "materialise_flags"),
         (thunks.compare, "compare"),
     ]
     .map(|(at, name)| (at, name.to_owned()))
@@ -196,19 +196,19 @@ fn code_of(words: &[u32], mode: Mode, cpu: &Cpu, thunks: &Thunks) -> (Vec<u8>, u
     );
     assert_eq!(block.insns.len(), words.len(), "one block: {words:x?}");
     let code = predecode(&block).unwrap();
-    let part = Part {
+    let block = UnitBlock {
         code: &code,
-        block: 1,
+        number: 1,
         page: 0,
         valid: (0x1122_3344_5566_7788, 7),
         offset: OFFSET,
-        to: [None; 2],
-        targets: [None; 3],
-        weight: 1,
+        successors: [None; 2],
+        indirect_successors: [None; 3],
+        frequency: 1,
         counter: None,
     };
-    let input = Input { part, at: CODE_AT, cpu, mode, key: 0, first_exit: 0, elsewhere: None };
-    let output = compile(&[part], input, thunks, HOST, &mut 0).unwrap();
+    let input = Input { block, at: CODE_AT, cpu, mode, key: 0, first_exit: 0, foreign_entries: None };
+    let output = compile(&[block], input, thunks, HOST, &mut 0).unwrap();
     (output.bytes, output.fast)
 }
 

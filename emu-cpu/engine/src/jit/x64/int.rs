@@ -347,7 +347,7 @@ impl Emitter<'_> {
                 asm!(self; lea Rq(r), [Rq(a) + imm]);
             }
             Err(_) => {
-                self.flags.lose_host();
+                self.flags.clobber_host();
                 let a = self.read(a, RAX);
                 asm!(self; mov rcx, QWORD imm as i64 ; lea Rq(r), [Rq(a) + rcx]);
             }

@@ -109,7 +109,7 @@ impl Emitter<'_> {
 
     /// True if the next operation counts the zeros of slot `d` and puts their number there.
     fn then_counts(&self, d: u8, wide: bool) -> bool {
-        match self.input.code.uops.get(self.number + 1) {
+        match self.input.code.uops.get(self.uop_index + 1) {
             Some(Uop::Clz64 { d: to, a }) => wide && (*to, *a) == (d, d),
             Some(Uop::Clz32 { d: to, a }) => !wide && (*to, *a) == (d, d),
             _ => false,
@@ -118,7 +118,7 @@ impl Emitter<'_> {
 
     /// RBIT and CLZ count the zeros at the low end: the reversed value itself is never seen.
     fn trailing_zeros(&mut self, d: u8, a: u8, wide: bool) {
-        self.next = self.number + 2;
+        self.next_uop = self.uop_index + 2;
         let a = self.read(a, RAX);
         match (self.host.bmi2, wide) {
             (true, _) => {

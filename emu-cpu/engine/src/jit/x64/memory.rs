@@ -9,7 +9,7 @@ use emu_a64::features::Feat;
 use emu_a64::ir::{MemSize, Order};
 use emu_pe::mem::tables::offset;
 
-use super::{Emitter, RAX, RCX, RDX, Slow, asm, int_disp, state};
+use super::{Emitter, RAX, RCX, RDX, SlowPath, asm, int_disp, state};
 use crate::interp::uop::{Access, Extension, PlainAccess, Transfer, Uop};
 use crate::jit::runtime::vector_access;
 use crate::jit::state::JitState;
@@ -26,7 +26,7 @@ pub(super) struct Found {
     pub back: DynamicLabel,
 }
 
-/// The way of an access that its slot did not have: through the table of pages.
+/// Looks for a page that the slot of an access does not have: in the table of pages.
 #[derive(Clone, Copy)]
 pub(super) struct Search {
     pub base: u8,
@@ -48,7 +48,7 @@ pub(super) enum Call {
     Plain(PlainAccess),
     /// The members of a span, one by one.
     Span { n: usize },
-    /// The interpreter's version of operation `n`; flags were kept in this way before it.
+    /// The interpreter's version of operation `n`; before it the flags in the frame were of this kind.
     Operation { n: usize, kind: i32 },
     /// The exact function of operation `n`.
     Exact { n: usize },
@@ -140,7 +140,7 @@ impl Emitter<'_> {
             ; =>go
         );
         let search = Search { base, off, bytes, tag, slot, align, go };
-        let back = self.put_off_search(start, Some(search), Call::Plain(*access));
+        let back = self.defer_search(start, Some(search), Call::Plain(*access));
         Found { base, off, back }
     }
 
@@ -191,19 +191,19 @@ impl Emitter<'_> {
         );
     }
 
-    pub(super) fn put_off(&mut self, start: DynamicLabel, call: Call) -> DynamicLabel {
-        self.put_off_search(start, None, call)
+    pub(super) fn defer(&mut self, start: DynamicLabel, call: Call) -> DynamicLabel {
+        self.defer_search(start, None, call)
     }
 
-    pub(super) fn put_off_search(
+    pub(super) fn defer_search(
         &mut self,
         start: DynamicLabel,
         search: Option<Search>,
         call: Call,
     ) -> DynamicLabel {
         let back = self.ops.new_dynamic_label();
-        let (insn, part, flags) = (self.insn, self.number_of_part, self.flags.place);
-        self.slow.push(Slow { start, back, insn, part, flags, search, call });
+        let (insn, block, flags) = (self.insn, self.block_index, self.flags.location);
+        self.slow_paths.push(SlowPath { start, back, insn, block, flags, search, call });
         back
     }
 
@@ -331,14 +331,14 @@ impl Emitter<'_> {
             ; =>go
         );
         let search = Search { base: RAX, off: 0, bytes, tag, slot, align: bytes, go };
-        let call = Call::Operation { n: self.number, kind: self.flags.kind_number() };
-        self.put_off_search(start, Some(search), call)
+        let call = Call::Operation { n: self.uop_index, kind: self.flags.kind_number() };
+        self.defer_search(start, Some(search), call)
     }
 
     /// From `start` the current operation is left to the interpreter. Gives the label where that goes on.
     pub(super) fn or_interpret(&mut self, start: DynamicLabel) -> DynamicLabel {
-        let call = Call::Operation { n: self.number, kind: self.flags.kind_number() };
-        self.put_off(start, call)
+        let call = Call::Operation { n: self.uop_index, kind: self.flags.kind_number() };
+        self.defer(start, call)
     }
 
     /// The host's loads acquire.
@@ -367,20 +367,21 @@ impl Emitter<'_> {
         true
     }
 
-    /// The code that was put off.
-    pub(super) fn slow_paths(&mut self) {
-        for Slow { start, back, insn, part, flags, search, call } in std::mem::take(&mut self.slow) {
-            self.back_in(part);
+    /// All slow paths.
+    pub(super) fn emit_slow_paths(&mut self) {
+        for SlowPath { start, back, insn, block, flags, search, call } in std::mem::take(&mut self.slow_paths)
+        {
+            self.set_current_block(block);
             self.insn = insn;
             asm!(self; =>start);
             if let Some(search) = search {
                 self.search(search);
             }
             if !matches!(call, Call::Exact { .. } | Call::ExactLane { .. }) {
-                self.put_flags(flags);
+                self.spill_flags(flags);
             }
             self.note_place();
-            self.slow_path(call);
+            self.emit_slow_path(call);
             asm!(self; jmp =>back);
         }
     }
@@ -415,7 +416,7 @@ impl Emitter<'_> {
         );
     }
 
-    pub(super) fn slow_path(&mut self, call: Call) {
+    pub(super) fn emit_slow_path(&mut self, call: Call) {
         match call {
             Call::Plain(access) => self.call_access(&access),
             Call::Span { n } => self.span_by_parts(n),
@@ -431,10 +432,10 @@ impl Emitter<'_> {
                 self.put(d, RAX);
             }
             Call::Operation { n, kind } => {
-                asm!(self; mov eax, self.input.block as i32 ; mov edx, n as i32);
+                asm!(self; mov eax, self.input.number as i32 ; mov edx, n as i32);
                 self.call_thunk(|calls| calls.operation);
                 if kind != 0 {
-                    // The flags went to their slot, but the code that follows counts on how they are kept.
+                    // The flags went to their slot, but the code that follows counts on their kind.
                     asm!(self; mov DWORD [r15 + state!(flag_kind)], kind);
                 }
             }
@@ -492,7 +493,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// As `store`, where what is known about flags is that of another place.
+    /// As `store`, where what is known about flags is that of other code.
     fn put(&mut self, slot: u8, r: u8) {
         match self.reg(slot) {
             Some(p) => asm!(self; mov Rq(p), Rq(r)),
@@ -502,7 +503,7 @@ impl Emitter<'_> {
 
     /// Computes operation `n` by its exact function.
     pub(super) fn call_exact(&mut self, n: usize) {
-        asm!(self; mov eax, self.input.block as i32 ; mov edx, n as i32);
+        asm!(self; mov eax, self.input.number as i32 ; mov edx, n as i32);
         self.call_thunk(|calls| calls.exact);
     }
 }

@@ -11,7 +11,7 @@
 //! | xmm5 to xmm15 | vector slots of the unit ([`assign`]) |
 //!
 //! All other slots are operands in memory. Flags are not computed where they are set: their operands are kept
-//! ([`flags`], [`kept`]), and a condition that follows becomes the host's comparison and conditional jump.
+//! ([`flags`], [`lazy_flags`]), and a condition that follows becomes the host's comparison and conditional jump.
 
 #![allow(clippy::useless_conversion, reason = "the assembler's macro makes them")]
 
@@ -19,6 +19,7 @@ mod assign;
 mod atomic;
 mod ccmp;
 mod crypto;
+mod edges;
 mod exits;
 mod flagged;
 mod flags;
@@ -29,8 +30,7 @@ mod golden;
 mod host;
 mod int;
 mod int_bits;
-mod joins;
-mod kept;
+mod lazy_flags;
 mod memory;
 mod mops;
 mod pac;
@@ -48,10 +48,10 @@ mod vector;
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, VecAssembler};
 
-pub(super) use exits::{KIND_BITS, Kind, Site};
+pub(super) use exits::{ExitKind, KIND_BITS, Site};
 pub(super) use host::HostFeatures;
 pub(super) use thunks::{Thunks, build as build_thunks};
-pub(super) use unit::{compile, hot_stub};
+pub(super) use unit::{compile, loop_counter_stub};
 
 use emu_a64::ir::Vector;
 use emu_a64::mode::Mode;
@@ -59,7 +59,7 @@ use emu_pe::cpu::Cpu;
 
 use crate::interp::lockstep::repeatable;
 use crate::interp::uop::{Frame, NZCV, Uop};
-use crate::jit::Part;
+use crate::jit::UnitBlock;
 use crate::jit::state::JitState;
 
 /// Emits instructions: the assembler's macro, with what is the same in every call.
@@ -122,7 +122,7 @@ use constant;
 #[derive(Clone, Copy)]
 pub(super) struct Input<'a> {
     /// The block that is being compiled.
-    pub part: Part<'a>,
+    pub block: UnitBlock<'a>,
     /// Host address at which the code will run.
     pub at: u64,
     /// The CPU that it will run on, for what never changes of it.
@@ -133,14 +133,14 @@ pub(super) struct Input<'a> {
     pub key: u64,
     /// Number of the first exit.
     pub first_exit: u32,
-    /// Host address of a counter: after so many entries under another key the unit leaves for good, to be made anew.
-    pub elsewhere: Option<u64>,
+    /// Host address of a counter, if a loop depends on the context: after so many entries under another key it is made anew.
+    pub foreign_entries: Option<u64>,
 }
 
 impl<'a> std::ops::Deref for Input<'a> {
-    type Target = Part<'a>;
-    fn deref(&self) -> &Part<'a> {
-        &self.part
+    type Target = UnitBlock<'a>;
+    fn deref(&self) -> &UnitBlock<'a> {
+        &self.block
     }
 }
 
@@ -167,14 +167,14 @@ pub(super) struct Output {
     pub exits: Vec<Exit>,
 }
 
-/// Work put off to the end of the block's code.
-struct Slow {
+/// Code behind that of the blocks, for what is rare: an access that missed the fast TLB, a result that is not exact in line.
+struct SlowPath {
     start: DynamicLabel,
     back: DynamicLabel,
     insn: u16,
-    part: usize,
+    block: usize,
     /// Where the flags are.
-    flags: kept::Place,
+    flags: lazy_flags::FlagLocation,
     search: Option<memory::Search>,
     call: memory::Call,
 }
@@ -192,36 +192,31 @@ struct Held {
 struct Emitter<'a> {
     ops: VecAssembler<X64Relocation>,
     input: Input<'a>,
-    parts: &'a [Part<'a>],
-    /// Number of the part that is being compiled.
-    number_of_part: usize,
+    blocks: &'a [UnitBlock<'a>],
+    /// Place in `blocks` of the block that is being compiled.
+    block_index: usize,
     thunks: &'a Thunks,
     host: HostFeatures,
     assignment: assign::Assignment,
     /// Numbers of slots for access sites.
     next_slot: &'a mut u32,
     flags: flags::Flags,
-    /// The ways in which they are kept where parts of the unit meet: that of number n + 1 in [`JitState::flag_way`].
-    ways: Vec<kept::Kept>,
-    slow: Vec<Slow>,
+    /// The forms in which flags come to joins of the unit: that of number n + 1 in [`JitState::flag_form`].
+    flag_forms: Vec<lazy_flags::LazyFlags>,
+    slow_paths: Vec<SlowPath>,
     exits: Vec<Exit>,
-    /// Exits of a loop whose code is put off.
-    sides: Vec<exits::Side>,
-    /// Where its parts start.
-    starts: Vec<joins::Start>,
-    /// Ways back whose code is put off.
-    backs: Vec<joins::Back>,
-    /// Indirect branches to parts of the unit: code that is put off.
-    elsewhere: Vec<joins::Elsewhere>,
-    /// What happens on ways back when a request is pending.
-    events: Vec<joins::Pending>,
+    side_exits: Vec<exits::SideExit>,
+    block_entries: Vec<edges::BlockEntry>,
+    deferred_edges: Vec<edges::DeferredEdge>,
+    indirect_misses: Vec<edges::IndirectMiss>,
+    poll_points: Vec<edges::PollPoint>,
     labels: unit::Labels,
     /// The instruction of the current operation.
     insn: u16,
     /// Number of the current operation.
-    number: usize,
-    /// Number of the next operation that has no code yet: some are done together.
-    next: usize,
+    uop_index: usize,
+    /// Number of the next operation without code: several can be emitted as one.
+    next_uop: usize,
     /// What the last operation has made ready for this one.
     ready: pairs::Ready,
     /// What is known about vector slots.
@@ -244,13 +239,13 @@ impl Emitter<'_> {
             return;
         }
         if uop.reads_flags_as_value() {
-            self.flags.lose_host();
-            self.settle_flags();
+            self.flags.clobber_host();
+            self.materialise_flags();
         }
         if self.input.cpu.mem.has_journal() && !repeatable::is_repeatable(&uop, self.input.cpu) {
             return self.call_operation();
         }
-        let (before, flags_die) = (self.flags.place, self.keep_from(&uop));
+        let (before, flags_die) = (self.flags.location, self.preserve_flags(&uop));
         if !self.with_host_flags(uop) && !self.without_host_flags(uop) {
             debug_assert!(
                 uop.facts().ends.is_none(),
@@ -259,7 +254,7 @@ impl Emitter<'_> {
             self.call_operation();
         }
         // An operation that was done together with those behind it may have set them already.
-        if flags_die && self.flags.place == before {
+        if flags_die && self.flags.location == before {
             self.flags.die();
         }
     }
@@ -271,7 +266,7 @@ impl Emitter<'_> {
 
     /// All others; false if it has no code in line.
     fn without_host_flags(&mut self, uop: Uop) -> bool {
-        self.flags.lose_host();
+        self.flags.clobber_host();
         self.pair(uop)
             || self.integer(uop)
             || self.bits(uop)
@@ -289,7 +284,7 @@ impl Emitter<'_> {
     fn write_through(&mut self, uop: &Uop) {
         let Some(slot) = self.assignment.guest_temp else { return };
         // Some operations are done together with those that follow.
-        let rest = self.input.code.uops.get(self.number + 1..self.next).unwrap_or_default();
+        let rest = self.input.code.uops.get(self.uop_index + 1..self.next_uop).unwrap_or_default();
         if std::iter::once(uop).chain(rest).any(|uop| uop.writes(slot)) {
             let held = self.held_now();
             asm!(self; mov [BYTE r15 + int_disp(slot) as i8], Rq(TEMP));
@@ -374,19 +369,19 @@ impl Emitter<'_> {
 
     /// Calls the interpreter's version of the current operation.
     fn call_operation(&mut self) {
-        self.flags_to_frame();
+        self.spill_current_flags();
         self.note_place();
-        let (block, n) = (self.input.block as i32, self.number as i32);
+        let (block, n) = (self.input.number as i32, self.uop_index as i32);
         asm!(self; mov eax, block ; mov edx, n);
         self.call_thunk(|calls| calls.operation);
         self.flags.in_slot();
         self.forget_vector_sizes();
     }
 
-    /// Notes where the code is, before a call that can end in an exception.
+    /// Stores where in the guest's code this is, before a call that can end in an exception.
     fn note_place(&mut self) {
         asm!(self
-            ; mov DWORD [r15 + state!(at_block)], self.input.block as i32
+            ; mov DWORD [r15 + state!(at_block)], self.input.number as i32
             ; mov DWORD [r15 + state!(at_insn)], i32::from(self.insn)
         );
     }

@@ -34,7 +34,7 @@ impl Emitter<'_> {
                 self.resume(back);
             }
             Uop::MopsMove { d, a, b, c, insn } => {
-                self.flags_to_frame();
+                self.spill_current_flags();
                 self.note_place();
                 asm!(self; mov DWORD [r15 + state!(out)], insn.0 as i32);
                 self.load(RAX, a);

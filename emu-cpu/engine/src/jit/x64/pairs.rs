@@ -119,10 +119,10 @@ impl Emitter<'_> {
                 return true;
             }
         }
-        let Some(next) = self.input.code.uops.get(self.number + 1).copied() else { return false };
+        let Some(next) = self.input.code.uops.get(self.uop_index + 1).copied() else { return false };
         if is_whole_product(&uop, &next) {
             self.product(uop, next);
-        } else if passed_on(self.input.code, self.number).is_some()
+        } else if passed_on(self.input.code, self.uop_index).is_some()
             && let Some(shift) = shift(&uop)
         {
             self.shift_to_rax(&shift);
@@ -130,9 +130,9 @@ impl Emitter<'_> {
         } else {
             return false;
         }
-        self.number += 1;
-        self.next = self.number + 1;
-        self.insn = self.input.code.insn_of.get(self.number).copied().unwrap_or(self.insn);
+        self.uop_index += 1;
+        self.next_uop = self.uop_index + 1;
+        self.insn = self.input.code.insn_of.get(self.uop_index).copied().unwrap_or(self.insn);
         self.operation(next);
         true
     }

@@ -162,16 +162,16 @@ impl Emitter<'_> {
         let code = self.input.code;
         let Some(p) = plain(uop) else { return false };
         // An access that steps its base is not as it stands there.
-        let own = code.uops.get(self.number).and_then(plain);
+        let own = code.uops.get(self.uop_index).and_then(plain);
         own.is_some_and(|own| (own.base, own.off) == (p.base, p.off))
     }
 
     /// The accesses from the current operation on that can be done together; false if it is nothing of the kind.
     pub(super) fn span(&mut self) -> bool {
-        let Some(span) = at(self.input.code, self.number) else { return false };
+        let Some(span) = at(self.input.code, self.uop_index) else { return false };
         let align = if self.input.mode.aligned { alignment(self.input.code, &span) } else { Some(1) };
         let Some(align) = align else { return false };
-        self.flags.lose_host();
+        self.flags.clobber_host();
         let bytes = span.to - span.from;
         let (base, low) = match self.reg(span.base) {
             Some(base) => (base, span.from),
@@ -191,16 +191,16 @@ impl Emitter<'_> {
             ; =>go
         );
         let search = Search { base, off: low, bytes, tag, slot, align, go };
-        let back = self.put_off_search(start, Some(search), Call::Span { n: self.spans.len() });
+        let back = self.defer_search(start, Some(search), Call::Span { n: self.spans.len() });
         for (n, off) in &span.members {
             self.member(*n, &Found { base, off: off - span.from + low, back });
         }
         self.resume(back);
         let (base, end, step) = (span.base, span.end, span.step);
         self.spans.push(span);
-        self.next = end;
+        self.next_uop = end;
         if let Some(step) = step {
-            (self.number, self.next) = (end, end + 1);
+            (self.uop_index, self.next_uop) = (end, end + 1);
             self.operation(Uop::AddI64 { d: base, a: base, imm: i64::from(step) as u64 });
         }
         true

@@ -3,10 +3,10 @@
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynasmApi, DynasmLabelApi, VecAssembler};
 
-use super::{BIAS, Kind, PINNED, TEMP, asm, int_disp, state};
+use super::{BIAS, ExitKind, PINNED, TEMP, asm, int_disp, state};
 use crate::interp::uop::{FIRST_TEMP, NZCV};
 use crate::jit::runtime;
-use crate::jit::state::{JitState, Lazy};
+use crate::jit::state::{FlagKind, JitState};
 
 /// Host addresses.
 pub(in crate::jit) struct Thunks {
@@ -15,7 +15,7 @@ pub(in crate::jit) struct Thunks {
     /// Leaves, with the reason in eax.
     pub exit: u64,
     /// Puts the flags into their slot; changes rax and rdx.
-    pub settle: u64,
+    pub materialise_flags: u64,
     /// Makes the host's flags those of the guest, as after a subtraction: the carry is a borrow. Changes rax, rcx, rdx.
     pub compare: u64,
     /// The runtime, for units that only have guest registers in their homes: they are saved and restored.
@@ -65,10 +65,10 @@ pub(in crate::jit) fn build(at: u64) -> Option<(Vec<u8>, Thunks)> {
     let enter = b.enter();
     let exit = b.exit();
     let compare = b.compare();
-    let settle = b.settle(compare);
+    let materialise_flags = b.materialise_flags(compare);
     let (saving, plain) = (b.calls(true), b.calls(false));
     let pac = b.pac();
-    let thunks = Thunks { enter, exit, settle, compare, saving, plain, pac };
+    let thunks = Thunks { enter, exit, materialise_flags, compare, saving, plain, pac };
     Some((b.ops.finalize().ok()?, thunks))
 }
 
@@ -195,18 +195,18 @@ impl Builder {
             ; plain:
             ; mov eax, [r15 + state!(at_block)]
             ; shl eax, super::exits::KIND_BITS as i8
-            ; or eax, Kind::Fault as i32
+            ; or eax, ExitKind::Fault as i32
             ; jmp extern self.exit_saved as usize
         );
         at
     }
 
-    /// See [`Lazy`]: the flags as after a subtraction, made a value.
-    fn settle(&mut self, compare: u64) -> u64 {
+    /// See [`FlagKind`]: the flags as after a subtraction, made a value.
+    fn materialise_flags(&mut self, compare: u64) -> u64 {
         let at = self.here();
         asm!(self
             ; cmp DWORD [r15 + state!(flag_kind)], 0
-            ; je >settled
+            ; je >done
             ; call extern compare as usize
             // AH has SF, ZF and CF as bits 7, 6 and 0. The product brings them and OF (bit 0) to the top.
             ; lahf ; seto al ; and eax, 0xc101 ; imul eax, eax, 0x1021_0000
@@ -214,7 +214,7 @@ impl Builder {
             ; xor eax, 1 << 29
             ; mov [r15 + int_disp(NZCV)], rax
             ; mov DWORD [r15 + state!(flag_kind)], 0
-            ; settled:
+            ; done:
             ; ret
         );
         at
@@ -226,13 +226,13 @@ impl Builder {
         asm!(self
             ; mov eax, [r15 + state!(flag_kind)]
             ; mov rdx, [r15 + state!(flag_a)]
-            ; cmp eax, Lazy::Sub64 as i32 ; je >sub64
-            ; cmp eax, Lazy::Sub32 as i32 ; je >sub32
-            ; cmp eax, Lazy::Logic32 as i32 ; je >logic32
-            ; cmp eax, Lazy::Logic64 as i32 ; je >logic64
-            ; cmp eax, Lazy::Add64 as i32 ; je >add64
-            ; cmp eax, Lazy::Add32 as i32 ; je >add32
-            ; cmp eax, Lazy::Host as i32 ; je >host
+            ; cmp eax, FlagKind::Sub64 as i32 ; je >sub64
+            ; cmp eax, FlagKind::Sub32 as i32 ; je >sub32
+            ; cmp eax, FlagKind::Logic32 as i32 ; je >logic32
+            ; cmp eax, FlagKind::Logic64 as i32 ; je >logic64
+            ; cmp eax, FlagKind::Add64 as i32 ; je >add64
+            ; cmp eax, FlagKind::Add32 as i32 ; je >add32
+            ; cmp eax, FlagKind::Host as i32 ; je >host
             ; mov edx, [r15 + int_disp(NZCV)]
             ; mov eax, edx
             ; shr eax, 16

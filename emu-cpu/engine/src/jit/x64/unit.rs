@@ -1,111 +1,111 @@
 //! Units: what is around the operations of blocks.
 //!
 //! A unit begins with three entries, each some checks further down, loads what it keeps in registers, and ends in exits
-//! that put it back. A loop's unit keeps it there while it goes round, and looks for pending requests once in a round.
+//! that write it back. A loop's unit keeps it there while it goes round, and polls for requests once in a round.
 
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 
 use super::assign::Assignment;
+use super::edges::BlockEntry;
 use super::flags::Flags;
-use super::joins::Start;
 use super::step;
 use super::thunks::Calls;
 use super::{
-    Emitter, HostFeatures, Input, KIND_BITS, Kind, Output, PINNED, TEMP, Thunks, asm, int_disp, state,
+    Emitter, ExitKind, HostFeatures, Input, KIND_BITS, Output, PINNED, TEMP, Thunks, asm, int_disp, state,
     vec_disp,
 };
 use crate::interp::uop::{Exact, FIRST_TEMP};
-use crate::jit::Part;
+use crate::jit::UnitBlock;
 use crate::jit::state::JitState;
 
 /// Places in a unit.
 pub(super) struct Labels {
     /// Where the checks of an entry lead when one fails.
     event: DynamicLabel,
-    /// Where it is counted that a loop is entered in another context, and where it goes on.
-    elsewhere: [DynamicLabel; 2],
-    /// Puts what the unit has in registers where it is between units.
-    pub conform: DynamicLabel,
+    /// Counts entries of a loop in another context than it was made for, and where it goes on.
+    foreign_entry: [DynamicLabel; 2],
+    /// Writes back what the unit has in registers, to where it is between units.
+    pub write_back: DynamicLabel,
     /// Puts everything that is in registers into the frame, and takes it from there.
     save: DynamicLabel,
     restore: DynamicLabel,
-    /// Puts the flags into the frame, kept as [`JitState::flag_way`] says.
-    pub kept: DynamicLabel,
+    /// Spills the flags whose form is in [`JitState::flag_form`].
+    pub joined_spill: DynamicLabel,
 }
 
 /// Compiles a unit; `None` if its first block is missing, or the code does not assemble.
 pub(in crate::jit) fn compile<'a>(
-    parts: &'a [Part<'a>],
+    blocks: &'a [UnitBlock<'a>],
     mut input: Input<'a>,
     thunks: &'a Thunks,
     host: HostFeatures,
     next_slot: &'a mut u32,
 ) -> Option<Output> {
-    input.part = *parts.first()?;
-    let is_loop = input.goes_on();
+    input.block = *blocks.first()?;
+    let is_loop = input.is_loop();
     let mut ops = VecAssembler::new(input.at as usize);
     let mut label = || ops.new_dynamic_label();
     let labels = Labels {
         event: label(),
-        elsewhere: [label(), label()],
-        conform: label(),
+        foreign_entry: [label(), label()],
+        write_back: label(),
         save: label(),
         restore: label(),
-        kept: label(),
+        joined_spill: label(),
     };
-    let starts = Start::of(parts, label);
+    let block_entries = BlockEntry::of(blocks, label);
     let assignment = if is_loop {
-        Assignment::of_loop(parts.iter().map(|p| (p.code, p.weight)))
+        Assignment::of_loop(blocks.iter().map(|p| (p.code, p.frequency)))
     } else {
         Assignment::of_block(input.code)
     };
     let mut m = Emitter {
         ops,
         input,
-        parts,
-        number_of_part: 0,
+        blocks,
+        block_index: 0,
         thunks,
         host,
         assignment,
         next_slot,
         flags: Flags::default(),
-        ways: Vec::new(),
-        slow: Vec::new(),
+        flag_forms: Vec::new(),
+        slow_paths: Vec::new(),
         exits: Vec::new(),
-        sides: Vec::new(),
-        starts,
-        backs: Vec::new(),
-        elsewhere: Vec::new(),
-        events: Vec::new(),
+        side_exits: Vec::new(),
+        block_entries,
+        deferred_edges: Vec::new(),
+        indirect_misses: Vec::new(),
+        poll_points: Vec::new(),
         labels,
         insn: 0,
-        number: 0,
-        next: 0,
+        uop_index: 0,
+        next_uop: 0,
         ready: super::pairs::Ready::default(),
         sizes: super::vector::Sizes::default(),
         held: None,
         spans: Vec::new(),
     };
-    let (head, fast) = m.entries();
-    m.look_where_it_is();
-    m.floating_point_on();
+    let (head, fast) = m.emit_entries();
+    m.guard_context_key();
+    m.load_guest_mxcsr();
     m.load_assigned();
-    for n in 0..parts.len() {
-        m.part(n);
+    for n in 0..blocks.len() {
+        m.emit_block(n);
     }
-    m.ways_put_off();
-    m.side_exits();
-    m.requests_on_ways();
-    m.slow_paths();
-    m.around(is_loop);
+    m.emit_deferred_edges();
+    m.emit_side_exits();
+    m.emit_poll_points();
+    m.emit_slow_paths();
+    m.emit_epilogues(is_loop);
     let bytes = m.ops.finalize().ok()?;
     Some(Output { bytes, head, fast, exits: m.exits })
 }
 
 /// Code that counts down how often it is jumped to, on the way to the second entry of a unit, and leaves when the counter
 /// has come to 0: the block may be worth compiling as a loop.
-pub(in crate::jit) fn hot_stub(
+pub(in crate::jit) fn loop_counter_stub(
     at: u64,
     (head, block): (u64, u32),
     counter: u64,
@@ -115,7 +115,7 @@ pub(in crate::jit) fn hot_stub(
         ops: VecAssembler<X64Relocation>,
     }
     let mut s = Stub { ops: VecAssembler::new(at as usize) };
-    let word = block << KIND_BITS | Kind::Hot as u32;
+    let word = block << KIND_BITS | ExitKind::LoopCandidate as u32;
     asm!(s
         ; mov rax, QWORD counter as i64
         ; sub DWORD [rax], 1
@@ -130,34 +130,34 @@ pub(in crate::jit) fn hot_stub(
 
 impl Emitter<'_> {
     /// The checks at the start of a unit. Gives the offsets of the second and third entry.
-    fn entries(&mut self) -> (usize, usize) {
+    fn emit_entries(&mut self) -> (usize, usize) {
         let event = self.labels.event;
         let (word, value) = self.input.valid;
         asm!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], value as i32 ; jne =>event);
         let head = self.ops.offset().0;
-        self.leave_if_pending(event);
+        self.poll_requests(event);
         (head, self.ops.offset().0)
     }
 
-    /// A loop that goes to other pages can do so only in the context that it was made for.
-    fn look_where_it_is(&mut self) {
-        if self.input.elsewhere.is_some() {
-            let [start, back] = self.labels.elsewhere;
+    /// Compares the context with the one that the unit was made for: only in that one can a loop go to other pages.
+    fn guard_context_key(&mut self) {
+        if self.input.foreign_entries.is_some() {
+            let [start, back] = self.labels.foreign_entry;
             let key = self.input.key as i64;
             asm!(self; mov rdx, QWORD key ; cmp rdx, [r15 + state!(key)] ; jne =>start ; =>back);
         }
     }
 
-    /// Counts that it is entered in another one.
-    fn count_elsewhere(&mut self) {
-        if let Some(counter) = self.input.elsewhere {
-            let [start, back] = self.labels.elsewhere;
+    /// Counts an entry in another one.
+    fn count_foreign_entries(&mut self) {
+        if let Some(counter) = self.input.foreign_entries {
+            let [start, back] = self.labels.foreign_entry;
             asm!(self; =>start ; mov rax, QWORD counter as i64 ; sub DWORD [rax], 1 ; jns =>back);
-            self.leave(Kind::Hot);
+            self.leave(ExitKind::LoopCandidate);
         }
     }
 
-    pub(super) fn leave_if_pending(&mut self, event: DynamicLabel) {
+    pub(super) fn poll_requests(&mut self, event: DynamicLabel) {
         let word = self.input.cpu.doorbell.word_address();
         asm!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], 0 ; jne =>event);
         if self.input.cpu.mem.has_journal() {
@@ -165,56 +165,55 @@ impl Emitter<'_> {
         }
     }
 
-    fn part(&mut self, n: usize) {
-        let Some(part) = self.parts.get(n) else { return };
-        self.input.part = *part;
-        self.number_of_part = n;
-        self.arrive(n);
-        if let Some(counter) = part.counter {
+    fn emit_block(&mut self, n: usize) {
+        let Some(block) = self.blocks.get(n) else { return };
+        self.input.block = *block;
+        self.block_index = n;
+        self.begin_block(n);
+        if let Some(counter) = block.counter {
             asm!(self; mov rax, QWORD counter as i64 ; inc QWORD [rax]);
-            self.flags.lose_host();
+            self.flags.clobber_host();
         }
         // Conditions of this block may use flags that the last one has set.
-        let words = part.code.words.len() as i32;
+        let words = block.code.words.len() as i32;
         if self.assignment.counts_in_frame {
             asm!(self; add QWORD [r15 + state!(count)], words);
-            self.flags.lose_host();
+            self.flags.clobber_host();
         } else {
             asm!(self; lea r13, [r13 + words]);
         }
-        self.next = 0;
-        // Ways from elsewhere may have come together here.
+        self.next_uop = 0;
+        // The block may have several predecessors.
         self.held = None;
-        for (n, uop) in part.code.uops.iter().enumerate() {
-            if n < self.next {
+        for (n, uop) in block.code.uops.iter().enumerate() {
+            if n < self.next_uop {
                 continue;
             }
-            self.insn = part.code.insn_of.get(n).copied().unwrap_or(0);
-            if let Some(step) = step::at(part.code, n) {
-                (self.number, self.next) = (n + 1, n + 3);
+            self.insn = block.code.insn_of.get(n).copied().unwrap_or(0);
+            if let Some(step) = step::at(block.code, n) {
+                (self.uop_index, self.next_uop) = (n + 1, n + 3);
                 self.operation(step.access);
-                self.number = n + 2;
+                self.uop_index = n + 2;
                 self.operation(step.add);
                 continue;
             }
-            (self.number, self.next) = (n, n + 1);
+            (self.uop_index, self.next_uop) = (n, n + 1);
             self.operation(*uop);
         }
     }
 
-    /// Makes part `n` the current one again, for code that was put off.
-    pub(super) fn back_in(&mut self, n: usize) {
-        if let Some(part) = self.parts.get(n) {
-            self.input.part = *part;
-            self.number_of_part = n;
+    /// Makes block `n` the current one again, for its deferred code.
+    pub(super) fn set_current_block(&mut self, n: usize) {
+        if let Some(block) = self.blocks.get(n) {
+            self.input.block = *block;
+            self.block_index = n;
         }
     }
 
-    /// Sees to it that MXCSR is the guest's, if the unit has floating-point instructions: only calls of exact functions
-    /// have such in their place.
-    fn floating_point_on(&mut self) {
-        let floats = |p: &Part<'_>| p.code.calls.iter().any(|call| matches!(call.op, Exact::Fp(_)));
-        if self.parts.iter().any(floats) {
+    /// Loads the guest's MXCSR, if the unit has floating-point instructions: these are in place of calls of exact functions.
+    fn load_guest_mxcsr(&mut self) {
+        let floats = |p: &UnitBlock<'_>| p.code.calls.iter().any(|call| matches!(call.op, Exact::Fp(_)));
+        if self.blocks.iter().any(floats) {
             asm!(self
                 ; cmp DWORD [r15 + state!(fp_on)], 0
                 ; jne >on
@@ -229,7 +228,7 @@ impl Emitter<'_> {
     /// What the unit keeps in registers comes from the frame.
     fn load_assigned(&mut self) {
         for (slot, register) in &self.assignment.evicted {
-            asm!(self; mov [r15 + x(*slot)], Rq(*register));
+            asm!(self; mov [r15 + int_disp(*slot)], Rq(*register));
         }
         if self.assignment.counts_in_frame {
             asm!(self; mov [r15 + state!(count)], r13);
@@ -242,8 +241,8 @@ impl Emitter<'_> {
         }
     }
 
-    /// Puts it back. Keeps the host's flags.
-    pub(super) fn put_assigned_back(&mut self) {
+    /// Writes it back. Keeps the host's flags.
+    pub(super) fn write_back_assigned(&mut self) {
         for p in self.assignment.vectors.iter().filter(|p| p.is_guest() && p.written && !p.through) {
             asm!(self; movaps [r15 + vec_disp(p.slot)], Rx(p.register));
         }
@@ -251,25 +250,25 @@ impl Emitter<'_> {
             asm!(self; mov [r15 + int_disp(p.slot)], Rq(p.register));
         }
         for (slot, register) in &self.assignment.evicted {
-            asm!(self; mov Rq(*register), [r15 + x(*slot)]);
+            asm!(self; mov Rq(*register), [r15 + int_disp(*slot)]);
         }
         if self.assignment.counts_in_frame {
             asm!(self; mov r13, [r15 + state!(count)]);
         }
     }
 
-    /// The code around the operations that is not on their way.
-    fn around(&mut self, is_loop: bool) {
-        self.back_in(0);
-        let Labels { event, conform, save, restore, .. } = self.labels;
+    /// The code behind the blocks that all of them share.
+    fn emit_epilogues(&mut self, is_loop: bool) {
+        self.set_current_block(0);
+        let Labels { event, write_back, save, restore, .. } = self.labels;
         asm!(self; =>event);
-        self.leave(Kind::Event);
-        self.count_elsewhere();
+        self.leave(ExitKind::Event);
+        self.count_foreign_entries();
         if is_loop {
-            asm!(self; =>conform);
-            self.put_assigned_back();
+            asm!(self; =>write_back);
+            self.write_back_assigned();
             asm!(self; ret);
-            self.kept_ways();
+            self.emit_joined_spill();
         }
         if !self.assignment.is_plain() {
             asm!(self; =>save);

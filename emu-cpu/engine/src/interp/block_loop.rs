@@ -10,20 +10,20 @@ use emu_pe::exception::Exception;
 
 use super::block::Code;
 use super::exec::{self, End};
-use super::run::{Blocks, Came, Place};
+use super::run::{Blocks, EntryEdge, Position};
 use super::uop::Frame;
 
 /// What a loop over blocks does beside running them.
 pub(super) trait Policy: Sized {
     /// The loop ends here: the block at the place is not run.
     #[inline]
-    fn ends(&mut self, blocks: &Blocks<'_>, _at: &Place) -> bool {
+    fn ends(&mut self, blocks: &Blocks<'_>, _at: &Position) -> bool {
         blocks.cpu.doorbell.is_rung()
     }
 
     /// Runs the block at the place, which is up to date, and maybe more. See [`Blocks::run`].
     #[inline]
-    fn run(&mut self, blocks: &mut Blocks<'_>, at: &mut Place) -> Option<End> {
+    fn run(&mut self, blocks: &mut Blocks<'_>, at: &mut Position) -> Option<End> {
         blocks.run(at, self)
     }
 
@@ -41,13 +41,13 @@ pub(super) trait Policy: Sized {
         cpu.counters.bump(Metric::Blocks);
     }
 
-    /// The block at the place can be interpreted as a part of a loop that is looked at.
+    /// The block at the place may be interpreted as a part of a loop that is recorded.
     #[inline]
-    fn can_be_in_round(&self, _blocks: &Blocks<'_>, _at: &Place) -> bool {
+    fn may_be_recorded(&self, _blocks: &Blocks<'_>, _at: &Position) -> bool {
         true
     }
 
-    /// The loop goes on behind a block that may have changed what code depends on, for it has not, or it does not matter.
+    /// The loop goes on behind a block that may have changed the context, for it has not, or nothing waits for the change.
     #[inline]
     fn passes_context(&self, cpu: &Cpu) -> bool {
         cpu.derived.needs_no_poll()
@@ -61,27 +61,27 @@ impl Policy for Undisturbed {}
 
 /// Why a loop over blocks has ended.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Ended {
+pub(super) enum LoopEnd {
     /// Its policy says so. The place is where the next block begins, whose number is not known.
     Between,
     /// In place of the instruction at the place, which has not been executed, there is an exception.
     Before(Exception),
-    /// The block at the place asks for more than the way to another one.
+    /// The block at the place does not end in a branch: what ended it is to be dealt with.
     Block(End),
 }
 
 impl Blocks<'_> {
     /// Runs blocks from the place on.
-    pub(super) fn follow<P: Policy>(&mut self, at: &mut Place, policy: &mut P) -> Ended {
+    pub(super) fn follow<P: Policy>(&mut self, at: &mut Position, policy: &mut P) -> LoopEnd {
         'next: loop {
             if policy.ends(self, at) {
-                return Ended::Between;
+                return LoopEnd::Between;
             }
             if at.pc & 3 != 0 {
-                return Ended::Before(Exception::PcAlignment(at.pc));
+                return LoopEnd::Before(Exception::PcAlignment(at.pc));
             }
             if let Err(e) = self.find(at) {
-                return Ended::Before(e);
+                return LoopEnd::Before(e);
             }
             loop {
                 let Some(block) = self.cache.get(at.index) else { continue 'next };
@@ -89,8 +89,8 @@ impl Blocks<'_> {
                     match self.cache.renew(self.cpu, at.index, at.pc) {
                         Ok(()) => continue,
                         Err(e) => {
-                            self.take_landing_back(at);
-                            return Ended::Before(e);
+                            self.restore_pending_btype(at);
+                            return LoopEnd::Before(e);
                         }
                     }
                 }
@@ -104,8 +104,8 @@ impl Blocks<'_> {
                     }
                     End::Exit(_) => {}
                     End::Indirect(target) => self.branch(at, target, 0),
-                    End::Landing(target, btype) => self.branch(at, target, btype),
-                    end => return Ended::Block(end),
+                    End::IndirectTyped(target, btype) => self.branch(at, target, btype),
+                    end => return LoopEnd::Block(end),
                 }
                 continue 'next;
             }
@@ -114,17 +114,17 @@ impl Blocks<'_> {
 
     /// Leaves a block by exit `n`. True if the block there is known and can run at once.
     #[inline]
-    fn exit<P: Policy>(&mut self, at: &mut Place, n: usize, policy: &mut P) -> bool {
+    fn exit<P: Policy>(&mut self, at: &mut Position, n: usize, policy: &mut P) -> bool {
         let Some(block) = self.cache.get(at.index) else { return false };
         let n = n & 1;
         let exit = block.code.exits[n];
         at.pc = at.pc.wrapping_add(exit.rel as u64);
         let (serial, epoch) = (self.cpu.mem.serial(at.pc), self.cache.epoch());
-        self.came = Came::ByExit { serial, epoch, from: at.index, n };
+        self.entry_edge = EntryEdge::Exit { serial, epoch, from: at.index, n };
         if exit.serial != serial || policy.ends(self, at) {
             return false;
         }
-        (at.index, at.landed) = (exit.block, 0);
+        (at.index, at.btype_on_entry) = (exit.block, 0);
         self.link_native(at);
         true
     }
