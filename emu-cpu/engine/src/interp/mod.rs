@@ -14,6 +14,10 @@ pub mod lockstep;
 mod loop_recorder;
 pub mod predecode;
 mod run;
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_os = "linux")),
+    allow(dead_code, unused_imports, reason = "facts for the code generator")
+)]
 pub mod uop;
 pub mod vcpu;
 

@@ -11,7 +11,7 @@ use super::cache::{self, Cache};
 use super::exec::{self, End};
 use super::loop_recorder::{INDIRECT, LoopBlock, LoopRecorder};
 use super::uop::{Ends, Frame};
-use crate::jit::{CompiledUnit, ExitReason, Native, UnitBlock};
+use crate::jit::{ExitReason, HostCode, Native, UnitBlock, context_key};
 
 /// The edge by which control came to an address: what is linked when the block there is known.
 #[derive(Clone, Copy)]
@@ -118,7 +118,7 @@ impl Blocks<'_> {
             && let Some(to) = to.native
         {
             let serial = self.cpu.mem.serial(at.pc);
-            let key = Native::key(serial, self.mode);
+            let key = context_key::key(serial, self.mode);
             match edge {
                 EntryEdge::Exit { serial: then, epoch, from, n }
                     if then == serial && epoch == self.cache.epoch() =>
@@ -329,7 +329,7 @@ impl Blocks<'_> {
         if !self.cache.get(recorder.head).is_some_and(|b| b.is_native) {
             return false;
         }
-        let key = Native::key(self.cpu.mem.serial(recorder.page), self.mode);
+        let key = context_key::key(self.cpu.mem.serial(recorder.page), self.mode);
         let Some(mut made) = native.compile(&blocks, key, (&*self.cpu, self.mode)) else {
             return false;
         };
@@ -347,8 +347,8 @@ impl Blocks<'_> {
         let native = self.native.as_mut()?;
         let entry = self.cache.get(at.index)?.native?;
         self.frame.jit.page = at.pc & !0xfff;
-        self.frame.jit.key = Native::key(self.cpu.mem.serial(at.pc), self.mode);
-        self.frame.jit.salt = Native::salt(self.frame.jit.key);
+        self.frame.jit.key = context_key::key(self.cpu.mem.serial(at.pc), self.mode);
+        self.frame.jit.salt = context_key::salt(self.frame.jit.key);
         // The block counts itself when it starts: this is what it would find if an indirect branch had led to it.
         self.frame.jit.btype_set_at = self.frame.jit.count;
         self.frame.jit.btype_on_entry = u32::from(at.btype_on_entry);
@@ -382,7 +382,7 @@ impl Blocks<'_> {
                 if reason == ExitReason::LoopCandidate {
                     let (head, page) = (last, jit.page);
                     let unit = self.cache.get_mut(head).and_then(|b| b.native.as_mut());
-                    if !unit.is_some_and(CompiledUnit::begin_recording_attempt) {
+                    if !unit.is_some_and(Native::begin_recording_attempt) {
                         self.mark_not_a_loop(head);
                     } else if self.recorder.as_ref().is_none_or(|r| (r.head, r.page) != (head, page)) {
                         self.recorder = Some(LoopRecorder::new(head, page));

@@ -19,9 +19,9 @@ use super::exec::{self, End};
 use super::lockstep::Lockstep;
 use super::run::{Blocks, Position};
 use super::uop::Frame;
-use crate::jit::Native;
-use crate::jit::observe::{Observers, Size};
+use crate::jit::observe::{CodeSize, Observers};
 use crate::jit::profile::Profile;
+use crate::jit::{HostCode, Native};
 
 /// The longest sleep of a WFE while the exclusive monitor is open: another PE's store to the monitored location is an
 /// event (Arm ARM, D1.6.1), and stores are not watched for it.
@@ -87,7 +87,7 @@ impl Vcpu {
 
     /// How much host code there is; `None` if there is never any.
     #[must_use]
-    pub fn host_code(&self) -> Option<Size> {
+    pub fn host_code(&self) -> Option<CodeSize> {
         self.native.as_ref().map(Native::size)
     }
 

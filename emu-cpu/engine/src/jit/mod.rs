@@ -12,7 +12,10 @@
 //! | `constants` | vectors that code uses as operands |
 //! | `arena` | memory for code: one mapping to write, one to execute |
 //! | `runtime` | the functions that host code calls |
-//! | `native` | the compiled blocks of one vCPU: making, entering, linking, dropping them |
+//! | `host_code` | what the loop over blocks asks of host code: a trait, so that hosts without a generator have the same side |
+//! | `native` | the compiled units of one vCPU: making, entering, linking, dropping them |
+//! | `absent` | the same where there is no generator |
+//! | `context_key` | what links and targets of indirect branches depend on beside addresses |
 //! | `x64` | the code generator for x86-64 |
 //!
 //! # Invariants
@@ -25,9 +28,16 @@
 pub mod constants;
 #[cfg_attr(
     not(all(target_arch = "x86_64", target_os = "linux")),
+    allow(dead_code, reason = "for the code generator")
+)]
+pub mod context_key;
+mod host_code;
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_os = "linux")),
     allow(dead_code, reason = "nothing to observe")
 )]
 pub mod observe;
+pub mod perf;
 #[cfg_attr(
     not(all(target_arch = "x86_64", target_os = "linux")),
     allow(dead_code, reason = "nothing to count")
@@ -35,16 +45,27 @@ pub mod observe;
 pub mod profile;
 pub mod state;
 
+// Tests have it on all hosts, so that the compiler sees it.
+#[cfg(any(test, not(all(target_arch = "x86_64", target_os = "linux"))))]
+mod absent;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod arena;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub mod native;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-pub mod perf;
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod runtime;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod x64;
+
+pub use host_code::{ExitReason, HostCode};
+
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+pub use absent::Native;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub use native::Native;
+
+/// The host code of a unit.
+pub type CompiledUnit = <Native as HostCode>::Unit;
 
 use crate::interp::block::Code;
 
@@ -84,11 +105,3 @@ impl UnitBlock<'_> {
         self.all_successors().next().is_some()
     }
 }
-
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-pub use native::{CompiledUnit, ExitReason, Native};
-
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-pub use absent::{CompiledUnit, ExitReason, Native, perf};
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-mod absent;

@@ -7,18 +7,12 @@ use emu_core::metrics::Metric;
 use emu_pe::cpu::Cpu;
 
 use super::arena::Arena;
-use super::observe::{Observers, Size, What};
+use super::observe::{CodeOrigin, CodeSize, Observers};
 use super::state::{FlagKind, TARGETS, Target};
 use super::x64::{self, BIAS, Exit, ExitKind, HostFeatures, Input, KIND_BITS, Site, Thunks};
-use super::{UnitBlock, runtime};
+use super::{ExitReason, HostCode, UnitBlock, context_key, runtime};
 use crate::interp::cache::Cache;
 use crate::interp::uop::Frame;
-
-/// Where parts of a key are.
-const KEY_SERIAL: u32 = 10;
-const KEY_COUNTS_ACCESSES: u32 = 9;
-const KEY_ALIGNED: u32 = 8;
-pub(super) const KEY_BTYPE: u32 = 6;
 
 /// The most code that one unit makes: some hundred operations, with their slow paths.
 const MAX_CODE: usize = 128 << 10;
@@ -42,15 +36,6 @@ pub struct CompiledUnit {
     recording_attempts: u8,
     /// How many recordings ended, with a loop or without.
     finished_recordings: u8,
-}
-
-impl CompiledUnit {
-    /// Counts a recording that begins with it as the head. False if there were too many that did not end: where hot loops are
-    /// inside one another, each interrupts the recordings of the others.
-    pub fn begin_recording_attempt(&mut self) -> bool {
-        self.recording_attempts = self.recording_attempts.saturating_add(1);
-        self.recording_attempts <= 8
-    }
 }
 
 /// Counters that are allocated at a time.
@@ -98,23 +83,6 @@ impl Counters {
     }
 }
 
-/// Why host code was left.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ExitReason {
-    /// At exit 0 or 1.
-    Exit(usize),
-    /// By an indirect branch to [`super::state::JitState::target`].
-    Indirect,
-    /// At the block's last operation, which is still to be done.
-    End,
-    /// Before the block: a request is pending, or its code has changed.
-    Event,
-    /// With [`super::state::JitState::fault`].
-    Fault,
-    /// Before the block, to which host code has jumped back very often: it may be the head of a loop.
-    LoopCandidate,
-}
-
 /// See the module's head.
 pub struct Native {
     arena: Arena,
@@ -137,19 +105,6 @@ pub struct Native {
 }
 
 impl Native {
-    /// With room for `bytes` of code; loops are compiled as such after this many rounds. `None` if the host gives no memory that can be executed, or lacks an instruction
-    /// that all code uses.
-    #[must_use]
-    pub fn new(bytes: usize, rounds: u32) -> Option<Self> {
-        Self::for_host(bytes, rounds, HostFeatures::detect())
-    }
-
-    /// As on a host that has nothing beyond x86-64-v2.
-    #[must_use]
-    pub fn baseline(bytes: usize, rounds: u32) -> Option<Self> {
-        Self::for_host(bytes, rounds, HostFeatures::baseline())
-    }
-
     fn for_host(bytes: usize, rounds: u32, host: HostFeatures) -> Option<Self> {
         if !HostFeatures::suffices() {
             return None;
@@ -180,36 +135,74 @@ impl Native {
         })
     }
 
-    /// Tells these observers of all code from now on.
-    pub fn observe(&mut self, observers: Observers) {
-        observers.made(self.arena.start(), self.arena.written(self.shared), What::Shared);
+    /// Links the jump whose displacement is at host address `at` to `to`.
+    fn point_jump_at(&mut self, at: u64, to: u64) {
+        let displacement = to.wrapping_sub(at + 4) as u32;
+        self.arena.patch(at, &displacement.to_le_bytes());
+    }
+
+    /// The stub that counts back edges to a block.
+    fn loop_counter(&mut self, (block, unit): (u32, &CompiledUnit)) -> Option<u64> {
+        if let Some((stub, _)) = self.counters.stubs.get(&unit.head) {
+            return Some(*stub);
+        }
+        let at = self.arena.next();
+        let (number, counter) = self.counters.fresh();
+        let code = x64::loop_counter_stub(at, (unit.head, block), counter, &self.thunks)?;
+        self.arena.push(&code).then_some(())?;
+        self.counters.stubs.insert(unit.head, (at, number));
+        Some(at)
+    }
+
+    /// Sets the counter of entries in another context.
+    fn restart_foreign_counter(&mut self, unit: &CompiledUnit) {
+        if unit.foreign_entries != 0 {
+            self.counters
+                .set(unit.foreign_entries, FOREIGN_ENTRIES << (2 * unit.finished_recordings.min(12)));
+        }
+    }
+
+    /// Back edges that were counted on their way to `head` go to `to` at once.
+    fn stop_counting(&mut self, head: u64, to: u64) {
+        if let Some((stub, _)) = self.counters.stubs.remove(&head) {
+            self.arena.patch(stub, &[0xe9]);
+            self.point_jump_at(stub + 1, to);
+        }
+    }
+}
+
+impl HostCode for Native {
+    type Unit = CompiledUnit;
+
+    fn new(bytes: usize, rounds: u32) -> Option<Self> {
+        Self::for_host(bytes, rounds, HostFeatures::detect())
+    }
+
+    fn baseline(bytes: usize, rounds: u32) -> Option<Self> {
+        Self::for_host(bytes, rounds, HostFeatures::baseline())
+    }
+
+    fn observe(&mut self, observers: Observers) {
+        observers.made(self.arena.start(), self.arena.written(self.shared), CodeOrigin::Shared);
         self.observers = observers;
     }
 
-    /// How much code there is.
-    #[must_use]
-    pub fn size(&self) -> Size {
-        Size { used: self.arena.used() as u64, bound: (self.arena.used() + self.arena.left()) as u64 }
+    fn size(&self) -> CodeSize {
+        CodeSize { used: self.arena.used() as u64, bound: (self.arena.used() + self.arena.left()) as u64 }
     }
 
-    /// False if there may be no room for another block: then everything must be dropped first.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
+    fn has_room(&self) -> bool {
         self.arena.left() >= MAX_CODE
     }
 
-    /// What the tables cost, in bytes, that grow with the code.
-    #[must_use]
-    pub fn table_bytes(&self) -> usize {
+    fn table_bytes(&self) -> usize {
         let Counters { chunks, stubs, .. } = &self.counters;
         self.exits.capacity() * size_of::<Exit>()
             + chunks.len() * size_of::<[u32; COUNTERS]>()
             + stubs.capacity() * (size_of::<(u64, (u64, u32))>() + 1) * 8 / 7
     }
 
-    /// Drops all code if it was made in another epoch: code names blocks by their numbers. Before a block is compiled; until
-    /// then no block of the new epoch has host code, so nothing leads to what is left of the old one.
-    pub fn begin(&mut self, epoch: u64) {
+    fn begin(&mut self, epoch: u64) {
         if self.epoch != epoch {
             self.epoch = epoch;
             self.arena.truncate(self.shared);
@@ -220,9 +213,7 @@ impl Native {
         }
     }
 
-    /// Compiles a unit: a block, or the blocks of a loop. `key` is that under which a loop's blocks were found in their pages.
-    /// `None` if there is no room, or more code than any unit should have.
-    pub fn compile(
+    fn compile(
         &mut self,
         blocks: &[UnitBlock<'_>],
         key: u64,
@@ -243,7 +234,7 @@ impl Native {
         self.observers.made(
             at,
             &output.bytes,
-            What::Block { pc: head.page | u64::from(head.offset), el: mode.el },
+            CodeOrigin::Block { pc: head.page | u64::from(head.offset), el: mode.el },
         );
         self.exits.extend(output.exits);
         Some(CompiledUnit {
@@ -258,15 +249,16 @@ impl Native {
         })
     }
 
-    /// The host code of a unit as it is now, and its address.
-    #[must_use]
-    pub fn code(&self, block: &CompiledUnit) -> (u64, &[u8]) {
+    fn begin_recording_attempt(unit: &mut CompiledUnit) -> bool {
+        unit.recording_attempts = unit.recording_attempts.saturating_add(1);
+        unit.recording_attempts <= 8
+    }
+
+    fn code(&self, block: &CompiledUnit) -> (u64, &[u8]) {
         (block.entry, self.arena.bytes(block.entry, block.bytes as usize))
     }
 
-    /// Makes the exit by which host code was left last lead to a unit, if it was exit `n` of block `from`. `page` and `key`
-    /// are those under which that was found.
-    pub fn link(&mut self, (from, n): (u32, usize), to: (u32, &CompiledUnit), page: u64, key: u64) {
+    fn link(&mut self, (from, n): (u32, usize), to: (u32, &CompiledUnit), page: u64, key: u64) {
         let Some(exit) = self.exits.get(self.last_exit).copied() else { return };
         if (exit.block, exit.n) != (from, n) {
             return;
@@ -288,32 +280,11 @@ impl Native {
         }
     }
 
-    /// Links the jump whose displacement is at host address `at` to `to`.
-    fn point_jump_at(&mut self, at: u64, to: u64) {
-        let displacement = to.wrapping_sub(at + 4) as u32;
-        self.arena.patch(at, &displacement.to_le_bytes());
+    fn remember(&mut self, pc: u64, key: u64, to: &CompiledUnit) {
+        self.targets[Target::index(pc, context_key::salt(key))] = Target { pc, key, entry: to.entry };
     }
 
-    /// The stub that counts back edges to a block.
-    fn loop_counter(&mut self, (block, unit): (u32, &CompiledUnit)) -> Option<u64> {
-        if let Some((stub, _)) = self.counters.stubs.get(&unit.head) {
-            return Some(*stub);
-        }
-        let at = self.arena.next();
-        let (number, counter) = self.counters.fresh();
-        let code = x64::loop_counter_stub(at, (unit.head, block), counter, &self.thunks)?;
-        self.arena.push(&code).then_some(())?;
-        self.counters.stubs.insert(unit.head, (at, number));
-        Some(at)
-    }
-
-    /// Remembers where an indirect branch to `pc` leads.
-    pub fn remember(&mut self, pc: u64, key: u64, to: &CompiledUnit) {
-        self.targets[Target::index(pc, Self::salt(key))] = Target { pc, key, entry: to.entry };
-    }
-
-    /// A recording has found no loop with this head, or none in this context: it is not recorded again for long, or ever.
-    pub fn finalise_unit(&mut self, unit: &mut CompiledUnit) {
+    fn finalise_unit(&mut self, unit: &mut CompiledUnit) {
         unit.recording_attempts = 0;
         unit.finished_recordings = unit.finished_recordings.saturating_add(1);
         self.restart_foreign_counter(unit);
@@ -325,24 +296,7 @@ impl Native {
         self.stop_counting(unit.head, unit.head);
     }
 
-    /// Sets the counter of entries in another context.
-    fn restart_foreign_counter(&mut self, unit: &CompiledUnit) {
-        if unit.foreign_entries != 0 {
-            self.counters
-                .set(unit.foreign_entries, FOREIGN_ENTRIES << (2 * unit.finished_recordings.min(12)));
-        }
-    }
-
-    /// Back edges that were counted on their way to `head` go to `to` at once.
-    fn stop_counting(&mut self, head: u64, to: u64) {
-        if let Some((stub, _)) = self.counters.stubs.remove(&head) {
-            self.arena.patch(stub, &[0xe9]);
-            self.point_jump_at(stub + 1, to);
-        }
-    }
-
-    /// All entries of `old` lead to `new`, a unit that begins with the same block.
-    pub fn replace(&mut self, old: &CompiledUnit, new: &mut CompiledUnit) {
+    fn replace(&mut self, old: &CompiledUnit, new: &mut CompiledUnit) {
         new.finished_recordings =
             old.finished_recordings + u8::from(old.finished_recordings < u8::MAX && new.is_final);
         self.restart_foreign_counter(new);
@@ -353,9 +307,7 @@ impl Native {
         self.stop_counting(old.head, new.head);
     }
 
-    /// Runs host code from a block's entry on. The frame's registers are up to date before and after. Gives why it was
-    /// left, and in which block.
-    pub fn enter(
+    fn enter(
         &mut self,
         block: &CompiledUnit,
         frame: &mut Frame,
@@ -396,24 +348,5 @@ impl Native {
             ExitKind::LoopCandidate => ExitReason::LoopCandidate,
         };
         (left, number)
-    }
-
-    /// The [`super::state::JitState::salt`] of a key.
-    #[must_use]
-    pub const fn salt(key: u64) -> u32 {
-        ((key >> KEY_SERIAL).wrapping_mul(0x9e37_79b9) as u32 >> 16) << 5
-    }
-
-    /// What links and targets found in this state depend on.
-    #[must_use]
-    pub fn key(serial: u64, mode: Mode) -> u64 {
-        let flags = [mode.fp_enabled, mode.mops, mode.fp_plain, mode.strict];
-        let flags = flags.into_iter().fold(0, |bits, flag| bits << 1 | u64::from(flag));
-        serial << KEY_SERIAL
-            | u64::from(mode.counts_accesses) << KEY_COUNTS_ACCESSES
-            | u64::from(mode.aligned) << KEY_ALIGNED
-            | u64::from(mode.btype & 3) << KEY_BTYPE
-            | flags << 2
-            | u64::from(mode.el & 3)
     }
 }

@@ -7,7 +7,7 @@ use crate::interp::block::Code;
 
 /// What a piece of host code does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum What {
+pub enum CodeOrigin {
     /// It is used by all blocks: entering, leaving, calling the runtime.
     Shared,
     /// It was made from the guest's code at this virtual address, for this Exception level. The same code can run at
@@ -23,7 +23,7 @@ pub enum What {
 /// Is told of all host code.
 pub trait Listener: Send + Sync {
     /// These bytes will run at host address `at`, in place of whatever was there before.
-    fn made(&self, at: u64, bytes: &[u8], what: What);
+    fn made(&self, at: u64, bytes: &[u8], what: CodeOrigin);
     /// The machine has ended: nothing more will be told. Called once for each end of the process, whatever its reason, and
     /// perhaps while another thread is in [`Listener::made`]; does not wait for long.
     fn finish(&self) {}
@@ -31,7 +31,7 @@ pub trait Listener: Send + Sync {
 
 /// How much host code there is.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Size {
+pub struct CodeSize {
     /// Bytes.
     pub used: u64,
     /// The most.
@@ -49,7 +49,7 @@ pub struct Observers {
 
 impl Observers {
     /// Code was made.
-    pub(super) fn made(&self, at: u64, bytes: &[u8], what: What) {
+    pub(super) fn made(&self, at: u64, bytes: &[u8], what: CodeOrigin) {
         for listener in &self.listeners {
             listener.made(at, bytes, what);
         }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use emu_core::metrics::Metric;
-use emu_engine::jit::observe::{Listener, Size};
+use emu_engine::jit::observe::{CodeSize, Listener};
 use emu_engine::jit::perf::{Dump, Map};
 use emu_engine::jit::profile::Report;
 
@@ -87,7 +87,7 @@ pub fn table(board: &Board) -> String {
     for vcpu in &board.vcpus {
         let vcpu = vcpu.lock();
         if let Some(own) = vcpu.host_code() {
-            let sum: &mut Size = size.get_or_insert_default();
+            let sum: &mut CodeSize = size.get_or_insert_default();
             sum.used += own.used;
             sum.bound += own.bound;
         }
@@ -122,7 +122,7 @@ fn reasons(all: &Snapshot) -> String {
     out
 }
 
-fn section(all: &Snapshot, size: Size, report: Option<&Report>) -> String {
+fn section(all: &Snapshot, size: CodeSize, report: Option<&Report>) -> String {
     let mut out = String::from("\nHost code\n");
     for m in METRICS.iter().filter(|m| all.get(**m) != 0) {
         line(&mut out, all.get(*m), m.name());
@@ -176,7 +176,8 @@ mod tests {
             operations: vec![("MRS CNTVCT_EL0".into(), 7)],
             blocks: vec![Hot { pc: 0x4000_1000, el: 2, runs: 900, instructions: 3000 }],
         };
-        let text = section(&Snapshot::of(&[counters]), Size { used: 4096, bound: 1 << 20 }, Some(&report));
+        let text =
+            section(&Snapshot::of(&[counters]), CodeSize { used: 4096, bound: 1 << 20 }, Some(&report));
         for expected in [
             "                   2  blocks compiled to host code\n",
             "               4,096  bytes of host code now, of at most 1,048,576\n",

@@ -7,6 +7,7 @@ use super::follow::{Reached, StretchEnd};
 use super::state::RegisterSnapshot;
 use crate::interp::run::Position;
 use crate::interp::vcpu::Vcpu;
+use crate::jit::HostCode;
 
 /// Blocks before the last one that are listed.
 const TRAIL: usize = 24;

@@ -8,7 +8,8 @@ use emu_pe::sysreg::Reg;
 
 use super::{RAM, vcpu_with};
 use crate::interp::vcpu::Vcpu;
-use crate::jit::observe::{Listener, Observers, What};
+use crate::jit::HostCode;
+use crate::jit::observe::{CodeOrigin, Listener, Observers};
 
 /// Bytes of host code: one block leaves room for hardly more.
 const CACHE: usize = 256 << 10;
@@ -66,8 +67,8 @@ struct Extent {
 }
 
 impl Listener for Extent {
-    fn made(&self, at: u64, bytes: &[u8], what: What) {
-        if what == What::Shared {
+    fn made(&self, at: u64, bytes: &[u8], what: CodeOrigin) {
+        if what == CodeOrigin::Shared {
             self.start.store(at, Relaxed);
         }
         self.end.fetch_max(at + bytes.len() as u64, Relaxed);

@@ -8,13 +8,13 @@ use memmap2::{Mmap, MmapOptions};
 use parking_lot::Mutex;
 
 use super::{Records, create, symbol};
-use crate::jit::observe::{Listener, What};
+use crate::jit::observe::{CodeOrigin, Listener};
 
 const MAGIC: u32 = 0x4a69_5444;
 const VERSION: u32 = 1;
 const HEADER_BYTES: u32 = 40;
-/// ELF's number for x86-64.
-const EM_X86_64: u32 = 62;
+/// ELF's number for the host.
+const EM_HOST: u32 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
 /// Record: code was made.
 const CODE_LOAD: u32 = 0;
 /// Record: there is no more.
@@ -68,7 +68,7 @@ impl Dump {
     pub fn create(path: &Path) -> io::Result<Self> {
         let file = create(path)?;
         let mut header = Vec::with_capacity(HEADER_BYTES as usize);
-        for word in [MAGIC, VERSION, HEADER_BYTES, EM_X86_64, 0, std::process::id()] {
+        for word in [MAGIC, VERSION, HEADER_BYTES, EM_HOST, 0, std::process::id()] {
             header.extend(word.to_le_bytes());
         }
         header.extend(now().to_le_bytes());
@@ -83,7 +83,7 @@ impl Dump {
 }
 
 impl Listener for Dump {
-    fn made(&self, at: u64, bytes: &[u8], what: What) {
+    fn made(&self, at: u64, bytes: &[u8], what: CodeOrigin) {
         let name = symbol(what);
         let mut next = self.next.lock();
         let Some(number) = *next else { return };

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Records, create, symbol};
-use crate::jit::observe::{Listener, What};
+use crate::jit::observe::{CodeOrigin, Listener};
 
 /// The file that perf reads when it makes a report.
 pub struct Map {
@@ -25,7 +25,7 @@ impl Map {
 }
 
 impl Listener for Map {
-    fn made(&self, at: u64, bytes: &[u8], what: What) {
+    fn made(&self, at: u64, bytes: &[u8], what: CodeOrigin) {
         self.records.write(format!("{at:x} {:x} {}\n", bytes.len(), symbol(what)).as_bytes());
     }
 }

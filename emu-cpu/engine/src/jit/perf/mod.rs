@@ -12,16 +12,16 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use super::observe::What;
+use super::observe::CodeOrigin;
 
 pub use dump::Dump;
 pub use map::Map;
 
 /// How a report calls a piece of code.
-fn symbol(what: What) -> String {
+fn symbol(what: CodeOrigin) -> String {
     match what {
-        What::Shared => "understage:shared".to_owned(),
-        What::Block { pc, el } => format!("el{el}:{pc:016x}"),
+        CodeOrigin::Shared => "understage:shared".to_owned(),
+        CodeOrigin::Block { pc, el } => format!("el{el}:{pc:016x}"),
     }
 }
 

@@ -1,9 +1,9 @@
 //! The files, read back as their formats say.
 
 use super::{Dump, Map};
-use crate::jit::observe::{Listener, What};
+use crate::jit::observe::{CodeOrigin, Listener};
 
-const BLOCK: What = What::Block { pc: 0xffff_8000_8000_1234, el: 1 };
+const BLOCK: CodeOrigin = CodeOrigin::Block { pc: 0xffff_8000_8000_1234, el: 1 };
 
 #[test]
 fn a_map_has_a_line_for_each_piece_of_code() {
@@ -11,7 +11,7 @@ fn a_map_has_a_line_for_each_piece_of_code() {
     let path = directory.path().join("map");
     std::fs::write(&path, "of an earlier process").unwrap();
     let map = Map::create(&path).unwrap();
-    map.made(0x7f00_0000_1000, &[0x90; 18], What::Shared);
+    map.made(0x7f00_0000_1000, &[0x90; 18], CodeOrigin::Shared);
     map.made(0x7f00_0000_1020, &[0x90; 5], BLOCK);
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text, "7f0000001000 12 understage:shared\n7f0000001020 5 el1:ffff800080001234\n");
@@ -38,7 +38,8 @@ fn a_dump_has_a_header_and_records() {
     let bytes = std::fs::read(&path).unwrap();
     // The specification's header: magic, version, size, machine, padding, process, time, flags.
     assert_eq!(&bytes[..4], b"DTiJ");
-    assert_eq!([4, 8, 12, 16, 20].map(|at| word(&bytes, at)), [1, 40, 62, 0, std::process::id()]);
+    let machine = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
+    assert_eq!([4, 8, 12, 16, 20].map(|at| word(&bytes, at)), [1, 40, machine, 0, std::process::id()]);
     assert_eq!(long(&bytes, 32), 0);
     let (mut at, mut times, mut codes) = (40, vec![long(&bytes, 24)], Vec::new());
     loop {

@@ -7,7 +7,7 @@ use emu_pe::offset;
 use super::lazy_flags::FlagLocation;
 use super::{Emitter, Exit, RAX, asm, int_disp, state};
 use crate::interp::uop::Uop;
-use crate::jit::native::KEY_BTYPE;
+use crate::jit::context_key;
 use crate::jit::state::{JitState, TARGETS, Target};
 
 /// Why host code returned, in the low bits of what it returns. The rest is the number of an exit for [`ExitKind::Exit`], else
@@ -305,7 +305,7 @@ impl Emitter<'_> {
             ; mov rdx, [r15 + state!(key)]
         );
         if btype != 0 {
-            asm!(self; or rdx, i32::from(btype & 3) << KEY_BTYPE);
+            asm!(self; or rdx, i32::from(btype & 3) << context_key::BTYPE);
         }
         asm!(self
             ; cmp rdx, [rcx + KEY as i32]
