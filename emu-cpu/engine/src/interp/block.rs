@@ -1,6 +1,6 @@
 //! A predecoded block.
 
-use super::uop::{Access, Call, Uop};
+use super::uop::{Call, SpecialAccess, Uop};
 
 /// Where a block may go on, and the block that was last found there.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,7 +26,7 @@ pub struct Code {
     /// Words of the guest instructions.
     pub words: Vec<u32>,
     /// Accesses that are not plain.
-    pub accesses: Vec<Access>,
+    pub accesses: Vec<SpecialAccess>,
     /// Exact functions.
     pub calls: Vec<Call>,
 }

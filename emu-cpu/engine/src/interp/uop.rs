@@ -52,7 +52,7 @@ impl Default for Frame {
 
 /// A memory access that is not of the plain kind; index into [`super::block::Code::accesses`].
 #[derive(Clone, Copy, Debug)]
-pub struct Access {
+pub struct SpecialAccess {
     /// Bytes.
     pub size: MemSize,
     /// How.

@@ -8,7 +8,7 @@ use emu_pe::cpu::Cpu;
 
 use super::arena::Arena;
 use super::observe::{CodeOrigin, CodeSize, Observers};
-use super::state::{FlagKind, TARGETS, Target};
+use super::state::{FlagKind, IndirectTarget, TARGETS};
 use super::x64::{self, BIAS, Exit, ExitKind, HostFeatures, Input, KIND_BITS, Site, Thunks};
 use super::{ExitReason, HostCode, UnitBlock, context_key, runtime};
 use crate::interp::cache::Cache;
@@ -97,7 +97,7 @@ pub struct Native {
     /// The one by which host code was left last.
     last_exit: usize,
     /// Where indirect branches lead.
-    targets: Box<[Target]>,
+    targets: Box<[IndirectTarget]>,
     /// For access sites.
     next_slot: u32,
     counters: Counters,
@@ -128,7 +128,7 @@ impl Native {
             epoch: 0,
             exits: Vec::new(),
             last_exit: 0,
-            targets: vec![Target::NONE; TARGETS].into(),
+            targets: vec![IndirectTarget::NONE; TARGETS].into(),
             next_slot: 0,
             counters: Counters::new(rounds),
             observers: Observers::default(),
@@ -208,7 +208,7 @@ impl HostCode for Native {
             self.arena.truncate(self.shared);
             self.exits = Vec::new();
             self.counters = Counters::new(self.counters.rounds);
-            self.targets.fill(Target::NONE);
+            self.targets.fill(IndirectTarget::NONE);
             self.observers.dropped();
         }
     }
@@ -281,7 +281,8 @@ impl HostCode for Native {
     }
 
     fn remember(&mut self, pc: u64, key: u64, to: &CompiledUnit) {
-        self.targets[Target::index(pc, context_key::salt(key))] = Target { pc, key, entry: to.entry };
+        self.targets[IndirectTarget::index(pc, context_key::salt(key))] =
+            IndirectTarget { pc, key, entry: to.entry };
     }
 
     fn finalise_unit(&mut self, unit: &mut CompiledUnit) {

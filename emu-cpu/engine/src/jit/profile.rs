@@ -20,7 +20,7 @@ const MAX_PAST: usize = 1 << 16;
 
 /// A block of the guest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-struct Place {
+struct BlockKey {
     pc: u64,
     el: u8,
 }
@@ -35,7 +35,7 @@ struct Runs {
 
 /// A block that is compiled now.
 struct Block {
-    place: Place,
+    key: BlockKey,
     instructions: u32,
     accesses: u32,
 }
@@ -45,7 +45,7 @@ struct Blocks {
     /// One for each of `current`, in order. Host code knows their addresses, so they never move.
     counters: Vec<Box<[AtomicU64]>>,
     current: Vec<Block>,
-    past: HashMap<Place, Runs>,
+    past: HashMap<BlockKey, Runs>,
     /// Of past blocks that were forgotten.
     rest: Runs,
 }
@@ -68,7 +68,7 @@ pub struct Profile {
 
 /// One of the blocks with the most instructions.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Hot {
+pub struct HotBlock {
     /// Virtual address of its first instruction.
     pub pc: u64,
     /// Exception level.
@@ -93,7 +93,7 @@ pub struct Report {
     /// Operations that host code left to the interpreter or an exact function, most frequent first.
     pub operations: Vec<(String, u64)>,
     /// All blocks, those with the most instructions first.
-    pub blocks: Vec<Hot>,
+    pub blocks: Vec<HotBlock>,
 }
 
 impl Runs {
@@ -110,12 +110,12 @@ impl Blocks {
     }
 
     /// The counts of all blocks, by place.
-    fn sums(&self) -> HashMap<Place, Runs> {
+    fn sums(&self) -> HashMap<BlockKey, Runs> {
         let mut sums = self.past.clone();
         for (n, block) in self.current.iter().enumerate() {
             let runs = self.counter(n).map_or(0, |c| c.load(Relaxed));
             if runs != 0 {
-                sums.entry(block.place).or_default().add(Runs {
+                sums.entry(block.key).or_default().add(Runs {
                     runs,
                     instructions: runs * u64::from(block.instructions),
                     accesses: runs * u64::from(block.accesses),
@@ -135,7 +135,7 @@ impl Profile {
             blocks.counters.push((0..CHUNK).map(|_| AtomicU64::new(0)).collect());
         }
         blocks.current.push(Block {
-            place: Place { pc, el },
+            key: BlockKey { pc, el },
             instructions: code.words.len() as u32,
             accesses: code.uops.iter().filter(|u| u.facts().accesses).count() as u32,
         });
@@ -196,7 +196,7 @@ impl Profile {
         sums.values().for_each(|runs| total.add(*runs));
         let mut blocks: Vec<_> = sums
             .into_iter()
-            .map(|(at, r)| Hot { pc: at.pc, el: at.el, runs: r.runs, instructions: r.instructions })
+            .map(|(at, r)| HotBlock { pc: at.pc, el: at.el, runs: r.runs, instructions: r.instructions })
             .collect();
         blocks.sort_unstable_by_key(|b| (std::cmp::Reverse(b.instructions), b.pc, b.el));
         let mut operations: Vec<_> = self.operations.lock().values().cloned().collect();
@@ -226,7 +226,7 @@ impl Report {
             }
         }
         self.operations.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        let mut blocks: HashMap<(u64, u8), Hot> = HashMap::new();
+        let mut blocks: HashMap<(u64, u8), HotBlock> = HashMap::new();
         for b in self.blocks.drain(..).chain(other.blocks.iter().cloned()) {
             blocks
                 .entry((b.pc, b.el))

@@ -13,7 +13,7 @@ pub const TARGETS: usize = 32768;
 /// Where an indirect branch to an address leads.
 #[derive(Clone, Copy)]
 #[repr(C, align(32))]
-pub struct Target {
+pub struct IndirectTarget {
     /// The address; odd if there is none.
     pub pc: u64,
     /// The [`JitState::key`] under which it was found.
@@ -22,7 +22,7 @@ pub struct Target {
     pub entry: u64,
 }
 
-impl Target {
+impl IndirectTarget {
     /// No address.
     pub const NONE: Self = Self { pc: 1, key: 0, entry: 0 };
 
@@ -81,14 +81,14 @@ pub struct JitState {
     pub constants: Constants,
     /// Address of the current page of code.
     pub page: u64,
-    /// What cross-page links and [`Target`]s depend on: the context's serial, and the mode.
+    /// What cross-page links and [`IndirectTarget`]s depend on: the context's serial, and the mode.
     pub key: u64,
-    /// What the place of a [`Target`] depends on beside the address: contexts that take turns do not overwrite each
+    /// What the place of an [`IndirectTarget`] depends on beside the address: contexts that take turns do not overwrite each
     /// other's. A multiple of the size of a target.
     pub salt: u32,
     /// Host address of the fast TLB's current tables.
     pub tlb: u64,
-    /// Host address of the table of indirect branches: [`TARGETS`] times a [`Target`].
+    /// Host address of the table of indirect branches: [`TARGETS`] times an [`IndirectTarget`].
     pub targets: u64,
     /// Host address of the [`emu_pe::cpu::Cpu`].
     pub cpu: u64,

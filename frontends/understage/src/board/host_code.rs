@@ -159,7 +159,7 @@ fn profile(out: &mut String, all: &Snapshot, report: &Report) {
 #[cfg(test)]
 mod tests {
     use emu_core::metrics::Counters;
-    use emu_engine::jit::profile::Hot;
+    use emu_engine::jit::profile::HotBlock;
 
     use super::*;
 
@@ -174,7 +174,7 @@ mod tests {
             accesses: 200,
             missed: 1,
             operations: vec![("MRS CNTVCT_EL0".into(), 7)],
-            blocks: vec![Hot { pc: 0x4000_1000, el: 2, runs: 900, instructions: 3000 }],
+            blocks: vec![HotBlock { pc: 0x4000_1000, el: 2, runs: 900, instructions: 3000 }],
         };
         let text =
             section(&Snapshot::of(&[counters]), CodeSize { used: 4096, bound: 1 << 20 }, Some(&report));

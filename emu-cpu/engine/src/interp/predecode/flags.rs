@@ -2,7 +2,7 @@
 
 use emu_a64::ir::{Op, Ty, Val};
 
-use super::{Place, Predecoder, TooBig};
+use super::{Predecoder, TooBig, ValueLocation};
 use crate::interp::liveness::constant;
 use crate::interp::uop::Uop;
 
@@ -26,8 +26,8 @@ impl Predecoder<'_> {
             return Ok(());
         }
         let (sa, sb) = (self.any(a)?, self.any(b)?);
-        let dirty = |p: Place| matches!(p, Place::Slot { dirty: true, .. });
-        let wash = dirty(self.places[a.0 as usize]) || dirty(self.places[b.0 as usize]);
+        let dirty = |p: ValueLocation| matches!(p, ValueLocation::Slot { dirty: true, .. });
+        let wash = dirty(self.locations[a.0 as usize]) || dirty(self.locations[b.0 as usize]);
         let test = match self.block.insts[c.0 as usize].op {
             Op::Test(cond, f) if self.live.uses[c.0 as usize].deferred => Some((cond, f)),
             _ => None,

@@ -2,7 +2,7 @@
 
 use emu_a64::ir::{BinOp, Op, Ty, UnOp, Val};
 
-use super::{Place, Predecoder, TooBig};
+use super::{Predecoder, TooBig, ValueLocation};
 use crate::interp::liveness::constant;
 use crate::interp::uop::Uop;
 
@@ -22,7 +22,7 @@ impl Predecoder<'_> {
                 if self.live.uses[shifted.0 as usize].deferred
                     && let Op::Bin(BinOp::Shl, _, x, n) = self.block.insts[shifted.0 as usize].op
                     && let Some(n) = constant(self.block, n)
-                    && self.places[shifted.0 as usize] == Place::None
+                    && self.locations[shifted.0 as usize] == ValueLocation::None
                 {
                     let (a, b) = (self.any(base)?, self.any(x)?);
                     let d = self.dest(i)?;
@@ -143,8 +143,8 @@ impl Predecoder<'_> {
         let from = self.block.ty(a);
         if bits == 32 && !signed {
             let slot = self.any(a)?;
-            let dirty = match self.places[a.0 as usize] {
-                Place::Slot { dirty, .. } => dirty || from == Ty::I64,
+            let dirty = match self.locations[a.0 as usize] {
+                ValueLocation::Slot { dirty, .. } => dirty || from == Ty::I64,
                 _ => from == Ty::I64,
             };
             if to == Ty::I32 || !dirty {

@@ -4,7 +4,7 @@ use emu_a64::ir::{Acc, AtomicOp, BinOp, MemSize, Memory, Op, Ty, Val};
 
 use super::{Predecoder, TooBig};
 use crate::interp::liveness::{constant, is_plain};
-use crate::interp::uop::{Access, Extension, Uop};
+use crate::interp::uop::{Extension, SpecialAccess, Uop};
 
 /// True if another access to memory comes before an exclusive.
 fn is_access_first<'a>(mut ops: impl Iterator<Item = &'a Op>) -> bool {
@@ -33,7 +33,7 @@ impl Predecoder<'_> {
     }
 
     pub(super) fn access(&mut self, size: MemSize, acc: Acc, extend: Extension) -> u16 {
-        self.code.accesses.push(Access { size, acc, extend, interleaved: false });
+        self.code.accesses.push(SpecialAccess { size, acc, extend, interleaved: false });
         (self.code.accesses.len() - 1) as u16
     }
 
@@ -44,7 +44,7 @@ impl Predecoder<'_> {
             Op::LoadEx { .. } => is_access_first(after.iter().skip(1).map(|inst| &inst.op)),
             _ => is_access_first(before.iter().rev().map(|inst| &inst.op)),
         };
-        self.code.accesses.push(Access { size, acc, extend: Extension::Zero, interleaved });
+        self.code.accesses.push(SpecialAccess { size, acc, extend: Extension::Zero, interleaved });
         (self.code.accesses.len() - 1) as u16
     }
 

@@ -9,8 +9,8 @@ mod calls;
 mod ends;
 mod flags;
 mod integer;
+mod locations;
 mod memory;
-mod places;
 mod temps;
 
 use emu_a64::ir::{Block, Op, Ty, Val};
@@ -25,7 +25,7 @@ use super::uop::{Call, Exact, NZCV, Uop, ZERO};
 pub struct TooBig;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Place {
+enum ValueLocation {
     None,
     Const(u64),
     /// In a slot; `dirty`: an I32 whose slot has other things in the high half.
@@ -43,7 +43,7 @@ fn is_vector(ty: Ty) -> bool {
 struct Predecoder<'a> {
     block: &'a Block,
     live: Liveness,
-    places: Vec<Place>,
+    locations: Vec<ValueLocation>,
     /// Values that live in a guest register's slot: (vector file, slot, value).
     aliases: Vec<(bool, u8, u16)>,
     ints: Temps,
@@ -58,7 +58,7 @@ struct Predecoder<'a> {
 pub fn predecode(block: &Block) -> Result<Code, TooBig> {
     let mut p = Predecoder {
         live: Liveness::new(block),
-        places: vec![Place::None; block.insts.len()],
+        locations: vec![ValueLocation::None; block.insts.len()],
         aliases: Vec::new(),
         ints: Temps::new(),
         vecs: Temps::new(),
@@ -96,11 +96,11 @@ impl Predecoder<'_> {
     /// Places value `i`, and emits what makes it.
     fn op(&mut self, i: usize) -> Result<(), TooBig> {
         // The second result of a load of a pair is placed by the load.
-        if self.places[i] != Place::None {
+        if self.locations[i] != ValueLocation::None {
             return Ok(());
         }
         match self.block.insts[i].op {
-            Op::Const(_, c) => self.places[i] = Place::Const(c),
+            Op::Const(_, c) => self.locations[i] = ValueLocation::Const(c),
             Op::PcRel(rel) => self.value(i, [], |d, []| Uop::PcRel { d, rel })?,
             Op::PcPage(rel) => self.value(i, [], |d, []| Uop::PcPage { d, rel })?,
 
@@ -153,7 +153,7 @@ impl Predecoder<'_> {
             }
             Op::FlagsLogic(Ty::I64, a) => self.value(i, [a], |d, [a]| Uop::FlagsLogic64 { d, a })?,
             Op::FlagsLogic(_, a) => self.value(i, [a], |d, [a]| Uop::FlagsLogic32 { d, a })?,
-            Op::FlagsConst(nzcv) => self.places[i] = Place::Const(u64::from(nzcv) << 28),
+            Op::FlagsConst(nzcv) => self.locations[i] = ValueLocation::Const(u64::from(nzcv) << 28),
             Op::FlagsFromNzcv(a) | Op::NzcvFromFlags(a) => self.value(i, [a], |d, [a]| Uop::Nzcv { d, a })?,
             Op::Test(cond, f) => self.value(i, [f], |d, [a]| Uop::Test { d, a, cond })?,
             Op::IsZero(Ty::I64, a) => self.value(i, [a], |d, [a]| Uop::IsZero64 { d, a })?,

@@ -6,7 +6,7 @@ use emu_pe::offset::{MONITOR_BYTES, MONITOR_VA, MONITOR_VALUE};
 
 use super::memory::{READ, WRITE};
 use super::{Emitter, RAX, RCX, RDX, asm, state};
-use crate::interp::uop::{Access, Uop};
+use crate::interp::uop::{SpecialAccess, Uop};
 use crate::jit::state::JitState;
 
 impl Emitter<'_> {
@@ -100,11 +100,11 @@ impl Emitter<'_> {
     }
 
     /// Others may have to be looked for between the two exclusives ([`emu_pe::mem::exclusive`]).
-    fn is_watched(&self, how: &Access) -> bool {
+    fn is_watched(&self, how: &SpecialAccess) -> bool {
         how.interleaved && self.input.cpu.mem.has_peers()
     }
 
-    fn plain(&self, access: u16) -> Option<Access> {
+    fn plain(&self, access: u16) -> Option<SpecialAccess> {
         let how = *self.input.code.accesses.get(access as usize)?;
         (how.size != MemSize::B16 && !how.acc.unpriv).then_some(how)
     }

@@ -8,7 +8,7 @@ use super::lazy_flags::FlagLocation;
 use super::{Emitter, Exit, RAX, asm, int_disp, state};
 use crate::interp::uop::Uop;
 use crate::jit::context_key;
-use crate::jit::state::{JitState, TARGETS, Target};
+use crate::jit::state::{IndirectTarget, JitState, TARGETS};
 
 /// Why host code returned, in the low bits of what it returns. The rest is the number of an exit for [`ExitKind::Exit`], else
 /// that of a block.
@@ -291,9 +291,9 @@ impl Emitter<'_> {
     /// To the address in rax, with PSTATE.BTYPE.
     pub(super) fn indirect_to_rax(&mut self, btype: u8) {
         const INDEX: i32 = ((TARGETS - 1) << 5) as i32;
-        const PC: usize = std::mem::offset_of!(Target, pc);
-        const KEY: usize = std::mem::offset_of!(Target, key);
-        const ENTRY: usize = std::mem::offset_of!(Target, entry);
+        const PC: usize = std::mem::offset_of!(IndirectTarget, pc);
+        const KEY: usize = std::mem::offset_of!(IndirectTarget, key);
+        const ENTRY: usize = std::mem::offset_of!(IndirectTarget, entry);
         let miss = self.ops.new_dynamic_label();
         asm!(self
             ; lea ecx, [rax * 8]

@@ -10,7 +10,7 @@ use emu_a64::ir::{MemSize, Order};
 use emu_pe::mem::tables::offset;
 
 use super::{Emitter, RAX, RCX, RDX, SlowPath, asm, int_disp, state};
-use crate::interp::uop::{Access, Extension, PlainAccess, Transfer, Uop};
+use crate::interp::uop::{Extension, PlainAccess, SpecialAccess, Transfer, Uop};
 use crate::jit::runtime::vector_access;
 use crate::jit::state::JitState;
 
@@ -310,7 +310,7 @@ impl Emitter<'_> {
     }
 
     /// The access, if it has code in line: ordered, by the current privilege, of an integer.
-    fn ordered(&self, vector: bool, access: u16) -> Option<Access> {
+    fn ordered(&self, vector: bool, access: u16) -> Option<SpecialAccess> {
         let how = *self.input.code.accesses.get(access as usize)?;
         (!vector && !how.acc.unpriv && how.size != MemSize::B16 && how.acc.elem_align.is_none())
             .then_some(how)

@@ -3,7 +3,7 @@
 use emu_a64::ir::{Op, Register, Val};
 
 use super::temps::Temps;
-use super::{Place, Predecoder, TooBig, is_vector};
+use super::{Predecoder, TooBig, ValueLocation, is_vector};
 use crate::interp::uop::{FIRST_TEMP, NZCV, Uop, ZERO};
 
 /// Where a guest register lives: whether in the vector file, and its slot.
@@ -26,27 +26,27 @@ impl Predecoder<'_> {
 
     /// A slot that holds `v`; for an I32 the high half may be anything.
     pub(super) fn any(&mut self, v: Val) -> Result<u8, TooBig> {
-        match self.places[v.0 as usize] {
-            Place::Slot { slot, .. } => Ok(slot),
-            Place::Const(0) => Ok(ZERO),
-            Place::Const(imm) => {
+        match self.locations[v.0 as usize] {
+            ValueLocation::Slot { slot, .. } => Ok(slot),
+            ValueLocation::Const(0) => Ok(ZERO),
+            ValueLocation::Const(imm) => {
                 let d = self.ints.take(self.last(v))?;
                 self.emit(Uop::Const { d, imm });
-                self.places[v.0 as usize] = Place::Slot { slot: d, dirty: false };
+                self.locations[v.0 as usize] = ValueLocation::Slot { slot: d, dirty: false };
                 Ok(d)
             }
             // An unused operand of a call, or one whose definition was deferred into this use.
-            Place::None => self.force(v),
+            ValueLocation::None => self.force(v),
         }
     }
 
     /// A slot that holds exactly `v`.
     pub(super) fn clean(&mut self, v: Val) -> Result<u8, TooBig> {
         let slot = self.any(v)?;
-        if let Place::Slot { dirty: true, .. } = self.places[v.0 as usize] {
+        if let ValueLocation::Slot { dirty: true, .. } = self.locations[v.0 as usize] {
             let d = self.ints.take(self.last(v))?;
             self.emit(Uop::Zext32 { d, a: slot });
-            self.places[v.0 as usize] = Place::Slot { slot: d, dirty: false };
+            self.locations[v.0 as usize] = ValueLocation::Slot { slot: d, dirty: false };
             return Ok(d);
         }
         Ok(slot)
@@ -58,8 +58,8 @@ impl Predecoder<'_> {
             return Ok(ZERO);
         }
         self.op(v.0 as usize)?;
-        match self.places[v.0 as usize] {
-            Place::Slot { slot, .. } => Ok(slot),
+        match self.locations[v.0 as usize] {
+            ValueLocation::Slot { slot, .. } => Ok(slot),
             _ => Ok(ZERO),
         }
     }
@@ -114,7 +114,7 @@ impl Predecoder<'_> {
     }
 
     pub(super) fn place(&mut self, i: usize, slot: u8, dirty: bool) {
-        self.places[i] = Place::Slot { slot, dirty };
+        self.locations[i] = ValueLocation::Slot { slot, dirty };
     }
 
     /// Value `i` is what `slot` already holds.
@@ -143,7 +143,7 @@ impl Predecoder<'_> {
         let d = self.temps(vector).take(last)?;
         self.emit(if vector { Uop::VMov { d, a: slot } } else { Uop::Mov { d, a: slot } });
         for v in held {
-            if let Place::Slot { slot, .. } = &mut self.places[v as usize] {
+            if let ValueLocation::Slot { slot, .. } = &mut self.locations[v as usize] {
                 *slot = d;
             }
             self.aliases.retain(|a| a.2 != v);
@@ -153,16 +153,17 @@ impl Predecoder<'_> {
 
     /// Writes a guest register.
     pub(super) fn set(&mut self, vector: bool, slot: u8, v: Val) -> Result<(), TooBig> {
-        if self.places[v.0 as usize] == (Place::Slot { slot, dirty: false }) && self.written_in_place(v, slot)
+        if self.locations[v.0 as usize] == (ValueLocation::Slot { slot, dirty: false })
+            && self.written_in_place(v, slot)
         {
             return Ok(());
         }
         self.spill(vector, slot, v)?;
-        match self.places[v.0 as usize] {
-            Place::Const(imm) if !vector => {
+        match self.locations[v.0 as usize] {
+            ValueLocation::Const(imm) if !vector => {
                 self.emit(if imm == 0 { Uop::Mov { d: slot, a: ZERO } } else { Uop::Const { d: slot, imm } })
             }
-            Place::Slot { slot: a, dirty: true } => self.emit(Uop::Zext32 { d: slot, a }),
+            ValueLocation::Slot { slot: a, dirty: true } => self.emit(Uop::Zext32 { d: slot, a }),
             _ => {
                 let a = self.any(v)?;
                 if a != slot {
@@ -175,6 +176,6 @@ impl Predecoder<'_> {
 
     /// True if `v` was made in `slot` itself, or read from it and not overwritten.
     pub(super) fn written_in_place(&self, v: Val, slot: u8) -> bool {
-        self.places[v.0 as usize] == Place::Slot { slot, dirty: false }
+        self.locations[v.0 as usize] == ValueLocation::Slot { slot, dirty: false }
     }
 }
