@@ -6,7 +6,7 @@ use emu_a64::features::Feat;
 use emu_pe::model::Model;
 use firmware::bare::{CASES, Case, Needs, layout, report};
 
-use crate::machine::{self, Ending, How, Limits};
+use crate::machine::{self, Ending, Execution, Limits};
 
 /// The models that a case runs on.
 #[must_use]
@@ -28,7 +28,7 @@ pub fn run_sample(model: &Model) -> Result<(), String> {
     for case in CASES.iter().filter(|case| case.needs <= has) {
         let area = case.name.split("::").next().unwrap_or(case.name);
         if areas.insert(area)
-            && let Err(text) = run(case, model.clone(), How::HostCode)
+            && let Err(text) = run(case, model.clone(), Execution::HostCode)
         {
             failures.push_str(&format!("{} ({}) on {}:\n{text}", case.name, case.section, model.name));
         }
@@ -37,9 +37,9 @@ pub fn run_sample(model: &Model) -> Result<(), String> {
 }
 
 /// Runs a case on one model. The error says what differs from what the specification says.
-pub fn run(case: &Case, model: Model, how: How) -> Result<(), String> {
+pub fn run(case: &Case, model: Model, execution: Execution) -> Result<(), String> {
     let image = case.assemble();
-    let outcome = machine::run(model, &image.bytes, Limits { how, gic: case.gic, ..Limits::default() });
+    let outcome = machine::run(model, &image.bytes, Limits { execution, gic: case.gic, ..Limits::default() });
     let mut results = vec![0; layout::RESULTS_SIZE as usize];
     outcome.ram.read(layout::RESULTS - layout::RAM, &mut results).ok_or("RAM has no result blocks")?;
     let mut text = report::failure(&image.expected, &results).unwrap_or_default();
@@ -55,10 +55,11 @@ pub fn run_everywhere(case: &Case) -> Result<(), String> {
     let failures: Vec<_> = models(case)
         .into_iter()
         .flat_map(|(name, model)| {
-            [How::Interpreted, How::HostCode, How::Lockstep].map(|how| (name, model.clone(), how))
+            [Execution::Interpreted, Execution::HostCode, Execution::Lockstep]
+                .map(|execution| (name, model.clone(), execution))
         })
-        .filter_map(|(name, model, how)| {
-            run(case, model, how).err().map(|text| format!("on {name}, {how:?}:\n{text}"))
+        .filter_map(|(name, model, execution)| {
+            run(case, model, execution).err().map(|text| format!("on {name}, {execution:?}:\n{text}"))
         })
         .collect();
     if failures.is_empty() {

@@ -7,7 +7,7 @@ use emu_pe::model::Model;
 use firmware::bare::litmus::{Count, Kind, Litmus};
 use firmware::bare::{Needs, layout, report};
 
-use crate::machine::{self, Ending, How, Limits};
+use crate::machine::{self, Ending, Execution, Limits};
 
 /// How the PEs execute.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,7 +81,7 @@ pub fn run(test: &Litmus, model: Model, accel: Accel, rounds: u64) -> Result<See
         // A round takes a few microseconds where PEs must wait for each other, and the host may have other work.
         time: Duration::from_secs(60)
             + Duration::from_micros(500) * u32::try_from(rounds).unwrap_or(u32::MAX),
-        how: if accel == Accel::Jit { How::HostCode } else { How::Interpreted },
+        execution: if accel == Accel::Jit { Execution::HostCode } else { Execution::Interpreted },
         ..Limits::default()
     };
     let begun = Instant::now();

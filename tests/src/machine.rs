@@ -41,14 +41,14 @@ pub struct Limits {
     /// Time of the host.
     pub time: Duration,
     /// How instructions are executed.
-    pub how: How,
+    pub execution: Execution,
     /// The interrupt controller.
     pub gic: Gic,
 }
 
 /// How instructions are executed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum How {
+pub enum Execution {
     /// By the interpreter.
     #[default]
     Interpreted,
@@ -58,7 +58,7 @@ pub enum How {
     Lockstep,
 }
 
-impl How {
+impl Execution {
     /// Prepares a CPU.
     pub fn apply(self, vcpu: &mut Vcpu, code_bytes: usize) {
         if self != Self::Interpreted {
@@ -76,7 +76,7 @@ impl Default for Limits {
             cpus: 2,
             instructions: 200_000_000_000,
             time: Duration::from_secs(60),
-            how: How::default(),
+            execution: Execution::default(),
             gic: Gic::default(),
         }
     }
@@ -314,7 +314,7 @@ fn watch(power: &Power, counters: &[Arc<Counters>], limits: Limits) {
 #[must_use]
 pub fn run(model: Model, image: &[u8], limits: Limits) -> Outcome {
     let Parts { ram, power, mut vcpus, counters } = build(model, limits.cpus, limits.gic);
-    vcpus.iter_mut().for_each(|vcpu| limits.how.apply(vcpu, CODE_BYTES));
+    vcpus.iter_mut().for_each(|vcpu| limits.execution.apply(vcpu, CODE_BYTES));
     ram.write(layout::IMAGE - layout::RAM, image).expect("the image fits into RAM");
     power.state.lock().cores[0] = Core::Starting(Entry { pc: layout::IMAGE, x0: 0 });
     std::thread::scope(|scope| {

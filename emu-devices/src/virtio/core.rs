@@ -165,7 +165,7 @@ impl DeviceHandle {
     /// `queue` can be served (again).
     pub fn kick(&self, queue: u16) {
         if let Some(core) = self.0.upgrade() {
-            core.attend(queue);
+            core.service_queue(queue);
         }
     }
 
@@ -504,18 +504,18 @@ impl VirtioCore {
     pub(super) fn notify(&self, queue: u32) {
         self.counters.add(Metric::VirtioNotifies, 1);
         match u16::try_from(queue) {
-            Ok(q) if q < self.queue_count() => self.attend(q),
+            Ok(q) if q < self.queue_count() => self.service_queue(q),
             _ => self.anomaly("a notification for a queue that does not exist"),
         }
     }
 
-    /// Sees to it that `queue` is looked at.
-    fn attend(&self, queue: u16) {
+    /// Marks `queue` as pending, and has it serviced.
+    fn service_queue(&self, queue: u16) {
         self.pending.fetch_or(1_u64.wrapping_shl(queue.into()), Ordering::AcqRel);
         self.run_pending();
     }
 
-    /// Has pending queues looked at, here or by the worker.
+    /// Has pending queues serviced, here or by the worker.
     fn run_pending(&self) {
         if self.pending.load(Ordering::Acquire) == 0 {
             return;
@@ -733,7 +733,7 @@ impl VirtioCore {
 impl DmaClient for VirtioCore {
     fn resume(&self, tag: StallTag, retry: bool) {
         if let Some(queue) = self.stalls.resume(tag, retry) {
-            self.attend(queue);
+            self.service_queue(queue);
         }
     }
 }

@@ -73,24 +73,24 @@ struct State {
     ended: bool,
 }
 
-/// What the debugger hears of the machine while it runs.
+/// What a machine that runs tells the debugger.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum News {
+pub enum DebugEvent {
     /// A CPU stopped for the debugger; by now all are held.
     Stopped(usize, DebugStop),
     /// The machine has ended, with this exit status.
     Ended(u8),
 }
 
-/// Called when there may be news; any thread, no locks of the debugger's needed.
-pub type Poke = Box<dyn Fn() + Send + Sync>;
+/// Wakes the debugger's session. Called when there may be an event for it, by any thread; needs no lock of the debugger's.
+pub type WakeDebugger = Box<dyn Fn() + Send + Sync>;
 
 /// See the module's head.
 pub struct Power {
     state: Mutex<State>,
     changed: Condvar,
     bells: Vec<OnceLock<Arc<Doorbell>>>,
-    poke: OnceLock<Poke>,
+    debugger: OnceLock<WakeDebugger>,
     stop_on: OnceLock<Vec<StopOn>>,
 }
 
@@ -113,7 +113,7 @@ impl Power {
             state: Mutex::new(state),
             changed: Condvar::new(),
             bells,
-            poke: OnceLock::new(),
+            debugger: OnceLock::new(),
             stop_on: OnceLock::new(),
         })
     }
@@ -226,17 +226,17 @@ impl Power {
         self.changed.notify_all();
         drop(s);
         self.ring_all();
-        self.poke();
+        self.wake_debugger();
     }
 
-    /// Who is called when there is something for [`Power::news`]. The first one stays.
-    pub fn set_poke(&self, poke: Poke) {
-        let _ = self.poke.set(poke);
+    /// Who is called when there is something for [`Power::take_debug_event`]. The first one stays.
+    pub fn set_debugger(&self, wake: WakeDebugger) {
+        let _ = self.debugger.set(wake);
     }
 
-    fn poke(&self) {
-        if let Some(poke) = self.poke.get() {
-            poke();
+    fn wake_debugger(&self) {
+        if let Some(wake) = self.debugger.get() {
+            wake();
         }
     }
 
@@ -273,7 +273,7 @@ impl Power {
         }
     }
 
-    /// The debugger lets go of those CPUs for which `go` is true. What the machine tells it from now on is news.
+    /// The debugger lets go of those CPUs for which `go` is true. What the machine tells it is of the time from now on.
     pub fn release(&self, go: impl Fn(usize) -> bool) {
         let mut s = self.state.lock();
         s.stops.clear();
@@ -288,21 +288,21 @@ impl Power {
         s.held.fill(true);
         drop(s);
         self.ring_all();
-        self.poke();
+        self.wake_debugger();
     }
 
     /// What there is to tell the debugger. A finished step comes first: the other stops come again, for their
     /// instructions were not executed.
-    pub fn news(&self) -> Option<News> {
+    pub fn take_debug_event(&self) -> Option<DebugEvent> {
         let mut s = self.state.lock();
         if s.ended {
             let status = if let Some(Stop::Quit(status)) = s.stop { status } else { 0 };
-            return Some(News::Ended(status));
+            return Some(DebugEvent::Ended(status));
         }
         let step = s.stops.iter().position(|(_, stop)| *stop == DebugStop::Stepped);
         let first = (!s.stops.is_empty()).then(|| s.stops.remove(step.unwrap_or(0)));
         s.stops.clear();
-        first.map(|(cpu, stop)| News::Stopped(cpu, stop))
+        first.map(|(cpu, stop)| DebugEvent::Stopped(cpu, stop))
     }
 
     /// True if a CPU is on.

@@ -19,7 +19,7 @@ use emu_pe::model::Model;
 use firmware::bare::layout::{GICD, GICR, RAM};
 use test_kit::pe::alone;
 
-use crate::machine::How;
+use crate::machine::Execution;
 
 /// Bytes of RAM.
 pub(super) const RAM_SIZE: u64 = 1 << 20;
@@ -55,7 +55,7 @@ pub(crate) struct Pe {
 
 impl Pe {
     /// Of a model; keeps so much host code.
-    pub(crate) fn new(model: Model, how: How, code_bytes: usize) -> Self {
+    pub(crate) fn new(model: Model, execution: Execution, code_bytes: usize) -> Self {
         let ram = GuestRam::new(RAM_SIZE).expect("the host has a MiB of address space");
         let bus = Arc::new(Bus::new());
         let map = |base, size, backing| bus.map(Pa(base), size, backing).expect("the regions do not overlap");
@@ -79,7 +79,7 @@ impl Pe {
         let (weak, flag) = (Arc::downgrade(&bell), running.clone());
         std::thread::spawn(move || metronome(weak, flag));
         let mut vcpu = Vcpu::new(cpu);
-        how.apply(&mut vcpu, code_bytes);
+        execution.apply(&mut vcpu, code_bytes);
         Self { vcpu, ram, gic, clock, running }
     }
 
@@ -110,16 +110,16 @@ const CODE_BYTES: usize = 512 << 10;
 
 thread_local! {
     /// One of each model for each thread: RAM is never given back.
-    static PES: RefCell<Vec<((&'static str, How), Pe)>> = const { RefCell::new(Vec::new()) };
+    static PES: RefCell<Vec<((&'static str, Execution), Pe)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Does something with the PE of a model.
-pub(super) fn with(model: fn() -> Model, how: How, what: impl FnOnce(&mut Pe)) {
+pub(super) fn with(model: fn() -> Model, execution: Execution, what: impl FnOnce(&mut Pe)) {
     PES.with_borrow_mut(|pes| {
         let made = model();
-        let name = (made.name, how);
+        let name = (made.name, execution);
         let at = pes.iter().position(|(n, _)| *n == name).unwrap_or_else(|| {
-            pes.push((name, Pe::new(made, how, CODE_BYTES)));
+            pes.push((name, Pe::new(made, execution, CODE_BYTES)));
             pes.len() - 1
         });
         what(&mut pes[at].1);

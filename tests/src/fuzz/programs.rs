@@ -17,7 +17,7 @@ use firmware::bare::registers::{self as r, SysReg};
 
 use super::pe::{self, PLACES, Pe};
 use super::source::Source;
-use crate::machine::How;
+use crate::machine::Execution;
 
 const EL2_VECTORS: u64 = 0x800;
 const EL1_VECTORS: u64 = 0x1000;
@@ -99,7 +99,7 @@ impl Image {
     }
 }
 
-const HOWS: [How; 3] = [How::Interpreted, How::HostCode, How::Lockstep];
+const EXECUTIONS: [Execution; 3] = [Execution::Interpreted, Execution::HostCode, Execution::Lockstep];
 
 const MODELS: [fn() -> Model; 3] = [Model::cortex_a72, Model::neoverse_n1, Model::max];
 
@@ -221,7 +221,7 @@ fn execute(pe: &mut Pe, image: &Image) {
 /// Garbage instructions.
 pub(super) fn instructions(data: &[u8]) {
     let s = &mut Source::new(data);
-    pe::with(s.pick(&MODELS), s.pick(&HOWS), |pe| {
+    pe::with(s.pick(&MODELS), s.pick(&EXECUTIONS), |pe| {
         let mut image = Image::new();
         let registers = sane(&mut image, s);
         let mut body = Vec::new();
@@ -300,7 +300,7 @@ fn translating(s: &mut Source) -> u32 {
 /// Garbage control registers and tables, and accesses under them.
 pub(super) fn regimes(data: &[u8]) {
     let s = &mut Source::new(data);
-    pe::with(s.pick(&MODELS), s.pick(&HOWS), |pe| {
+    pe::with(s.pick(&MODELS), s.pick(&EXECUTIONS), |pe| {
         let mut image = Image::new();
         let mut registers = sane(&mut image, s);
         for _ in 0..s.below(24) {

@@ -25,7 +25,7 @@ use emu_pe::doorbell::{Doorbell, reason};
 use emu_pe::model::Model;
 
 use crate::fuzz::{Pe, Random};
-use crate::machine::How;
+use crate::machine::Execution;
 
 /// One program in so many is rung by another thread, and cannot be repeated exactly.
 pub const ROUGH: u64 = 4;
@@ -123,7 +123,7 @@ struct Soak {
 impl Soak {
     fn new() -> Self {
         let pes = MODELS.map(|model| {
-            let pe = Pe::new(model(), How::Lockstep, CODE_BYTES);
+            let pe = Pe::new(model(), Execution::Lockstep, CODE_BYTES);
             let ringer = Ringer::new(pe.vcpu.cpu.doorbell.clone());
             (pe, ringer)
         });

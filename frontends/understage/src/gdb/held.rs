@@ -10,7 +10,7 @@ use emu_core::clock::Clock;
 use emu_engine::interp::vcpu::Vcpu;
 use parking_lot::MutexGuard;
 
-use crate::power::{News, Power, SharedVcpu};
+use crate::power::{DebugEvent, Power, SharedVcpu};
 
 /// The CPUs of a machine, and what stops them.
 pub(super) struct Cpus {
@@ -48,8 +48,8 @@ impl Cpus {
     }
 
     /// What the machine has to tell.
-    pub(super) fn news(&self) -> Option<News> {
-        self.power.news()
+    pub(super) fn take_debug_event(&self) -> Option<DebugEvent> {
+        self.power.take_debug_event()
     }
 }
 

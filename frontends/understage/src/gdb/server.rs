@@ -13,7 +13,7 @@ use super::target::Debuggee;
 use crate::config::{Address, Given};
 use crate::error::{UserError, reason, user_error};
 use crate::out::say;
-use crate::power::{News, Power, SharedVcpu};
+use crate::power::{DebugEvent, Power, SharedVcpu};
 
 /// How long the end of the program waits for the debugger to hear of it.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -51,10 +51,10 @@ impl Server {
         }
         let present = Arc::<Present>::default();
         let told = present.clone();
-        power.set_poke(Box::new(move || {
+        power.set_debugger(Box::new(move || {
             if let Some(session) = &*told.session.lock() {
-                // A session that has just ended does not need the news, and one that has much to do looks for them.
-                let _ = session.try_send(Event::News);
+                // A session that has just ended needs no event, and one whose channel is full takes it after the others.
+                let _ = session.try_send(Event::Machine);
             }
         }));
         let shared = present.clone();
@@ -69,7 +69,7 @@ impl Server {
                 }
                 *shared.session.lock() = None;
                 shared.left.notify_all();
-                if matches!(debuggee.cpus.news(), Some(News::Ended(_))) {
+                if matches!(debuggee.cpus.take_debug_event(), Some(DebugEvent::Ended(_))) {
                     return;
                 }
             }

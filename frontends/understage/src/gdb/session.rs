@@ -21,7 +21,7 @@ use super::incoming::{Assembler, Incoming};
 use super::packets::{self, ERROR};
 use super::target::{Debuggee, thread};
 use super::wire::{SharedWire, Wire};
-use crate::power::News;
+use crate::power::DebugEvent;
 
 /// Pieces of input that wait for the session.
 pub(super) const WAITING: usize = 4;
@@ -38,7 +38,7 @@ pub(super) enum Event {
     /// The debugger has gone.
     Closed,
     /// The machine may have something to tell.
-    News,
+    Machine,
 }
 
 /// Sends what the connection says as events, until it is closed or the session is over. Waits while too many wait.
@@ -107,7 +107,7 @@ fn converse(
     while let Ok(event) = events.recv() {
         let bytes = match event {
             Event::Closed => return Ok(None),
-            Event::News => Vec::new(),
+            Event::Machine => Vec::new(),
             Event::Bytes(bytes) => bytes,
         };
         for incoming in bytes.into_iter().filter_map(|b| assembler.take(b)) {
@@ -117,8 +117,8 @@ fn converse(
                 return Ok(Some(session.farewell(m.get_reason())));
             }
         }
-        // There may be news although nobody could say so: the channel was full.
-        let Some(next) = session.news(machine, debuggee)? else { return Ok(None) };
+        // There may be an event of the machine that nobody could announce: the channel was full.
+        let Some(next) = session.report_event(machine, debuggee)? else { return Ok(None) };
         machine = next;
         if let GdbStubStateMachine::Disconnected(m) = &machine {
             return Ok(Some(m.get_reason()));
@@ -288,21 +288,21 @@ impl Session {
 
     /// Reports what the machine has to tell. Nothing if it ended while the debugger thought it stopped: there is no way
     /// to tell it then but to close the connection.
-    fn news<'a>(
+    fn report_event<'a>(
         &mut self,
         machine: Machine<'a>,
         debuggee: &mut Debuggee,
     ) -> Result<Option<Machine<'a>>, Failure> {
-        let reason = match (debuggee.held.is_none(), debuggee.cpus.news()) {
-            (true, Some(News::Stopped(cpu, stop))) => {
+        let reason = match (debuggee.held.is_none(), debuggee.cpus.take_debug_event()) {
+            (true, Some(DebugEvent::Stopped(cpu, stop))) => {
                 if debuggee.stop() {
                     debuggee.reason(cpu, stop)
                 } else {
                     ended(debuggee)
                 }
             }
-            (true, Some(News::Ended(status))) => MultiThreadStopReason::Exited(status),
-            (false, Some(News::Ended(_))) => return Ok(None),
+            (true, Some(DebugEvent::Ended(status))) => MultiThreadStopReason::Exited(status),
+            (false, Some(DebugEvent::Ended(_))) => return Ok(None),
             _ => return Ok(Some(machine)),
         };
         self.report(machine, reason, debuggee).map(Some)
@@ -318,6 +318,7 @@ impl Session {
 }
 
 fn ended(debuggee: &Debuggee) -> MultiThreadStopReason<u64> {
-    let status = if let Some(News::Ended(status)) = debuggee.cpus.news() { status } else { 0 };
+    let status =
+        if let Some(DebugEvent::Ended(status)) = debuggee.cpus.take_debug_event() { status } else { 0 };
     MultiThreadStopReason::Exited(status)
 }
