@@ -102,7 +102,7 @@ pub const VIRTIO_MMIO_SPI: u32 = 16;
 pub const GICV2M_SPI: u32 = 48;
 /// Number of SPIs of the GICv2m frame.
 pub const GICV2M_SPIS: u32 = 64;
-/// StreamID of fw_cfg. Those of platform masters come behind all that a PCI requester ID can be.
+/// StreamID of fw_cfg. Those of platform masters come behind all PCI requester IDs, which have 16 bits.
 pub const FW_CFG_STREAM: u32 = 0x1_0000;
 /// StreamID of the first virtio-mmio transport; the others follow.
 pub const VIRTIO_MMIO_STREAM: u32 = FW_CFG_STREAM + 1;
@@ -155,6 +155,16 @@ mod tests {
         for pair in all.windows(2) {
             assert!(pair[0].end() <= pair[1].base, "{pair:x?}");
         }
+    }
+
+    #[test]
+    fn platform_masters_have_streams_behind_all_requester_ids() {
+        let transports = (0..VIRTIO_MMIO_COUNT).map(|n| VIRTIO_MMIO_STREAM + n);
+        let mut streams: Vec<u32> = transports.chain([FW_CFG_STREAM]).collect();
+        let last_function = emu_devices::pci::Bdf::new(0xff, 31, 7).requester_id();
+        assert!(streams.iter().all(|stream| *stream > last_function), "{streams:x?}");
+        streams.sort_unstable();
+        assert!(streams.is_sorted_by(|a, b| a < b), "each has its own: {streams:x?}");
     }
 
     #[test]
