@@ -273,7 +273,10 @@ impl Pmu {
             return false;
         }
         let mut before = self.totals(accesses);
-        before[event::INSTRUCTIONS] = before[event::INSTRUCTIONS].wrapping_sub(1);
+        // It is the last one that was counted, if one was since the last time.
+        if before[event::INSTRUCTIONS] != self.given[event::INSTRUCTIONS] {
+            before[event::INSTRUCTIONS] = before[event::INSTRUCTIONS].wrapping_sub(1);
+        }
         self.give(sys, el, before);
         self.level
     }
