@@ -4,7 +4,7 @@ use emu_a64::features::Feat;
 use emu_a64::ir::{ExcOp, PstateField, PstateRow, SysEnc};
 use emu_a64::regs::Pstate;
 
-use super::row::{Cell, Effect, Perm, Row};
+use super::row::{Cell, Effect, Perm, Row, Source};
 use super::table::{Entry, find, rows, trap_bits};
 use super::trap::Trap;
 use super::{Reg, hcr, sctlr, trap};
@@ -34,7 +34,8 @@ const UNDEFINED: Exception = Exception::Insn(ExcOp::Undefined);
 impl Cpu {
     /// MRS: the value of a register, read at the current Exception level; `rt` is for the syndrome of a trap.
     pub fn mrs(&mut self, enc: SysEnc, rt: u8) -> Result<u64, Exception> {
-        match self.checked(enc, rt, true)? {
+        let row = self.checked(enc, rt, true)?;
+        match row.cell {
             Cell::Slot { reg, .. } => Ok(self.sp_or_slot(reg)),
             Cell::TrapBits(reg) => Ok(self.sys[reg]),
             Cell::Id(place) => Ok(self.ids.get(place)),
@@ -42,9 +43,7 @@ impl Cpu {
             Cell::Fn { read, .. } => Ok(read(self)),
             Cell::Gic(reg) => {
                 let env = self.gic_access(reg, enc, rt, true)?;
-                // An acknowledge changes what is signalled.
-                let acknowledge = matches!(reg, GicReg::ICC_IAR0_EL1 | GicReg::ICC_IAR1_EL1);
-                self.derived.note_change_if(acknowledge);
+                self.derived.note_change_if(row.source == Source::Acknowledge);
                 self.gic.registers_mut().map(|gic| gic.read(reg, &env)).ok_or(UNDEFINED)
             }
             Cell::Insn(_) => Err(UNDEFINED),
@@ -76,7 +75,7 @@ impl Cpu {
 
     /// SYS: cache, TLB and address translation instructions.
     pub fn sys_insn(&mut self, enc: SysEnc, rt: u8, val: u64) -> Result<(), Stop> {
-        match self.checked(enc, rt, false)? {
+        match self.checked(enc, rt, false)?.cell {
             Cell::Insn(insn) => crate::mem::maintenance(self, insn, val),
             _ => Err(UNDEFINED.into()),
         }
@@ -104,9 +103,7 @@ impl Cpu {
             PstateField::Dit => self.pstate.dit = set,
             PstateField::Ssbs => self.pstate.ssbs = set,
         }
-        if row.ends_block {
-            self.derived.note_change();
-        }
+        self.derived.note_change_if(row.ends_block);
         Ok(())
     }
 
@@ -208,24 +205,18 @@ impl Cpu {
     pub(crate) fn reset_registers(&mut self) {
         for row in rows() {
             if let Cell::Slot { reg, ones, .. } = row.cell {
-                self.sys[reg] = row.reset | ones;
+                self.sys[reg] = ones;
+            }
+            if let Some(reset) = row.on_reset {
+                reset(self);
             }
         }
-        self.sys[Reg::CNTFRQ_EL0] = self.model.frequency();
-        self.sys[Reg::VPIDR_EL2] = u64::from(self.model.midr);
-        self.sys[Reg::VMPIDR_EL2] = self.mpidr;
-        if self.features.has(Feat::Pmuv3) {
-            // HPMN: all counters are EL1's.
-            self.sys[Reg::MDCR_EL2] = crate::pmu::EVENT_COUNTERS as u64;
-        }
-        // The OS lock is set after a cold reset.
-        self.sys[Reg::OSLAR_EL1] = 1;
     }
 
-    fn checked(&self, enc: SysEnc, rt: u8, read: bool) -> Result<Cell, Exception> {
+    fn checked(&self, enc: SysEnc, rt: u8, read: bool) -> Result<&'static Row, Exception> {
         let entry = self.entry_of(enc, rt, read)?;
         self.check(&entry, enc, rt, read)?;
-        Ok(self.register_of(&entry).cell)
+        Ok(self.register_of(&entry))
     }
 
     fn entry_of(&self, enc: SysEnc, rt: u8, read: bool) -> Result<Entry, Exception> {

@@ -33,7 +33,7 @@ mod trap;
 pub use bits::{cptr, hcr, hcrx, mdcr, sctlr};
 pub use fine::{Fine, Group};
 pub use insn::{AtOp, DcOp, IcOp, Reach, SysInsn, TlbiOp};
-pub use row::{Cell, Effect, InLine, Moved, Perm, ReadFn, Row, Source, WriteFn};
+pub use row::{Cell, Effect, InLine, Moved, Perm, ReadFn, ResetFn, Row, Source, WriteFn};
 pub use state::{Reg, SysState};
 pub use table::{row, rows};
 pub use translation::implementation;

@@ -35,6 +35,8 @@ impl Perm {
 pub type ReadFn = fn(&mut Cpu) -> u64;
 /// See [`ReadFn`].
 pub type WriteFn = fn(&mut Cpu, u64);
+/// Gives a register the value that it has after a reset.
+pub type ResetFn = fn(&mut Cpu);
 
 /// What is behind the encoding.
 #[derive(Clone, Copy)]
@@ -77,6 +79,8 @@ pub enum Source {
     Elsewhere,
     /// The number of instructions executed, too, which is known at the end of a block: so the block ends.
     InstructionCount,
+    /// The interrupt that the read acknowledges: what is signalled afterwards is another.
+    Acknowledge,
 }
 
 /// What a write, or the execution of an instruction, changes for the code that runs.
@@ -132,8 +136,8 @@ pub struct Row {
     pub repeatable_write: bool,
     /// What host code does by itself.
     pub in_line: Option<InLine>,
-    /// Value after reset (stored registers).
-    pub reset: u64,
+    /// What a reset does, after a stored register was set to what is RES1.
+    pub on_reset: Option<ResetFn>,
     /// Only in these CPU models (implementation defined registers).
     pub models: Option<&'static [&'static str]>,
     /// Offset in the memory at VNCR_EL2 (FEAT_NV2), where there is one. For information: FEAT_NV2 is not implemented.
@@ -179,7 +183,7 @@ pub(super) const fn reg(name: &'static str, op0: u32, op1: u32, crn: u32, crm: u
         effect: Effect::EndsBlock,
         repeatable_write: false,
         in_line: None,
-        reset: 0,
+        on_reset: None,
         models: None,
         nv2: None,
         moved: None,
@@ -299,6 +303,11 @@ impl Row {
         self.source = Source::Elsewhere;
         self
     }
+    /// A read acknowledges an interrupt.
+    pub(super) const fn acknowledges(mut self) -> Self {
+        self.source = Source::Acknowledge;
+        self
+    }
     /// A write changes the context.
     pub(super) const fn context(mut self) -> Self {
         self.effect = Effect::Context;
@@ -318,8 +327,9 @@ impl Row {
         self.in_line = Some(what);
         self
     }
-    pub(super) const fn reset(mut self, v: u64) -> Self {
-        self.reset = v;
+    /// See [`Row::on_reset`].
+    pub(super) const fn on_reset(mut self, reset: ResetFn) -> Self {
+        self.on_reset = Some(reset);
         self
     }
     pub(super) const fn only_in(mut self, models: &'static [&'static str]) -> Self {

@@ -112,6 +112,12 @@ pub(super) fn read_oslsr(cpu: &mut Cpu) -> u64 {
     8 | (cpu.sys[Reg::OSLAR_EL1] & 1) << 1
 }
 
+/// MDCR_EL2.HPMN: all counters are EL1's.
+pub(super) fn reset_mdcr(cpu: &mut Cpu) {
+    cpu.sys[Reg::MDCR_EL2] =
+        if cpu.features.has(Feat::Pmuv3) { crate::pmu::EVENT_COUNTERS as u64 } else { 0 };
+}
+
 /// MDCR_EL2, by what each bit belongs to. HPMN is bits 4:0.
 pub(super) fn write_mdcr(cpu: &mut Cpu, v: u64) {
     const BITS: &[(Feat, u64)] = &[

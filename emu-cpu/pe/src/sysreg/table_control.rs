@@ -316,6 +316,7 @@ pub(super) const ROWS: &[Row] = &[
         .el2(RW)
         .computed(|cpu| cpu.sys[Reg::MDCR_EL2])
         .write(f::write_mdcr)
+        .on_reset(f::reset_mdcr)
         .context(),
     reg("CPTR_EL2", 3, 4, 1, 1, 2).el2(RW).computed(f::read_cptr).write(f::write_cptr).context(),
     // Both have meaning for AArch32 or for what an implementation defines only.

@@ -50,11 +50,13 @@ pub(super) const ROWS: &[Row] = &[
     reg("OSDTRTX_EL1", 2, 0, 0, 3, 2).el1(RW).traps(DCC_EL1).slot(Reg::OSDTRTX_EL1, LOW32),
     reg("OSECCR_EL1", 2, 0, 0, 6, 2).el1(RW).traps(TDA).fine(hdfgrtr::OSECCR_EL1),
     reg("MDRAR_EL1", 2, 0, 1, 0, 0).el1(RO).traps(TDRA),
+    // The OS lock is set after a cold reset.
     reg("OSLAR_EL1", 2, 0, 1, 0, 4)
         .el1(WO)
         .traps(TDOSA)
         .write(f::write_oslar)
         .context()
+        .on_reset(|cpu| cpu.sys[Reg::OSLAR_EL1] = 1)
         .fine(hdfgrtr::OSLAR_EL1),
     reg("OSLSR_EL1", 2, 0, 1, 1, 4).el1(RO).traps(TDOSA).read(f::read_oslsr).fine(hdfgrtr::OSLSR_EL1),
     reg("OSDLR_EL1", 2, 0, 1, 3, 4)

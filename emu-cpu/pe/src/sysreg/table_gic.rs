@@ -30,7 +30,7 @@ const fn list_register(name: &'static str, n: u8) -> Row {
 
 pub(super) const ROWS: &[Row] = &[
     el1("ICC_PMR_EL1", 4, 6, 0, ICC_PMR_EL1),
-    el1("ICC_IAR0_EL1", 12, 8, 0, ICC_IAR0_EL1),
+    el1("ICC_IAR0_EL1", 12, 8, 0, ICC_IAR0_EL1).acknowledges(),
     el1("ICC_EOIR0_EL1", 12, 8, 1, ICC_EOIR0_EL1),
     el1("ICC_HPPIR0_EL1", 12, 8, 2, ICC_HPPIR0_EL1),
     el1("ICC_BPR0_EL1", 12, 8, 3, ICC_BPR0_EL1),
@@ -47,7 +47,7 @@ pub(super) const ROWS: &[Row] = &[
     el1("ICC_SGI1R_EL1", 12, 11, 5, ICC_SGI1R_EL1),
     el1("ICC_ASGI1R_EL1", 12, 11, 6, ICC_ASGI1R_EL1),
     el1("ICC_SGI0R_EL1", 12, 11, 7, ICC_SGI0R_EL1),
-    el1("ICC_IAR1_EL1", 12, 12, 0, ICC_IAR1_EL1),
+    el1("ICC_IAR1_EL1", 12, 12, 0, ICC_IAR1_EL1).acknowledges(),
     el1("ICC_EOIR1_EL1", 12, 12, 1, ICC_EOIR1_EL1),
     el1("ICC_HPPIR1_EL1", 12, 12, 2, ICC_HPPIR1_EL1),
     el1("ICC_BPR1_EL1", 12, 12, 3, ICC_BPR1_EL1),

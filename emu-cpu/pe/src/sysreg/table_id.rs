@@ -56,11 +56,16 @@ pub(super) const ROWS: &[Row] = &[
         .computed(f::read_dczid)
         .fine(hfgrtr::DCZID_EL0)
         .in_line(InLine::ZeroSize),
-    reg("VPIDR_EL2", 3, 4, 0, 0, 0).el2(Perm::RW).slot(Reg::VPIDR_EL2, LOW32).nv2(0x88),
+    reg("VPIDR_EL2", 3, 4, 0, 0, 0)
+        .el2(Perm::RW)
+        .slot(Reg::VPIDR_EL2, LOW32)
+        .nv2(0x88)
+        .on_reset(|cpu| cpu.sys[Reg::VPIDR_EL2] = u64::from(cpu.model.midr)),
     reg("VMPIDR_EL2", 3, 4, 0, 0, 5)
         .el2(Perm::RW)
         .slot_res1(Reg::VMPIDR_EL2, &[(Feat::Base, 0xff_41ff_ffff)], 1 << 31)
-        .nv2(0x50),
+        .nv2(0x50)
+        .on_reset(|cpu| cpu.sys[Reg::VMPIDR_EL2] = cpu.mpidr),
     reg("RVBAR_EL1", 3, 0, 12, 0, 1)
         .perms(Perm::NO, RO, Perm::NO)
         .traps(&[Trap::HighestEl])

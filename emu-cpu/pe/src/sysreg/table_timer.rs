@@ -18,7 +18,8 @@ pub(super) const ROWS: &[Row] = &[
     reg("CNTFRQ_EL0", 3, 3, 14, 0, 0)
         .perms(RO, RW, RW)
         .traps(&[Trap::Frequency, Trap::HighestElWrite])
-        .slot(Reg::CNTFRQ_EL0, LOW32),
+        .slot(Reg::CNTFRQ_EL0, LOW32)
+        .on_reset(|cpu| cpu.sys[Reg::CNTFRQ_EL0] = cpu.model.frequency()),
     reg("CNTPCT_EL0", 3, 3, 14, 0, 1)
         .el0(RO)
         .traps(&[Trap::PhysicalCounter])
@@ -43,7 +44,11 @@ pub(super) const ROWS: &[Row] = &[
         .el1(RW)
         .slot(Reg::CNTKCTL_EL1, &[(F::Base, 0x3ff), (F::Ecv, 1 << 17)])
         .moves("CNTKCTL_EL12"),
-    reg("CNTHCTL_EL2", 3, 4, 14, 1, 0).el2(RW).slot(Reg::CNTHCTL_EL2, CNTHCTL).reset(3).context(),
+    reg("CNTHCTL_EL2", 3, 4, 14, 1, 0)
+        .el2(RW)
+        .slot(Reg::CNTHCTL_EL2, CNTHCTL)
+        .on_reset(|cpu| cpu.sys[Reg::CNTHCTL_EL2] = 3)
+        .context(),
     reg("CNTPOFF_EL2", 3, 4, 14, 0, 6)
         .el2(RW)
         .needs(F::EcvPoff)
