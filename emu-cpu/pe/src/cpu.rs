@@ -1,7 +1,8 @@
 //! One PE: its state, and how its parts hang together.
 //!
 //! [`Cpu`] is owned by its thread. What others may touch of it is in the [`Doorbell`]; what it asks of the machine goes
-//! through [`Machine`] and [`GicConnection`].
+//! through [`Machine`] and [`GicConnection`]. It is made of parts whose fields are their own; what asks for several of
+//! them, as exception entry does, is given the whole.
 
 use std::sync::Arc;
 
@@ -25,10 +26,11 @@ use crate::mem::shared::Shared;
 use crate::model::{IdRegs, Model};
 use crate::pmu::Pmu;
 use crate::psci::Machine;
-use crate::semihosting::Semihosting;
+use crate::requests::Requests;
 use crate::sysreg::{Reg, SysState, sctlr};
 use crate::timer::Timers;
 use crate::trace::Trace;
+use crate::wires::Wires;
 
 /// List registers of the virtual CPU interface.
 const LIST_REGISTERS: usize = 4;
@@ -88,8 +90,6 @@ pub struct Cpu {
     pub mpidr: u64,
     /// What this PE counts.
     pub counters: Arc<Counters>,
-    /// What others ring to get its attention.
-    pub doorbell: Arc<Doorbell>,
     /// The machine's clock.
     pub clock: Arc<Clock>,
     /// What loads and stores keep.
@@ -103,19 +103,13 @@ pub struct Cpu {
     /// What the performance monitors keep.
     pub pmu: Pmu,
     /// RNDR.
-    pub random: SplitMix64,
-    /// The redistributor, or the wires to the GIC.
-    pub port: GicConnection,
-    /// The machine.
-    pub machine: Arc<dyn Machine>,
-    /// Who serves semihosting calls. Without anybody, HLT is UNDEFINED.
-    pub semihosting: Option<Arc<dyn Semihosting>>,
-    /// A physical SError that is pending, with the ISS it reports.
-    pub serror: Option<u32>,
-    /// PSCI CPU_SUSPEND asked for a sleep as by WFI; taken and cleared by the run loop.
-    pub standby: bool,
+    pub(crate) random: SplitMix64,
+    /// What leads to the rest of the machine.
+    pub wires: Wires,
+    /// What was asked of it and is not done yet.
+    pub requests: Requests,
     /// Where the PE came out of reset (RVBAR_ELx).
-    pub entry: Entry,
+    pub(crate) entry: Entry,
     /// What is found again of registers and PSTATE.
     pub derived: Derived,
     /// The exceptions of late, to see whether anybody deals with them.
@@ -126,8 +120,8 @@ impl Cpu {
     /// A PE in its reset state at address 0.
     #[must_use]
     pub fn new(config: CpuConfig) -> Self {
-        let (pmu, mem) = (Pmu::new(&config), Mem::new(&config));
-        let CpuConfig { model, el2, index, counters, doorbell, clock, port, machine, .. } = config;
+        let (pmu, mem, wires) = (Pmu::new(&config), Mem::new(&config), Wires::new(&config));
+        let CpuConfig { model, el2, index, counters, doorbell, clock, port, .. } = config;
         let mut cpu = Self {
             regs: Regs::default(),
             pstate: Pstate::default(),
@@ -135,7 +129,7 @@ impl Cpu {
             features: model.features,
             ids: IdRegs::of(&model, el2, matches!(port, GicConnection::SystemRegisters(_))),
             gic: Attachment::new(&port, LIST_REGISTERS),
-            timers: Timers::new(&clock, &model, &port, el2, doorbell.clone()),
+            timers: Timers::new(&clock, &model, &port, el2, doorbell),
             pmu,
             random: crate::random::generator(&clock, index),
             model,
@@ -143,15 +137,11 @@ impl Cpu {
             index,
             mpidr: MPIDR_RES1 | affinity_of(index),
             counters,
-            doorbell,
             clock,
             mem,
             trace: Trace::default(),
-            port,
-            machine,
-            semihosting: None,
-            serror: None,
-            standby: false,
+            wires,
+            requests: Requests::default(),
             entry: Entry::default(),
             derived: Derived::new(),
             repeats: Repeats::default(),
@@ -192,8 +182,7 @@ impl Cpu {
         // Lets go of wires that were up.
         self.timers.update(&self.sys);
         self.restart_pmu();
-        self.serror = None;
-        self.standby = false;
+        self.requests = Requests::default();
         self.entry = entry;
         self.repeats = Repeats::default();
         self.refresh();

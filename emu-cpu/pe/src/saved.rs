@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cpu::{Cpu, Entry};
 use crate::gic::CpuInterfaceState;
+use crate::requests::Requests;
 use crate::sysreg::SysState;
 
 /// What a snapshot holds of a PE.
@@ -50,9 +51,9 @@ impl Cpu {
     /// The complete state. The PE does not run meanwhile.
     #[must_use]
     pub fn save(&self) -> Payload {
-        let event = self.doorbell.take_event();
+        let event = self.wires.doorbell().take_event();
         if event {
-            self.doorbell.send_event();
+            self.wires.doorbell().send_event();
         }
         let r = &self.regs;
         let state = CpuState {
@@ -70,8 +71,8 @@ impl Cpu {
             timer_levels: self.timers.levels(),
             pmu_level: self.pmu.level(),
             random: self.random.state(),
-            serror: self.serror,
-            standby: self.standby,
+            serror: self.requests.serror(),
+            standby: self.requests.standby(),
             event,
             entry: self.entry,
         };
@@ -121,12 +122,11 @@ impl Cpu {
         self.regs = regs;
         self.pstate = state.pstate;
         self.sys = state.sys;
-        self.serror = state.serror;
-        self.standby = state.standby;
+        self.requests = Requests::new(state.serror, state.standby);
         self.entry = state.entry;
-        self.doorbell.take_event();
+        self.wires.doorbell().take_event();
         if state.event {
-            self.doorbell.send_event();
+            self.wires.doorbell().send_event();
         }
         self.timers.restore(state.timer_levels);
         self.pmu.restore(state.pmu_level);
@@ -141,6 +141,7 @@ impl Cpu {
 #[cfg(test)]
 mod tests {
     use crate::model::Model;
+    use crate::requests::Requests;
     use crate::sysreg::Reg;
     use crate::test_pe::{bench, max};
 
@@ -154,15 +155,15 @@ mod tests {
         c.set_level(1, true);
         c.regs.x[31] = 0x1111;
         c.sys[Reg::VTTBR_EL2] = 0x7_0000_1000;
-        c.doorbell.send_event();
-        c.serror = Some(3);
+        c.wires.doorbell().send_event();
+        c.requests = Requests::new(Some(3), false);
         let text = serde_json::to_string(&c.save()).unwrap();
         let mut b = max();
         b.cpu.restore(serde_json::from_str(&text).unwrap()).unwrap();
         assert_eq!(b.cpu.regs.v[31], u128::MAX - 9);
         assert_eq!(b.cpu.regs.x[31], 0x1111);
-        assert!(b.cpu.doorbell.take_event());
-        b.cpu.doorbell.send_event();
+        assert!(b.cpu.wires.doorbell().take_event());
+        b.cpu.wires.doorbell().send_event();
         assert_eq!(b.cpu.save(), a.cpu.save());
     }
 

@@ -4,7 +4,7 @@
 use emu_core::metrics::Metric;
 
 use crate::cpu::Cpu;
-use crate::doorbell::{Doorbell, reason};
+use crate::doorbell::Doorbell;
 
 /// The immediate of the HLT that is a call (section "The Semihosting interface").
 const CALL: u16 = 0xf000;
@@ -29,7 +29,7 @@ pub trait Semihosting: Send + Sync {
 impl Cpu {
     /// Serves HLT #`imm` at `pc` if it is a call and somebody serves it here.
     pub(crate) fn semihosting_call(&mut self, imm: u16, pc: u64) -> bool {
-        let server = self.semihosting.clone().filter(|s| self.pstate.el != 0 || s.serves_el0());
+        let server = self.wires.semihosting().cloned().filter(|s| self.pstate.el != 0 || s.serves_el0());
         let Some(server) = server.filter(|_| imm == CALL) else { return false };
         self.regs.pc = pc.wrapping_add(4);
         let btype = std::mem::take(&mut self.pstate.btype);
@@ -51,14 +51,8 @@ impl Cpu {
     /// Does something that may take time, while this CPU counts as one that sleeps: the others do not wait for it.
     pub fn aside<T>(&mut self, what: impl FnOnce(&Doorbell) -> T) -> T {
         self.mem.park();
-        let result = what(&self.doorbell);
+        let result = what(self.wires.doorbell());
         self.mem.unpark();
         result
-    }
-
-    /// Somebody wants the CPU to stop.
-    #[must_use]
-    pub fn is_wanted(&self) -> bool {
-        self.doorbell.is_rung_for(reason::CONTROL)
     }
 }

@@ -90,7 +90,7 @@ impl Pe {
         self.ram.write(0, &memory).expect("it is as large as RAM");
         self.clock.set_now(0);
         self.gic.reset();
-        let bell = self.vcpu.cpu.doorbell.clone();
+        let bell = self.vcpu.cpu.wires.doorbell().clone();
         bell.take();
         bell.take_event();
         self.vcpu.cpu.reset(Entry { pc: RAM, x0: 0 });

@@ -124,7 +124,7 @@ impl Soak {
     fn new() -> Self {
         let pes = MODELS.map(|model| {
             let pe = Pe::new(model(), Execution::Lockstep, CODE_BYTES);
-            let ringer = Ringer::new(pe.vcpu.cpu.doorbell.clone());
+            let ringer = Ringer::new(pe.vcpu.cpu.wires.doorbell().clone());
             (pe, ringer)
         });
         Self { pes: pes.into() }

@@ -18,7 +18,7 @@ pub(super) trait Policy: Sized {
     /// The loop ends here: the block at the place is not run.
     #[inline]
     fn ends(&mut self, blocks: &Blocks<'_>, _at: &Position) -> bool {
-        blocks.cpu.doorbell.is_rung()
+        blocks.cpu.wires.doorbell().is_rung()
     }
 
     /// Runs the block at the place, which is up to date, and maybe more. See [`Blocks::run`].

@@ -117,7 +117,7 @@ impl Vcpu {
 
     fn one_instruction(&mut self) {
         let cpu = &mut self.cpu;
-        cpu.standby = false;
+        cpu.requests.take_standby();
         let pc = cpu.regs.pc;
         let exclusive = self.debug.stepped.take();
         if cpu.step_state() == StepState::Pending {
@@ -204,7 +204,7 @@ impl Watchful<'_> {
 
 impl Policy for Watchful<'_> {
     fn ends(&mut self, blocks: &Blocks<'_>, at: &Position) -> bool {
-        blocks.cpu.doorbell.is_rung() || self.debug.stops_before(at.pc)
+        blocks.cpu.wires.doorbell().is_rung() || self.debug.stops_before(at.pc)
     }
 
     fn run(&mut self, blocks: &mut Blocks<'_>, at: &mut Position) -> Option<End> {

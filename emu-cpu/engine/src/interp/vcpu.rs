@@ -104,7 +104,8 @@ impl Vcpu {
         self.cpu.mem.unpark();
         self.cpu.timers.update(&self.cpu.sys);
         loop {
-            let reasons = if self.cpu.doorbell.is_rung() { self.cpu.doorbell.take() } else { 0 };
+            let reasons =
+                if self.cpu.wires.doorbell().is_rung() { self.cpu.wires.doorbell().take() } else { 0 };
             self.cpu.mem.serve_requests();
             if reasons & reason::CONTROL != 0 {
                 break;
@@ -131,7 +132,7 @@ impl Vcpu {
     pub fn run_turns(&mut self, n: usize) {
         self.frame.v[..32].copy_from_slice(&self.cpu.regs.v);
         for _ in 0..n {
-            if self.cpu.doorbell.take() & reason::CONTROL != 0 || self.has_difference() {
+            if self.cpu.wires.doorbell().take() & reason::CONTROL != 0 || self.has_difference() {
                 break;
             }
             self.cpu.mem.serve_requests();
@@ -146,7 +147,7 @@ impl Vcpu {
     fn turn(&mut self) {
         let cpu = &mut self.cpu;
         cpu.poll_interrupts();
-        if std::mem::take(&mut cpu.standby) {
+        if cpu.requests.take_standby() {
             self.wait_for_interrupt(None);
             return;
         }
@@ -320,10 +321,10 @@ impl Vcpu {
         cpu.mem.park();
         loop {
             cpu.timers.update(&cpu.sys);
-            if cpu.wakes_wfi() || cpu.doorbell.is_rung_for(reason::CONTROL) {
+            if cpu.wakes_wfi() || cpu.wires.is_wanted() {
                 break;
             }
-            cpu.doorbell.clear(reason::INTERRUPT | reason::REQUEST);
+            cpu.wires.doorbell().clear(reason::INTERRUPT | reason::REQUEST);
             // An interrupt between the question and the clearing is seen by asking again.
             cpu.timers.update(&cpu.sys);
             if cpu.wakes_wfi() {
@@ -342,7 +343,7 @@ impl Vcpu {
                     break;
                 }
             } else {
-                cpu.doorbell.sleep(false, left.map(Duration::from_nanos));
+                cpu.wires.doorbell().sleep(false, left.map(Duration::from_nanos));
             }
         }
         cpu.mem.unpark();
@@ -351,7 +352,7 @@ impl Vcpu {
 
     fn wfe(&mut self, r: u8) {
         let timeout = self.timeout(r);
-        if self.cpu.doorbell.take_event() || timeout == Some(0) || self.cpu.wakes_wfi() {
+        if self.cpu.wires.doorbell().take_event() || timeout == Some(0) || self.cpu.wakes_wfi() {
             return;
         }
         let kind = if timeout.is_some() { WaitKind::Wfet } else { WaitKind::Wfe };
@@ -372,11 +373,11 @@ impl Vcpu {
             cpu.clock.advance(longest.as_nanos() as u64);
         } else {
             cpu.mem.park();
-            cpu.doorbell.sleep(true, Some(longest));
+            cpu.wires.doorbell().sleep(true, Some(longest));
             cpu.mem.unpark();
         }
         cpu.pmu.slept(cpu.clock.now_ns() - start);
-        cpu.doorbell.take_event();
+        cpu.wires.doorbell().take_event();
     }
 
     /// Executes one instruction under software step (Arm ARM, D2.12).

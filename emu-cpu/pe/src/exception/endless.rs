@@ -63,7 +63,9 @@ impl Cpu {
         }
         .map(|r| self.sys[r]);
         if self.repeats.count(pc, esr) {
-            self.machine.endless_exception(self.index, EndlessException { el: target, pc, esr, far, vbar });
+            self.wires
+                .machine()
+                .endless_exception(self.index, EndlessException { el: target, pc, esr, far, vbar });
         }
     }
 }

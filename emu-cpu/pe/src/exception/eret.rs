@@ -61,7 +61,7 @@ impl Cpu {
         }
         self.regs.pc = self.branch_address(ret);
         self.mem.clear_exclusive();
-        self.doorbell.send_event();
+        self.wires.doorbell().send_event();
         crate::trace::exception_return(self, from);
     }
 

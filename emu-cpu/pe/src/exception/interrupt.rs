@@ -78,7 +78,7 @@ impl Cpu {
     fn waiting(&self) -> Waiting {
         let s = self.gic.signals();
         Waiting {
-            physical: [self.serror.is_some(), s.fiq, s.irq],
+            physical: [self.requests.serror().is_some(), s.fiq, s.irq],
             virt: [
                 self.hcr() & hcr::VSE != 0,
                 self.hcr() & hcr::VF != 0 || s.vfiq,
@@ -114,7 +114,7 @@ impl Cpu {
         for (kind, pending) in Kind::ALL.into_iter().zip(waiting.physical) {
             if pending && let Some(target) = self.physical_target(kind) {
                 if kind == Kind::SError {
-                    let iss = self.serror.take().unwrap_or(0);
+                    let iss = self.requests.take_serror().unwrap_or(0);
                     self.report_serror(target, iss);
                 }
                 self.interrupt(kind, target, false);
@@ -182,8 +182,8 @@ impl Cpu {
         if !self.features.has(Feat::Ras) {
             return;
         }
-        if let (Some(iss), None) = (self.serror, self.physical_target(Kind::SError)) {
-            self.serror = None;
+        if let (Some(iss), None) = (self.requests.serror(), self.physical_target(Kind::SError)) {
+            self.requests.take_serror();
             self.sys[Reg::DISR_EL1] = A | u64::from(iss & 0x1ff_ffff);
         }
         let masked = self.pstate.daif & Pstate::A != 0;

@@ -245,5 +245,5 @@ pub fn send_event(cpu: &mut Cpu, all: bool) {
     if all {
         cpu.mem.shared.send_event_to_all();
     }
-    cpu.doorbell.send_event();
+    cpu.wires.doorbell().send_event();
 }

@@ -96,7 +96,7 @@ fn overflow_interrupts_and_chains() {
     set(&mut b, "PMCCNTR_EL0", 1_000_000u64.wrapping_neg());
     set(&mut b, "PMINTENSET_EL1", 1 << 31);
     b.clock.advance(1_000_000);
-    assert_ne!(b.cpu.doorbell.take(), 0);
+    assert_ne!(b.cpu.wires.doorbell().take(), 0);
     b.cpu.update_pmu();
     assert!(b.port.ppi(23));
     assert_eq!(get(&mut b, "PMOVSCLR_EL0"), 1 << 31);

@@ -95,33 +95,33 @@ impl Cpu {
             Function::SmcccVersion => SMCCC_VERSION,
             Function::Features => Self::psci_features(a as u32),
             Function::SmcccArchFeatures => Self::arch_features(a as u32),
-            Function::CpuOn => match self.machine.cpu_on(affinity(a), b, c) {
+            Function::CpuOn => match self.wires.machine().cpu_on(affinity(a), b, c) {
                 Ok(()) => 0,
                 Err(e) => error(e),
             },
             Function::CpuOff => {
-                self.machine.cpu_off(self.index);
+                self.wires.machine().cpu_off(self.index);
                 // The PE stops before it can see a result.
                 0
             }
             Function::CpuSuspend => self.suspend(a as u32),
-            Function::AffinityInfo => match self.machine.affinity_info(affinity(a), b as u32) {
+            Function::AffinityInfo => match self.wires.machine().affinity_info(affinity(a), b as u32) {
                 Ok(state) => state as i64,
                 Err(e) => error(e),
             },
             // 2: no Trusted OS that would have to migrate.
             Function::MigrateInfoType => 2,
             Function::SystemOff => {
-                self.machine.system_off();
+                self.wires.machine().system_off();
                 error(PsciError::InternalFailure)
             }
             Function::SystemReset => {
-                self.machine.system_reset();
+                self.wires.machine().system_reset();
                 error(PsciError::InternalFailure)
             }
             // Reset type 0 is SYSTEM_WARM_RESET; bit 31 marks those of the vendor, of which there are none.
             Function::SystemReset2 if a as u32 == 0 => {
-                self.machine.system_reset();
+                self.wires.machine().system_reset();
                 error(PsciError::InternalFailure)
             }
             Function::SystemReset2 => error(PsciError::InvalidParameters),
@@ -138,7 +138,7 @@ impl Cpu {
         if power_state & 1 << 16 != 0 {
             return error(PsciError::InvalidParameters);
         }
-        self.standby = true;
+        self.requests.ask_for_standby();
         0
     }
 
@@ -219,7 +219,7 @@ mod tests {
             ]
         );
         assert_eq!(smc(&mut b.cpu, [0xc400_0001, 0, 0, 0]), 0);
-        assert!(b.cpu.standby);
+        assert!(b.cpu.requests.standby());
     }
 
     #[test]

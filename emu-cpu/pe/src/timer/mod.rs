@@ -280,7 +280,7 @@ mod tests {
     /// Lets time pass, and the PE look at its timers if it was rung.
     fn pass(b: &mut Bench, ns: u64) -> bool {
         b.clock.advance(ns);
-        let rung = b.cpu.doorbell.take() != 0;
+        let rung = b.cpu.wires.doorbell().take() != 0;
         if rung {
             b.cpu.timers.update(&b.cpu.sys);
         }

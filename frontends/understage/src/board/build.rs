@@ -17,7 +17,6 @@ use emu_engine::jit::observe::{Listener, Observers};
 use emu_pe::cpu::{Cpu, CpuConfig};
 use emu_pe::doorbell::Doorbell;
 use emu_pe::mem::shared::Shared;
-use emu_pe::semihosting::Semihosting;
 use emu_pe::trace::Trace;
 use emu_smmu::GlobalBypass;
 use parking_lot::Mutex;
@@ -229,7 +228,9 @@ impl Builder<'_> {
                 bus: self.bus.clone(),
                 shared: self.shared.clone(),
             });
-            cpu.semihosting = semihosting.clone().map(|host| host as Arc<dyn Semihosting>);
+            if let Some(host) = semihosting.clone() {
+                cpu.wires.serve_semihosting(host);
+            }
             cpu.trace = trace(&self.config.trace);
             let mut vcpu = Vcpu::new(cpu);
             let (host_code, blocks) = self.config.accel.code_bytes(cpus);

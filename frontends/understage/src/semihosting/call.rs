@@ -90,6 +90,6 @@ impl<'a> Call<'a> {
 
     /// True for a transfer that has got somewhere, when somebody wants the CPU: it is as good as one of a slow device.
     pub(super) fn is_enough(&self, done: u64) -> bool {
-        done >= 16 * PIECE as u64 && self.cpu.is_wanted()
+        done >= 16 * PIECE as u64 && self.cpu.wires.is_wanted()
     }
 }

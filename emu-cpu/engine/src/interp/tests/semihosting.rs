@@ -38,7 +38,7 @@ fn machine(program: &[u32], el: u8, el0: bool, serve: Serve) -> (Vcpu, &'static 
     let (mut v, ram) = vcpu(program);
     v.cpu.sys[Reg::VBAR_EL1] = RAM + 0x8000;
     assert!(v.cpu.set_spsr(if el == 1 { 0x3c5 } else { 0x3c0 }));
-    v.cpu.semihosting = Some(Arc::new(Server { el0, serve }));
+    v.cpu.wires.serve_semihosting(Arc::new(Server { el0, serve }));
     (v, ram)
 }
 

@@ -313,7 +313,7 @@ impl Emitter<'_> {
         let start = self.ops.new_dynamic_label();
         self.poll_points.push(PollPoint { start, to, flags: self.flags.location });
         let Some(label) = self.block_entries.get(to).map(|s| s.label) else { return };
-        let word = self.input.cpu.doorbell.word_address();
+        let word = self.input.cpu.wires.doorbell().word_address();
         if self.input.cpu.mem.has_journal() {
             if self.assignment.counts_in_frame {
                 asm!(self; mov rax, [r15 + state!(count)] ; cmp rax, [r15 + state!(limit)] ; jae =>start);

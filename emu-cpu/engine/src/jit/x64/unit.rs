@@ -158,7 +158,7 @@ impl Emitter<'_> {
     }
 
     pub(super) fn poll_requests(&mut self, event: DynamicLabel) {
-        let word = self.input.cpu.doorbell.word_address();
+        let word = self.input.cpu.wires.doorbell().word_address();
         asm!(self; mov rax, QWORD word as i64 ; cmp DWORD [rax], 0 ; jne =>event);
         if self.input.cpu.mem.has_journal() {
             asm!(self; cmp r13, [r15 + state!(limit)] ; jae =>event);

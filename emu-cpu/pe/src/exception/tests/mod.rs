@@ -210,10 +210,10 @@ fn a_return_sets_the_event_register() {
     let mut b = max();
     at(&mut b.cpu, 2, true, 0);
     b.cpu.sys[Reg::SPSR_EL2] = 0x3c5;
-    b.cpu.doorbell.take_event();
+    b.cpu.wires.doorbell().take_event();
     b.cpu.eret().unwrap();
     assert_eq!(b.cpu.pstate.el, 1);
-    assert!(b.cpu.doorbell.take_event());
+    assert!(b.cpu.wires.doorbell().take_event());
 }
 
 /// Enables both groups at the CPU interface and offers an interrupt.

@@ -6,6 +6,7 @@ use emu_a64::regs::Pstate;
 
 use super::at;
 use crate::model::Model;
+use crate::requests::Requests;
 use crate::sysreg::{Reg, hcr};
 use crate::test_pe::{bench, max};
 
@@ -42,7 +43,7 @@ fn a_physical_serror_is_taken_or_deferred() {
             let mut b = max();
             at(&mut b.cpu, el, el > 0, hcr_el2);
             b.cpu.pstate.daif = daif;
-            b.cpu.serror = Some(0x123);
+            b.cpu.requests = Requests::new(Some(0x123), false);
             b
         };
         let what = format!("EL{el}, DAIF {daif:#x}, HCR_EL2 {hcr_el2:#x}");
@@ -52,7 +53,11 @@ fn a_physical_serror_is_taken_or_deferred() {
         if let Some(target) = target {
             let (esr, vbar) =
                 if target == 2 { (Reg::ESR_EL2, Reg::VBAR_EL2) } else { (Reg::ESR_EL1, Reg::VBAR_EL1) };
-            assert_eq!((b.cpu.pstate.el, b.cpu.sys[esr], b.cpu.serror), (target, ESR, None), "{what}");
+            assert_eq!(
+                (b.cpu.pstate.el, b.cpu.sys[esr], b.cpu.requests.serror()),
+                (target, ESR, None),
+                "{what}"
+            );
             assert_eq!((b.cpu.regs.pc - b.cpu.sys[vbar]) & 0x1ff, 0x180, "{what}");
         }
         // ESB: what cannot be taken is deferred, the rest is taken after it.
@@ -60,7 +65,7 @@ fn a_physical_serror_is_taken_or_deferred() {
         b.cpu.error_barrier();
         let deferred = target.is_none();
         assert_eq!(b.cpu.sys[Reg::DISR_EL1], if deferred { 0x8000_0123 } else { 0 }, "{what}");
-        assert_eq!(b.cpu.serror.is_none(), deferred, "{what}");
+        assert_eq!(b.cpu.requests.serror().is_none(), deferred, "{what}");
     }
 }
 
@@ -120,12 +125,12 @@ fn isr_shows_what_the_level_sees() {
     let mut b = max();
     let c = &mut b.cpu;
     let isr = SysEnc::new(3, 0, 12, 1, 0);
-    c.serror = Some(0);
+    c.requests = Requests::new(Some(0), false);
     at(c, 1, true, hcr::AMO);
     assert_eq!(c.mrs(isr, 0), Ok(0), "the physical one is EL2's");
     at(c, 1, true, hcr::AMO | hcr::VSE);
     assert_eq!(c.mrs(isr, 0), Ok(1 << 8));
-    c.serror = None;
+    c.requests = Requests::new(None, false);
     at(c, 2, true, hcr::AMO | hcr::VSE);
     assert_eq!(c.mrs(isr, 0), Ok(0));
 }
