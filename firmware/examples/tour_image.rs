@@ -10,9 +10,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(program), Some(disk)) = (names.next(), names.next()) else {
         return Err("two file names are needed: for the program and for the disk".into());
     };
-    let image = firmware::tour::image()?;
+    let image = firmware::guest_tour::image()?;
     fs::write(&program, &image.bytes)?;
-    fs::write(&disk, firmware::tour::disk())?;
+    fs::write(&disk, firmware::guest_tour::disk())?;
     println!("{} bytes, to be loaded and entered at {:#x}, EL2", image.bytes.len(), image.base);
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use emu_a64::features::Feat;
 use emu_pe::model::Model;
-use firmware::bare::{CASES, Case, Needs, layout, report};
+use firmware::guest_tests::{CASES, Case, Needs, layout, report};
 
 use crate::machine::{self, Ending, Execution, Limits};
 

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use emu_a64::features::Feat;
 use emu_pe::model::Model;
-use firmware::bare::litmus::{Count, Kind, Litmus};
-use firmware::bare::{Needs, layout, report};
+use firmware::guest_tests::litmus::{Count, Kind, Litmus};
+use firmware::guest_tests::{Needs, layout, report};
 
 use crate::machine::{self, Ending, Execution, Limits};
 

@@ -19,7 +19,7 @@ use emu_pe::doorbell::{Doorbell, reason};
 use emu_pe::mem::shared::Shared;
 use emu_pe::model::Model;
 use emu_pe::psci::{AffinityState, Machine, PsciError};
-use firmware::bare::{Gic, layout};
+use firmware::guest_tests::{Gic, layout};
 use parking_lot::{Condvar, Mutex};
 
 /// Most CPUs of a machine.

@@ -1,6 +1,6 @@
 //! The bare-metal suite: a test for each case, on every CPU model that has what it needs.
 
-use firmware::bare::Case;
+use firmware::guest_tests::Case;
 use understage_tests::bare::run_everywhere;
 
 fn check(name: &str) {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use emu_pe::model::Model;
-use firmware::bare::litmus::{self, Kind, Litmus};
+use firmware::guest_tests::litmus::{self, Kind, Litmus};
 use parking_lot::Mutex;
 use understage_tests::litmus::{Accel, check, is_for, run};
 

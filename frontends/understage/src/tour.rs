@@ -1,4 +1,4 @@
-//! The tour: the program of [`firmware::tour`] on a small board, and what the machine counted meanwhile.
+//! The tour: the program of [`firmware::guest_tour`] on a small board, and what the machine counted meanwhile.
 //!
 //! # How work is measured
 //! The program on the board knows nothing of this. It prints a line before each piece of work, [`Phase::line`], and
@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use emu_core::metrics::Metric::{self, *};
-use firmware::tour::{self, LAST_LINE, PHASES, Phase};
+use firmware::guest_tour::{self, LAST_LINE, PHASES, Phase};
 use parking_lot::Mutex;
 
 use crate::board::build::Board;
@@ -39,11 +39,11 @@ const ROWS: [(Metric, &str); 12] = [
 ];
 
 /// The machine of the tour.
-fn config(image: &tour::Image) -> MachineConfig {
-    let disk = Device::new(Block::memory(tour::disk()), Bus::MMIO);
+fn config(image: &guest_tour::Image) -> MachineConfig {
+    let disk = Device::new(Block::memory(guest_tour::disk()), Bus::MMIO);
     MachineConfig {
         cpu: CpuModel::max(),
-        memory: tour::MEMORY,
+        memory: guest_tour::MEMORY,
         blobs: vec![Blob::Data { bytes: image.bytes.clone(), address: image.base }],
         entry: Some(image.entry),
         devices: vec![disk],
@@ -56,7 +56,7 @@ fn config(image: &tour::Image) -> MachineConfig {
 /// Runs the tour and prints its tables; the status is 0 if it came to its end.
 pub fn run(check: Option<Check>) -> Result<u8, UserError> {
     crate::log::start("warn", &Tracing::default())?;
-    let image = tour::image().map_err(|e| user_error!("the tour does not assemble: {e}"))?;
+    let image = guest_tour::image().map_err(|e| user_error!("the tour does not assemble: {e}"))?;
     let config = MachineConfig { check, ..config(&image) };
     let plan = crate::launch::plan(&config)?;
     let board = crate::launch::build(&config, &plan)?;
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_machine_is_one_that_can_be_built() {
-        let image = tour::image().unwrap();
+        let image = guest_tour::image().unwrap();
         let config = config(&image);
         config.check().unwrap();
         let plan = load::plan(&config, CpuTraits::of(config.cpu), Seeds { rng: [0; 32], kaslr: 0 }).unwrap();

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use firmware::bare::{CASES, Case, Gic, layout, report};
+use firmware::guest_tests::{CASES, Case, Gic, layout, report};
 use understage_tests::bare::run_everywhere;
 
 const USAGE: &str = "usage:

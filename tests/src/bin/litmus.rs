@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use emu_pe::model::{MODELS, Model};
-use firmware::bare::litmus::{self, Kind, Litmus};
+use firmware::guest_tests::litmus::{self, Kind, Litmus};
 use understage_tests::litmus::{Accel, is_for, run};
 
 const USAGE: &str = "usage: litmus [OPTION]... [TEST]...

@@ -16,7 +16,7 @@ use emu_engine::interp::vcpu::Vcpu;
 use emu_pe::cpu::{Cpu, CpuConfig, Entry};
 use emu_pe::doorbell::{Doorbell, reason};
 use emu_pe::model::Model;
-use firmware::bare::layout::{GICD, GICR, RAM};
+use firmware::guest_tests::layout::{GICD, GICR, RAM};
 use test_kit::pe::alone;
 
 use crate::machine::Execution;

@@ -12,8 +12,8 @@
 use emu_a64::decode::{TABLES as ENCODINGS, table_ldst};
 use emu_pe::model::Model;
 use emu_pe::sysreg::{Row, rows};
-use firmware::bare::layout::RAM;
-use firmware::bare::registers::{self as r, SysReg};
+use firmware::guest_tests::layout::RAM;
+use firmware::guest_tests::registers::{self as r, SysReg};
 
 use super::pe::{self, PLACES, Pe};
 use super::source::Source;

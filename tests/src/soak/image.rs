@@ -13,8 +13,8 @@
 //! | [`STACKS`] | one page for each Exception level |
 //! | [`PATCHED`] | functions that the program changes |
 
-use firmware::bare::layout::{GICD, GICR, RAM};
-use firmware::bare::registers::{self as r, SysReg};
+use firmware::guest_tests::layout::{GICD, GICR, RAM};
+use firmware::guest_tests::registers::{self as r, SysReg};
 
 use super::words as w;
 use crate::fuzz::Random;

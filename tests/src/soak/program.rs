@@ -11,8 +11,8 @@ use emu_a64::ir::{ExcOp, Term};
 use emu_a64::lower::translate;
 use emu_a64::mode::Mode;
 use emu_pe::sysreg::implementation;
-use firmware::bare::layout::RAM;
-use firmware::bare::registers as r;
+use firmware::guest_tests::layout::RAM;
+use firmware::guest_tests::registers as r;
 
 use super::image::{
     BODY, BODY_SIZE, CONSTANTS, DATA, DATA_PAGES, Image, LEAVES, PATCHED, PATCHED_PAGES, STACKS, leaf,

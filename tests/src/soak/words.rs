@@ -1,6 +1,6 @@
 //! The few instructions that are written by hand.
 
-use firmware::bare::registers::SysReg;
+use firmware::guest_tests::registers::SysReg;
 
 pub(super) const ERET: u32 = 0xd69f_03e0;
 pub(super) const RET: u32 = 0xd65f_03c0;
