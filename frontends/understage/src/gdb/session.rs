@@ -1,8 +1,8 @@
 //! A session with a debugger.
 //!
-//! It has one loop, fed by a channel: bytes from a thread that reads the connection, and a word when there is news of the
-//! machine. The channel is short, and sending to the debugger waits until it reads: so no end can make the other one's
-//! memory grow.
+//! It has one loop, fed by a channel: bytes from a thread that reads the connection, and a word when the machine may have
+//! an event for the debugger. The channel is short, and sending to the debugger waits until it reads: so no end can make the
+//! other one's memory grow.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
