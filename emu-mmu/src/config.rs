@@ -3,7 +3,7 @@
 /// A stage 1 translation regime (Arm ARM D8.1.2) of the Non-secure state.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Regime {
-    /// EL1&0; the only one that stage 2 follows.
+    /// EL1&0.
     El10,
     /// EL2&0: EL2 with HCR_EL2.E2H = 1, and EL0 under a host with TGE = 1.
     El20,
@@ -16,6 +16,16 @@ impl Regime {
     #[must_use]
     pub const fn has_unprivileged(self) -> bool {
         !matches!(self, Self::El2)
+    }
+    /// True if stage 2 follows, while it is enabled.
+    #[must_use]
+    pub const fn has_stage2(self) -> bool {
+        matches!(self, Self::El10)
+    }
+    /// True if translations that are not global belong to an ASID.
+    #[must_use]
+    pub const fn has_asids(self) -> bool {
+        self.has_unprivileged()
     }
 }
 

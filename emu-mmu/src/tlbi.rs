@@ -110,8 +110,7 @@ impl TlbiOp {
     pub fn scope(self, xt: u64, context: &TlbiContext) -> Option<TlbiScope> {
         let (regime, vmid) = self.regime(context);
         let asid = field(xt, 63, 48) as u16 & if context.asid16 { 0xffff } else { 0xff };
-        // EL2 without E2H has no ASIDs.
-        let own_asid = (regime != Regime::El2).then_some(asid);
+        let own_asid = regime.has_asids().then_some(asid);
         let page = || {
             let start = sign_extend(field(xt, 43, 0) << 12, 56, regime);
             (start, start | low_mask(12))

@@ -143,7 +143,7 @@ pub struct Walk {
     pub updates: Updates,
 }
 
-/// Walks the tables for `request`. `stage2` only counts in the EL1&0 regime and while it is enabled.
+/// Walks the tables for `request`. `stage2` only counts in a regime that has it, and while it is enabled.
 pub fn walk(
     stage1: &Stage1,
     stage2: Option<&Stage2>,
@@ -163,7 +163,7 @@ pub fn walk_observed(
     memory: &impl TableMemory,
     observer: &mut impl Observer,
 ) -> Walk {
-    let stage2 = stage2.filter(|s2| s2.enabled && stage1.regime == crate::Regime::El10);
+    let stage2 = stage2.filter(|s2| s2.enabled && stage1.regime.has_stage2());
     let mut walker =
         Walker { stage1, stage2, features, request, memory, observer, updates: Updates::default() };
     let result = walker.run();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use emu_a64::level::{El, Levels};
 use emu_core::Pa;
 use emu_core::bus::{Backing, Bus};
 use emu_core::clock::{Clock, Mode};
@@ -276,7 +277,7 @@ fn build(model: Model, cpus: usize, gic: Gic) -> Parts {
         counters.push(own.clone());
         let cpu = Cpu::new(CpuConfig {
             model: model.clone(),
-            el2: true,
+            levels: Levels::BASE.with(El::El2),
             index,
             counters: own,
             doorbell: bell,

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`features`] | the architecture's features, and sets of them |
 //! | [`regs`] | the registers that instructions name, and PSTATE |
+//! | [`level`] | Exception levels |
 //! | [`mode`] | what translated code depends on beside its instructions |
 //! | [`decode`] | the table of A64 encodings |
 //! | [`lower`] | the meaning of each encoding, as IR; one file per encoding class |
@@ -17,6 +18,7 @@ pub mod decode;
 pub mod features;
 pub mod fp;
 pub mod ir;
+pub mod level;
 pub mod lower;
 pub mod mode;
 pub mod pac;

@@ -1,10 +1,12 @@
 //! What translated code depends on beside its instructions.
 
+use crate::level::El;
+
 /// What the code of a block depends on beside its instructions. Part of the key that blocks are cached under.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Mode {
     /// Current Exception level.
-    pub el: u8,
+    pub el: El,
     /// The SIMD&FP registers may be used; else each such instruction ends the block with [`crate::ir::ExcOp::FpAccess`].
     pub fp_enabled: bool,
     /// FPCR asks for nothing but the defaults: round to nearest even, no flushing, NaNs propagated.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ir::Vector;
+use crate::level::El;
 
 /// PSTATE.NZCV as bits 31:28 of a word, in the layout of the NZCV register.
 pub mod nzcv {
@@ -42,8 +43,8 @@ pub struct Regs {
 /// PSTATE but for the flags (Arm ARM, D1.4).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pstate {
-    /// Current Exception level, 0 to 2.
-    pub el: u8,
+    /// Current Exception level.
+    pub el: El,
     /// SPSel: true if SP_ELx is in use rather than SP_EL0.
     pub sp_sel: bool,
     /// D, A, I, F as bits 3, 2, 1, 0.

@@ -3,13 +3,14 @@
 use emu_a64::decode::TABLES;
 use emu_a64::features::{Feat, FeatureSet};
 use emu_a64::ir::{Block, Op, parse};
+use emu_a64::level::El;
 use emu_a64::lower::{Implementation, translate};
 use emu_a64::mode::Mode;
 
 const GOLDEN: &str = include_str!("golden/base.ir");
 
 fn lower(words: &[u32]) -> Block {
-    let mode = Mode { el: 1, fp_enabled: true, ..Mode::default() };
+    let mode = Mode { el: El::El1, fp_enabled: true, ..Mode::default() };
     let all = Implementation::cautious(FeatureSet::of(Feat::ALL));
     translate(|rel| words.get(rel as usize / 4).copied(), all, mode, 64)
 }

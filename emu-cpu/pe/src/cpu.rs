@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use emu_a64::features::FeatureSet;
 use emu_a64::fp::fpcr;
+use emu_a64::level::{El, Levels};
 use emu_a64::mode::Mode;
 use emu_a64::regs::{Pstate, Regs, SP};
 use emu_core::bus::Bus;
@@ -39,8 +40,8 @@ const LIST_REGISTERS: usize = 4;
 pub struct CpuConfig {
     /// Which CPU it is.
     pub model: Arc<Model>,
-    /// It has EL2, and starts there; else it has EL1 and EL0 only.
-    pub el2: bool,
+    /// The Exception levels that it has; it starts in the highest.
+    pub levels: Levels,
     /// Number in the machine.
     pub index: usize,
     /// Its counters; it is their only writer.
@@ -82,8 +83,8 @@ pub struct Cpu {
     pub model: Arc<Model>,
     /// The values of its ID registers.
     pub ids: IdRegs,
-    /// EL2 is implemented.
-    pub el2: bool,
+    /// The Exception levels that are implemented.
+    pub levels: Levels,
     /// Number in the machine.
     pub index: usize,
     /// MPIDR_EL1 as EL2 (or EL1 without EL2) sees it.
@@ -121,19 +122,19 @@ impl Cpu {
     #[must_use]
     pub fn new(config: CpuConfig) -> Self {
         let (pmu, mem, wires) = (Pmu::new(&config), Mem::new(&config), Wires::new(&config));
-        let CpuConfig { model, el2, index, counters, doorbell, clock, port, .. } = config;
+        let CpuConfig { model, levels, index, counters, doorbell, clock, port, .. } = config;
         let mut cpu = Self {
             regs: Regs::default(),
             pstate: Pstate::default(),
             sys: SysState::default(),
             features: model.features,
-            ids: IdRegs::of(&model, el2, matches!(port, GicConnection::SystemRegisters(_))),
+            ids: IdRegs::of(&model, levels, matches!(port, GicConnection::SystemRegisters(_))),
             gic: Attachment::new(&port, LIST_REGISTERS),
-            timers: Timers::new(&clock, &model, &port, el2, doorbell),
+            timers: Timers::new(&clock, &model, &port, levels, doorbell),
             pmu,
             random: crate::random::generator(&clock, index),
             model,
-            el2,
+            levels,
             index,
             mpidr: MPIDR_RES1 | affinity_of(index),
             counters,
@@ -173,8 +174,7 @@ impl Cpu {
     pub fn reset(&mut self, entry: Entry) {
         self.regs = Regs { pc: entry.pc, ..Regs::default() };
         self.regs.x[0] = entry.x0;
-        self.pstate =
-            Pstate { el: if self.el2 { 2 } else { 1 }, sp_sel: true, daif: 15, ..Pstate::default() };
+        self.pstate = Pstate { el: self.levels.highest(), sp_sel: true, daif: 15, ..Pstate::default() };
         self.sys = SysState::default();
         self.reset_registers();
         self.gic.reset();
@@ -191,7 +191,7 @@ impl Cpu {
 
     /// Finds again what is derived from registers and PSTATE. Called after every change of what it depends on.
     pub fn refresh(&mut self) {
-        let hcr = crate::sysreg::effective_hcr(self.sys[Reg::HCR_EL2], self.el2, self.features);
+        let hcr = crate::sysreg::effective_hcr(self.sys[Reg::HCR_EL2], self.levels, self.features);
         self.derived.set_hcr(hcr);
         let (fp, mops) = (self.fp_trap().is_none(), self.mops_allowed());
         self.derived.set_enabled(fp, mops);
@@ -202,14 +202,14 @@ impl Cpu {
     /// Where the current stack pointer lives when it is not current.
     fn sp_slot(&self) -> Reg {
         match (self.pstate.sp_sel, self.pstate.el) {
-            (true, 1) => Reg::SP_EL1,
-            (true, 2) => Reg::SP_EL2,
+            (true, El::El1) => Reg::SP_EL1,
+            (true, El::El2) => Reg::SP_EL2,
             _ => Reg::SP_EL0,
         }
     }
 
     /// Changes Exception level and stack pointer selection.
-    pub fn set_level(&mut self, el: u8, sp_sel: bool) {
+    pub fn set_level(&mut self, el: El, sp_sel: bool) {
         self.sync_pmu();
         let old = self.sp_slot();
         self.sys[old] = self.regs.x[SP];

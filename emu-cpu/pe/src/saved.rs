@@ -1,5 +1,6 @@
 //! Saving and restoring a PE: its complete guest-visible state as plain data.
 
+use emu_a64::level::Levels;
 use emu_a64::regs::{Pstate, Regs};
 use emu_core::lifecycle::{Payload, RestoreError, SavedState, Source};
 use emu_core::random::SplitMix64;
@@ -15,7 +16,7 @@ use crate::sysreg::SysState;
 pub struct CpuState {
     /// The model's name: a state only fits the same CPU.
     model: String,
-    el2: bool,
+    levels: Levels,
     x: Vec<u64>,
     /// Low and high half: a JSON number has no 128 bits.
     v: Vec<[u64; 2]>,
@@ -38,7 +39,7 @@ pub struct CpuState {
 
 impl SavedState for CpuState {
     const KIND: &'static str = "cpu";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
 }
 
 impl Cpu {
@@ -58,7 +59,7 @@ impl Cpu {
         let r = &self.regs;
         let state = CpuState {
             model: self.model.name.to_owned(),
-            el2: self.el2,
+            levels: self.levels,
             x: r.x.to_vec(),
             v: r.v.iter().map(|v| [*v as u64, (*v >> 64) as u64]).collect(),
             pc: r.pc,
@@ -82,17 +83,16 @@ impl Cpu {
     /// Takes what [`Cpu::save`] gave out of `saved`. Nothing changes.
     pub fn check_saved(&self, saved: &mut Source) -> Result<CpuState, RestoreError> {
         let state: CpuState = saved.state()?;
-        if state.model != self.model.name || state.el2 != self.el2 {
-            let with = if state.el2 { "" } else { "out" };
-            return Err(saved.unfit(format!("it is of a {}, with{with} EL2", state.model)));
+        if state.model != self.model.name || state.levels != self.levels {
+            let highest = state.levels.highest();
+            return Err(saved.unfit(format!("it is of a {} with {highest}", state.model)));
         }
         let (regs, pstate) = (&self.regs, &state.pstate);
-        let highest = if self.el2 { 2 } else { 1 };
-        let stack = pstate.el > 0 || !pstate.sp_sel;
+        let stack = pstate.el.is_privileged() || !pstate.sp_sel;
         if state.x.len() != regs.x.len() || state.v.len() != regs.v.len() {
             return Err(saved.unfit("its registers are not those of this CPU"));
         }
-        if pstate.el > highest || !stack || pstate.daif > 15 || pstate.btype > 3 {
+        if !self.has_el(pstate.el) || !stack || pstate.daif > 15 || pstate.btype > 3 {
             return Err(saved.unfit("its PSTATE is one that there is not"));
         }
         if !self.gic.fits(state.gic.as_ref()) {
@@ -140,6 +140,8 @@ impl Cpu {
 
 #[cfg(test)]
 mod tests {
+    use emu_a64::level::El;
+
     use crate::model::Model;
     use crate::requests::Requests;
     use crate::sysreg::Reg;
@@ -152,7 +154,7 @@ mod tests {
         c.regs.x[5] = 55;
         c.regs.v[31] = u128::MAX - 9;
         c.regs.pc = 0xffff_0000_0000_1000;
-        c.set_level(1, true);
+        c.set_level(El::El1, true);
         c.regs.x[31] = 0x1111;
         c.sys[Reg::VTTBR_EL2] = 0x7_0000_1000;
         c.wires.doorbell().send_event();
@@ -170,8 +172,8 @@ mod tests {
     #[test]
     fn another_model_is_refused() {
         let a = max();
-        let mut b = bench(Model::cortex_a72(), true);
+        let mut b = bench(Model::cortex_a72());
         let e = b.cpu.restore(a.cpu.save()).unwrap_err();
-        assert_eq!(e.to_string(), "the state of cpu0 does not fit: it is of a max, with EL2");
+        assert_eq!(e.to_string(), "the state of cpu0 does not fit: it is of a max with EL2");
     }
 }

@@ -29,7 +29,8 @@ pub trait Semihosting: Send + Sync {
 impl Cpu {
     /// Serves HLT #`imm` at `pc` if it is a call and somebody serves it here.
     pub(crate) fn semihosting_call(&mut self, imm: u16, pc: u64) -> bool {
-        let server = self.wires.semihosting().cloned().filter(|s| self.pstate.el != 0 || s.serves_el0());
+        let server =
+            self.wires.semihosting().cloned().filter(|s| self.pstate.el.is_privileged() || s.serves_el0());
         let Some(server) = server.filter(|_| imm == CALL) else { return false };
         self.regs.pc = pc.wrapping_add(4);
         let btype = std::mem::take(&mut self.pstate.btype);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use emu_a64::level::{El, Levels};
 use emu_core::bus::Bus;
 use emu_core::clock::{Clock, Mode};
 use emu_core::irq::{GicConnection, GicPort, Group, Pending, Sgi};
@@ -77,9 +78,7 @@ impl Machine for TestMachine {
     fn send_event(&self) {}
     fn endless_exception(&self, _: usize, what: EndlessException) {
         let EndlessException { el, pc, esr, far, vbar } = what;
-        self.log
-            .lock()
-            .push(format!("endless at EL{el}, {pc:#x}: ESR {esr:#x}, FAR {far:#x}, VBAR {vbar:#x}"));
+        self.log.lock().push(format!("endless at {el}, {pc:#x}: ESR {esr:#x}, FAR {far:#x}, VBAR {vbar:#x}"));
     }
 }
 
@@ -91,23 +90,30 @@ pub(crate) struct Bench {
     pub(crate) clock: Arc<Clock>,
 }
 
-/// A PE of a model, after reset, with counted time.
-pub(crate) fn bench(model: Model, el2: bool) -> Bench {
-    bench_with(model, el2, Arc::new(Bus::new()), Arc::new(Shared::new(1)))
+const EL2: Levels = Levels::BASE.with(El::El2);
+
+/// A PE of a model with EL2, after reset, with counted time.
+pub(crate) fn bench(model: Model) -> Bench {
+    bench_with(model, EL2)
+}
+
+/// The same with other levels.
+pub(crate) fn bench_with(model: Model, levels: Levels) -> Bench {
+    wired(model, levels, Arc::new(Bus::new()), Arc::new(Shared::new(1)))
 }
 
 /// `max` with EL2, the first PE of those of `shared`. The others are off.
 pub(crate) fn on(bus: Arc<Bus>, shared: Arc<Shared>) -> Bench {
-    bench_with(Model::max(), true, bus, shared)
+    wired(Model::max(), EL2, bus, shared)
 }
 
-fn bench_with(model: Model, el2: bool, bus: Arc<Bus>, shared: Arc<Shared>) -> Bench {
+fn wired(model: Model, levels: Levels, bus: Arc<Bus>, shared: Arc<Shared>) -> Bench {
     let port = Arc::new(TestPort::default());
     let machine = Arc::new(TestMachine::default());
     let clock = Clock::new(Mode::Counted);
     let cpu = Cpu::new(CpuConfig {
         model: Arc::new(model),
-        el2,
+        levels,
         index: 0,
         counters: Arc::default(),
         doorbell: Arc::default(),
@@ -120,7 +126,7 @@ fn bench_with(model: Model, el2: bool, bus: Arc<Bus>, shared: Arc<Shared>) -> Be
     Bench { cpu, port, machine, clock }
 }
 
-/// `max` with EL2.
+/// `max`.
 pub(crate) fn max() -> Bench {
-    bench(Model::max(), true)
+    bench(Model::max())
 }

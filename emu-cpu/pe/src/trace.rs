@@ -6,12 +6,13 @@
 
 use std::ops::RangeInclusive;
 
+use emu_a64::level::El;
 use emu_a64::regs::SP;
 use emu_mmu::{Access, Fault, Translation};
 
 use crate::cpu::Cpu;
 use crate::exception::Vector;
-use crate::sysreg::Reg;
+use crate::level::Banked;
 
 /// Exceptions, interrupts and returns from them.
 pub const INT: &str = "int";
@@ -54,9 +55,9 @@ pub fn block(cpu: &Cpu, pc: u64, instructions: usize) {
         return;
     }
     let (index, el) = (cpu.index, cpu.pstate.el);
-    tracing::trace!(target: EXEC, "CPU {index} EL{el} {pc:016x} {instructions} instructions");
+    tracing::trace!(target: EXEC, "CPU {index} {el} {pc:016x} {instructions} instructions");
     if tracing::enabled!(target: CPU, tracing::Level::TRACE) {
-        tracing::trace!(target: CPU, "CPU {index} EL{el} PC={pc:016x}{}", registers(cpu));
+        tracing::trace!(target: CPU, "CPU {index} {el} PC={pc:016x}{}", registers(cpu));
     }
 }
 
@@ -81,7 +82,7 @@ fn registers(cpu: &Cpu) -> String {
 /// A block at `pc` was made of these instructions.
 pub fn code(cpu: &Cpu, pc: u64, words: &[u32]) {
     if cpu.trace.code && cpu.trace.covers(pc) {
-        tracing::trace!(target: IN_ASM, "CPU {} EL{}{}", cpu.index, cpu.pstate.el, listing(pc, words));
+        tracing::trace!(target: IN_ASM, "CPU {} {}{}", cpu.index, cpu.pstate.el, listing(pc, words));
     }
 }
 
@@ -100,17 +101,14 @@ fn disassembled(word: u32) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// An exception was taken from EL`from`: by now the registers say everything else.
-pub(crate) fn exception(cpu: &Cpu, from: u8, vector: Vector) {
+/// An exception was taken from `from`: by now the registers say everything else.
+pub(crate) fn exception(cpu: &Cpu, from: El, vector: Vector) {
     if !tracing::enabled!(target: INT, tracing::Level::TRACE) {
         return;
     }
     let to = cpu.pstate.el;
-    let [elr, spsr, esr, far] = match to {
-        2 => [Reg::ELR_EL2, Reg::SPSR_EL2, Reg::ESR_EL2, Reg::FAR_EL2],
-        _ => [Reg::ELR_EL1, Reg::SPSR_EL1, Reg::ESR_EL1, Reg::FAR_EL1],
-    }
-    .map(|r| cpu.sys[r]);
+    let [elr, spsr, esr, far] =
+        [Banked::ELR, Banked::SPSR, Banked::ESR, Banked::FAR].map(|bank| cpu.sys[bank.at(to)]);
     let (index, pc) = (cpu.index, cpu.regs.pc);
     let syndrome = match vector {
         Vector::Synchronous | Vector::SError => {
@@ -120,14 +118,14 @@ pub(crate) fn exception(cpu: &Cpu, from: u8, vector: Vector) {
     };
     tracing::trace!(
         target: INT,
-        "CPU {index} {vector:?} from EL{from} to EL{to}: ELR {elr:#x}, SPSR {spsr:#x}{syndrome}, PC {pc:#x}"
+        "CPU {index} {vector:?} from {from} to {to}: ELR {elr:#x}, SPSR {spsr:#x}{syndrome}, PC {pc:#x}"
     );
 }
 
-/// An exception return from EL`from` has happened.
-pub(crate) fn exception_return(cpu: &Cpu, from: u8) {
+/// An exception return from `from` has happened.
+pub(crate) fn exception_return(cpu: &Cpu, from: El) {
     let (index, el, pc) = (cpu.index, cpu.pstate.el, cpu.regs.pc);
-    tracing::trace!(target: INT, "CPU {index} exception return from EL{from} to EL{el}: PC {pc:#x}");
+    tracing::trace!(target: INT, "CPU {index} exception return from {from} to {el}: PC {pc:#x}");
 }
 
 /// A call to the firmware that the machine stands for was served.
@@ -140,7 +138,7 @@ pub(crate) fn firmware_call(cpu: &Cpu, function: u64) {
 pub(crate) fn undefined(cpu: &Cpu, pc: u64, word: u32) {
     if tracing::enabled!(target: UNIMP, tracing::Level::TRACE) {
         let (index, el, text) = (cpu.index, cpu.pstate.el, disassembled(word));
-        tracing::trace!(target: UNIMP, "CPU {index} EL{el} {pc:#x}: undefined instruction {word:08x} ({text})");
+        tracing::trace!(target: UNIMP, "CPU {index} {el} {pc:#x}: undefined instruction {word:08x} ({text})");
     }
 }
 
@@ -160,7 +158,7 @@ pub(crate) fn walk(index: usize, access: Access, va: u64, result: &Result<Transl
 pub(crate) fn reset(cpu: &Cpu) {
     if tracing::enabled!(target: CPU_RESET, tracing::Level::TRACE) {
         let (index, el, pc) = (cpu.index, cpu.pstate.el, cpu.regs.pc);
-        tracing::trace!(target: CPU_RESET, "CPU {index} EL{el} PC={pc:016x}{}", registers(cpu));
+        tracing::trace!(target: CPU_RESET, "CPU {index} {el} PC={pc:016x}{}", registers(cpu));
     }
 }
 

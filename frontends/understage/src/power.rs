@@ -422,8 +422,8 @@ impl Machine for Power {
     fn endless_exception(&self, index: usize, what: EndlessException) {
         let EndlessException { el, pc, esr, far, vbar } = what;
         tracing::warn!(
-            "CPU {index} takes an exception at EL{el} for ever: at {pc:#x} with ESR_EL{el} {esr:#x}, FAR_EL{el} {far:#x}, \
-             VBAR_EL{el} {vbar:#x}"
+            "CPU {index} takes an exception at {el} for ever: at {pc:#x} with ESR_{el} {esr:#x}, FAR_{el} {far:#x}, \
+             VBAR_{el} {vbar:#x}"
         );
         if self.stop_on.get().is_some_and(|events| events.contains(&StopOn::EndlessException)) {
             self.request(Stop::Quit(STATUS_STOPPED));
@@ -437,6 +437,8 @@ impl Machine for Power {
 
 #[cfg(test)]
 mod tests {
+    use emu_a64::level::El;
+
     use super::*;
 
     #[test]
@@ -500,7 +502,7 @@ mod tests {
 
     #[test]
     fn endless_exceptions_end_the_machine_where_that_is_wanted() {
-        let what = EndlessException { el: 1, pc: 0x200, esr: 0x8600_0006, far: 0x200, vbar: 0 };
+        let what = EndlessException { el: El::El1, pc: 0x200, esr: 0x8600_0006, far: 0x200, vbar: 0 };
         for (events, stop) in
             [(&[][..], Stop::Off), (&[StopOn::EndlessException], Stop::Quit(STATUS_STOPPED))]
         {

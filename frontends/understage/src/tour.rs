@@ -173,6 +173,7 @@ fn conclusion(measured: &[(Phase, Snapshot)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use emu_a64::level::El;
     use emu_core::metrics::Counters;
 
     use super::*;
@@ -221,6 +222,6 @@ mod tests {
         config.check().unwrap();
         let plan = load::plan(&config, CpuTraits::of(config.cpu), Seeds { rng: [0; 32], kaslr: 0 }).unwrap();
         assert_eq!(plan.boot.unwrap().entry_pc, image.entry);
-        assert_eq!(plan.boot.unwrap().el, 2);
+        assert_eq!(plan.boot.unwrap().el, El::El2);
     }
 }

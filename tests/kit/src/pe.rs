@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use emu_a64::level::{El, Levels};
 use emu_core::bus::Bus;
 use emu_core::clock::{Clock, Mode};
 use emu_core::irq::{GicConnection, GicPort, Pending, Sgi};
@@ -57,7 +58,7 @@ pub fn alone(model: Model, bus: Arc<Bus>) -> CpuConfig {
     let doorbell = Arc::<Doorbell>::default();
     CpuConfig {
         model: Arc::new(model),
-        el2: true,
+        levels: Levels::BASE.with(El::El2),
         index: 0,
         counters: Arc::default(),
         clock: Clock::new(Mode::Counted),

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use emu_a64::level::El;
 use emu_pe::psci::Machine as _;
 use understage::board::build::Board;
 use understage::board::run;
@@ -73,7 +74,7 @@ fn plan() -> Plan {
         fw_cfg: Vec::new(),
         fw_cfg_files: Vec::new(),
         dtb: Vec::new(),
-        boot: Some(Boot { entry_pc: map::RAM_BASE, x0: 0, el: 2 }),
+        boot: Some(Boot { entry_pc: map::RAM_BASE, x0: 0, el: El::El2 }),
     }
 }
 

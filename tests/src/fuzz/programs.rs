@@ -211,8 +211,8 @@ fn execute(pe: &mut Pe, image: &Image) {
         panic!("{report}");
     }
     let cpu = &pe.vcpu.cpu;
-    assert!(cpu.pstate.el <= 2, "EL{}", cpu.pstate.el);
-    assert!(cpu.pstate.el > 0 || !cpu.pstate.sp_sel, "EL0 with SP_ELx");
+    assert!(cpu.levels.contains(cpu.pstate.el), "{}", cpu.pstate.el);
+    assert!(cpu.pstate.el.is_privileged() || !cpu.pstate.sp_sel, "EL0 with SP_ELx");
     // A snapshot takes the state, whatever it is.
     let saved = pe.vcpu.cpu.save();
     pe.vcpu.cpu.restore(saved).expect("a state that was just saved");

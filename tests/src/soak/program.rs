@@ -8,6 +8,7 @@
 use emu_a64::decode::{EncodingRow, table_fp, table_int, table_ldst, table_pauth, table_simd};
 use emu_a64::features::FeatureSet;
 use emu_a64::ir::{ExcOp, Term};
+use emu_a64::level::El;
 use emu_a64::lower::translate;
 use emu_a64::mode::Mode;
 use emu_pe::sysreg::implementation;
@@ -225,7 +226,7 @@ fn straight(random: &mut Random, features: FeatureSet) -> u32 {
 
 /// What decides whether an instruction is there.
 const MODE: Mode = Mode {
-    el: 1,
+    el: El::El1,
     fp_enabled: true,
     fp_plain: true,
     guarded: false,

@@ -78,7 +78,7 @@ pub(super) fn indirect(l: &Lower<'_>, target: Val, link: Link) -> Term {
 
 /// ERET: UNDEFINED at EL0.
 pub(crate) fn eret(l: &mut Lower<'_>) -> Lowered {
-    if l.mode.el == 0 {
+    if !l.mode.el.is_privileged() {
         return Err(Undefined);
     }
     end(Term::Leave { kind: LeaveKind::Eret, next: l.next_rel() })
@@ -89,7 +89,7 @@ pub(crate) fn exception(l: &mut Lower<'_>) -> Lowered {
     let imm = l.bits(20, 5) as u16;
     end(Term::Exception(match (l.bits(23, 21), l.bits(1, 0)) {
         (0, 1) => ExcOp::Svc(imm),
-        (0, _) if l.mode.el == 0 => return Err(Undefined),
+        (0, _) if !l.mode.el.is_privileged() => return Err(Undefined),
         (0, 2) => ExcOp::Hvc(imm),
         (0, 3) => ExcOp::Smc(imm),
         (1, 0) => ExcOp::Brk(imm),

@@ -113,7 +113,7 @@ pub(crate) fn ret(l: &mut Lower<'_>) -> Lowered {
 
 /// ERETAA, ERETAB: UNDEFINED at EL0.
 pub(crate) fn eret(l: &mut Lower<'_>) -> Lowered {
-    if l.mode.el == 0 {
+    if !l.mode.el.is_privileged() {
         return Err(super::Undefined);
     }
     let kind = LeaveKind::EretA(l.bits(10, 10) as u8);

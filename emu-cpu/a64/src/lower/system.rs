@@ -93,7 +93,7 @@ pub(crate) fn isb(l: &mut Lower<'_>) -> Lowered {
 pub(crate) fn msr_immediate(l: &mut Lower<'_>) -> Lowered {
     let (op1, op2) = (l.bits(18, 16), l.bits(7, 5));
     let row = PSTATE_FIELDS.iter().find(|row| (row.op1, row.op2) == (op1, op2)).ok_or(Undefined)?;
-    if !l.pe.features.has(row.feat) || l.mode.el == 0 && !row.el0 {
+    if !l.pe.features.has(row.feat) || !l.mode.el.is_privileged() && !row.el0 {
         return Err(Undefined);
     }
     l.b.push(Op::MsrImm { field: row.field, imm: l.bits(11, 8) as u8 });

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use emu_a64::decode;
 use emu_a64::features::{Feat, FeatureSet};
 use emu_a64::ir::{ExcOp, Term};
+use emu_a64::level::El;
 use emu_a64::lower::{Implementation, translate};
 use emu_a64::mode::Mode;
 use emu_core::random::SplitMix64;
@@ -45,7 +46,7 @@ const RECORDED: usize = 400_000;
 
 /// The row of a word that we execute; `None` if it is UNDEFINED.
 fn ours(word: u32) -> Option<&'static str> {
-    let mode = Mode { el: 2, fp_enabled: true, mops: true, ..Mode::default() };
+    let mode = Mode { el: El::El2, fp_enabled: true, mops: true, ..Mode::default() };
     let block = translate(
         |rel| (rel == 0).then_some(word),
         Implementation::cautious(FeatureSet::of(Feat::ALL)),

@@ -18,7 +18,7 @@ pub fn key(serial: u64, mode: Mode) -> u64 {
         | u64::from(mode.aligned) << ALIGNED
         | u64::from(mode.btype & 3) << BTYPE
         | flags << 2
-        | u64::from(mode.el & 3)
+        | mode.el as u64
 }
 
 /// The [`super::state::JitState::salt`] of a key.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use emu_a64::level::El;
+
 use super::profile::Profile;
 use crate::interp::block::Code;
 
@@ -16,7 +18,7 @@ pub enum CodeOrigin {
         /// The address.
         pc: u64,
         /// The level.
-        el: u8,
+        el: El,
     },
 }
 
@@ -56,7 +58,7 @@ impl Observers {
     }
 
     /// Host address of the counter of runs for a block that will be compiled, if they are counted.
-    pub(super) fn counter(&self, code: &Code, pc: u64, el: u8) -> Option<u64> {
+    pub(super) fn counter(&self, code: &Code, pc: u64, el: El) -> Option<u64> {
         self.profile.as_ref().map(|p| p.counter(code, pc, el))
     }
 

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use emu_a64::ir::SysEnc;
+use emu_a64::level::El;
 use parking_lot::Mutex;
 
 use crate::interp::block::Code;
@@ -22,7 +23,7 @@ const MAX_PAST: usize = 1 << 16;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct BlockKey {
     pc: u64,
-    el: u8,
+    el: El,
 }
 
 /// What is counted of a block.
@@ -72,7 +73,7 @@ pub struct HotBlock {
     /// Virtual address of its first instruction.
     pub pc: u64,
     /// Exception level.
-    pub el: u8,
+    pub el: El,
     /// Times that it was begun.
     pub runs: u64,
     /// Instructions executed in it.
@@ -128,7 +129,7 @@ impl Blocks {
 
 impl Profile {
     /// The host address of a counter for a block that will be compiled.
-    pub(super) fn counter(&self, code: &Code, pc: u64, el: u8) -> u64 {
+    pub(super) fn counter(&self, code: &Code, pc: u64, el: El) -> u64 {
         let blocks = &mut *self.blocks.lock();
         let n = blocks.current.len();
         if n / CHUNK == blocks.counters.len() {
@@ -226,7 +227,7 @@ impl Report {
             }
         }
         self.operations.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        let mut blocks: HashMap<(u64, u8), HotBlock> = HashMap::new();
+        let mut blocks: HashMap<(u64, El), HotBlock> = HashMap::new();
         for b in self.blocks.drain(..).chain(other.blocks.iter().cloned()) {
             blocks
                 .entry((b.pc, b.el))

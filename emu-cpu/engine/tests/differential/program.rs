@@ -2,6 +2,7 @@
 
 use emu_a64::features::{Feat, FeatureSet};
 use emu_a64::ir::{ExcOp, Term};
+use emu_a64::level::El;
 use emu_a64::lower::translate;
 use emu_a64::mode::Mode;
 use emu_pe::sysreg::implementation;
@@ -63,7 +64,7 @@ const NOP: u32 = 0xd503_201f;
 
 /// True for words that end in UNDEFINED; the others are compared.
 fn undefined(word: u32) -> bool {
-    let mode = Mode { el: 2, fp_enabled: true, ..Mode::default() };
+    let mode = Mode { el: El::El2, fp_enabled: true, ..Mode::default() };
     translate(|rel| (rel == 0).then_some(word), implementation(FeatureSet::of(Feat::ALL)), mode, 1).term
         == Term::Exception(ExcOp::Undefined)
 }

@@ -4,9 +4,10 @@
 //! Whether debug exceptions are taken at all is [`Cpu::debug_events_enabled`]'s to say, which is to be asked first.
 
 use emu_a64::features::Feat;
+use emu_a64::level::El;
 
 use crate::cpu::Cpu;
-use crate::sysreg::{Reg, hcr};
+use crate::sysreg::Reg;
 
 /// Fields that DBGBCR<n>_EL1 and DBGWCR<n>_EL1 have in common.
 #[derive(Clone, Copy)]
@@ -52,7 +53,7 @@ impl Control {
     }
 
     /// HMC, SSC and PMC/PAC select Exception levels; the PE is in Non-secure state (AArch64.StateMatch).
-    const fn matches_level(self, el: u8) -> bool {
+    const fn matches_level(self, el: El) -> bool {
         let (hmc, ssc, p) = (self.hmc(), self.ssc(), self.privilege());
         let security = match ssc {
             0 | 1 => true,
@@ -60,9 +61,9 @@ impl Control {
             _ => hmc,
         };
         let level = match el {
-            0 => p & 2 != 0,
-            1 => p & 1 != 0,
-            _ => hmc && !(ssc == 2 && p == 0) || ssc == 3,
+            El::El0 => p & 2 != 0,
+            El::El1 => p & 1 != 0,
+            El::El2 | El::El3 => hmc && !(ssc == 2 && p == 0) || ssc == 3,
         };
         security && level
     }
@@ -150,12 +151,13 @@ impl Cpu {
 
     fn context_matches(&self, compare: Compare, value: u64) -> bool {
         let (low, high) = (value & 0xffff_ffff, value >> 32);
-        let host = self.hcr() & hcr::E2H != 0 && (self.pstate.el == 2 || self.hcr() & hcr::TGE != 0);
-        let guest = self.pstate.el < 2 && !host;
+        let el = self.pstate.el;
+        let host = self.is_in_host(el);
+        let guest = el < El::El2 && !host;
         let one = guest && self.sys[Reg::CONTEXTIDR_EL1] == low;
         let width = if self.features.has(Feat::Vmid16) { 0xffff } else { 0xff };
-        let vmid = self.el2 && guest && (self.sys[Reg::VTTBR_EL2] >> 48 ^ high) & width == 0;
-        let two = self.el2 && self.features.has(Feat::Vhe) && self.sys[Reg::CONTEXTIDR_EL2] == high;
+        let vmid = self.el2_enabled() && guest && (self.sys[Reg::VTTBR_EL2] >> 48 ^ high) & width == 0;
+        let two = self.el2_enabled() && self.features.has(Feat::Vhe) && self.sys[Reg::CONTEXTIDR_EL2] == high;
         match compare {
             Compare::Address => false,
             Compare::Context if host => self.sys[Reg::CONTEXTIDR_EL2] == low,
@@ -168,10 +170,10 @@ impl Cpu {
         }
     }
 
-    /// The address to report if a watchpoint matches an access of `bytes` bytes at `va`, made as at `el` (0 for the
+    /// The address to report if a watchpoint matches an access of `bytes` bytes at `va`, made as at `el` (EL0 for the
     /// unprivileged loads and stores).
     #[must_use]
-    pub fn watchpoint_hit(&self, va: u64, bytes: u64, write: bool, el: u8) -> Option<u64> {
+    pub fn watchpoint_hit(&self, va: u64, bytes: u64, write: bool, el: El) -> Option<u64> {
         (0..usize::from(self.model.watchpoints)).find_map(|n| {
             let control = Control(self.sys[Reg::DBGWCR0_EL1.plus(n)]);
             let on = control.enabled() && control.selects(write) && control.matches_level(el);
@@ -227,16 +229,16 @@ mod tests {
     fn addresses() {
         let mut b = max();
         let c = &mut b.cpu;
-        c.set_level(1, true);
+        c.set_level(El::El1, true);
         c.sys[Reg::DBGBVR0_EL1.plus(3)] = 0xffff_8000_1234_5678;
         c.sys[Reg::DBGBCR0_EL1.plus(3)] = EL10;
         assert!(c.breakpoint_hit(0xffff_8000_1234_5678));
         assert!(!c.breakpoint_hit(0xffff_8000_1234_567c));
-        c.set_level(2, true);
+        c.set_level(El::El2, true);
         assert!(!c.breakpoint_hit(0xffff_8000_1234_5678), "EL2 is not selected");
         c.sys[Reg::DBGBCR0_EL1.plus(3)] = EL10 | 1 << 13;
         assert!(c.breakpoint_hit(0xffff_8000_1234_5678), "HMC");
-        c.set_level(0, false);
+        c.set_level(El::El0, false);
         c.sys[Reg::DBGBCR0_EL1.plus(3)] = 0x1e3;
         assert!(!c.breakpoint_hit(0xffff_8000_1234_5678), "PMC = 0b01: EL1 only");
     }
@@ -245,7 +247,7 @@ mod tests {
     fn linked_contexts() {
         let mut b = max();
         let c = &mut b.cpu;
-        c.set_level(0, false);
+        c.set_level(El::El0, false);
         c.sys[Reg::CONTEXTIDR_EL1] = 42;
         c.sys[Reg::DBGBVR0_EL1] = 0x1000;
         // Linked address match, to breakpoint 5: linked context match.
@@ -262,21 +264,21 @@ mod tests {
     fn watched_bytes() {
         let mut b = max();
         let c = &mut b.cpu;
-        c.set_level(1, true);
+        c.set_level(El::El1, true);
         // Stores to bytes 4 to 7 of the doubleword: E, PAC = 0b01, LSC = 0b10.
         c.sys[Reg::DBGWVR0_EL1] = 0x8000;
         c.sys[Reg::DBGWCR0_EL1] = 1 | 1 << 1 | 2 << 3 | 0xf0 << 5;
-        assert_eq!(c.watchpoint_hit(0x8000, 4, true, 1), None);
-        assert_eq!(c.watchpoint_hit(0x8000, 8, true, 1), Some(0x8004));
-        assert_eq!(c.watchpoint_hit(0x7ff0, 16, true, 1), None);
-        assert_eq!(c.watchpoint_hit(0x7ffe, 8, true, 1), Some(0x8004));
-        assert_eq!(c.watchpoint_hit(0x8006, 1, true, 1), Some(0x8006));
-        assert_eq!(c.watchpoint_hit(0x8006, 1, false, 1), None, "loads");
-        assert_eq!(c.watchpoint_hit(0x8006, 1, true, 0), None, "EL0");
+        assert_eq!(c.watchpoint_hit(0x8000, 4, true, El::El1), None);
+        assert_eq!(c.watchpoint_hit(0x8000, 8, true, El::El1), Some(0x8004));
+        assert_eq!(c.watchpoint_hit(0x7ff0, 16, true, El::El1), None);
+        assert_eq!(c.watchpoint_hit(0x7ffe, 8, true, El::El1), Some(0x8004));
+        assert_eq!(c.watchpoint_hit(0x8006, 1, true, El::El1), Some(0x8006));
+        assert_eq!(c.watchpoint_hit(0x8006, 1, false, El::El1), None, "loads");
+        assert_eq!(c.watchpoint_hit(0x8006, 1, true, El::El0), None, "EL0");
         // MASK = 12: a page.
         c.sys[Reg::DBGWCR0_EL1] = 1 | 1 << 1 | 3 << 3 | 0xff << 5 | 12 << 24;
-        assert_eq!(c.watchpoint_hit(0x8fff, 1, false, 1), Some(0x8fff));
-        assert_eq!(c.watchpoint_hit(0x7ffc, 8, false, 1), Some(0x8000));
-        assert_eq!(c.watchpoint_hit(0x9000, 8, false, 1), None);
+        assert_eq!(c.watchpoint_hit(0x8fff, 1, false, El::El1), Some(0x8fff));
+        assert_eq!(c.watchpoint_hit(0x7ffc, 8, false, El::El1), Some(0x8000));
+        assert_eq!(c.watchpoint_hit(0x9000, 8, false, El::El1), None);
     }
 }

@@ -1,5 +1,7 @@
 //! Self-hosted debug (Arm ARM, D2).
 
+use emu_a64::level::El;
+
 use super::entry::spsr;
 use crate::cpu::Cpu;
 use crate::sysreg::{Reg, hcr, mdcr};
@@ -26,15 +28,22 @@ const MASK_D: u8 = emu_a64::regs::Pstate::D;
 impl Cpu {
     /// Whether debug exceptions other than BRK are taken from an Exception level with this PSTATE.DAIF
     /// (AArch64.GenerateDebugExceptionsFrom).
-    fn debug_enabled_from(&self, el: u8, daif: u8) -> bool {
+    fn debug_enabled_from(&self, el: El, daif: u8) -> bool {
         // The OS lock; the OS double lock, unless DBGPRCR_EL1.CORENPDRQ holds power.
         let double_lock = self.sys[Reg::OSDLR_EL1] & 1 != 0 && self.sys[Reg::DBGPRCR_EL1] & 1 == 0;
         if self.sys[Reg::OSLAR_EL1] & 1 != 0 || double_lock {
             return false;
         }
-        let to_el2 = self.el2 && (self.hcr() & hcr::TGE != 0 || self.sys[Reg::MDCR_EL2] & mdcr::TDE != 0);
-        let target = if to_el2 { 2 } else { 1 };
+        let target = self.debug_level();
         if el == target { self.sys[Reg::MDSCR_EL1] & KDE != 0 && daif & MASK_D == 0 } else { target > el }
+    }
+
+    /// The level that debug exceptions go to from below: EL2 if HCR_EL2.TGE or MDCR_EL2.TDE is set, else EL1 (pseudocode
+    /// function DebugTarget).
+    pub(super) fn debug_level(&self) -> El {
+        let to_el2 =
+            self.el2_enabled() && (self.hcr() & hcr::TGE != 0 || self.sys[Reg::MDCR_EL2] & mdcr::TDE != 0);
+        if to_el2 { El::El2 } else { El::El1 }
     }
 
     /// MDSCR_EL1.SS or MDE: stepping, breakpoints or watchpoints are in use, at some Exception level.
@@ -72,7 +81,7 @@ impl Cpu {
             return false;
         }
         let here = self.debug_enabled_from(self.pstate.el, self.pstate.daif);
-        let el = if legal { (saved >> 2 & 3) as u8 } else { self.pstate.el };
+        let el = if legal { El::from_bits(saved) } else { self.pstate.el };
         !here && self.debug_enabled_from(el, (saved >> spsr::DAIF & 15) as u8)
     }
 }

@@ -2,8 +2,10 @@
 //! its vectors are at nothing, or their first store faults. The architecture has no end for that, and the user would see
 //! a machine that is busy and silent.
 
+use emu_a64::level::El;
+
 use crate::cpu::Cpu;
-use crate::sysreg::Reg;
+use crate::level::Banked;
 
 /// So many times in a row, with no exception return between, are taken for endless.
 const MANY: u32 = 10_000;
@@ -12,7 +14,7 @@ const MANY: u32 = 10_000;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EndlessException {
     /// The Exception level.
-    pub el: u8,
+    pub el: El,
     /// Where it happens each time: the preferred return address.
     pub pc: u64,
     /// ESR_ELx.
@@ -52,16 +54,12 @@ impl Repeats {
 }
 
 impl Cpu {
-    /// A synchronous exception is taken to EL`target`, whose syndrome registers have been written; it comes from `pc`.
-    pub(super) fn count_repeats(&mut self, target: u8, pc: u64) {
+    /// A synchronous exception is taken to `target`, whose syndrome registers have been written; it comes from `pc`.
+    pub(super) fn count_repeats(&mut self, target: El, pc: u64) {
         if target != self.pstate.el {
             return self.repeats.end();
         }
-        let [esr, far, vbar] = match target {
-            2 => [Reg::ESR_EL2, Reg::FAR_EL2, Reg::VBAR_EL2],
-            _ => [Reg::ESR_EL1, Reg::FAR_EL1, Reg::VBAR_EL1],
-        }
-        .map(|r| self.sys[r]);
+        let [esr, far, vbar] = [Banked::ESR, Banked::FAR, Banked::VBAR].map(|bank| self.sys[bank.at(target)]);
         if self.repeats.count(pc, esr) {
             self.wires
                 .machine()
@@ -76,6 +74,7 @@ mod tests {
 
     use super::*;
     use crate::exception::{Abort, Exception};
+    use crate::sysreg::Reg;
     use crate::test_pe::{Bench, max};
 
     fn undefined() -> Exception {
@@ -107,7 +106,7 @@ mod tests {
     fn a_handler_that_faults_itself_is_told() {
         let mut b = max();
         b.cpu.sys[Reg::VBAR_EL1] = 0x8000;
-        b.cpu.set_level(1, true);
+        b.cpu.set_level(El::El1, true);
         // Its store moves down a stack that is not there.
         for n in 0..u64::from(MANY) {
             let va = 0xffff_0000 - 16 * n;
@@ -129,7 +128,7 @@ mod tests {
     #[test]
     fn exceptions_that_are_dealt_with_are_nobodys_concern() {
         let mut b = max();
-        b.cpu.set_level(2, true);
+        b.cpu.set_level(El::El2, true);
         for _ in 0..2 * MANY {
             b.cpu.raise(Exception::Insn(ExcOp::Brk(1)), 0x1000, 0);
             b.cpu.eret().unwrap();

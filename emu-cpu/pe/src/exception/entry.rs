@@ -1,11 +1,13 @@
 //! Taking an exception (Arm ARM, D1.4 and the pseudocode function AArch64.TakeException).
 
 use emu_a64::features::Feat;
+use emu_a64::level::El;
 use emu_a64::regs::{Pstate, nzcv};
 use emu_core::metrics::Metric;
 
 use crate::cpu::Cpu;
-use crate::sysreg::{Reg, hcr, sctlr};
+use crate::level::Banked;
+use crate::sysreg::sctlr;
 
 /// Offsets in the vector table for the four kinds of exception.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,31 +49,26 @@ impl Cpu {
             | flag(p.ssbs, spsr::SSBS)
             | u64::from(p.btype & 3) << spsr::BTYPE
             | u64::from(p.daif & 15) << spsr::DAIF
-            | u64::from(p.el & 3) << 2
+            | p.el.bits()
             | u64::from(p.sp_sel)
     }
 
-    /// Enters EL`target` by its vector table; `ret` goes to ELR. The syndrome registers are the caller's.
-    pub(crate) fn enter(&mut self, target: u8, vector: Vector, ret: u64) {
+    /// Enters `target` by its vector table; `ret` goes to ELR. The syndrome registers are the caller's.
+    pub(crate) fn enter(&mut self, target: El, vector: Vector, ret: u64) {
         let base = match (target > self.pstate.el, self.pstate.sp_sel) {
             (true, _) => 0x400,
             (false, true) => 0x200,
             (false, false) => 0,
         };
         let saved = self.spsr();
-        let (spsr, elr, vbar, sctlr_reg, metric) = if target == 2 {
-            (Reg::SPSR_EL2, Reg::ELR_EL2, Reg::VBAR_EL2, Reg::SCTLR_EL2, Metric::ExcToEl2)
-        } else {
-            (Reg::SPSR_EL1, Reg::ELR_EL1, Reg::VBAR_EL1, Reg::SCTLR_EL1, Metric::ExcToEl1)
-        };
-        self.counters.bump(metric);
-        self.sys[spsr] = saved;
-        self.sys[elr] = ret;
-        let control = self.sys[sctlr_reg];
-        let host = self.hcr() & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
+        self.counters.bump(if target == El::El2 { Metric::ExcToEl2 } else { Metric::ExcToEl1 });
+        self.sys[Banked::SPSR.at(target)] = saved;
+        self.sys[Banked::ELR.at(target)] = ret;
+        let control = self.sys[Banked::SCTLR.at(target)];
+        let host = self.is_in_host(El::El0);
         let p = &mut self.pstate;
         // Set on entry to EL1, and to EL2 if that is the host of its EL0, unless SPAN says to leave it.
-        if self.features.has(Feat::Pan) && (target == 1 || host) && control & sctlr::SPAN == 0 {
+        if self.features.has(Feat::Pan) && (target == El::El1 || host) && control & sctlr::SPAN == 0 {
             p.pan = true;
         }
         p.daif = Pstate::D | Pstate::A | Pstate::I | Pstate::F;
@@ -80,7 +77,7 @@ impl Cpu {
         p.ss = false;
         p.il = false;
         p.ssbs = control & sctlr::DSSBS != 0 && self.features.has(Feat::Ssbs);
-        self.regs.pc = (self.sys[vbar] & !0x7ff).wrapping_add(base + vector as u64);
+        self.regs.pc = (self.sys[Banked::VBAR.at(target)] & !0x7ff).wrapping_add(base + vector as u64);
         self.set_level(target, true);
     }
 }

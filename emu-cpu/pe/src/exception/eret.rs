@@ -2,13 +2,15 @@
 
 use emu_a64::features::Feat;
 use emu_a64::ir::PacOp;
+use emu_a64::level::El;
 use emu_a64::regs::SP;
 use emu_core::metrics::Metric;
 
 use super::Exception;
 use super::entry::spsr;
 use crate::cpu::Cpu;
-use crate::sysreg::{Reg, hcr};
+use crate::level::Banked;
+use crate::sysreg::hcr;
 
 impl Cpu {
     /// ERET at EL1 or EL2.
@@ -28,12 +30,12 @@ impl Cpu {
     }
 
     fn elr(&self) -> u64 {
-        self.sys[if self.pstate.el == 2 { Reg::ELR_EL2 } else { Reg::ELR_EL1 }]
+        self.sys[Banked::ELR.at(self.pstate.el)]
     }
 
     fn eret_to(&mut self, ret: u64) {
         let from = self.pstate.el;
-        let saved = self.sys[if self.pstate.el == 2 { Reg::SPSR_EL2 } else { Reg::SPSR_EL1 }];
+        let saved = self.sys[Banked::SPSR.at(from)];
         self.counters.bump(Metric::ExceptionReturns);
         self.repeats.end();
         let legal = self.return_is_legal(saved);
@@ -55,7 +57,7 @@ impl Cpu {
         self.pstate.daif = (saved >> spsr::DAIF & 15) as u8;
         self.regs.nzcv = saved as u32 & 0xf000_0000;
         if legal {
-            self.set_level((saved >> 2 & 3) as u8, saved & 1 != 0);
+            self.set_level(El::from_bits(saved), saved & 1 != 0);
         } else {
             self.refresh();
         }
@@ -65,12 +67,12 @@ impl Cpu {
         crate::trace::exception_return(self, from);
     }
 
-    /// False for an illegal exception return: AArch32, EL3, an EL that is higher than this one, EL1 while TGE is set,
+    /// False for an illegal exception return: AArch32, an EL that is higher than this one, EL1 while TGE is set,
     /// reserved values of M.
     fn return_is_legal(&self, saved: u64) -> bool {
-        let el = (saved >> 2 & 3) as u8;
-        let reserved = saved & spsr::AARCH32 != 0 || saved & 2 != 0 || el == 0 && saved & 1 != 0;
-        let from_el2_to_el1 = self.pstate.el == 2 && el == 1;
+        let el = El::from_bits(saved);
+        let reserved = saved & spsr::AARCH32 != 0 || saved & 2 != 0 || el == El::El0 && saved & 1 != 0;
+        let from_el2_to_el1 = self.pstate.el == El::El2 && el == El::El1;
         !reserved && el <= self.pstate.el && !(from_el2_to_el1 && self.hcr() & hcr::TGE != 0)
     }
 
@@ -79,17 +81,15 @@ impl Cpu {
     #[inline]
     #[must_use]
     pub fn branch_address(&self, va: u64) -> u64 {
-        let host = self.hcr() & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
-        let el2_regime = self.pstate.el == 2 || self.pstate.el == 0 && host;
+        let controller = self.controller_of(self.pstate.el);
+        let tcr = self.sys[Banked::TCR.at(controller)];
         let upper = va >> 55 & 1 != 0;
         // TCR_ELx with two ranges: TBI0 37, TBI1 38, TBID0 51, TBID1 52; TCR_EL2 with one: TBI 20, TBID 29. The TBID
         // bits belong to FEAT_PAuth and are RES0 without it.
-        if el2_regime && self.hcr() & hcr::E2H == 0 {
-            let tcr = self.sys[Reg::TCR_EL2];
+        if controller == El::El2 && !self.is_in_host(El::El2) {
             let ignored = tcr >> 20 & 1 != 0 && tcr >> 29 & 1 == 0;
             return if ignored { va & (u64::MAX >> 8) } else { va };
         }
-        let tcr = self.sys[if el2_regime { Reg::TCR_EL2 } else { Reg::TCR_EL1 }];
         let (tbi, tbid) = if upper { (38, 52) } else { (37, 51) };
         if tcr >> tbi & 1 == 0 || tcr >> tbid & 1 != 0 {
             va

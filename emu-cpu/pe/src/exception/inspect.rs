@@ -1,6 +1,7 @@
 //! PSTATE as a debugger writes it.
 
 use emu_a64::features::Feat;
+use emu_a64::level::El;
 
 use super::entry::spsr;
 use crate::cpu::Cpu;
@@ -9,9 +10,8 @@ impl Cpu {
     /// Sets PSTATE from the layout of SPSR_ELx, as [`Cpu::spsr`] shows it; Exception level and stack pointer may change.
     /// False, and nothing changed, if the value names a state that this PE does not have.
     pub fn set_spsr(&mut self, value: u64) -> bool {
-        let el = (value >> 2 & 3) as u8;
-        let highest = if self.el2 { 2 } else { 1 };
-        if value & (spsr::AARCH32 | 2) != 0 || el > highest || el == 0 && value & 1 != 0 {
+        let el = El::from_bits(value);
+        if value & (spsr::AARCH32 | 2) != 0 || !self.has_el(el) || el == El::El0 && value & 1 != 0 {
             return false;
         }
         let features = self.features;
@@ -33,6 +33,7 @@ impl Cpu {
 
 #[cfg(test)]
 mod tests {
+    use super::El;
     use crate::test_pe::max;
 
     #[test]
@@ -40,9 +41,9 @@ mod tests {
         let mut b = max();
         let c = &mut b.cpu;
         assert!(c.set_spsr(0x6000_03c9));
-        assert_eq!((c.pstate.el, c.pstate.sp_sel, c.spsr()), (2, true, 0x6000_03c9));
+        assert_eq!((c.pstate.el, c.pstate.sp_sel, c.spsr()), (El::El2, true, 0x6000_03c9));
         assert!(c.set_spsr(0x8000_0000));
-        assert_eq!((c.pstate.el, c.spsr()), (0, 0x8000_0000));
+        assert_eq!((c.pstate.el, c.spsr()), (El::El0, 0x8000_0000));
         for bad in [0xd, 0x10, 0x2, 0x1] {
             assert!(!c.set_spsr(bad), "{bad:#x}");
         }

@@ -2,6 +2,7 @@
 //! (Arm ARM, D1.3.6 and D1.6).
 
 use emu_a64::features::Feat;
+use emu_a64::level::El;
 use emu_a64::regs::Pstate;
 use emu_core::metrics::Metric;
 
@@ -9,6 +10,7 @@ use super::Exception;
 use super::entry::Vector;
 use super::syndrome::{IL, ec};
 use crate::cpu::Cpu;
+use crate::level::Banked;
 use crate::sysreg::{Reg, hcr, sctlr};
 
 /// The four instructions that wait.
@@ -88,21 +90,20 @@ impl Cpu {
     }
 
     /// Where a physical interrupt would be taken to, if anywhere from here: routing and masking.
-    fn physical_target(&self, kind: Kind) -> Option<u8> {
+    fn physical_target(&self, kind: Kind) -> Option<El> {
         let (el, h) = (self.pstate.el, self.hcr());
         let masked = self.pstate.daif & kind.mask() != 0;
         if h & (kind.route() | hcr::TGE) == 0 {
-            return (el < 2 && !masked).then_some(1);
+            return (el < El::El2 && !masked).then_some(El::El1);
         }
-        let host = h & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
         // From a lower level PSTATE does not mask it, except for the EL0 of a host.
-        let unmaskable = el < 2 && !host;
-        (unmaskable || !masked).then_some(2)
+        let unmaskable = el < El::El2 && !self.is_in_host(El::El0);
+        (unmaskable || !masked).then_some(El::El2)
     }
 
     /// Virtual interrupts are taken to EL1, below EL2, if physical ones of the kind are routed to EL2.
     fn virtual_enabled(&self, kind: Kind) -> bool {
-        self.pstate.el < 2 && self.hcr() & hcr::TGE == 0 && self.hcr() & kind.route() != 0
+        self.pstate.el < El::El2 && self.hcr() & hcr::TGE == 0 && self.hcr() & kind.route() != 0
     }
 
     /// Takes the asynchronous exception of highest priority, if any can be taken now.
@@ -126,7 +127,7 @@ impl Cpu {
                 if kind == Kind::SError {
                     self.take_virtual_serror();
                 }
-                self.interrupt(kind, 1, true);
+                self.interrupt(kind, El::El1, true);
                 return true;
             }
         }
@@ -150,7 +151,7 @@ impl Cpu {
         status
     }
 
-    fn interrupt(&mut self, kind: Kind, target: u8, is_virtual: bool) {
+    fn interrupt(&mut self, kind: Kind, target: El, is_virtual: bool) {
         self.counters.bump(kind.metric(is_virtual));
         let ret = self.regs.pc;
         let from = self.pstate.el;
@@ -158,9 +159,8 @@ impl Cpu {
         crate::trace::exception(self, from, kind.vector());
     }
 
-    fn report_serror(&mut self, target: u8, iss: u32) {
-        let reg = if target == 2 { Reg::ESR_EL2 } else { Reg::ESR_EL1 };
-        self.sys[reg] = u64::from(ec::SERROR) << 26 | IL | u64::from(iss & 0x1ff_ffff);
+    fn report_serror(&mut self, target: El, iss: u32) {
+        self.sys[Banked::ESR.at(target)] = u64::from(ec::SERROR) << 26 | IL | u64::from(iss & 0x1ff_ffff);
     }
 
     /// The virtual SError stops pending and reports VSESR_EL2 (with FEAT_RAS).
@@ -168,7 +168,7 @@ impl Cpu {
         let iss = self.virtual_serror_iss();
         self.sys[Reg::HCR_EL2] &= !hcr::VSE;
         self.refresh();
-        self.report_serror(1, iss);
+        self.report_serror(El::El1, iss);
     }
 
     fn virtual_serror_iss(&self) -> u32 {
@@ -210,15 +210,15 @@ impl Cpu {
         let rn = if with_timeout { u32::from(rn & 31) << 5 | 1 << 2 } else { 0 };
         let trap = |target| Err(Exception::Trap { target, ec: ec::WFX, iss: 0x1e << 20 | rn | kind as u32 });
         let el = self.pstate.el;
-        if el == 0 {
-            let host = self.hcr() & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
-            let control = self.sys[if host { Reg::SCTLR_EL2 } else { Reg::SCTLR_EL1 }];
+        if el == El::El0 {
+            let controller = self.controller_of(el);
+            let control = self.sys[Banked::SCTLR.at(controller)];
             if control & if event { sctlr::NTWE } else { sctlr::NTWI } == 0 {
-                return trap(if host { 2 } else { 1 });
+                return trap(controller);
             }
         }
-        if el < 2 && self.hcr() & if event { hcr::TWE } else { hcr::TWI } != 0 {
-            return trap(2);
+        if el < El::El2 && self.hcr() & if event { hcr::TWE } else { hcr::TWI } != 0 {
+            return trap(El::El2);
         }
         Ok(())
     }

@@ -34,6 +34,7 @@ pub use stop::Stop;
 pub use syndrome::ec;
 
 use emu_a64::ir::ExcOp;
+use emu_a64::level::El;
 
 /// Why a memory access was aborted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,8 +62,8 @@ pub enum Exception {
     Insn(ExcOp),
     /// A trap whose target and syndrome are known: system register, WFx, ERET and other configurable traps.
     Trap {
-        /// Exception level that it goes to (1: subject to HCR_EL2.TGE).
-        target: u8,
+        /// Exception level that it goes to (EL1: subject to HCR_EL2.TGE).
+        target: El,
         /// ESR_ELx.EC.
         ec: u8,
         /// ESR_ELx.ISS, 25 bits.

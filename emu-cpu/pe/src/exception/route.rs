@@ -1,18 +1,20 @@
 //! Synchronous exceptions: where each goes and what it reports (Arm ARM, D1.3 and the AArch64 exception pseudocode).
 
 use emu_a64::ir::ExcOp;
+use emu_a64::level::El;
 use emu_core::metrics::Metric;
 
 use super::entry::Vector;
 use super::syndrome::{IL, data_iss, ec, fetch_iss, fsc, is_external};
 use super::{Abort, Exception};
 use crate::cpu::Cpu;
-use crate::sysreg::{Reg, cptr, hcr, mdcr};
+use crate::level::Banked;
+use crate::sysreg::{Reg, cptr, hcr};
 use crate::trace;
 
 /// An exception that is ready to be taken.
 struct Taken {
-    target: u8,
+    target: El,
     ec: u8,
     iss: u32,
     far: Option<u64>,
@@ -66,8 +68,12 @@ impl Cpu {
     }
 
     /// EL1, or EL2 for what happens there or in a host's EL0.
-    pub(crate) fn default_target(&self) -> u8 {
-        if self.pstate.el == 2 || self.pstate.el == 0 && self.hcr() & hcr::TGE != 0 { 2 } else { 1 }
+    pub(crate) fn default_target(&self) -> El {
+        match self.pstate.el {
+            El::El0 if self.hcr() & hcr::TGE != 0 => El::El2,
+            El::El0 => El::El1,
+            el => el,
+        }
     }
 
     fn raise_plain(&mut self, ec: u8, pc: u64) {
@@ -76,11 +82,11 @@ impl Cpu {
         self.take(Taken { target, ec, iss: 0, far: None, ret: pc });
     }
 
-    fn raise_trap(&mut self, target: u8, ec: u8, iss: u32, pc: u64) {
+    fn raise_trap(&mut self, target: El, ec: u8, iss: u32, pc: u64) {
         let target = target.max(self.default_target());
-        if ec == ec::WFX && target == 2 {
+        if ec == ec::WFX && target == El::El2 {
             self.counters.bump(Metric::WfxTraps);
-        } else if ec == ec::SYSREG && target == 2 {
+        } else if ec == ec::SYSREG && target == El::El2 {
             self.counters.bump(Metric::SysregTraps);
         } else {
             self.counters.bump(Metric::OtherTraps);
@@ -88,9 +94,9 @@ impl Cpu {
         self.take(Taken { target, ec, iss, far: None, ret: pc });
     }
 
-    fn abort_target(&self, a: &Abort) -> u8 {
-        let external_to_el2 = self.hcr() & hcr::TEA != 0 && is_external(a.status) && self.pstate.el < 2;
-        if a.stage2 || external_to_el2 { 2 } else { self.default_target() }
+    fn abort_target(&self, a: &Abort) -> El {
+        let external_to_el2 = self.hcr() & hcr::TEA != 0 && is_external(a.status) && self.pstate.el < El::El2;
+        if a.stage2 || external_to_el2 { El::El2 } else { self.default_target() }
     }
 
     fn raise_abort(&mut self, a: &Abort, t: Taken) {
@@ -128,7 +134,7 @@ impl Cpu {
                 self.counters.bump(Metric::Svc);
                 if self.svc_is_trapped() {
                     let iss = u32::from(imm);
-                    return self.take(Taken { target: 2, ec: ec::SVC, iss, far: None, ret: pc });
+                    return self.take(Taken { target: El::El2, ec: ec::SVC, iss, far: None, ret: pc });
                 }
                 self.pstate.ss = false;
                 let target = self.default_target();
@@ -146,9 +152,9 @@ impl Cpu {
 
     /// HVC: UNDEFINED at EL0 and if HCR_EL2.HCD disables it. Without EL2 it is the way to the firmware.
     fn raise_hvc(&mut self, imm: u16, pc: u64) {
-        if self.pstate.el == 0 {
+        if !self.pstate.el.is_privileged() {
             self.raise_plain(ec::UNKNOWN, pc);
-        } else if !self.el2 {
+        } else if !self.has_el(El::El2) {
             self.counters.bump(Metric::Hvc);
             self.regs.pc = pc.wrapping_add(4);
             self.call_firmware();
@@ -158,18 +164,18 @@ impl Cpu {
             self.counters.bump(Metric::Hvc);
             self.pstate.ss = false;
             let ret = pc.wrapping_add(4);
-            self.take(Taken { target: 2, ec: ec::HVC, iss: u32::from(imm), far: None, ret });
+            self.take(Taken { target: El::El2, ec: ec::HVC, iss: u32::from(imm), far: None, ret });
         }
     }
 
     /// SMC: UNDEFINED at EL0; from EL1 to EL2 if HCR_EL2.TSC traps it; else the way to the firmware, if EL2 is the
     /// guest's. A machine that starts at EL1 has its firmware behind HVC, and an SMC is UNDEFINED.
     fn raise_smc(&mut self, imm: u16, pc: u64) {
-        if self.pstate.el == 0 || !self.el2 {
+        if !self.pstate.el.is_privileged() || !self.has_el(El::El2) {
             self.raise_plain(ec::UNKNOWN, pc);
-        } else if self.pstate.el == 1 && self.hcr() & hcr::TSC != 0 {
+        } else if self.pstate.el == El::El1 && self.hcr() & hcr::TSC != 0 {
             self.counters.bump(Metric::Smc);
-            self.take(Taken { target: 2, ec: ec::SMC, iss: u32::from(imm), far: None, ret: pc });
+            self.take(Taken { target: El::El2, ec: ec::SMC, iss: u32::from(imm), far: None, ret: pc });
         } else {
             self.counters.bump(Metric::Smc);
             self.regs.pc = pc.wrapping_add(4);
@@ -187,12 +193,14 @@ impl Cpu {
         self.counters.bump(Metric::FpTraps);
         match self.fp_trap() {
             // CV = 1, COND = 0b1110.
-            Some(2) => self.take(Taken { target: 2, ec: ec::FP, iss: 0x1e << 20, far: None, ret: pc }),
-            // A trap to EL1 that TGE routes to EL2 is reported there as of unknown reason.
-            Some(_) if self.hcr() & hcr::TGE != 0 && self.pstate.el == 0 => {
-                self.take(Taken { target: 2, ec: ec::UNKNOWN, iss: 0, far: None, ret: pc });
+            Some(El::El2) => {
+                self.take(Taken { target: El::El2, ec: ec::FP, iss: 0x1e << 20, far: None, ret: pc })
             }
-            Some(_) => self.take(Taken { target: 1, ec: ec::FP, iss: 0x1e << 20, far: None, ret: pc }),
+            // A trap to EL1 that TGE routes to EL2 is reported there as of unknown reason.
+            Some(_) if self.hcr() & hcr::TGE != 0 && self.pstate.el == El::El0 => {
+                self.take(Taken { target: El::El2, ec: ec::UNKNOWN, iss: 0, far: None, ret: pc });
+            }
+            Some(_) => self.take(Taken { target: El::El1, ec: ec::FP, iss: 0x1e << 20, far: None, ret: pc }),
             // Not trapped after all: the block was made before the trap was taken away. It is run again.
             None => self.derived.note_change(),
         }
@@ -200,48 +208,44 @@ impl Cpu {
 
     /// The Exception level that an access to the SIMD&FP registers traps to, if it does (CheckFPAdvSIMDEnabled64).
     #[must_use]
-    pub fn fp_trap(&self) -> Option<u8> {
+    pub fn fp_trap(&self) -> Option<El> {
         let (el, h) = (self.pstate.el, self.hcr());
-        let host = h & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
-        if el < 2 && !(host && el == 0) {
+        if el < El::El2 && !self.is_in_host(el) {
             let disabled = match self.sys[Reg::CPACR_EL1] >> cptr::FPEN_SHIFT & 3 {
                 0b11 => false,
-                0b01 => el == 0,
+                0b01 => el == El::El0,
                 _ => true,
             };
             if disabled {
-                return Some(1);
+                return Some(El::El1);
             }
         }
-        if !self.el2 {
+        if !self.el2_enabled() {
             return None;
         }
         let control = self.sys[Reg::CPTR_EL2];
         let trapped = if h & hcr::E2H != 0 {
             match control >> cptr::FPEN_SHIFT & 3 {
                 0b11 => false,
-                0b01 => el == 0 && h & hcr::TGE != 0,
-                _ => !(el == 1 && h & hcr::TGE != 0),
+                0b01 => el == El::El0 && h & hcr::TGE != 0,
+                _ => !(el == El::El1 && h & hcr::TGE != 0),
             }
         } else {
             control & cptr::TFP != 0
         };
-        trapped.then_some(2)
+        trapped.then_some(El::El2)
     }
 
-    /// Where debug exceptions go: EL2 for those of EL2, if HCR_EL2.TGE or MDCR_EL2.TDE is set; else EL1.
-    pub(crate) fn debug_target(&self) -> u8 {
-        let to_el2 = self.el2 && (self.hcr() & hcr::TGE != 0 || self.sys[Reg::MDCR_EL2] & mdcr::TDE != 0);
-        if self.pstate.el == 2 || to_el2 { 2 } else { 1 }
+    /// Where debug exceptions go: to [`Cpu::debug_level`], or to EL2 from there.
+    fn debug_target(&self) -> El {
+        self.pstate.el.max(self.debug_level())
     }
 
     fn take(&mut self, t: Taken) {
         let esr = u64::from(t.ec) << 26 | IL | u64::from(t.iss & 0x1ff_ffff);
-        let (esr_reg, far_reg) =
-            if t.target == 2 { (Reg::ESR_EL2, Reg::FAR_EL2) } else { (Reg::ESR_EL1, Reg::FAR_EL1) };
-        self.sys[esr_reg] = esr;
+        self.sys[Banked::ESR.at(t.target)] = esr;
         if let Some(va) = t.far {
-            self.sys[far_reg] = va;
+            self.sys[Banked::FAR.at(t.target)] = va;
         }
         self.count_repeats(t.target, t.ret);
         let from = self.pstate.el;

@@ -83,6 +83,7 @@ impl Attachment {
 #[cfg(test)]
 mod tests {
     use emu_a64::ir::{ExcOp, SysEnc};
+    use emu_a64::level::{El, Levels};
     use emu_core::bus::Bus;
     use emu_core::clock::{Clock, Mode};
     use emu_core::irq::ppi;
@@ -116,7 +117,7 @@ mod tests {
         let ends = Arc::new(Ends::default());
         let cpu = Cpu::new(CpuConfig {
             model: Arc::new(Model::max()),
-            el2: true,
+            levels: Levels::BASE.with(El::El2),
             index: 0,
             counters: Arc::default(),
             doorbell: Arc::default(),
@@ -134,12 +135,12 @@ mod tests {
         let (mut cpu, _) = wired();
         assert_eq!(cpu.ids.value(Id::ID_AA64PFR0_EL1) >> 24 & 15, 0, "ID_AA64PFR0_EL1.GIC");
         assert_eq!(max().cpu.ids.value(Id::ID_AA64PFR0_EL1) >> 24 & 15, 1);
-        for el in [1, 2] {
+        for el in [El::El1, El::El2] {
             cpu.set_level(el, true);
             for row in rows().iter().filter(|row| matches!(row.cell, Cell::Gic(_))) {
                 let undefined = Exception::Insn(ExcOp::Undefined);
-                assert_eq!(cpu.mrs(row.enc, 0), Err(undefined), "{} at EL{el}", row.name);
-                assert_eq!(cpu.msr(row.enc, 0, 1), Err(undefined.into()), "{} at EL{el}", row.name);
+                assert_eq!(cpu.mrs(row.enc, 0), Err(undefined), "{} at {el}", row.name);
+                assert_eq!(cpu.msr(row.enc, 0, 1), Err(undefined.into()), "{} at {el}", row.name);
             }
         }
         let listed = rows().iter().filter(|r| r.name.starts_with("IC") && cpu.lists(r));
@@ -156,7 +157,7 @@ mod tests {
         for (signals, hcr_el2, vector) in
             [(irq, 0, 0x1_0280), (irq, hcr::IMO, 0x2_0480), (virq, hcr::IMO, 0x1_0280)]
         {
-            cpu.set_level(1, true);
+            cpu.set_level(El::El1, true);
             cpu.sys[Reg::HCR_EL2] = hcr::RW | hcr_el2;
             cpu.refresh();
             cpu.pstate.daif = 0;
@@ -172,7 +173,7 @@ mod tests {
     #[test]
     fn timers_drive_the_wires() {
         let (mut cpu, ends) = wired();
-        cpu.set_level(2, true);
+        cpu.set_level(El::El2, true);
         // CNTHP_CVAL_EL2 is 0: its condition is met.
         cpu.msr(SysEnc::new(3, 4, 14, 2, 1), 0, 1).unwrap();
         assert_eq!(ends.ppis.lock().last(), Some(&(ppi::HYP_PHYSICAL, true)));

@@ -17,6 +17,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use emu_a64::level::{El, Levels};
 use emu_core::irq::{GicPort, Group, Pending, Sgi, Signals, ppi};
 use serde::{Deserialize, Serialize};
 
@@ -52,11 +53,11 @@ const fn is_special(intid: u32) -> bool {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Env {
     /// Current Exception level.
-    pub el: u8,
+    pub el: El,
     /// The effective value of HCR_EL2.
     pub hcr_el2: u64,
-    /// The PE has EL2.
-    pub has_el2: bool,
+    /// The levels that the PE has.
+    pub levels: Levels,
 }
 
 /// What an access does.
@@ -190,7 +191,8 @@ impl CpuInterface {
     }
 
     /// True if the number of list registers and of priority bits give the PE this register.
-    fn exists(&self, reg: GicReg, has_el2: bool) -> bool {
+    fn exists(&self, reg: GicReg, levels: Levels) -> bool {
+        let has_el2 = levels.contains(El::El2);
         use GicReg as R;
         match reg {
             // 5 bits of preemption need one active priorities register per group.
@@ -205,10 +207,10 @@ impl CpuInterface {
     #[must_use]
     pub fn access(&self, reg: GicReg, write: bool, env: &Env) -> RegisterAccess {
         let direction = if write { Direction::ReadOnly } else { Direction::WriteOnly };
-        if env.el == 0 || !self.exists(reg, env.has_el2) || reg.direction() == direction {
+        if env.el == El::El0 || !self.exists(reg, env.levels) || reg.direction() == direction {
             return RegisterAccess::Undefined;
         }
-        if env.el >= 2 {
+        if env.el >= El::El2 {
             return RegisterAccess::Allowed;
         }
         let rule = Rule::of(reg);
@@ -220,12 +222,16 @@ impl CpuInterface {
             Rule::Sgi => env.hcr_el2 & (HCR_FMO | HCR_IMO) != 0 || self.state.hypervisor.hcr & hcr::TC != 0,
             _ => self.state.hypervisor.hcr & rule.trapped_by() != 0,
         };
-        if env.has_el2 && trapped { RegisterAccess::TrapToEl2 } else { RegisterAccess::Allowed }
+        if env.levels.contains(El::El2) && trapped {
+            RegisterAccess::TrapToEl2
+        } else {
+            RegisterAccess::Allowed
+        }
     }
 
     /// True if the access is one of the virtual register.
     fn is_virtual(reg: GicReg, env: &Env) -> bool {
-        env.el == 1 && env.has_el2 && env.hcr_el2 & Rule::of(reg).virtualised_by() != 0
+        env.el == El::El1 && env.levels.contains(El::El2) && env.hcr_el2 & Rule::of(reg).virtualised_by() != 0
     }
 
     /// Reads a register; the access is allowed.

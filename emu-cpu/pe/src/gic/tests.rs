@@ -48,9 +48,10 @@ impl GicPort for Fake {
     }
 }
 
-const EL1: Env = Env { el: 1, hcr_el2: 0, has_el2: true };
-const GUEST: Env = Env { el: 1, hcr_el2: HCR_IMO | HCR_FMO, has_el2: true };
-const EL2: Env = Env { el: 2, hcr_el2: HCR_IMO | HCR_FMO, has_el2: true };
+const LEVELS: Levels = Levels::BASE.with(El::El2);
+const EL1: Env = Env { el: El::El1, hcr_el2: 0, levels: LEVELS };
+const GUEST: Env = Env { el: El::El1, hcr_el2: HCR_IMO | HCR_FMO, levels: LEVELS };
+const EL2: Env = Env { el: El::El2, hcr_el2: HCR_IMO | HCR_FMO, levels: LEVELS };
 
 /// All registers, with op1 of their encodings.
 fn registers() -> impl Iterator<Item = (GicReg, u8)> {
@@ -177,8 +178,8 @@ fn after_reset() {
 fn accesses() {
     use RegisterAccess::{Allowed, TrapToEl2, Undefined};
     let mut rig = Rig::new();
-    let el0 = Env { el: 0, ..EL1 };
-    let no_el2 = Env { has_el2: false, ..EL1 };
+    let el0 = Env { el: El::El0, ..EL1 };
+    let no_el2 = Env { levels: Levels::BASE, ..EL1 };
     let check = |rig: &Rig, reg, write, env: &Env, want| {
         assert_eq!(rig.cpu.access(reg, write, env), want, "{reg:?} {write} {env:?}");
     };

@@ -1,9 +1,11 @@
 //! The translation context: which tables, with which controls, for whom.
 
+use emu_a64::level::El;
 use emu_mmu::{Features, Half, Regime, Stage1, Stage1Regs, Stage2, Stage2Regs, TlbContext};
 
 use super::watch;
 use crate::cpu::Cpu;
+use crate::level::Banked;
 use crate::sysreg::{Permits, Reg, hcr};
 
 /// Everything that a fast translation depends on. Two contexts with equal keys see the same memory in the same way (until
@@ -24,7 +26,7 @@ impl Key {
         const ASID: u64 = 0xffff << 48;
         self.privileged = false;
         self.pan = false;
-        if self.regime != Regime::El2 {
+        if self.regime.has_unprivileged() {
             self.regs.ttbr0 = 0;
             self.regs.ttbr1 &= !ASID;
         }
@@ -106,46 +108,40 @@ const HCR_BITS: u64 = hcr::VM | hcr::PTW | hcr::DC | hcr::TGE | hcr::CD | hcr::I
 
 /// The regime of accesses made at `el`.
 #[must_use]
-pub fn regime_of(cpu: &Cpu, el: u8) -> Regime {
-    let h = cpu.hcr();
-    let host = h & hcr::E2H != 0;
+pub fn regime_of(cpu: &Cpu, el: El) -> Regime {
+    if cpu.is_in_host(el) {
+        return Regime::El20;
+    }
     match el {
-        2 if host => Regime::El20,
-        2 => Regime::El2,
-        0 if host && h & hcr::TGE != 0 => Regime::El20,
-        _ => Regime::El10,
+        El::El0 | El::El1 => Regime::El10,
+        El::El2 | El::El3 => Regime::El2,
+    }
+}
+
+/// The level whose registers control a regime.
+pub(super) const fn controller_of(regime: Regime) -> El {
+    match regime {
+        Regime::El10 => El::El1,
+        Regime::El20 | Regime::El2 => El::El2,
     }
 }
 
 /// SCTLR_ELx of the current regime.
 #[must_use]
 pub fn sctlr(cpu: &Cpu) -> u64 {
-    match regime_of(cpu, cpu.pstate.el) {
-        Regime::El10 => cpu.sys[Reg::SCTLR_EL1],
-        _ => cpu.sys[Reg::SCTLR_EL2],
-    }
+    cpu.sys[Banked::SCTLR.at(cpu.controller_of(cpu.pstate.el))]
 }
 
 fn stage1_regs(cpu: &Cpu, regime: Regime) -> Stage1Regs {
-    let s = &cpu.sys;
-    let hcr = cpu.hcr() & HCR_BITS;
-    match regime {
-        Regime::El10 => Stage1Regs {
-            sctlr: s[Reg::SCTLR_EL1],
-            tcr: s[Reg::TCR_EL1],
-            ttbr0: s[Reg::TTBR0_EL1],
-            ttbr1: s[Reg::TTBR1_EL1],
-            mair: s[Reg::MAIR_EL1],
-            hcr,
-        },
-        _ => Stage1Regs {
-            sctlr: s[Reg::SCTLR_EL2],
-            tcr: s[Reg::TCR_EL2],
-            ttbr0: s[Reg::TTBR0_EL2],
-            ttbr1: s[Reg::TTBR1_EL2],
-            mair: s[Reg::MAIR_EL2],
-            hcr,
-        },
+    let controller = controller_of(regime);
+    let value = |register: Banked| cpu.sys[register.at(controller)];
+    Stage1Regs {
+        sctlr: value(Banked::SCTLR),
+        tcr: value(Banked::TCR),
+        ttbr0: value(Banked::TTBR0),
+        ttbr1: value(Banked::TTBR1),
+        mair: value(Banked::MAIR),
+        hcr: cpu.hcr() & HCR_BITS,
     }
 }
 
@@ -160,13 +156,13 @@ fn key_for(cpu: &Cpu, regime: Regime, privileged: bool, pan: bool) -> Key {
 }
 
 fn has_stage2(cpu: &Cpu, regime: Regime) -> bool {
-    cpu.el2 && regime == Regime::El10
+    cpu.el2_enabled() && regime.has_stage2()
 }
 
 /// VTTBR_EL2.VMID as it counts: what TLBI names in EL1&0.
 pub(super) fn current_vmid(cpu: &Cpu) -> u16 {
     let regs = key_for(cpu, Regime::El10, true, false).s2;
-    if cpu.el2 { Stage2::from_regs(&cpu.mem.translation, &regs).vmid } else { 0 }
+    if cpu.el2_enabled() { Stage2::from_regs(&cpu.mem.translation, &regs).vmid } else { 0 }
 }
 
 /// The context of `regime`, for accesses with these attributes.
@@ -182,7 +178,8 @@ pub fn select(cpu: &mut Cpu) {
     watch::refresh(cpu);
     let el = cpu.pstate.el;
     let regime = regime_of(cpu, el);
-    let key = key_for(cpu, regime, el != 0, cpu.pstate.pan && el != 0);
+    let privileged = el.is_privileged();
+    let key = key_for(cpu, regime, privileged, cpu.pstate.pan && privileged);
     let with_stage2 = has_stage2(cpu, regime);
     let features = cpu.mem.translation;
     cpu.mem.fast.select(&key, || Context::decode(&features, key, with_stage2));

@@ -1,14 +1,16 @@
 //! TLBI, AT, DC and IC (Arm ARM, C5.3 to C5.5), after their access checks.
 
+use emu_a64::level::El;
 use emu_mmu::{Access, Fault, Regime, Request, TlbiContext, TlbiScope, at};
 
 use super::Mem;
 use super::access;
-use super::context::{context_for, current_vmid, regime_of};
+use super::context::{context_for, controller_of, current_vmid, regime_of};
 use super::translate::{self, AccessRequest, abort_of};
 use super::watch;
 use crate::cpu::Cpu;
 use crate::exception::{Exception, Stop};
+use crate::level::Banked;
 use crate::sysreg::{AtOp, DCZID, DcOp, IcOp, Reach, Reg, SysInsn, TlbiOp, hcr};
 use emu_core::metrics::Metric;
 
@@ -46,6 +48,11 @@ pub fn maintenance(cpu: &mut Cpu, insn: SysInsn, val: u64) -> Result<(), Stop> {
     }
 }
 
+/// The instructions that name EL1 act on EL2&0: in a host with TGE set.
+fn acts_on_host(cpu: &Cpu) -> bool {
+    cpu.pstate.el == El::El2 && cpu.is_in_host(El::El0)
+}
+
 fn tlbi(cpu: &mut Cpu, op: TlbiOp, reach: Reach, val: u64) {
     use emu_mmu::TlbiOp as M;
     let kind = match op {
@@ -66,14 +73,15 @@ fn tlbi(cpu: &mut Cpu, op: TlbiOp, reach: Reach, val: u64) {
     cpu.counters.bump(Metric::TlbInvalidations);
     let h = cpu.hcr();
     let e2h = h & hcr::E2H != 0;
-    let host = cpu.pstate.el == 2 && e2h && h & hcr::TGE != 0;
+    let host = acts_on_host(cpu);
     let regime = match op {
-        TlbiOp::Alle2 | TlbiOp::Vae2 | TlbiOp::Vale2 | TlbiOp::Rvae2 | TlbiOp::Rvale2 if e2h => Regime::El20,
-        TlbiOp::Alle2 | TlbiOp::Vae2 | TlbiOp::Vale2 | TlbiOp::Rvae2 | TlbiOp::Rvale2 => Regime::El2,
+        TlbiOp::Alle2 | TlbiOp::Vae2 | TlbiOp::Vale2 | TlbiOp::Rvae2 | TlbiOp::Rvale2 => {
+            regime_of(cpu, El::El2)
+        }
         _ if host => Regime::El20,
         _ => Regime::El10,
     };
-    let asid16 = cpu.mem.translation.asid16 && regime != Regime::El2 && tcr_as(cpu, regime);
+    let asid16 = cpu.mem.translation.asid16 && regime.has_asids() && tcr_as(cpu, regime);
     let context = TlbiContext { vmid: current_vmid(cpu), host, e2h, asid16, ds: range_ds(cpu, op, regime) };
     let Some(scope) = kind.scope(val, &context) else { return };
     let serials = cpu.mem.fast.serials();
@@ -81,7 +89,7 @@ fn tlbi(cpu: &mut Cpu, op: TlbiOp, reach: Reach, val: u64) {
     // The way to the next instruction may be another one.
     cpu.derived.note_change_if(cpu.mem.fast.serials() != serials);
     // HCR_EL2.FB makes EL1's local maintenance reach the Inner Shareable domain.
-    if reach != Reach::Local || cpu.pstate.el == 1 && h & hcr::FB != 0 {
+    if reach != Reach::Local || cpu.pstate.el == El::El1 && h & hcr::FB != 0 {
         cpu.mem.broadcast(scope);
     }
 }
@@ -104,8 +112,7 @@ fn range_ds(cpu: &Cpu, op: TlbiOp, regime: Regime) -> bool {
 
 /// TCR_ELx.AS: the ASID has 16 bits.
 fn tcr_as(cpu: &Cpu, regime: Regime) -> bool {
-    let reg = if regime == Regime::El10 { Reg::TCR_EL1 } else { Reg::TCR_EL2 };
-    cpu.sys[reg] >> 36 & 1 != 0
+    cpu.sys[Banked::TCR.at(controller_of(regime))] >> 36 & 1 != 0
 }
 
 fn address_translation(cpu: &mut Cpu, op: AtOp, val: u64) -> Result<(), Exception> {
@@ -113,11 +120,10 @@ fn address_translation(cpu: &mut Cpu, op: AtOp, val: u64) -> Result<(), Exceptio
     let write = matches!(op, S1E1W | S1E0W | S1E1WP | S1E2W | S12E1W | S12E0W);
     let privileged = !matches!(op, S1E0R | S1E0W | S12E0R | S12E0W);
     let both = matches!(op, S12E1R | S12E1W | S12E0R | S12E0W);
-    let h = cpu.hcr();
     let regime = match op {
-        S1E2R | S1E2W => regime_of(cpu, 2),
+        S1E2R | S1E2W => regime_of(cpu, El::El2),
         S12E1R | S12E1W | S12E0R | S12E0W => Regime::El10,
-        _ if cpu.pstate.el == 2 && h & hcr::E2H != 0 && h & hcr::TGE != 0 => Regime::El20,
+        _ if acts_on_host(cpu) => Regime::El20,
         _ => Regime::El10,
     };
     let request = Request {
@@ -130,7 +136,7 @@ fn address_translation(cpu: &mut Cpu, op: AtOp, val: u64) -> Result<(), Exceptio
     };
     let context = context_for(cpu, regime, privileged, request.pan);
     let result = cpu.mem.walk_only(&context, &request);
-    match at::par(&result, cpu.pstate.el == 1) {
+    match at::par(&result, cpu.pstate.el == El::El1) {
         Ok(par) => {
             cpu.sys[Reg::PAR_EL1] = par;
             Ok(())

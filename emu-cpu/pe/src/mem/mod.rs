@@ -220,7 +220,7 @@ impl Mem {
 #[must_use]
 pub fn sp_check_enabled(cpu: &Cpu) -> bool {
     let sctlr = context::sctlr(cpu);
-    sctlr >> if cpu.pstate.el == 0 { 4 } else { 3 } & 1 != 0
+    sctlr >> if cpu.pstate.el.is_privileged() { 3 } else { 4 } & 1 != 0
 }
 
 /// A barrier. A DSB also waits until other vCPUs have done the maintenance that this one broadcast.

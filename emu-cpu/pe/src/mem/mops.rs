@@ -6,6 +6,7 @@
 //! its main instruction: that is the exception from which software starts again.
 
 use emu_a64::ir::mops::{Kind, MopsInsn, Stage};
+use emu_a64::level::El;
 use emu_core::page::Place;
 use emu_mmu::Access;
 
@@ -14,6 +15,7 @@ use super::pointer::{HostMut, HostPtr};
 use super::translate::{AccessRequest, Target, data, unprivileged_acts};
 use crate::cpu::Cpu;
 use crate::exception::{Exception, Stop};
+use crate::level::Banked;
 
 /// Bytes that one execution of a main instruction moves at most before it looks for interrupts.
 const BUDGET: u64 = 1 << 14;
@@ -158,25 +160,21 @@ impl Cpu {
     /// The instructions of FEAT_MOPS may be executed here: HCRX_EL2.MSCEn below EL2 and SCTLR_ELx.MSCEn at EL0
     /// (pseudocode function CheckMOPSEnabled).
     pub(crate) fn mops_allowed(&self) -> bool {
-        use crate::sysreg::{Reg, hcr, hcrx, sctlr};
+        use crate::sysreg::{Reg, hcrx, sctlr};
         if !self.features.has(emu_a64::features::Feat::Mops) {
             return false;
         }
-        let host = self.hcr() & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
-        match self.pstate.el {
-            el @ (0 | 1) if !host => {
-                let hyp = !self.el2 || self.sys[Reg::HCRX_EL2] & hcrx::MSCEN != 0;
-                hyp && (el == 1 || self.sys[Reg::SCTLR_EL1] & sctlr::MSCEN != 0)
-            }
-            0 => self.sys[Reg::SCTLR_EL2] & sctlr::MSCEN != 0,
-            _ => true,
-        }
+        let el = self.pstate.el;
+        let by_hypervisor = !self.is_in_guest() || self.sys[Reg::HCRX_EL2] & hcrx::MSCEN != 0;
+        let controller = self.controller_of(el);
+        by_hypervisor && (el.is_privileged() || self.sys[Banked::SCTLR.at(controller)] & sctlr::MSCEN != 0)
     }
 
     /// Where the exception of a mismatched sequence goes (pseudocode function MismatchedCpySetTargetEL).
-    pub(crate) fn mops_target(&self) -> u8 {
+    pub(crate) fn mops_target(&self) -> El {
         use crate::sysreg::{Reg, hcrx};
-        let to_el2 = self.pstate.el == 1 && self.el2 && self.sys[Reg::HCRX_EL2] & hcrx::MCE2 != 0;
-        if to_el2 { 2 } else { self.default_target() }
+        let to_el2 =
+            self.pstate.el == El::El1 && self.el2_enabled() && self.sys[Reg::HCRX_EL2] & hcrx::MCE2 != 0;
+        if to_el2 { El::El2 } else { self.default_target() }
     }
 }

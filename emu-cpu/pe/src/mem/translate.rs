@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use emu_a64::features::Feat;
+use emu_a64::level::El;
 use emu_core::Pa;
 use emu_core::bus::{self, BusView};
 use emu_core::metrics::Metric;
@@ -157,7 +158,7 @@ pub(super) fn data(cpu: &mut Cpu, va: u64, asked: AccessRequest) -> Result<Targe
     let unprivileged = asked.unprivileged && unprivileged_acts(cpu);
     let found = cpu.mem.find(va, asked, unprivileged)?;
     if cpu.mem.watch.is_on() {
-        let el = if found.context.privileged() { cpu.pstate.el } else { 0 };
+        let el = if found.context.privileged() { cpu.pstate.el } else { El::El0 };
         if asked.bytes != 0 {
             watch::check(cpu, va, asked.bytes, asked.access, el)?;
         }
@@ -171,9 +172,8 @@ pub(super) fn data(cpu: &mut Cpu, va: u64, asked: AccessRequest) -> Result<Targe
 
 /// True if LDTR and STTR act as at EL0 here: at EL1, and at EL2 in a host, unless PSTATE.UAO makes them plain.
 pub(super) fn unprivileged_acts(cpu: &Cpu) -> bool {
-    use crate::sysreg::hcr;
-    let host = cpu.hcr() & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
-    !cpu.pstate.uao && (cpu.pstate.el == 1 || cpu.pstate.el == 2 && host)
+    let host = cpu.is_in_host(El::El0);
+    !cpu.pstate.uao && (cpu.pstate.el == El::El1 || cpu.pstate.el == El::El2 && host)
 }
 
 /// What is at an address, and how it is seen.

@@ -3,6 +3,7 @@
 //! A page that holds a watched byte gets no tag in the fast TLB, so every access to it takes the slow path, which asks
 //! here after the translation has succeeded (a watchpoint has a lower priority than an MMU fault; Arm ARM, D1.3.5).
 
+use emu_a64::level::El;
 use emu_mmu::Access;
 
 use super::Mem;
@@ -117,7 +118,7 @@ pub(super) fn page_is_watched(cpu: &Cpu, va: u64) -> bool {
 
 /// Whether an access that translation allows meets a watchpoint; it is made as at `el`.
 #[cold]
-pub(super) fn check(cpu: &Cpu, va: u64, bytes: u64, access: Access, el: u8) -> Result<(), Stop> {
+pub(super) fn check(cpu: &Cpu, va: u64, bytes: u64, access: Access, el: El) -> Result<(), Stop> {
     let write = access != Access::Read;
     let seen = cpu.mem.watch.points.iter().filter(|p| p.selects(access));
     let hit = seen.filter_map(|p| p.overlap(va, bytes).map(|va| WatchHit { va, point: *p })).next();

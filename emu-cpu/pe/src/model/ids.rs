@@ -4,6 +4,7 @@
 //! levels are AArch64 only, so the AArch32 ID registers read as zero.
 
 use emu_a64::features::Feat;
+use emu_a64::level::{El, Levels};
 
 use super::{Granules, Model};
 
@@ -125,21 +126,21 @@ pub const FIELDS: &[Field] = &[
 pub struct IdRegs([u64; 64]);
 
 impl IdRegs {
-    /// Those of `model`, with or without EL2, with the GIC CPU interface as system registers.
+    /// Those of `model` with these Exception levels, with the GIC CPU interface as system registers.
     #[must_use]
-    pub fn new(model: &Model, el2: bool) -> Self {
-        Self::of(model, el2, true)
+    pub fn new(model: &Model, levels: Levels) -> Self {
+        Self::of(model, levels, true)
     }
 
     /// The same, with or without system registers of a GIC CPU interface.
     #[must_use]
-    pub fn of(model: &Model, el2: bool, gic_registers: bool) -> Self {
+    pub fn of(model: &Model, levels: Levels, gic_registers: bool) -> Self {
         let mut ids = Self([0; 64]);
         for f in FIELDS {
             let have = f.values.iter().take_while(|(_, feat)| model.features.has(*feat)).last();
             ids.put(f.reg, f.lsb, have.map_or(0, |(value, _)| *value));
         }
-        ids.put(ID_AA64PFR0_EL1, 8, u8::from(el2));
+        ids.put(ID_AA64PFR0_EL1, 8, u8::from(levels.contains(El::El2)));
         ids.floating_point(model);
         ids.debug(model);
         ids.memory(model);
@@ -222,8 +223,10 @@ mod tests {
     use super::*;
     use crate::model::MODELS;
 
+    const EL2: Levels = Levels::BASE.with(El::El2);
+
     fn ids(model: &Model) -> impl Fn(Id) -> u64 + use<> {
-        let ids = IdRegs::new(model, true);
+        let ids = IdRegs::new(model, EL2);
         move |r| ids.value(r)
     }
 
@@ -337,7 +340,7 @@ mod tests {
     fn parts() {
         for (name, values) in PARTS {
             let model = Model::by_name(name).unwrap();
-            let ids = IdRegs::new(&model, true);
+            let ids = IdRegs::new(&model, EL2);
             for (reg, _, here) in *values {
                 // A host without atomic accesses of 16 bytes has no FEAT_LSE2.
                 let host =
@@ -460,7 +463,7 @@ mod tests {
 
     #[test]
     fn without_el2() {
-        assert_eq!(IdRegs::new(&Model::max(), false).value(ID_AA64PFR0_EL1) >> 8 & 15, 0);
+        assert_eq!(IdRegs::new(&Model::max(), Levels::BASE).value(ID_AA64PFR0_EL1) >> 8 & 15, 0);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub use permit::{OFF, Quick, READY, key};
 
 use emu_a64::features::Feat;
 use emu_a64::ir::PacOp;
+use emu_a64::level::El;
 use emu_a64::pac::{qarma, quick};
 
 use crate::cpu::Cpu;
@@ -40,10 +41,8 @@ impl Cpu {
 
     /// HCR_EL2.API traps below EL2, but not in the EL0 of a host.
     fn check_pac_trap(&self) -> Result<(), Exception> {
-        let host = self.hcr() & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
-        let below = self.pstate.el == 1 || self.pstate.el == 0 && !host;
-        if self.el2 && below && self.hcr() & hcr::API == 0 {
-            return Err(Exception::Trap { target: 2, ec: ec::PAC_TRAP, iss: 0 });
+        if self.is_in_guest() && self.hcr() & hcr::API == 0 {
+            return Err(Exception::Trap { target: El::El2, ec: ec::PAC_TRAP, iss: 0 });
         }
         Ok(())
     }
@@ -106,7 +105,7 @@ impl Cpu {
         if result == original || !self.features.has(Feat::Fpac) {
             return Ok(result);
         }
-        Err(Exception::Trap { target: 1, ec: ec::PAC_FAIL, iss: key.number })
+        Err(Exception::Trap { target: El::El1, ec: ec::PAC_FAIL, iss: key.number })
     }
 
     /// Strip.

@@ -1,4 +1,5 @@
 use emu_a64::ir::PacOp;
+use emu_a64::level::El;
 
 use crate::cpu::Cpu;
 use crate::exception::Exception;
@@ -9,7 +10,7 @@ use crate::test_pe::{Bench, bench};
 
 /// EL1 with 48-bit addresses in both halves, all keys enabled.
 pub(super) fn el1(model: Model, tcr: u64) -> Bench {
-    let mut b = bench(model, true);
+    let mut b = bench(model);
     let c = &mut b.cpu;
     c.sys[Reg::HCR_EL2] = hcr::API | hcr::APK;
     c.sys[Reg::SCTLR_EL1] = sctlr::ENIA | sctlr::ENIB | sctlr::ENDA | sctlr::ENDB;
@@ -20,7 +21,7 @@ pub(super) fn el1(model: Model, tcr: u64) -> Bench {
     {
         c.sys[reg] = 0x0123_4567_89ab_cdef ^ (i as u64) << 60;
     }
-    c.set_level(1, true);
+    c.set_level(El::El1, true);
     context::select(c);
     b
 }
@@ -40,7 +41,7 @@ fn signed_pointers_come_back() {
             assert_eq!((signed ^ ptr) & 0x0080_ffff_ffff_ffff, 0, "address and bit 55 stay");
             assert_eq!(run(c, PacOp::AutIa, signed), Ok(ptr));
             assert_eq!(run(c, PacOp::XpacI, signed), Ok(ptr));
-            let fail = |number| Err(Exception::Trap { target: 1, ec: 0x1c, iss: number });
+            let fail = |number| Err(Exception::Trap { target: El::El1, ec: 0x1c, iss: number });
             assert_eq!(run(c, PacOp::AutIa, signed ^ 1 << 60), fail(0));
             assert_eq!(c.authenticate(PacOp::AutIa, signed, 0x1001), fail(0));
             assert_eq!(run(c, PacOp::AutDb, signed), fail(3));
@@ -86,13 +87,13 @@ fn enables_and_traps() {
     assert_eq!(run(c, PacOp::PacIa, 0x1234), Ok(0x1234));
     c.sys[Reg::HCR_EL2] = 0;
     c.refresh();
-    let trap = Err(Exception::Trap { target: 2, ec: 9, iss: 0 });
+    let trap = Err(Exception::Trap { target: El::El2, ec: 9, iss: 0 });
     assert_eq!(run(c, PacOp::PacIa, 0x1234), Ok(0x1234), "what is not enabled does not trap");
     assert_eq!(run(c, PacOp::PacIb, 0x1234), trap);
     assert_eq!(run(c, PacOp::PacGa, 0x1234), trap);
     assert_eq!(run(c, PacOp::XpacI, 0x1234), Ok(0x1234));
     let key = emu_a64::ir::SysEnc::new(3, 0, 2, 1, 0);
-    assert!(matches!(c.mrs(key, 0), Err(Exception::Trap { target: 2, ec: 0x18, .. })), "APK");
+    assert!(matches!(c.mrs(key, 0), Err(Exception::Trap { target: El::El2, ec: 0x18, .. })), "APK");
 }
 
 /// Codes that another implementation makes with QARMA5: TCR_EL1.{TBI, TBID}, pointer, PACIA, PACDB, PACGA.

@@ -23,6 +23,7 @@ mod tests;
 use std::sync::Arc;
 
 use emu_a64::features::{Feat, FeatureSet};
+use emu_a64::level::{El, Levels};
 use emu_core::clock::{Clock, Timer};
 use emu_core::irq::{GicConnection, Kick, ppi};
 use emu_core::metrics::{Counters, Metric};
@@ -73,8 +74,7 @@ pub struct Pmu {
     /// Where the interrupt leads.
     port: GicConnection,
     features: FeatureSet,
-    /// There is EL2.
-    el2: bool,
+    levels: Levels,
     /// The totals that the counters have been given.
     given: Totals,
     /// Time that the PE has slept.
@@ -93,14 +93,14 @@ impl Pmu {
     /// The PMU of a PE.
     #[must_use]
     pub fn new(config: &CpuConfig) -> Self {
-        let CpuConfig { model, el2, counters, clock, port, .. } = config;
+        let CpuConfig { model, levels, counters, clock, port, .. } = config;
         let doorbell = config.doorbell.clone();
         Self {
             clock: clock.clone(),
             counters: counters.clone(),
             port: port.clone(),
             features: model.features,
-            el2: *el2,
+            levels: *levels,
             given: [0; 5],
             asleep_ns: 0,
             counting: false,
@@ -157,7 +157,11 @@ impl Pmu {
 
     /// Number of event counters that are EL1's and EL0's: MDCR_EL2.HPMN. The others are EL2's own.
     fn guest_counters(&self, sys: &SysState) -> usize {
-        if self.el2 { (sys[Reg::MDCR_EL2] & 31).min(EVENT_COUNTERS as u64) as usize } else { EVENT_COUNTERS }
+        if self.levels.contains(El::El2) {
+            (sys[Reg::MDCR_EL2] & 31).min(EVENT_COUNTERS as u64) as usize
+        } else {
+            EVENT_COUNTERS
+        }
     }
 
     fn is_hyp_counter(&self, sys: &SysState, n: usize) -> bool {
@@ -178,9 +182,9 @@ impl Pmu {
     }
 
     /// The counter counts what happens at the current Exception level (pseudocode function CountPMUEvents).
-    fn counts_here(&self, sys: &SysState, el: u8, n: usize) -> bool {
+    fn counts_here(&self, sys: &SysState, el: El, n: usize) -> bool {
         let control = sys[Reg::MDCR_EL2];
-        let prohibited = el == 2
+        let prohibited = el == El::El2
             && if n == CYCLE {
                 control & mdcr::HCCD != 0 || control & mdcr::HPMD != 0 && sys[Reg::PMCR_EL0] & pmcr::DP != 0
             } else {
@@ -188,9 +192,9 @@ impl Pmu {
             };
         let filters = sys[if n == CYCLE { Reg::PMCCFILTR_EL0 } else { event_regs(n).1 }];
         let wanted = match el {
-            0 => filters & filter::U == 0,
-            1 => filters & filter::P == 0,
-            _ => filters & filter::NSH != 0,
+            El::El0 => filters & filter::U == 0,
+            El::El1 => filters & filter::P == 0,
+            El::El2 | El::El3 => filters & filter::NSH != 0,
         };
         self.counter_enabled(sys, n) && !prohibited && wanted
     }
@@ -209,18 +213,18 @@ impl Pmu {
     /// Gives the counters what has happened since the last time. Called before anything changes that decides which of
     /// them count.
     #[inline]
-    fn sync(&mut self, sys: &mut SysState, el: u8, accesses: u64) {
+    fn sync(&mut self, sys: &mut SysState, el: El, accesses: u64) {
         if self.counting {
             self.give_counts(sys, el, accesses);
         }
     }
 
-    fn give_counts(&mut self, sys: &mut SysState, el: u8, accesses: u64) {
+    fn give_counts(&mut self, sys: &mut SysState, el: El, accesses: u64) {
         let now = self.totals(accesses);
         self.give(sys, el, now);
     }
 
-    fn give(&mut self, sys: &mut SysState, el: u8, now: Totals) {
+    fn give(&mut self, sys: &mut SysState, el: El, now: Totals) {
         let given = std::mem::replace(&mut self.given, now);
         for n in COUNTERS {
             if let Source::Total(i) = Self::source_of(sys, n)
@@ -232,7 +236,7 @@ impl Pmu {
     }
 
     /// Adds to a counter, with its overflow and the CHAIN events that follow (IncrementEventCounter).
-    fn add_to_counter(&mut self, sys: &mut SysState, el: u8, n: usize, by: u64) {
+    fn add_to_counter(&mut self, sys: &mut SysState, el: El, n: usize, by: u64) {
         if by == 0 {
             return;
         }
@@ -268,7 +272,7 @@ impl Pmu {
     }
 
     /// Counts up to before the instruction that is being executed. True if a counter has overflowed that interrupts.
-    fn finds_overflow(&mut self, sys: &mut SysState, el: u8, accesses: u64) -> bool {
+    fn finds_overflow(&mut self, sys: &mut SysState, el: El, accesses: u64) -> bool {
         if self.deadline.is_none() || self.level {
             return false;
         }
@@ -292,7 +296,7 @@ impl Pmu {
     }
 
     /// Counts up to now, and sets the alarm for the next look. True if other code runs from now on.
-    fn update(&mut self, sys: &mut SysState, el: u8, accesses: u64) -> bool {
+    fn update(&mut self, sys: &mut SysState, el: El, accesses: u64) -> bool {
         self.sync(sys, el, accesses);
         let counting = COUNTERS.into_iter().any(|n| self.counter_enabled(sys, n));
         if !counting && !self.counting {

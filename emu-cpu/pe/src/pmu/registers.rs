@@ -1,6 +1,7 @@
 //! What reads and writes of the PMU's registers do. Every write counts up to now first, by the old controls.
 
 use emu_a64::features::Feat;
+use emu_a64::level::El;
 
 use super::{CYCLE, EVENT_COUNTERS, Pmu, bit, event, event_regs, filter, pmcr};
 use crate::cpu::Cpu;
@@ -18,12 +19,16 @@ fn change(cpu: &mut Cpu, change: impl FnOnce(&mut Cpu)) {
 
 /// The counters that the current Exception level may see: below EL2, not EL2's own.
 fn visible(cpu: &Cpu) -> u64 {
-    if cpu.pstate.el == 2 { ALL_COUNTERS } else { (bit(cpu.pmu.guest_counters(&cpu.sys)) - 1) | bit(CYCLE) }
+    if cpu.pstate.el == El::El2 {
+        ALL_COUNTERS
+    } else {
+        (bit(cpu.pmu.guest_counters(&cpu.sys)) - 1) | bit(CYCLE)
+    }
 }
 
 /// PMCR_EL0: N is the number of counters that can be seen here; IMP and IDCODE are the model's, IMP 0 without the other.
 pub(crate) fn read_pmcr(cpu: &mut Cpu) -> u64 {
-    let n = if cpu.pstate.el == 2 { EVENT_COUNTERS } else { cpu.pmu.guest_counters(&cpu.sys) };
+    let n = if cpu.pstate.el == El::El2 { EVENT_COUNTERS } else { cpu.pmu.guest_counters(&cpu.sys) };
     let implementer = if cpu.model.pmu_idcode == 0 { 0 } else { u64::from(cpu.model.midr >> 24) };
     cpu.sys[Reg::PMCR_EL0]
         | pmcr::LC
@@ -105,7 +110,7 @@ pub(crate) fn write_cycle_filter(cpu: &mut Cpu, v: u64) {
 
 /// The filter bits that exist: NSH needs EL2.
 fn filters(cpu: &Cpu) -> u64 {
-    filter::P | filter::U | if cpu.el2 { filter::NSH } else { 0 }
+    filter::P | filter::U | if cpu.has_el(El::El2) { filter::NSH } else { 0 }
 }
 
 /// PMEVCNTR<n>_EL0: 32 bits before FEAT_PMUv3p5.
@@ -149,7 +154,7 @@ pub(crate) fn selected(cpu: &Cpu) -> usize {
 
 /// True for a counter that is EL2's own, asked for below EL2.
 pub(crate) fn is_hidden(cpu: &Cpu, n: usize) -> bool {
-    cpu.pstate.el < 2 && n < EVENT_COUNTERS && visible(cpu) & bit(n) == 0
+    cpu.pstate.el < El::El2 && n < EVENT_COUNTERS && visible(cpu) & bit(n) == 0
 }
 
 /// MDCR_EL2, of which the PMU's bits decide what counts.

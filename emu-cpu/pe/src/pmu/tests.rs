@@ -1,6 +1,7 @@
 //! Numbers from the Arm ARM's definitions.
 
 use emu_a64::ir::{ExcOp, SysEnc};
+use emu_a64::level::El;
 use emu_core::metrics::Metric;
 
 use crate::exception::{Exception, Stop};
@@ -26,8 +27,8 @@ fn execute(b: &Bench, n: u64) {
 
 /// Counter 0 counts INST_RETIRED at EL1 and EL0, the cycle counter cycles.
 fn counting(model: Model) -> Bench {
-    let mut b = bench(model, true);
-    b.cpu.set_level(1, true);
+    let mut b = bench(model);
+    b.cpu.set_level(El::El1, true);
     set(&mut b, "PMEVTYPER0_EL0", 8);
     set(&mut b, "PMCNTENSET_EL0", 1 << 31 | 1);
     set(&mut b, "PMCR_EL0", 1);
@@ -59,14 +60,14 @@ fn levels_are_filtered() {
     let mut b = counting(Model::max());
     // NSH for EL2, U excludes EL0, P excludes EL1.
     for (filter, expected) in [(0, 0b011), (1 << 27, 0b111), (1 << 30, 0b010), (1 << 31, 0b001)] {
-        b.cpu.set_level(1, true);
+        b.cpu.set_level(El::El1, true);
         set(&mut b, "PMEVTYPER0_EL0", 8 | filter);
         set(&mut b, "PMEVCNTR0_EL0", 0);
-        for el in 0..3 {
-            b.cpu.set_level(el, el > 0);
-            execute(&b, 1 << el);
+        for el in [El::El0, El::El1, El::El2] {
+            b.cpu.set_level(el, el.is_privileged());
+            execute(&b, 1 << el as u8);
         }
-        b.cpu.set_level(2, true);
+        b.cpu.set_level(El::El2, true);
         assert_eq!(get(&mut b, "PMEVCNTR0_EL0"), expected, "{filter:#x}");
     }
     // HPMD prohibits EL2 whatever NSH says.
@@ -174,14 +175,17 @@ fn counters_of_el2() {
     set(&mut b, "PMEVTYPER4_EL0", 8);
     set(&mut b, "PMCNTENSET_EL0", 0x30);
     assert_eq!(get(&mut b, "PMCR_EL0") >> 11 & 31, 6);
-    b.cpu.set_level(1, true);
+    b.cpu.set_level(El::El1, true);
     assert_eq!(get(&mut b, "PMCR_EL0") >> 11 & 31, 4);
     assert_eq!(get(&mut b, "PMCNTENSET_EL0"), 0);
     set(&mut b, "PMCNTENCLR_EL0", !0);
     set(&mut b, "PMCR_EL0", 2);
     execute(&b, 3);
-    assert!(matches!(b.cpu.mrs(enc("PMEVCNTR4_EL0"), 0), Err(Exception::Trap { target: 2, ec: 0x18, .. })));
-    b.cpu.set_level(2, true);
+    assert!(matches!(
+        b.cpu.mrs(enc("PMEVCNTR4_EL0"), 0),
+        Err(Exception::Trap { target: El::El2, ec: 0x18, .. })
+    ));
+    b.cpu.set_level(El::El2, true);
     assert_eq!((get(&mut b, "PMEVCNTR4_EL0"), get(&mut b, "PMCNTENSET_EL0")), (3, 0x30));
 }
 
@@ -192,28 +196,31 @@ fn traps() {
         _ => None,
     };
     let mut b = max();
-    b.cpu.set_level(0, false);
+    b.cpu.set_level(El::El0, false);
     for (allowed, name) in
         [(1, "PMCR_EL0"), (4, "PMCCNTR_EL0"), (8, "PMEVCNTR3_EL0"), (8, "PMSELR_EL0"), (1, "PMCCFILTR_EL0")]
     {
         b.cpu.sys[Reg::PMUSERENR_EL0] = 15 & !allowed & !1;
-        assert_eq!(target(&mut b, name), Some(1), "{name}");
+        assert_eq!(target(&mut b, name), Some(El::El1), "{name}");
         b.cpu.sys[Reg::PMUSERENR_EL0] = allowed;
         assert_eq!(target(&mut b, name), None, "{name}");
     }
     b.cpu.sys[Reg::PMUSERENR_EL0] = 2;
     assert!(b.cpu.msr(enc("PMSWINC_EL0"), 0, 0).is_ok());
     assert_eq!(b.cpu.mrs(enc("PMINTENSET_EL1"), 0), Err(Exception::Insn(ExcOp::Undefined)));
-    b.cpu.set_level(1, true);
+    b.cpu.set_level(El::El1, true);
     b.cpu.sys[Reg::MDCR_EL2] = mdcr::TPMCR | 6;
-    assert_eq!((target(&mut b, "PMCR_EL0"), target(&mut b, "PMCCNTR_EL0")), (Some(2), None));
+    assert_eq!((target(&mut b, "PMCR_EL0"), target(&mut b, "PMCCNTR_EL0")), (Some(El::El2), None));
     b.cpu.sys[Reg::MDCR_EL2] = mdcr::TPM | 6;
-    assert_eq!((target(&mut b, "PMMIR_EL1"), target(&mut b, "PMUSERENR_EL0")), (Some(2), Some(2)));
+    assert_eq!(
+        (target(&mut b, "PMMIR_EL1"), target(&mut b, "PMUSERENR_EL0")),
+        (Some(El::El2), Some(El::El2))
+    );
 }
 
 #[test]
 fn identification() {
-    let mut b = bench(Model::cortex_a72(), true);
+    let mut b = bench(Model::cortex_a72());
     assert_eq!(get(&mut b, "PMCR_EL0"), 0x4102_3040, "IMP, IDCODE, N = 6, LC");
     assert_eq!(get(&mut b, "PMCEID0_EL0"), 0x400a_0701);
     assert_eq!(get(&mut b, "PMCEID1_EL0"), 0);

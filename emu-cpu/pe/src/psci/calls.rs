@@ -162,12 +162,13 @@ impl Cpu {
 #[cfg(test)]
 mod tests {
     use emu_a64::ir::ExcOp;
+    use emu_a64::level::{El, Levels};
 
     use crate::cpu::Cpu;
     use crate::exception::Exception;
     use crate::model::Model;
     use crate::sysreg::{Reg, hcr};
-    use crate::test_pe::{Bench, bench, max};
+    use crate::test_pe::{Bench, bench_with, max};
 
     fn smc(c: &mut Cpu, args: [u64; 4]) -> i64 {
         c.regs.x[..4].copy_from_slice(&args);
@@ -229,15 +230,15 @@ mod tests {
         let c = &mut b.cpu;
         c.sys[Reg::HCR_EL2] = hcr::TSC;
         assert_eq!(smc(c, [0x8400_0000, 0, 0, 0]), 0x1_0001, "EL2 itself is not trapped");
-        c.set_level(1, true);
+        c.set_level(El::El1, true);
         c.raise(Exception::Insn(ExcOp::Smc(3)), 0x1000, 0);
-        assert_eq!((c.pstate.el, c.sys[Reg::ESR_EL2], c.sys[Reg::ELR_EL2]), (2, 0x5e00_0003, 0x1000));
+        assert_eq!((c.pstate.el, c.sys[Reg::ESR_EL2], c.sys[Reg::ELR_EL2]), (El::El2, 0x5e00_0003, 0x1000));
         // Without: HVC; SMC is UNDEFINED.
-        let mut b = bench(Model::neoverse_n1(), false);
+        let mut b = bench_with(Model::neoverse_n1(), Levels::BASE);
         let c = &mut b.cpu;
         c.regs.x[0] = 0x8400_0000;
         c.raise(Exception::Insn(ExcOp::Hvc(0)), 0x1000, 0);
-        assert_eq!((c.regs.x[0], c.regs.pc, c.pstate.el), (0x1_0001, 0x1004, 1));
+        assert_eq!((c.regs.x[0], c.regs.pc, c.pstate.el), (0x1_0001, 0x1004, El::El1));
         c.raise(Exception::Insn(ExcOp::Smc(0)), 0x1000, 0);
         assert_eq!((c.sys[Reg::ESR_EL1], c.sys[Reg::ELR_EL1]), (0x0200_0000, 0x1000));
     }

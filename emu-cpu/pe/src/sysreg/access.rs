@@ -2,9 +2,10 @@
 
 use emu_a64::features::Feat;
 use emu_a64::ir::{ExcOp, PstateField, PstateRow, SysEnc};
+use emu_a64::level::El;
 use emu_a64::regs::Pstate;
 
-use super::row::{Cell, Effect, Perm, Row, Source};
+use super::row::{Cell, Effect, Row, Source};
 use super::table::{Entry, find, rows, trap_bits};
 use super::trap::Trap;
 use super::{Reg, hcr, sctlr, trap};
@@ -84,7 +85,7 @@ impl Cpu {
     /// MSR (immediate).
     pub fn msr_imm(&mut self, field: PstateField, imm: u8) -> Result<(), Exception> {
         let row = field.row();
-        if !self.features.has(row.feat) || self.pstate.el == 0 && !row.el0 {
+        if !self.features.has(row.feat) || !self.pstate.el.is_privileged() && !row.el0 {
             return Err(UNDEFINED);
         }
         let set = imm & 1 != 0;
@@ -109,11 +110,11 @@ impl Cpu {
 
     /// DAIFSet and DAIFClr at EL0: SCTLR_EL1.UMA; always trapped in a host.
     fn check_daif(&self, row: &PstateRow, imm: u8) -> Result<(), Exception> {
-        let allowed =
-            self.pstate.el > 0 || !trap::el0_in_host(self) && self.sys[Reg::SCTLR_EL1] & sctlr::UMA != 0;
+        let allowed = self.pstate.el.is_privileged()
+            || !self.is_in_host(El::El0) && self.sys[Reg::SCTLR_EL1] & sctlr::UMA != 0;
         // The syndrome describes MSR (immediate): op0 = 0, CRn = 4, CRm the immediate, Rt = 31.
         let enc = SysEnc::new(0, row.op1, 4, u32::from(imm), row.op2);
-        if allowed { Ok(()) } else { Err(trap::trap(1, enc, 31, false)) }
+        if allowed { Ok(()) } else { Err(trap::trap(El::El1, enc, 31, false)) }
     }
 
     /// The value of a register by its row, without checks and without effects of the access: for a debugger. `None`
@@ -135,17 +136,17 @@ impl Cpu {
 
     /// How host code made for Exception level `el` reads or writes a register, if that is only stored and no setting but
     /// HCR_EL2.E2H makes it inaccessible or another one.
-    pub fn direct_register(&self, enc: SysEnc, el: u8, read: bool) -> Option<Direct> {
-        let entry = find(enc).filter(|e| self.has(e.row) && (e.host.is_none() || el > 0))?;
-        let by_e2h = entry.row.only_e2h || entry.host.is_some() && el == 2;
+    pub fn direct_register(&self, enc: SysEnc, el: El, read: bool) -> Option<Direct> {
+        let entry = find(enc).filter(|e| self.has(e.row) && (e.host.is_none() || el.is_privileged()))?;
+        let by_e2h = entry.row.only_e2h || entry.host.is_some() && el == El::El2;
         let e2h = self.hcr() & hcr::E2H != 0;
-        let row = if e2h && el == 2 { entry.host.unwrap_or(entry.row) } else { entry.row };
+        let row = if e2h && el == El::El2 { entry.host.unwrap_or(entry.row) } else { entry.row };
         let applies = |t: &&Trap| !t.spares(el) && **t != Trap::NeedsSpSel;
         let trapped = entry.row.traps.iter().any(|t| applies(&t));
-        let fine = entry.row.fine.filter(|_| el != 2 && self.features.has(Feat::Fgt)).and_then(|fine| {
+        let fine = entry.row.fine.filter(|_| el < El::El2 && self.features.has(Feat::Fgt)).and_then(|fine| {
             Some((std::mem::offset_of!(Self, sys) + 8 * fine.register(read)? as usize, fine.bit))
         });
-        let allowed = entry.row.perm[usize::from(el.min(2))].allows(read)
+        let allowed = entry.row.perm.at(el).allows(read)
             && (read || !row.ends_block(false) && !entry.row.ends_block(false));
         match row.cell {
             Cell::Slot { reg, bits, ones } if allowed && !trapped => Some(Direct {
@@ -165,16 +166,16 @@ impl Cpu {
     #[must_use]
     pub fn lists(&self, row: &Row) -> bool {
         let built = self.features.has(row.feat) && self.has_by_model(row);
-        let level = self.el2 || row.perm[1] != Perm::NO || row.perm[0] != Perm::NO;
+        let level = row.perm.lowest().is_some_and(|el| self.has_el(el));
         let readable = match row.cell {
             Cell::Gic(reg) => {
-                let env = gic::Env { el: 2, hcr_el2: 0, has_el2: self.el2 };
+                let env = gic::Env { el: El::El2, hcr_el2: 0, levels: self.levels };
                 self.gic
                     .registers()
                     .is_some_and(|gic| gic.access(reg, false, &env) == gic::RegisterAccess::Allowed)
             }
             Cell::Insn(_) => false,
-            _ => row.perm.iter().any(|p| p.allows(true)),
+            _ => row.perm.allow(true),
         };
         built && level && readable
     }
@@ -182,13 +183,13 @@ impl Cpu {
     /// Writes a register by its row as software at EL2 would, without checks: for a debugger. False for what cannot be
     /// written.
     pub fn poke(&mut self, row: &Row, value: u64) -> bool {
-        if !self.has(row) || !row.perm.iter().any(|p| p.allows(false)) {
+        if !self.has(row) || !row.perm.allow(false) {
             return false;
         }
         match row.cell {
             Cell::Id(_) | Cell::Value(_) | Cell::Insn(_) => return false,
             Cell::Gic(reg) => {
-                let env = gic::Env { el: 2, hcr_el2: self.hcr(), has_el2: self.el2 };
+                let env = gic::Env { el: El::El2, hcr_el2: self.hcr(), levels: self.levels };
                 let Some(gic) = self.gic.registers_mut() else { return false };
                 gic.write(reg, value, &env);
                 self.derived.note_change();
@@ -223,8 +224,8 @@ impl Cpu {
         // The implementation defined encodings, allocated or not, are trapped by HCR_EL2.TIDCP at EL1, and by
         // SCTLR_ELx.TIDCP (FEAT_TIDCP1) at EL0, where they are UNDEFINED else.
         if let (1 | 3, _, 11 | 15, _, _) = enc.parts() {
-            if self.hcr() & hcr::TIDCP != 0 && self.pstate.el == 1 {
-                return Err(trap::trap(2, enc, rt, read));
+            if self.hcr() & hcr::TIDCP != 0 && self.pstate.el == El::El1 {
+                return Err(trap::trap(El::El2, enc, rt, read));
             }
             Trap::El0Forbids(sctlr::TIDCP).check(self, enc, rt, read)?;
         }
@@ -236,7 +237,7 @@ impl Cpu {
     fn not_there(&self, enc: SysEnc, rt: u8, read: bool) -> Exception {
         let space = matches!(enc.parts(), (3, 0 | 1 | 3, 0, 0..=7, _));
         if read && space && self.features.has(Feat::Idst) {
-            trap::trap(self.pstate.el.max(1), enc, rt, read)
+            trap::trap(self.pstate.el.max(El::El1), enc, rt, read)
         } else {
             UNDEFINED
         }
@@ -253,35 +254,30 @@ impl Cpu {
     /// The row of the register that an encoding means here.
     fn register_of(&self, entry: &Entry) -> &'static Row {
         match entry.host {
-            Some(row)
-                if self.hcr() & hcr::E2H != 0
-                    && (self.pstate.el == 2 || self.pstate.el == 0 && self.hcr() & hcr::TGE != 0) =>
-            {
-                row
-            }
+            Some(row) if self.is_in_host(self.pstate.el) => row,
             _ => entry.row,
         }
     }
 
     fn check(&self, entry: &Entry, enc: SysEnc, rt: u8, read: bool) -> Result<(), Exception> {
         let row = entry.row;
-        if !row.perm[usize::from(self.pstate.el.min(2))].allows(read) {
+        if !row.perm.at(self.pstate.el).allows(read) {
             return Err(self.not_there(enc, rt, read));
         }
         row.traps.iter().try_for_each(|t| t.check(self, enc, rt, read))?;
         match row.fine {
-            Some(fine) if fine.traps(self, read) => Err(trap::trap(2, enc, rt, read)),
+            Some(fine) if fine.traps(self, read) => Err(trap::trap(El::El2, enc, rt, read)),
             _ => Ok(()),
         }
     }
 
     fn gic_access(&self, reg: GicReg, enc: SysEnc, rt: u8, read: bool) -> Result<gic::Env, Exception> {
-        let env = gic::Env { el: self.pstate.el, hcr_el2: self.hcr(), has_el2: self.el2 };
+        let env = gic::Env { el: self.pstate.el, hcr_el2: self.hcr(), levels: self.levels };
         match self.gic.registers().map_or(gic::RegisterAccess::Undefined, |gic| gic.access(reg, !read, &env))
         {
             gic::RegisterAccess::Allowed => Ok(env),
             gic::RegisterAccess::Undefined => Err(UNDEFINED),
-            gic::RegisterAccess::TrapToEl2 => Err(trap::trap(2, enc, rt, read)),
+            gic::RegisterAccess::TrapToEl2 => Err(trap::trap(El::El2, enc, rt, read)),
         }
     }
 

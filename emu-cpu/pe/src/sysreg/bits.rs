@@ -65,6 +65,8 @@ pub mod hcrx {
 /// SCTLR_EL1 and SCTLR_EL2.
 #[allow(missing_docs, reason = "the architecture's names")]
 pub mod sctlr {
+    use emu_a64::level::El;
+
     pub const M: u64 = 1 << 0;
     pub const A: u64 = 1 << 1;
     pub const C: u64 = 1 << 2;
@@ -101,10 +103,10 @@ pub mod sctlr {
     pub const EPAN: u64 = 1 << 57;
     pub const TIDCP: u64 = 1 << 63;
 
-    /// The one of BT0 and BT1 that is about code at EL`el`.
+    /// The one of BT0 and BT1 that is about code at `el`.
     #[must_use]
-    pub const fn bt(el: u8) -> u64 {
-        if el == 0 { BT0 } else { BT1 }
+    pub const fn bt(el: El) -> u64 {
+        if el.is_privileged() { BT1 } else { BT0 }
     }
 }
 

@@ -6,12 +6,13 @@
 //! (HAFGRTR_EL2 comes with FEAT_AMUv1, which no model has.)
 
 use emu_a64::features::Feat;
+use emu_a64::level::El;
 
-use super::row::{Perm, Row};
+use super::row::Row;
 use super::state::Reg;
 use crate::cpu::Cpu;
 use crate::exception::{Exception, ec};
-use crate::sysreg::{hcr, hcrx};
+use crate::sysreg::hcrx;
 
 /// Which trap registers a field is in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,8 +75,7 @@ impl Fine {
 
 /// Fine-grained traps are made here: below EL2, but for the EL0 of a host.
 pub(super) fn active(cpu: &Cpu) -> bool {
-    let host = cpu.hcr() & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE;
-    cpu.el2 && cpu.features.has(Feat::Fgt) && (cpu.pstate.el == 1 || cpu.pstate.el == 0 && !host)
+    cpu.is_in_guest() && cpu.features.has(Feat::Fgt)
 }
 
 /// Fields by their names in the architecture, and the list of them.
@@ -186,7 +186,7 @@ pub(super) fn bits_of(register: Reg, rows: &[Row]) -> Vec<(Feat, u64)> {
     for row in rows {
         let Some(field) = row.fine else { continue };
         let here = |read: bool| {
-            let reachable = row.perm[..2].iter().any(|p: &Perm| p.allows(read));
+            let reachable = row.perm.below_el2().allows(read);
             reachable && field.register(read) == Some(register)
         };
         if here(true) || here(false) {
@@ -199,7 +199,7 @@ pub(super) fn bits_of(register: Reg, rows: &[Row]) -> Vec<(Feat, u64)> {
 impl Cpu {
     /// HFGITR_EL2.SVC_EL0 and SVC_EL1: an SVC is taken to EL2, to be executed again.
     pub(crate) fn svc_is_trapped(&self) -> bool {
-        let field = if self.pstate.el == 0 { hfgitr::SVC_EL0 } else { hfgitr::SVC_EL1 };
+        let field = if self.pstate.el == El::El0 { hfgitr::SVC_EL0 } else { hfgitr::SVC_EL1 };
         field.traps(self, false)
     }
 
@@ -208,7 +208,7 @@ impl Cpu {
         if hfgitr::ERET.traps(self, false) {
             // ISS: ERET 1, ERETA 0.
             let iss = key_b.map_or(0, |b| 2 | u32::from(b));
-            return Err(Exception::Trap { target: 2, ec: ec::ERET, iss });
+            return Err(Exception::Trap { target: El::El2, ec: ec::ERET, iss });
         }
         Ok(())
     }

@@ -33,21 +33,22 @@ mod trap;
 pub use bits::{cptr, hcr, hcrx, mdcr, sctlr};
 pub use fine::{Fine, Group};
 pub use insn::{AtOp, DcOp, IcOp, Reach, SysInsn, TlbiOp};
-pub use row::{Cell, Effect, InLine, Moved, Perm, ReadFn, ResetFn, Row, Source, WriteFn};
+pub use row::{Cell, Effect, InLine, Moved, Perm, Perms, ReadFn, ResetFn, Row, Source, WriteFn};
 pub use state::{Reg, SysState};
 pub use table::{row, rows};
 pub use translation::implementation;
 pub use trap::Trap;
 
 use emu_a64::features::{Feat, FeatureSet};
+use emu_a64::level::{El, Levels};
 
 /// The value of HCR_EL2 that the PE acts on, which is not always the one that it reads back (Arm ARM, HCR_EL2).
 #[must_use]
-pub fn effective_hcr(stored: u64, el2: bool, features: FeatureSet) -> u64 {
+pub fn effective_hcr(stored: u64, levels: Levels, features: FeatureSet) -> u64 {
     /// What a host ({E2H, TGE} = {1, 1}) keeps.
     const HOST: u64 =
         hcr::E2H | hcr::TGE | hcr::HCD | hcr::APK | hcr::API | hcr::FWB | hcr::TEA | hcr::FIEN | hcr::ENSCXT;
-    if !el2 {
+    if !levels.contains(El::El2) {
         return hcr::RW;
     }
     // EL1 is AArch64 only: RW is RAO/WI.

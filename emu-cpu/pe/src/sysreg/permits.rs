@@ -4,13 +4,16 @@
 //! [`crate::mem::context::select`] finds all permits again, after every change of the context. Where one is not given the
 //! instruction must be checked, and may be allowed nevertheless.
 
+use emu_a64::level::El;
+
 use super::fine::Group;
 use super::row::{InLine, Row};
 use super::special::dczid;
 use super::table::WRITTEN;
 use super::trap::Trap;
-use super::{Reg, fine, trap};
+use super::{Reg, fine};
 use crate::cpu::Cpu;
+use crate::level::Banked;
 use crate::pauth;
 
 /// See the module's head. Not 0: given.
@@ -93,10 +96,10 @@ impl Traps {
     /// Nothing of that traps at present.
     fn are_off(&self, cpu: &Cpu) -> bool {
         let el = cpu.pstate.el;
-        let sctlr = cpu.sys[if trap::el0_in_host(cpu) { Reg::SCTLR_EL2 } else { Reg::SCTLR_EL1 }];
+        let sctlr = cpu.sys[Banked::SCTLR.at(cpu.controller_of(El::El0))];
         let fine = cpu.sys[Reg::HFGRTR_EL2] & self.hfgrtr | cpu.sys[Reg::HFGITR_EL2] & self.hfgitr;
-        (el > 0 || sctlr & self.el0_needs == self.el0_needs)
-            && (el > 1 || cpu.hcr() & self.hcr == 0)
+        (el.is_privileged() || sctlr & self.el0_needs == self.el0_needs)
+            && (el >= El::El2 || cpu.hcr() & self.hcr == 0)
             && (fine == 0 || !fine::active(cpu))
     }
 }
@@ -123,9 +126,9 @@ mod tests {
 
     #[test]
     fn a_permit_is_given_only_where_nothing_traps() {
-        let mut b = bench(Model::max(), true);
+        let mut b = bench(Model::max());
         let c = &mut b.cpu;
-        c.set_level(1, true);
+        c.set_level(El::El1, true);
         select(c);
         assert_eq!(
             (c.derived.permits().zero_block, c.derived.permits().clean, c.derived.permits().zero_size),
@@ -153,7 +156,7 @@ mod tests {
             );
             c.sys[reg] = old;
         }
-        c.set_level(0, false);
+        c.set_level(El::El0, false);
         select(c);
         assert_eq!((c.derived.permits().zero_block, c.derived.permits().clean), (0, 0), "SCTLR_EL1.DZE, UCI");
         c.sys[Reg::SCTLR_EL1] |= sctlr::DZE | sctlr::UCI;

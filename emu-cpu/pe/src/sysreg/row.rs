@@ -2,6 +2,7 @@
 
 use emu_a64::features::Feat;
 use emu_a64::ir::SysEnc;
+use emu_a64::level::El;
 
 use super::fine::{Fine, Group};
 use super::insn::SysInsn;
@@ -28,6 +29,36 @@ impl Perm {
     #[must_use]
     pub const fn allows(self, read: bool) -> bool {
         self.0 & if read { 1 } else { 2 } != 0
+    }
+}
+
+/// Who may do what at each Exception level, before traps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Perms([Perm; El::COUNT]);
+
+impl Perms {
+    /// At this level.
+    #[must_use]
+    pub const fn at(self, el: El) -> Perm {
+        self.0[el as usize]
+    }
+
+    /// At EL0 or EL1: for what EL2 traps.
+    #[must_use]
+    pub const fn below_el2(self) -> Perm {
+        Perm(self.at(El::El0).0 | self.at(El::El1).0)
+    }
+
+    /// At some level.
+    #[must_use]
+    pub fn allow(self, read: bool) -> bool {
+        self.0.iter().any(|p| p.allows(read))
+    }
+
+    /// The lowest level at which anything is allowed, if there is one.
+    #[must_use]
+    pub fn lowest(self) -> Option<El> {
+        El::ALL.into_iter().find(|el| self.at(*el) != Perm::NO)
     }
 }
 
@@ -119,8 +150,8 @@ pub struct Row {
     pub enc: SysEnc,
     /// Needed; else UNDEFINED.
     pub feat: Feat,
-    /// Permissions at EL0, EL1, EL2; else UNDEFINED.
-    pub perm: [Perm; 3],
+    /// Permissions by Exception level; else UNDEFINED.
+    pub perm: Perms,
     /// What traps an access, in order.
     pub traps: &'static [Trap],
     /// The fine-grained trap, which comes after the others.
@@ -175,7 +206,7 @@ pub(super) const fn reg(name: &'static str, op0: u32, op1: u32, crn: u32, crm: u
         name,
         enc: SysEnc::new(op0, op1, crn, crm, op2),
         feat: Feat::Base,
-        perm: [Perm::NO; 3],
+        perm: Perms([Perm::NO; El::COUNT]),
         traps: &[],
         fine: None,
         cell: Cell::Value(0),
@@ -218,17 +249,17 @@ impl Row {
     pub(super) const fn el0(self, p: Perm) -> Self {
         self.perms(p, p, p)
     }
-    /// At EL1 and EL2.
+    /// At EL1 and above.
     pub(super) const fn el1(self, p: Perm) -> Self {
         self.perms(Perm::NO, p, p)
     }
-    /// At EL2.
+    /// At EL2 and above.
     pub(super) const fn el2(self, p: Perm) -> Self {
         self.perms(Perm::NO, Perm::NO, p)
     }
-    /// At EL0, EL1, EL2.
+    /// At EL0, at EL1, and at EL2 and above.
     pub(super) const fn perms(mut self, el0: Perm, el1: Perm, el2: Perm) -> Self {
-        self.perm = [el0, el1, el2];
+        self.perm = Perms([el0, el1, el2, el2]);
         self
     }
     pub(super) const fn needs(mut self, feat: Feat) -> Self {
@@ -246,7 +277,7 @@ impl Row {
             is_instruction == matches!(field.group, Group::Instructions),
             "a field for another kind of row"
         );
-        assert!(self.perm[0].0 | self.perm[1].0 != 0, "only what EL1 or EL0 may access is trapped by fields");
+        assert!(self.perm.below_el2().0 != 0, "only what EL1 or EL0 may access is trapped by fields");
         self.fine = Some(field);
         self
     }

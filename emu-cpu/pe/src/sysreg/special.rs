@@ -1,10 +1,12 @@
 //! Functions behind registers that are more than storage.
 
 use emu_a64::features::Feat;
+use emu_a64::level::El;
 
 use super::state::Reg;
-use super::{DCZID, cptr, hcr, mdcr, sctlr, trap};
+use super::{DCZID, cptr, hcr, mdcr, sctlr};
 use crate::cpu::Cpu;
+use crate::level::Banked;
 
 /// QC and the cumulative exception bits.
 pub(super) const FPSR_BITS: u32 = 0x0800_009f;
@@ -32,12 +34,16 @@ pub(super) fn write_cptr(cpu: &mut Cpu, v: u64) {
 
 /// MIDR_EL1 reads as VPIDR_EL2 at EL1.
 pub(super) fn read_midr(cpu: &mut Cpu) -> u64 {
-    if cpu.el2 && cpu.pstate.el == 1 { cpu.sys[Reg::VPIDR_EL2] } else { u64::from(cpu.model.midr) }
+    if cpu.el2_enabled() && cpu.pstate.el == El::El1 {
+        cpu.sys[Reg::VPIDR_EL2]
+    } else {
+        u64::from(cpu.model.midr)
+    }
 }
 
 /// MPIDR_EL1 reads as VMPIDR_EL2 at EL1.
 pub(super) fn read_mpidr(cpu: &mut Cpu) -> u64 {
-    if cpu.el2 && cpu.pstate.el == 1 { cpu.sys[Reg::VMPIDR_EL2] } else { cpu.mpidr }
+    if cpu.el2_enabled() && cpu.pstate.el == El::El1 { cpu.sys[Reg::VMPIDR_EL2] } else { cpu.mpidr }
 }
 
 /// The cache that CSSELR_EL1 selects: InD is bit 0, the level less one bits 3:1.
@@ -66,10 +72,10 @@ pub(super) fn read_dczid(cpu: &mut Cpu) -> u64 {
 
 /// See [`read_dczid`].
 pub(super) fn dczid(cpu: &Cpu) -> u64 {
-    let host = trap::el0_in_host(cpu);
-    let el0_control = cpu.sys[if host { Reg::SCTLR_EL2 } else { Reg::SCTLR_EL1 }];
+    let el = cpu.pstate.el;
+    let el0_control = cpu.sys[Banked::SCTLR.at(cpu.controller_of(El::El0))];
     let prohibited =
-        cpu.pstate.el == 0 && el0_control & sctlr::DZE == 0 || cpu.pstate.el < 2 && cpu.hcr() & hcr::TDZ != 0;
+        el == El::El0 && el0_control & sctlr::DZE == 0 || el < El::El2 && cpu.hcr() & hcr::TDZ != 0;
     DCZID | u64::from(prohibited) << 4
 }
 
@@ -90,7 +96,7 @@ pub(super) fn read_isr(cpu: &mut Cpu) -> u64 {
 
 /// Where DISR_EL1 is for the current Exception level: VDISR_EL2 at EL1 with HCR_EL2.AMO.
 fn disr(cpu: &Cpu) -> Reg {
-    if cpu.pstate.el == 1 && cpu.hcr() & hcr::AMO != 0 { Reg::VDISR_EL2 } else { Reg::DISR_EL1 }
+    if cpu.pstate.el == El::El1 && cpu.hcr() & hcr::AMO != 0 { Reg::VDISR_EL2 } else { Reg::DISR_EL1 }
 }
 
 pub(super) fn read_disr(cpu: &mut Cpu) -> u64 {

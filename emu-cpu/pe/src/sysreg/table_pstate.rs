@@ -22,7 +22,7 @@ pub(super) const ROWS: &[Row] = &[
         .no_effect()
         .repeatable_write(),
     reg("SPSel", 3, 0, 4, 2, 0).el1(RW).computed(|cpu| u64::from(cpu.pstate.sp_sel)).write(f::write_spsel),
-    reg("CurrentEL", 3, 0, 4, 2, 2).el1(Perm::RO).computed(|cpu| u64::from(cpu.pstate.el) << 2),
+    reg("CurrentEL", 3, 0, 4, 2, 2).el1(Perm::RO).computed(|cpu| cpu.pstate.el.bits()),
     reg("PAN", 3, 0, 4, 2, 3)
         .el1(RW)
         .needs(F::Pan)

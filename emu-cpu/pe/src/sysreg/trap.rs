@@ -1,10 +1,12 @@
 //! What traps an access to a system register: one rule per kind of control bit.
 
 use emu_a64::ir::{ExcOp, SysEnc};
+use emu_a64::level::El;
 
 use super::{Reg, cptr, hcr, mdcr};
 use crate::cpu::Cpu;
 use crate::exception::{Exception, ec, syndrome::sysreg_iss};
+use crate::level::Banked;
 use crate::pmu::registers as pmu;
 
 /// A reason to trap an access that is otherwise allowed. The rules of a row are asked in order.
@@ -90,28 +92,30 @@ const TDCC: u64 = 1 << 12;
 
 impl Trap {
     /// It never traps an access at this Exception level.
-    pub(super) const fn spares(self, el: u8) -> bool {
+    pub(super) const fn spares(self, el: El) -> bool {
         match self {
-            Self::Hcr(_) | Self::HcrRead(_) | Self::HcrWrite(_) | Self::HcrClear(_) => el == 2,
-            Self::El0Needs(_) | Self::El0Forbids(_) => el > 0,
+            Self::Hcr(_) | Self::HcrRead(_) | Self::HcrWrite(_) | Self::HcrClear(_) => {
+                matches!(el, El::El2 | El::El3)
+            }
+            Self::El0Needs(_) | Self::El0Forbids(_) => el.is_privileged(),
             _ => false,
         }
     }
 
-    /// The Exception level that the access traps to: 1 (subject to TGE) or 2.
-    fn target(self, cpu: &Cpu, read: bool) -> Option<u8> {
+    /// The Exception level that the access traps to: EL1 (subject to TGE) or EL2.
+    fn target(self, cpu: &Cpu, read: bool) -> Option<El> {
         let el = cpu.pstate.el;
-        let below = el < 2 && cpu.el2;
+        let below = el < El::El2 && cpu.el2_enabled();
         let h = cpu.hcr();
-        let to_el2 = |trapped: bool| (below && trapped).then_some(2);
+        let to_el2 = |trapped: bool| (below && trapped).then_some(El::El2);
         match self {
             Self::Hcr(bit) => to_el2(h & bit != 0),
             Self::HcrRead(bit) => to_el2(read && h & bit != 0),
             Self::HcrWrite(bit) => to_el2(!read && h & bit != 0),
-            Self::HcrClear(bit) => to_el2(h & bit == 0 && !(el == 0 && el0_in_host(cpu))),
+            Self::HcrClear(bit) => to_el2(h & bit == 0 && !cpu.is_in_host(el)),
             Self::El0Needs(bit) => el0_control(cpu, |sctlr| sctlr & bit == 0),
             Self::El0Forbids(bit) => el0_control(cpu, |sctlr| sctlr & bit != 0),
-            Self::Tcpac => to_el2(el == 1 && cpu.sys[Reg::CPTR_EL2] & cptr::TCPAC != 0),
+            Self::Tcpac => to_el2(el == El::El1 && cpu.sys[Reg::CPTR_EL2] & cptr::TCPAC != 0),
             Self::Fp | Self::NeedsSpSel | Self::HighestEl | Self::HighestElWrite => None,
             Self::Mdcr(bit) => {
                 let control = cpu.sys[Reg::MDCR_EL2];
@@ -121,11 +125,11 @@ impl Trap {
             }
             Self::PmuEl0 { read: reads, write: writes } => {
                 let allowing = pmuserenr::EN | if read { reads } else { writes };
-                (el == 0 && cpu.sys[Reg::PMUSERENR_EL0] & allowing == 0).then_some(1)
+                (el == El::El0 && cpu.sys[Reg::PMUSERENR_EL0] & allowing == 0).then_some(El::El1)
             }
             Self::Counter(n) => to_el2(pmu::is_hidden(cpu, n)),
             Self::SelectedCounter => to_el2(pmu::is_hidden(cpu, pmu::selected(cpu))),
-            Self::Dcc => (el == 0 && cpu.sys[Reg::MDSCR_EL1] & TDCC != 0).then_some(1),
+            Self::Dcc => (el == El::El0 && cpu.sys[Reg::MDSCR_EL1] & TDCC != 0).then_some(El::El1),
             Self::PhysicalCounter => {
                 el0_counter(cpu, cnt::EL0PCTEN).or_else(|| el1_counter(cpu, cnt::EL1PCTEN, cnt::EL1PCTEN_E2H))
             }
@@ -142,7 +146,7 @@ impl Trap {
 
     /// The exception, if an access with the encoding `enc` and register `rt` traps.
     pub(super) fn check(self, cpu: &Cpu, enc: SysEnc, rt: u8, read: bool) -> Result<(), Exception> {
-        let highest = cpu.pstate.el == if cpu.el2 { 2 } else { 1 };
+        let highest = cpu.pstate.el == cpu.levels.highest();
         let refused = match self {
             Self::Fp if !cpu.derived.fp_enabled() => Some(ExcOp::FpAccess),
             Self::NeedsSpSel if !cpu.pstate.sp_sel => Some(ExcOp::Undefined),
@@ -160,45 +164,34 @@ impl Trap {
     }
 }
 
-/// The trap of a system register access to EL`target`.
-pub(super) const fn trap(target: u8, enc: SysEnc, rt: u8, read: bool) -> Exception {
+/// The trap of a system register access to `target`.
+pub(super) const fn trap(target: El, enc: SysEnc, rt: u8, read: bool) -> Exception {
     Exception::Trap { target, ec: ec::SYSREG, iss: sysreg_iss(enc, rt, read) }
 }
 
-/// EL0 is the application level of a host at EL2.
-pub(super) fn el0_in_host(cpu: &Cpu) -> bool {
-    cpu.hcr() & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE
-}
-
 /// Controls of EL0 in SCTLR_EL1, or in the host's SCTLR_EL2.
-fn el0_control(cpu: &Cpu, traps: impl Fn(u64) -> bool) -> Option<u8> {
-    if cpu.pstate.el != 0 {
-        return None;
-    }
-    let host = el0_in_host(cpu);
-    let control = cpu.sys[if host { Reg::SCTLR_EL2 } else { Reg::SCTLR_EL1 }];
-    traps(control).then_some(if host { 2 } else { 1 })
+fn el0_control(cpu: &Cpu, traps: impl Fn(u64) -> bool) -> Option<El> {
+    el0_controlled_by(cpu, Banked::SCTLR, traps)
 }
 
 /// EL0's access to counters and timers: one of `enable` in CNTKCTL_EL1, or in the host's CNTHCTL_EL2.
-fn el0_counter(cpu: &Cpu, enable: u64) -> Option<u8> {
-    if cpu.pstate.el != 0 {
-        return None;
-    }
-    let host = el0_in_host(cpu);
-    let control = cpu.sys[if host { Reg::CNTHCTL_EL2 } else { Reg::CNTKCTL_EL1 }];
-    (control & enable == 0).then_some(if host { 2 } else { 1 })
+fn el0_counter(cpu: &Cpu, enable: u64) -> Option<El> {
+    el0_controlled_by(cpu, Banked::CNTKCTL, |control| control & enable == 0)
+}
+
+/// At EL0: whether the register of the level that controls it traps.
+fn el0_controlled_by(cpu: &Cpu, register: Banked, traps: impl Fn(u64) -> bool) -> Option<El> {
+    let controller = cpu.controller_of(El::El0);
+    (cpu.pstate.el == El::El0 && traps(cpu.sys[register.at(controller)])).then_some(controller)
 }
 
 /// Access from EL1, and from EL0 unless in a host, to what is physical: enabled by CNTHCTL_EL2.
-fn el1_counter(cpu: &Cpu, enable: u64, enable_e2h: u64) -> Option<u8> {
-    let below = cpu.el2 && (cpu.pstate.el == 1 || cpu.pstate.el == 0 && !el0_in_host(cpu));
+fn el1_counter(cpu: &Cpu, enable: u64, enable_e2h: u64) -> Option<El> {
     let bit = if cpu.hcr() & hcr::E2H != 0 { enable_e2h } else { enable };
-    (below && cpu.sys[Reg::CNTHCTL_EL2] & bit == 0).then_some(2)
+    (cpu.is_in_guest() && cpu.sys[Reg::CNTHCTL_EL2] & bit == 0).then_some(El::El2)
 }
 
 /// Access from EL1, and from EL0 unless in a host, to what is virtual: trapped by a bit of CNTHCTL_EL2 (FEAT_ECV).
-fn virtual_trap(cpu: &Cpu, bit: u64) -> Option<u8> {
-    let below = cpu.el2 && (cpu.pstate.el == 1 || cpu.pstate.el == 0 && !el0_in_host(cpu));
-    (below && cpu.sys[Reg::CNTHCTL_EL2] & bit != 0).then_some(2)
+fn virtual_trap(cpu: &Cpu, bit: u64) -> Option<El> {
+    (cpu.is_in_guest() && cpu.sys[Reg::CNTHCTL_EL2] & bit != 0).then_some(El::El2)
 }

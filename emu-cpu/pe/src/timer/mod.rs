@@ -4,12 +4,14 @@
 
 use std::sync::Arc;
 
+use emu_a64::level::{El, Levels};
 use emu_core::clock::{Clock, Timer};
 use emu_core::irq::{GicConnection, Kick, ppi};
 
 use crate::doorbell::Doorbell;
+use crate::level::is_in_host;
 use crate::model::Model;
-use crate::sysreg::{Reg, SysState, hcr};
+use crate::sysreg::{Reg, SysState};
 
 /// CNTx_CTL.
 pub(crate) mod ctl {
@@ -62,8 +64,7 @@ pub struct Timers {
     model: Arc<Model>,
     /// Where the wires lead.
     port: GicConnection,
-    /// There is EL2.
-    el2: bool,
+    levels: Levels,
     /// Levels of the four wires, as last driven.
     level: [bool; 4],
     /// Rings the doorbell when the next timer fires.
@@ -81,14 +82,14 @@ impl Timers {
         clock: &Arc<Clock>,
         model: &Arc<Model>,
         port: &GicConnection,
-        el2: bool,
+        levels: Levels,
         doorbell: Arc<Doorbell>,
     ) -> Self {
         Self {
             clock: clock.clone(),
             model: model.clone(),
             port: port.clone(),
-            el2,
+            levels,
             level: [false; 4],
             alarm: Timer::new(clock, move || doorbell.kick()),
             deadline: None,
@@ -116,8 +117,8 @@ impl Timers {
 
     /// CNTPCT_EL0 as read at an Exception level: CNTPOFF_EL2 counts below EL2 (FEAT_ECV).
     #[must_use]
-    pub fn physical_counter(&self, el: u8) -> u64 {
-        let offset = if el < 2 { self.physical_offset } else { 0 };
+    pub fn physical_counter(&self, el: El) -> u64 {
+        let offset = if el < El::El2 { self.physical_offset } else { 0 };
         self.physical_count().wrapping_sub(offset)
     }
 
@@ -126,7 +127,8 @@ impl Timers {
     pub(crate) fn refresh(&mut self, sys: &SysState, hcr: u64) {
         /// CNTHCTL_EL2.ECV.
         const ECV: u64 = 1 << 12;
-        let counts = self.el2 && !is_host(hcr) && sys[Reg::CNTHCTL_EL2] & ECV != 0;
+        let counts =
+            self.levels.contains(El::El2) && !is_in_host(El::El0, hcr) && sys[Reg::CNTHCTL_EL2] & ECV != 0;
         let offset = if counts { sys[Reg::CNTPOFF_EL2] } else { 0 };
         if offset != self.physical_offset {
             self.physical_offset = offset;
@@ -146,13 +148,8 @@ impl Timers {
     /// CNTVCT_EL0 as read at an Exception level: CNTVOFF_EL2 does not count at EL2 with E2H, nor in the EL0 of a host. `hcr` is
     /// the effective value of HCR_EL2.
     #[must_use]
-    pub fn virtual_counter(&self, sys: &SysState, el: u8, hcr: u64) -> u64 {
-        let no_offset = match el {
-            2 => hcr & hcr::E2H != 0,
-            0 => is_host(hcr),
-            _ => false,
-        };
-        let offset = if no_offset { 0 } else { sys[Reg::CNTVOFF_EL2] };
+    pub fn virtual_counter(&self, sys: &SysState, el: El, hcr: u64) -> u64 {
+        let offset = if is_in_host(el, hcr) { 0 } else { sys[Reg::CNTVOFF_EL2] };
         self.physical_count().wrapping_sub(offset)
     }
 
@@ -252,15 +249,10 @@ impl Timers {
             let bit = (control >> 4 & 15) + (control >> 17 & 1) * 8;
             (control & 4 != 0).then(|| 2u64 << bit).and_then(|ticks| self.model.ns_of(ticks))
         };
-        let kernel = if is_host(hcr) { None } else { of(sys[Reg::CNTKCTL_EL1]) };
-        let hyp = if self.el2 { of(sys[Reg::CNTHCTL_EL2]) } else { None };
+        let kernel = if is_in_host(El::El0, hcr) { None } else { of(sys[Reg::CNTKCTL_EL1]) };
+        let hyp = if self.levels.contains(El::El2) { of(sys[Reg::CNTHCTL_EL2]) } else { None };
         kernel.into_iter().chain(hyp).min()
     }
-}
-
-/// EL0 is a host's.
-const fn is_host(hcr: u64) -> bool {
-    hcr & (hcr::E2H | hcr::TGE) == hcr::E2H | hcr::TGE
 }
 
 #[cfg(test)]
@@ -269,6 +261,7 @@ mod tests {
 
     use super::*;
     use crate::model::Model;
+    use crate::sysreg::hcr;
     use crate::test_pe::{Bench, bench, max};
 
     const CNTV_TVAL: SysEnc = SysEnc::new(3, 3, 14, 3, 0);
@@ -292,7 +285,7 @@ mod tests {
         let mut b = max();
         b.clock.advance(1000);
         b.cpu.msr(CNTVOFF, 0, 600).unwrap();
-        b.cpu.set_level(1, true);
+        b.cpu.set_level(El::El1, true);
         assert_eq!(b.cpu.mrs(CNTVCT, 0), Ok(400));
         b.cpu.msr(CNTV_TVAL, 0, 100).unwrap();
         assert_eq!(b.cpu.mrs(CNTV_CVAL, 0), Ok(500));
@@ -343,26 +336,22 @@ mod tests {
         b.clock.advance(1000);
         b.cpu.sys[Reg::CNTVOFF_EL2] = 1;
         for (el, hcr_el2, count) in [
-            (2, 0, 999),
-            (2, hcr::E2H, 1000),
-            (1, hcr::E2H, 999),
-            (0, hcr::E2H, 999),
-            (0, hcr::E2H | hcr::TGE, 1000),
-            (0, hcr::TGE, 999),
+            (El::El2, 0, 999),
+            (El::El2, hcr::E2H, 1000),
+            (El::El1, hcr::E2H, 999),
+            (El::El0, hcr::E2H, 999),
+            (El::El0, hcr::E2H | hcr::TGE, 1000),
+            (El::El0, hcr::TGE, 999),
         ] {
             b.cpu.sys[Reg::HCR_EL2] = hcr_el2;
-            b.cpu.set_level(el, el > 0);
-            assert_eq!(
-                b.cpu.timers.virtual_counter(&b.cpu.sys, el, b.cpu.hcr()),
-                count,
-                "EL{el} {hcr_el2:#x}"
-            );
+            b.cpu.set_level(el, el.is_privileged());
+            assert_eq!(b.cpu.timers.virtual_counter(&b.cpu.sys, el, b.cpu.hcr()), count, "{el} {hcr_el2:#x}");
         }
     }
 
     #[test]
     fn sixteen_nanoseconds_per_tick() {
-        let mut b = bench(Model::cortex_a72(), true);
+        let mut b = bench(Model::cortex_a72());
         b.clock.advance(1600);
         assert_eq!(b.cpu.timers.physical_count(), 100);
         b.cpu.timers.set_cval(&mut b.cpu.sys, TimerId::HypPhysical, 101);
@@ -373,7 +362,7 @@ mod tests {
 
     #[test]
     fn event_stream() {
-        let mut b = bench(Model::cortex_a72(), true);
+        let mut b = bench(Model::cortex_a72());
         assert_eq!(b.cpu.timers.event_stream_period_ns(&b.cpu.sys, b.cpu.hcr()), None);
         // EVNTEN, EVNTI = 11: bit 11 changes from 0 to 1 every 4096 ticks.
         b.cpu.sys[Reg::CNTKCTL_EL1] = 4 | 11 << 4;

@@ -218,7 +218,7 @@ impl Builder<'_> {
             counters.push(own.clone());
             let mut cpu = Cpu::new(CpuConfig {
                 model: model.clone(),
-                el2: self.config.virt.virtualization,
+                levels: self.config.virt.levels(),
                 index,
                 counters: own,
                 doorbell,

@@ -150,7 +150,7 @@ fn profile(out: &mut String, all: &Snapshot, report: &Report) {
         out.push_str("\nBlocks in host code with the most instructions\n");
         for b in report.blocks.iter().take(TOP) {
             let of = share(b.instructions, report.instructions);
-            let what = format!("at {:#018x}, EL{}: {} runs{of}", b.pc, b.el, grouped(b.runs));
+            let what = format!("at {:#018x}, {}: {} runs{of}", b.pc, b.el, grouped(b.runs));
             line(out, b.instructions, &what);
         }
     }
@@ -158,6 +158,7 @@ fn profile(out: &mut String, all: &Snapshot, report: &Report) {
 
 #[cfg(test)]
 mod tests {
+    use emu_a64::level::El;
     use emu_core::metrics::Counters;
     use emu_engine::jit::profile::HotBlock;
 
@@ -174,7 +175,7 @@ mod tests {
             accesses: 200,
             missed: 1,
             operations: vec![("MRS CNTVCT_EL0".into(), 7)],
-            blocks: vec![HotBlock { pc: 0x4000_1000, el: 2, runs: 900, instructions: 3000 }],
+            blocks: vec![HotBlock { pc: 0x4000_1000, el: El::El2, runs: 900, instructions: 3000 }],
         };
         let text =
             section(&Snapshot::of(&[counters]), CodeSize { used: 4096, bound: 1 << 20 }, Some(&report));

@@ -1,5 +1,7 @@
 //! The options of the `virt` board, and its interrupt controller.
 
+use emu_a64::level::{El, Levels};
+
 use crate::error::{UserError, user_error};
 
 /// Version of the interrupt controller.
@@ -56,6 +58,14 @@ pub struct Virt {
     pub highmem_mmio: bool,
     /// The virtio-mmio transports have the interface of the drafts before virtio 1.0.
     pub legacy_mmio: bool,
+}
+
+impl Virt {
+    /// The Exception levels of the CPUs.
+    #[must_use]
+    pub fn levels(&self) -> Levels {
+        if self.virtualization { Levels::BASE.with(El::El2) } else { Levels::BASE }
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use emu_a64::level::El;
 use emu_a64::regs::SP;
 use emu_pe::cpu::Cpu;
 use emu_pe::gic::GicReg;
@@ -49,7 +50,7 @@ fn on_cpu(debuggee: &Debuggee, show: impl FnOnce(&mut Cpu, &mut String) -> std::
     let mut out = String::new();
     if let Some(mut vcpu) = debuggee.vcpu(cpu) {
         // Writing to a String does not fail.
-        let _ = writeln!(out, "CPU {cpu} at EL{}", vcpu.cpu.pstate.el);
+        let _ = writeln!(out, "CPU {cpu} at {}", vcpu.cpu.pstate.el);
         let _ = show(&mut vcpu.cpu, &mut out);
     }
     out
@@ -120,7 +121,7 @@ fn interrupts(debuggee: &mut Debuggee, _: &[&str]) -> String {
             return writeln!(out, "the CPU interface is memory-mapped (GICv2)");
         };
         for (side, virt) in [("physical", false), ("virtual", true)] {
-            if virt && !cpu.el2 {
+            if virt && !cpu.has_el(El::El2) {
                 continue;
             }
             let look = |reg| gic.look(reg, virt);
@@ -135,7 +136,7 @@ fn interrupts(debuggee: &mut Debuggee, _: &[&str]) -> String {
                 look(R::ICC_HPPIR1_EL1),
             )?;
         }
-        if !cpu.el2 {
+        if !cpu.has_el(El::El2) {
             return Ok(());
         }
         writeln!(
@@ -217,5 +218,5 @@ pub(crate) fn as_qemu(number: usize, cpu: &mut Cpu, out: &mut String) -> std::fm
     let spsr = cpu.spsr();
     let flags: String = FLAGS.iter().map(|(bit, name)| flag(spsr >> bit & 1 != 0, name)).collect();
     let pointer = if cpu.pstate.sp_sel { 'h' } else { 't' };
-    writeln!(out, "SP={:016x}\nPSTATE={spsr:08x} {flags} EL{}{pointer}", cpu.regs.x[SP], cpu.pstate.el)
+    writeln!(out, "SP={:016x}\nPSTATE={spsr:08x} {flags} {}{pointer}", cpu.regs.x[SP], cpu.pstate.el)
 }

@@ -434,7 +434,7 @@ impl ThreadExtraInfo for Debuggee {
     fn thread_extra_info(&self, tid: Tid, buf: &mut [u8]) -> Result<usize, Infallible> {
         let text = match self.vcpu(index(tid)) {
             Some(vcpu) if self.cpus.is_on(index(tid)) => {
-                format!("CPU {}, EL{}", index(tid), vcpu.cpu.pstate.el)
+                format!("CPU {}, {}", index(tid), vcpu.cpu.pstate.el)
             }
             Some(_) => format!("CPU {}, off", index(tid)),
             None => return Ok(0),

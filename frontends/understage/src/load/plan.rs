@@ -6,6 +6,7 @@
 //! start of RAM, and is told nothing in X0.
 
 use bytes::Bytes;
+use emu_a64::level::El;
 use emu_core::ram::GuestRam;
 use emu_devices::fwcfg::key;
 use emu_devices::hostfile;
@@ -49,7 +50,7 @@ pub struct Boot {
     /// X0: for a kernel, the devicetree's address.
     pub x0: u64,
     /// Exception level: the highest that there is.
-    pub el: u8,
+    pub el: El,
 }
 
 /// Everything that loading decides.
@@ -191,7 +192,7 @@ pub fn plan(config: &MachineConfig, cpu: CpuTraits, seeds: Seeds) -> Result<Plan
     segments.push(Segment { address: dtb_range.base, size: dtb_range.size, bytes: dtb.clone().into(), what });
 
     let entry = config.entry.or(blob_entry).or(has_firmware.then_some(map::FLASH0.base)).or(kernel_entry);
-    let el = if config.virt.virtualization { 2 } else { 1 };
+    let el = config.virt.levels().highest();
     let boot = entry.map(|entry_pc| Boot { entry_pc, x0: if linux { dtb_range.base } else { 0 }, el });
     Ok(Plan { segments, flash, fw_cfg, fw_cfg_files: fw_cfg_files(config)?, dtb, boot })
 }

@@ -9,12 +9,13 @@ use super::{Implementation, translate};
 use crate::features::{Feat, FeatureSet};
 use crate::ir::eval::{Machine, Next};
 use crate::ir::{Block, SysEnc};
+use crate::level::El;
 use crate::mode::Mode;
 
 /// Where test code lies.
 const PC: u64 = 0x4000_0100;
 const EL1: Mode = Mode {
-    el: 1,
+    el: El::El1,
     fp_enabled: true,
     mops: true,
     fp_plain: true,

@@ -1,6 +1,6 @@
 //! Branches, exceptions, hints, barriers and system registers.
 
-use super::{ALL, EL1, Feat, FeatureSet, Implementation, Mode, Next, PC, lower, run, translate};
+use super::{ALL, EL1, El, Feat, FeatureSet, Implementation, Mode, Next, PC, lower, run, translate};
 use crate::ir::{BarrierKind, Block, ExcOp, LeaveKind, Link, Op, PacOp, PstateField, SysEnc, Term};
 
 fn next(word: u32, x1: u64, nzcv: u32) -> u64 {
@@ -61,7 +61,7 @@ fn exceptions() {
     assert_eq!(term(0xd4a0_0001 /* dcps1 */), UNDEFINED);
     assert_eq!(term(0xd6bf_03e0 /* drps */), UNDEFINED);
     assert_eq!(term(0xd69f_03e0 /* eret */), Term::Leave { kind: LeaveKind::Eret, next: 4 });
-    let el0 = Mode { el: 0, ..EL1 };
+    let el0 = Mode { el: El::El0, ..EL1 };
     for word in [
         0xd400_0002, /* hvc #0 */
         0xd400_0003, /* smc #0 */

@@ -1,5 +1,6 @@
 //! Debugging, by the guest itself and from outside: programs on one PE, MMU off.
 
+use emu_a64::level::El;
 use emu_core::metrics::Metric;
 use emu_core::ram::GuestRam;
 use emu_pe::mem::watch::{WatchHit, WatchKind, Watchpoint};
@@ -34,12 +35,12 @@ const WATCH_STORES: u64 = 1 | 3 << 1 | 2 << 3 | 0xff << 5;
 const WATCH_LOADS: u64 = 1 | 3 << 1 | 1 << 3 | 0xff << 5;
 
 /// A program at EL1 with debug exceptions enabled there (the OS lock open, PSTATE.D clear), or at EL0 below it.
-fn below(el: u8, mdscr: u64, program: &[u32]) -> (Vcpu, &'static GuestRam) {
+fn below(el: El, mdscr: u64, program: &[u32]) -> (Vcpu, &'static GuestRam) {
     let (mut v, ram) = vcpu(program);
     v.cpu.sys[Reg::OSLAR_EL1] = 0;
     v.cpu.sys[Reg::MDSCR_EL1] = mdscr;
     v.cpu.sys[Reg::VBAR_EL1] = RAM + 0x4000;
-    assert!(v.cpu.set_spsr(if el == 1 { 0x1c5 } else { 0 }));
+    assert!(v.cpu.set_spsr(if el == El::El1 { 0x1c5 } else { 0 }));
     v.cpu.regs.x[0] = DATA;
     (v, ram)
 }
@@ -57,7 +58,7 @@ fn exception(v: &mut Vcpu) -> (u64, bool, u64) {
             break;
         }
     }
-    let two = v.cpu.pstate.el == 2;
+    let two = v.cpu.pstate.el == El::El2;
     let reg = |at1, at2| v.cpu.sys[if two { at2 } else { at1 }];
     let spsr = reg(Reg::SPSR_EL1, Reg::SPSR_EL2);
     (reg(Reg::ESR_EL1, Reg::ESR_EL2) >> 26, spsr & SPSR_SS != 0, reg(Reg::ELR_EL1, Reg::ELR_EL2) - RAM)
@@ -119,7 +120,7 @@ const ARMS_ITSELF: [u32; 8] = [
 
 #[test]
 fn a_breakpoint_that_the_program_sets() {
-    let (mut v, _) = below(1, 0, &ARMS_ITSELF);
+    let (mut v, _) = below(El::El1, 0, &ARMS_ITSELF);
     v.cpu.pstate.daif = 0xf;
     v.cpu.sys[Reg::OSLAR_EL1] = 1;
     (v.cpu.regs.x[5], v.cpu.regs.x[1], v.cpu.regs.x[2]) = (MDE | KDE, RAM + 28, BREAK_EL10);
@@ -132,7 +133,7 @@ fn a_breakpoint_that_the_program_sets() {
 #[test]
 fn what_masks_a_breakpoint() {
     let masked = |change: fn(&mut Vcpu)| {
-        let (mut v, _) = below(1, MDE | KDE, &[0xd280_0023, 0xd280_0044]);
+        let (mut v, _) = below(El::El1, MDE | KDE, &[0xd280_0023, 0xd280_0044]);
         v.cpu.sys[Reg::DBGBVR0_EL1] = RAM + 4;
         v.cpu.sys[Reg::DBGBCR0_EL1] = BREAK_EL10;
         change(&mut v);
@@ -151,7 +152,7 @@ fn what_masks_a_breakpoint() {
 /// BRK is never masked (Arm ARM, D2.7).
 #[test]
 fn a_brk_under_the_os_lock() {
-    let (mut v, _) = below(1, 0, &[0xd420_00e0]);
+    let (mut v, _) = below(El::El1, 0, &[0xd420_00e0]);
     v.cpu.pstate.daif = 0xf;
     v.cpu.sys[Reg::OSLAR_EL1] = 1;
     assert_eq!(exception(&mut v), (BRK, false, 0));
@@ -160,7 +161,7 @@ fn a_brk_under_the_os_lock() {
 
 /// One access at EL1 under one watchpoint on the doubleword at [`DATA`], with X0 a little off it.
 fn watched(control: u64, offset: i64, insn: u32) -> (u64, u64, u64) {
-    let (mut v, _) = below(1, MDE | KDE, &[insn]);
+    let (mut v, _) = below(El::El1, MDE | KDE, &[insn]);
     v.cpu.sys[Reg::DBGWVR0_EL1] = DATA;
     v.cpu.sys[Reg::DBGWCR0_EL1] = control;
     v.cpu.regs.x[0] = DATA.wrapping_add_signed(offset);
@@ -198,7 +199,7 @@ fn a_watchpoint_comes_and_goes() {
     // ldr x1, [x0] five times, with the control register written in between: msr dbgwcr0_el1, x2 and x3.
     let (ldr, on, off) = (0xf940_0001, 0xd510_00e2, 0xd510_00e3);
     let program = [ldr, ldr, on, off, ldr, on, 0xd503_3fdf, ldr];
-    let (mut v, _) = below(1, MDE | KDE, &program);
+    let (mut v, _) = below(El::El1, MDE | KDE, &program);
     v.cpu.sys[Reg::DBGWVR0_EL1] = DATA;
     v.cpu.regs.x[2] = WATCH_LOADS;
     assert_eq!(exception(&mut v), (WATCHPOINT + 1, false, 28));
@@ -206,7 +207,7 @@ fn a_watchpoint_comes_and_goes() {
 
 /// Steps one instruction at EL0 from EL1; gives class, ISS, SPSR.SS and the offset of the return address.
 fn stepped(insn: u32) -> (u64, u64, bool, u64) {
-    let (mut v, _) = below(0, SS, &[insn, 0xd503_201f]);
+    let (mut v, _) = below(El::El0, SS, &[insn, 0xd503_201f]);
     v.cpu.pstate.ss = true;
     let (class, ss, at) = exception(&mut v);
     (class, v.cpu.sys[Reg::ESR_EL1] & 0x1ff_ffff, ss, at)
@@ -236,7 +237,7 @@ fn software_step_of_one_instruction() {
 fn software_step_by_exception_return() {
     // eret; at 16: add x1, x1, #1 twice
     let nop = 0xd503_201f;
-    let (mut v, _) = below(1, SS, &[0xd69f_03e0, nop, nop, nop, 0x9100_0421, 0x9100_0421]);
+    let (mut v, _) = below(El::El1, SS, &[0xd69f_03e0, nop, nop, nop, 0x9100_0421, 0x9100_0421]);
     v.cpu.sys[Reg::ELR_EL1] = RAM + 16;
     v.cpu.sys[Reg::SPSR_EL1] = SPSR_SS;
     let again = |v: &mut Vcpu| {
@@ -262,12 +263,12 @@ fn software_step_by_exception_return() {
 /// A breakpoint and a watchpoint come before the step of their instruction, which is yet to be made.
 #[test]
 fn a_breakpoint_under_software_step() {
-    let (mut v, _) = below(0, SS | MDE, &[0xf900_0001]);
+    let (mut v, _) = below(El::El0, SS | MDE, &[0xf900_0001]);
     v.cpu.sys[Reg::DBGBVR0_EL1] = RAM;
     v.cpu.sys[Reg::DBGBCR0_EL1] = BREAK_EL10;
     v.cpu.pstate.ss = true;
     assert_eq!(exception(&mut v), (BREAKPOINT, true, 0));
-    let (mut v, _) = below(0, SS | MDE, &[0xf900_0001]);
+    let (mut v, _) = below(El::El0, SS | MDE, &[0xf900_0001]);
     v.cpu.sys[Reg::DBGWVR0_EL1] = DATA;
     v.cpu.sys[Reg::DBGWCR0_EL1] = WATCH_STORES;
     v.cpu.pstate.ss = true;
@@ -307,7 +308,7 @@ fn a_debugger_stops_before_instructions_and_accesses() {
 #[test]
 fn a_watched_store_exclusive() {
     // ldxr x1, [x0]; add x1, x1, #1; stxr w2, x1, [x0]; cbnz w2, -12
-    let (mut v, ram) = below(1, 0, &[0xc85f_7c01, 0x9100_0421, 0xc802_7c01, 0x35ff_ffa2]);
+    let (mut v, ram) = below(El::El1, 0, &[0xc85f_7c01, 0x9100_0421, 0xc802_7c01, 0x35ff_ffa2]);
     let point = Watchpoint { va: DATA, bytes: 8, kind: WatchKind::Write };
     v.set_watchpoints(&[point]);
     v.run();
@@ -327,7 +328,7 @@ fn a_watched_store_exclusive() {
 /// A debugger's step is not the guest's: the guest's machine goes on as if nobody looked.
 #[test]
 fn a_debugger_steps_over_a_software_step() {
-    let (mut v, _) = below(0, SS, &[0x9100_0421, 0x9100_0421]);
+    let (mut v, _) = below(El::El0, SS, &[0x9100_0421, 0x9100_0421]);
     v.cpu.pstate.ss = true;
     let step = |v: &mut Vcpu| {
         v.step_once(false);

@@ -27,7 +27,7 @@ pub(super) fn report(
     let cpu = &vcpu.cpu;
     let _ = writeln!(
         text,
-        "lockstep: host code and interpreter differ on CPU {}, at EL{}, in a stretch from {pc:#x} (budget {budget})",
+        "lockstep: host code and interpreter differ on CPU {}, at {}, in a stretch from {pc:#x} (budget {budget})",
         cpu.index, cpu.pstate.el
     );
     let _ = writeln!(text, "ends: jit    {}", ending(vcpu, native));

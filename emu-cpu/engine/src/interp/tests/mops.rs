@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use emu_a64::level::El;
 use emu_core::Pa;
 use emu_core::addr::Size;
 use emu_core::bus::{Backing, BusFault, MmioDevice, Requester};
@@ -268,11 +269,11 @@ fn registers_of_devices_are_written_once_also_in_lockstep() {
 #[test]
 fn undefined_unless_enabled() {
     for (el, control, allowed) in
-        [(2, 0, true), (1, 0, false), (1, hcrx::MSCEN, true), (0, hcrx::MSCEN, false)]
+        [(El::El2, 0, true), (El::El1, 0, false), (El::El1, hcrx::MSCEN, true), (El::El0, hcrx::MSCEN, false)]
     {
         let (mut v, _) = vcpu(&SET);
         v.cpu.sys[Reg::HCRX_EL2] = control;
-        v.cpu.set_level(el, el > 0);
-        assert_eq!(v.cpu.mode().mops, allowed, "EL{el} {control:#x}");
+        v.cpu.set_level(el, el.is_privileged());
+        assert_eq!(v.cpu.mode().mops, allowed, "{el} {control:#x}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use emu_a64::level::El;
 use emu_core::metrics::Metric;
 use emu_core::ram::GuestRam;
 use emu_pe::cpu::Cpu;
@@ -34,10 +35,10 @@ impl Semihosting for Server {
 }
 
 /// A program at an Exception level.
-fn machine(program: &[u32], el: u8, el0: bool, serve: Serve) -> (Vcpu, &'static GuestRam) {
+fn machine(program: &[u32], el: El, el0: bool, serve: Serve) -> (Vcpu, &'static GuestRam) {
     let (mut v, ram) = vcpu(program);
     v.cpu.sys[Reg::VBAR_EL1] = RAM + 0x8000;
-    assert!(v.cpu.set_spsr(if el == 1 { 0x3c5 } else { 0x3c0 }));
+    assert!(v.cpu.set_spsr(if el == El::El1 { 0x3c5 } else { 0x3c0 }));
     v.cpu.wires.serve_semihosting(Arc::new(Server { el0, serve }));
     (v, ram)
 }
@@ -70,7 +71,7 @@ fn the_result_is_in_x0_and_the_program_goes_on() {
         Served::Done(cpu.regs.x[1] + 1)
     };
     // mov x1, #41; hlt; mov x2, x0
-    let (mut v, _) = machine(&[0xd280_0521, CALL, 0xaa00_03e2], 1, false, Box::new(serve));
+    let (mut v, _) = machine(&[0xd280_0521, CALL, 0xaa00_03e2], El::El1, false, Box::new(serve));
     run_to_end(&mut v);
     assert_eq!((v.cpu.regs.x[2], v.cpu.counters.get(Metric::SemihostingCalls)), (42, 1));
     assert_eq!(v.cpu.counters.get(Metric::Instructions), 4);
@@ -83,7 +84,7 @@ fn a_call_that_waits_is_made_again() {
         *calls.lock() += 1;
         if *calls.lock() == 3 { Served::Done(7) } else { Served::Again }
     };
-    let (mut v, _) = machine(&[CALL], 1, false, Box::new(serve));
+    let (mut v, _) = machine(&[CALL], El::El1, false, Box::new(serve));
     v.run_turns(1);
     assert_eq!((v.cpu.regs.pc, v.cpu.counters.get(Metric::Instructions)), (RAM, 0));
     run(&mut v, RAM + 4);
@@ -93,15 +94,15 @@ fn a_call_that_waits_is_made_again() {
 #[test]
 fn what_is_no_call_is_undefined() {
     for (word, el, el0, served) in [
-        (CALL, 1, false, true),
-        (CALL, 0, false, false),
-        (CALL, 0, true, true),
-        (0xd45e_0020 /* hlt #0xf001 */, 1, true, false),
-        (0xd440_0000 /* hlt #0 */, 1, true, false),
+        (CALL, El::El1, false, true),
+        (CALL, El::El0, false, false),
+        (CALL, El::El0, true, true),
+        (0xd45e_0020 /* hlt #0xf001 */, El::El1, true, false),
+        (0xd440_0000 /* hlt #0 */, El::El1, true, false),
     ] {
         let (mut v, _) = machine(&[word], el, el0, Box::new(|_| Served::Done(1)));
         // From the same level, or from below.
-        run(&mut v, if served { RAM + 4 } else { RAM + 0x8000 + if el == 1 { 0x200 } else { 0x400 } });
+        run(&mut v, if served { RAM + 4 } else { RAM + 0x8000 + if el == El::El1 { 0x200 } else { 0x400 } });
         if !served {
             assert_eq!(v.cpu.sys[Reg::ESR_EL1] >> 26, 0, "unknown reason");
         }
@@ -153,9 +154,9 @@ fn memory_is_what_the_program_can_reach() {
         Served::Done((read << 8 | cpu.mem.write_as_program(at, &bytes)) as u64)
     };
     for (address, el1, el0) in cases {
-        for (el, expected) in [(1, el1), (0, el0)] {
+        for (el, expected) in [(El::El1, el1), (El::El0, el0)] {
             // At EL0 the program is in the shared page.
-            let start = if el == 0 { at(SHARED) + 0x100 } else { RAM };
+            let start = if el == El::El0 { at(SHARED) + 0x100 } else { RAM };
             let (mut v, ram) = machine(&[CALL], el, true, Box::new(serve));
             ram.store_u32(start - RAM, CALL).unwrap();
             translate(&mut v, ram);
@@ -163,7 +164,7 @@ fn memory_is_what_the_program_can_reach() {
             v.cpu.regs.x[1] = address;
             run(&mut v, start + 4);
             let found = v.cpu.regs.x[0] as usize;
-            assert_eq!([found >> 8, found & 0xff], expected, "EL{el}, {address:#x}");
+            assert_eq!([found >> 8, found & 0xff], expected, "{el}, {address:#x}");
         }
     }
 }
@@ -177,7 +178,7 @@ fn code_that_is_read_from_a_file() {
     };
     // bl f; mov x6, x5; hlt; bl f; f, a page further: mov x5, #1; ret
     let program = [0x9400_0400, 0xaa05_03e6, CALL, 0x9400_03fd];
-    let (mut v, ram) = machine(&program, 1, false, Box::new(serve));
+    let (mut v, ram) = machine(&program, El::El1, false, Box::new(serve));
     ram.store_u32(0x1000, 0xd280_0025).unwrap();
     ram.store_u32(0x1004, 0xd65f_03c0).unwrap();
     run_to_end(&mut v);

@@ -21,7 +21,7 @@ pub use map::Map;
 fn symbol(what: CodeOrigin) -> String {
     match what {
         CodeOrigin::Shared => "understage:shared".to_owned(),
-        CodeOrigin::Block { pc, el } => format!("el{el}:{pc:016x}"),
+        CodeOrigin::Block { pc, el } => format!("el{}:{pc:016x}", u8::from(el)),
     }
 }
 

@@ -1,9 +1,11 @@
 //! The files, read back as their formats say.
 
+use emu_a64::level::El;
+
 use super::{Dump, Map};
 use crate::jit::observe::{CodeOrigin, Listener};
 
-const BLOCK: CodeOrigin = CodeOrigin::Block { pc: 0xffff_8000_8000_1234, el: 1 };
+const BLOCK: CodeOrigin = CodeOrigin::Block { pc: 0xffff_8000_8000_1234, el: El::El1 };
 
 #[test]
 fn a_map_has_a_line_for_each_piece_of_code() {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use emu_a64::ir::Term;
+use emu_a64::level::El;
 use emu_a64::lower::translate;
 use emu_a64::mode::Mode;
 use emu_pe::cpu::Cpu;
@@ -41,7 +42,7 @@ const NOP: u32 = 0xd503_201f;
 const HOST: HostFeatures =
     HostFeatures { bmi2: true, lzcnt: true, avx: true, fma: true, aes: true, sha: true, pclmul: true };
 const MODE: Mode = Mode {
-    el: 1,
+    el: El::El1,
     fp_enabled: true,
     fp_plain: true,
     guarded: false,

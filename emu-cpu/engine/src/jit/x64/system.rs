@@ -65,11 +65,11 @@ impl Emitter<'_> {
             }
             Uop::Mrs { d, enc, .. } => self.read_in_line(d, enc) || self.read_register(d, enc),
             Uop::Msr { a, enc, .. } => self.write_in_line(a, enc) || self.write_register(a, enc),
-            Uop::MsrImm { field: PstateField::DaifClr, imm } if self.input.mode.el > 0 => {
+            Uop::MsrImm { field: PstateField::DaifClr, imm } if self.input.mode.el.is_privileged() => {
                 asm!(self; mov rax, [r15 + state!(cpu)] ; and BYTE [rax + CPU_DAIF], (!imm & 15) as i8);
                 true
             }
-            Uop::MsrImm { field: PstateField::DaifSet, imm } if self.input.mode.el > 0 => {
+            Uop::MsrImm { field: PstateField::DaifSet, imm } if self.input.mode.el.is_privileged() => {
                 asm!(self; mov rax, [r15 + state!(cpu)] ; or BYTE [rax + CPU_DAIF], (imm & 15) as i8);
                 true
             }
@@ -81,7 +81,7 @@ impl Emitter<'_> {
     /// MRS of a register that is more than a stored value.
     fn read_in_line(&mut self, d: u8, enc: SysEnc) -> bool {
         match row(enc).and_then(|row| row.in_line) {
-            Some(InLine::Daif) if self.input.mode.el > 0 => {
+            Some(InLine::Daif) if self.input.mode.el.is_privileged() => {
                 asm!(self; mov rax, [r15 + state!(cpu)] ; movzx eax, BYTE [rax + CPU_DAIF] ; shl eax, 6);
                 self.store(d, RAX);
                 true
@@ -107,7 +107,7 @@ impl Emitter<'_> {
     /// MSR of a register that is more than a stored value.
     fn write_in_line(&mut self, a: u8, enc: SysEnc) -> bool {
         match row(enc).and_then(|row| row.in_line) {
-            Some(InLine::Daif) if self.input.mode.el > 0 => {
+            Some(InLine::Daif) if self.input.mode.el.is_privileged() => {
                 self.load(RAX, a);
                 asm!(self
                     ; shr eax, 6

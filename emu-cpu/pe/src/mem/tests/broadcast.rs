@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use emu_a64::level::El;
 use emu_mmu::{Regime, TlbiListener, TlbiScope};
 use parking_lot::Mutex;
 
@@ -36,7 +37,7 @@ fn others_than_cpus_hear_of_maintenance() {
     tlbi(&mut b.cpu, TlbiOp::Vae2, Reach::Outer, 0x1234);
     let page = TlbiScope::Va { regime: Regime::El2, vmid: 0, asid: None, start: 0x123_4000, end: 0x123_4fff };
     assert_eq!(heard(), [TlbiScope::AllEl1, page]);
-    b.cpu.pstate.el = 1;
+    b.cpu.pstate.el = El::El1;
     tlbi(&mut b.cpu, TlbiOp::VmallE1, Reach::Local, 0);
     assert_eq!(heard(), []);
     b.cpu.sys[Reg::HCR_EL2] |= hcr::FB;

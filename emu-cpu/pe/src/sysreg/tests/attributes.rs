@@ -1,5 +1,7 @@
 //! What the rows say beside who may access a register, held against what accesses do.
 
+use emu_a64::level::El;
+
 use super::fine::{FIELDS, Fine, OF_NO_ROW};
 use crate::mem::context::select;
 use crate::sysreg::*;
@@ -36,7 +38,7 @@ fn fields_of_fine_grained_traps_are_those_of_their_rows() {
         assert_eq!(trapped.is_empty(), OF_NO_ROW.contains(field), "{name} traps something");
         for row in trapped {
             assert!(is_named_by(row, name), "{name} traps {}", row.name);
-            assert!(row.perm[0] != Perm::NO || row.perm[1] != Perm::NO, "{} is EL2's alone", row.name);
+            assert!(row.perm.below_el2() != Perm::NO, "{} is EL2's alone", row.name);
             let is_instruction = matches!(row.cell, Cell::Insn(_));
             assert_eq!(is_instruction, field.group == Group::Instructions, "{}", row.name);
             assert_eq!(row.fine.is_some_and(|f| f.is_nxs), row.name.ends_with("NXS"), "{}", row.name);
@@ -68,9 +70,9 @@ fn both_registers_of_a_name_are_alike_to_running_code() {
 }
 
 /// Puts a PE at an Exception level, with its context selected.
-fn at_level(el: u8) -> Bench {
+fn at_level(el: El) -> Bench {
     let mut b = max();
-    b.cpu.set_level(el, el > 0);
+    b.cpu.set_level(el, el.is_privileged());
     select(&mut b.cpu);
     b
 }
@@ -80,7 +82,7 @@ fn at_level(el: u8) -> Bench {
 #[test]
 fn effects_are_what_writes_do() {
     for row in rows() {
-        for el in 0..3 {
+        for el in [El::El0, El::El1, El::El2] {
             let mut b = at_level(el);
             let c = &mut b.cpu;
             let derived = |c: &crate::cpu::Cpu| (c.hcr(), c.mode(), c.timers.next_deadline(&c.sys));
@@ -91,10 +93,10 @@ fn effects_are_what_writes_do() {
             }
             let written = derived(c);
             c.refresh();
-            assert_eq!(written, derived(c), "{} at EL{el} is not marked as context", row.name);
+            assert_eq!(written, derived(c), "{} at {el} is not marked as context", row.name);
             select(c);
             if row.effect == Effect::None {
-                assert_eq!(before, (derived(c), selected(c)), "{} at EL{el} has an effect", row.name);
+                assert_eq!(before, (derived(c), selected(c)), "{} at {el} has an effect", row.name);
             }
         }
     }
@@ -104,7 +106,7 @@ fn effects_are_what_writes_do() {
 #[test]
 fn what_is_repeatable_can_be_repeated() {
     for row in rows().iter().filter(|row| row.is_repeatable(true)) {
-        let mut b = at_level(2);
+        let mut b = at_level(El::El2);
         b.cpu.poke(row, ONES);
         let first = b.cpu.peek(row);
         b.clock.advance(1_000_000);
@@ -114,7 +116,7 @@ fn what_is_repeatable_can_be_repeated() {
     }
     let mut writes = 0;
     for row in rows().iter().filter(|row| row.is_repeatable(false)) {
-        let mut b = at_level(2);
+        let mut b = at_level(El::El2);
         let c = &mut b.cpu;
         let state = |c: &crate::cpu::Cpu| format!("{:?}", c.save());
         let (before, kept) = (state(c), (c.regs.clone(), c.pstate.clone(), c.sys.clone()));

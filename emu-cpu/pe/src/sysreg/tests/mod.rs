@@ -5,6 +5,8 @@ mod reset;
 mod traps;
 
 use emu_a64::ir::{ExcOp, PstateField, SysEnc};
+use emu_a64::level::El::{self, El0, El1, El2};
+use emu_a64::level::Levels;
 
 use super::*;
 use crate::cpu::Cpu;
@@ -18,12 +20,12 @@ pub(super) fn enc(name: &str) -> SysEnc {
     rows().iter().find(|r| r.name == name).unwrap_or_else(|| panic!("{name}")).enc
 }
 
-pub(super) fn at(cpu: &mut Cpu, el: u8, hcr: u64) {
+pub(super) fn at(cpu: &mut Cpu, el: El, hcr: u64) {
     cpu.sys[Reg::HCR_EL2] = hcr;
-    cpu.set_level(el, el > 0);
+    cpu.set_level(el, el.is_privileged());
 }
 
-pub(super) fn trapped_to(r: Result<u64, impl Into<Stop>>) -> Option<u8> {
+pub(super) fn trapped_to(r: Result<u64, impl Into<Stop>>) -> Option<El> {
     match r.map_err(Into::into) {
         Err(Stop::Exception(Exception::Trap { target, ec: 0x18, .. })) => Some(target),
         _ => None,
@@ -61,22 +63,22 @@ fn slots_belong_to_one_row() {
 fn op1_agrees_with_permissions() {
     for r in rows().iter().filter(|r| r.enc.parts().0 == 3) {
         let op1 = r.enc.parts().1;
-        let lowest = r.perm.iter().position(|p| *p != Perm::NO);
-        let expected: &[usize] = match op1 {
-            3 => &[0],
-            4 | 5 => &[2],
-            _ => &[1],
+        let expected = match op1 {
+            3 => El0,
+            4 | 5 => El2,
+            _ => El1,
         };
-        assert!(lowest.is_some_and(|l| expected.contains(&l)), "{}", r.name);
+        assert_eq!(r.perm.lowest(), Some(expected), "{}", r.name);
     }
 }
 
 #[test]
 fn effective_hcr_values() {
+    const LEVELS: Levels = Levels::BASE.with(El2);
     let f = Model::max().features;
     let all = !0u64;
-    assert_eq!(effective_hcr(all, false, f), hcr::RW, "without EL2");
-    let host = effective_hcr(all, true, f);
+    assert_eq!(effective_hcr(all, Levels::BASE, f), hcr::RW, "without EL2");
+    let host = effective_hcr(all, LEVELS, f);
     assert_eq!(host & (hcr::E2H | hcr::TGE | hcr::RW), hcr::E2H | hcr::TGE | hcr::RW);
     let gone = hcr::VM
         | hcr::FMO
@@ -89,17 +91,17 @@ fn effective_hcr_values() {
         | hcr::TSC
         | hcr::TVM;
     assert_eq!(host & gone, 0);
-    let tge = effective_hcr(hcr::TGE, true, f);
+    let tge = effective_hcr(hcr::TGE, LEVELS, f);
     assert_eq!(tge, hcr::TGE | hcr::RW | hcr::FMO | hcr::IMO | hcr::AMO);
     let a72 = Model::cortex_a72().features;
-    assert_eq!(effective_hcr(hcr::E2H, true, a72), hcr::RW, "no VHE");
+    assert_eq!(effective_hcr(hcr::E2H, LEVELS, a72), hcr::RW, "no VHE");
 }
 
 #[test]
 fn vhe_moves_names() {
     let mut b = max();
     let c = &mut b.cpu;
-    at(c, 2, hcr::E2H);
+    at(c, El2, hcr::E2H);
     c.msr(enc("FAR_EL1"), 0, 0x1234).unwrap();
     assert_eq!(c.sys[Reg::FAR_EL2], 0x1234);
     c.msr(enc("FAR_EL12"), 0, 0x5678).unwrap();
@@ -115,17 +117,17 @@ fn vhe_moves_names() {
     // SP_EL1, TPIDR_EL1 and PAR_EL1 do not move.
     c.msr(enc("TPIDR_EL1"), 0, 9).unwrap();
     assert_eq!(c.sys[Reg::TPIDR_EL1], 9);
-    at(c, 2, 0);
+    at(c, El2, 0);
     assert_eq!(c.msr(enc("FAR_EL12"), 0, 1), Err(UNDEFINED.into()));
     c.msr(enc("FAR_EL1"), 0, 0x9999).unwrap();
     assert_eq!((c.sys[Reg::FAR_EL1], c.sys[Reg::FAR_EL2]), (0x9999, 0x1234));
-    at(c, 1, hcr::E2H);
+    at(c, El1, hcr::E2H);
     assert_eq!(c.mrs(enc("FAR_EL12"), 0), Err(UNDEFINED));
     // The EL0 of a host uses EL2's timers by their EL0 names.
     c.sys[Reg::CNTHCTL_EL2] = 0x303;
-    at(c, 0, hcr::E2H | hcr::TGE);
+    at(c, El0, hcr::E2H | hcr::TGE);
     assert_eq!(c.mrs(enc("CNTP_CVAL_EL0"), 0), Ok(77));
-    at(c, 0, hcr::E2H);
+    at(c, El0, hcr::E2H);
     c.sys[Reg::CNTKCTL_EL1] = 0x303;
     c.sys[Reg::CNTHCTL_EL2] = 0xc00;
     assert_eq!(c.mrs(enc("CNTP_CVAL_EL0"), 0), Ok(0));
@@ -133,7 +135,7 @@ fn vhe_moves_names() {
 
 #[test]
 fn without_vhe_there_are_no_such_names() {
-    let mut b = bench(Model::cortex_a72(), true);
+    let mut b = bench(Model::cortex_a72());
     let c = &mut b.cpu;
     c.msr(enc("HCR_EL2"), 0, !0).unwrap();
     assert_eq!(c.mrs(enc("HCR_EL2"), 0), Ok(0x3_ffff_ffff));
@@ -164,17 +166,17 @@ fn hcr_traps() {
         (hcr::TERR, "ERRIDR_EL1", true, false),
     ] {
         for on in [false, true] {
-            at(c, 1, if on { bit | hcr::ENSCXT } else { hcr::ENSCXT });
+            at(c, El1, if on { bit | hcr::ENSCXT } else { hcr::ENSCXT });
             let got = c.mrs(enc(name), 5);
-            assert_eq!(trapped_to(got), (on && read).then_some(2), "{name} read, {bit:#x}");
+            assert_eq!(trapped_to(got), (on && read).then_some(El2), "{name} read, {bit:#x}");
             let got = c.msr(enc(name), 5, 0).map(|()| 0);
-            assert_eq!(trapped_to(got), (on && write).then_some(2), "{name} write, {bit:#x}");
+            assert_eq!(trapped_to(got), (on && write).then_some(El2), "{name} write, {bit:#x}");
         }
-        at(c, 2, bit);
+        at(c, El2, bit);
         assert!(trapped_to(c.mrs(enc(name), 5)).is_none(), "{name} at EL2");
     }
-    at(c, 1, 0);
-    assert_eq!(trapped_to(c.mrs(enc("SCXTNUM_EL1"), 0)), Some(2), "EnSCXT");
+    at(c, El1, 0);
+    assert_eq!(trapped_to(c.mrs(enc("SCXTNUM_EL1"), 0)), Some(El2), "EnSCXT");
 }
 
 #[test]
@@ -201,18 +203,18 @@ fn instruction_traps() {
         (hcr::TTLBIS, "TLBI VAE1", false),
         (hcr::TTLBOS, "TLBI VAE1OS", true),
     ] {
-        at(c, 1, bit);
+        at(c, El1, bit);
         let e = c.sys_insn(enc(name), 7, 0).map(|()| 0);
-        assert_eq!(trapped_to(e), traps.then_some(2), "{name} {bit:#x}");
+        assert_eq!(trapped_to(e), traps.then_some(El2), "{name} {bit:#x}");
     }
-    at(c, 1, 0);
+    at(c, El1, 0);
     assert_eq!(c.sys_insn(enc("TLBI ALLE1"), 0, 0), Err(UNDEFINED.into()));
     assert_eq!(c.sys_insn(enc("AT S12E1R"), 0, 0), Err(UNDEFINED.into()));
     // EL0: SCTLR_EL1.UCI, DZE.
-    at(c, 0, 0);
+    at(c, El0, 0);
     for (name, bit) in [("DC CIVAC", sctlr::UCI), ("IC IVAU", sctlr::UCI), ("DC ZVA", sctlr::DZE)] {
         c.sys[Reg::SCTLR_EL1] = 0;
-        assert_eq!(trapped_to(c.sys_insn(enc(name), 0, 0).map(|()| 0)), Some(1), "{name}");
+        assert_eq!(trapped_to(c.sys_insn(enc(name), 0, 0).map(|()| 0)), Some(El1), "{name}");
         c.sys[Reg::SCTLR_EL1] = bit;
         assert_eq!(trapped_to(c.sys_insn(enc(name), 0, 0).map(|()| 0)), None, "{name}");
     }
@@ -223,20 +225,24 @@ fn instruction_traps() {
 fn the_syndrome_names_the_access() {
     let mut b = max();
     let c = &mut b.cpu;
-    at(c, 1, hcr::TVM);
+    at(c, El1, hcr::TVM);
     // MSR TTBR0_EL1, X7: op0 3, op1 0, CRn 2, CRm 0, op2 0.
     assert_eq!(
         c.msr(enc("TTBR0_EL1"), 7, 0),
-        Err(Exception::Trap { target: 2, ec: 0x18, iss: 3 << 20 | 2 << 10 | 7 << 5 }.into())
+        Err(Exception::Trap { target: El2, ec: 0x18, iss: 3 << 20 | 2 << 10 | 7 << 5 }.into())
     );
-    at(c, 1, hcr::TIDCP);
+    at(c, El1, hcr::TIDCP);
     let e = SysEnc::new(3, 1, 15, 2, 0);
     assert_eq!(
         c.mrs(e, 9),
-        Err(Exception::Trap { target: 2, ec: 0x18, iss: 3 << 20 | 1 << 14 | 15 << 10 | 9 << 5 | 2 << 1 | 1 }),
+        Err(Exception::Trap {
+            target: El2,
+            ec: 0x18,
+            iss: 3 << 20 | 1 << 14 | 15 << 10 | 9 << 5 | 2 << 1 | 1
+        }),
         "implementation defined"
     );
-    at(c, 1, 0);
+    at(c, El1, 0);
     assert_eq!(c.mrs(e, 0), Err(UNDEFINED));
 }
 
@@ -244,7 +250,7 @@ fn the_syndrome_names_the_access() {
 fn debug_traps() {
     let mut b = max();
     let c = &mut b.cpu;
-    at(c, 1, 0);
+    at(c, El1, 0);
     for (bit, name, traps) in [
         (mdcr::TDA, "MDSCR_EL1", true),
         (mdcr::TDA, "DBGBVR0_EL1", true),
@@ -255,7 +261,7 @@ fn debug_traps() {
         (mdcr::TDE, "OSDLR_EL1", true),
     ] {
         c.sys[Reg::MDCR_EL2] = bit;
-        assert_eq!(trapped_to(c.mrs(enc(name), 0)), traps.then_some(2), "{name} {bit:#x}");
+        assert_eq!(trapped_to(c.mrs(enc(name), 0)), traps.then_some(El2), "{name} {bit:#x}");
     }
 }
 
@@ -264,28 +270,28 @@ fn floating_point_control() {
     let mut b = max();
     let c = &mut b.cpu;
     let fp = Err(Exception::Insn(ExcOp::FpAccess));
-    at(c, 1, 0);
+    at(c, El1, 0);
     assert_eq!(c.mrs(enc("FPCR"), 0), fp, "CPACR_EL1.FPEN = 0");
     c.msr(enc("CPACR_EL1"), 0, 1 << 20).unwrap();
     assert_eq!(c.mrs(enc("FPCR"), 0), Ok(0));
-    at(c, 0, 0);
+    at(c, El0, 0);
     assert_eq!(c.mrs(enc("FPCR"), 0), fp, "FPEN = 1 traps EL0");
-    at(c, 1, 0);
+    at(c, El1, 0);
     c.sys[Reg::CPTR_EL2] = cptr::TCPAC | cptr::TFP;
     c.refresh();
-    assert_eq!(c.fp_trap(), Some(2));
-    assert_eq!(trapped_to(c.mrs(enc("CPACR_EL1"), 0)), Some(2), "TCPAC");
-    at(c, 2, 0);
-    assert_eq!(c.fp_trap(), Some(2), "TFP traps EL2 too");
-    at(c, 2, hcr::E2H);
+    assert_eq!(c.fp_trap(), Some(El2));
+    assert_eq!(trapped_to(c.mrs(enc("CPACR_EL1"), 0)), Some(El2), "TCPAC");
+    at(c, El2, 0);
+    assert_eq!(c.fp_trap(), Some(El2), "TFP traps EL2 too");
+    at(c, El2, hcr::E2H);
     c.sys[Reg::CPTR_EL2] = 3 << 20;
     c.refresh();
     assert_eq!(c.fp_trap(), None);
     c.sys[Reg::CPTR_EL2] = 1 << 20;
-    at(c, 0, hcr::E2H | hcr::TGE);
-    assert_eq!(c.fp_trap(), Some(2), "a host's EL0");
+    at(c, El0, hcr::E2H | hcr::TGE);
+    assert_eq!(c.fp_trap(), Some(El2), "a host's EL0");
     assert_eq!(c.sys[Reg::CPACR_EL1], 1 << 20, "which CPACR_EL1 does not matter to");
-    at(c, 2, hcr::E2H | hcr::TGE);
+    at(c, El2, hcr::E2H | hcr::TGE);
     assert_eq!(c.fp_trap(), None);
     c.msr(enc("FPCR"), 0, !0).unwrap();
     assert_eq!(c.regs.fpcr, 0x07c8_0000);
@@ -295,30 +301,30 @@ fn floating_point_control() {
 fn counters_from_el0_and_el1() {
     let mut b = max();
     let c = &mut b.cpu;
-    at(c, 0, 0);
+    at(c, El0, 0);
     c.sys[Reg::CNTHCTL_EL2] = 3;
-    assert_eq!(trapped_to(c.mrs(enc("CNTVCT_EL0"), 0)), Some(1));
-    assert_eq!(trapped_to(c.mrs(enc("CNTFRQ_EL0"), 0)), Some(1));
+    assert_eq!(trapped_to(c.mrs(enc("CNTVCT_EL0"), 0)), Some(El1));
+    assert_eq!(trapped_to(c.mrs(enc("CNTFRQ_EL0"), 0)), Some(El1));
     c.sys[Reg::CNTKCTL_EL1] = 2;
     assert_eq!(trapped_to(c.mrs(enc("CNTVCT_EL0"), 0)), None);
     assert_eq!(c.mrs(enc("CNTFRQ_EL0"), 0), Ok(1_000_000_000));
-    assert_eq!(trapped_to(c.mrs(enc("CNTPCT_EL0"), 0)), Some(1));
-    assert_eq!(trapped_to(c.mrs(enc("CNTV_CTL_EL0"), 0)), Some(1));
+    assert_eq!(trapped_to(c.mrs(enc("CNTPCT_EL0"), 0)), Some(El1));
+    assert_eq!(trapped_to(c.mrs(enc("CNTV_CTL_EL0"), 0)), Some(El1));
     c.sys[Reg::CNTKCTL_EL1] = 0x303;
     assert_eq!(trapped_to(c.mrs(enc("CNTPCT_EL0"), 0)), None);
     c.sys[Reg::CNTHCTL_EL2] = 0;
-    assert_eq!(trapped_to(c.mrs(enc("CNTPCT_EL0"), 0)), Some(2), "EL1PCTEN traps EL0 too");
-    at(c, 1, 0);
-    assert_eq!(trapped_to(c.mrs(enc("CNTPCT_EL0"), 0)), Some(2));
-    assert_eq!(trapped_to(c.mrs(enc("CNTP_CTL_EL0"), 0)), Some(2), "EL1PCEN");
+    assert_eq!(trapped_to(c.mrs(enc("CNTPCT_EL0"), 0)), Some(El2), "EL1PCTEN traps EL0 too");
+    at(c, El1, 0);
+    assert_eq!(trapped_to(c.mrs(enc("CNTPCT_EL0"), 0)), Some(El2));
+    assert_eq!(trapped_to(c.mrs(enc("CNTP_CTL_EL0"), 0)), Some(El2), "EL1PCEN");
     assert_eq!(trapped_to(c.mrs(enc("CNTV_CTL_EL0"), 0)), None);
     // The other layout.
-    at(c, 1, hcr::E2H);
+    at(c, El1, hcr::E2H);
     c.sys[Reg::CNTHCTL_EL2] = 3;
-    assert_eq!(trapped_to(c.mrs(enc("CNTPCT_EL0"), 0)), Some(2));
+    assert_eq!(trapped_to(c.mrs(enc("CNTPCT_EL0"), 0)), Some(El2));
     c.sys[Reg::CNTHCTL_EL2] = 1 << 10;
     assert_eq!(trapped_to(c.mrs(enc("CNTPCT_EL0"), 0)), None);
-    assert_eq!(trapped_to(c.mrs(enc("CNTP_CTL_EL0"), 0)), Some(2));
+    assert_eq!(trapped_to(c.mrs(enc("CNTP_CTL_EL0"), 0)), Some(El2));
     c.sys[Reg::CNTHCTL_EL2] = 1 << 11;
     assert_eq!(trapped_to(c.mrs(enc("CNTP_CTL_EL0"), 0)), None);
     assert_eq!(c.msr(enc("CNTFRQ_EL0"), 0, 1), Err(UNDEFINED.into()), "written at the highest level only");
@@ -332,21 +338,21 @@ fn identification() {
     c.msr(enc("VMPIDR_EL2"), 0, 0x105).unwrap();
     assert_eq!(c.mrs(enc("MIDR_EL1"), 0), Ok(0x000f_0510));
     assert_eq!(c.mrs(enc("MPIDR_EL1"), 0), Ok(0x8000_0000));
-    at(c, 1, 0);
+    at(c, El1, 0);
     assert_eq!(c.mrs(enc("MIDR_EL1"), 0), Ok(0x2345_6789));
     assert_eq!(c.mrs(enc("MPIDR_EL1"), 0), Ok(0x8000_0105));
     // Holes of the ID space read as zero, and trap with it.
     let hole = SysEnc::new(3, 0, 0, 7, 7);
     assert_eq!(c.mrs(hole, 0), Ok(0));
     assert_eq!(c.msr(hole, 0, 0), Err(UNDEFINED.into()));
-    at(c, 1, hcr::TID3);
-    assert_eq!(trapped_to(c.mrs(hole, 0)), Some(2));
+    at(c, El1, hcr::TID3);
+    assert_eq!(trapped_to(c.mrs(hole, 0)), Some(El2));
     // FEAT_IDST.
-    at(c, 0, 0);
-    assert_eq!(trapped_to(c.mrs(enc("ID_AA64ISAR0_EL1"), 0)), Some(1));
+    at(c, El0, 0);
+    assert_eq!(trapped_to(c.mrs(enc("ID_AA64ISAR0_EL1"), 0)), Some(El1));
     assert_eq!(c.mrs(enc("SCTLR_EL1"), 0), Err(UNDEFINED));
-    let mut n1 = bench(Model::neoverse_n1(), true);
-    at(&mut n1.cpu, 0, 0);
+    let mut n1 = bench(Model::neoverse_n1());
+    at(&mut n1.cpu, El0, 0);
     assert_eq!(n1.cpu.mrs(enc("ID_AA64ISAR0_EL1"), 0), Err(UNDEFINED));
     assert_eq!(c.mrs(enc("DCZID_EL0"), 0), Ok(0x14));
     c.sys[Reg::SCTLR_EL1] |= sctlr::DZE;
@@ -357,7 +363,7 @@ fn identification() {
 fn stack_pointers_and_pstate() {
     let mut b = max();
     let c = &mut b.cpu;
-    at(c, 2, 0);
+    at(c, El2, 0);
     c.regs.x[31] = 0x2000;
     c.msr(enc("SP_EL0"), 0, 0x100).unwrap();
     c.msr(enc("SP_EL1"), 0, 0x1000).unwrap();
@@ -366,19 +372,19 @@ fn stack_pointers_and_pstate() {
     assert_eq!(c.mrs(enc("SP_EL0"), 0), Err(UNDEFINED));
     c.msr(enc("SPSel"), 0, 1).unwrap();
     assert_eq!(c.regs.x[31], 0x2000);
-    at(c, 1, 0);
+    at(c, El1, 0);
     assert_eq!(c.regs.x[31], 0x1000);
     assert_eq!(c.mrs(enc("CurrentEL"), 0), Ok(4));
     c.msr_imm(PstateField::DaifClr, 0b0010).unwrap();
     assert_eq!(c.mrs(enc("DAIF"), 0), Ok(0x340));
     c.msr(enc("PAN"), 0, 1 << 22).unwrap();
     assert!(c.pstate.pan);
-    at(c, 0, 0);
+    at(c, El0, 0);
     assert_eq!(c.msr_imm(PstateField::Pan, 1), Err(UNDEFINED));
     c.sys[Reg::SCTLR_EL1] &= !sctlr::UMA;
     assert_eq!(
         c.msr_imm(PstateField::DaifSet, 2),
-        Err(Exception::Trap { target: 1, ec: 0x18, iss: 6 << 17 | 3 << 14 | 4 << 10 | 31 << 5 | 2 << 1 })
+        Err(Exception::Trap { target: El1, ec: 0x18, iss: 6 << 17 | 3 << 14 | 4 << 10 | 31 << 5 | 2 << 1 })
     );
     c.sys[Reg::SCTLR_EL1] |= sctlr::UMA;
     c.msr_imm(PstateField::DaifSet, 2).unwrap();
@@ -386,7 +392,7 @@ fn stack_pointers_and_pstate() {
 
 #[test]
 fn reset_and_reserved_bits() {
-    let mut b = bench(Model::cortex_a72(), true);
+    let mut b = bench(Model::cortex_a72());
     let c = &mut b.cpu;
     assert_eq!(c.sys[Reg::SCTLR_EL1], 0x30d0_0980);
     assert_eq!(c.sys[Reg::SCTLR_EL2], 0x30c5_0830);
@@ -413,10 +419,10 @@ fn gic_registers_are_in_the_table() {
     c.msr(enc("ICC_PMR_EL1"), 0, 0xf0).unwrap();
     assert_eq!(c.mrs(enc("ICC_PMR_EL1"), 0), Ok(0xf0));
     c.msr(enc("ICH_HCR_EL2"), 0, 1 << 10).unwrap();
-    at(c, 1, 0);
-    assert_eq!(trapped_to(c.mrs(enc("ICC_PMR_EL1"), 0)), Some(2), "ICH_HCR_EL2.TC");
+    at(c, El1, 0);
+    assert_eq!(trapped_to(c.mrs(enc("ICC_PMR_EL1"), 0)), Some(El2), "ICH_HCR_EL2.TC");
     assert_eq!(c.mrs(enc("ICH_VTR_EL2"), 0), Err(UNDEFINED));
-    at(c, 0, 0);
+    at(c, El0, 0);
     assert_eq!(c.mrs(enc("ICC_PMR_EL1"), 0), Err(UNDEFINED));
 }
 
@@ -424,7 +430,7 @@ fn gic_registers_are_in_the_table() {
 fn every_encoding_is_harmless_at_every_level() {
     let mut b = max();
     let c = &mut b.cpu;
-    for el in 0..3 {
+    for el in [El0, El1, El2] {
         for h in [0, hcr::E2H, hcr::E2H | hcr::TGE, !hcr::TGE] {
             for e in 0..=u16::MAX {
                 at(c, el, h);
@@ -441,20 +447,20 @@ fn every_encoding_is_harmless_at_every_level() {
 #[test]
 fn idst_is_about_reads_of_the_id_space() {
     for (model, idst) in [("max", true), ("neoverse-v1", true), ("neoverse-n1", false)] {
-        let mut b = bench(Model::by_name(model).unwrap(), true);
+        let mut b = bench(Model::by_name(model).unwrap());
         let c = &mut b.cpu;
-        for el in 0..3u8 {
+        for el in [El0, El1, El2] {
             at(c, el, 0);
             c.sys[Reg::SCTLR_EL1] |= sctlr::UCT;
             for bits in 0..1u32 << 9 {
                 let (op1, crm, op2) = (bits >> 6, bits >> 3 & 7, bits & 7);
                 let enc = SysEnc::new(3, op1, 0, crm, op2);
-                let what = format!("{model} EL{el} S3_{op1}_C0_C{crm}_{op2}");
+                let what = format!("{model} {el} S3_{op1}_C0_C{crm}_{op2}");
                 let reported = idst && matches!(op1, 0 | 1 | 3);
                 match c.mrs(enc, 5) {
                     Ok(_) => {}
                     Err(Exception::Trap { target, ec: 0x18, .. }) if reported => {
-                        assert_eq!(target, el.max(1), "{what}");
+                        assert_eq!(target, el.max(El1), "{what}");
                     }
                     other => assert!(!reported && other == Err(UNDEFINED), "{what}: {other:?}"),
                 }
@@ -463,22 +469,22 @@ fn idst_is_about_reads_of_the_id_space() {
             }
             // Neither of these is in the space.
             for name in ["CSSELR_EL1", "LORID_EL1", "VPIDR_EL2", "SCTLR_EL1"] {
-                let allowed = el == 2 || el == 1 && name != "VPIDR_EL2";
+                let allowed = el == El2 || el == El1 && name != "VPIDR_EL2";
                 let read = c.mrs(enc(name), 0);
-                assert!(if allowed { read.is_ok() } else { read == Err(UNDEFINED) }, "{model} EL{el} {name}");
+                assert!(if allowed { read.is_ok() } else { read == Err(UNDEFINED) }, "{model} {el} {name}");
             }
         }
         // What nobody has: an encoding of each op1.
         for (op1, crm, op2) in [(0, 0, 1), (1, 0, 5), (3, 0, 2), (3, 7, 7), (1, 4, 0)] {
-            for el in 0..3u8 {
+            for el in [El0, El1, El2] {
                 at(c, el, 0);
                 let iss = crate::exception::syndrome::sysreg_iss(SysEnc::new(3, op1, 0, crm, op2), 7, true);
-                let trapped = Err(Exception::Trap { target: el.max(1), ec: 0x18, iss });
+                let trapped = Err(Exception::Trap { target: el.max(El1), ec: 0x18, iss });
                 let expected = if idst { trapped } else { Err(UNDEFINED) };
                 assert_eq!(
                     c.mrs(SysEnc::new(3, op1, 0, crm, op2), 7),
                     expected,
-                    "{model} EL{el} {op1} {crm} {op2}"
+                    "{model} {el} {op1} {crm} {op2}"
                 );
             }
         }
@@ -497,9 +503,9 @@ fn registers_of_aarch32_guests_are_storage_where_the_part_has_them() {
         for model in crate::model::MODELS {
             let part =
                 ["cortex-a35", "cortex-a53", "cortex-a55", "cortex-a57", "cortex-a72"].contains(&model.name);
-            let mut b = bench(model.clone(), true);
+            let mut b = bench(model.clone());
             let c = &mut b.cpu;
-            at(c, 2, 0);
+            at(c, El2, 0);
             c.sys[Reg::CPTR_EL2] = 0;
             c.refresh();
             let wrote = c.msr(enc(name), 0, !0);
@@ -508,7 +514,7 @@ fn registers_of_aarch32_guests_are_storage_where_the_part_has_them() {
                 assert_eq!(c.mrs(enc(name), 0), Ok(writable | fixed), "{name} of {}", model.name);
                 c.msr(enc(name), 0, 0).unwrap();
                 assert_eq!(c.mrs(enc(name), 0), Ok(fixed), "{name} of {}", model.name);
-                at(c, 1, 0);
+                at(c, El1, 0);
                 assert_eq!(c.mrs(enc(name), 0), Err(UNDEFINED), "{name} at EL1");
             }
             assert_eq!(c.ids.get(8 * 4) & 0xff, 0x11, "AArch64 only");

@@ -70,7 +70,7 @@ fn row_is_of(name: &str, model: &Model) -> bool {
 /// Looks at every register, in the state that `prepare` makes.
 fn check(prepare: impl Fn(&mut Bench)) {
     for model in MODELS {
-        let mut b = bench(model.clone(), true);
+        let mut b = bench(model.clone());
         prepare(&mut b);
         for row in rows() {
             let fixed = matches!(row.cell, Cell::Id(_)) || OF_THE_MODEL.contains(&row.name);

@@ -1,6 +1,7 @@
 //! Which bit traps what: tables from the descriptions of the trap registers in the Arm ARM.
 
 use emu_a64::ir::SysEnc;
+use emu_a64::level::El::{El0, El1, El2};
 
 use super::{UNDEFINED, at, enc, trapped_to};
 use crate::cpu::Cpu;
@@ -10,7 +11,7 @@ use crate::sysreg::*;
 use crate::test_pe::{bench, max};
 
 /// Makes an access of any kind; whether it trapped to EL2.
-fn access(c: &mut Cpu, row: &Row, read: bool) -> Option<u8> {
+fn access(c: &mut Cpu, row: &Row, read: bool) -> Option<El> {
     match (row.cell, read) {
         (Cell::Insn(_), _) => trapped_to(c.sys_insn(row.enc, 3, 0).map(|()| 0)),
         (_, true) => trapped_to(c.mrs(row.enc, 3)),
@@ -48,8 +49,8 @@ fn every_fine_grained_trap() {
         open_everything(c);
         for row in rows().iter().filter(|row| row.fine.is_some() && row.models.is_none()) {
             let fine = row.fine.unwrap();
-            for el in [0, 1] {
-                if !row.perm[el].allows(read) {
+            for el in [El0, El1] {
+                if !row.perm.at(el).allows(read) {
                     continue;
                 }
                 let group = match control {
@@ -60,22 +61,22 @@ fn every_fine_grained_trap() {
                 };
                 // Only that bit, and all the others.
                 for (bits, traps) in [(1 << fine.bit, group), (!(1 << fine.bit), false)] {
-                    at(c, 2, 0);
+                    at(c, El2, 0);
                     c.msr(enc(name), 0, bits).unwrap();
                     open_everything(c);
-                    at(c, el as u8, NO_TRAPS);
+                    at(c, el, NO_TRAPS);
                     let got = access(c, row, read);
-                    assert_eq!(got, traps.then_some(2), "{} by {name} = {bits:#x} at EL{el}", row.name);
+                    assert_eq!(got, traps.then_some(El2), "{} by {name} = {bits:#x} at {el}", row.name);
                 }
-                at(c, 2, 0);
+                at(c, El2, 0);
                 c.msr(enc(name), 0, u64::MAX).unwrap();
                 assert_eq!(access(c, row, read), None, "{} at EL2", row.name);
-                if el == 0 {
+                if el == El0 {
                     open_everything(c);
-                    at(c, 0, NO_TRAPS | hcr::E2H | hcr::TGE);
+                    at(c, El0, NO_TRAPS | hcr::E2H | hcr::TGE);
                     assert_eq!(access(c, row, read), None, "{} in a host's EL0", row.name);
                 }
-                at(c, 2, 0);
+                at(c, El2, 0);
                 c.msr(enc(name), 0, 0).unwrap();
             }
         }
@@ -97,7 +98,7 @@ fn fine_grained_traps_exist_where_there_is_something_to_trap() {
         c.msr(enc(name), 0, u64::MAX).unwrap();
         assert_eq!(c.mrs(enc(name), 0), Ok(expected), "{name}");
     }
-    let mut n1 = bench(Model::neoverse_n1(), true);
+    let mut n1 = bench(Model::neoverse_n1());
     assert_eq!(n1.cpu.mrs(enc("HFGRTR_EL2"), 0), Err(UNDEFINED), "no FEAT_FGT");
     assert_eq!(c.mrs(SysEnc::new(3, 4, 3, 1, 6), 0), Err(UNDEFINED), "HAFGRTR_EL2: no FEAT_AMUv1");
 }
@@ -107,14 +108,14 @@ fn nxs_forms_can_be_exempt() {
     let mut b = max();
     let c = &mut b.cpu;
     c.sys[Reg::HFGITR_EL2] = 1 << 43;
-    for (control, trapped) in [(0, Some(2)), (hcrx::FGTNXS, None)] {
+    for (control, trapped) in [(0, Some(El2)), (hcrx::FGTNXS, None)] {
         c.sys[Reg::HCRX_EL2] = control;
-        at(c, 1, 0);
+        at(c, El1, 0);
         assert_eq!(trapped_to(c.sys_insn(enc("TLBI VAE1NXS"), 0, 0).map(|()| 0)), trapped);
-        assert_eq!(trapped_to(c.sys_insn(enc("TLBI VAE1"), 0, 0).map(|()| 0)), Some(2));
+        assert_eq!(trapped_to(c.sys_insn(enc("TLBI VAE1"), 0, 0).map(|()| 0)), Some(El2));
     }
-    at(c, 1, hcr::TTLBIS);
-    assert_eq!(trapped_to(c.sys_insn(enc("TLBI VAAE1ISNXS"), 0, 0).map(|()| 0)), Some(2));
+    at(c, El1, hcr::TTLBIS);
+    assert_eq!(trapped_to(c.sys_insn(enc("TLBI VAAE1ISNXS"), 0, 0).map(|()| 0)), Some(El2));
 }
 
 #[test]
@@ -122,20 +123,20 @@ fn exception_generating_instructions() {
     let mut b = max();
     let c = &mut b.cpu;
     c.sys[Reg::HFGITR_EL2] = 1 << 52 | 1 << 51;
-    at(c, 0, NO_TRAPS);
+    at(c, El0, NO_TRAPS);
     c.raise(Exception::Insn(emu_a64::ir::ExcOp::Svc(7)), 0x1000, 0);
-    assert_eq!((c.pstate.el, c.sys[Reg::ELR_EL2]), (2, 0x1000), "to be executed again");
+    assert_eq!((c.pstate.el, c.sys[Reg::ELR_EL2]), (El2, 0x1000), "to be executed again");
     assert_eq!(c.sys[Reg::ESR_EL2], 0x15 << 26 | 1 << 25 | 7);
-    at(c, 1, NO_TRAPS);
+    at(c, El1, NO_TRAPS);
     c.raise(Exception::Insn(emu_a64::ir::ExcOp::Svc(7)), 0x1000, 0);
-    assert_eq!((c.pstate.el, c.sys[Reg::ELR_EL1]), (1, 0x1004), "SVC_EL1 is another bit");
+    assert_eq!((c.pstate.el, c.sys[Reg::ELR_EL1]), (El1, 0x1004), "SVC_EL1 is another bit");
     for (key, iss) in [(None, 0), (Some(false), 2), (Some(true), 3)] {
-        at(c, 1, NO_TRAPS);
+        at(c, El1, NO_TRAPS);
         let e = match key {
             None => c.eret(),
             Some(key_b) => c.eret_authenticated(key_b),
         };
-        assert_eq!(e, Err(Exception::Trap { target: 2, ec: ec::ERET, iss }));
+        assert_eq!(e, Err(Exception::Trap { target: El2, ec: ec::ERET, iss }));
     }
 }
 
@@ -152,15 +153,15 @@ fn virtual_counters_and_timers() {
         ("CNTVCT_EL0", el1tvct),
         ("CNTVCTSS_EL0", el1tvct),
     ] {
-        for el in [0, 1] {
+        for el in [El0, El1] {
             for control in [0, el1tvt, el1tvct] {
                 c.sys[Reg::CNTHCTL_EL2] = 3 | control;
                 at(c, el, 0);
-                assert_eq!(trapped_to(c.mrs(enc(name), 0)), (bit == control).then_some(2), "{name} EL{el}");
+                assert_eq!(trapped_to(c.mrs(enc(name), 0)), (bit == control).then_some(El2), "{name} {el}");
             }
         }
         c.sys[Reg::CNTHCTL_EL2] = 0xf03 | bit;
-        at(c, 0, hcr::E2H | hcr::TGE);
+        at(c, El0, hcr::E2H | hcr::TGE);
         assert_eq!(trapped_to(c.mrs(enc(name), 0)), None, "{name} in a host");
     }
 }
@@ -172,19 +173,19 @@ fn the_physical_offset() {
     let c = &mut b.cpu;
     open_everything(c);
     c.msr(enc("CNTPOFF_EL2"), 0, 300).unwrap();
-    at(c, 1, 0);
+    at(c, El1, 0);
     assert_eq!(c.mrs(enc("CNTPCT_EL0"), 0), Ok(1000), "CNTHCTL_EL2.ECV = 0");
-    at(c, 2, 0);
+    at(c, El2, 0);
     c.msr(enc("CNTHCTL_EL2"), 0, 1 << 12 | 3).unwrap();
     assert_eq!(c.mrs(enc("CNTPCT_EL0"), 0), Ok(1000), "EL2");
-    at(c, 1, 0);
+    at(c, El1, 0);
     assert_eq!(c.mrs(enc("CNTPCT_EL0"), 0), Ok(700));
     assert_eq!(c.mrs(enc("CNTPCTSS_EL0"), 0), Ok(700));
     c.msr(enc("CNTP_CVAL_EL0"), 0, 800).unwrap();
     c.msr(enc("CNTP_CTL_EL0"), 0, 1).unwrap();
     assert_eq!(c.timers.next_deadline(&c.sys), Some(1100));
     assert_eq!(c.mrs(enc("CNTP_TVAL_EL0"), 0), Ok(100));
-    at(c, 0, hcr::E2H | hcr::TGE);
+    at(c, El0, hcr::E2H | hcr::TGE);
     assert!(b.port.ppi(30), "a host has no offset: 1000 is past 800");
 }
 
@@ -194,11 +195,11 @@ fn prediction_restriction_from_el0() {
     let c = &mut b.cpu;
     for name in ["CFP RCTX", "DVP RCTX", "COSP RCTX", "CPP RCTX"] {
         c.sys[Reg::SCTLR_EL1] = 0;
-        at(c, 0, 0);
-        assert_eq!(trapped_to(c.sys_insn(enc(name), 0, 0).map(|()| 0)), Some(1), "{name}");
+        at(c, El0, 0);
+        assert_eq!(trapped_to(c.sys_insn(enc(name), 0, 0).map(|()| 0)), Some(El1), "{name}");
         c.sys[Reg::SCTLR_EL1] = sctlr::ENRCTX;
         assert_eq!(c.sys_insn(enc(name), 0, 0), Ok(()));
-        at(c, 1, 0);
+        at(c, El1, 0);
         assert_eq!(c.sys_insn(enc(name), 0, 0), Ok(()));
     }
 }
@@ -209,14 +210,14 @@ fn implementation_defined_functionality() {
     let c = &mut b.cpu;
     for e in [SysEnc::new(3, 1, 15, 2, 0), SysEnc::new(3, 3, 11, 0, 7)] {
         c.sys[Reg::SCTLR_EL1] = 0;
-        at(c, 0, 0);
+        at(c, El0, 0);
         assert_eq!(c.mrs(e, 0), Err(UNDEFINED));
         c.sys[Reg::SCTLR_EL1] = sctlr::TIDCP;
-        assert_eq!(trapped_to(c.mrs(e, 0)), Some(1));
-        at(c, 1, 0);
+        assert_eq!(trapped_to(c.mrs(e, 0)), Some(El1));
+        at(c, El1, 0);
         assert_eq!(c.mrs(e, 0), Err(UNDEFINED));
-        at(c, 1, hcr::TIDCP);
-        assert_eq!(trapped_to(c.mrs(e, 0)), Some(2));
+        at(c, El1, hcr::TIDCP);
+        assert_eq!(trapped_to(c.mrs(e, 0)), Some(El2));
     }
 }
 
@@ -242,9 +243,9 @@ fn debug_and_pmu_traps() {
         (mdcr::TPMCR, "PMCR_EL0", "PMCCNTR_EL0"),
     ] {
         open_everything(c);
-        at(c, 1, NO_TRAPS);
+        at(c, El1, NO_TRAPS);
         c.sys[Reg::MDCR_EL2] = bit | 6;
-        assert_eq!(trapped_to(c.mrs(enc(trapped), 0)), Some(2), "{trapped} by {bit:#x}");
+        assert_eq!(trapped_to(c.mrs(enc(trapped), 0)), Some(El2), "{trapped} by {bit:#x}");
         assert_eq!(trapped_to(c.mrs(enc(free), 0)), None, "{free} by {bit:#x}");
         c.sys[Reg::MDCR_EL2] = 6;
         assert_eq!(trapped_to(c.mrs(enc(trapped), 0)), None, "{trapped}");
@@ -252,7 +253,7 @@ fn debug_and_pmu_traps() {
     // HPMN keeps counters for EL2.
     c.sys[Reg::MDCR_EL2] = 4;
     assert_eq!(trapped_to(c.mrs(enc("PMEVCNTR3_EL0"), 0)), None);
-    assert_eq!(trapped_to(c.mrs(enc("PMEVCNTR4_EL0"), 0)), Some(2));
+    assert_eq!(trapped_to(c.mrs(enc("PMEVCNTR4_EL0"), 0)), Some(El2));
 }
 
 /// What is trapped to EL1 goes there first, whatever EL2 would trap (Arm ARM, D1.3.3.2).
@@ -266,12 +267,12 @@ fn el1_comes_first() {
     c.sys[Reg::SCTLR_EL1] = 0;
     c.sys[Reg::CNTHCTL_EL2] = 3 << 13;
     c.sys[Reg::MDCR_EL2] = mdcr::TPM;
-    at(c, 0, hcr::TID2 | hcr::TPCP | hcr::TPU | hcr::TDZ);
+    at(c, El0, hcr::TID2 | hcr::TPCP | hcr::TPU | hcr::TDZ);
     for name in ["CTR_EL0", "CNTVCT_EL0", "CNTV_CTL_EL0", "PMCCNTR_EL0", "PMSELR_EL0"] {
-        assert_eq!(trapped_to(c.mrs(enc(name), 0)), Some(1), "{name}");
+        assert_eq!(trapped_to(c.mrs(enc(name), 0)), Some(El1), "{name}");
     }
     for name in ["DC CIVAC", "DC CVAU", "IC IVAU", "DC ZVA", "CFP RCTX"] {
-        assert_eq!(trapped_to(c.sys_insn(enc(name), 0, 0).map(|()| 0)), Some(1), "{name}");
+        assert_eq!(trapped_to(c.sys_insn(enc(name), 0, 0).map(|()| 0)), Some(El1), "{name}");
     }
     // UNDEFINED comes before all traps.
     assert_eq!(c.mrs(enc("SCTLR_EL1"), 0), Err(UNDEFINED));
@@ -297,28 +298,28 @@ fn try_all(c: &mut Cpu, what: &str, set: impl Fn(&mut Cpu) -> u64, expected: imp
     let has = c.features;
     for row in rows().iter().filter(|row| row.models.is_none() && has.has(row.feat)) {
         for read in [true, false] {
-            if !row.perm[1].allows(read) || matches!(row.cell, Cell::Insn(_)) && read {
+            if !row.perm.at(El1).allows(read) || matches!(row.cell, Cell::Insn(_)) && read {
                 continue;
             }
-            at(c, 2, 0);
+            at(c, El2, 0);
             open_everything(c);
             c.msr(enc("ICC_SRE_EL2"), 0, 0xf).unwrap();
             c.msr(enc("ICH_HCR_EL2"), 0, 0).unwrap();
             c.sys[Reg::CPTR_EL2] = 0;
             // The CPU interface says which of its registers can be read and written.
-            at(c, 1, NO_TRAPS);
+            at(c, El1, NO_TRAPS);
             let allowed =
                 if read { c.mrs(row.enc, 3).map(|_| ()).map_err(Stop::from) } else { c.msr(row.enc, 3, 0) };
             if matches!(row.cell, Cell::Gic(_)) && allowed == Err(UNDEFINED.into()) {
                 continue;
             }
-            at(c, 2, 0);
+            at(c, El2, 0);
             open_everything(c);
             let h = set(c);
-            at(c, 1, h);
+            at(c, El1, h);
             let trapped = access(c, row, read);
             let how = if read { "read" } else { "write" };
-            assert_eq!(trapped, expected(row.name, read).then_some(2), "{} {how} by {what}", row.name);
+            assert_eq!(trapped, expected(row.name, read).then_some(El2), "{} {how} by {what}", row.name);
         }
     }
 }
@@ -411,9 +412,9 @@ fn controls_of_el0() {
         (sctlr::TSCXT, false, "SCXTNUM_EL0"),
     ] {
         for (h, reg, other, target) in [
-            (NO_TRAPS, Reg::SCTLR_EL1, Reg::SCTLR_EL2, 1),
-            (NO_TRAPS | hcr::E2H, Reg::SCTLR_EL1, Reg::SCTLR_EL2, 1),
-            (NO_TRAPS | hcr::E2H | hcr::TGE, Reg::SCTLR_EL2, Reg::SCTLR_EL1, 2),
+            (NO_TRAPS, Reg::SCTLR_EL1, Reg::SCTLR_EL2, El1),
+            (NO_TRAPS | hcr::E2H, Reg::SCTLR_EL1, Reg::SCTLR_EL2, El1),
+            (NO_TRAPS | hcr::E2H | hcr::TGE, Reg::SCTLR_EL2, Reg::SCTLR_EL1, El2),
         ] {
             let row = rows().iter().find(|row| row.name == name).unwrap();
             let read = !matches!(row.cell, Cell::Insn(_));
@@ -421,7 +422,7 @@ fn controls_of_el0() {
                 // The other register says the opposite, and does not matter.
                 c.sys[reg] = if set { bit } else { 0 };
                 c.sys[other] = if set { 0 } else { bit };
-                at(c, 0, h);
+                at(c, El0, h);
                 let trapped = (set != needs).then_some(target);
                 assert_eq!(access(c, row, read), trapped, "{name} with {bit:#x} {set}, HCR_EL2 {h:#x}");
             }
@@ -433,7 +434,7 @@ fn controls_of_el0() {
     {
         c.sys[Reg::SCTLR_EL1] = control;
         c.sys[Reg::SCTLR_EL2] = 0;
-        at(c, 0, h);
+        at(c, El0, h);
         assert_eq!(c.mrs(enc("DAIF"), 0).is_ok(), allowed);
         assert_eq!(c.msr_imm(emu_a64::ir::PstateField::DaifClr, 0).is_ok(), allowed);
     }

@@ -56,7 +56,7 @@ fn linux_with_a_ram_disk() {
     assert_eq!((initrd.address, &initrd.bytes[..]), (0x4800_0000, &[9; 5000][..]));
     let dtb = segment(&plan, "devicetree");
     assert_eq!(dtb.address, 0x4820_0000);
-    let boot = Boot { entry_pc: 0x4020_0000, x0: 0x4820_0000, el: 2 };
+    let boot = Boot { entry_pc: 0x4020_0000, x0: 0x4820_0000, el: El::El2 };
     assert_eq!(plan.boot, Some(boot));
     let root = tree(&plan);
     let chosen = root.find("chosen").unwrap();
@@ -110,7 +110,7 @@ fn elf_kernels_and_programs() {
     let bytes = elf(0x4010_0004, &[(0x4010_0000, 0x4010_0000, b"12345678", 0x2000)]);
     let config = MachineConfig { kernel: files.kernel(&bytes), ..MachineConfig::default() };
     let plan = make(&config).unwrap();
-    let boot = Boot { entry_pc: 0x4010_0004, x0: 0, el: 2 };
+    let boot = Boot { entry_pc: 0x4010_0004, x0: 0, el: El::El2 };
     assert_eq!(plan.boot, Some(boot));
     assert_eq!(segment(&plan, "devicetree").address, map::RAM_BASE);
 
@@ -122,7 +122,7 @@ fn elf_kernels_and_programs() {
     };
     config.virt.virtualization = false;
     let plan = make(&config).unwrap();
-    let boot = Boot { entry_pc: 0x4010_0004, x0: 0, el: 1 };
+    let boot = Boot { entry_pc: 0x4010_0004, x0: 0, el: El::El1 };
     assert_eq!(plan.boot, Some(boot));
     config.entry = Some(0x4010_0000);
     assert_eq!(make(&config).unwrap().boot.unwrap().entry_pc, 0x4010_0000);
@@ -243,7 +243,7 @@ fn firmware_gets_the_kernel_by_fw_cfg() {
     };
     let plan = make(&config).unwrap();
     assert_eq!(plan.flash[0].as_deref(), Some(&[5; 1000][..]));
-    assert_eq!(plan.boot, Some(Boot { entry_pc: 0, x0: 0, el: 2 }));
+    assert_eq!(plan.boot, Some(Boot { entry_pc: 0, x0: 0, el: El::El2 }));
     assert_eq!(plan.segments.len(), 1);
     assert_eq!(segment(&plan, "devicetree").address, map::RAM_BASE);
     let item = |key| plan.fw_cfg.iter().find(|i| i.key == key).map(|i| &i.bytes[..]);
