@@ -217,7 +217,7 @@ mod tests {
         let smmu = GlobalBypass::new(behind.clone());
         let told = Arc::new(Told::default());
         let client: Weak<dyn DmaClient> = Arc::<Told>::downgrade(&told);
-        let port = smmu.port(Master::new(5, Stalls::ToldTo(client)));
+        let port = smmu.port(Master::new(5, Stalls::Notify(client)));
         let read = || port.read(DmaAttrs::default(), 0, &mut [0; 4]);
         assert_eq!((read(), read()), (Err(DmaFault::Stalled(StallTag(9))), Ok(())));
         assert_eq!(smmu.counts(), [(5, StreamCount { passed: 1, aborted: 0, stalled: 1, bytes: 4 })]);

@@ -94,7 +94,7 @@ pub enum Stalls {
     /// The master cannot wait: they are aborted.
     Never,
     /// They wait, and this is told when they may go on. A client that is gone has no transactions.
-    ToldTo(Weak<dyn DmaClient>),
+    Notify(Weak<dyn DmaClient>),
 }
 
 /// A device as the interconnect knows it.
@@ -120,12 +120,12 @@ impl Master {
     /// Its transactions may be stalled.
     #[must_use]
     pub fn may_stall(&self) -> bool {
-        matches!(self.stalls, Stalls::ToldTo(_))
+        matches!(self.stalls, Stalls::Notify(_))
     }
 
     /// Tells the master of an answer to a stalled transaction.
     pub fn resume(&self, tag: StallTag, retry: bool) {
-        if let Stalls::ToldTo(client) = &self.stalls
+        if let Stalls::Notify(client) = &self.stalls
             && let Some(client) = client.upgrade()
         {
             client.resume(tag, retry);

@@ -133,7 +133,7 @@ impl FwCfg {
         items.update_directory();
         let state = Mutex::new(State { items, ..State::default() });
         Arc::new_cyclic(|this: &Weak<Self>| {
-            let port = ports.port(Master::new(stream_id, Stalls::ToldTo(this.clone())));
+            let port = ports.port(Master::new(stream_id, Stalls::Notify(this.clone())));
             let stalls = Arc::<StallTable>::default();
             Self {
                 name: name.to_owned(),

@@ -172,7 +172,7 @@ impl Blk {
         let mut buffer = std::mem::take(&mut *self.buffer.lock());
         let mut done = 0;
         while done < len {
-            memory.give_way().await;
+            memory.yield_to_waiting_cpu().await;
             buffer.resize((len - done).min(PIECE) as usize, 0);
             self.report("read", self.backend.read_at(offset + done, &mut buffer))?;
             buffer = chain.write(memory, done, buffer).await?;
@@ -189,7 +189,7 @@ impl Blk {
         let mut buffer = std::mem::take(&mut *self.buffer.lock());
         let mut done = 0;
         while done < len {
-            memory.give_way().await;
+            memory.yield_to_waiting_cpu().await;
             buffer.resize((len - done).min(PIECE) as usize, 0);
             buffer = chain.read(memory, HEADER + done, buffer).await?;
             self.report("write", self.backend.write_at(offset + done, &buffer))?;
@@ -235,7 +235,7 @@ impl Blk {
             return Err(Failure::Io);
         }
         for at in (0..len).step_by(16) {
-            memory.give_way().await;
+            memory.yield_to_waiting_cpu().await;
             let raw = chain.read(memory, HEADER + at, vec![0; 16]).await?;
             let Some((sector, [sectors, flags])) = raw.first_chunk().map(parse) else {
                 return Err(Failure::Io);

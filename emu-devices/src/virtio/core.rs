@@ -609,7 +609,7 @@ impl VirtioCore {
             return Ok(false);
         }
         self.counters.add(Metric::VirtioRequests, 1);
-        if q.wants_signal(&Rings::new(&*self.port)) {
+        if q.needs_signal(&Rings::new(&*self.port)) {
             self.signals.queue(queue);
         }
         Ok(true)

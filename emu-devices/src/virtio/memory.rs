@@ -57,9 +57,9 @@ impl GuestMemory {
         Self { dma, awaited }
     }
 
-    /// Stands still while a CPU waits for the queue, as one does that resets the device. To be asked again and again in a
-    /// request that may take long; it goes on from there, or is cancelled.
-    pub async fn give_way(&self) {
+    /// Stands still while a CPU waits for the queue, as one does that resets the device. To be awaited often by a request that
+    /// may take long; it goes on from there, or is cancelled.
+    pub async fn yield_to_waiting_cpu(&self) {
         let is_awaited = || self.awaited.as_ref().is_some_and(|n| n.load(Ordering::Acquire) != 0);
         poll_fn(|_| if is_awaited() { Poll::Pending } else { Poll::Ready(()) }).await;
     }

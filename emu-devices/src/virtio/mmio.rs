@@ -195,7 +195,7 @@ impl VirtioMmio {
         let interrupt = Arc::new(Interrupt { status: Mutex::new(0), line: irq });
         let core = device.map(|device| {
             let port = |client: Weak<VirtioCore>| -> Arc<dyn DmaPort> {
-                let port = ports.port(Master::new(stream_id, Stalls::ToldTo(client)));
+                let port = ports.port(Master::new(stream_id, Stalls::Notify(client)));
                 Arc::new(CountedPort::new(port, counters.clone()))
             };
             VirtioCore::new(name, device, port, options, interrupt.clone(), counters.clone())

@@ -221,7 +221,7 @@ impl Queue {
 
     /// Whether the driver wants an interrupt for what was published since the last call. If its wish cannot be read it
     /// gets one: a spurious interrupt does no harm.
-    pub fn wants_signal(&mut self, rings: &Rings<'_>) -> bool {
+    pub fn needs_signal(&mut self, rings: &Rings<'_>) -> bool {
         // The driver enables interrupts and then looks at the used index; we wrote the index and look now.
         rings.fence();
         let old = std::mem::replace(&mut self.signalled, self.next_used);

@@ -68,7 +68,7 @@ fn close() {
 /// Ends the process, when the machine has ended or was never there.
 pub fn leave(status: u8) -> ! {
     close();
-    out::say(&log::unsaid());
+    out::say(&log::suppressed());
     std::process::exit(status.into())
 }
 
@@ -87,10 +87,10 @@ fn on_panic(info: &PanicHookInfo<'_>) {
         }
     }
     raw::restore();
-    out::say_or_not(&defect(info));
+    out::try_say(&defect(info));
     let trace = Backtrace::capture();
     if trace.status() == BacktraceStatus::Captured {
-        out::say_or_not(&format!("{trace}\n"));
+        out::try_say(&format!("{trace}\n"));
     }
     leave_at_once(STATUS_DEFECT)
 }
@@ -156,9 +156,9 @@ impl Ending {
                 continue;
             };
             let waited = since.elapsed();
-            if waited >= PATIENCE || waited >= GRACE && Writing::goes_on() {
+            if waited >= PATIENCE || waited >= GRACE && Writing::is_active() {
                 raw::restore();
-                out::say_or_not(&format!(
+                out::try_say(&format!(
                     "understage: the machine has not ended in {} seconds, and is ended now\n",
                     waited.as_secs()
                 ));

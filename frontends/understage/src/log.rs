@@ -36,7 +36,7 @@ struct Place {
     /// When the last one was earned.
     since: Instant,
     /// Messages that were not said since the last one that was.
-    unsaid: u64,
+    suppressed: u64,
     /// Where it is.
     name: String,
 }
@@ -44,7 +44,7 @@ struct Place {
 impl Place {
     fn new(meta: &Metadata<'_>, now: Instant) -> Self {
         let name = format!("{}:{}", meta.file().unwrap_or(meta.target()), meta.line().unwrap_or(0));
-        Self { left: BURST, since: now, unsaid: 0, name }
+        Self { left: BURST, since: now, suppressed: 0, name }
     }
 
     /// Whether one more may be said now.
@@ -55,7 +55,7 @@ impl Place {
             self.since = now;
         }
         if self.left == 0 {
-            self.unsaid += 1;
+            self.suppressed += 1;
             return false;
         }
         self.left -= 1;
@@ -72,9 +72,9 @@ impl Rates {
         self.0.lock().entry(meta.callsite()).or_insert_with(|| Place::new(meta, now)).take(now)
     }
 
-    /// How many were not said before the one that is said now.
-    fn take_unsaid(&self, meta: &'static Metadata<'static>) -> u64 {
-        self.0.lock().get_mut(&meta.callsite()).map_or(0, |p| std::mem::take(&mut p.unsaid))
+    /// How many were suppressed before the one that is said now.
+    fn take_suppressed(&self, meta: &'static Metadata<'static>) -> u64 {
+        self.0.lock().get_mut(&meta.callsite()).map_or(0, |p| std::mem::take(&mut p.suppressed))
     }
 
     fn summary(&self) -> String {
@@ -82,9 +82,13 @@ impl Rates {
             .0
             .lock()
             .values_mut()
-            .filter(|p| p.unsaid != 0)
+            .filter(|p| p.suppressed != 0)
             .map(|p| {
-                format!("understage: {} more such messages from {}\n", std::mem::take(&mut p.unsaid), p.name)
+                format!(
+                    "understage: {} more such messages from {}\n",
+                    std::mem::take(&mut p.suppressed),
+                    p.name
+                )
             })
             .collect();
         lines.sort();
@@ -123,9 +127,10 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let unsaid = if is_limited(event.metadata()) { self.rates.take_unsaid(event.metadata()) } else { 0 };
-        if unsaid != 0 {
-            writeln!(writer, "understage: {unsaid} messages like the following were not said")?;
+        let suppressed =
+            if is_limited(event.metadata()) { self.rates.take_suppressed(event.metadata()) } else { 0 };
+        if suppressed != 0 {
+            writeln!(writer, "understage: {suppressed} messages like the following were not said")?;
         }
         if let Some(name) = crate::out::machine() {
             write!(writer, "{name}: ")?;
@@ -164,9 +169,9 @@ pub fn subscriber(filter: &str, trace: &Tracing) -> Result<impl Subscriber + Sen
     Ok(tracing_subscriber::registry().with(layers))
 }
 
-/// Lines that say how many messages were not said, and are not to be followed by another.
+/// Lines that say how many messages were suppressed, and are not to be followed by another.
 #[must_use]
-pub fn unsaid() -> String {
+pub fn suppressed() -> String {
     RATES.get().map(Rates::summary).unwrap_or_default()
 }
 
@@ -175,7 +180,7 @@ mod tests {
     use super::*;
 
     fn place() -> Place {
-        Place { left: BURST, since: Instant::now(), unsaid: 0, name: "here".into() }
+        Place { left: BURST, since: Instant::now(), suppressed: 0, name: "here".into() }
     }
 
     #[test]
@@ -183,7 +188,7 @@ mod tests {
         let mut place = place();
         let now = place.since;
         let said = (0..1000).filter(|_| place.take(now)).count();
-        assert_eq!((said, place.unsaid), (BURST as usize, 1000 - u64::from(BURST)));
+        assert_eq!((said, place.suppressed), (BURST as usize, 1000 - u64::from(BURST)));
     }
 
     #[test]
@@ -196,7 +201,7 @@ mod tests {
         assert!(!place.take(start + INTERVAL / 2));
         assert!(place.take(start + INTERVAL));
         assert!(!place.take(start + INTERVAL), "one for each interval");
-        assert_eq!(place.unsaid, 1000 - u64::from(BURST) + 2);
+        assert_eq!(place.suppressed, 1000 - u64::from(BURST) + 2);
         let said = (0..1000).filter(|_| place.take(start + 1000 * INTERVAL)).count();
         assert_eq!(said, BURST as usize, "silence is not saved up");
     }

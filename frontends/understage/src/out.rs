@@ -48,7 +48,7 @@ impl Writing {
 
     /// True while any thread writes.
     #[must_use]
-    pub fn goes_on() -> bool {
+    pub fn is_active() -> bool {
         WRITING.load(Ordering::Relaxed) != 0
     }
 }
@@ -91,7 +91,7 @@ pub fn say(text: &str) {
 }
 
 /// Says a line on standard error if it takes one soon: at an end that waits for nobody.
-pub fn say_or_not(line: &str) {
+pub fn try_say(line: &str) {
     let stderr = io::stderr();
     if takes(stderr.as_fd(), PollTimeout::from(200u8)) {
         let _ = nix::unistd::write(&stderr, line.as_bytes());

@@ -71,11 +71,11 @@ pub fn read<T>(
     into: &mut T,
 ) -> Result<(), UserError> {
     take(&mut parts, tables, owner, into)?;
-    nothing_left(parts, owner)
+    refuse_leftovers(parts, owner)
 }
 
 /// Every part must have been taken: what is left is refused by name.
-pub fn nothing_left(mut parts: Parts, owner: &str) -> Result<(), UserError> {
+pub fn refuse_leftovers(mut parts: Parts, owner: &str) -> Result<(), UserError> {
     match parts.next_part() {
         None => Ok(()),
         Some(part) => {

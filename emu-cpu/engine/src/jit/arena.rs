@@ -112,7 +112,7 @@ impl Arena {
     }
 
     /// Bytes left.
-    pub(super) fn left(&self) -> usize {
+    pub(super) fn remaining(&self) -> usize {
         self.write.bytes - self.used
     }
 
@@ -151,7 +151,7 @@ mod tests {
     fn what_is_written_is_seen_where_it_runs() {
         let mut arena = Arena::new(8192).unwrap();
         assert!(arena.push(&[1, 2, 3]));
-        assert_eq!((arena.used(), arena.left(), arena.next()), (16, 8176, arena.start() + 16));
+        assert_eq!((arena.used(), arena.remaining(), arena.next()), (16, 8176, arena.start() + 16));
         arena.patch(arena.start() + 1, &[9]);
         assert_eq!(arena.execute.get(0..4), [1, 9, 3, 0]);
         assert_eq!(arena.written(3), [1, 9, 3]);

@@ -188,11 +188,14 @@ impl HostCode for Native {
     }
 
     fn size(&self) -> CodeSize {
-        CodeSize { used: self.arena.used() as u64, bound: (self.arena.used() + self.arena.left()) as u64 }
+        CodeSize {
+            used: self.arena.used() as u64,
+            bound: (self.arena.used() + self.arena.remaining()) as u64,
+        }
     }
 
     fn has_room(&self) -> bool {
-        self.arena.left() >= MAX_CODE
+        self.arena.remaining() >= MAX_CODE
     }
 
     fn table_bytes(&self) -> usize {

@@ -296,7 +296,7 @@ impl PciFunction for VirtioPci {
         &self.side.function
     }
     fn stalls(&self) -> Stalls {
-        Stalls::ToldTo(Arc::downgrade(&self.client))
+        Stalls::Notify(Arc::downgrade(&self.client))
     }
     fn config_read(&self, offset: u16, size: Size) -> u32 {
         match self.window(offset) {

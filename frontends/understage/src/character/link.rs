@@ -187,12 +187,12 @@ impl Link {
         };
         if changed {
             self.on_open.lock().iter().for_each(|told| told(open));
-            self.tell_room();
+            self.notify_writers();
         }
     }
 
-    /// Whoever was told to wait can go on: there is room, or nobody to send to.
-    fn tell_room(&self) {
+    /// Notifies writers that were told to wait: there is room, or nobody to send to.
+    fn notify_writers(&self) {
         let wanted = std::mem::take(&mut self.state.lock().wanted);
         if wanted {
             self.on_room.lock().iter().for_each(|told| told());
@@ -253,7 +253,7 @@ impl Link {
                 has_room = state.output.len() <= ROOM;
             }
             if has_room {
-                self.tell_room();
+                self.notify_writers();
             }
             if !self.write_all(sink, &some) {
                 return;

@@ -315,7 +315,7 @@ impl<T: Settings + Default> Kind for Row<T> {
         property::take(&mut parts, form.properties, user, &mut plug)?;
         property::take(&mut parts, &[self.properties], user, &mut settings)?;
         self.resolve(&mut parts, user, line, &mut settings)?;
-        property::nothing_left(parts, user)?;
+        property::refuse_leftovers(parts, user)?;
         (self.check)(&settings, user)?;
         self.plug_in(settings, form, plug, user, line)
     }

@@ -38,8 +38,8 @@ pub(super) fn qemu(body: &[u8], debuggee: &mut Debuggee) -> Option<String> {
     })
 }
 
-/// True for packets with which a debugger goes: they are heard while the machine runs, too.
-pub(super) fn is_farewell(body: &[u8]) -> bool {
+/// True for packets that end a session: they are served while the machine runs, too.
+pub(super) fn ends_session(body: &[u8]) -> bool {
     body == b"k" || body == b"D" || body.starts_with(b"D;") || body.starts_with(b"vKill;")
 }
 
@@ -133,8 +133,8 @@ mod tests {
     #[test]
     fn farewells() {
         for farewell in ["k", "D", "D;1", "vKill;1"] {
-            assert!(is_farewell(farewell.as_bytes()));
+            assert!(ends_session(farewell.as_bytes()));
         }
-        assert!(!is_farewell(b"g") && !is_farewell(b"vCont;c"));
+        assert!(!ends_session(b"g") && !ends_session(b"vCont;c"));
     }
 }

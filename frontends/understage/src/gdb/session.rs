@@ -201,7 +201,7 @@ impl Session {
             Some("OK".to_owned())
         } else if let Some(text) = packets::qemu(&body, debuggee) {
             Some(text)
-        } else if packets::is_farewell(&body) {
+        } else if packets::ends_session(&body) {
             // The library asks nothing of the machine for it, in whichever state.
             None
         } else if debuggee.held.is_none() || !packets::threads_exist(&body, debuggee.cpus.count()) {
