@@ -66,7 +66,7 @@ impl Execution {
             vcpu.use_jit(code_bytes, 1);
         }
         if self == Self::Lockstep {
-            vcpu.check_lockstep(vcpu.cpu.index as u64);
+            vcpu.check_lockstep(vcpu.cpu.identity.index() as u64);
         }
     }
 }
@@ -126,7 +126,7 @@ impl Power {
 
     /// Runs a CPU whenever it is on, until the machine stops.
     fn run(&self, vcpu: &mut Vcpu) {
-        let index = vcpu.cpu.index;
+        let index = vcpu.cpu.identity.index();
         let mut s = self.state.lock();
         while s.ending.is_none() {
             match s.cores[index] {

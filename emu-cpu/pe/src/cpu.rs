@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use emu_a64::features::FeatureSet;
 use emu_a64::fp::fpcr;
 use emu_a64::level::{El, Levels};
 use emu_a64::mode::Mode;
@@ -22,9 +21,10 @@ use crate::derived::Derived;
 use crate::doorbell::Doorbell;
 use crate::exception::Repeats;
 use crate::gic::Attachment;
+use crate::identity::Identity;
 use crate::mem::Mem;
 use crate::mem::shared::Shared;
-use crate::model::{IdRegs, Model};
+use crate::model::Model;
 use crate::pmu::Pmu;
 use crate::psci::Machine;
 use crate::requests::Requests;
@@ -77,18 +77,8 @@ pub struct Cpu {
     pub pstate: Pstate,
     /// The stored system registers.
     pub sys: SysState,
-    /// What the model has.
-    pub features: FeatureSet,
-    /// The model.
-    pub model: Arc<Model>,
-    /// The values of its ID registers.
-    pub ids: IdRegs,
-    /// The Exception levels that are implemented.
-    pub levels: Levels,
-    /// Number in the machine.
-    pub index: usize,
-    /// MPIDR_EL1 as EL2 (or EL1 without EL2) sees it.
-    pub mpidr: u64,
+    /// What it is.
+    pub identity: Identity,
     /// What this PE counts.
     pub counters: Arc<Counters>,
     /// The machine's clock.
@@ -121,22 +111,18 @@ impl Cpu {
     /// A PE in its reset state at address 0.
     #[must_use]
     pub fn new(config: CpuConfig) -> Self {
+        let identity = Identity::new(&config);
         let (pmu, mem, wires) = (Pmu::new(&config), Mem::new(&config), Wires::new(&config));
         let CpuConfig { model, levels, index, counters, doorbell, clock, port, .. } = config;
         let mut cpu = Self {
             regs: Regs::default(),
             pstate: Pstate::default(),
             sys: SysState::default(),
-            features: model.features,
-            ids: IdRegs::of(&model, levels, matches!(port, GicConnection::SystemRegisters(_))),
+            identity,
             gic: Attachment::new(&port, LIST_REGISTERS),
             timers: Timers::new(&clock, &model, &port, levels, doorbell),
             pmu,
             random: crate::random::generator(&clock, index),
-            model,
-            levels,
-            index,
-            mpidr: MPIDR_RES1 | affinity_of(index),
             counters,
             clock,
             mem,
@@ -174,7 +160,8 @@ impl Cpu {
     pub fn reset(&mut self, entry: Entry) {
         self.regs = Regs { pc: entry.pc, ..Regs::default() };
         self.regs.x[0] = entry.x0;
-        self.pstate = Pstate { el: self.levels.highest(), sp_sel: true, daif: 15, ..Pstate::default() };
+        self.pstate =
+            Pstate { el: self.identity.levels().highest(), sp_sel: true, daif: 15, ..Pstate::default() };
         self.sys = SysState::default();
         self.reset_registers();
         self.gic.reset();
@@ -191,7 +178,11 @@ impl Cpu {
 
     /// Finds again what is derived from registers and PSTATE. Called after every change of what it depends on.
     pub fn refresh(&mut self) {
-        let hcr = crate::sysreg::effective_hcr(self.sys[Reg::HCR_EL2], self.levels, self.features);
+        let hcr = crate::sysreg::effective_hcr(
+            self.sys[Reg::HCR_EL2],
+            self.identity.levels(),
+            self.identity.features(),
+        );
         self.derived.set_hcr(hcr);
         let (fp, mops) = (self.fp_trap().is_none(), self.mops_allowed());
         self.derived.set_enabled(fp, mops);
@@ -249,9 +240,6 @@ pub const fn affinity_of(index: usize) -> u64 {
     let i = index as u64;
     i & 15 | (i >> 4 & 0xff) << 8 | (i >> 12 & 0xff) << 16
 }
-
-/// MPIDR_EL1.RES1.
-const MPIDR_RES1: u64 = 1 << 31;
 
 #[cfg(test)]
 mod tests {

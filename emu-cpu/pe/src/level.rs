@@ -55,7 +55,7 @@ impl Cpu {
     #[inline]
     #[must_use]
     pub const fn has_el(&self, el: El) -> bool {
-        self.levels.contains(el)
+        self.identity.levels().contains(el)
     }
 
     /// EL2 controls the levels below it (pseudocode function EL2Enabled).

@@ -23,6 +23,7 @@ pub mod doorbell;
 pub mod exception;
 pub mod gic;
 mod host;
+pub mod identity;
 mod level;
 pub mod mem;
 pub mod model;

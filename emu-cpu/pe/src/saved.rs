@@ -46,7 +46,7 @@ impl Cpu {
     /// The component's name in a snapshot.
     #[must_use]
     pub fn component(&self) -> String {
-        format!("cpu{}", self.index)
+        format!("cpu{}", self.identity.index())
     }
 
     /// The complete state. The PE does not run meanwhile.
@@ -58,8 +58,8 @@ impl Cpu {
         }
         let r = &self.regs;
         let state = CpuState {
-            model: self.model.name.to_owned(),
-            levels: self.levels,
+            model: self.identity.model().name.to_owned(),
+            levels: self.identity.levels(),
             x: r.x.to_vec(),
             v: r.v.iter().map(|v| [*v as u64, (*v >> 64) as u64]).collect(),
             pc: r.pc,
@@ -83,7 +83,7 @@ impl Cpu {
     /// Takes what [`Cpu::save`] gave out of `saved`. Nothing changes.
     pub fn check_saved(&self, saved: &mut Source) -> Result<CpuState, RestoreError> {
         let state: CpuState = saved.state()?;
-        if state.model != self.model.name || state.levels != self.levels {
+        if state.model != self.identity.model().name || state.levels != self.identity.levels() {
             let highest = state.levels.highest();
             return Err(saved.unfit(format!("it is of a {} with {highest}", state.model)));
         }

@@ -54,7 +54,7 @@ pub fn block(cpu: &Cpu, pc: u64, instructions: usize) {
     if !cpu.trace.covers(pc) {
         return;
     }
-    let (index, el) = (cpu.index, cpu.pstate.el);
+    let (index, el) = (cpu.identity.index(), cpu.pstate.el);
     tracing::trace!(target: EXEC, "CPU {index} {el} {pc:016x} {instructions} instructions");
     if tracing::enabled!(target: CPU, tracing::Level::TRACE) {
         tracing::trace!(target: CPU, "CPU {index} {el} PC={pc:016x}{}", registers(cpu));
@@ -82,7 +82,7 @@ fn registers(cpu: &Cpu) -> String {
 /// A block at `pc` was made of these instructions.
 pub fn code(cpu: &Cpu, pc: u64, words: &[u32]) {
     if cpu.trace.code && cpu.trace.covers(pc) {
-        tracing::trace!(target: IN_ASM, "CPU {} {}{}", cpu.index, cpu.pstate.el, listing(pc, words));
+        tracing::trace!(target: IN_ASM, "CPU {} {}{}", cpu.identity.index(), cpu.pstate.el, listing(pc, words));
     }
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn exception(cpu: &Cpu, from: El, vector: Vector) {
     let to = cpu.pstate.el;
     let [elr, spsr, esr, far] =
         [Banked::ELR, Banked::SPSR, Banked::ESR, Banked::FAR].map(|bank| cpu.sys[bank.at(to)]);
-    let (index, pc) = (cpu.index, cpu.regs.pc);
+    let (index, pc) = (cpu.identity.index(), cpu.regs.pc);
     let syndrome = match vector {
         Vector::Synchronous | Vector::SError => {
             format!(", ESR {:#x} ({}), FAR {far:#x}", esr, class_name((esr >> 26) as u8))
@@ -124,20 +124,20 @@ pub(crate) fn exception(cpu: &Cpu, from: El, vector: Vector) {
 
 /// An exception return from `from` has happened.
 pub(crate) fn exception_return(cpu: &Cpu, from: El) {
-    let (index, el, pc) = (cpu.index, cpu.pstate.el, cpu.regs.pc);
+    let (index, el, pc) = (cpu.identity.index(), cpu.pstate.el, cpu.regs.pc);
     tracing::trace!(target: INT, "CPU {index} exception return from {from} to {el}: PC {pc:#x}");
 }
 
 /// A call to the firmware that the machine stands for was served.
 pub(crate) fn firmware_call(cpu: &Cpu, function: u64) {
-    let (index, pc, result) = (cpu.index, cpu.regs.pc, cpu.regs.x[0]);
+    let (index, pc, result) = (cpu.identity.index(), cpu.regs.pc, cpu.regs.x[0]);
     tracing::trace!(target: INT, "CPU {index} PSCI call {function:#x}: gives {result:#x}, PC {pc:#x}");
 }
 
 /// An encoding that this CPU does not have, or not here, is about to be UNDEFINED.
 pub(crate) fn undefined(cpu: &Cpu, pc: u64, word: u32) {
     if tracing::enabled!(target: UNIMP, tracing::Level::TRACE) {
-        let (index, el, text) = (cpu.index, cpu.pstate.el, disassembled(word));
+        let (index, el, text) = (cpu.identity.index(), cpu.pstate.el, disassembled(word));
         tracing::trace!(target: UNIMP, "CPU {index} {el} {pc:#x}: undefined instruction {word:08x} ({text})");
     }
 }
@@ -157,7 +157,7 @@ pub(crate) fn walk(index: usize, access: Access, va: u64, result: &Result<Transl
 /// The CPU has been reset.
 pub(crate) fn reset(cpu: &Cpu) {
     if tracing::enabled!(target: CPU_RESET, tracing::Level::TRACE) {
-        let (index, el, pc) = (cpu.index, cpu.pstate.el, cpu.regs.pc);
+        let (index, el, pc) = (cpu.identity.index(), cpu.pstate.el, cpu.regs.pc);
         tracing::trace!(target: CPU_RESET, "CPU {index} {el} PC={pc:016x}{}", registers(cpu));
     }
 }

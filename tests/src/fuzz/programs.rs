@@ -211,7 +211,7 @@ fn execute(pe: &mut Pe, image: &Image) {
         panic!("{report}");
     }
     let cpu = &pe.vcpu.cpu;
-    assert!(cpu.levels.contains(cpu.pstate.el), "{}", cpu.pstate.el);
+    assert!(cpu.identity.levels().contains(cpu.pstate.el), "{}", cpu.pstate.el);
     assert!(cpu.pstate.el.is_privileged() || !cpu.pstate.sp_sel, "EL0 with SP_ELx");
     // A snapshot takes the state, whatever it is.
     let saved = pe.vcpu.cpu.save();

@@ -136,7 +136,7 @@ impl Soak {
         let which = random.below(self.pes.len() as u64) as usize;
         let (pe, ringer) = &mut self.pes[which];
         let mut image = image::Image::new(&mut random);
-        program::place(&mut image, &mut random, pe.vcpu.cpu.features);
+        program::place(&mut image, &mut random, pe.vcpu.cpu.identity.features());
         pe.load(&image.0);
         // When blocks are compiled, and the lengths of the stretches, belong to the program, too.
         pe.vcpu.use_jit(CODE_BYTES, COMPILED_AT[random.below(4) as usize]);

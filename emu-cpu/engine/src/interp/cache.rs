@@ -305,7 +305,7 @@ fn make(cpu: &mut Cpu, key: Key, fetched: Fetched, cold: u8) -> Cached {
             let at = first.wrapping_add(rel as u64);
             (at < 4096).then(|| fetched.memory.word(at))
         };
-        let block = translate(fetch, implementation(cpu.features), key.mode, max_insns);
+        let block = translate(fetch, implementation(cpu.identity.features()), key.mode, max_insns);
         match predecode(&block) {
             Ok(code) => break code,
             // One instruction has far fewer values than there are slots.
@@ -330,7 +330,11 @@ pub fn single(cpu: &mut Cpu, pc: u64, mode: Mode) -> Result<Code, Exception> {
     let fetched = cpu.mem.fetch(pc)?;
     let at = pc & 0xfff;
     let mode = Mode { guarded: fetched.guarded, ..mode };
-    let block =
-        translate(|rel| (rel == 0).then(|| fetched.memory.word(at)), implementation(cpu.features), mode, 1);
+    let block = translate(
+        |rel| (rel == 0).then(|| fetched.memory.word(at)),
+        implementation(cpu.identity.features()),
+        mode,
+        1,
+    );
     Ok(predecode(&block).unwrap_or_default())
 }

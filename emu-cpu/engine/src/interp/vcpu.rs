@@ -282,7 +282,7 @@ impl Vcpu {
         let deadline = *cpu.regs.x.get(usize::from(r)).filter(|_| usize::from(r) != SP)?;
         let count = cpu.timers.virtual_counter(&cpu.sys, cpu.pstate.el, cpu.hcr());
         let ticks = deadline.saturating_sub(count);
-        let frequency = u128::from(cpu.model.frequency());
+        let frequency = u128::from(cpu.identity.model().frequency());
         u64::try_from(u128::from(ticks) * 1_000_000_000 / frequency.max(1)).ok()
     }
 

@@ -100,13 +100,13 @@ impl Compare {
 
 impl Cpu {
     fn address_bits(&self) -> u64 {
-        if self.features.has(Feat::Lva) { 1 << 53 } else { 1 << 49 }
+        if self.identity.has(Feat::Lva) { 1 << 53 } else { 1 << 49 }
     }
 
     /// A breakpoint matches an instruction at `pc`.
     #[must_use]
     pub fn breakpoint_hit(&self, pc: u64) -> bool {
-        (0..usize::from(self.model.breakpoints)).any(|n| {
+        (0..usize::from(self.identity.model().breakpoints)).any(|n| {
             let control = Control(self.sys[Reg::DBGBCR0_EL1.plus(n)]);
             control.enabled() && control.matches_level(self.pstate.el) && self.breakpoint_value(n, Some(pc))
         })
@@ -115,7 +115,7 @@ impl Cpu {
     /// Some breakpoint is enabled, whatever it matches.
     #[must_use]
     pub fn has_breakpoints(&self) -> bool {
-        (0..usize::from(self.model.breakpoints))
+        (0..usize::from(self.identity.model().breakpoints))
             .any(|n| Control(self.sys[Reg::DBGBCR0_EL1.plus(n)]).enabled())
     }
 
@@ -139,8 +139,8 @@ impl Cpu {
     }
 
     fn is_context_aware(&self, n: usize) -> bool {
-        let all = usize::from(self.model.breakpoints);
-        n < all && n + usize::from(self.model.context_breakpoints) >= all
+        let all = usize::from(self.identity.model().breakpoints);
+        n < all && n + usize::from(self.identity.model().context_breakpoints) >= all
     }
 
     fn linked_context(&self, n: usize) -> bool {
@@ -155,14 +155,14 @@ impl Cpu {
         let host = self.is_in_host(el);
         let guest = el < El::El2 && !host;
         let one = guest && self.sys[Reg::CONTEXTIDR_EL1] == low;
-        let width = if self.features.has(Feat::Vmid16) { 0xffff } else { 0xff };
+        let width = if self.identity.has(Feat::Vmid16) { 0xffff } else { 0xff };
         let vmid = self.el2_enabled() && guest && (self.sys[Reg::VTTBR_EL2] >> 48 ^ high) & width == 0;
-        let two = self.el2_enabled() && self.features.has(Feat::Vhe) && self.sys[Reg::CONTEXTIDR_EL2] == high;
+        let two = self.el2_enabled() && self.identity.has(Feat::Vhe) && self.sys[Reg::CONTEXTIDR_EL2] == high;
         match compare {
             Compare::Address => false,
             Compare::Context if host => self.sys[Reg::CONTEXTIDR_EL2] == low,
             Compare::Context => one,
-            Compare::ContextEl1 => self.features.has(Feat::Vhe) && one,
+            Compare::ContextEl1 => self.identity.has(Feat::Vhe) && one,
             Compare::Vmid => vmid,
             Compare::ContextAndVmid => one && vmid,
             Compare::ContextEl2 => two,
@@ -174,7 +174,7 @@ impl Cpu {
     /// unprivileged loads and stores).
     #[must_use]
     pub fn watchpoint_hit(&self, va: u64, bytes: u64, write: bool, el: El) -> Option<u64> {
-        (0..usize::from(self.model.watchpoints)).find_map(|n| {
+        (0..usize::from(self.identity.model().watchpoints)).find_map(|n| {
             let control = Control(self.sys[Reg::DBGWCR0_EL1.plus(n)]);
             let on = control.enabled() && control.selects(write) && control.matches_level(el);
             if !on || control.is_linked_watchpoint() && !self.linked_context(control.linked()) {
@@ -188,7 +188,7 @@ impl Cpu {
     /// Some enabled watchpoint watches one of the `bytes` bytes from `va` on, for whatever kind of access.
     #[must_use]
     pub fn watchpoint_covers(&self, va: u64, bytes: u64) -> bool {
-        (0..usize::from(self.model.watchpoints)).any(|n| {
+        (0..usize::from(self.identity.model().watchpoints)).any(|n| {
             let control = Control(self.sys[Reg::DBGWCR0_EL1.plus(n)]);
             let value = self.sys[Reg::DBGWVR0_EL1.plus(n)];
             control.enabled() && self.watched(control, value, va, bytes).is_some()

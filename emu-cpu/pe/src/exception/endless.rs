@@ -61,9 +61,10 @@ impl Cpu {
         }
         let [esr, far, vbar] = [Banked::ESR, Banked::FAR, Banked::VBAR].map(|bank| self.sys[bank.at(target)]);
         if self.repeats.count(pc, esr) {
-            self.wires
-                .machine()
-                .endless_exception(self.index, EndlessException { el: target, pc, esr, far, vbar });
+            self.wires.machine().endless_exception(
+                self.identity.index(),
+                EndlessException { el: target, pc, esr, far, vbar },
+            );
         }
     }
 }

@@ -68,7 +68,7 @@ impl Cpu {
         let host = self.is_in_host(El::El0);
         let p = &mut self.pstate;
         // Set on entry to EL1, and to EL2 if that is the host of its EL0, unless SPAN says to leave it.
-        if self.features.has(Feat::Pan) && (target == El::El1 || host) && control & sctlr::SPAN == 0 {
+        if self.identity.has(Feat::Pan) && (target == El::El1 || host) && control & sctlr::SPAN == 0 {
             p.pan = true;
         }
         p.daif = Pstate::D | Pstate::A | Pstate::I | Pstate::F;
@@ -76,7 +76,7 @@ impl Cpu {
         p.btype = 0;
         p.ss = false;
         p.il = false;
-        p.ssbs = control & sctlr::DSSBS != 0 && self.features.has(Feat::Ssbs);
+        p.ssbs = control & sctlr::DSSBS != 0 && self.identity.has(Feat::Ssbs);
         self.regs.pc = (self.sys[Banked::VBAR.at(target)] & !0x7ff).wrapping_add(base + vector as u64);
         self.set_level(target, true);
     }

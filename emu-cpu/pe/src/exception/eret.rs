@@ -40,7 +40,7 @@ impl Cpu {
         self.repeats.end();
         let legal = self.return_is_legal(saved);
         let step = self.step_bit_on_return(saved, legal);
-        let features = self.features;
+        let features = self.identity.features();
         let bit = |feat: Feat, bit: u64| features.has(feat) && saved & bit != 0;
         if legal {
             self.pstate.il = saved & spsr::IL != 0;

@@ -14,7 +14,7 @@ impl Cpu {
         if value & (spsr::AARCH32 | 2) != 0 || !self.has_el(el) || el == El::El0 && value & 1 != 0 {
             return false;
         }
-        let features = self.features;
+        let features = self.identity.features();
         let bit = |feat: Feat, bit: u64| features.has(feat) && value & bit != 0;
         self.regs.nzcv = value as u32 & 0xf000_0000;
         let p = &mut self.pstate;

@@ -172,14 +172,14 @@ impl Cpu {
     }
 
     fn virtual_serror_iss(&self) -> u32 {
-        if self.features.has(Feat::Ras) { self.sys[Reg::VSESR_EL2] as u32 & 0x1ff_ffff } else { 0 }
+        if self.identity.has(Feat::Ras) { self.sys[Reg::VSESR_EL2] as u32 & 0x1ff_ffff } else { 0 }
     }
 
     /// ESB with FEAT_RAS: SErrors that are pending and masked are deferred to DISR_EL1 and VDISR_EL2 (Arm ARM,
     /// C6.2 ESB). The others are taken by the next [`Cpu::poll_interrupts`].
     pub fn error_barrier(&mut self) {
         const A: u64 = 1 << 31;
-        if !self.features.has(Feat::Ras) {
+        if !self.identity.has(Feat::Ras) {
             return;
         }
         if let (Some(iss), None) = (self.requests.serror(), self.physical_target(Kind::SError)) {

@@ -133,8 +133,8 @@ mod tests {
     #[test]
     fn without_a_cpu_interface_its_registers_are_undefined() {
         let (mut cpu, _) = wired();
-        assert_eq!(cpu.ids.value(Id::ID_AA64PFR0_EL1) >> 24 & 15, 0, "ID_AA64PFR0_EL1.GIC");
-        assert_eq!(max().cpu.ids.value(Id::ID_AA64PFR0_EL1) >> 24 & 15, 1);
+        assert_eq!(cpu.identity.registers().value(Id::ID_AA64PFR0_EL1) >> 24 & 15, 0, "ID_AA64PFR0_EL1.GIC");
+        assert_eq!(max().cpu.identity.registers().value(Id::ID_AA64PFR0_EL1) >> 24 & 15, 1);
         for el in [El::El1, El::El2] {
             cpu.set_level(el, true);
             for row in rows().iter().filter(|row| matches!(row.cell, Cell::Gic(_))) {

@@ -161,7 +161,7 @@ impl Cpu {
     /// (pseudocode function CheckMOPSEnabled).
     pub(crate) fn mops_allowed(&self) -> bool {
         use crate::sysreg::{Reg, hcrx, sctlr};
-        if !self.features.has(emu_a64::features::Feat::Mops) {
+        if !self.identity.has(emu_a64::features::Feat::Mops) {
             return false;
         }
         let el = self.pstate.el;

@@ -104,7 +104,7 @@ pub(super) fn refresh(cpu: &mut Cpu) {
         return;
     }
     let registers = |n| (cpu.sys[Reg::DBGWCR0_EL1.plus(n)], cpu.sys[Reg::DBGWVR0_EL1.plus(n)]);
-    let all = if cpu.monitor_debug_enabled() { usize::from(cpu.model.watchpoints) } else { 0 };
+    let all = if cpu.monitor_debug_enabled() { usize::from(cpu.identity.model().watchpoints) } else { 0 };
     let enabled = (0..all).map(registers).filter(|(control, _)| control & 1 != 0).collect();
     cpu.mem.set_guest_watchpoints(enabled);
 }

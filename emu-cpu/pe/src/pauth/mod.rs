@@ -32,7 +32,7 @@ const DB: Key = Key { low: Reg::APDBKeyLo_EL1, high: Reg::APDBKeyHi_EL1, enable:
 impl Cpu {
     fn pac(&self, data: u64, modifier: u64, low: Reg, high: Reg) -> u64 {
         let key = (self.sys[high], self.sys[low]);
-        if self.features.has(Feat::PAuthQarma5) {
+        if self.identity.has(Feat::PAuthQarma5) {
             qarma::compute(data, modifier, key)
         } else {
             quick::compute(data, modifier, key)
@@ -102,7 +102,7 @@ impl Cpu {
         let code = self.pac(original, modifier, key.low, key.high);
         let result = ptr ^ code & field;
         // Without FEAT_FPAC what is wrong stays in the pointer, which then is no address.
-        if result == original || !self.features.has(Feat::Fpac) {
+        if result == original || !self.identity.has(Feat::Fpac) {
             return Ok(result);
         }
         Err(Exception::Trap { target: El::El1, ec: ec::PAC_FAIL, iss: key.number })

@@ -30,11 +30,11 @@ pub const OFF: u8 = 2;
 impl Quick {
     /// In the current state.
     pub(crate) fn of(cpu: &Cpu) -> Self {
-        if !cpu.features.has(Feat::PAuth) {
+        if !cpu.identity.has(Feat::PAuth) {
             return Self::default();
         }
         let sctlr = crate::mem::context::sctlr(cpu);
-        let asks = cpu.check_pac_trap().is_err() || cpu.features.has(Feat::PAuthQarma5);
+        let asks = cpu.check_pac_trap().is_err() || cpu.identity.has(Feat::PAuthQarma5);
         let fields = [false, true].map(|data| [false, true].map(|upper| cpu.mem.code_field(upper, data)));
         let state = |n: usize, asks: bool| match () {
             () if sctlr & KEYS[n].enable == 0 => OFF,

@@ -29,18 +29,19 @@ fn visible(cpu: &Cpu) -> u64 {
 /// PMCR_EL0: N is the number of counters that can be seen here; IMP and IDCODE are the model's, IMP 0 without the other.
 pub(crate) fn read_pmcr(cpu: &mut Cpu) -> u64 {
     let n = if cpu.pstate.el == El::El2 { EVENT_COUNTERS } else { cpu.pmu.guest_counters(&cpu.sys) };
-    let implementer = if cpu.model.pmu_idcode == 0 { 0 } else { u64::from(cpu.model.midr >> 24) };
+    let implementer =
+        if cpu.identity.model().pmu_idcode == 0 { 0 } else { u64::from(cpu.identity.model().midr >> 24) };
     cpu.sys[Reg::PMCR_EL0]
         | pmcr::LC
         | (n as u64) << 11
-        | u64::from(cpu.model.pmu_idcode) << 16
+        | u64::from(cpu.identity.model().pmu_idcode) << 16
         | implementer << 24
 }
 
 /// PMCR_EL0: P and C reset counters, event counters only as far as they can be seen.
 pub(crate) fn write_pmcr(cpu: &mut Cpu, v: u64) {
     change(cpu, |cpu| {
-        let long = if cpu.features.has(Feat::Pmuv3p5) { pmcr::LP } else { 0 };
+        let long = if cpu.identity.has(Feat::Pmuv3p5) { pmcr::LP } else { 0 };
         cpu.sys[Reg::PMCR_EL0] = v & (pmcr::E | pmcr::X | pmcr::DP | long);
         if v & pmcr::P != 0 {
             let seen = visible(cpu);
@@ -89,7 +90,7 @@ pub(crate) fn write_swinc(cpu: &mut Cpu, v: u64) {
 
 /// PMCEID0_EL0 and PMCEID1_EL0.
 pub(crate) fn read_ceid(cpu: &mut Cpu, half: u16) -> u64 {
-    event::implemented(cpu.features, half)
+    event::implemented(cpu.identity.features(), half)
 }
 
 /// PMCCNTR_EL0.
@@ -122,7 +123,7 @@ pub(crate) fn read_counter(cpu: &mut Cpu, n: usize) -> u64 {
 /// PMEVCNTR<n>_EL0.
 pub(crate) fn write_counter(cpu: &mut Cpu, n: usize, v: u64) {
     if n < EVENT_COUNTERS {
-        let value = if cpu.features.has(Feat::Pmuv3p5) { v } else { v & 0xffff_ffff };
+        let value = if cpu.identity.has(Feat::Pmuv3p5) { v } else { v & 0xffff_ffff };
         change(cpu, |cpu| cpu.sys[event_regs(n).0] = value);
     }
 }
@@ -142,7 +143,7 @@ pub(crate) fn write_type(cpu: &mut Cpu, n: usize, v: u64) {
         return write_cycle_filter(cpu, v);
     }
     if n < EVENT_COUNTERS {
-        let number = if cpu.features.has(Feat::Pmuv3p1) { 0xffff } else { 0x3ff };
+        let number = if cpu.identity.has(Feat::Pmuv3p1) { 0xffff } else { 0x3ff };
         change(cpu, |cpu| cpu.sys[event_regs(n).1] = v & (number | filters(cpu)));
     }
 }

@@ -100,7 +100,7 @@ impl Cpu {
                 Err(e) => error(e),
             },
             Function::CpuOff => {
-                self.wires.machine().cpu_off(self.index);
+                self.wires.machine().cpu_off(self.identity.index());
                 // The PE stops before it can see a result.
                 0
             }

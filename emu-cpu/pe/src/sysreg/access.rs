@@ -39,7 +39,7 @@ impl Cpu {
         match row.cell {
             Cell::Slot { reg, .. } => Ok(self.sp_or_slot(reg)),
             Cell::TrapBits(reg) => Ok(self.sys[reg]),
-            Cell::Id(place) => Ok(self.ids.get(place)),
+            Cell::Id(place) => Ok(self.identity.registers().get(place)),
             Cell::Value(v) => Ok(v),
             Cell::Fn { read, .. } => Ok(read(self)),
             Cell::Gic(reg) => {
@@ -85,7 +85,7 @@ impl Cpu {
     /// MSR (immediate).
     pub fn msr_imm(&mut self, field: PstateField, imm: u8) -> Result<(), Exception> {
         let row = field.row();
-        if !self.features.has(row.feat) || !self.pstate.el.is_privileged() && !row.el0 {
+        if !self.identity.has(row.feat) || !self.pstate.el.is_privileged() && !row.el0 {
             return Err(UNDEFINED);
         }
         let set = imm & 1 != 0;
@@ -126,7 +126,7 @@ impl Cpu {
         match row.cell {
             Cell::Slot { reg, .. } => Some(self.sp_or_slot(reg)),
             Cell::TrapBits(reg) => Some(self.sys[reg]),
-            Cell::Id(place) => Some(self.ids.get(place)),
+            Cell::Id(place) => Some(self.identity.registers().get(place)),
             Cell::Value(v) => Some(v),
             Cell::Fn { read, .. } => Some(read(self)),
             Cell::Gic(reg) => self.gic.registers().map(|gic| gic.look(reg, false)),
@@ -143,7 +143,7 @@ impl Cpu {
         let row = if e2h && el == El::El2 { entry.host.unwrap_or(entry.row) } else { entry.row };
         let applies = |t: &&Trap| !t.spares(el) && **t != Trap::NeedsSpSel;
         let trapped = entry.row.traps.iter().any(|t| applies(&t));
-        let fine = entry.row.fine.filter(|_| el < El::El2 && self.features.has(Feat::Fgt)).and_then(|fine| {
+        let fine = entry.row.fine.filter(|_| el < El::El2 && self.identity.has(Feat::Fgt)).and_then(|fine| {
             Some((std::mem::offset_of!(Self, sys) + 8 * fine.register(read)? as usize, fine.bit))
         });
         let allowed = entry.row.perm.at(el).allows(read)
@@ -165,11 +165,11 @@ impl Cpu {
     /// debugger lists.
     #[must_use]
     pub fn lists(&self, row: &Row) -> bool {
-        let built = self.features.has(row.feat) && self.has_by_model(row);
+        let built = self.identity.has(row.feat) && self.has_by_model(row);
         let level = row.perm.lowest().is_some_and(|el| self.has_el(el));
         let readable = match row.cell {
             Cell::Gic(reg) => {
-                let env = gic::Env { el: El::El2, hcr_el2: 0, levels: self.levels };
+                let env = gic::Env { el: El::El2, hcr_el2: 0, levels: self.identity.levels() };
                 self.gic
                     .registers()
                     .is_some_and(|gic| gic.access(reg, false, &env) == gic::RegisterAccess::Allowed)
@@ -189,7 +189,7 @@ impl Cpu {
         match row.cell {
             Cell::Id(_) | Cell::Value(_) | Cell::Insn(_) => return false,
             Cell::Gic(reg) => {
-                let env = gic::Env { el: El::El2, hcr_el2: self.hcr(), levels: self.levels };
+                let env = gic::Env { el: El::El2, hcr_el2: self.hcr(), levels: self.identity.levels() };
                 let Some(gic) = self.gic.registers_mut() else { return false };
                 gic.write(reg, value, &env);
                 self.derived.note_change();
@@ -236,7 +236,7 @@ impl Cpu {
     /// ID_AA64MMFR2_EL1.IDS) says what was read.
     fn not_there(&self, enc: SysEnc, rt: u8, read: bool) -> Exception {
         let space = matches!(enc.parts(), (3, 0 | 1 | 3, 0, 0..=7, _));
-        if read && space && self.features.has(Feat::Idst) {
+        if read && space && self.identity.has(Feat::Idst) {
             trap::trap(self.pstate.el.max(El::El1), enc, rt, read)
         } else {
             UNDEFINED
@@ -244,11 +244,11 @@ impl Cpu {
     }
 
     fn has(&self, row: &Row) -> bool {
-        self.features.has(row.feat) && self.has_by_model(row) && (!row.only_e2h || self.hcr() & hcr::E2H != 0)
+        self.identity.has(row.feat) && self.has_by_model(row) && (!row.only_e2h || self.hcr() & hcr::E2H != 0)
     }
 
     fn has_by_model(&self, row: &Row) -> bool {
-        row.models.is_none_or(|names| names.contains(&self.model.name))
+        row.models.is_none_or(|names| names.contains(&self.identity.model().name))
     }
 
     /// The row of the register that an encoding means here.
@@ -272,7 +272,7 @@ impl Cpu {
     }
 
     fn gic_access(&self, reg: GicReg, enc: SysEnc, rt: u8, read: bool) -> Result<gic::Env, Exception> {
-        let env = gic::Env { el: self.pstate.el, hcr_el2: self.hcr(), levels: self.levels };
+        let env = gic::Env { el: self.pstate.el, hcr_el2: self.hcr(), levels: self.identity.levels() };
         match self.gic.registers().map_or(gic::RegisterAccess::Undefined, |gic| gic.access(reg, !read, &env))
         {
             gic::RegisterAccess::Allowed => Ok(env),
@@ -283,7 +283,7 @@ impl Cpu {
 
     /// Those of a register's bits whose features the CPU has.
     fn bits_of_features(&self, bits: &[(Feat, u64)]) -> u64 {
-        let has = bits.iter().filter(|(feat, _)| self.features.has(*feat));
+        let has = bits.iter().filter(|(feat, _)| self.identity.has(*feat));
         has.fold(0, |all, (_, mask)| all | mask)
     }
 

@@ -75,7 +75,7 @@ impl Fine {
 
 /// Fine-grained traps are made here: below EL2, but for the EL0 of a host.
 pub(super) fn active(cpu: &Cpu) -> bool {
-    cpu.is_in_guest() && cpu.features.has(Feat::Fgt)
+    cpu.is_in_guest() && cpu.identity.has(Feat::Fgt)
 }
 
 /// Fields by their names in the architecture, and the list of them.

@@ -16,7 +16,7 @@ const FPCR_BITS: u32 = 0x07c0_0000;
 const FPCR_FZ16: u32 = 1 << 19;
 
 pub(super) fn write_fpcr(cpu: &mut Cpu, v: u64) {
-    let half = if cpu.features.has(Feat::Fp16) { FPCR_FZ16 } else { 0 };
+    let half = if cpu.identity.has(Feat::Fp16) { FPCR_FZ16 } else { 0 };
     cpu.regs.fpcr = v as u32 & (FPCR_BITS | half);
 }
 
@@ -28,7 +28,7 @@ pub(super) fn read_cptr(cpu: &mut Cpu) -> u64 {
 
 /// The bits of both layouts are stored; those of the other have no effect.
 pub(super) fn write_cptr(cpu: &mut Cpu, v: u64) {
-    let fpen = if cpu.features.has(Feat::Vhe) { 3 << cptr::FPEN_SHIFT } else { 0 };
+    let fpen = if cpu.identity.has(Feat::Vhe) { 3 << cptr::FPEN_SHIFT } else { 0 };
     cpu.sys[Reg::CPTR_EL2] = v & (cptr::TFP | cptr::TCPAC | fpen);
 }
 
@@ -37,18 +37,22 @@ pub(super) fn read_midr(cpu: &mut Cpu) -> u64 {
     if cpu.el2_enabled() && cpu.pstate.el == El::El1 {
         cpu.sys[Reg::VPIDR_EL2]
     } else {
-        u64::from(cpu.model.midr)
+        u64::from(cpu.identity.model().midr)
     }
 }
 
 /// MPIDR_EL1 reads as VMPIDR_EL2 at EL1.
 pub(super) fn read_mpidr(cpu: &mut Cpu) -> u64 {
-    if cpu.el2_enabled() && cpu.pstate.el == El::El1 { cpu.sys[Reg::VMPIDR_EL2] } else { cpu.mpidr }
+    if cpu.el2_enabled() && cpu.pstate.el == El::El1 {
+        cpu.sys[Reg::VMPIDR_EL2]
+    } else {
+        cpu.identity.mpidr()
+    }
 }
 
 /// The cache that CSSELR_EL1 selects: InD is bit 0, the level less one bits 3:1.
 pub(super) fn read_ccsidr(cpu: &mut Cpu) -> u64 {
-    let [l1d, l1i, l2] = cpu.model.caches;
+    let [l1d, l1i, l2] = cpu.identity.model().caches;
     // Write-back with read and write allocation; instruction caches allocate on reads.
     let (cache, policy) = match cpu.sys[Reg::CSSELR_EL1] & 15 {
         0 => (l1d, 7),
@@ -58,7 +62,7 @@ pub(super) fn read_ccsidr(cpu: &mut Cpu) -> u64 {
     };
     let (sets, ways) = (u64::from(cache.sets.wrapping_sub(1)), u64::from(cache.ways.wrapping_sub(1)));
     // LineSize 2: 64 bytes.
-    if cpu.features.has(Feat::Ccidx) {
+    if cpu.identity.has(Feat::Ccidx) {
         sets << 32 | ways << 3 | 2
     } else {
         policy << 28 | (sets & 0x7fff) << 13 | (ways & 0x3ff) << 3 | 2
@@ -121,7 +125,7 @@ pub(super) fn read_oslsr(cpu: &mut Cpu) -> u64 {
 /// MDCR_EL2.HPMN: all counters are EL1's.
 pub(super) fn reset_mdcr(cpu: &mut Cpu) {
     cpu.sys[Reg::MDCR_EL2] =
-        if cpu.features.has(Feat::Pmuv3) { crate::pmu::EVENT_COUNTERS as u64 } else { 0 };
+        if cpu.identity.has(Feat::Pmuv3) { crate::pmu::EVENT_COUNTERS as u64 } else { 0 };
 }
 
 /// MDCR_EL2, by what each bit belongs to. HPMN is bits 4:0.
@@ -133,7 +137,7 @@ pub(super) fn write_mdcr(cpu: &mut Cpu, v: u64) {
         (Feat::Pmuv3p1, mdcr::HPMD),
         (Feat::Pmuv3p5, mdcr::HCCD | mdcr::HLP),
     ];
-    let has = BITS.iter().filter(|(feat, _)| cpu.features.has(*feat));
+    let has = BITS.iter().filter(|(feat, _)| cpu.identity.has(*feat));
     let writable = has.fold(0, |all, (_, mask)| all | mask);
     crate::pmu::registers::write_mdcr(cpu, v, writable);
 }

@@ -25,7 +25,7 @@ pub(super) const ROWS: &[Row] = &[
     reg("REVIDR_EL1", 3, 0, 0, 0, 6)
         .el1(RO)
         .traps(&[Trap::HcrRead(hcr::TID1)])
-        .computed(|cpu| u64::from(cpu.model.revidr))
+        .computed(|cpu| u64::from(cpu.identity.model().revidr))
         .fine(hfgrtr::REVIDR_EL1),
     reg("AIDR_EL1", 3, 1, 0, 0, 7).el1(RO).traps(&[Trap::HcrRead(hcr::TID1)]).fine(hfgrtr::AIDR_EL1),
     reg("CCSIDR_EL1", 3, 1, 0, 0, 0)
@@ -38,7 +38,7 @@ pub(super) const ROWS: &[Row] = &[
     reg("CLIDR_EL1", 3, 1, 0, 0, 1)
         .el1(RO)
         .traps(&[Trap::Hcr(hcr::TID2 | hcr::TID4)])
-        .computed(|cpu| cpu.model.clidr)
+        .computed(|cpu| cpu.identity.model().clidr)
         .fine(hfgrtr::CLIDR_EL1),
     reg("CSSELR_EL1", 3, 2, 0, 0, 0)
         .el1(Perm::RW)
@@ -49,7 +49,7 @@ pub(super) const ROWS: &[Row] = &[
     reg("CTR_EL0", 3, 3, 0, 0, 1)
         .el0(RO)
         .traps(&[Trap::El0Needs(sctlr::UCT), Trap::HcrRead(hcr::TID2)])
-        .computed(|cpu| u64::from(cpu.model.ctr))
+        .computed(|cpu| u64::from(cpu.identity.model().ctr))
         .fine(hfgrtr::CTR_EL0),
     reg("DCZID_EL0", 3, 3, 0, 0, 7)
         .el0(RO)
@@ -60,12 +60,12 @@ pub(super) const ROWS: &[Row] = &[
         .el2(Perm::RW)
         .slot(Reg::VPIDR_EL2, LOW32)
         .nv2(0x88)
-        .on_reset(|cpu| cpu.sys[Reg::VPIDR_EL2] = u64::from(cpu.model.midr)),
+        .on_reset(|cpu| cpu.sys[Reg::VPIDR_EL2] = u64::from(cpu.identity.model().midr)),
     reg("VMPIDR_EL2", 3, 4, 0, 0, 5)
         .el2(Perm::RW)
         .slot_res1(Reg::VMPIDR_EL2, &[(Feat::Base, 0xff_41ff_ffff)], 1 << 31)
         .nv2(0x50)
-        .on_reset(|cpu| cpu.sys[Reg::VMPIDR_EL2] = cpu.mpidr),
+        .on_reset(|cpu| cpu.sys[Reg::VMPIDR_EL2] = cpu.identity.mpidr()),
     reg("RVBAR_EL1", 3, 0, 12, 0, 1)
         .perms(Perm::NO, RO, Perm::NO)
         .traps(&[Trap::HighestEl])

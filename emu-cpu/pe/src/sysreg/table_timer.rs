@@ -19,7 +19,7 @@ pub(super) const ROWS: &[Row] = &[
         .perms(RO, RW, RW)
         .traps(&[Trap::Frequency, Trap::HighestElWrite])
         .slot(Reg::CNTFRQ_EL0, LOW32)
-        .on_reset(|cpu| cpu.sys[Reg::CNTFRQ_EL0] = cpu.model.frequency()),
+        .on_reset(|cpu| cpu.sys[Reg::CNTFRQ_EL0] = cpu.identity.model().frequency()),
     reg("CNTPCT_EL0", 3, 3, 14, 0, 1)
         .el0(RO)
         .traps(&[Trap::PhysicalCounter])

@@ -146,7 +146,7 @@ impl Trap {
 
     /// The exception, if an access with the encoding `enc` and register `rt` traps.
     pub(super) fn check(self, cpu: &Cpu, enc: SysEnc, rt: u8, read: bool) -> Result<(), Exception> {
-        let highest = cpu.pstate.el == cpu.levels.highest();
+        let highest = cpu.pstate.el == cpu.identity.levels().highest();
         let refused = match self {
             Self::Fp if !cpu.derived.fp_enabled() => Some(ExcOp::FpAccess),
             Self::NeedsSpSel if !cpu.pstate.sp_sel => Some(ExcOp::Undefined),

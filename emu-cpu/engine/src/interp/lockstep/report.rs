@@ -28,7 +28,8 @@ pub(super) fn report(
     let _ = writeln!(
         text,
         "lockstep: host code and interpreter differ on CPU {}, at {}, in a stretch from {pc:#x} (budget {budget})",
-        cpu.index, cpu.pstate.el
+        cpu.identity.index(),
+        cpu.pstate.el
     );
     let _ = writeln!(text, "ends: jit    {}", ending(vcpu, native));
     let _ = writeln!(text, "      interp {}", ending(vcpu, interpreted));

@@ -191,7 +191,7 @@ fn list(words: &[u32], mode: Mode, cpu: &Cpu, thunks: &Thunks) -> Listing {
 fn code_of(words: &[u32], mode: Mode, cpu: &Cpu, thunks: &Thunks) -> (Vec<u8>, usize) {
     let block = translate(
         |rel| words.get(rel as usize / 4).copied(),
-        implementation(cpu.features),
+        implementation(cpu.identity.features()),
         mode,
         words.len(),
     );
@@ -269,7 +269,7 @@ fn entry(text: &str, words: &[u32], cpu: &Cpu, thunks: &Thunks, empty: &Listing)
     let ends = {
         let block = translate(
             |rel| words.get(rel as usize / 4).copied(),
-            implementation(cpu.features),
+            implementation(cpu.identity.features()),
             MODE,
             words.len(),
         );

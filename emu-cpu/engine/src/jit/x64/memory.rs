@@ -249,7 +249,7 @@ impl Emitter<'_> {
     /// With FEAT_LSE2 a pair of doublewords at an address that is a multiple of 16 is one access, as the host's vectors
     /// are.
     fn pairs_are_whole(&self) -> bool {
-        self.input.cpu.features.has(Feat::Lse2)
+        self.input.cpu.identity.has(Feat::Lse2)
     }
 
     fn load_pair_at(&mut self, d: u8, e: u8, found: &Found) {

@@ -517,7 +517,7 @@ fn registers_of_aarch32_guests_are_storage_where_the_part_has_them() {
                 at(c, El1, 0);
                 assert_eq!(c.mrs(enc(name), 0), Err(UNDEFINED), "{name} at EL1");
             }
-            assert_eq!(c.ids.get(8 * 4) & 0xff, 0x11, "AArch64 only");
+            assert_eq!(c.identity.registers().get(8 * 4) & 0xff, 0x11, "AArch64 only");
         }
     }
 }

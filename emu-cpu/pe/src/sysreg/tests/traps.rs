@@ -295,7 +295,7 @@ const VM: &[&str] = &[
 
 /// Tries everything in the table from EL1 and asks whether exactly what `expected` names was trapped to EL2.
 fn try_all(c: &mut Cpu, what: &str, set: impl Fn(&mut Cpu) -> u64, expected: impl Fn(&str, bool) -> bool) {
-    let has = c.features;
+    let has = c.identity.features();
     for row in rows().iter().filter(|row| row.models.is_none() && has.has(row.feat)) {
         for read in [true, false] {
             if !row.perm.at(El1).allows(read) || matches!(row.cell, Cell::Insn(_)) && read {
