@@ -276,13 +276,15 @@ impl VirtioCore {
 
     /// The driver accepts features among the 32 bits that are selected.
     pub(super) fn set_driver_features(&self, value: u32) {
+        let live = self.live();
         let mut regs = self.regs();
         let shift = match regs.driver_feature_select {
             0 => 0,
             1 => 32,
             _ => return,
         };
-        if regs.status & status::FEATURES_OK == 0 {
+        // A transitional device may be in the hands of a legacy driver.
+        if regs.status & status::FEATURES_OK == 0 && !live.active {
             regs.driver_features = regs.driver_features & !(0xffff_ffff << shift) | u64::from(value) << shift;
         }
     }
@@ -333,16 +335,23 @@ impl VirtioCore {
         };
         regs.status |= new & !status::NEEDS_RESET;
         if new & status::DRIVER_OK != 0 && negotiated {
-            let features = regs.driver_features;
             drop(regs);
-            self.activate(&mut live, features);
+            self.activate(&mut live);
             self.pending.store(u64::MAX, Ordering::Release);
         }
         drop(live);
         self.run_pending();
     }
 
-    fn activate(&self, live: &mut Live, features: u64) {
+    fn activate(&self, live: &mut Live) {
+        let features = {
+            let mut regs = self.regs();
+            if regs.status & status::FEATURES_OK == 0 {
+                // A legacy driver, perhaps after one that wrote features which nobody has looked at.
+                regs.driver_features &= self.offered(Interface::Legacy);
+            }
+            regs.driver_features
+        };
         live.queues.iter_mut().for_each(|q| q.set_features(features));
         live.active = true;
         self.device.activate(features);
@@ -471,9 +480,8 @@ impl VirtioCore {
         self.set_queue(|q| q.place_legacy(u64::from(number) * u64::from(page)));
         self.enable_queue(true);
         let mut live = self.live();
-        let features = self.regs().driver_features;
         if !live.active {
-            self.activate(&mut live, features);
+            self.activate(&mut live);
         }
     }
 

@@ -157,3 +157,29 @@ fn a_transitional_function_takes_either_driver() {
     assert_eq!(block(&modern, ring, 0, 6, 512, true), 0);
     assert_eq!(modern.bytes(BUFFER, 1), [6]);
 }
+
+/// Features that nobody has agreed on are no legacy driver's, whichever way they came.
+#[test]
+fn features_of_the_modern_interface_are_not_those_of_a_legacy_driver() {
+    let accept_all = |rig: &Rig| {
+        for half in [0, 1] {
+            rig.put(BAR4 + 8, Size::B4, half);
+            rig.put(BAR4 + 12, Size::B4, 0xffff_ffff);
+        }
+    };
+    let by_status: fn(&Rig) = |rig| rig.set_status(0x07);
+    let by_queue: fn(&Rig) = |rig| {
+        rig.setup_queue(0);
+    };
+    for activate in [by_status, by_queue] {
+        let rig = Rig::new(Transport::LegacyPci { msix: true }, blk(disk()), VirtioOptions::default());
+        rig.enumerate();
+        accept_all(&rig);
+        activate(&rig);
+        let accepted = |rig: &Rig| rig.get(IO + 4, Size::B4);
+        assert_eq!(accepted(&rig), rig.features());
+        accept_all(&rig);
+        assert_eq!(accepted(&rig), rig.features(), "a modern write behind a legacy driver's back");
+        rig.component.restore(rig.component.save()).unwrap();
+    }
+}
