@@ -5,7 +5,7 @@
 //! the last time goes to the counters that are enabled ([`Cpu::sync_pmu`]) whenever the answer to "which are enabled"
 //! changes: at a change of Exception level and at an access to one of the PMU's registers, both of which end a block, so
 //! that instruction counts are exact. An overflow that interrupts is found by an alarm; it may be reported up to
-//! [`SKID_NS`] late, but before a write to the PMU's registers that comes after it ([`Cpu::finds_overflow`]).
+//! [`SKID_NS`] late, but before a write that may take it away ([`Cpu::finds_overflow`]).
 //!
 //! # Memory accesses
 //! Code counts them only while an enabled counter wants them: then each instruction that accesses memory is translated to
@@ -363,8 +363,10 @@ impl Cpu {
         self.pmu.sync(&mut self.sys, self.pstate.el, self.regs.accesses);
     }
 
-    /// Before a write to one of the PMU's registers: true if a counter has overflowed whose interrupt was not known yet.
-    /// Then the interrupt comes first, for the write may be what takes it away.
+    /// Before a write that ends a block, where instructions are counted exactly: true if a counter has overflowed whose interrupt
+    /// was not known yet. Then the interrupt comes first, for the write may be what takes it away: by the PMU's registers,
+    /// MDCR_EL2, the GIC's or PSTATE's masks.
+    #[inline]
     pub(crate) fn finds_overflow(&mut self) -> bool {
         self.pmu.finds_overflow(&mut self.sys, self.pstate.el, self.regs.accesses)
     }

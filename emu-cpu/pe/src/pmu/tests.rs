@@ -126,6 +126,26 @@ fn an_overflow_comes_before_the_write_that_stops_it() {
     }
 }
 
+/// The same for what is not one of the PMU's registers: EL2's own counters stop by MDCR_EL2, and the GIC masks an interrupt.
+#[test]
+fn an_overflow_comes_before_other_writes_that_take_it_away() {
+    for (name, value) in [("MDCR_EL2", 0), ("ICC_PMR_EL1", 0)] {
+        let mut b = max();
+        set(&mut b, "MDCR_EL2", mdcr::HPME);
+        set(&mut b, "PMEVTYPER0_EL0", 8 | 1 << 27);
+        set(&mut b, "PMINTENSET_EL1", 1);
+        set(&mut b, "PMCNTENSET_EL0", 1);
+        set(&mut b, "PMEVCNTR0_EL0", 0xffff_fffe);
+        execute(&b, 1);
+        execute(&b, 2);
+        assert_eq!(b.cpu.msr(enc(name), 0, value), Err(Stop::Interrupted), "{name}");
+        assert!(b.port.ppi(23), "{name}");
+        execute(&b, 1u64.wrapping_neg());
+        execute(&b, 1);
+        set(&mut b, name, value);
+    }
+}
+
 /// The instruction that overflows a counter is not the one before it.
 #[test]
 fn a_write_that_overflows_a_counter_itself_is_done() {

@@ -56,7 +56,7 @@ impl Cpu {
         let entry = self.entry_of(enc, rt, false)?;
         self.check(&entry, enc, rt, false)?;
         let row = self.register_of(&entry);
-        if row.feat == Feat::Pmuv3 && self.finds_overflow() {
+        if row.ends_block(false) && self.finds_overflow() {
             return Err(Stop::Interrupted);
         }
         match row.cell {
