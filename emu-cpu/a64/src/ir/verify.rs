@@ -41,6 +41,7 @@ pub enum VerifyError {
 pub fn verify(block: &Block) -> Result<(), VerifyError> {
     let mut wrote = None;
     for (at, inst) in block.insts.iter().enumerate() {
+        debug_assert_eq!(inst.op.args(), inst.op.operands().map(|(v, _)| v), "one row says both");
         for (v, want) in inst.op.operands() {
             if v.is_some() {
                 check(block, at, v, want)?;
