@@ -253,6 +253,32 @@ fn a_machine_that_waits_for_its_monitor() {
 }
 
 #[test]
+fn a_check_that_begins_at_a_monitors_word() {
+    let ports = "-smp 2 -serial unix:DIR/serial,server,nowait -monitor unix:DIR/monitor,server,nowait";
+    let machine = Machine::qemu(ECHO, ports);
+    let mut serial = machine.socket("serial");
+    serial.say("hello");
+    serial.hear("hello");
+    let mut monitor = machine.socket("monitor");
+    monitor.hear("(qemu) ");
+    assert_eq!(monitor.command("info check"), "there is no check\n");
+    assert_eq!(monitor.command("check"), "usage: check lockstep\n");
+    assert_eq!(monitor.command("check lockstep"), "");
+    assert_eq!(monitor.command("check lockstep"), "the check has begun already\n");
+    serial.say("again");
+    serial.hear("again");
+    let compared = monitor.command("info check");
+    let stretches = compared.split(" stretches compared").next().and_then(|s| s.rsplit(' ').next());
+    assert!(compared.starts_with("lockstep: ") && stretches.is_some_and(|s| s != "0"), "{compared}");
+
+    let machine = Machine::qemu(ECHO, &format!("-accel interp {ports}"));
+    let mut monitor = machine.socket("monitor");
+    monitor.hear("(qemu) ");
+    let refused = "there is nothing to compare: no host code is made\n";
+    assert_eq!(monitor.command("check lockstep"), refused);
+}
+
+#[test]
 fn a_terminal_is_made_and_named() {
     let mut machine = Machine::qemu(ECHO, "-serial pty");
     let mut line = String::new();

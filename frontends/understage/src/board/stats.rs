@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use emu_core::metrics::{Counters, Metric};
+use emu_engine::interp::lockstep::Totals;
 
 use super::build::Board;
 use super::host_code;
@@ -71,14 +72,19 @@ pub fn table(board: &Board) -> String {
 /// What lockstep has compared, if it was on, summed over the CPUs.
 #[must_use]
 pub fn lockstep(board: &Board) -> Option<String> {
-    let totals = board.vcpus.iter().filter_map(|v| v.lock().lockstep_totals()).reduce(|a, b| a + b)?;
-    Some(format!(
+    board.vcpus.iter().filter_map(|v| v.lock().lockstep_totals()).reduce(|a, b| a + b).map(compared)
+}
+
+/// What lockstep has compared, as a line.
+#[must_use]
+pub fn compared(totals: Totals) -> String {
+    format!(
         "lockstep: {} instructions in {} stretches compared; {} instructions done once, {} stretches not compared\n",
         grouped(totals.instructions),
         grouped(totals.stretches),
         grouped(totals.unchecked),
         grouped(totals.inconclusive),
-    ))
+    )
 }
 
 #[cfg(test)]

@@ -57,6 +57,12 @@ const COMMANDS: &[Command] = &[
     ),
     (&["xp"], "[/FORMAT] ADDRESS", "memory at a physical address", |m, s, words| dump(m, s, words, true)),
     (&["gva2gpa"], "ADDRESS", "the physical address of a virtual one", gva2gpa),
+    (
+        &["check"],
+        "lockstep",
+        "from now on compare translated code with the interpreter (slow; a difference ends the machine)",
+        check,
+    ),
     (&["ringbuf_read"], "DEVICE SIZE", "the oldest output that a ring buffer has", ringbuf_read),
 ];
 
@@ -110,6 +116,16 @@ fn cpu(machine: &Machine, session: &mut Session, words: &[&str]) -> String {
             _ => format!("there is no CPU '{number}': there are {}\n", machine.vcpus.len()),
         },
         _ => "usage: cpu NUMBER\n".to_owned(),
+    }
+}
+
+fn check(machine: &Machine, _: &mut Session, words: &[&str]) -> String {
+    if words != ["lockstep"] {
+        return "usage: check lockstep\n".to_owned();
+    }
+    match machine.check_lockstep() {
+        Ok(()) => String::new(),
+        Err(why) => format!("{why}\n"),
     }
 }
 

@@ -24,6 +24,7 @@ use emu_core::bus::Bus;
 use emu_core::clock::Clock;
 use emu_core::irq::IrqLine;
 use emu_devices::pci::PciHost;
+use emu_engine::interp::lockstep::Totals;
 use emu_pe::cpu::Cpu;
 use parking_lot::{Condvar, Mutex};
 
@@ -115,6 +116,36 @@ impl Machine {
         let seen = self.power.wait_held().then(|| look(&mut vcpu.lock().cpu));
         self.power.unpause();
         seen
+    }
+
+    /// All CPUs compare host code with the interpreter from now on. They begin together, for in lockstep one runs at a time.
+    fn check_lockstep(&self) -> Result<(), &'static str> {
+        self.power.pause();
+        let begun = if self.power.wait_held() {
+            let mut vcpus: Vec<_> = self.vcpus.iter().map(|v| v.lock()).collect();
+            if vcpus.iter().any(|v| v.cpu.trace.blocks) {
+                Err("blocks are traced, and what is traced is interpreted only")
+            } else if vcpus.iter().any(|v| v.lockstep_totals().is_some()) {
+                Err("the check has begun already")
+            } else if vcpus.iter_mut().enumerate().all(|(i, v)| v.check_lockstep(i as u64)) {
+                Ok(())
+            } else {
+                Err("there is nothing to compare: no host code is made")
+            }
+        } else {
+            Err("the machine has ended")
+        };
+        self.power.unpause();
+        begun
+    }
+
+    /// What was compared since then; `None` if nothing is.
+    fn lockstep_totals(&self) -> Option<Totals> {
+        self.power.pause();
+        let totals = self.power.wait_held().then(|| self.vcpus.iter().map(|v| v.lock().lockstep_totals()));
+        let sum = totals.and_then(|totals| totals.flatten().reduce(|a, b| a + b));
+        self.power.unpause();
+        sum
     }
 
     /// The user stops the machine, and its time. Does not wait.

@@ -7,6 +7,7 @@ use emu_core::bus::Backing;
 use emu_devices::pci::{Bdf, FunctionCore};
 
 use super::{Machine, devices};
+use crate::board::stats::compared;
 use crate::config::{Device, Disk, DiskFormat, MachineConfig};
 use crate::device;
 use crate::device::block::Block;
@@ -20,6 +21,9 @@ pub(super) const TOPICS: &[Topic] = &[
     ("chardev", "character devices", |m, _, _| {
         let line = |(name, what): &(String, String)| format!("{name}: filename={what}");
         lines(&m.characters.iter().map(line).collect::<Vec<_>>())
+    }),
+    ("check", "what was compared since the check began", |m, _, _| {
+        m.lockstep_totals().map_or_else(|| "there is no check\n".to_owned(), compared)
     }),
     ("cpus", "CPUs", cpus),
     ("mtree", "the physical address space", mtree),

@@ -118,7 +118,8 @@ struct Difference {
 
 impl Vcpu {
     /// From now on checks host code against the interpreter. After [`Vcpu::use_jit`]; false if there is no host code.
-    /// `seed` chooses the lengths of stretches.
+    /// `seed` chooses the lengths of stretches. Either all vCPUs of a machine are checked or none, for only those that are
+    /// wait for each other's turns.
     pub fn check_lockstep(&mut self, seed: u64) -> bool {
         if self.native.is_none() {
             return false;
