@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::security::Security;
+
 /// Bytes in the smallest page that any part of the machine tracks.
 pub const PAGE_SIZE: u64 = 4096;
 /// log2 of [`PAGE_SIZE`].
@@ -43,13 +45,7 @@ macro_rules! address {
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!(stringify!($name), "({:#x})"), self.0)
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:#x}", self.0)
+                write!(f, concat!(stringify!($name), "({})"), self)
             }
         }
     };
@@ -64,9 +60,57 @@ address!(
     Ipa
 );
 address!(
-    /// A physical address: what the bus decodes.
+    /// A physical address: what the bus decodes. The number is the address within a physical address space, with the space
+    /// in the two bits above the largest address of all; the Non-secure space has zeroes there. So the same address in two
+    /// spaces is two addresses to whatever compares, keeps or maps them.
     Pa
 );
+
+impl fmt::Display for Va {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+impl fmt::Display for Ipa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+impl fmt::Display for Pa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.space() {
+            Security::NonSecure => write!(f, "{:#x}", self.0),
+            space => write!(f, "{space}:{:#x}", self.0 & !(3 << SPACE_SHIFT)),
+        }
+    }
+}
+
+/// log2 of the largest physical address space of the architecture, plus one byte (FEAT_D128).
+const PA_BITS: u32 = 56;
+/// Where the number of the space is in a [`Pa`].
+const SPACE_SHIFT: u32 = 62;
+
+impl Pa {
+    /// An address that somebody gives, in `space`. `None` if it is beyond what an implementation can have.
+    #[must_use]
+    pub const fn new(address: u64, space: Security) -> Option<Self> {
+        if address >> PA_BITS == 0 { Some(Self(address).in_space(space)) } else { None }
+    }
+
+    /// The same address in another space.
+    #[must_use]
+    pub const fn in_space(self, space: Security) -> Self {
+        Self(self.0 & !(3 << SPACE_SHIFT) | (space as u64) << SPACE_SHIFT)
+    }
+
+    /// The space that the address is in.
+    #[must_use]
+    pub const fn space(self) -> Security {
+        Security::from_bits(self.0 >> SPACE_SHIFT)
+    }
+}
 
 /// The size of one access on the bus.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
@@ -118,6 +162,21 @@ mod tests {
         assert_eq!(a.page_number(), 0x40001);
         assert!(!a.is_aligned(8) && a.is_aligned(4));
         assert_eq!(Va(u64::MAX).offset(1), Va(0));
+    }
+
+    #[test]
+    fn spaces() {
+        use Security::{NonSecure, Realm, Root, Secure};
+        assert_eq!(Pa(0x1000).space(), NonSecure);
+        for space in [NonSecure, Secure, Realm, Root] {
+            let there = Pa(0x1000).in_space(space);
+            assert_eq!((there.space(), there.page_offset(), there.offset(8).space()), (space, 0, space));
+            assert_eq!(there == Pa(0x1000), space == NonSecure);
+            assert_eq!(there.in_space(NonSecure), Pa(0x1000));
+            assert_eq!(Pa::new(0x1000, space), Some(there));
+            assert_eq!((Pa::new(1 << 56, space), Pa::new(u64::MAX, space)), (None, None));
+        }
+        assert_eq!(format!("{} {:?}", Pa(16), Pa(16).in_space(Secure)), "0x10 Pa(Secure:0x10)");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! The map is replaced as a whole (a [`BusView`] is immutable and shared); a vCPU keeps the view that it has and
 //! looks at [`Bus::generation`] to learn that there is a newer one. A device may be remapped, or a flash switched
 //! between array and command mode, at any time.
+//!
+//! A region is in the physical address space of its base. What answers in several has a region in each.
 
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -23,6 +23,8 @@ pub mod page;
 pub mod ram;
 pub mod random;
 pub mod registers;
+pub mod security;
 pub mod table;
 
 pub use addr::{Ipa, Pa, Va};
+pub use security::Security;

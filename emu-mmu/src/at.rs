@@ -6,13 +6,16 @@
 //! [`Access::AtRead`]: crate::Access::AtRead
 //! [`Access::AtWrite`]: crate::Access::AtWrite
 
+use emu_core::Security;
+
 use crate::attributes::MemAttrs;
 use crate::fault::{Fault, FaultKind, Stage};
 use crate::walker::Translation;
 
-/// PAR_EL1 bit 11 in the 64-bit format; with NS for the Non-secure state.
+/// PAR_EL1 bit 11 in the 64-bit format.
 const RES1: u64 = 1 << 11;
-const NON_SECURE: u64 = 1 << 9;
+/// PAR_EL1.NS.
+const NS: u64 = 1 << 9;
 
 /// The value of PAR_EL1, or the fault that the AT instruction itself takes: an external abort on the walk, or, executed
 /// at EL1, a stage 2 fault on the walk of stage 1.
@@ -26,7 +29,8 @@ pub fn par(result: &Result<Translation, Fault>, executed_at_el1: bool) -> Result
 
 fn success(t: &Translation) -> u64 {
     let page = t.pa.0 & 0x00ff_ffff_ffff_f000;
-    u64::from(t.attrs.mair()) << 56 | page | RES1 | NON_SECURE | shareability(t.attrs) << 7
+    let ns = if t.pa.space() == Security::NonSecure { NS } else { 0 };
+    u64::from(t.attrs.mair()) << 56 | page | RES1 | ns | shareability(t.attrs) << 7
 }
 
 fn shareability(attrs: MemAttrs) -> u64 {
@@ -67,6 +71,9 @@ mod tests {
         assert_eq!(par(&Ok(translation(0xff, Shareability::Inner)), true), Ok(0xff00_0001_4020_1b80));
         assert_eq!(par(&Ok(translation(0x04, Shareability::Inner)), true), Ok(0x0400_0001_4020_1b00));
         assert_eq!(par(&Ok(translation(0xbb, Shareability::Non)), true), Ok(0xbb00_0001_4020_1a00));
+        let t = translation(0xff, Shareability::Inner);
+        let secure = Translation { pa: t.pa.in_space(Security::Secure), ..t };
+        assert_eq!(par(&Ok(secure), true), Ok(0xff00_0001_4020_1980));
     }
 
     #[test]

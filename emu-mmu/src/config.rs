@@ -1,6 +1,6 @@
 //! What an implementation has, and the vocabulary of translation control: regimes, granules, address sizes.
 
-/// A stage 1 translation regime (Arm ARM D8.1.2) of the Non-secure state.
+/// A stage 1 translation regime (Arm ARM D8.1.2), of whatever Security state.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Regime {
     /// EL1&0.

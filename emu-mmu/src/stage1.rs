@@ -1,5 +1,7 @@
 //! Stage 1: its controls, decoded from registers, and what they say about an address and a leaf descriptor.
 
+use emu_core::Security;
+
 use crate::attributes::{MemAttrs, Shareability};
 use crate::config::{Features, Granule, Regime, bit, field, physical_size};
 use crate::descriptor::{self, Format};
@@ -30,7 +32,7 @@ pub struct Half {
     pub sh: Shareability,
 }
 
-/// Raw registers that control stage 1 of one regime.
+/// Raw registers that control stage 1 of one regime, and the Security state that it is of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Stage1Regs {
     /// SCTLR_ELx.
@@ -45,6 +47,8 @@ pub struct Stage1Regs {
     pub mair: u64,
     /// The effective HCR_EL2; zero without EL2.
     pub hcr: u64,
+    /// The Security state. Tables and what they map are in the physical address space of its name.
+    pub security: Security,
 }
 
 /// Stage 1 of a translation regime.
@@ -52,6 +56,8 @@ pub struct Stage1Regs {
 pub struct Stage1 {
     /// The regime.
     pub regime: Regime,
+    /// The Security state that the regime is of.
+    pub security: Security,
     /// Translation is on.
     pub enabled: bool,
     /// Lower (VA bit 55 clear) and upper half; without EL0 only the first counts.
@@ -104,6 +110,7 @@ impl Stage1 {
         let asid16 = features.asid16 && bit(tcr, 36);
         Self {
             regime,
+            security: regs.security,
             enabled,
             halves,
             asid: match (unprivileged, asid16) {

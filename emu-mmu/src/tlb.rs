@@ -9,7 +9,7 @@
 //! invalidation by address must reach all fragments of such a block; counting filters on the blocks tell whether
 //! there are any, so that the table is scanned only then.
 
-use emu_core::{Ipa, Pa};
+use emu_core::{Ipa, Pa, Security};
 
 use crate::config::{Regime, low_mask};
 use crate::tlbi::TlbiScope;
@@ -28,6 +28,8 @@ const FILTER_SLOTS: usize = 2048;
 /// Who looks up: the tags of the current translation context.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TlbContext {
+    /// The Security state.
+    pub security: Security,
     /// The regime.
     pub regime: Regime,
     /// The VMID in EL1&0 (also while stage 2 is off), otherwise 0.
@@ -45,6 +47,7 @@ struct Key {
     va: u64,
     /// Index into [`SIZES`], or [`EMPTY`].
     size: u8,
+    security: Security,
     regime: Regime,
     stage1: bool,
     global: bool,
@@ -64,6 +67,7 @@ const EMPTY: u8 = u8::MAX;
 const NO_KEY: Key = Key {
     va: 0,
     size: EMPTY,
+    security: Security::NonSecure,
     regime: Regime::El10,
     stage1: false,
     global: false,
@@ -180,7 +184,8 @@ impl Tlb {
         (self.fragment_sizes, self.stage2_sizes) = (0, 0);
     }
 
-    /// A hash of everything in a tag but the ASID; never zero.
+    /// A hash of everything in a tag but the ASID and the Security state; never zero. So an invalidation, which names no
+    /// Security state, drops the entries of all.
     #[inline]
     fn signature(page: u64, size: usize, context: u64) -> u64 {
         let x = (page | size as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ context;
@@ -249,6 +254,7 @@ impl Tlb {
     fn matches(&self, k: &Key, context: &TlbContext, page: u64, size: usize) -> bool {
         k.va == page
             && usize::from(k.size) == size
+            && k.security == context.security
             && k.regime == context.regime
             && k.vmid == context.vmid
             && k.stage1 == context.stage1
@@ -264,6 +270,7 @@ impl Tlb {
         let key = Key {
             va: va - offset,
             size: size as u8,
+            security: context.security,
             regime: context.regime,
             stage1: context.stage1,
             global,
@@ -298,7 +305,8 @@ impl Tlb {
     fn way_for(&mut self, first: usize, key: &Key) -> usize {
         let ways = first..first + WAYS;
         let same = |k: &Key| {
-            (k.va, k.size, k.regime, k.stage1, k.vmid) == (key.va, key.size, key.regime, key.stage1, key.vmid)
+            (k.va, k.size, k.stage1, k.vmid) == (key.va, key.size, key.stage1, key.vmid)
+                && (k.security, k.regime) == (key.security, key.regime)
                 && (k.global || key.global || k.asid == key.asid)
         };
         if let Some(i) = ways.clone().find(|&i| same(&self.keys[i])) {
@@ -456,7 +464,8 @@ mod tests {
     use crate::attributes::MemAttrs;
     use crate::permissions::Permissions;
 
-    const A: TlbContext = TlbContext { regime: Regime::El10, vmid: 1, asid: 5, stage1: true };
+    const A: TlbContext =
+        TlbContext { security: Security::NonSecure, regime: Regime::El10, vmid: 1, asid: 5, stage1: true };
 
     fn entry(va: u64, s1_bits: u8, s2_bits: u8, not_global: bool) -> Translation {
         Translation {
@@ -497,6 +506,22 @@ mod tests {
         assert_eq!(tlb.lookup(&TlbContext { asid: 6, ..A }, 0x20_0000), None);
         assert_eq!(tlb.lookup(&TlbContext { stage1: false, ..A }, 0x20_0000), None);
         assert_eq!((tlb.statistics().hits, tlb.statistics().misses), (1, 4));
+    }
+
+    #[test]
+    fn security_states_are_kept_apart_and_dropped_together() {
+        let secure = TlbContext { security: Security::Secure, ..A };
+        for scope in [TlbiScope::AllEl1, va_scope(None, 0x1000, 0x1fff), va_scope(Some(5), 0x1000, 0x1fff)] {
+            let mut tlb = with(&[(A, 0x1000, 12, 64, true)]);
+            assert_eq!(tlb.lookup(&secure, 0x1000), None);
+            let there = entry(0x1000, 12, 64, true);
+            let there = Translation { pa: there.pa.in_space(Security::Secure), ..there };
+            tlb.insert(&secure, 0x1000, &there);
+            let found = |tlb: &mut Tlb| [A, secure].map(|c| tlb.lookup(&c, 0x1000).map(|t| t.pa.space()));
+            assert_eq!(found(&mut tlb), [Some(Security::NonSecure), Some(Security::Secure)]);
+            tlb.invalidate(&scope);
+            assert_eq!(found(&mut tlb), [None, None]);
+        }
     }
 
     #[test]

@@ -280,7 +280,7 @@ impl<M: TableMemory, O: Observer> Walker<'_, M, O> {
     fn run(&mut self) -> Result<Translation, Fault> {
         let s1 = if self.stage1.enabled { self.translate_stage1()? } else { self.stage1_off()? };
         let mut t = Translation {
-            pa: Pa(s1.ipa),
+            pa: self.physical(s1.ipa),
             ipa: Ipa(s1.ipa),
             s1_bits: s1.bits as u8,
             s2_bits: 64,
@@ -295,7 +295,7 @@ impl<M: TableMemory, O: Observer> Walker<'_, M, O> {
         };
         if let (Some(stage2), false) = (self.stage2, self.request.stage1_only) {
             let s2 = self.translate_stage2(stage2, s1.ipa, s1.attrs, Purpose::Output)?;
-            t.pa = Pa(s2.pa);
+            t.pa = self.physical(s2.pa);
             t.s2_bits = s2.bits as u8;
             t.s2_level = Some(s2.level);
             t.attrs = s2.attrs;
@@ -303,6 +303,11 @@ impl<M: TableMemory, O: Observer> Walker<'_, M, O> {
             t.write_needs_update |= s2.clean;
         }
         Ok(t)
+    }
+
+    /// An address that a table names.
+    fn physical(&self, address: u64) -> Pa {
+        Pa(address).in_space(self.stage1.security)
     }
 
     fn fault1(&self, kind: FaultKind, level: i8) -> Fault {
@@ -404,16 +409,19 @@ impl<M: TableMemory, O: Observer> Walker<'_, M, O> {
         })
     }
 
-    /// Notes an update of a stage 1 descriptor; stage 2 must let the table be written.
+    /// Notes an update of a stage 1 descriptor, whose address is that of stage 1; stage 2 must let the table be written.
     fn update_stage1(&mut self, mut update: DescriptorUpdate) -> Result<(), Fault> {
         if update.new_value() == update.old {
             return Ok(());
         }
-        if let Some(stage2) = self.stage2 {
-            let attrs = MemAttrs::DEFAULT_CACHEABLE;
-            let table = self.translate_stage2(stage2, update.pa.0, attrs, Purpose::TableUpdate)?;
-            update.pa = Pa(table.pa);
-        }
+        let address = match self.stage2 {
+            Some(stage2) => {
+                let attrs = MemAttrs::DEFAULT_CACHEABLE;
+                self.translate_stage2(stage2, update.pa.0, attrs, Purpose::TableUpdate)?.pa
+            }
+            None => update.pa.0,
+        };
+        update.pa = self.physical(address);
         self.updates.push(update);
         Ok(())
     }
@@ -445,17 +453,18 @@ impl<M: TableMemory, O: Observer> Walker<'_, M, O> {
                 }
                 None => address,
             };
+            let physical = self.physical(physical);
             let mut step = WalkStep {
                 stage: Stage::S1,
                 s1ptw: false,
                 level,
                 input: va,
-                address: Pa(physical),
+                address: physical,
                 descriptor: None,
                 meaning: Descriptor::Invalid,
                 bits,
             };
-            let Ok(d) = self.memory.read_descriptor(Pa(physical)) else {
+            let Ok(d) = self.memory.read_descriptor(physical) else {
                 self.observer.step(step);
                 return Err(self.fault1(FaultKind::ExternalAbortOnWalk, level));
             };
@@ -519,7 +528,7 @@ impl<M: TableMemory, O: Observer> Walker<'_, M, O> {
         };
         let dirty = if clean && writes { descriptor::AP2 } else { 0 };
         self.updates.push(DescriptorUpdate {
-            pa: Pa(found.address),
+            pa: self.physical(found.address),
             old: d,
             set: dirty | if accessed { 0 } else { descriptor::AF },
             clear: 0,
@@ -578,17 +587,18 @@ impl<M: TableMemory, O: Observer> Walker<'_, M, O> {
             let bits = stage2.granule.block_bits(level);
             let top = if level == start { stage2.input_bits() } else { bits + stage2.granule.stride() };
             let address = base | field(ipa, top - 1, bits) << 3;
+            let physical = self.physical(address);
             let mut step = WalkStep {
                 stage: Stage::S2,
                 s1ptw: purpose != Purpose::Output,
                 level,
                 input: ipa,
-                address: Pa(address),
+                address: physical,
                 descriptor: None,
                 meaning: Descriptor::Invalid,
                 bits,
             };
-            let Ok(d) = self.memory.read_descriptor(Pa(address)) else {
+            let Ok(d) = self.memory.read_descriptor(physical) else {
                 self.observer.step(step);
                 return Err(self.fault2(FaultKind::ExternalAbortOnWalk, level, ipa, purpose));
             };

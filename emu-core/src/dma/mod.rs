@@ -17,19 +17,10 @@ use thiserror::Error;
 use crate::addr::Pa;
 use crate::bus::{Bus, BusFault, Requester};
 use crate::metrics::{Counters, Metric};
+use crate::security::Security;
 
 pub use task::{Aborted, Dma, StallTable, Task};
 pub use transfer::{Direction, Segment, Transfer};
-
-/// The physical address space that a transaction asks for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Security {
-    /// Non-secure.
-    #[default]
-    NonSecure,
-    /// Secure.
-    Secure,
-}
 
 /// The type of memory that a master says it accesses (Arm ARM, B2.10). All memory of the machine is coherent: it matters for
 /// what an SMMU makes of it.
@@ -53,7 +44,7 @@ pub struct DmaAttrs {
     pub privileged: bool,
     /// An instruction fetch rather than data.
     pub instruction: bool,
-    /// The address space.
+    /// The physical address space that it asks for.
     pub security: Security,
     /// The type of memory.
     pub memory: MemoryType,
@@ -179,17 +170,22 @@ impl DirectPort {
     fn requester(&self) -> Requester {
         Requester::Device(self.master.stream_id())
     }
+
+    /// Where a transaction goes. What is beyond all memory is aborted.
+    fn address(attrs: DmaAttrs, addr: u64) -> Result<Pa, DmaFault> {
+        Pa::new(addr, attrs.security).ok_or(DmaFault::Abort)
+    }
 }
 
 impl DmaPort for DirectPort {
     fn stream_id(&self) -> u32 {
         self.master.stream_id()
     }
-    fn read(&self, _: DmaAttrs, addr: u64, buf: &mut [u8]) -> Result<(), DmaFault> {
-        Ok(self.bus.read_bytes(Pa(addr), buf, self.requester())?)
+    fn read(&self, attrs: DmaAttrs, addr: u64, buf: &mut [u8]) -> Result<(), DmaFault> {
+        Ok(self.bus.read_bytes(Self::address(attrs, addr)?, buf, self.requester())?)
     }
-    fn write(&self, _: DmaAttrs, addr: u64, bytes: &[u8]) -> Result<(), DmaFault> {
-        Ok(self.bus.write_bytes(Pa(addr), bytes, self.requester())?)
+    fn write(&self, attrs: DmaAttrs, addr: u64, bytes: &[u8]) -> Result<(), DmaFault> {
+        Ok(self.bus.write_bytes(Self::address(attrs, addr)?, bytes, self.requester())?)
     }
 }
 
@@ -272,6 +268,24 @@ mod tests {
             assert!(watched.holds(), "nothing was written");
             assert_eq!(port.write(attrs, 0x1000, b"x"), Ok(()));
             assert!(!watched.holds());
+        }
+    }
+
+    /// Each physical address space has memory of its own.
+    #[test]
+    fn a_transaction_reaches_the_space_that_it_asks_for() {
+        let bus = Arc::new(Bus::new());
+        let port = DirectPort::new(bus.clone(), Master::new(0, Stalls::Never));
+        let spaces = [Security::NonSecure, Security::Secure, Security::Realm, Security::Root];
+        let write = |security, addr| port.write(DmaAttrs { security, ..DmaAttrs::default() }, addr, b"x");
+        for (i, space) in spaces.into_iter().enumerate() {
+            assert_eq!(write(space, 0x1000), Err(DmaFault::Abort), "nothing is there yet");
+            let ram = GuestRam::new(4096).unwrap();
+            bus.map(Pa(0x1000).in_space(space), 4096, Backing::Ram(ram, 0)).unwrap();
+            assert_eq!(write(space, 0x1000 + i as u64), Ok(()));
+            assert_eq!(ram.load_u32(0), Some(u32::from(b'x') << (8 * i)), "only the own one is written");
+            // The number of a space is no part of an address.
+            assert_eq!(write(Security::NonSecure, 0x1000 | (space as u64) << 62).is_ok(), i == 0);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! control, and which registers a level has for itself.
 
 use emu_a64::level::El;
+use emu_core::Security;
 
 use crate::cpu::Cpu;
 use crate::sysreg::{Reg, hcr};
@@ -56,6 +57,13 @@ impl Cpu {
     #[must_use]
     pub const fn has_el(&self, el: El) -> bool {
         self.identity.levels().contains(el)
+    }
+
+    /// The Security state that the PE is in (pseudocode function CurrentSecurityState). Without EL3 there is one.
+    #[inline]
+    #[must_use]
+    pub const fn security(&self) -> Security {
+        Security::NonSecure
     }
 
     /// EL2 controls the levels below it (pseudocode function EL2Enabled).

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
-use emu_core::Pa;
+use emu_core::{Pa, Security};
 
 use crate::attributes::Shareability;
 use crate::descriptor::{AF, AP2, DBM};
@@ -569,7 +569,15 @@ fn no_choice_of_registers_or_tables_panics() {
             let (tg, sl0, ds) = (bits & 3, bits >> 2, (bits & 1) << 32 | (bits >> 1 & 1) << 33);
             for (i, d) in patterns.into_iter().enumerate() {
                 let tcr = txsz | txsz << 16 | tg << 14 | tg << 30 | (bits & 7) << 32 | bits << 59 | 3 << 39;
-                let regs = Stage1Regs { sctlr: u64::MAX, tcr, ttbr0: d, ttbr1: d, mair: d, hcr: 3 << 42 };
+                let regs = Stage1Regs {
+                    sctlr: u64::MAX,
+                    tcr,
+                    ttbr0: d,
+                    ttbr1: d,
+                    mair: d,
+                    hcr: 3 << 42,
+                    ..Default::default()
+                };
                 let vtcr = txsz | sl0 << 6 | tg << 14 | 6 << 16 | ds | 3 << 21;
                 for features in [Features::max(), Features::cortex_a72(), Features::neoverse_n1()] {
                     let s2 =
@@ -584,5 +592,41 @@ fn no_choice_of_registers_or_tables_panics() {
                 }
             }
         }
+    }
+}
+
+/// Memory of which all is in one physical address space.
+struct InSpace(Memory, Security);
+
+impl TableMemory for InSpace {
+    fn read_descriptor(&self, pa: Pa) -> Result<u64, ExternalAbort> {
+        assert_eq!(pa.space(), self.1, "a descriptor is read at {pa}");
+        self.0.read_descriptor(pa.in_space(Security::NonSecure))
+    }
+    fn update_descriptor(&self, pa: Pa, old: u64, new: u64) -> Result<bool, UpdateError> {
+        assert_eq!(pa.space(), self.1, "a descriptor is updated at {pa}");
+        self.0.update_descriptor(pa.in_space(Security::NonSecure), old, new)
+    }
+}
+
+#[test]
+fn tables_and_what_they_map_are_in_the_space_of_the_security_state() {
+    let (va, ipa, pa) = (0x12_3000, 0x4000_0000, 0x8000_5000);
+    for security in [Security::NonSecure, Security::Secure, Security::Realm] {
+        // Hardware sets the access flag at both stages: descriptors are updated, too.
+        let s1 = Stage1 { security, ..stage1(Granule::K4, 25, 1 << 39) };
+        let s2 = stage2(Granule::K4, 25, 1, 1 << 21, 0);
+        let memory = Memory::default();
+        memory.map(ROOT1, Granule::K4, 1, va, 3, ipa | (PAGE & !AF));
+        for table in [ROOT1, ROOT1 + 0x2_0000, ROOT1 + 0x3_0000] {
+            memory.map(ROOT2, Granule::K4, 1, table, 3, table | NORMAL_S2 | PAGE);
+        }
+        memory.map(ROOT2, Granule::K4, 1, ipa, 3, pa | NORMAL_S2 | (PAGE & !AF));
+        let memory = InSpace(memory, security);
+        let t = translate_and_commit(&s1, Some(&s2), &MAX, &Request::read(va | 0x10), &memory).unwrap();
+        assert_eq!(t.pa, Pa(pa | 0x10).in_space(security));
+        let only = Stage1 { enabled: false, ..s1 };
+        let t = translate_and_commit(&only, None, &MAX, &Request::read(pa), &memory).unwrap();
+        assert_eq!(t.pa, Pa(pa).in_space(security));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use emu_core::Pa;
+use emu_core::{Pa, Security};
 use emu_mmu::walker::{Access, Request};
 use emu_mmu::{
     ExternalAbort, Features, Regime, Stage1, Stage1Regs, Stage2, Stage2Regs, TableMemory, Tlb, TlbContext,
@@ -38,11 +38,12 @@ impl Garbage {
 impl TableMemory for Garbage {
     fn read_descriptor(&self, pa: Pa) -> Result<u64, ExternalAbort> {
         assert_eq!(pa.0 & 7, 0, "a descriptor is aligned");
-        assert!(pa.0 < 1 << 52, "{pa} is no physical address");
+        let address = pa.in_space(Security::NonSecure);
+        assert!(address.0 < 1 << 52, "{pa} is no physical address");
         self.reads.set(self.reads.get() + 1);
         // Five levels of stage 1, each below five levels of stage 2, and those of the output.
         assert!(self.reads.get() <= 6 * 6, "a walk has an end");
-        if pa.0 >> 40 == 0xff { Err(ExternalAbort) } else { Ok(self.descriptors[self.slot(pa)]) }
+        if address.0 >> 40 == 0xff { Err(ExternalAbort) } else { Ok(self.descriptors[self.slot(pa)]) }
     }
     fn update_descriptor(&self, pa: Pa, old: u64, new: u64) -> Result<bool, UpdateError> {
         assert_ne!(old, new, "an update changes something");
@@ -97,7 +98,9 @@ fn stages(s: &mut Source, features: &Features) -> (Stage1, Stage2) {
     let regime = s.pick(&[Regime::El10, Regime::El10, Regime::El20, Regime::El2]);
     let hcr = s.value() | u64::from(s.u8() & 1);
     let sctlr = s.value() | u64::from(!s.one_in(4));
-    let regs = Stage1Regs { sctlr, tcr: control(s), ttbr0: s.u64(), ttbr1: s.u64(), mair: s.u64(), hcr };
+    let (tcr, ttbr0, ttbr1, mair) = (control(s), s.u64(), s.u64(), s.u64());
+    let security = s.pick(&[Security::NonSecure, Security::NonSecure, Security::Secure, Security::Realm]);
+    let regs = Stage1Regs { sctlr, tcr, ttbr0, ttbr1, mair, hcr, security };
     let stage1 = Stage1::from_regs(features, regime, &regs);
     let regs = Stage2Regs { vtcr: control(s), vttbr: s.u64(), hcr };
     (stage1, Stage2::from_regs(features, &regs))
@@ -139,9 +142,12 @@ pub(super) fn run(data: &[u8]) {
             let result = translate_and_commit(&stage1, Some(&stage2), &features, &request, &memory);
             let Ok(t) = result else { continue };
             assert!(request.stage1_only || t.allows(&request), "{request:?} is not allowed by {t:?}");
-            assert!(t.pa.0 < 1 << features.pa_bits.max(48), "{} is beyond all memory", t.pa);
+            assert_eq!(t.pa.space(), stage1.security);
+            let address = t.pa.in_space(Security::NonSecure);
+            assert!(address.0 < 1 << features.pa_bits.max(48), "{} is beyond all memory", t.pa);
             let el10 = stage1.regime == Regime::El10;
             let context = TlbContext {
+                security: stage1.security,
                 regime: stage1.regime,
                 vmid: if el10 { stage2.vmid } else { 0 },
                 asid: stage1.asid,

@@ -83,7 +83,13 @@ impl Context {
         self
     }
     pub(super) const fn tlb_context(&self) -> TlbContext {
-        TlbContext { regime: self.key.regime, vmid: self.vmid, asid: self.asid, stage1: self.stage1.enabled }
+        TlbContext {
+            security: self.stage1.security,
+            regime: self.key.regime,
+            vmid: self.vmid,
+            asid: self.asid,
+            stage1: self.stage1.enabled,
+        }
     }
     fn decode(features: &Features, key: Key, with_stage2: bool) -> Self {
         let stage1 = Stage1::from_regs(features, key.regime, &key.regs);
@@ -142,6 +148,7 @@ fn stage1_regs(cpu: &Cpu, regime: Regime) -> Stage1Regs {
         ttbr1: value(Banked::TTBR1),
         mair: value(Banked::MAIR),
         hcr: cpu.hcr() & HCR_BITS,
+        security: cpu.security(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Memory as a debugger sees it: no descriptor is updated, nothing is cached, no register of a device is touched.
 
-use emu_core::Pa;
 use emu_core::bus::Target;
+use emu_core::{Pa, Security};
 use emu_mmu::{Fault, Request, Translation, WalkStep, walk_observed};
 
 use super::Mem;
@@ -70,15 +70,20 @@ pub fn write(cpu: &Cpu, va: u64, bytes: &[u8]) -> Result<usize, Unreachable> {
     pieces(bytes.len(), va, |at| translated(cpu, at), |pa, range| cpu.mem.write_piece(pa, &bytes[range]))
 }
 
+/// An address that a debugger gives, in the Non-secure space.
+fn physical(address: u64) -> Result<Pa, Unreachable> {
+    Pa::new(address, Security::NonSecure).ok_or(Unreachable::Empty(Pa(address)))
+}
+
 impl Mem {
     /// Reads physical memory; gives how many bytes could be read, at least one.
     pub fn read_physical(&self, pa: u64, out: &mut [u8]) -> Result<usize, Unreachable> {
-        pieces(out.len(), pa, |at| Ok(Pa(at)), |pa, range| self.read_piece(pa, &mut out[range]))
+        pieces(out.len(), pa, physical, |pa, range| self.read_piece(pa, &mut out[range]))
     }
 
     /// Writes physical memory; gives how many bytes could be written, at least one.
     pub fn write_physical(&self, pa: u64, bytes: &[u8]) -> Result<usize, Unreachable> {
-        pieces(bytes.len(), pa, |at| Ok(Pa(at)), |pa, range| self.write_piece(pa, &bytes[range]))
+        pieces(bytes.len(), pa, physical, |pa, range| self.write_piece(pa, &bytes[range]))
     }
 
     pub(super) fn read_piece(&self, pa: Pa, out: &mut [u8]) -> Result<(), Unreachable> {
