@@ -6,6 +6,7 @@
 //! | [`mem`] | loads and stores: fast TLB, the walk, MMIO, exclusive monitor |
 //! | [`sysreg`] | the table of system registers, their access rules and effects |
 //! | [`exception`] | exception entry and return, syndromes, routing, interrupts |
+//! | [`debug`] | self-hosted debug: software step, breakpoints, watchpoints |
 //! | [`timer`] | the generic timer |
 //! | `pauth` | pointer authentication |
 //! | [`pmu`] | the performance monitors |
@@ -18,6 +19,7 @@
 //! | [`cpu`] | one PE: all of the above together |
 
 pub mod cpu;
+pub mod debug;
 pub mod derived;
 pub mod doorbell;
 pub mod exception;

@@ -7,7 +7,8 @@
 use emu_a64::ir::LeaveKind;
 use emu_core::metrics::Metric;
 use emu_pe::cpu::Cpu;
-use emu_pe::exception::{Exception, StepState, Stop};
+use emu_pe::debug::StepState;
+use emu_pe::exception::{Exception, Stop};
 use emu_pe::mem::{context, watch};
 use emu_pe::trace;
 
@@ -97,9 +98,9 @@ impl Vcpu {
     /// Addresses of instructions have to be looked at.
     pub(super) fn has_breakpoints(&self) -> bool {
         !self.debug.breakpoints.is_empty()
-            || self.cpu.monitor_debug_enabled()
-                && self.cpu.has_breakpoints()
-                && self.cpu.debug_events_enabled()
+            || self.cpu.debug().monitors()
+                && self.cpu.debug().has_breakpoints()
+                && self.cpu.debug().events_enabled()
     }
 
     /// One instruction for the debugger, or the exception that is taken in its place.
@@ -120,7 +121,7 @@ impl Vcpu {
         cpu.requests.take_standby();
         let pc = cpu.regs.pc;
         let exclusive = self.debug.stepped.take();
-        if cpu.step_state() == StepState::Pending {
+        if cpu.debug().step_state() == StepState::Pending {
             return cpu.raise(Exception::SoftwareStep { exclusive }, pc, 0);
         }
         if cpu.pstate.il {
@@ -144,7 +145,7 @@ impl Vcpu {
         let Self { cpu, frame, cache, debug, .. } = self;
         let mut at = Position::at(cpu.regs.pc);
         // Within one turn no register changes that the guest's breakpoints depend on: such a write ends it.
-        let guest = cpu.debug_events_enabled() && cpu.has_breakpoints();
+        let guest = cpu.debug().events_enabled() && cpu.debug().has_breakpoints();
         let mut policy = Watchful { debug, guest, single: None };
         let ended = Blocks::new(cpu, frame, cache, None).follow(&mut at, &mut policy);
         let single = policy.single;
@@ -155,7 +156,7 @@ impl Vcpu {
     /// Executes one instruction, for a software step of the guest or a step of the debugger.
     pub(super) fn single(&mut self) {
         let Self { cpu, frame, cache, .. } = self;
-        let stepping = cpu.step_state() == StepState::NotPending;
+        let stepping = cpu.debug().step_state() == StepState::NotPending;
         let mut at = Position::at(cpu.regs.pc);
         let (code, end) = Blocks::new(cpu, frame, cache, None).single(&mut at, Metric::InterpretedSingly);
         let taken_back = matches!(end, End::Fault(Stop::Interrupted, _));
@@ -210,7 +211,7 @@ impl Policy for Watchful<'_> {
     fn run(&mut self, blocks: &mut Blocks<'_>, at: &mut Position) -> Option<End> {
         let count = blocks.cache.get(at.index)?.code.words.len();
         let Blocks { cpu, frame, .. } = blocks;
-        let hit = |n| cpu.breakpoint_hit(at.pc.wrapping_add(4 * n as u64));
+        let hit = |n| cpu.debug().breakpoint_hit(at.pc.wrapping_add(4 * n as u64));
         let slowly = self.debug.breaks(at.pc, count) || self.guest && (0..count).any(hit);
         if cpu.trace.blocks {
             cpu.regs.v.copy_from_slice(&frame.v[..32]);

@@ -178,7 +178,7 @@ impl Blocks<'_> {
         match code {
             // A word in its place, for what is said of its end.
             Err(e) => (Code { words: vec![0], ..Code::default() }, End::Fault(e.into(), 0)),
-            Ok(code) if cpu.debug_events_enabled() && cpu.breakpoint_hit(at.pc) => {
+            Ok(code) if cpu.debug().events_enabled() && cpu.debug().breakpoint_hit(at.pc) => {
                 (code, End::Fault(Exception::Breakpoint.into(), 0))
             }
             Ok(code) => {

@@ -7,8 +7,9 @@ use emu_a64::regs::SP;
 use emu_core::clock::Mode as ClockMode;
 use emu_core::metrics::Metric;
 use emu_pe::cpu::Cpu;
+use emu_pe::debug::StepState;
 use emu_pe::doorbell::reason;
-use emu_pe::exception::{Exception, StepState, Stop, WaitKind};
+use emu_pe::exception::{Exception, Stop, WaitKind};
 use emu_pe::mem::context;
 
 use super::block::Code;
@@ -151,7 +152,7 @@ impl Vcpu {
             self.wait_for_interrupt(None);
             return;
         }
-        let (state, pc) = (cpu.step_state(), cpu.regs.pc);
+        let (state, pc) = (cpu.debug().step_state(), cpu.regs.pc);
         let exclusive = self.debug.stepped.take();
         if state == StepState::Pending {
             return cpu.raise(Exception::SoftwareStep { exclusive }, pc, 0);

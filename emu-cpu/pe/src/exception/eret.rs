@@ -39,7 +39,9 @@ impl Cpu {
         self.counters.bump(Metric::ExceptionReturns);
         self.repeats.end();
         let legal = self.return_is_legal(saved);
-        let step = self.step_bit_on_return(saved, legal);
+        let to = if legal { El::from_bits(saved) } else { from };
+        let daif = (saved >> spsr::DAIF & 15) as u8;
+        let step = self.debug().step_bit_on_return(saved & spsr::SS != 0, to, daif);
         let features = self.identity.features();
         let bit = |feat: Feat, bit: u64| features.has(feat) && saved & bit != 0;
         if legal {
@@ -54,10 +56,10 @@ impl Cpu {
         }
         self.pstate.ss = step;
         self.pstate.pan = bit(Feat::Pan, spsr::PAN);
-        self.pstate.daif = (saved >> spsr::DAIF & 15) as u8;
+        self.pstate.daif = daif;
         self.regs.nzcv = saved as u32 & 0xf000_0000;
         if legal {
-            self.set_level(El::from_bits(saved), saved & 1 != 0);
+            self.set_level(to, saved & 1 != 0);
         } else {
             self.refresh();
         }

@@ -110,7 +110,7 @@ impl Cpu {
     pub fn poll_interrupts(&mut self) -> bool {
         let waiting = self.waiting();
         self.derived.set_masked_pending_event(
-            waiting.physical.contains(&true) || waiting.virt.contains(&true) || self.software_debug_enabled(),
+            waiting.physical.contains(&true) || waiting.virt.contains(&true) || self.debug().is_in_use(),
         );
         for (kind, pending) in Kind::ALL.into_iter().zip(waiting.physical) {
             if pending && let Some(target) = self.physical_target(kind) {

@@ -9,11 +9,7 @@
 //! | `eret` | exception return |
 //! | `endless` | exceptions that nobody deals with |
 //! | `inspect` | PSTATE as a debugger writes it |
-//! | `debug` | self-hosted debug: when it is enabled, software step |
-//! | `breakpoint` | breakpoints and watchpoints: which match |
 
-mod breakpoint;
-mod debug;
 mod endless;
 mod entry;
 mod eret;
@@ -25,7 +21,6 @@ pub mod syndrome;
 #[cfg(test)]
 mod tests;
 
-pub use debug::StepState;
 pub use endless::EndlessException;
 pub(crate) use endless::Repeats;
 pub(crate) use entry::Vector;

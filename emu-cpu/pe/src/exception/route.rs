@@ -236,9 +236,9 @@ impl Cpu {
         trapped.then_some(El::El2)
     }
 
-    /// Where debug exceptions go: to [`Cpu::debug_level`], or to EL2 from there.
+    /// Where debug exceptions go: to [`crate::debug::SelfHostedDebug::level`], or to EL2 from there.
     fn debug_target(&self) -> El {
-        self.pstate.el.max(self.debug_level())
+        self.pstate.el.max(self.debug().level())
     }
 
     fn take(&mut self, t: Taken) {

@@ -100,11 +100,11 @@ impl Mem {
 
 /// Looks for new values of the guest's watchpoint registers. Called before code runs under a changed context.
 pub(super) fn refresh(cpu: &mut Cpu) {
-    if !cpu.monitor_debug_enabled() && cpu.mem.watch.guest.is_empty() {
+    if !cpu.debug().monitors() && cpu.mem.watch.guest.is_empty() {
         return;
     }
     let registers = |n| (cpu.sys[Reg::DBGWCR0_EL1.plus(n)], cpu.sys[Reg::DBGWVR0_EL1.plus(n)]);
-    let all = if cpu.monitor_debug_enabled() { usize::from(cpu.identity.model().watchpoints) } else { 0 };
+    let all = if cpu.debug().monitors() { usize::from(cpu.identity.model().watchpoints) } else { 0 };
     let enabled = (0..all).map(registers).filter(|(control, _)| control & 1 != 0).collect();
     cpu.mem.set_guest_watchpoints(enabled);
 }
@@ -113,7 +113,7 @@ pub(super) fn refresh(cpu: &mut Cpu) {
 pub(super) fn page_is_watched(cpu: &Cpu, va: u64) -> bool {
     let page = va & !(PAGE - 1);
     cpu.mem.watch.points.iter().any(|p| p.overlap(page, PAGE).is_some())
-        || !cpu.mem.watch.guest.is_empty() && cpu.watchpoint_covers(page, PAGE)
+        || !cpu.mem.watch.guest.is_empty() && cpu.debug().watchpoint_covers(page, PAGE)
 }
 
 /// Whether an access that translation allows meets a watchpoint; it is made as at `el`.
@@ -125,12 +125,12 @@ pub(super) fn check(cpu: &Cpu, va: u64, bytes: u64, access: Access, el: El) -> R
     if let Some(hit) = hit {
         return Err(Stop::Watchpoint(hit));
     }
-    if cpu.mem.watch.guest.is_empty() || !cpu.debug_events_enabled() {
+    if cpu.mem.watch.guest.is_empty() || !cpu.debug().events_enabled() {
         return Ok(());
     }
     // An atomic access is a load, then a store.
-    let load = (access != Access::Write).then(|| cpu.watchpoint_hit(va, bytes, false, el)).flatten();
-    let store = || write.then(|| cpu.watchpoint_hit(va, bytes, true, el)).flatten();
+    let load = (access != Access::Write).then(|| cpu.debug().watchpoint_hit(va, bytes, false, el)).flatten();
+    let store = || write.then(|| cpu.debug().watchpoint_hit(va, bytes, true, el)).flatten();
     match load.or_else(store) {
         Some(at) => Err(Exception::Watchpoint { va: at, write: load.is_none(), maintenance: false }.into()),
         None => Ok(()),
@@ -140,10 +140,10 @@ pub(super) fn check(cpu: &Cpu, va: u64, bytes: u64, access: Access, el: El) -> R
 /// DC IVAC of a line is a store as far as the guest's watchpoints are concerned (Arm ARM, D2.10). A debugger's are not:
 /// nothing changes in memory.
 pub(super) fn check_invalidation(cpu: &Cpu, line: u64, bytes: u64) -> Result<(), Exception> {
-    if cpu.mem.watch.guest.is_empty() || !cpu.debug_events_enabled() {
+    if cpu.mem.watch.guest.is_empty() || !cpu.debug().events_enabled() {
         return Ok(());
     }
-    match cpu.watchpoint_hit(line, bytes, true, cpu.pstate.el) {
+    match cpu.debug().watchpoint_hit(line, bytes, true, cpu.pstate.el) {
         Some(va) => Err(Exception::Watchpoint { va, write: true, maintenance: true }),
         None => Ok(()),
     }

@@ -9,6 +9,7 @@ use emu_core::metrics::Metric;
 
 use super::*;
 use crate::cpu::Cpu;
+use crate::debug::StepState;
 use crate::model::Model;
 use crate::sysreg::{Reg, hcr, mdcr, sctlr};
 use crate::test_pe::{Bench, bench, max};
@@ -325,18 +326,18 @@ fn software_step() {
     at(c, El1, true, 0);
     c.sys[Reg::OSLAR_EL1] = 0;
     c.sys[Reg::MDSCR_EL1] = 1;
-    assert_eq!(c.step_state(), StepState::Inactive);
+    assert_eq!(c.debug().step_state(), StepState::Inactive);
     c.sys[Reg::SPSR_EL1] = 1 << 21;
     c.eret().unwrap();
-    assert_eq!(c.step_state(), StepState::NotPending);
+    assert_eq!(c.debug().step_state(), StepState::NotPending);
     c.pstate.ss = false;
-    assert_eq!(c.step_state(), StepState::Pending);
+    assert_eq!(c.debug().step_state(), StepState::Pending);
     c.raise(Exception::SoftwareStep { exclusive: Some(false) }, 0x1004, 0);
     assert_eq!((c.pstate.el, c.sys[Reg::ESR_EL1]), (El1, 0xcb00_0022));
-    assert_eq!(c.step_state(), StepState::Inactive);
+    assert_eq!(c.debug().step_state(), StepState::Inactive);
     c.sys[Reg::OSLAR_EL1] = 1;
     c.set_level(El0, false);
-    assert_eq!(c.step_state(), StepState::Inactive, "the OS lock");
+    assert_eq!(c.debug().step_state(), StepState::Inactive, "the OS lock");
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! Breakpoints and watchpoints: which registers match (Arm ARM, D2.8 and D2.9, pseudocode functions
 //! AArch64.BreakpointMatch and AArch64.WatchpointMatch).
 //!
-//! Whether debug exceptions are taken at all is [`Cpu::debug_events_enabled`]'s to say, which is to be asked first.
+//! Whether debug exceptions are taken at all is [`SelfHostedDebug::events_enabled`]'s to say, which is to be asked first.
 
 use emu_a64::features::Feat;
 use emu_a64::level::El;
+use emu_core::Security;
 
-use crate::cpu::Cpu;
+use super::SelfHostedDebug;
 use crate::sysreg::Reg;
 
 /// Fields that DBGBCR<n>_EL1 and DBGWCR<n>_EL1 have in common.
@@ -52,13 +53,14 @@ impl Control {
         self.0 >> 24 & 31
     }
 
-    /// HMC, SSC and PMC/PAC select Exception levels; the PE is in Non-secure state (AArch64.StateMatch).
-    const fn matches_level(self, el: El) -> bool {
+    /// HMC, SSC and PMC/PAC select Exception levels and Security states (pseudocode function AArch64.StateMatch).
+    fn matches_state(self, el: El, security: Security) -> bool {
         let (hmc, ssc, p) = (self.hmc(), self.ssc(), self.privilege());
         let security = match ssc {
-            0 | 1 => true,
-            2 => false,
-            _ => hmc,
+            0 => true,
+            1 => security == Security::NonSecure,
+            2 => security == Security::Secure,
+            _ => hmc || security == Security::Secure,
         };
         let level = match el {
             El::El0 => p & 2 != 0,
@@ -98,7 +100,7 @@ impl Compare {
     }
 }
 
-impl Cpu {
+impl SelfHostedDebug<'_> {
     fn address_bits(&self) -> u64 {
         if self.identity.has(Feat::Lva) { 1 << 53 } else { 1 << 49 }
     }
@@ -108,7 +110,9 @@ impl Cpu {
     pub fn breakpoint_hit(&self, pc: u64) -> bool {
         (0..usize::from(self.identity.model().breakpoints)).any(|n| {
             let control = Control(self.sys[Reg::DBGBCR0_EL1.plus(n)]);
-            control.enabled() && control.matches_level(self.pstate.el) && self.breakpoint_value(n, Some(pc))
+            control.enabled()
+                && control.matches_state(self.pstate.el, self.security)
+                && self.breakpoint_value(n, Some(pc))
         })
     }
 
@@ -176,7 +180,7 @@ impl Cpu {
     pub fn watchpoint_hit(&self, va: u64, bytes: u64, write: bool, el: El) -> Option<u64> {
         (0..usize::from(self.identity.model().watchpoints)).find_map(|n| {
             let control = Control(self.sys[Reg::DBGWCR0_EL1.plus(n)]);
-            let on = control.enabled() && control.selects(write) && control.matches_level(el);
+            let on = control.enabled() && control.selects(write) && control.matches_state(el, self.security);
             if !on || control.is_linked_watchpoint() && !self.linked_context(control.linked()) {
                 return None;
             }
@@ -232,15 +236,29 @@ mod tests {
         c.set_level(El::El1, true);
         c.sys[Reg::DBGBVR0_EL1.plus(3)] = 0xffff_8000_1234_5678;
         c.sys[Reg::DBGBCR0_EL1.plus(3)] = EL10;
-        assert!(c.breakpoint_hit(0xffff_8000_1234_5678));
-        assert!(!c.breakpoint_hit(0xffff_8000_1234_567c));
+        assert!(c.debug().breakpoint_hit(0xffff_8000_1234_5678));
+        assert!(!c.debug().breakpoint_hit(0xffff_8000_1234_567c));
         c.set_level(El::El2, true);
-        assert!(!c.breakpoint_hit(0xffff_8000_1234_5678), "EL2 is not selected");
+        assert!(!c.debug().breakpoint_hit(0xffff_8000_1234_5678), "EL2 is not selected");
         c.sys[Reg::DBGBCR0_EL1.plus(3)] = EL10 | 1 << 13;
-        assert!(c.breakpoint_hit(0xffff_8000_1234_5678), "HMC");
+        assert!(c.debug().breakpoint_hit(0xffff_8000_1234_5678), "HMC");
         c.set_level(El::El0, false);
         c.sys[Reg::DBGBCR0_EL1.plus(3)] = 0x1e3;
-        assert!(!c.breakpoint_hit(0xffff_8000_1234_5678), "PMC = 0b01: EL1 only");
+        assert!(!c.debug().breakpoint_hit(0xffff_8000_1234_5678), "PMC = 0b01: EL1 only");
+    }
+
+    /// Table D2-9 of the Arm ARM, for EL1 (PMC = 0b01).
+    #[test]
+    fn security_states() {
+        let all = [Security::NonSecure, Security::Secure];
+        let matches = |ssc: u64, hmc: u64| {
+            all.map(|s| Control(1 | 1 << 1 | hmc << 13 | ssc << 14).matches_state(El::El1, s))
+        };
+        assert_eq!(
+            [0, 1, 2, 3].map(|ssc| matches(ssc, 0)),
+            [[true, true], [true, false], [false, true], [false, true]]
+        );
+        assert_eq!(matches(3, 1), [true, true]);
     }
 
     #[test]
@@ -254,10 +272,10 @@ mod tests {
         c.sys[Reg::DBGBCR0_EL1] = EL10 | 1 << 20 | 5 << 16;
         c.sys[Reg::DBGBVR5_EL1] = 42;
         c.sys[Reg::DBGBCR5_EL1] = EL10 | 3 << 20;
-        assert!(c.breakpoint_hit(0x1000));
-        assert!(!c.breakpoint_hit(0x2000), "the linked one alone does not match");
+        assert!(c.debug().breakpoint_hit(0x1000));
+        assert!(!c.debug().breakpoint_hit(0x2000), "the linked one alone does not match");
         c.sys[Reg::CONTEXTIDR_EL1] = 43;
-        assert!(!c.breakpoint_hit(0x1000));
+        assert!(!c.debug().breakpoint_hit(0x1000));
     }
 
     #[test]
@@ -268,17 +286,17 @@ mod tests {
         // Stores to bytes 4 to 7 of the doubleword: E, PAC = 0b01, LSC = 0b10.
         c.sys[Reg::DBGWVR0_EL1] = 0x8000;
         c.sys[Reg::DBGWCR0_EL1] = 1 | 1 << 1 | 2 << 3 | 0xf0 << 5;
-        assert_eq!(c.watchpoint_hit(0x8000, 4, true, El::El1), None);
-        assert_eq!(c.watchpoint_hit(0x8000, 8, true, El::El1), Some(0x8004));
-        assert_eq!(c.watchpoint_hit(0x7ff0, 16, true, El::El1), None);
-        assert_eq!(c.watchpoint_hit(0x7ffe, 8, true, El::El1), Some(0x8004));
-        assert_eq!(c.watchpoint_hit(0x8006, 1, true, El::El1), Some(0x8006));
-        assert_eq!(c.watchpoint_hit(0x8006, 1, false, El::El1), None, "loads");
-        assert_eq!(c.watchpoint_hit(0x8006, 1, true, El::El0), None, "EL0");
+        assert_eq!(c.debug().watchpoint_hit(0x8000, 4, true, El::El1), None);
+        assert_eq!(c.debug().watchpoint_hit(0x8000, 8, true, El::El1), Some(0x8004));
+        assert_eq!(c.debug().watchpoint_hit(0x7ff0, 16, true, El::El1), None);
+        assert_eq!(c.debug().watchpoint_hit(0x7ffe, 8, true, El::El1), Some(0x8004));
+        assert_eq!(c.debug().watchpoint_hit(0x8006, 1, true, El::El1), Some(0x8006));
+        assert_eq!(c.debug().watchpoint_hit(0x8006, 1, false, El::El1), None, "loads");
+        assert_eq!(c.debug().watchpoint_hit(0x8006, 1, true, El::El0), None, "EL0");
         // MASK = 12: a page.
         c.sys[Reg::DBGWCR0_EL1] = 1 | 1 << 1 | 3 << 3 | 0xff << 5 | 12 << 24;
-        assert_eq!(c.watchpoint_hit(0x8fff, 1, false, El::El1), Some(0x8fff));
-        assert_eq!(c.watchpoint_hit(0x7ffc, 8, false, El::El1), Some(0x8000));
-        assert_eq!(c.watchpoint_hit(0x9000, 8, false, El::El1), None);
+        assert_eq!(c.debug().watchpoint_hit(0x8fff, 1, false, El::El1), Some(0x8fff));
+        assert_eq!(c.debug().watchpoint_hit(0x7ffc, 8, false, El::El1), Some(0x8000));
+        assert_eq!(c.debug().watchpoint_hit(0x9000, 8, false, El::El1), None);
     }
 }
