@@ -7,5 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod bypass;
+pub mod translation;
+pub mod v3;
 
 pub use bypass::{Gbpa, GlobalBypass, StreamCount};

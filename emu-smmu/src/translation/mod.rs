@@ -1,0 +1,138 @@
+//! Translation of DMA, whatever the generation of the architecture: transactions, the contexts that they are translated under, a
+//! TLB, stalled transactions, counters.
+//!
+//! A [`Front`] is one generation's programmer's model: it says under which [`Context`] a stream's transactions are
+//! translated, and what becomes of a fault.
+
+use emu_core::dma::{MemoryType, StallTag};
+use emu_core::{Pa, Security};
+use emu_mmu::{Fault, Stage1, Stage2};
+
+/// What a transaction does to memory.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Access {
+    /// Reads.
+    Read,
+    /// Writes.
+    Write,
+}
+
+/// One access of a master to bytes of one 4 KiB page, as it arrives at the SMMU.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Transaction {
+    /// StreamID.
+    pub stream: u32,
+    /// SubstreamID (a PASID).
+    pub substream: Option<u32>,
+    /// The input address.
+    pub address: u64,
+    /// Reads or writes.
+    pub access: Access,
+    /// Privileged rather than user.
+    pub privileged: bool,
+    /// Instruction rather than data.
+    pub instruction: bool,
+    /// The physical address space that it asks for.
+    pub security: Security,
+    /// The type of memory that the master says.
+    pub memory: MemoryType,
+    /// The address has been translated already (ATS).
+    pub translated: bool,
+    /// The master can wait.
+    pub may_stall: bool,
+}
+
+/// What happens at a fault of one stage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FaultPolicy {
+    /// Software is told (CD.R, STE.S2R; SCTLR.CFIE).
+    pub record: bool,
+    /// The master is told by an abort; else a read gives zeroes and a write is ignored (CD.A; HUPCF/CFRE).
+    pub abort: bool,
+    /// The transaction waits for software (CD.S, STE.S2S; SCTLR.CFCFG).
+    pub stall: bool,
+}
+
+/// How a field of an STE or S2CR changes an attribute of transactions: as it comes, or one value for all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Override {
+    /// As it comes.
+    #[default]
+    Incoming,
+    /// Never (unprivileged, data).
+    Never,
+    /// Always (privileged, instruction).
+    Always,
+}
+
+impl Override {
+    /// The attribute of a transaction that comes with `incoming`.
+    #[must_use]
+    pub const fn of(self, incoming: bool) -> bool {
+        match self {
+            Self::Incoming => incoming,
+            Self::Never => false,
+            Self::Always => true,
+        }
+    }
+}
+
+/// What a stream's transactions are translated under. Two transactions with the same context and address go to the same place.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Stage 1, if there is one: an ASID is in it.
+    pub stage1: Option<Stage1>,
+    /// Stage 2, if there is one: a VMID is in it.
+    pub stage2: Option<Stage2>,
+    /// The VMID that TLB entries have: of stage 2, or of stage 1 alone.
+    pub vmid: u16,
+    /// What happens at faults of stage 1.
+    pub policy1: FaultPolicy,
+    /// What happens at faults of stage 2.
+    pub policy2: FaultPolicy,
+    /// PRIVCFG.
+    pub privileged: Override,
+    /// INSTCFG.
+    pub instruction: Override,
+}
+
+/// A translation fault, of whatever stage, as the walker reports it, or a permission that is missing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Faulted {
+    /// What the walk says: kind, level, stage, IPA.
+    pub fault: Fault,
+    /// It was stage 2's, for the address of a context descriptor rather than of a translation table or of the data.
+    pub on_context: bool,
+}
+
+/// How a transaction ends that is not let through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// It is aborted.
+    Abort,
+    /// A read gives zeroes, a write is ignored.
+    Zero,
+    /// It waits for software.
+    Stall(StallTag),
+}
+
+/// What a front says of a transaction before anything is translated.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// It goes through with its address as it is.
+    Bypass,
+    /// It is translated under a context.
+    Translate(std::sync::Arc<Context>),
+    /// It is not let through.
+    Refuse(Refusal),
+}
+
+/// One generation's programmer's model, as the translation core asks it.
+pub trait Front: Send + Sync {
+    /// What is to be done with a transaction. What is wrong with the configuration is recorded by the front.
+    fn verdict(&self, transaction: &Transaction) -> Verdict;
+    /// A transaction has faulted: records it, and says how it ends.
+    fn fault(&self, transaction: &Transaction, context: &Context, faulted: &Faulted) -> Refusal;
+    /// Where a transaction ends up whose output nothing answers at is no matter of the SMMU: an abort, and no record.
+    fn external_abort(&self, _transaction: &Transaction, _output: Pa) {}
+}
