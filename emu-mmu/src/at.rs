@@ -86,6 +86,8 @@ mod tests {
             va: 0,
             ipa: None,
             write: true,
+            descriptor: None,
+            update: false,
         };
         assert_eq!(par(&Err(f), true), Ok(0x80d));
         let s2 = Fault { stage: Stage::S2, kind: FaultKind::Permission, level: 3, ..f };

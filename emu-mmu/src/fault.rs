@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use emu_core::Pa;
+
 /// A stage of translation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Stage {
@@ -50,6 +52,11 @@ pub struct Fault {
     /// ESR_ELx.WnR: a write, cache maintenance or address translation; for an atomic access, a write whose read
     /// would have succeeded. A fault on a walk has the value of the access that caused the walk.
     pub write: bool,
+    /// Where the descriptor is that an external abort was met at.
+    pub descriptor: Option<Pa>,
+    /// What failed was the update of a descriptor by hardware, not a read: at stage 2 with [`Fault::s1ptw`], or with an
+    /// external abort.
+    pub update: bool,
 }
 
 impl Fault {
@@ -114,6 +121,8 @@ mod tests {
         va: 0,
         ipa: None,
         write: false,
+        descriptor: None,
+        update: false,
     };
 
     #[test]

@@ -70,6 +70,9 @@ pub struct Stage1 {
     pub ha: bool,
     /// HD: hardware manages dirty state (with HA).
     pub hd: bool,
+    /// The access flag counts as set where hardware does not set it: CD.AFFD of an SMMU (Arm IHI 0070, 5.4). A PE has no
+    /// such control.
+    pub af_fault_disable: bool,
     /// MAIR_ELx.
     pub mair: u64,
     /// SCTLR_ELx.WXN.
@@ -121,6 +124,7 @@ impl Stage1 {
             output: physical_size(ips),
             ha: features.haf && ha,
             hd: features.hdbs && ha && hd,
+            af_fault_disable: false,
             mair: regs.mair,
             wxn: bit(regs.sctlr, 19),
             epan: features.pan3 && unprivileged && bit(regs.sctlr, 57),
@@ -128,6 +132,19 @@ impl Stage1 {
             default_cacheable: el10 && bit(regs.hcr, hcr::DC),
             nv1: features.nv && el10 && bit(regs.hcr, hcr::NV) && bit(regs.hcr, hcr::NV1),
         }
+    }
+
+    /// A stage 1 that is not there, in front of a stage 2: addresses are IPAs as they come, all bits of them, and may be
+    /// accessed in any way (of an SMMU: Arm IHI 0070, 3.4).
+    #[must_use]
+    pub fn bypass(features: &Features, security: Security) -> Self {
+        let off = Stage1Regs { security, ..Stage1Regs::default() };
+        Self { default_cacheable: true, ..Self::from_regs(features, Regime::El10, &off) }
+    }
+
+    /// A clear access flag means nothing.
+    pub(crate) const fn ignores_af(&self) -> bool {
+        self.af_fault_disable && !self.ha
     }
 
     /// The half that `va` belongs to.

@@ -43,6 +43,8 @@ pub struct Stage2 {
     pub ha: bool,
     /// HD: hardware manages dirty state (with HA).
     pub hd: bool,
+    /// The access flag counts as set where hardware does not set it: STE.S2AFFD of an SMMU (Arm IHI 0070, 5.2).
+    pub af_fault_disable: bool,
     /// HCR_EL2.PTW: a walk of stage 1 that lands in Device memory faults.
     pub ptw: bool,
     /// HCR_EL2.CD: data is Non-cacheable.
@@ -72,10 +74,16 @@ impl Stage2 {
             sh: Shareability::from_sh(field(vtcr, 13, 12)),
             ha: features.haf && bit(vtcr, 21),
             hd: features.hdbs && bit(vtcr, 21) && bit(vtcr, 22),
+            af_fault_disable: false,
             ptw: bit(hcr, 2) && !bit(hcr, 27),
             cache_disable: bit(hcr, 32),
             fwb: features.fwb && bit(hcr, 46),
         }
+    }
+
+    /// A clear access flag means nothing.
+    pub(crate) const fn ignores_af(&self) -> bool {
+        self.af_fault_disable && !self.ha
     }
 
     pub(crate) const fn input_bits(&self) -> u32 {

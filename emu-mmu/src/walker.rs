@@ -201,6 +201,8 @@ pub fn translate_and_commit(
         va: request.va,
         ipa: None,
         write: request.access.is_write(),
+        descriptor: Some(u.pa),
+        update: true,
     };
     let mut lost = None;
     'again: for _ in 0..MAX_TRIES {
@@ -319,12 +321,15 @@ impl<M: TableMemory, O: Observer> Walker<'_, M, O> {
             va: self.request.va,
             ipa: None,
             write: self.request.access.is_write(),
+            descriptor: None,
+            update: false,
         }
     }
 
     fn fault2(&self, kind: FaultKind, level: i8, ipa: u64, purpose: Purpose) -> Fault {
         let s1ptw = purpose != Purpose::Output;
-        Fault { stage: Stage::S2, s1ptw, ipa: Some(ipa), ..self.fault1(kind, level) }
+        let update = purpose == Purpose::TableUpdate;
+        Fault { stage: Stage::S2, s1ptw, ipa: Some(ipa), update, ..self.fault1(kind, level) }
     }
 
     /// A permission fault's WnR, which tells the missing half of an atomic access.
@@ -373,7 +378,7 @@ impl<M: TableMemory, O: Observer> Walker<'_, M, O> {
         let mut controls = Stage1Controls::default();
         let found = self.walk_stage1(half, &format, va, &mut controls)?;
         let (d, level) = (found.descriptor, found.level);
-        let accessed = d & descriptor::AF != 0;
+        let accessed = d & descriptor::AF != 0 || stage1.ignores_af();
         if !accessed && !stage1.ha {
             return Err(self.fault1(FaultKind::AccessFlag, level));
         }
@@ -466,7 +471,8 @@ impl<M: TableMemory, O: Observer> Walker<'_, M, O> {
             };
             let Ok(d) = self.memory.read_descriptor(physical) else {
                 self.observer.step(step);
-                return Err(self.fault1(FaultKind::ExternalAbortOnWalk, level));
+                let fault = self.fault1(FaultKind::ExternalAbortOnWalk, level);
+                return Err(Fault { descriptor: Some(physical), ..fault });
             };
             step.descriptor = Some(d);
             step.meaning = format.decode(d, level);
@@ -503,7 +509,7 @@ impl<M: TableMemory, O: Observer> Walker<'_, M, O> {
         let format = Format::new(stage2.granule, stage2.ds, self.features);
         let found = self.walk_stage2(stage2, &format, start, ipa, purpose)?;
         let (d, level) = (found.descriptor, found.level);
-        let accessed = d & descriptor::AF != 0;
+        let accessed = d & descriptor::AF != 0 || stage2.ignores_af();
         if !accessed && !stage2.ha {
             return Err(self.fault2(FaultKind::AccessFlag, level, ipa, purpose));
         }
@@ -600,7 +606,8 @@ impl<M: TableMemory, O: Observer> Walker<'_, M, O> {
             };
             let Ok(d) = self.memory.read_descriptor(physical) else {
                 self.observer.step(step);
-                return Err(self.fault2(FaultKind::ExternalAbortOnWalk, level, ipa, purpose));
+                let fault = self.fault2(FaultKind::ExternalAbortOnWalk, level, ipa, purpose);
+                return Err(Fault { descriptor: Some(physical), ..fault });
             };
             step.descriptor = Some(d);
             step.meaning = format.decode(d, level);

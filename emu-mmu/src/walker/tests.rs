@@ -451,6 +451,66 @@ fn stage1_update_needs_a_writable_table() {
 }
 
 #[test]
+fn a_fault_tells_which_descriptor_and_whether_it_was_to_be_written() {
+    let s1 = stage1(Granule::K4, 25, 1 << 39);
+    let s2 = stage2(Granule::K4, 24, 1, 0, 0);
+    let memory = Memory::default();
+    let table_leaf = nested(&memory, PAGE | (NORMAL_S2 & !(1 << 7)));
+    memory.set(ROOT1 + 0x3_0008, 0x80_4000_0003);
+    let f = fault(&s1, Some(&s2), Request::read(0x1000), &memory);
+    assert_eq!((f.kind, f.s1ptw, f.update, f.descriptor), (FaultKind::Permission, true, true, None));
+    memory.set(table_leaf, 0);
+    let f = fault(&s1, Some(&s2), Request::write(0x1000), &memory);
+    assert_eq!((f.kind, f.s1ptw, f.update), (FaultKind::Translation, true, false));
+    // Stage 2's own table, and stage 1's alone.
+    let gone = Memory { aborts: BTreeSet::from([ROOT2]), ..Memory::default() };
+    let f = fault(&s1, Some(&s2), Request::read(0x1000), &gone);
+    assert_eq!((f.kind, f.stage, f.descriptor), (FaultKind::ExternalAbortOnWalk, Stage::S2, Some(Pa(ROOT2))));
+    let gone = Memory { aborts: BTreeSet::from([ROOT1]), ..Memory::default() };
+    let f = fault(&s1, None, Request::read(0x4000_0000), &gone);
+    assert_eq!((f.stage, f.descriptor, f.update), (Stage::S1, Some(Pa(ROOT1 + 8)), false));
+    let fixed = Memory { no_atomics: true, ..Memory::default() };
+    let at = fixed.map(ROOT1, Granule::K4, 1, 0x1000, 3, 0x5003);
+    let f = translate_and_commit(&s1, None, &MAX, &Request::read(0x1000), &fixed).unwrap_err();
+    assert_eq!((f.kind, f.descriptor, f.update), (FaultKind::UnsupportedAtomicUpdate, Some(Pa(at)), true));
+}
+
+#[test]
+fn access_flag_faults_can_be_disabled() {
+    let plain = stage1(Granule::K4, 25, 0);
+    let memory = Memory::default();
+    let at = memory.map(ROOT1, Granule::K4, 1, 0x1000, 3, 0x5000 | 3);
+    assert_eq!(fault(&plain, None, Request::read(0x1000), &memory).kind, FaultKind::AccessFlag);
+    let s1 = Stage1 { af_fault_disable: true, ..plain };
+    assert!(translate_and_commit(&s1, None, &MAX, &Request::read(0x1000), &memory).is_ok());
+    assert_eq!(memory.get(at), 0x5003, "nothing sets it");
+    // Hardware management is stronger.
+    let managed = Stage1 { ha: true, ..s1 };
+    assert!(translate_and_commit(&managed, None, &MAX, &Request::read(0x1000), &memory).is_ok());
+    assert_eq!(memory.get(at), 0x5003 | AF);
+
+    let bypass = Stage1::bypass(&MAX, Security::NonSecure);
+    let s2 = stage2(Granule::K4, 24, 1, 0, 0);
+    memory.set(ROOT2, 1 | NORMAL_S2);
+    assert_eq!(fault(&bypass, Some(&s2), Request::read(0x1000), &memory).kind, FaultKind::AccessFlag);
+    let s2 = Stage2 { af_fault_disable: true, ..s2 };
+    assert!(translate(&bypass, Some(&s2), &MAX, &Request::read(0x1000), &memory).is_ok());
+}
+
+#[test]
+fn a_bypassed_stage1_hands_addresses_on() {
+    let bypass = Stage1::bypass(&MAX, Security::NonSecure);
+    let s2 = stage2(Granule::K4, 24, 1, 0, 0);
+    let memory = Memory::default();
+    memory.set(ROOT2, BLOCK | NORMAL_S2);
+    let t = translate(&bypass, Some(&s2), &MAX, &Request::write(0x1238), &memory).unwrap();
+    assert_eq!((t.ipa.0, t.s1_level, t.attrs.mair()), (0x1238, None, 0xff));
+    // The top byte counts.
+    let f = fault(&bypass, Some(&s2), Request::read(0x1238 | 1 << 56), &memory);
+    assert_eq!((f.kind, f.stage), (FaultKind::AddressSize, Stage::S1));
+}
+
+#[test]
 fn execute_never_by_level() {
     let s1 = Stage1 { enabled: false, ..stage1(Granule::K4, 25, 0) };
     let s2 = stage2(Granule::K4, 24, 1, 0, 0);

@@ -290,7 +290,16 @@ impl Mem {
 
 /// The alignment fault of an access (it comes before translation).
 pub(super) fn alignment_fault(va: u64, write: bool) -> Exception {
-    let fault =
-        Fault { kind: FaultKind::Alignment, level: 0, stage: Stage::S1, s1ptw: false, va, ipa: None, write };
+    let fault = Fault {
+        kind: FaultKind::Alignment,
+        level: 0,
+        stage: Stage::S1,
+        s1ptw: false,
+        va,
+        ipa: None,
+        write,
+        descriptor: None,
+        update: false,
+    };
     Exception::Data(abort_of(&fault, false))
 }
