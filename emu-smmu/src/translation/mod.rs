@@ -6,7 +6,7 @@
 
 use emu_core::dma::{MemoryType, StallTag};
 use emu_core::{Pa, Security};
-use emu_mmu::{Fault, Stage1, Stage2};
+use emu_mmu::{Fault, Request, Stage1, Stage2};
 
 /// What a transaction does to memory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -78,9 +78,9 @@ impl Override {
 }
 
 /// What a stream's transactions are translated under. Two transactions with the same context and address go to the same place.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Context {
-    /// Stage 1, if there is one: an ASID is in it.
+    /// Stage 1, if there is one: an ASID is in it. Otherwise addresses are IPAs ([`Stage1::bypass`]).
     pub stage1: Option<Stage1>,
     /// Stage 2, if there is one: a VMID is in it.
     pub stage2: Option<Stage2>,
@@ -94,6 +94,44 @@ pub struct Context {
     pub privileged: Override,
     /// INSTCFG.
     pub instruction: Override,
+    /// CD.PAN: privileged accesses of data do not reach what unprivileged ones may.
+    pub pan: bool,
+    /// STE.MEV: events of the stream may be merged.
+    pub mergeable: bool,
+}
+
+impl Context {
+    /// A transaction with the attributes that it has under this context: those that faults are reported with. What is written is
+    /// data (Arm IHI 0070, 13.1.2).
+    #[must_use]
+    pub fn effective(&self, transaction: &Transaction) -> Transaction {
+        Transaction {
+            privileged: self.privileged.of(transaction.privileged),
+            instruction: transaction.access == Access::Read && self.instruction.of(transaction.instruction),
+            ..*transaction
+        }
+    }
+
+    /// What the walker is asked for a transaction, and the permissions of a translation are checked with.
+    #[must_use]
+    pub fn request(&self, transaction: &Transaction) -> Request {
+        let t = self.effective(transaction);
+        let access = match (t.access, t.instruction) {
+            (Access::Write, _) => emu_mmu::Access::Write,
+            (Access::Read, true) => emu_mmu::Access::Execute,
+            (Access::Read, false) => emu_mmu::Access::Read,
+        };
+        // A regime without unprivileged accesses takes all for privileged (3.3.4).
+        let all_privileged = self.stage1.is_some_and(|s| !s.regime.has_unprivileged());
+        Request {
+            va: t.address,
+            access,
+            privileged: t.privileged || all_privileged,
+            pan: self.pan,
+            unaligned: false,
+            stage1_only: false,
+        }
+    }
 }
 
 /// A translation fault, of whatever stage, as the walker reports it, or a permission that is missing.

@@ -25,6 +25,8 @@ pub struct TranslationRecord {
     pub class: Class,
     /// IPA, where stage 2 has faulted.
     pub ipa: u64,
+    /// TTRnW = 0: stage 2 did not let a table of stage 1 be written.
+    pub table_write: bool,
 }
 
 /// What an event tells.

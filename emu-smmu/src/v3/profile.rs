@@ -1,5 +1,7 @@
 //! What an SMMUv3 implements, from which its identification registers follow.
 
+use emu_mmu::Features;
+
 /// The features and sizes of one SMMU.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Profile {
@@ -39,6 +41,10 @@ pub struct Profile {
     pub msi: bool,
     /// IDR0.SEV.
     pub sev: bool,
+    /// IDR0.ATS. Split-stage ATS is never there (IDR0.NS1ATS = 1).
+    pub ats: bool,
+    /// IDR1.ATTR_PERMS_OVR and ATTR_TYPES_OVR: the STE and GBPA override the attributes of transactions.
+    pub attribute_overrides: bool,
     /// IDR3.RIL.
     pub range_invalidation: bool,
     /// IDR3.BBML.
@@ -80,6 +86,8 @@ impl Profile {
         hyp: false,
         msi: false,
         sev: false,
+        ats: false,
+        attribute_overrides: false,
         range_invalidation: true,
         break_before_make: 2,
         fwb: false,
@@ -90,4 +98,32 @@ impl Profile {
         granules: [true; 3],
         version: 1,
     };
+
+    /// What its walks can do: AArch64 tables (IDR0.TTF = 2), little-endian (TTENDIAN = 2), with neither small tables (IDR3.STT)
+    /// nor 52-bit addresses in small pages (IDR5.DS).
+    #[must_use]
+    pub const fn features(&self) -> Features {
+        Features {
+            pa_bits: self.output_bits,
+            granule16: self.granules[1],
+            granule64: self.granules[2],
+            lpa: self.output_bits >= 52,
+            lva: self.vax52,
+            lpa2: false,
+            ttst: false,
+            haf: self.access_flag,
+            hdbs: self.dirty_state,
+            hpds: self.had,
+            xnx: self.xnx,
+            pan: true,
+            pan3: false,
+            e0pd: false,
+            tbid: false,
+            fwb: self.fwb,
+            vmid16: self.vmid16,
+            asid16: self.asid16,
+            nv: false,
+            mte2: false,
+        }
+    }
 }
