@@ -1,5 +1,8 @@
 //! SMMUv3 (Arm IHI 0070).
 
+pub mod cd;
 pub mod event;
+pub mod layout;
 pub mod profile;
 pub mod settings;
+pub mod ste;
