@@ -2,6 +2,7 @@
 
 pub mod cd;
 pub mod event;
+mod identification;
 pub mod layout;
 pub mod profile;
 pub mod settings;
