@@ -2,11 +2,26 @@
 //! TLB, stalled transactions, counters.
 //!
 //! A [`Front`] is one generation's programmer's model: it says under which [`Context`] a stream's transactions are
-//! translated, and what becomes of a fault.
+//! translated, and what becomes of a fault. The [`Core`] does the rest, and masters have their ports from it.
+
+mod core;
+mod counts;
+mod flight;
+mod micro;
+mod port;
+mod shards;
+mod stalls;
+#[cfg(test)]
+mod tests;
 
 use emu_core::dma::{MemoryType, StallTag};
 use emu_core::{Pa, Security};
 use emu_mmu::{Fault, Request, Stage1, Stage2};
+
+pub use self::core::{Config, Core};
+pub use self::counts::StreamCount;
+pub use self::stalls::{Answer, Stalled, stag};
+pub use emu_mmu::TlbiScope as Scope;
 
 /// What a transaction does to memory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -82,7 +97,7 @@ impl Override {
 pub struct Context {
     /// Stage 1, if there is one: an ASID is in it. Otherwise addresses are IPAs ([`Stage1::bypass`]).
     pub stage1: Option<Stage1>,
-    /// Stage 2, if there is one: a VMID is in it.
+    /// Stage 2, if there is one: a VMID is in it. With neither stage the address stays, and must be one of the output size.
     pub stage2: Option<Stage2>,
     /// The VMID that TLB entries have: of stage 2, or of stage 1 alone.
     pub vmid: u16,
@@ -166,6 +181,8 @@ pub enum Verdict {
 }
 
 /// One generation's programmer's model, as the translation core asks it.
+///
+/// It is called while a transaction is under way, and so must not wait for whoever waits for transactions ([`Core::sync`]).
 pub trait Front: Send + Sync {
     /// What is to be done with a transaction. What is wrong with the configuration is recorded by the front.
     fn verdict(&self, transaction: &Transaction) -> Verdict;

@@ -1,0 +1,226 @@
+//! The core: contexts to translations, the main TLB, and what takes translations away again.
+//!
+//! # Invariants
+//! - **What was invalidated is not used by a transaction that begins afterwards.** A transaction reads the epoch before it asks
+//!   for anything, and what it learns is kept for that epoch only. An invalidation begins a new epoch twice: before it goes
+//!   through the main TLB, so that no older walk puts anything in any more, and afterwards, so that no port keeps what was
+//!   still in there.
+//! - **After [`Core::sync`] no access is made through it either**: see [`super::flight`].
+//! - No lock of the core's is held while memory or registers are accessed, a front is asked or a master is told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use emu_core::bus::Bus;
+use emu_core::dma::{DmaPort, Master, StallTag};
+use emu_core::table::TableBus;
+use emu_core::{Pa, Security};
+use emu_mmu::tlb::TlbStatistics;
+use emu_mmu::{Fault, Features, Stage1, TlbContext, TlbiScope, translate_and_commit};
+use parking_lot::RwLock;
+
+use super::counts::{Counts, StreamCount};
+use super::flight::Phases;
+use super::port::{Port, PortState};
+use super::shards::Shards;
+use super::stalls::{Answer, Stalled, Stalls, Woken};
+use super::{Context, Front, Scope, Transaction};
+
+/// What a core is like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// What its walks can do.
+    pub features: Features,
+    /// How many transactions can be stalled at a time (IDR5.STALL_MAX).
+    pub stall_max: u16,
+}
+
+/// The translation core of one SMMU.
+pub struct Core {
+    pub(super) front: Arc<dyn Front>,
+    pub(super) bus: Arc<Bus>,
+    pub(super) phases: Phases,
+    pub(super) stalls: Stalls,
+    features: Features,
+    epoch: AtomicU64,
+    tlb: Shards,
+    ports: RwLock<Vec<Arc<PortState>>>,
+}
+
+impl Core {
+    /// A core in front of `bus`. Fronts that refer to their core do so weakly.
+    #[must_use]
+    pub fn new(front: Arc<dyn Front>, bus: Arc<Bus>, config: Config) -> Arc<Self> {
+        Arc::new(Self {
+            front,
+            bus,
+            phases: Phases::default(),
+            stalls: Stalls::new(config.stall_max),
+            features: config.features,
+            epoch: AtomicU64::new(1),
+            tlb: Shards::new(),
+            ports: RwLock::default(),
+        })
+    }
+
+    /// The way to memory of a master.
+    #[must_use]
+    pub fn port(self: &Arc<Self>, master: Master) -> Arc<dyn DmaPort> {
+        let state = Arc::new(PortState::new(master));
+        self.ports.write().push(state.clone());
+        Arc::new(Port::new(self.clone(), state))
+    }
+
+    /// Takes away the translations that `scope` names, and perhaps more. No transaction that begins afterwards is translated
+    /// by them; those under way may still use them until [`Core::sync`] returns.
+    pub fn invalidate(&self, scope: &Scope) {
+        self.forget_contexts();
+        self.tlb.invalidate(scope);
+        self.forget_contexts();
+    }
+
+    /// As [`Core::invalidate`], of everything.
+    pub fn invalidate_all(&self) {
+        self.forget_contexts();
+        self.tlb.clear();
+        self.forget_contexts();
+    }
+
+    /// Has every transaction that begins afterwards ask the front for its verdict again. To be called when the front has
+    /// forgotten what it knew, or decides otherwise than before.
+    pub fn forget_contexts(&self) {
+        self.epoch.fetch_add(1, SeqCst);
+    }
+
+    /// Returns when no transaction is under way that began before the call: what it reads and writes has been read and written,
+    /// and what the front records of it has been recorded.
+    ///
+    /// The caller must hold no lock that a [`Front`] waits for in its functions, nor one that registers wait for which devices
+    /// can access.
+    pub fn sync(&self) {
+        let ports = self.ports.read().clone();
+        self.phases.wait(ports.iter().map(|port| &port.traffic));
+    }
+
+    /// Begins a stall, before software is told of it: for [`super::Refusal::Stall`]. `None` if the master cannot wait or too
+    /// many transactions wait already. The number that software knows it by is [`super::stag`].
+    #[must_use]
+    pub fn stall(&self, transaction: &Transaction) -> Option<StallTag> {
+        if transaction.may_stall { self.stalls.begin(transaction) } else { None }
+    }
+
+    /// A stall that was begun is none after all: software has not been told, and the transaction ends otherwise.
+    pub fn withdraw(&self, tag: StallTag) {
+        self.stalls.withdraw(tag);
+    }
+
+    /// Software answers a stalled transaction (CMD_RESUME). False if `stream` has none of this name.
+    pub fn resume(&self, stream: u32, stag: u16, answer: Answer) -> bool {
+        let answered = self.stalls.answer(stream, stag, answer);
+        if let Ok(Some(woken)) = &answered {
+            tell(woken, answer);
+        }
+        answered.is_ok()
+    }
+
+    /// Aborts the stalled transactions of a stream (CMD_STALL_TERM), or all.
+    pub fn terminate_stalls(&self, stream: Option<u32>) {
+        for woken in self.stalls.abort(stream) {
+            tell(&woken, Answer::Abort);
+        }
+    }
+
+    /// Back to the state in which nothing is known, nothing waits, and no master has an answer that it did not fetch.
+    pub fn reset(&self) {
+        self.terminate_stalls(None);
+        self.invalidate_all();
+        self.ports.read().iter().for_each(|port| port.zeroes.clear());
+    }
+
+    /// What waits for software, by STAG.
+    #[must_use]
+    pub fn stalled(&self) -> Vec<Stalled> {
+        self.stalls.list()
+    }
+
+    /// What each stream did so far, by StreamID.
+    #[must_use]
+    pub fn counts(&self) -> Vec<(u32, StreamCount)> {
+        let mut all = std::collections::BTreeMap::<u32, StreamCount>::new();
+        for port in self.ports.read().iter() {
+            let count = all.entry(port.master.stream_id()).or_default();
+            *count = count.plus(port.count());
+        }
+        all.into_iter().collect()
+    }
+
+    /// What happened in the main TLB so far.
+    #[must_use]
+    pub fn tlb_statistics(&self) -> TlbStatistics {
+        self.tlb.statistics()
+    }
+
+    #[inline]
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(SeqCst)
+    }
+
+    /// Where a transaction goes under `context`, which the front gave since `epoch` began.
+    pub(super) fn translate(
+        &self,
+        transaction: &Transaction,
+        context: &Context,
+        epoch: u64,
+        counts: &Counts,
+    ) -> Result<Pa, Fault> {
+        // What stage 2 alone maps is Non-secure, for so are all streams.
+        let stage1 = context.stage1.unwrap_or_else(|| Stage1::bypass(&self.features, Security::NonSecure));
+        let stage2 = context.stage2.as_ref();
+        let request = context.request(transaction);
+        let va = stage1.canonical(request.va, request.access == emu_mmu::Access::Execute);
+        let tag = context.tag(&stage1);
+        if let Some(found) = tag.and_then(|tag| self.tlb.lookup(&tag, va))
+            && found.allows(&request)
+        {
+            counts.hits.add(1);
+            return Ok(found.pa);
+        }
+        counts.walks.add(1);
+        let memory = TableBus::new(self.bus.view());
+        let translation = translate_and_commit(&stage1, stage2, &self.features, &request, &memory)?;
+        if let Some(tag) = tag {
+            self.tlb.insert(&tag, va, &translation, || self.epoch() == epoch);
+        }
+        Ok(translation.pa)
+    }
+}
+
+impl emu_mmu::TlbiListener for Core {
+    fn invalidate(&self, scope: &TlbiScope) {
+        Self::invalidate(self, scope);
+        self.sync();
+    }
+}
+
+/// Tells a master of an answer. Zeroes are found by its port when it tries again.
+fn tell(woken: &Woken, answer: Answer) {
+    let Woken { what, port } = woken;
+    port.counts.stalled_us.add(what.since.elapsed().as_micros() as u64);
+    if answer == Answer::Zero {
+        port.zeroes.keep(what.transaction);
+    }
+    port.master.resume(what.tag, answer != Answer::Abort);
+}
+
+impl Context {
+    /// The tag of its translations. With neither stage there is nothing to keep.
+    fn tag(&self, stage1: &Stage1) -> Option<TlbContext> {
+        (stage1.enabled || self.stage2.is_some()).then(|| TlbContext {
+            security: stage1.security,
+            regime: stage1.regime,
+            vmid: if stage1.regime.has_stage2() { self.vmid } else { 0 },
+            asid: stage1.asid,
+            stage1: stage1.enabled,
+        })
+    }
+}

@@ -1,0 +1,180 @@
+//! What a port remembers of translations: pages, looked up without a lock.
+//!
+//! An entry holds for one *epoch* of the [`super::Core`], which begins another one whenever anything is invalidated. So nothing
+//! is ever searched for in here, and the table may be small: what it lacks the main TLB has.
+//!
+//! # Invariant
+//! An entry is read as it was written: its version is odd while it is changed, and another one afterwards.
+
+use std::sync::atomic::{
+    AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, fence,
+};
+
+use emu_core::Pa;
+
+use super::{Access, Transaction};
+
+const ENTRIES: usize = 256;
+/// SubstreamIDs have 20 bits (Arm IHI 0070, 3.2), epochs the rest of a word.
+const SUBSTREAM_BITS: u32 = 20;
+
+/// Everything about a transaction that its verdict and its translation can depend on, but for the port that it comes from and
+/// for the place in the page.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key {
+    /// The page, and the attributes below it.
+    page: u64,
+    substream: u32,
+}
+
+impl Key {
+    /// `None` if it is not to be remembered: there is no such substream.
+    #[inline]
+    pub(super) fn of(t: &Transaction) -> Option<Self> {
+        let substream = t.substream.unwrap_or(0);
+        if substream >> SUBSTREAM_BITS != 0 {
+            return None;
+        }
+        let attributes = u64::from(t.access == Access::Write)
+            | u64::from(t.privileged) << 1
+            | u64::from(t.instruction) << 2
+            | u64::from(t.translated) << 3
+            | u64::from(t.substream.is_some()) << 4
+            | (t.security as u64) << 5
+            | (t.memory as u64) << 7;
+        Some(Self { page: t.address & !0xfff | attributes, substream })
+    }
+
+    /// Where it is kept. Reads and writes of one page are far apart.
+    #[inline]
+    fn index(self) -> usize {
+        let page = (self.page >> 12) as usize;
+        let write = (self.page & 1) as usize * (ENTRIES / 2);
+        (page + write + self.substream as usize * 37) % ENTRIES
+    }
+
+    #[inline]
+    fn context(self, epoch: u64) -> u64 {
+        epoch << SUBSTREAM_BITS | u64::from(self.substream)
+    }
+}
+
+#[derive(Default)]
+struct Entry {
+    version: AtomicU32,
+    page: AtomicU64,
+    context: AtomicU64,
+    output: AtomicU64,
+}
+
+/// The pages that a port remembers.
+pub(super) struct MicroTlb(Box<[Entry]>);
+
+impl MicroTlb {
+    /// With nothing in it: epochs begin with 1.
+    pub(super) fn new() -> Self {
+        Self((0..ENTRIES).map(|_| Entry::default()).collect())
+    }
+
+    /// The first byte of the page that `key` leads to in `epoch`.
+    #[inline]
+    pub(super) fn get(&self, key: Key, epoch: u64) -> Option<Pa> {
+        let entry = &self.0[key.index()];
+        let version = entry.version.load(Acquire);
+        let page = entry.page.load(Relaxed);
+        let context = entry.context.load(Relaxed);
+        let output = entry.output.load(Relaxed);
+        fence(Acquire);
+        let whole = version & 1 == 0 && entry.version.load(Relaxed) == version;
+        (whole && page == key.page && context == key.context(epoch)).then_some(Pa(output))
+    }
+
+    /// Remembers a page, unless somebody else is about to change the same entry.
+    pub(super) fn put(&self, key: Key, epoch: u64, output: Pa) {
+        let entry = &self.0[key.index()];
+        let version = entry.version.load(Relaxed);
+        let changing = version | 1;
+        if version == changing || entry.version.compare_exchange(version, changing, Acquire, Relaxed).is_err()
+        {
+            return;
+        }
+        fence(Release);
+        entry.page.store(key.page, Relaxed);
+        entry.context.store(key.context(epoch), Relaxed);
+        entry.output.store(output.page_base().0, Relaxed);
+        entry.version.store(changing.wrapping_add(1), Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use emu_core::Security;
+    use emu_core::dma::MemoryType;
+
+    use super::*;
+
+    const READ: Transaction = Transaction {
+        stream: 1,
+        substream: None,
+        address: 0x1234,
+        access: Access::Read,
+        privileged: false,
+        instruction: false,
+        security: Security::NonSecure,
+        memory: MemoryType::WriteBack,
+        translated: false,
+        may_stall: false,
+    };
+
+    fn key(t: Transaction) -> Key {
+        Key::of(&t).unwrap()
+    }
+
+    #[test]
+    fn whatever_differs_is_another_key() {
+        let others = [
+            Transaction { access: Access::Write, ..READ },
+            Transaction { privileged: true, ..READ },
+            Transaction { instruction: true, ..READ },
+            Transaction { translated: true, ..READ },
+            Transaction { substream: Some(0), ..READ },
+            Transaction { substream: Some(0xf_ffff), ..READ },
+            Transaction { security: Security::Root, ..READ },
+            Transaction { memory: MemoryType::Device, ..READ },
+            Transaction { memory: MemoryType::NonCacheable, ..READ },
+            Transaction { address: 0x2234, ..READ },
+            Transaction { address: 1 << 63 | 0x1234, ..READ },
+        ];
+        for (i, a) in others.iter().enumerate() {
+            let micro = MicroTlb::new();
+            micro.put(key(*a), 1, Pa(0x5678));
+            assert_eq!(micro.get(key(*a), 1), Some(Pa(0x5000)));
+            assert_eq!((micro.get(key(*a), 2), micro.get(key(READ), 1)), (None, None));
+            assert!(others.iter().enumerate().all(|(j, b)| i == j || key(*a) != key(*b)));
+        }
+        assert!(key(Transaction { address: 0x1fff, ..READ }) == key(READ), "one page");
+        assert!(Key::of(&Transaction { substream: Some(0x10_0000), ..READ }).is_none());
+        assert_eq!(MicroTlb::new().get(key(Transaction { address: 0, ..READ }), 1), None, "it begins empty");
+    }
+
+    #[test]
+    fn an_entry_is_never_seen_half_written() {
+        // All pages here share one entry; each leads to an output that tells which it is.
+        let page = |n: u64| key(Transaction { address: n * ENTRIES as u64 * 0x1000, ..READ });
+        let micro = MicroTlb::new();
+        thread::scope(|s| {
+            for t in 0..3 {
+                let micro = &micro;
+                s.spawn(move || {
+                    for n in (0..20_000).map(|n| (n + t) % 7) {
+                        micro.put(page(n), 1, Pa(n << 20));
+                        let other = (n + 1) % 7;
+                        assert!(micro.get(page(other), 1).is_none_or(|pa| pa == Pa(other << 20)));
+                    }
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,317 @@
+//! A master's port: where its transactions are translated and made.
+//!
+//! An access is cut into pages; all of them are translated before a byte moves, for a stalled transaction has moved none.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use emu_core::Pa;
+use emu_core::addr::PAGE_SIZE;
+use emu_core::bus::Requester;
+use emu_core::dma::{DmaAttrs, DmaFault, DmaPort, Master};
+use parking_lot::Mutex;
+
+use super::counts::{Counts, StreamCount};
+use super::flight::Traffic;
+use super::micro::{Key, MicroTlb};
+use super::{Access, Answer, Core, Refusal, Transaction, Verdict};
+
+/// What the core knows of a port.
+pub(super) struct PortState {
+    pub(super) master: Master,
+    pub(super) traffic: Traffic,
+    pub(super) counts: Counts,
+    pub(super) zeroes: Zeroes,
+}
+
+impl PortState {
+    pub(super) fn new(master: Master) -> Self {
+        Self { master, traffic: Traffic::default(), counts: Counts::default(), zeroes: Zeroes::default() }
+    }
+
+    pub(super) fn count(&self) -> StreamCount {
+        self.counts.of(self.traffic.total())
+    }
+}
+
+/// Stalled transactions that are to give zeroes, or to write nothing, when their master tries again. A master that does not leaves
+/// one behind, and so there are few: what is lost faults again.
+#[derive(Default)]
+pub(super) struct Zeroes {
+    count: AtomicUsize,
+    transactions: Mutex<Vec<Transaction>>,
+}
+
+impl Zeroes {
+    const MAX: usize = 64;
+
+    pub(super) fn keep(&self, transaction: Transaction) {
+        self.change(|all| {
+            if all.len() == Self::MAX {
+                all.remove(0);
+            }
+            all.push(transaction);
+        });
+    }
+
+    pub(super) fn clear(&self) {
+        self.change(Vec::clear);
+    }
+
+    fn change(&self, f: impl FnOnce(&mut Vec<Transaction>)) {
+        let mut all = self.transactions.lock();
+        f(&mut all);
+        self.count.store(all.len(), Relaxed);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.count.load(Relaxed) == 0
+    }
+
+    fn has(&self, transaction: &Transaction) -> bool {
+        !self.is_empty() && self.transactions.lock().contains(transaction)
+    }
+
+    /// The access that these were pages of has ended.
+    fn done(&self, pages: impl Iterator<Item = Transaction>) {
+        if !self.is_empty() {
+            self.change(|all| {
+                for page in pages {
+                    if let Some(at) = all.iter().position(|t| *t == page) {
+                        all.remove(at);
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// Where bytes of an access go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    At(Pa),
+    /// Nowhere: a read gives zeroes.
+    Zero,
+}
+
+impl Place {
+    /// The place `len` bytes further on.
+    fn after(self, len: usize) -> Self {
+        match self {
+            Self::At(pa) => Self::At(pa.offset(len as u64)),
+            Self::Zero => Self::Zero,
+        }
+    }
+}
+
+/// The bytes of an access.
+enum Bytes<'a> {
+    Read(&'a mut [u8]),
+    Write(&'a [u8]),
+}
+
+impl Bytes<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Read(buf) => buf.len(),
+            Self::Write(bytes) => bytes.len(),
+        }
+    }
+
+    fn access(&self) -> Access {
+        match self {
+            Self::Read(_) => Access::Read,
+            Self::Write(_) => Access::Write,
+        }
+    }
+}
+
+pub(super) struct Port {
+    core: Arc<Core>,
+    state: Arc<PortState>,
+    micro: MicroTlb,
+}
+
+impl Port {
+    pub(super) fn new(core: Arc<Core>, state: Arc<PortState>) -> Self {
+        Self { core, state, micro: MicroTlb::new() }
+    }
+
+    fn access(&self, attrs: DmaAttrs, addr: u64, mut bytes: Bytes<'_>) -> Result<(), DmaFault> {
+        let len = bytes.len();
+        if len == 0 {
+            return Ok(());
+        }
+        let _under_way = self.state.traffic.enter(&self.core.phases);
+        let first = self.transaction(attrs, addr, bytes.access());
+        let done = if len as u64 <= PAGE_SIZE - addr % PAGE_SIZE && self.state.zeroes.is_empty() {
+            self.place(&first).and_then(|place| self.go(&first, place, 0..len, &mut bytes))
+        } else {
+            self.pages(&first, &mut bytes)
+        };
+        match done {
+            Ok(()) => self.state.counts.bytes.add(len as u64),
+            Err(DmaFault::Abort) => self.state.counts.aborts.add(1),
+            Err(DmaFault::Stalled(_)) => self.state.counts.stalls.add(1),
+        }
+        done
+    }
+
+    fn transaction(&self, attrs: DmaAttrs, address: u64, access: Access) -> Transaction {
+        Transaction {
+            stream: self.state.master.stream_id(),
+            substream: attrs.substream,
+            address,
+            access,
+            privileged: attrs.privileged,
+            instruction: attrs.instruction,
+            security: attrs.security,
+            memory: attrs.memory,
+            translated: attrs.translated,
+            may_stall: self.state.master.may_stall(),
+        }
+    }
+
+    /// An access to several pages, or one of which a part may be answered already.
+    #[cold]
+    fn pages(&self, first: &Transaction, bytes: &mut Bytes<'_>) -> Result<(), DmaFault> {
+        let len = bytes.len();
+        let done = self.runs(first, len).and_then(|runs| {
+            let mut at = 0;
+            for (place, n) in runs {
+                self.go(&first.further(at), place, at..at + n, bytes)?;
+                at += n;
+            }
+            Ok(())
+        });
+        if !matches!(done, Err(DmaFault::Stalled(_))) {
+            self.state.zeroes.done(pages(first, len).map(|(page, _)| page));
+        }
+        done
+    }
+
+    /// The places that `len` bytes go to, in order, with how many of them: pages that are next to each other are one.
+    fn runs(&self, first: &Transaction, len: usize) -> Result<Vec<(Place, usize)>, DmaFault> {
+        let mut runs: Vec<(Place, usize)> = Vec::new();
+        for (n, (page, len)) in pages(first, len).enumerate() {
+            if n != 0 {
+                self.state.counts.more_pages.add(1);
+            }
+            let place = if self.state.zeroes.has(&page) { Place::Zero } else { self.place(&page)? };
+            match runs.last_mut() {
+                Some((start, so_far)) if start.after(*so_far) == place => *so_far += len,
+                _ => runs.push((place, len)),
+            }
+        }
+        Ok(runs)
+    }
+
+    /// Where a transaction within a page goes.
+    #[inline]
+    fn place(&self, t: &Transaction) -> Result<Place, DmaFault> {
+        let (key, epoch) = (Key::of(t), self.core.epoch());
+        match key.and_then(|key| self.micro.get(key, epoch)) {
+            Some(page) => Ok(Place::At(page.offset(t.address % PAGE_SIZE))),
+            None => self.place_unknown(t, key, epoch),
+        }
+    }
+
+    #[cold]
+    fn place_unknown(&self, t: &Transaction, key: Option<Key>, mut epoch: u64) -> Result<Place, DmaFault> {
+        self.state.counts.misses.add(1);
+        loop {
+            let refusal = match self.ask(t, epoch) {
+                Ok(pa) => {
+                    if let Some(key) = key {
+                        self.micro.put(key, epoch, pa);
+                    }
+                    return Ok(Place::At(pa));
+                }
+                Err(refusal) => refusal,
+            };
+            match refusal {
+                Refusal::Abort => return Err(DmaFault::Abort),
+                Refusal::Zero => return Ok(Place::Zero),
+                Refusal::Stall(tag) => match self.core.stalls.park(tag, &self.state) {
+                    None => return Err(DmaFault::Stalled(tag)),
+                    Some(Answer::Abort) => return Err(DmaFault::Abort),
+                    Some(Answer::Zero) => return Ok(Place::Zero),
+                    // Software was quicker than this thread.
+                    Some(Answer::Retry) => epoch = self.core.epoch(),
+                },
+            }
+        }
+    }
+
+    /// What the front says, and the tables.
+    fn ask(&self, t: &Transaction, epoch: u64) -> Result<Pa, Refusal> {
+        let front = &self.core.front;
+        match front.verdict(t) {
+            Verdict::Bypass => Pa::new(t.address, t.security).ok_or(Refusal::Abort),
+            Verdict::Refuse(refusal) => Err(refusal),
+            Verdict::Translate(context) => {
+                self.core.translate(t, &context, epoch, &self.state.counts).map_err(|fault| {
+                    self.state.counts.faults.add(1);
+                    front.fault(t, &context, &super::Faulted { fault, on_context: false })
+                })
+            }
+        }
+    }
+
+    /// Moves a part of the bytes.
+    fn go(
+        &self,
+        t: &Transaction,
+        place: Place,
+        part: std::ops::Range<usize>,
+        bytes: &mut Bytes<'_>,
+    ) -> Result<(), DmaFault> {
+        let (bus, from) = (&self.core.bus, Requester::Device(t.stream));
+        let gone = match (place, bytes) {
+            (Place::At(pa), Bytes::Read(buf)) => bus.read_bytes(pa, &mut buf[part], from),
+            (Place::At(pa), Bytes::Write(bytes)) => bus.write_bytes(pa, &bytes[part], from),
+            (Place::Zero, Bytes::Read(buf)) => {
+                buf[part].fill(0);
+                Ok(())
+            }
+            (Place::Zero, Bytes::Write(_)) => Ok(()),
+        };
+        gone.map_err(|_| {
+            if let Place::At(pa) = place {
+                self.core.front.external_abort(t, pa);
+            }
+            DmaFault::Abort
+        })
+    }
+}
+
+/// The pages of an access of `len` bytes, each with how many bytes are in it. Addresses wrap.
+fn pages(first: &Transaction, len: usize) -> impl Iterator<Item = (Transaction, usize)> {
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        let page = first.further(done);
+        let room = (PAGE_SIZE - page.address % PAGE_SIZE) as usize;
+        let n = room.min(len - done);
+        done += n;
+        (n != 0).then_some((page, n))
+    })
+}
+
+impl Transaction {
+    /// The same, `bytes` further on.
+    fn further(&self, bytes: usize) -> Self {
+        Self { address: self.address.wrapping_add(bytes as u64), ..*self }
+    }
+}
+
+impl DmaPort for Port {
+    fn stream_id(&self) -> u32 {
+        self.state.master.stream_id()
+    }
+    fn read(&self, attrs: DmaAttrs, addr: u64, buf: &mut [u8]) -> Result<(), DmaFault> {
+        self.access(attrs, addr, Bytes::Read(buf))
+    }
+    fn write(&self, attrs: DmaAttrs, addr: u64, bytes: &[u8]) -> Result<(), DmaFault> {
+        self.access(attrs, addr, Bytes::Write(bytes))
+    }
+}
