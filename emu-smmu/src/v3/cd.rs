@@ -260,27 +260,15 @@ impl ContextPointer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bench::{FULL, words};
     use super::*;
 
-    const FULL: Profile = Profile {
-        stall: true,
-        always_aborts: false,
-        access_flag: true,
-        dirty_state: true,
-        vax52: true,
-        output_bits: 52,
-        ..Profile::QEMU
-    };
     const EL1: Reached = Reached { regime: Regime::El10, stalls_disabled: false };
     const EL2: Reached = Reached { regime: Regime::El2, stalls_disabled: false };
     const HOST: Reached = Reached { regime: Regime::El20, stalls_disabled: false };
 
     fn cd(bits: &[(u16, u64)]) -> Cd {
-        let mut words = [0; 8];
-        for &(at, value) in bits {
-            words[usize::from(at) / 64] |= value << (at % 64);
-        }
-        Cd(words)
+        Cd(words(bits))
     }
 
     /// T0SZ 25, EPD1, V, 48 bits of output, AA64, R, A.

@@ -129,7 +129,7 @@ impl Kind {
         }
     }
 
-    const fn translation(&self) -> Option<&TranslationRecord> {
+    pub(super) const fn translation(&self) -> Option<&TranslationRecord> {
         match self {
             Self::WalkAbort(r, _)
             | Self::Translation(r)

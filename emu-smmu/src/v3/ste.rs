@@ -231,6 +231,12 @@ impl Ste {
         }
     }
 
+    /// Something passes, translated or not.
+    #[must_use]
+    pub fn lets_pass(&self) -> bool {
+        self.config() != Config::Abort
+    }
+
     /// Stage 1 translates.
     #[must_use]
     pub fn stage1(&self) -> bool {
@@ -248,7 +254,7 @@ impl Ste {
         let (entry, profile) = (*self, *profile);
         let checked = if !entry.bit(V) {
             &RULES[..1]
-        } else if entry.config() == Config::Abort {
+        } else if !entry.lets_pass() {
             &[]
         } else {
             RULES
@@ -432,34 +438,11 @@ impl StreamDescriptor {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bench::{FULL, words};
     use super::*;
 
-    /// Everything that there is, so that only the rule in question is broken.
-    const FULL: Profile = Profile {
-        two_level_contexts: true,
-        stream_bits: 32,
-        substream_bits: 20,
-        stall: true,
-        stall_max: 64,
-        always_aborts: false,
-        access_flag: true,
-        dirty_state: true,
-        hyp: true,
-        ats: true,
-        attribute_overrides: true,
-        fwb: true,
-        vax52: true,
-        output_bits: 52,
-        version: 2,
-        ..Profile::QEMU
-    };
-
     fn ste(bits: &[(u16, u64)]) -> Ste {
-        let mut words = [0; 8];
-        for &(at, value) in bits {
-            words[usize::from(at) / 64] |= value << (at % 64);
-        }
-        Ste(words)
+        Ste(words(bits))
     }
 
     /// V, Config = 6, 4 KiB, T0SZ 24 from level 1, 48 bits of output, AArch64.

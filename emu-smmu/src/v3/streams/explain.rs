@@ -1,0 +1,250 @@
+//! What a stream is translated under, told step by step: for the monitor.
+
+use std::fmt;
+use std::sync::Arc;
+
+use emu_core::Security;
+use emu_mmu::{Fault, Regime, Stage1, Stage2, Translation, WalkStep, walk_observed};
+
+use super::super::cd;
+use super::super::layout::{Field, Words};
+use super::super::settings::Settings;
+use super::super::ste;
+use super::super::tables::{Fetched, Lookup, Structure, Wrong};
+use super::Streams;
+use crate::translation::{Context, Transaction};
+
+/// Where the look ends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// SMMUEN = 0: all transactions are aborted (GBPA.ABORT), or bypass.
+    NotEnabled {
+        /// GBPA.ABORT.
+        aborts: bool,
+    },
+    /// STE.Config lets nothing pass.
+    Disabled,
+    /// Both stages are bypassed.
+    Bypass,
+    /// Under this.
+    Translated(Arc<Context>),
+    /// Transactions are aborted with an event of this name.
+    Event(&'static str),
+    /// Stage 2 faults on the way to a context descriptor.
+    Stage2Fault(Fault),
+}
+
+/// All that is fetched for a stream, and what comes of it. Nothing is recorded, cached or updated by it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Explanation {
+    /// StreamID.
+    pub stream: u32,
+    /// SubstreamID.
+    pub substream: Option<u32>,
+    /// The structures in memory, in the order in which they are fetched.
+    pub fetched: Vec<Fetched>,
+    /// What they come to.
+    pub outcome: Outcome,
+    /// Transactions are translated under something else: an older context is cached, and awaits CMD_CFGI_STE or CMD_CFGI_CD.
+    pub stale: bool,
+}
+
+/// An explanation of a stream and of one address.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Walk {
+    /// The configuration.
+    pub explanation: Explanation,
+    /// The descriptors, in the order in which they are fetched.
+    pub steps: Vec<WalkStep>,
+    /// Where the address leads, or why it does not; `None` if nothing translates it.
+    pub result: Option<Result<Translation, Fault>>,
+}
+
+impl Streams {
+    /// Where a transaction would go, by the tables as they are in memory now.
+    #[must_use]
+    pub fn walk(&self, transaction: &Transaction) -> Walk {
+        let explanation = self.explain(transaction.stream, transaction.substream);
+        let mut steps = Vec::new();
+        let Outcome::Translated(context) = &explanation.outcome else {
+            return Walk { explanation, steps, result: None };
+        };
+        let features = self.profile.features();
+        let stage1 = context.stage1.unwrap_or(Stage1::bypass(&features, Security::NonSecure));
+        let request = context.request(transaction);
+        let stage2 = context.stage2.as_ref();
+        let walk = walk_observed(&stage1, stage2, &features, &request, &self.memory(), &mut steps);
+        Walk { explanation, steps, result: Some(walk.result) }
+    }
+
+    /// What the transactions of a stream are translated under, as memory says it now.
+    #[must_use]
+    pub fn explain(&self, stream: u32, substream: Option<u32>) -> Explanation {
+        let settings: Settings = *self.settings.read();
+        let mut fetched = Vec::new();
+        let outcome = if settings.enabled {
+            let memory = self.memory();
+            let witness = &mut fetched;
+            let mut lookup = Lookup {
+                memory: &memory,
+                profile: &self.profile,
+                settings: &settings,
+                witness,
+                commits: false,
+            };
+            outcome(lookup.context(stream, substream))
+        } else {
+            Outcome::NotEnabled { aborts: settings.bypass_aborts }
+        };
+        let cached = self.cache.find(stream, substream);
+        let stale = settings.enabled && cached.is_some_and(|c| outcome != known(c));
+        Explanation { stream, substream, fetched, outcome, stale }
+    }
+}
+
+fn known(context: Arc<Context>) -> Outcome {
+    if context.stage1.is_none() && context.stage2.is_none() {
+        Outcome::Bypass
+    } else {
+        Outcome::Translated(context)
+    }
+}
+
+fn outcome(found: Result<Context, Wrong>) -> Outcome {
+    match found {
+        Ok(context) => known(Arc::new(context)),
+        Err(Wrong::Disabled) => Outcome::Disabled,
+        Err(Wrong::Recorded { kind, .. }) => Outcome::Event(kind.name().1),
+        Err(Wrong::OnContext { fault, .. }) => Outcome::Stage2Fault(fault),
+    }
+}
+
+impl Structure {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::StreamDescriptor => "L1STD",
+            Self::Ste => "STE",
+            Self::ContextPointer => "L1CD",
+            Self::Cd => "CD",
+        }
+    }
+
+    const fn fields(self) -> &'static [Field] {
+        match self {
+            Self::Ste => ste::FIELDS,
+            Self::Cd => cd::FIELDS,
+            Self::StreamDescriptor | Self::ContextPointer => &[],
+        }
+    }
+}
+
+impl fmt::Display for Fetched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:#x} at {:#x}", self.what.name(), self.index, self.address)?;
+        match self.physical {
+            Ok(pa) if pa != self.address => write!(f, " (physical {pa:#x})")?,
+            Ok(_) => {}
+            Err(fault) => return write!(f, ": {fault}"),
+        }
+        match (&*self.words, <&Words>::try_from(&*self.words)) {
+            ([], _) => f.write_str(": external abort")?,
+            ([word], _) => write!(f, ": {word:#018x}")?,
+            (_, Ok(words)) => {
+                let set = self.what.fields().iter().map(|field| (field, field.of(words)));
+                for (i, (field, value)) in set.filter(|(_, value)| *value != 0).enumerate() {
+                    write!(f, "{}{} {value:#x}", if i == 0 { ": " } else { ", " }, field.name)?;
+                }
+            }
+            _ => {}
+        }
+        for broken in &self.broken {
+            write!(f, "\n  ILLEGAL: {} ({}): {}", broken.field.name, broken.section, broken.why)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotEnabled { aborts: true } => f.write_str("the SMMU is not enabled: aborted"),
+            Self::NotEnabled { aborts: false } => f.write_str("the SMMU is not enabled: bypassed"),
+            Self::Disabled => f.write_str("the stream is disabled: aborted in silence"),
+            Self::Bypass => f.write_str("bypassed"),
+            Self::Event(name) => write!(f, "aborted: {name}"),
+            Self::Stage2Fault(fault) => write!(f, "no context descriptor: {fault}"),
+            Self::Translated(context) => {
+                let stages = (&context.stage1, &context.stage2);
+                match stages {
+                    (Some(s1), _) => write!(f, "{}", Stage1Of(s1))?,
+                    (None, _) => f.write_str("stage 1 bypassed")?,
+                }
+                match stages.1 {
+                    Some(s2) => write!(f, "; {}", Stage2Of(s2)),
+                    None => write!(f, "; VMID {}", context.vmid),
+                }
+            }
+        }
+    }
+}
+
+struct Stage1Of<'a>(&'a Stage1);
+
+impl fmt::Display for Stage1Of<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s1 = self.0;
+        let world = match s1.regime {
+            Regime::El10 => "EL1&0",
+            Regime::El20 => "EL2&0",
+            Regime::El2 => "EL2",
+        };
+        write!(f, "stage 1 of {world}, ASID {}", s1.asid)?;
+        let halves = if s1.regime.has_unprivileged() { &s1.halves[..] } else { &s1.halves[..1] };
+        for (n, half) in halves.iter().enumerate().filter(|(_, half)| !half.epd) {
+            let bits = 64 - u32::from(half.txsz);
+            write!(f, ", TTB{n} {:#x} {:?} {bits} bits", half.ttbr, half.granule)?;
+        }
+        Ok(())
+    }
+}
+
+struct Stage2Of<'a>(&'a Stage2);
+
+impl fmt::Display for Stage2Of<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s2 = self.0;
+        let bits = 64 - u32::from(s2.txsz);
+        write!(f, "stage 2 of VMID {}, S2TTB {:#x} {:?} {bits} bits", s2.vmid, s2.vttbr, s2.granule)
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stream {:#x}", self.stream)?;
+        if let Some(id) = self.substream {
+            write!(f, ".{id:#x}")?;
+        }
+        for fetched in &self.fetched {
+            write!(f, "\n{fetched}")?;
+        }
+        write!(f, "\n{}", self.outcome)?;
+        if self.stale {
+            f.write_str("\nSTALE: another context is cached; CMD_CFGI_STE or CMD_CFGI_CD is missing")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Walk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.explanation)?;
+        for step in &self.steps {
+            write!(f, "\n{step}")?;
+        }
+        match &self.result {
+            Some(Ok(t)) => write!(f, "\nphysical {}, intermediate {}", t.pa, t.ipa),
+            Some(Err(fault)) => write!(f, "\n{fault}"),
+            None => Ok(()),
+        }
+    }
+}
