@@ -1,0 +1,65 @@
+//! Interrupts (Arm IHI 0070, 3.18): an edge on a wire, and a message if software has said where to.
+
+use std::sync::Arc;
+
+use emu_core::dma::{DmaAttrs, DmaFault, DmaPort};
+use emu_core::irq::IrqLine;
+use serde::{Deserialize, Serialize};
+
+use super::gerror::Error;
+
+/// What interrupts, and by which of the four wires. The second one is that of the PRI queue, which there is not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
+pub(super) enum Source {
+    /// The event queue is no longer empty.
+    Eventq = 0,
+    /// A CMD_SYNC is complete.
+    CmdSync = 2,
+    /// A global error is active.
+    Gerror = 3,
+}
+
+impl Source {
+    /// The error that a message of the source makes that is aborted.
+    pub(super) const fn msi_error(self) -> Error {
+        match self {
+            Self::Eventq => Error::MsiEventqAbort,
+            Self::CmdSync => Error::MsiCmdqAbort,
+            Self::Gerror => Error::MsiGerrorAbort,
+        }
+    }
+}
+
+/// SMMU_*_IRQ_CFG0, 1 and 2: a message and its attributes, of which none has an effect in a machine whose memory is coherent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Msi {
+    pub(super) address: u64,
+    pub(super) data: u32,
+    pub(super) attributes: u32,
+}
+
+/// The ways out.
+pub(super) struct Interrupts {
+    wires: [IrqLine; 4],
+    port: Arc<dyn DmaPort>,
+    /// IDR0.MSI.
+    msi: bool,
+    output_bits: u8,
+}
+
+impl Interrupts {
+    pub(super) fn new(wires: [IrqLine; 4], port: Arc<dyn DmaPort>, msi: bool, output_bits: u8) -> Self {
+        Self { wires, port, msi, output_bits }
+    }
+
+    /// Tells software; an address of zero asks for no message. The wire has its edge in any case.
+    pub(super) fn raise(&self, source: Source, message: &Msi) -> Result<(), DmaFault> {
+        self.wires[source as usize].pulse();
+        if !self.msi || message.address == 0 {
+            return Ok(());
+        }
+        let address = message.address & ((1 << self.output_bits) - 1);
+        self.port.write(DmaAttrs::default(), address, &message.data.to_le_bytes())
+    }
+}
