@@ -10,4 +10,7 @@ mod bypass;
 pub mod translation;
 pub mod v3;
 
+/// Where logs say what no sane guest does.
+pub const GUEST_ERRORS: &str = "guest_errors";
+
 pub use bypass::{Gbpa, GlobalBypass, StreamCount};
