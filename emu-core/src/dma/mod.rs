@@ -52,7 +52,7 @@ pub struct DmaAttrs {
     pub translated: bool,
 }
 
-/// Names a stalled transaction (the STAG of the SMMU specification, section 3.12.2).
+/// Names a stalled transaction (the STAG of the SMMU specification, section 3.12.2). A port uses each once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct StallTag(pub u64);
 

@@ -4,6 +4,7 @@
 //! is no executor: the device polls its task when there is something to do, and again when [`StallTable::resume`] says that
 //! it is the one that may go on. What the work has done until then is done once.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,9 +31,14 @@ struct Stall {
 #[derive(Default)]
 struct Stalled {
     waiting: Vec<Stall>,
-    /// How often anything was resumed.
-    resumes: u64,
+    /// Answers to what is not parked: it may be at any moment, or nobody wants it any more.
+    early: VecDeque<(StallTag, bool)>,
+    /// How many of those were dropped for newer ones.
+    dropped: u64,
 }
+
+/// How many early answers are kept.
+const EARLY: usize = 64;
 
 /// What one master has stalled: at most one transaction for each of its slots (its queues, its vectors).
 #[derive(Default)]
@@ -46,26 +52,33 @@ impl StallTable {
     /// To be taken before a transaction is tried.
     #[must_use]
     pub fn ticket(&self) -> Ticket {
-        Ticket(self.0.lock().resumes)
+        Ticket(self.0.lock().dropped)
     }
 
-    /// The transaction of `slot` that was tried since `ticket` has stalled. False if something was resumed meanwhile: perhaps it
-    /// was this one, which must then be tried again.
+    /// The transaction of `slot` that was tried since `ticket` has stalled. False if software has answered already, which
+    /// [`StallTable::answer`] then tells; or if it may have, and the transaction must be tried again.
     #[must_use]
     pub fn park(&self, slot: u16, tag: StallTag, ticket: Ticket) -> bool {
-        let mut stalled = self.0.lock();
-        let parked = stalled.resumes == ticket.0;
-        if parked {
-            stalled.waiting.push(Stall { tag, slot, answer: None });
+        let stalled = &mut *self.0.lock();
+        let early = stalled.early.iter().position(|(answered, _)| *answered == tag);
+        let answer = early.and_then(|at| stalled.early.remove(at)).map(|(_, retry)| retry);
+        if answer.is_some() || stalled.dropped == ticket.0 {
+            stalled.waiting.push(Stall { tag, slot, answer });
         }
-        parked
+        answer.is_none() && stalled.dropped == ticket.0
     }
 
     /// Software has answered: gives the slot that may go on, if the transaction is known.
     pub fn resume(&self, tag: StallTag, retry: bool) -> Option<u16> {
-        let mut stalled = self.0.lock();
-        stalled.resumes += 1;
-        let stall = stalled.waiting.iter_mut().find(|s| s.tag == tag)?;
+        let stalled = &mut *self.0.lock();
+        let Some(stall) = stalled.waiting.iter_mut().find(|s| s.tag == tag) else {
+            if stalled.early.len() == EARLY {
+                stalled.early.pop_front();
+                stalled.dropped += 1;
+            }
+            stalled.early.push_back((tag, retry));
+            return None;
+        };
         stall.answer = Some(retry);
         Some(stall.slot)
     }
@@ -287,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_task_that_is_dropped_is_forgotten() {
-        let (_, stalls, dma) = rig(&[STALLED]);
+        let (_, stalls, dma) = rig(&[STALLED, Err(DmaFault::Stalled(StallTag(8)))]);
         let mut dropped = task(dma.clone(), Direction::ToMemory);
         assert!(dropped.poll().is_pending());
         drop(dropped);
@@ -298,12 +311,28 @@ mod tests {
     /// The answer can be there before the stall is noted.
     #[test]
     fn an_early_answer_is_not_lost() {
+        for retry in [true, false] {
+            let stalls = StallTable::default();
+            let ticket = stalls.ticket();
+            assert_eq!(stalls.resume(StallTag(1), retry), None);
+            assert!(!stalls.park(0, StallTag(1), ticket), "it is answered");
+            assert_eq!((stalls.is_waiting(0), stalls.answer(0)), (false, Poll::Ready(retry)));
+            assert!(stalls.park(0, StallTag(2), ticket) && stalls.slots() == [0]);
+            assert_eq!((stalls.answer(0), stalls.answer(1)), (Poll::Pending, Poll::Ready(true)));
+        }
+    }
+
+    #[test]
+    fn what_may_have_been_answered_is_tried_again() {
         let stalls = StallTable::default();
         let ticket = stalls.ticket();
-        assert_eq!(stalls.resume(StallTag(1), true), None);
-        assert!(!stalls.park(0, StallTag(1), ticket), "to be tried again");
-        let ticket = stalls.ticket();
-        assert!(stalls.park(0, StallTag(1), ticket) && stalls.slots() == [0]);
-        assert_eq!((stalls.answer(0), stalls.answer(1)), (Poll::Pending, Poll::Ready(true)));
+        for tag in 0..=EARLY as u64 {
+            assert_eq!(stalls.resume(StallTag(tag), false), None);
+        }
+        assert!(!stalls.park(0, StallTag(0), ticket));
+        assert_eq!((stalls.slots(), stalls.answer(0)), (vec![], Poll::Ready(true)));
+        assert!(!stalls.park(0, StallTag(1), ticket), "this one is still known");
+        assert_eq!(stalls.answer(0), Poll::Ready(false));
+        assert!(stalls.park(0, StallTag(999), stalls.ticket()));
     }
 }

@@ -1,6 +1,7 @@
 //! MSI-X: the table, the pending bits, and the sending of messages (PCIe 6.0, 6.1.4 and 7.7.2).
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use emu_core::addr::Size;
 use emu_core::dma::{DmaAttrs, DmaFault, DmaPort, StallTable, StallTag};
@@ -269,7 +270,9 @@ impl Msix {
             match port.write(DmaAttrs::default(), message.addr, &message.data.to_le_bytes()) {
                 Ok(()) => return,
                 Err(DmaFault::Stalled(tag)) => {
-                    if self.stalls.park(vector, tag, ticket) {
+                    if self.stalls.park(vector, tag, ticket)
+                        || self.stalls.answer(vector) == Poll::Ready(false)
+                    {
                         return;
                     }
                     self.inner.lock().state.pending[usize::from(vector)] = true;
