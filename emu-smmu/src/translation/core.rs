@@ -204,10 +204,12 @@ impl emu_mmu::TlbiListener for Core {
 
 /// Tells a master of an answer. Zeroes are found by its port when it tries again.
 fn tell(woken: &Woken, answer: Answer) {
-    let Woken { what, port } = woken;
+    let Woken { what, port, whole } = woken;
     port.counts.stalled_us.add(what.since.elapsed().as_micros() as u64);
-    if answer == Answer::Zero {
-        port.zeroes.keep(what.transaction);
+    match answer {
+        Answer::Retry => {}
+        Answer::Abort => port.zeroes.forget(*whole),
+        Answer::Zero => port.zeroes.keep(*whole, what.transaction),
     }
     port.master.resume(what.tag, answer != Answer::Abort);
 }

@@ -34,32 +34,67 @@ impl PortState {
     }
 }
 
-/// Stalled transactions that are to give zeroes, or to write nothing, when their master tries again. A master that does not leaves
-/// one behind, and so there are few: what is lost faults again.
+/// One access of a master: what it tries again as a whole.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Whole {
+    first: Transaction,
+    len: usize,
+}
+
+impl Whole {
+    /// Its pages, each with how many bytes are in it. Addresses wrap.
+    fn pages(self) -> impl Iterator<Item = (Transaction, usize)> {
+        let mut done = 0;
+        std::iter::from_fn(move || {
+            let page = self.at(done);
+            let room = (PAGE_SIZE - page.address % PAGE_SIZE) as usize;
+            let n = room.min(self.len - done);
+            done += n;
+            (n != 0).then_some((page, n))
+        })
+    }
+
+    /// From byte `n` on.
+    fn at(&self, n: usize) -> Transaction {
+        Transaction { address: self.first.address.wrapping_add(n as u64), ..self.first }
+    }
+}
+
+/// Pages that are to give zeroes, or to ignore what is written, when their access is tried again: software or the front has said so,
+/// and need not say it twice. They are forgotten with the end of the access. A master that never tries again leaves some behind,
+/// and so there is an upper limit: what is lost faults again.
 #[derive(Default)]
 pub(super) struct Zeroes {
     count: AtomicUsize,
-    transactions: Mutex<Vec<Transaction>>,
+    pages: Mutex<Vec<(Whole, Transaction)>>,
 }
 
 impl Zeroes {
     const MAX: usize = 64;
 
-    pub(super) fn keep(&self, transaction: Transaction) {
+    pub(super) fn keep(&self, whole: Whole, page: Transaction) {
         self.change(|all| {
+            all.retain(|kept| *kept != (whole, page));
             if all.len() == Self::MAX {
                 all.remove(0);
             }
-            all.push(transaction);
+            all.push((whole, page));
         });
+    }
+
+    /// The access has ended.
+    pub(super) fn forget(&self, whole: Whole) {
+        if !self.is_empty() {
+            self.change(|all| all.retain(|(of, _)| *of != whole));
+        }
     }
 
     pub(super) fn clear(&self) {
         self.change(Vec::clear);
     }
 
-    fn change(&self, f: impl FnOnce(&mut Vec<Transaction>)) {
-        let mut all = self.transactions.lock();
+    fn change(&self, f: impl FnOnce(&mut Vec<(Whole, Transaction)>)) {
+        let mut all = self.pages.lock();
         f(&mut all);
         self.count.store(all.len(), Relaxed);
     }
@@ -68,21 +103,8 @@ impl Zeroes {
         self.count.load(Relaxed) == 0
     }
 
-    fn has(&self, transaction: &Transaction) -> bool {
-        !self.is_empty() && self.transactions.lock().contains(transaction)
-    }
-
-    /// The access that these were pages of has ended.
-    fn done(&self, pages: impl Iterator<Item = Transaction>) {
-        if !self.is_empty() {
-            self.change(|all| {
-                for page in pages {
-                    if let Some(at) = all.iter().position(|t| *t == page) {
-                        all.remove(at);
-                    }
-                }
-            });
-        }
+    fn has(&self, whole: Whole, page: Transaction) -> bool {
+        !self.is_empty() && self.pages.lock().contains(&(whole, page))
     }
 }
 
@@ -144,10 +166,11 @@ impl Port {
         }
         let _under_way = self.state.traffic.enter(&self.core.phases);
         let first = self.transaction(attrs, addr, bytes.access());
+        let whole = Whole { first, len };
         let done = if len as u64 <= PAGE_SIZE - addr % PAGE_SIZE && self.state.zeroes.is_empty() {
-            self.place(&first).and_then(|place| self.go(&first, place, 0..len, &mut bytes))
+            self.place(&first, whole).and_then(|place| self.go(&first, place, 0..len, &mut bytes))
         } else {
-            self.pages(&first, &mut bytes)
+            self.pages(whole, &mut bytes)
         };
         match done {
             Ok(()) => self.state.counts.bytes.add(len as u64),
@@ -172,32 +195,35 @@ impl Port {
         }
     }
 
-    /// An access to several pages, or one of which a part may be answered already.
+    /// An access to several pages, or one that may have been answered in part.
     #[cold]
-    fn pages(&self, first: &Transaction, bytes: &mut Bytes<'_>) -> Result<(), DmaFault> {
-        let len = bytes.len();
-        let done = self.runs(first, len).and_then(|runs| {
+    fn pages(&self, whole: Whole, bytes: &mut Bytes<'_>) -> Result<(), DmaFault> {
+        let done = self.runs(whole).and_then(|runs| {
             let mut at = 0;
             for (place, n) in runs {
-                self.go(&first.further(at), place, at..at + n, bytes)?;
+                self.go(&whole.at(at), place, at..at + n, bytes)?;
                 at += n;
             }
             Ok(())
         });
         if !matches!(done, Err(DmaFault::Stalled(_))) {
-            self.state.zeroes.done(pages(first, len).map(|(page, _)| page));
+            self.state.zeroes.forget(whole);
         }
         done
     }
 
-    /// The places that `len` bytes go to, in order, with how many of them: pages that are next to each other are one.
-    fn runs(&self, first: &Transaction, len: usize) -> Result<Vec<(Place, usize)>, DmaFault> {
+    /// The places that the bytes go to, in order, with how many of them: pages that are next to each other are one.
+    fn runs(&self, whole: Whole) -> Result<Vec<(Place, usize)>, DmaFault> {
         let mut runs: Vec<(Place, usize)> = Vec::new();
-        for (n, (page, len)) in pages(first, len).enumerate() {
+        for (n, (page, len)) in whole.pages().enumerate() {
             if n != 0 {
                 self.state.counts.more_pages.add(1);
             }
-            let place = if self.state.zeroes.has(&page) { Place::Zero } else { self.place(&page)? };
+            let place =
+                if self.state.zeroes.has(whole, page) { Place::Zero } else { self.place(&page, whole)? };
+            if place == Place::Zero {
+                self.state.zeroes.keep(whole, page);
+            }
             match runs.last_mut() {
                 Some((start, so_far)) if start.after(*so_far) == place => *so_far += len,
                 _ => runs.push((place, len)),
@@ -206,18 +232,24 @@ impl Port {
         Ok(runs)
     }
 
-    /// Where a transaction within a page goes.
+    /// Where a transaction within a page goes, of an access.
     #[inline]
-    fn place(&self, t: &Transaction) -> Result<Place, DmaFault> {
+    fn place(&self, t: &Transaction, whole: Whole) -> Result<Place, DmaFault> {
         let (key, epoch) = (Key::of(t), self.core.epoch());
         match key.and_then(|key| self.micro.get(key, epoch)) {
             Some(page) => Ok(Place::At(page.offset(t.address % PAGE_SIZE))),
-            None => self.place_unknown(t, key, epoch),
+            None => self.place_unknown(t, whole, key, epoch),
         }
     }
 
     #[cold]
-    fn place_unknown(&self, t: &Transaction, key: Option<Key>, mut epoch: u64) -> Result<Place, DmaFault> {
+    fn place_unknown(
+        &self,
+        t: &Transaction,
+        whole: Whole,
+        key: Option<Key>,
+        mut epoch: u64,
+    ) -> Result<Place, DmaFault> {
         self.state.counts.misses.add(1);
         loop {
             let refusal = match self.ask(t, epoch) {
@@ -232,7 +264,7 @@ impl Port {
             match refusal {
                 Refusal::Abort => return Err(DmaFault::Abort),
                 Refusal::Zero => return Ok(Place::Zero),
-                Refusal::Stall(tag) => match self.core.stalls.park(tag, &self.state) {
+                Refusal::Stall(tag) => match self.core.stalls.park(tag, &self.state, whole) {
                     None => return Err(DmaFault::Stalled(tag)),
                     Some(Answer::Abort) => return Err(DmaFault::Abort),
                     Some(Answer::Zero) => return Ok(Place::Zero),
@@ -282,25 +314,6 @@ impl Port {
             }
             DmaFault::Abort
         })
-    }
-}
-
-/// The pages of an access of `len` bytes, each with how many bytes are in it. Addresses wrap.
-fn pages(first: &Transaction, len: usize) -> impl Iterator<Item = (Transaction, usize)> {
-    let mut done = 0;
-    std::iter::from_fn(move || {
-        let page = first.further(done);
-        let room = (PAGE_SIZE - page.address % PAGE_SIZE) as usize;
-        let n = room.min(len - done);
-        done += n;
-        (n != 0).then_some((page, n))
-    })
-}
-
-impl Transaction {
-    /// The same, `bytes` further on.
-    fn further(&self, bytes: usize) -> Self {
-        Self { address: self.address.wrapping_add(bytes as u64), ..*self }
     }
 }
 

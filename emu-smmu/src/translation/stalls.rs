@@ -14,7 +14,7 @@ use emu_core::dma::StallTag;
 use parking_lot::Mutex;
 
 use super::Transaction;
-use super::port::PortState;
+use super::port::{PortState, Whole};
 
 /// What software says of a stalled transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +50,7 @@ enum State {
     /// Nor has it seen the answer.
     Answered(Answer),
     /// Its master waits, or is about to.
-    Parked(Arc<PortState>),
+    Parked(Arc<PortState>, Whole),
 }
 
 struct Stall {
@@ -77,6 +77,8 @@ pub(super) struct Stalls {
 pub(super) struct Woken {
     pub(super) what: Stalled,
     pub(super) port: Arc<PortState>,
+    /// The access that it is of.
+    pub(super) whole: Whole,
 }
 
 impl Stalls {
@@ -104,13 +106,13 @@ impl Stalls {
     }
 
     /// The port has seen the stall. Gives the answer if there is one already; who is not known was aborted.
-    pub(super) fn park(&self, tag: StallTag, port: &Arc<PortState>) -> Option<Answer> {
+    pub(super) fn park(&self, tag: StallTag, port: &Arc<PortState>, whole: Whole) -> Option<Answer> {
         let mut all = self.all.lock();
         let Some(stall) = all.by_stag.get_mut(&stag(tag)).filter(|s| s.what.tag == tag) else {
             return Some(Answer::Abort);
         };
         let State::Answered(answer) = stall.state else {
-            stall.state = State::Parked(port.clone());
+            stall.state = State::Parked(port.clone(), whole);
             return None;
         };
         all.by_stag.remove(&stag(tag));
@@ -164,8 +166,8 @@ impl All {
                 stall.state = State::Answered(answer);
                 Ok(None)
             }
-            State::Parked(port) => {
-                let woken = Woken { what: stall.what, port: port.clone() };
+            State::Parked(port, whole) => {
+                let woken = Woken { what: stall.what, port: port.clone(), whole: *whole };
                 self.by_stag.remove(&stag);
                 Ok(Some(woken))
             }

@@ -3,14 +3,15 @@
 mod invalidation;
 mod paths;
 mod stalls;
+mod stress;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock, Weak};
 
 use emu_core::Pa;
 use emu_core::bus::{Backing, Bus};
-use emu_core::dma::{DmaAttrs, DmaClient, DmaFault, DmaPort, Master, StallTable, StallTag, Stalls};
+use emu_core::dma::{Dma, DmaAttrs, DmaClient, DmaFault, DmaPort, Master, StallTable, StallTag, Stalls};
 use emu_core::ram::GuestRam;
 use emu_mmu::{Features, Regime, Stage1, Stage1Regs, Stage2, Stage2Regs};
 use parking_lot::{Condvar, Mutex};
@@ -53,6 +54,8 @@ pub(super) struct Said {
     /// Stalls, as software finds them.
     events: Mutex<Vec<(u32, u16, u64)>>,
     event: Condvar,
+    /// Pages whose writes software had ignored.
+    ignored: Mutex<BTreeSet<(u32, u64)>>,
 }
 
 impl Front for Said {
@@ -192,6 +195,7 @@ impl Rig {
             external: Mutex::default(),
             events: Mutex::default(),
             event: Condvar::new(),
+            ignored: Mutex::default(),
         });
         let core = Core::new(front.clone(), bus, Config { features: FEATURES, stall_max: 16 });
         assert!(front.core.set(Arc::downgrade(&core)).is_ok());
@@ -255,5 +259,9 @@ impl Patient {
     fn port(self: &Arc<Self>, core: &Arc<Core>, stream: u32) -> Arc<dyn DmaPort> {
         let client: Weak<dyn DmaClient> = Arc::<Self>::downgrade(self);
         core.port(Master::new(stream, Stalls::Notify(client)))
+    }
+
+    fn dma(&self, port: &Arc<dyn DmaPort>) -> Dma {
+        Dma::new(port.clone(), self.stalls.clone(), 0, DmaAttrs::default())
     }
 }

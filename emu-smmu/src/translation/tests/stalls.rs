@@ -87,6 +87,22 @@ fn zeroes_are_given_once() {
 }
 
 #[test]
+fn an_abort_forgets_the_zeroes_of_its_access() {
+    let (rig, _, _, port) = rig();
+    let write = |addr, len| match rig.write(&port, addr, &vec![1; len]) {
+        Err(DmaFault::Stalled(tag)) => (stag(tag), rig.core.stalled()[0].transaction.address),
+        other => panic!("not stalled: {other:?}"),
+    };
+    for (answer, at) in [(Answer::Zero, 0x1ff8), (Answer::Abort, 0x2000), (Answer::Zero, 0x1ff8)] {
+        let (stag, address) = write(0x1ff8, 16);
+        assert_eq!(address, at);
+        assert!(rig.core.resume(STREAM, stag, answer));
+    }
+    let (_, address) = write(0x1ff8, 8);
+    assert_eq!(address, 0x1ff8, "another access was not answered");
+}
+
+#[test]
 fn an_answer_may_come_before_the_port_has_seen_the_stall() {
     for (answer, outcome) in [
         (Answer::Retry, Ok(vec![7; 4])),
