@@ -13,13 +13,20 @@ pub struct Field {
     pub name: &'static str,
     hi: u16,
     lo: u16,
+    /// It holds an address, without the low bits.
+    address: bool,
 }
 
 impl Field {
     /// Bits `hi` to `lo` of the structure, which are in one doubleword.
     pub(crate) const fn new(name: &'static str, hi: u16, lo: u16) -> Self {
         assert!(hi >= lo && hi / 64 == lo / 64 && hi < 512);
-        Self { name, hi, lo }
+        Self { name, hi, lo, address: false }
+    }
+
+    /// A field that holds an address, whose bits are at their places.
+    pub(crate) const fn address(name: &'static str, hi: u16, lo: u16) -> Self {
+        Self { address: true, ..Self::new(name, hi, lo) }
     }
 
     /// Its highest and its lowest bit.
@@ -44,18 +51,24 @@ impl Field {
         self.of(words) != 0
     }
 
-    /// Its bits where they are: an address whose low bits the field does not hold.
+    /// Its bits where they are: the address that it holds.
     #[must_use]
     pub const fn in_place(&self, words: &Words) -> u64 {
         words[self.lo as usize / 64] & self.mask()
+    }
+
+    /// What people want to see of it: an address, or its value.
+    #[must_use]
+    pub const fn shown(&self, words: &Words) -> u64 {
+        if self.address { self.in_place(words) } else { self.of(words) }
     }
 }
 
 /// Names the fields of a structure, each by its highest and lowest bit, and lists them.
 macro_rules! fields {
-    ($($name:ident = $hi:literal : $lo:literal;)*) => {
+    ($($name:ident $text:literal $kind:ident $hi:literal : $lo:literal;)*) => {
         $(pub(crate) const $name: $crate::v3::layout::Field =
-            $crate::v3::layout::Field::new(stringify!($name), $hi, $lo);)*
+            $crate::v3::layout::Field::$kind($text, $hi, $lo);)*
         /// The fields that this implementation reads, in the order of their bits.
         pub const FIELDS: &[$crate::v3::layout::Field] = &[$($name),*];
     };

@@ -150,7 +150,7 @@ impl fmt::Display for Fetched {
             ([], _) => f.write_str(": external abort")?,
             ([word], _) => write!(f, ": {word:#018x}")?,
             (_, Ok(words)) => {
-                let set = self.what.fields().iter().map(|field| (field, field.of(words)));
+                let set = self.what.fields().iter().map(|field| (field, field.shown(words)));
                 for (i, (field, value)) in set.filter(|(_, value)| *value != 0).enumerate() {
                     write!(f, "{}{} {value:#x}", if i == 0 { ": " } else { ", " }, field.name)?;
                 }
