@@ -10,6 +10,17 @@ pub(super) const INITIATE_FLR: u16 = 1 << 15;
 /// Offset of Message Control in the MSI-X capability.
 pub(super) const MSIX_CONTROL: u16 = 2;
 
+/// Offset of Message Control in the MSI capability.
+pub(super) const MSI_CONTROL: u16 = 2;
+/// Message Control: MSI is enabled.
+pub(super) const MSI_ENABLE: u16 = 1;
+/// Offset of Message Address in the MSI capability.
+pub(super) const MSI_ADDRESS: u16 = 4;
+/// Offset of its upper half.
+pub(super) const MSI_UPPER_ADDRESS: u16 = 8;
+/// Offset of Message Data.
+pub(super) const MSI_DATA: u16 = 12;
+
 /// Capability ID, the first byte of each capability.
 const fn id<R: Copy>(value: u64, reg: R) -> Row<R> {
     byte("Capability ID", 0, reg).read_only(0xff).reset(value)
@@ -41,6 +52,32 @@ pub(super) static MSIX: Map<MsixCapability> = Map {
         half("Message Control", MSIX_CONTROL as u32, MsixCapability::Control).writes(0xc000).varies(),
         word("Table Offset/BIR", 4, MsixCapability::Table).read_only(0xffff_ffff).varies(),
         word("PBA Offset/BIR", 8, MsixCapability::PendingBits).read_only(0xffff_ffff).varies(),
+    ],
+};
+
+/// Registers of the MSI capability.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum MsiCapability {
+    Id,
+    Next,
+    Control,
+    Address,
+    UpperAddress,
+    Data,
+}
+
+/// The MSI capability with a 64-bit address, one vector and no mask (PCI 3.0, 6.8.1).
+pub(super) static MSI: Map<MsiCapability> = Map {
+    specification: "PCI 3.0, 6.8.1 (MSI capability)",
+    window: 14,
+    rows: &[
+        id(0x05, MsiCapability::Id),
+        next(MsiCapability::Next),
+        // 64-bit addresses; enable is writable. With one vector there is nothing to choose in Multiple Message Enable.
+        half("MSI Message Control", MSI_CONTROL as u32, MsiCapability::Control).writes(0x01).reset(0x80),
+        word("MSI Message Address", MSI_ADDRESS as u32, MsiCapability::Address).bits(0xffff_fffc),
+        word("MSI Message Upper Address", MSI_UPPER_ADDRESS as u32, MsiCapability::UpperAddress),
+        half("MSI Message Data", MSI_DATA as u32, MsiCapability::Data),
     ],
 };
 

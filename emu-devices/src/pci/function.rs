@@ -1,17 +1,20 @@
-//! What every function has: configuration space, BARs, MSI-X, an INTx pin and a DMA port.
+//! What every function has: configuration space, BARs, MSI or MSI-X, an INTx pin and DMA ports.
 
 use std::sync::Arc;
 
 use emu_core::addr::Size;
-use emu_core::dma::{DmaPort, Stalls};
+use emu_core::dma::{DmaPort, StallTag, Stalls};
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
 use emu_core::registers::{Listed, Map};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::capability::{EXPRESS, EXPRESS_DEVICE_CONTROL, INITIATE_FLR, MSIX, MSIX_CONTROL, MsixCapability};
+use super::capability::{
+    EXPRESS, EXPRESS_DEVICE_CONTROL, INITIATE_FLR, MSI, MSIX, MSIX_CONTROL, MsixCapability,
+};
 use super::config::{ConfigState, reg};
+use super::msi::{Message, Msi};
 use super::msix::MsixState;
 use super::{Bdf, ConfigSpace, Identity, IntxRouter, MasterPort, Msix, MsixLayout};
 
@@ -95,6 +98,7 @@ pub trait PciFunction: Component {
 pub struct FunctionBuilder {
     config: ConfigSpace,
     bars: [Option<Bar>; 6],
+    msi: Option<u16>,
     msix: Option<(MsixLayout, u16)>,
     express: Option<u16>,
 }
@@ -103,7 +107,7 @@ impl FunctionBuilder {
     /// A function that has nothing but an identity.
     #[must_use]
     pub fn new(identity: Identity) -> Self {
-        Self { config: ConfigSpace::new(identity), bars: [None; 6], msix: None, express: None }
+        Self { config: ConfigSpace::new(identity), bars: [None; 6], msi: None, msix: None, express: None }
     }
 
     /// Adds base address register `index` (0..=5) for `size` bytes, a power of two.
@@ -146,6 +150,14 @@ impl FunctionBuilder {
         self
     }
 
+    /// Gives it MSI, with one vector.
+    #[must_use]
+    pub fn msi(mut self) -> Self {
+        // The map says what all registers are after reset.
+        self.msi = Some(self.config.add_capability(&MSI, |_| 0));
+        self
+    }
+
     /// Gives it MSI-X.
     #[must_use]
     pub fn msix(mut self, layout: MsixLayout) -> Self {
@@ -173,9 +185,11 @@ impl FunctionBuilder {
         FunctionCore {
             config: Mutex::new(Config { space: self.config, intx: None, driven: false }),
             bars: self.bars,
+            msi: self.msi.map(|at| (Msi::new(counters.clone()), at)),
             msix: self.msix.map(|(layout, at)| (Msix::new(layout, counters.clone()), at)),
             express: self.express,
             port: Arc::new(MasterPort::new(counters.clone())),
+            physical: Arc::new(MasterPort::new(counters.clone())),
         }
     }
 }
@@ -207,6 +221,9 @@ impl Config {
 pub struct FunctionState {
     config: ConfigState,
     msix: Option<MsixState>,
+    /// An MSI is on its way, of a function that has MSI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    msi: Option<bool>,
 }
 
 /// What is said of a state that does not fit.
@@ -216,15 +233,26 @@ pub(crate) const OTHER_FUNCTION: &str = "it is one of another function";
 pub struct FunctionCore {
     config: Mutex<Config>,
     bars: [Option<Bar>; 6],
+    msi: Option<(Msi, u16)>,
     msix: Option<(Msix, u16)>,
     express: Option<u16>,
     port: Arc<MasterPort>,
+    physical: Arc<MasterPort>,
+}
+
+/// The ways to memory of a function, which carry its requester ID.
+pub(super) struct Ways {
+    /// The one behind an IOMMU, if there is one.
+    pub(super) port: Arc<dyn DmaPort>,
+    /// The one around it.
+    pub(super) physical: Arc<dyn DmaPort>,
 }
 
 impl FunctionCore {
-    /// Puts the function at `bdf`: `port` carries its requester ID, `router` takes its INTx.
-    pub(super) fn attach(&self, bdf: Bdf, port: Arc<dyn DmaPort>, router: Arc<IntxRouter>) {
-        self.port.connect(port);
+    /// Puts the function at `bdf`; `router` takes its INTx.
+    pub(super) fn attach(&self, bdf: Bdf, ways: Ways, router: Arc<IntxRouter>) {
+        self.port.connect(ways.port);
+        self.physical.connect(ways.physical);
         let mut config = self.config.lock();
         let pin = config.space.read(reg::INTERRUPT_PIN, Size::B1) as u8;
         config.intx = (pin != 0).then(|| (router, IntxRouter::line_of(bdf.device(), pin)));
@@ -234,6 +262,58 @@ impl FunctionCore {
     #[must_use]
     pub fn port(&self) -> &Arc<MasterPort> {
         &self.port
+    }
+
+    /// A way to memory that no IOMMU is in. There is none in hardware: it is for virtio devices whose drivers know of no
+    /// IOMMU, and give them physical addresses. Messages do not go there.
+    #[must_use]
+    pub fn physical_port(&self) -> &Arc<MasterPort> {
+        &self.physical
+    }
+
+    /// Follows the bus master enable bit.
+    fn set_master(&self, enabled: bool) {
+        self.port.set_enabled(enabled);
+        self.physical.set_enabled(enabled);
+    }
+
+    /// The message of MSI, if software has enabled it.
+    fn message(&self) -> Option<Message> {
+        let at = self.msi.as_ref()?.1;
+        Message::of(&self.config.lock().space, at)
+    }
+
+    /// True if software uses MSI rather than INTx.
+    #[must_use]
+    pub fn msi_enabled(&self) -> bool {
+        self.message().is_some()
+    }
+
+    /// Sends an MSI, if software has enabled it.
+    pub fn raise_msi(&self) {
+        if let Some((m, _)) = self.msi.as_ref().filter(|_| self.msi_enabled()) {
+            m.raise();
+            m.send(|| self.message(), &self.port);
+        }
+    }
+
+    /// Sends the messages that wait for nobody: after a restore, say.
+    pub fn send_pending(&self) {
+        if let Some((m, _)) = &self.msi {
+            m.send(|| self.message(), &self.port);
+        }
+        if let Some((m, _)) = &self.msix {
+            m.send_pending(&self.port);
+        }
+    }
+
+    /// A stalled message may be sent again, or is lost. False if `tag` is not one of this function's messages.
+    pub fn resume_message(&self, tag: StallTag, retry: bool) -> bool {
+        let msi = self.msi.as_ref().is_some_and(|(m, _)| m.resume(tag, retry));
+        if msi {
+            self.send_pending();
+        }
+        msi || self.msix().is_some_and(|m| m.resume(tag, retry, &self.port))
     }
 
     /// MSI-X, if the function has it.
@@ -283,7 +363,7 @@ impl FunctionCore {
         config.space.write(offset, size, value);
         let mut effect = ConfigEffect::default();
         if touches(reg::COMMAND, 2) {
-            self.port.set_enabled(config.space.get16(reg::COMMAND) & reg::COMMAND_MASTER != 0);
+            self.set_master(config.space.get16(reg::COMMAND) & reg::COMMAND_MASTER != 0);
             config.update_intx();
             effect.decode_changed = true;
         }
@@ -303,9 +383,7 @@ impl FunctionCore {
             effect.reset = written as u16 & INITIATE_FLR != 0 && end > at + 1;
         }
         drop(config);
-        if let Some((m, _)) = &self.msix {
-            m.send_pending(&self.port);
-        }
+        self.send_pending();
         effect
     }
 
@@ -350,7 +428,10 @@ impl FunctionCore {
         let mut config = self.config.lock();
         config.space.reset();
         config.update_intx();
-        self.port.set_enabled(false);
+        self.set_master(false);
+        if let Some((m, _)) = &self.msi {
+            m.reset();
+        }
         if let Some((m, _)) = &self.msix {
             m.reset();
         }
@@ -360,7 +441,8 @@ impl FunctionCore {
     #[must_use]
     pub fn save(&self) -> FunctionState {
         let config = self.config.lock().space.save();
-        FunctionState { config, msix: self.msix().map(Msix::save) }
+        let msi = self.msi.as_ref().map(|(m, _)| m.is_pending());
+        FunctionState { config, msix: self.msix().map(Msix::save), msi }
     }
 
     /// True if a saved state is one of a function like this.
@@ -370,7 +452,7 @@ impl FunctionCore {
             (Some(msix), Some(state)) => msix.fits(state),
             (msix, state) => msix.is_none() && state.is_none(),
         };
-        msix && self.config.lock().space.fits(&state.config)
+        msix && self.msi.is_some() == state.msi.is_some() && self.config.lock().space.fits(&state.config)
     }
 
     /// Takes a saved state that fits.
@@ -378,7 +460,13 @@ impl FunctionCore {
         let mut config = self.config.lock();
         config.space.restore(&state.config);
         config.update_intx();
-        self.port.set_enabled(config.space.get16(reg::COMMAND) & reg::COMMAND_MASTER != 0);
+        self.set_master(config.space.get16(reg::COMMAND) & reg::COMMAND_MASTER != 0);
+        if let Some((m, _)) = &self.msi {
+            m.reset();
+            if state.msi == Some(true) {
+                m.raise();
+            }
+        }
         if let Some((m, at)) = &self.msix {
             if let Some(s) = &state.msix {
                 m.restore(s);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use emu_core::addr::Size;
 use emu_core::bus::{BusFault, MmioDevice, Requester};
-use emu_core::dma::{Master, Ports};
+use emu_core::dma::{Master, Ports, Stalls};
 use emu_core::irq::IrqLine;
 use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source, prepare};
 use emu_core::metrics::Counters;
@@ -14,6 +14,7 @@ use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::function::Ways;
 use super::{Bdf, FunctionCore, HostBridge, IntxRouter, PciFunction, Space};
 
 /// Bytes of the window onto PCI's I/O space.
@@ -68,6 +69,8 @@ pub struct PciHost {
     decode: RwLock<DecodeTable>,
     intx: Arc<IntxRouter>,
     ports: Arc<dyn Ports>,
+    /// The way around an IOMMU, if `ports` is one.
+    physical: Option<Arc<dyn Ports>>,
 }
 
 impl PciHost {
@@ -75,10 +78,21 @@ impl PciHost {
     /// the interrupt lines that the devicetree's `interrupt-map` gives for INTA# to INTD# of slot 0.
     #[must_use]
     pub fn new(intx: [IrqLine; 4], ports: Arc<dyn Ports>, counters: &Arc<Counters>) -> Arc<Self> {
+        Self::behind(intx, ports, None, counters)
+    }
+
+    /// The same with an IOMMU in front of memory: `ports` are its own, and `physical` leads around it.
+    #[must_use]
+    pub fn behind(
+        intx: [IrqLine; 4],
+        ports: Arc<dyn Ports>,
+        physical: Option<Arc<dyn Ports>>,
+        counters: &Arc<Counters>,
+    ) -> Arc<Self> {
         let intx = Arc::new(IntxRouter::new(intx));
         let bridge: Arc<dyn PciFunction> = Arc::new(HostBridge::new(counters));
         let functions = RwLock::new(BTreeMap::from([(Bdf::new(0, 0, 0), bridge)]));
-        Arc::new(Self { functions, decode: RwLock::default(), intx, ports })
+        Arc::new(Self { functions, decode: RwLock::default(), intx, ports, physical })
     }
 
     /// Puts `function` into `slot` of bus 0, or into the first free one.
@@ -92,8 +106,10 @@ impl PciHost {
             None => (1..32).find(free).ok_or(PciError::Full)?,
         };
         let bdf = Bdf::new(0, device, 0);
-        let master = Master::new(bdf.requester_id(), function.stalls());
-        function.core().attach(bdf, self.ports.port(master), self.intx.clone());
+        let port = self.ports.port(Master::new(bdf.requester_id(), function.stalls()));
+        let around = |ports: &Arc<dyn Ports>| ports.port(Master::new(bdf.requester_id(), Stalls::Never));
+        let physical = self.physical.as_ref().map_or_else(|| port.clone(), around);
+        function.core().attach(bdf, Ways { port, physical }, self.intx.clone());
         functions.insert(bdf, function);
         Ok(bdf)
     }

@@ -5,7 +5,8 @@
 //! for that ID and an INTx line, and decodes the configuration and memory windows.
 //!
 //! # Invariants
-//! - A function reaches memory only through its [`MasterPort`], which is closed while bus mastering is disabled.
+//! - A function reaches memory only through a [`MasterPort`], which is closed while bus mastering is disabled: the one behind
+//!   the IOMMU, or, as virtio devices do whose drivers know of none, the one around it.
 //! - The StreamID of that port is the requester ID, which is also the DeviceID of the MSIs it sends.
 //! - Accesses of devices to the windows are refused: there is no peer-to-peer routing. A device can therefore never
 //!   re-enter itself or another one through its own registers.
@@ -13,9 +14,11 @@
 mod bridge;
 mod capability;
 mod config;
+mod edu;
 mod function;
 mod host;
 mod intx;
+mod msi;
 mod msix;
 mod port;
 mod test_device;
@@ -26,6 +29,7 @@ use std::fmt;
 
 pub use bridge::HostBridge;
 pub use config::{CONFIG_SIZE, ConfigSpace, ConfigState, Identity, reg};
+pub use edu::{DEFAULT_DMA_MASK, Edu};
 pub(crate) use function::OTHER_FUNCTION;
 pub use function::{
     BarKind, ConfigEffect, Decoded, FunctionBuilder, FunctionCore, FunctionState, PciFunction, Space,
@@ -40,10 +44,12 @@ pub use test_device::TestDevice;
 #[cfg(test)]
 pub(crate) const MAPS: &[&dyn emu_core::registers::AnyMap] = &[
     &config::HEADER,
+    &capability::MSI,
     &capability::MSIX,
     &capability::EXPRESS,
     &msix::TABLE,
     &msix::PENDING,
+    &edu::MAP,
     &test_device::MAP,
 ];
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use emu_core::addr::{Pa, Size};
 use emu_core::bus::{Backing, Bus, BusFault, Requester};
-use emu_core::dma::{DirectPorts, DmaAttrs, DmaFault, DmaPort, Stalls};
+use emu_core::dma::{DirectPorts, DmaAttrs, DmaFault, DmaPort, Ports, Stalls};
 use emu_core::irq::IrqLine;
 use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use emu_core::metrics::{Counters, Metric};
@@ -303,4 +303,29 @@ fn function_level_reset_and_snapshot() {
     m.bus.write(Pa(MEM + 0x4010), Size::B4, 5, ME).unwrap();
     assert_eq!(m.bus.read(Pa(MEM + 0x4010), Size::B4, ME), Ok(5));
     assert_eq!(m.host.save(), saved);
+}
+
+#[test]
+fn a_function_has_a_way_through_the_iommu_and_one_around_it() {
+    let (through, around) = (Arc::new(Bus::new()), Arc::new(Bus::new()));
+    let rams = [&through, &around].map(|bus| {
+        let ram = GuestRam::new(0x1000).unwrap();
+        bus.map(Pa(RAM), 0x1000, Backing::Ram(ram, 0)).unwrap();
+        ram
+    });
+    let counters = Arc::new(Counters::default());
+    let wires = Arc::new(Wires::default());
+    let lines = [3, 4, 5, 6].map(|l| IrqLine::new(wires.clone(), l));
+    let physical = Some(Arc::new(DirectPorts(around)) as Arc<dyn Ports>);
+    let host = PciHost::behind(lines, Arc::new(DirectPorts(through)), physical, &counters);
+    let probe = Probe::new(&counters);
+    let at = host.add(Some(2), probe.clone()).unwrap();
+    let write = |port: &MasterPort, byte| port.write(DmaAttrs::default(), RAM, &[byte]);
+    let both = || [(probe.core.port(), 1), (probe.core.physical_port(), 2)].map(|(port, b)| write(port, b));
+    assert_eq!(both(), [Err(DmaFault::Abort); 2], "it is no bus master yet");
+    host.config_write(at, 4, Size::B2, 4);
+    assert_eq!((both(), rams.map(|ram| ram.load_u32(0))), ([Ok(()); 2], [Some(1), Some(2)]));
+    assert_eq!([probe.core.port().stream_id(), probe.core.physical_port().stream_id()], [0x10; 2]);
+    host.reset();
+    assert_eq!(both(), [Err(DmaFault::Abort); 2]);
 }

@@ -98,9 +98,7 @@ struct Client {
 
 impl DmaClient for Client {
     fn resume(&self, tag: StallTag, retry: bool) {
-        let message =
-            self.side.function.msix().is_some_and(|m| m.resume(tag, retry, self.side.function.port()));
-        if !message {
+        if !self.side.function.resume_message(tag, retry) {
             self.core.resume(tag, retry);
         }
     }
@@ -144,7 +142,11 @@ impl VirtioPci {
         let (function, cfg_access) = layout::build(&*device, interfaces, counters);
         let vectors = Vectors { isr: 0, config: NO_VECTOR, queues: vec![NO_VECTOR; queues] };
         let side = Arc::new(Side { function, vectors: Mutex::new(vectors) });
-        let port: Arc<dyn DmaPort> = side.function.port().clone();
+        // Without ACCESS_PLATFORM addresses are physical, and no IOMMU applies to them (virtio 1.2, 6.1).
+        let port: Arc<dyn DmaPort> = match options.iommu_platform {
+            true => side.function.port().clone(),
+            false => side.function.physical_port().clone(),
+        };
         let core = VirtioCore::new(name, device, |_| port, options, side.clone(), counters.clone());
         let client = Arc::new(Client { side: side.clone(), core: core.clone() });
         Arc::new(Self { side, core, client, cfg_access })

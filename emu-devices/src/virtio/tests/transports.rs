@@ -2,8 +2,8 @@
 
 use std::thread;
 
-use emu_core::addr::Pa;
-use emu_core::bus::{BusFault, MmioDevice, Requester};
+use emu_core::addr::{Pa, Size};
+use emu_core::bus::{Backing, Bus, BusFault, MmioDevice, Requester};
 use emu_core::dma::DirectPorts;
 use emu_core::irq::{IrqLine, Unconnected};
 use emu_core::lifecycle::Component;
@@ -12,7 +12,8 @@ use emu_core::ram::GuestRam;
 
 use super::driver::*;
 use super::*;
-use crate::virtio::{VirtioMmio, VirtioOptions, feature, status};
+use crate::pci::{PciFunction, PciHost};
+use crate::virtio::{VirtioMmio, VirtioOptions, VirtioPci, feature, status};
 
 #[test]
 fn block_requests_on_every_transport() {
@@ -456,4 +457,45 @@ fn without_bus_mastering_nothing_moves() {
     rig.notify(0);
     until(|| rig.status() & status::NEEDS_RESET != 0);
     assert_eq!(rig.used_index(ring), 0);
+}
+
+/// Behind an IOMMU a driver that knows of none gives physical addresses, and these are what the device takes; one that has
+/// accepted ACCESS_PLATFORM gives those that the IOMMU translates.
+#[test]
+fn who_offers_access_platform_goes_through_the_iommu_and_who_does_not_goes_around() {
+    for through in [false, true] {
+        let counters = Arc::new(Counters::default());
+        let (memory, nothing) = (Arc::new(Bus::new()), Arc::new(Bus::new()));
+        memory.map(Pa(RAM), 0x10000, Backing::Ram(GuestRam::new(0x10000).unwrap(), 0)).unwrap();
+        let line = IrqLine::new(Arc::new(Unconnected), 0);
+        let host = PciHost::behind(
+            [line.clone(), line.clone(), line.clone(), line],
+            Arc::new(DirectPorts(nothing)),
+            Some(Arc::new(DirectPorts(memory))),
+            &counters,
+        );
+        let options = VirtioOptions { iommu_platform: through, ..VirtioOptions::default() };
+        let function = VirtioPci::new("virtio-pci", blk(disk()), options, &counters);
+        let at = host.add(Some(1), function.clone()).unwrap();
+        host.start().unwrap();
+        host.config_write(at, 4, Size::B2, 6);
+        let set = |offset, size, value| function.bar_write(4, offset, size, value);
+        set(0x14, Size::B1, 3);
+        set(8, Size::B4, 1);
+        set(0xc, Size::B4, if through { 3 } else { 1 });
+        set(0x14, Size::B1, 8);
+        for (offset, ring) in [(0x20, 0), (0x28, 0x1000), (0x30, 0x2000)] {
+            set(offset, Size::B8, RAM + ring);
+        }
+        set(0x1c, Size::B2, 1);
+        set(0x14, Size::B1, 4);
+        set(0x3000, Size::B2, 0);
+        let needs_reset = || function.bar_read(4, 0x14, Size::B1) & u64::from(status::NEEDS_RESET) != 0;
+        match through {
+            true => until(needs_reset),
+            false => until(|| counters.get(Metric::DmaReads) != 0),
+        }
+        host.halt();
+        assert_eq!(needs_reset(), through);
+    }
 }
