@@ -48,6 +48,7 @@ const ORDER: &[&str] = &[
     "virtio_mmio",
     "gpio-keys",
     "pl061",
+    "smmuv3",
     "pcie",
     "pl031",
     "pl011@9000000",
@@ -103,7 +104,7 @@ fn devices(config: &MachineConfig) -> Result<Vec<Node>, UserError> {
     let mut nodes = Vec::new();
     for (device, place) in devices.iter().zip(places::assign(&devices)?) {
         if let Place::Platform(spot) = place {
-            nodes.extend(device::kind_of(device)?.nodes(spot.resources));
+            nodes.extend(device::kind_of(device)?.nodes(&*device.settings, spot.resources, config));
         }
     }
     Ok(nodes)
@@ -176,6 +177,10 @@ fn pcie(config: &MachineConfig) -> Node {
         .cells("#address-cells", &[3])
         .strings("device_type", &["pci"])
         .strings("compatible", &["pci-host-ecam-generic"]);
+    // Requester IDs are StreamIDs and DeviceIDs as they are.
+    if config.smmus().next().is_some() {
+        node = node.cells("iommu-map", &[0, phandle::IOMMU, 0, 0x1_0000]);
+    }
     if config.virt.msi != Msi::Off {
         node = node.cells("msi-map", &[0, phandle::MSI, 0, 0x1_0000]);
     }

@@ -73,12 +73,16 @@ pub const RTC: Resources = resources(0x0901_0000, 0x1000, &[2]);
 pub const FW_CFG: Resources = resources(0x0902_0000, 0x18, &[]);
 /// PL061 GPIO: the power button.
 pub const GPIO: Resources = resources(0x0903_0000, 0x1000, &[7]);
+/// SMMUv3: event queue, PRI queue, CMD_SYNC, global errors.
+pub const SMMU: Resources = resources(0x0905_0000, 0x2_0000, &[74, 75, 76, 77]);
 /// virtio-mmio transports, one after the other.
 pub const VIRTIO_MMIO: Range = range(0x0a00_0000, MMIO_SIZE * VIRTIO_MMIO_COUNT as u64);
 /// Number of virtio-mmio transports.
 pub const VIRTIO_MMIO_COUNT: u32 = 32;
-/// For devices that are plugged into the board without PCI; empty.
+/// For devices that are plugged into the board without PCI.
 pub const PLATFORM_BUS: Range = range(0x0c00_0000, 0x200_0000);
+/// The first device there, if it is an SMMUv3.
+pub const PLATFORM_SMMU: Resources = resources(PLATFORM_BUS.base, 0x2_0000, &[112, 113, 114, 115]);
 /// PCIe memory window below 4 GiB.
 pub const PCIE_MMIO: Range = range(0x1000_0000, 0x2eff_0000);
 /// PCIe I/O ports.
@@ -106,6 +110,8 @@ pub const GICV2M_SPIS: u32 = 64;
 pub const FW_CFG_STREAM: u32 = 0x1_0000;
 /// StreamID of the first virtio-mmio transport; the others follow.
 pub const VIRTIO_MMIO_STREAM: u32 = FW_CFG_STREAM + 1;
+/// DeviceID of the messages that the SMMU itself sends: an ITS has 16 bits for it, and no function is there.
+pub const SMMU_STREAM: u32 = 0xffff;
 /// Pin of the PL061 with the power button.
 pub const POWER_BUTTON_PIN: u32 = 3;
 
@@ -143,6 +149,7 @@ mod tests {
             FW_CFG.range,
             GPIO.range,
             UARTS[1].range,
+            SMMU.range,
             VIRTIO_MMIO,
             PLATFORM_BUS,
             PCIE_MMIO,
@@ -170,6 +177,7 @@ mod tests {
     #[test]
     fn messages_have_spis_of_their_own() {
         assert_eq!(VIRTIO_MMIO_SPI + VIRTIO_MMIO_COUNT, GICV2M_SPI);
+        assert_eq!(GICV2M_SPI + GICV2M_SPIS, PLATFORM_SMMU.spis[0]);
     }
 
     #[test]

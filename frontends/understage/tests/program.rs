@@ -32,8 +32,8 @@ fn a_mistake_is_one_sentence_and_status_2() {
              max-qarma5)\n",
         ),
         (
-            &["qemu", "-M", "virt,iommu=smmuv3", "-cpu", "max"],
-            "understage: 'iommu=smmuv3' in -M is not supported: there is no system MMU yet\n",
+            &["qemu", "-M", "virt,secure=on", "-cpu", "max"],
+            "understage: 'secure=on' in -M is not supported: there is no EL3 and no Secure state\n",
         ),
         (
             &["qemu", "-M", "virt", "-cpu", "max", "-device", "nvme"],

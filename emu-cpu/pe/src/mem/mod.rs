@@ -55,7 +55,7 @@ use emu_mmu::{Features, Tlb};
 use crate::cpu::{Cpu, CpuConfig};
 pub use exclusive::Exclusive;
 pub use maintenance::maintenance;
-use model_features::mmu_features;
+pub use model_features::mmu_features;
 pub use translate::Fetched;
 
 use fast::FastTlb;

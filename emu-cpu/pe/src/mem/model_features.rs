@@ -7,7 +7,7 @@ use crate::model::Model;
 
 /// The features of `emu-mmu` that a model has.
 #[must_use]
-pub(super) fn mmu_features(model: &Model) -> Features {
+pub fn mmu_features(model: &Model) -> Features {
     let has = |f| model.features.has(f);
     Features {
         pa_bits: model.pa_bits,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use emu_core::Pa;
 use emu_core::bus::{Backing, Bus, MmioDevice};
 use emu_core::clock::{Clock, Mode};
-use emu_core::dma::DirectPorts;
+use emu_core::dma::{DirectPorts, Ports};
 use emu_core::irq::IrqLine;
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
@@ -17,8 +17,8 @@ use emu_engine::jit::observe::{Listener, Observers};
 use emu_pe::cpu::{Cpu, CpuConfig};
 use emu_pe::doorbell::Doorbell;
 use emu_pe::mem::shared::Shared;
+use emu_pe::model::Model;
 use emu_pe::trace::Trace;
-use emu_smmu::GlobalBypass;
 use parking_lot::Mutex;
 
 use super::characters::Characters;
@@ -75,9 +75,13 @@ pub(super) struct Builder<'a> {
     pub(super) bus: Arc<Bus>,
     pub(super) clock: Arc<Clock>,
     pub(super) shared: Arc<Shared>,
+    pub(super) model: Arc<Model>,
     pub(super) counters: Arc<Counters>,
     pub(super) gic: Gic,
-    pub(super) smmu: Arc<GlobalBypass>,
+    /// The ways to memory with nothing in them.
+    pub(super) ports: Arc<dyn Ports>,
+    /// What is in front of the PCI functions, if anything is.
+    pub(super) iommu: Option<Arc<dyn Ports>>,
     pub(super) components: Vec<Arc<dyn Component>>,
     pub(super) characters: Characters,
     /// The other end of the first serial port.
@@ -107,8 +111,10 @@ impl Board {
             bus: bus.clone(),
             clock: clock.clone(),
             shared: shared.clone(),
+            model: Arc::new(config.cpu_changes.apply(config.cpu.model())),
             counters: counters.clone(),
-            smmu: GlobalBypass::new(Arc::new(DirectPorts(bus.clone()))),
+            ports: Arc::new(DirectPorts(bus.clone())),
+            iommu: None,
             characters: Characters::new(config, on_quit(power.clone()))?,
             components: vec![clock.clone(), gic.component()],
             gic,
@@ -121,7 +127,7 @@ impl Board {
         let listeners = host_code::listeners(&config.perf)?;
         let semihosting = b.semihosting(plan, &power)?;
         let (vcpus, cpu_counters) = b.cpus(&power, &listeners, semihosting)?;
-        b.components.extend([Arc::new(whole::Ram(ram)) as Arc<dyn Component>, b.smmu.clone()]);
+        b.components.push(Arc::new(whole::Ram(ram)));
         b.components.extend(vcpus.iter().map(|vcpu| CpuPart::new(vcpu) as Arc<dyn Component>));
         // Started last and paused first: what is below it is still then.
         b.components.push(power.clone());
@@ -207,7 +213,6 @@ impl Builder<'_> {
         listeners: &[Arc<dyn Listener>],
         semihosting: Option<Arc<semihosting::Host>>,
     ) -> Result<(Vec<SharedVcpu>, Vec<Arc<Counters>>), UserError> {
-        let model = Arc::new(self.config.cpu_changes.apply(self.config.cpu.model()));
         let (mut vcpus, mut counters) = (Vec::new(), Vec::new());
         let cpus = self.config.topology.cpus() as usize;
         for index in 0..cpus {
@@ -217,7 +222,7 @@ impl Builder<'_> {
             let own: Arc<Counters> = Arc::default();
             counters.push(own.clone());
             let mut cpu = Cpu::new(CpuConfig {
-                model: model.clone(),
+                model: self.model.clone(),
                 levels: self.config.virt.levels(),
                 index,
                 counters: own,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use emu_core::bus::MmioDevice;
+use emu_core::bus::{Bus as SystemBus, MmioDevice};
 use emu_core::clock::Clock;
 use emu_core::dma::Ports;
 use emu_core::irq::IrqLine;
@@ -11,6 +11,9 @@ use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
 use emu_devices::pci::PciHost;
 use emu_devices::virtio::{Interfaces, VirtioMmio, VirtioOptions, VirtioPci};
+use emu_mmu::Features;
+use emu_pe::mem::mmu_features;
+use emu_pe::mem::shared::Shared;
 
 use super::build::Builder;
 use crate::character::Port;
@@ -68,7 +71,10 @@ impl Builder<'_> {
 
     fn pci_host(&self) -> Result<Arc<PciHost>, UserError> {
         let intx = [0, 1, 2, 3].map(|pin| self.line(map::PCIE_SPI + pin));
-        let pci = PciHost::new(intx, self.smmu.clone(), &self.counters);
+        let pci = match &self.iommu {
+            Some(iommu) => PciHost::behind(intx, iommu.clone(), Some(self.ports.clone()), &self.counters),
+            None => PciHost::new(intx, self.ports.clone(), &self.counters),
+        };
         self.map(map::ecam(self.config.virt), pci.ecam())?;
         self.map(map::PCIE_MMIO, pci.memory_window("pcie-mmio", map::PCIE_MMIO.base))?;
         self.map(map::PCIE_PIO, pci.io_window())?;
@@ -96,7 +102,7 @@ impl Builder<'_> {
             &format!("virtio-mmio@{:x}", range.base),
             made,
             line,
-            (&*self.smmu, map::VIRTIO_MMIO_STREAM + n),
+            (&*self.ports, map::VIRTIO_MMIO_STREAM + n),
             options,
             &self.counters,
         );
@@ -141,7 +147,19 @@ impl Site for OnBoard<'_, '_> {
         self.builder.line(spi)
     }
     fn ports(&self) -> &dyn Ports {
-        &*self.builder.smmu
+        &*self.builder.ports
+    }
+    fn stand_before_pci(&mut self, ports: Arc<dyn Ports>) {
+        self.builder.iommu = Some(ports);
+    }
+    fn bus(&self) -> &Arc<SystemBus> {
+        &self.builder.bus
+    }
+    fn cpus(&self) -> &Arc<Shared> {
+        &self.builder.shared
+    }
+    fn translation(&self) -> Features {
+        mmu_features(&self.builder.model)
     }
     fn handed_over(&self) -> Contents<'_> {
         Contents { items: &self.plan.fw_cfg, files: &self.plan.fw_cfg_files }

@@ -10,6 +10,7 @@ use crate::config::{
     self, Accel, Address, Blob, CharBackend, Characters, Check, CpuModel, Flash, GicVersion, Given, HostFile,
     Kernel, MachineConfig, Msi, PerfFile, Semihosting, StopOn, Topology, Tracing, Virt,
 };
+use crate::device::smmu;
 use crate::error::{UserError, user_error};
 use crate::keyval::{Parts, on_off};
 use crate::number::{parse_size, parse_u64};
@@ -58,6 +59,13 @@ pub struct RunArgs {
     /// gicv2m with version 2]
     #[arg(long, value_name = "WHAT", value_parser = msi, help_heading = "Machine")]
     msi: Option<Msi>,
+    /// System MMU in front of the PCI bus: none, or smmuv3[:PROFILE][,PROPERTY=VALUE...], which translates the DMA of PCI functions
+    /// as drivers tell it; virtio devices there take part unless they say iommu_platform=off. The profile is the set of its
+    /// features: full (all that is implemented and the CPUs have too; the default), mmu600 (Arm's MMU-600) or qemu (QEMU's board).
+    /// Properties change it: stage=1|2|nested, oas=BITS (output addresses), sidsize=BITS (StreamIDs), ssidsize=BITS (SubstreamIDs),
+    /// aidr=3.N (version of the architecture), ril=on|off (invalidation by range)
+    #[arg(long, value_name = "MMU", default_value = "none", help_heading = "Machine")]
+    iommu: String,
     /// Processor: cortex-a72 (Armv8.0), neoverse-n1 (Armv8.2, VHE), max (all that is implemented) or another; 'help' lists them
     #[arg(long, value_name = "MODEL", default_value = "max", value_parser = cpu, help_heading = "Machine")]
     cpu: Cpu,
@@ -236,7 +244,8 @@ impl RunArgs {
 
     /// The machine that the options describe.
     fn into_config(self, cpu: CpuModel) -> Result<MachineConfig, UserError> {
-        let devices = self.devices.devices()?;
+        let iommu = smmu::from_text("--iommu", &self.iommu)?;
+        let devices = iommu.into_iter().chain(self.devices.devices()?).collect();
         let alone = self.kernel.is_none() && self.firmware.is_none() && self.entry.is_none();
         let firmware = self.firmware.map(|f| Flash {
             file: HostFile::new("--firmware", f),
@@ -361,10 +370,11 @@ fn blob(text: &str, alone: bool) -> Result<Blob, UserError> {
 mod tests {
     use super::*;
     use crate::cli::parse;
-    use crate::config::{Bus, Disk, DiskFormat};
+    use crate::config::{Bus, Disk, DiskFormat, Smmu, SmmuProfile};
     use crate::device::block::Block;
     use crate::device::entropy::Entropy;
     use crate::device::serial_bus::ConsolePorts;
+    use emu_smmu::v3::profile::{Choices, Stages};
     use std::ffi::OsString;
 
     fn run(line: &str) -> Result<MachineConfig, String> {
@@ -438,6 +448,36 @@ mod tests {
     }
 
     #[test]
+    fn a_system_mmu() {
+        let smmus = |line: &str| -> Vec<Smmu> {
+            run(format!("--kernel k {line}").trim()).unwrap().smmus().copied().collect()
+        };
+        assert_eq!((smmus(""), smmus("--iommu none")), (vec![], vec![]));
+        let board = Smmu::of_board(SmmuProfile::Qemu);
+        assert_eq!(smmus("--iommu smmuv3"), [Smmu::of_board(SmmuProfile::Full)]);
+        assert_eq!(smmus("--iommu smmuv3:qemu"), [board]);
+        assert_eq!(
+            smmus("--iommu smmuv3:qemu,stage=1,oas=48,ssidsize=8,sidsize=6,aidr=3.0,ril=off"),
+            [Smmu {
+                choices: Choices {
+                    stages: Some(Stages::One),
+                    output_bits: Some(48),
+                    substream_bits: Some(8),
+                    stream_bits: Some(6),
+                    version: Some(0),
+                    range_invalidation: Some(false),
+                },
+                ..board
+            }]
+        );
+        // The same machine as in the other spelling.
+        let words = "-M virt,iommu=smmuv3 -cpu max -kernel k -display none";
+        let args: Vec<OsString> = words.split(' ').map(Into::into).collect();
+        let Ok(crate::qemu::Request::Run(other)) = crate::qemu::parse(&args) else { panic!() };
+        assert_eq!(run("--kernel k --iommu smmuv3:qemu").unwrap().devices, other.devices);
+    }
+
+    #[test]
     fn devices_are_listed() {
         let printed = |text: &str| {
             let args = ["understage", "run", "--device", text].map(OsString::from);
@@ -488,6 +528,19 @@ mod tests {
             ("--kernel k --gic 2 --msi its", "a GICv2 has no ITS"),
             ("--kernel k --its off --msi its", "messages cannot go to an ITS that is off"),
             ("--kernel k --msi intx", "'intx' does not take messages (there are its, gicv2m, off)"),
+            (
+                "--kernel k --iommu smmuv2",
+                "there is no system MMU 'smmuv2' for --iommu (there are none, smmuv3)",
+            ),
+            ("--kernel k --iommu none:qemu", "there is no system MMU 'none:qemu'"),
+            ("--kernel k --iommu none,stage=1", "'stage=1' is not supported for none in --iommu"),
+            ("--kernel k --iommu smmuv3:tpu", "there is no SMMU profile 'tpu' (there are qemu"),
+            ("--kernel k --iommu smmuv3,stage=2,ssidsize=4", "ssidsize of smmuv3 needs stage 1"),
+            (
+                "--kernel k --iommu smmuv3,aidr=3.2,ril=off",
+                "smmuv3: SMMUv3.2 always has invalidation by range",
+            ),
+            ("--kernel k --iommu smmuv3,ats=on", "'ats=on' is not supported for smmuv3"),
             ("--accel kvm", "invalid value 'kvm' for '--accel <HOW>'"),
             ("--kernel k --disk a,bus=usb", "there is no bus 'usb' for --disk (there are pci, mmio)"),
             ("--kernel k --disk a,cache=none", "'cache=none' is not supported for a disk in --disk"),

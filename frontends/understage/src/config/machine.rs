@@ -30,7 +30,7 @@ pub struct MachineConfig {
     pub blobs: Vec<Blob>,
     /// Where CPU 0 starts, whatever was loaded.
     pub entry: Option<u64>,
-    /// Virtio devices in the order in which they get their places.
+    /// Devices that not every board has, in the order in which they get their places.
     pub devices: Vec<Device>,
     /// The PL011's other end.
     pub serial: CharBackend,

@@ -6,7 +6,7 @@
 //! | [`given`] | values that remember which option gave them |
 //! | [`machine`] | the whole: [`MachineConfig`] |
 //! | [`rules`] | what must hold between options |
-//! | [`virt`], [`cpu`], [`device`], [`disk`] | the parts of the machine |
+//! | [`virt`], [`cpu`], [`smmu`], [`device`], [`disk`] | the parts of the machine |
 //! | [`program`] | what is in it when it starts |
 //! | [`character`] | the other ends of serial ports, consoles, monitors |
 //! | [`execution`], [`trace`], [`debugger`] | how it runs, and what is told and seen of that |
@@ -23,6 +23,7 @@ mod host;
 mod machine;
 mod program;
 mod rules;
+mod smmu;
 mod trace;
 mod virt;
 
@@ -36,5 +37,6 @@ pub use given::{Given, HostFile};
 pub use host::{Host, MAX_MEMORY, MEMORY_GRANULE, Ram, RamBacking, Rtc, RtcBase, check_memory};
 pub use machine::{MachineConfig, Semihosting};
 pub use program::{Blob, FwCfgContents, FwCfgFile, Kernel, Module, ModuleKind};
+pub use smmu::{Smmu, SmmuPlace, SmmuProfile};
 pub use trace::{Category, Tracing, help as trace_help, ranges as trace_ranges};
 pub use virt::{GicVersion, Msi, Virt};

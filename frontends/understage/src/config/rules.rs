@@ -1,6 +1,8 @@
 //! The rules that concern several options at once.
 
-use super::{Accel, Blob, CODE_CACHE, CharBackend, Check, GicVersion, MAX_CPUS_GICV2, MachineConfig};
+use super::{
+    Accel, Blob, CODE_CACHE, CharBackend, Check, Device, GicVersion, MAX_CPUS_GICV2, MachineConfig, Smmu,
+};
 use crate::error::{UserError, user_error};
 use crate::number::show_size;
 
@@ -21,6 +23,11 @@ impl MachineConfig {
         if let (Some(option), None, false) = (self.gdb_wait, &self.gdb, monitor) {
             return Err(user_error!(
                 "{option} needs a debugger or a monitor that lets the machine go: say where there is one"
+            ));
+        }
+        if self.smmus().count() > 1 {
+            return Err(user_error!(
+                "two system MMUs are to be in front of the PCI bus, and there can be one"
             ));
         }
         self.check_accel()?;
@@ -66,6 +73,11 @@ impl MachineConfig {
             .chain(&more.muxes)
             .chain(&more.monitors)
             .chain(self.semihosting.iter().filter_map(|s| s.console.as_ref()))
+    }
+
+    /// The system MMUs: one that a machine runs with is the only one.
+    pub fn smmus(&self) -> impl Iterator<Item = &Smmu> {
+        self.devices.iter().filter_map(Device::told)
     }
 
     /// What goes on in the background has no terminal.
@@ -123,7 +135,7 @@ impl MachineConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Bus, Device, HostFile, Kernel};
+    use crate::config::{Bus, HostFile, Kernel};
     use crate::device::serial_bus::ConsolePorts;
 
     fn kernel() -> Option<Kernel> {

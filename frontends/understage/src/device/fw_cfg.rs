@@ -44,9 +44,9 @@ pub static DEVICE: Row<FirmwareConfig> = Row {
     references: &[],
     check: |_, _| Ok(()),
     model: Model::Platform(Platform {
-        places: &[map::FW_CFG],
+        places: |_| &[map::FW_CFG],
         build,
-        nodes: |place| {
+        nodes: |_, place, _| {
             vec![at("fw-cfg", place.range).flag("dma-coherent").strings("compatible", &["qemu,fw-cfg-mmio"])]
         },
     }),

@@ -27,7 +27,7 @@ pub static CONTROLLER: Row<Gpio> = Row {
     properties: &[],
     references: &[],
     check: |_, _| Ok(()),
-    model: Model::Platform(Platform { places: &[map::GPIO], build, nodes }),
+    model: Model::Platform(Platform { places: |_| &[map::GPIO], build, nodes: |_, at, _| nodes(at) }),
 };
 
 fn build(_: &Gpio, spot: Spot, site: &mut dyn Site) -> Result<(), UserError> {

@@ -67,12 +67,12 @@ pub enum Model<T> {
 
 /// What there is to know of a device on the system bus.
 pub struct Platform<T> {
-    /// Its places in the map: as many as there can be of it.
-    pub places: &'static [Resources],
+    /// Its places in the map: as many as there can be of it, if all are told the same.
+    pub places: fn(&T) -> &'static [Resources],
     /// Puts it on the board.
     pub build: fn(&T, Spot, &mut dyn Site) -> Result<(), UserError>,
     /// Its nodes in the devicetree.
-    pub nodes: fn(&Resources) -> Vec<Node>,
+    pub nodes: fn(&T, &Resources, &MachineConfig) -> Vec<Node>,
 }
 
 /// Something that a device is told to use.
@@ -175,10 +175,10 @@ pub trait Kind: Sync {
     fn is_for(&self, settings: &dyn AnySettings) -> bool;
     /// What a device was told, in the words of its properties.
     fn told(&self, settings: &dyn AnySettings) -> Vec<(&'static str, String)>;
-    /// Its places on the system bus.
-    fn places(&self) -> &'static [Resources];
+    /// The places on the system bus that a device with these settings can have.
+    fn places(&self, settings: &dyn AnySettings) -> &'static [Resources];
     /// Its nodes in the devicetree, if it is there.
-    fn nodes(&self, at: &Resources) -> Vec<Node>;
+    fn nodes(&self, settings: &dyn AnySettings, at: &Resources, machine: &MachineConfig) -> Vec<Node>;
     /// Builds it.
     fn build(
         &self,
@@ -353,16 +353,16 @@ impl<T: Settings + Default> Kind for Row<T> {
         settings.map_or_else(Vec::new, |settings| property::told(&[self.properties], settings))
     }
 
-    fn places(&self) -> &'static [Resources] {
-        match &self.model {
-            Model::Platform(platform) => platform.places,
+    fn places(&self, settings: &dyn AnySettings) -> &'static [Resources] {
+        match (&self.model, (settings as &dyn Any).downcast_ref()) {
+            (Model::Platform(platform), Some(settings)) => (platform.places)(settings),
             _ => &[],
         }
     }
 
-    fn nodes(&self, at: &Resources) -> Vec<Node> {
-        match &self.model {
-            Model::Platform(platform) => (platform.nodes)(at),
+    fn nodes(&self, settings: &dyn AnySettings, at: &Resources, machine: &MachineConfig) -> Vec<Node> {
+        match (&self.model, (settings as &dyn Any).downcast_ref()) {
+            (Model::Platform(platform), Some(settings)) => (platform.nodes)(settings, at, machine),
             _ => Vec::new(),
         }
     }

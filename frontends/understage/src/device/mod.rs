@@ -13,6 +13,7 @@
 //! | all others | the rows |
 
 pub mod block;
+pub mod edu;
 pub mod entropy;
 mod feed;
 pub mod fw_cfg;
@@ -25,6 +26,7 @@ pub mod plug;
 pub mod rtc;
 pub mod serial_bus;
 pub mod site;
+pub mod smmu;
 pub mod test_function;
 pub mod uart;
 
@@ -43,6 +45,8 @@ pub static KINDS: &[&dyn Kind] = &[
     &serial_bus::DEVICE,
     &entropy::GENERATOR,
     &test_function::FUNCTION,
+    &edu::FUNCTION,
+    &smmu::SMMU,
     &serial_bus::CONSOLE,
     &serial_bus::SERIAL,
     &memory::LOADER,

@@ -96,10 +96,10 @@ impl Taken {
 
     fn spot(&mut self, device: &Device) -> Result<Spot, UserError> {
         let kind = kind_of(device)?;
-        let places = kind.places().iter().enumerate();
-        let free = places.into_iter().find(|(_, place)| !self.platform.contains(&place.range.base));
+        let places = kind.places(&*device.settings);
+        let free = places.iter().enumerate().find(|(_, place)| !self.platform.contains(&place.range.base));
         let (number, resources) = free.ok_or_else(|| {
-            let (name, most) = (kind.name(), kind.places().len());
+            let (name, most) = (kind.name(), places.len());
             user_error!("there are more devices {name} than the {most} that the board takes")
         })?;
         self.platform.push(resources.range.base);

@@ -32,9 +32,9 @@ pub static CLOCK: Row<RealTimeClock> = Row {
     references: &[],
     check: |_, _| Ok(()),
     model: Model::Platform(Platform {
-        places: &[map::RTC],
+        places: |_| &[map::RTC],
         build,
-        nodes: |at| vec![primecell("pl031", at, &["apb_pclk"])],
+        nodes: |_, at, _| vec![primecell("pl031", at, &["apb_pclk"])],
     }),
 };
 

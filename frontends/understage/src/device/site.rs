@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use emu_core::bus::MmioDevice;
+use emu_core::bus::{Bus, MmioDevice};
 use emu_core::clock::Clock;
 use emu_core::dma::Ports;
 use emu_core::irq::IrqLine;
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
+use emu_mmu::Features;
+use emu_pe::mem::shared::Shared;
 
 use super::fw_cfg::Contents;
 use crate::character::Port;
@@ -25,8 +27,16 @@ pub trait Site {
     fn clock(&self) -> &Arc<Clock>;
     /// The wire of an interrupt, an SPI.
     fn line(&self, spi: u32) -> IrqLine;
-    /// What stands between masters and memory.
+    /// The ways to memory of masters on the system bus, which nothing stands in.
     fn ports(&self) -> &dyn Ports;
+    /// From now on the PCI functions get theirs from `ports`: an IOMMU is in front of them.
+    fn stand_before_pci(&mut self, ports: Arc<dyn Ports>);
+    /// The bus, for who reads tables in memory.
+    fn bus(&self) -> &Arc<Bus>;
+    /// What the CPUs share: it tells who listens of their TLB maintenance, and wakes them from WFE.
+    fn cpus(&self) -> &Arc<Shared>;
+    /// How the CPUs translate.
+    fn translation(&self) -> Features;
     /// What the loaders hand over in fw_cfg.
     fn handed_over(&self) -> Contents<'_>;
     /// Opens the other end of a serial port or console, which is called `label`.

@@ -67,6 +67,8 @@ fn what_a_device_was_told_makes_the_same_device() {
         "virtio-serial-device,max_ports=7",
         "virtio-rng-pci",
         "pci-testdev",
+        "edu,dma_mask=0xffffffff",
+        "arm-smmuv3,primary-bus=pcie.0,profile=full,stage=nested,oas=48,ssidsize=20,sidsize=6,aidr=3.1,ril=off",
     ] {
         let first = device(text);
         let kind = kind_of(&first).unwrap();
@@ -86,7 +88,8 @@ fn what_a_device_was_told_makes_the_same_device() {
 #[test]
 fn every_kind_of_device_has_settings_of_its_own() {
     let mut devices = of_board(&MachineConfig::default());
-    devices.extend(["virtio-blk,drive=d", "virtio-serial", "virtio-rng", "pci-testdev"].map(device));
+    devices.extend(["virtio-blk,drive=d", "virtio-serial", "virtio-rng", "pci-testdev", "edu"].map(device));
+    devices.push(device("arm-smmuv3,primary-bus=pcie.0"));
     for device in &devices {
         assert_eq!(KINDS.iter().filter(|k| k.is_for(&*device.settings)).count(), 1, "{device:?}");
     }
@@ -105,5 +108,10 @@ fn help_has_defaults_and_what_comes_with_the_bus() {
     assert!(disk.contains("drive=<str>") && disk.contains("addr=<str>"), "{disk}");
     assert!(!help("virtio-blk-device").contains("addr=<str>"));
     assert!(list(&WORDS).contains("name \"pci-testdev\", bus PCI, desc"));
+    assert!(help("edu").contains("(default: 0xfffffff)"));
+    let smmu = help("arm-smmuv3");
+    for line in ["stage=<str>", "oas=<str>", "(default: 1)", "ats=<enum>", "(only off, auto)"] {
+        assert!(smmu.contains(line), "{smmu}");
+    }
     assert!(!list(&WORDS).contains("pl011"), "the board's own cannot be asked for");
 }

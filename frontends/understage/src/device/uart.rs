@@ -31,9 +31,9 @@ pub static UART: Row<Uart> = Row {
     references: &[],
     check: |_, _| Ok(()),
     model: Model::Platform(Platform {
-        places: &map::UARTS,
+        places: |_| &map::UARTS,
         build,
-        nodes: |at| vec![primecell("pl011", at, &["uartclk", "apb_pclk"])],
+        nodes: |_, at, _| vec![primecell("pl011", at, &["uartclk", "apb_pclk"])],
     }),
 };
 

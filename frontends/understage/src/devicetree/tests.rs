@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::CharBackend;
+use crate::config::{CharBackend, Smmu, SmmuProfile};
 use crate::fdt::read;
 use crate::fdt::{BootInfo, Seeds};
 
@@ -170,6 +170,57 @@ fn a_gicv2() {
     config.virt.gic = GicVersion::V3;
     config.virt.msi = Msi::Gicv2m;
     assert!(tree(&config).find("intc@8000000/v2m@8020000").is_some());
+}
+
+/// The SMMU of the board as QEMU has it there, and the one that is added.
+#[test]
+fn a_system_mmu() {
+    let root = tree(&config());
+    assert!(root.find("pcie@10000000").unwrap().get("iommu-map").is_none());
+    let of_board = Smmu::of_board(SmmuProfile::Qemu);
+    for (smmu, path, reg, first) in [
+        (of_board, "smmuv3@9050000", [0, 0x0905_0000, 0, 0x2_0000], 74),
+        (Smmu::default(), "smmuv3@c000000", [0, 0x0c00_0000, 0, 0x2_0000], 112),
+    ] {
+        let mut config = config();
+        config.devices.push(device::smmu::plugged(smmu));
+        let root = tree(&config);
+        assert_eq!(cells(&root, path, "reg"), reg);
+        let spis = [0, 1, 2, 3].map(|n| [0, first + n, 1]);
+        assert_eq!(cells(&root, path, "interrupts"), spis.concat());
+        assert_eq!(cells(&root, path, "#iommu-cells"), [1]);
+        let node = root.find(path).unwrap();
+        assert_eq!(node.get_str("compatible"), Some("arm,smmu-v3"));
+        let names = node.get("interrupt-names").unwrap();
+        assert_eq!(names, b"eventq\0priq\0cmdq-sync\0gerror\0");
+        assert!(node.get("dma-coherent").is_some());
+        assert!(node.get("msi-parent").is_none(), "it sends none");
+        let handle = cells(&root, path, "phandle")[0];
+        assert_eq!(cells(&root, "pcie@10000000", "iommu-map"), [0, handle, 0, 0x1_0000]);
+        let others = root.children.iter().filter_map(|n| n.get_cells("phandle"));
+        assert_eq!(others.filter(|h| *h == [handle]).count(), 1);
+        let place = |name: &str| root.children.iter().position(|n| n.name.starts_with(name));
+        assert_eq!(
+            (place("smmuv3"), place("pl061")),
+            (place("pcie").map(|n| n - 1), place("pcie").map(|n| n - 2))
+        );
+    }
+}
+
+/// One that sends messages says where they go, and which DeviceID it has there.
+#[test]
+fn a_system_mmu_that_sends_messages() {
+    let mut config = config();
+    config.devices.push(device::smmu::plugged(Smmu::of_board(SmmuProfile::Full)));
+    let parent = |config: &MachineConfig| {
+        let root = tree(config);
+        root.find("smmuv3@9050000").unwrap().get_cells("msi-parent")
+    };
+    assert_eq!(parent(&config), Some(vec![phandle::MSI, 0xffff]));
+    config.virt.msi = Msi::Gicv2m;
+    assert_eq!(parent(&config), Some(vec![phandle::MSI]));
+    config.virt.msi = Msi::Off;
+    assert_eq!(parent(&config), None);
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub mod phandle {
     pub const MSI: u32 = 0x8002;
     /// The GPIO controller.
     pub const GPIO: u32 = 0x8003;
+    /// The system MMU.
+    pub const IOMMU: u32 = 0x8004;
     /// The first CPU's; the others follow.
     pub const CPU: u32 = 0x8010;
 }

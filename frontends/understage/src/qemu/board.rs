@@ -1,9 +1,12 @@
 //! `-M`: the board, its versions and its options.
 
+use emu_smmu::v3::profile::{Choices, Stages};
+
 use super::Reader;
 use super::option::Action::Value;
 use super::option::Row;
-use crate::config::{GicVersion, HostFile, MAX_CPUS_GICV2, Msi};
+use crate::config::{GicVersion, HostFile, MAX_CPUS_GICV2, Msi, Smmu, SmmuProfile};
+use crate::device;
 use crate::error::{UserError, user_error};
 use crate::keyval::{Parts, on_off};
 
@@ -73,7 +76,13 @@ const BOARD: &[(&str, Rule)] = &[
             "the interrupt controller is a GICv2 or a GICv3",
         ),
     ),
-    ("iommu", Only(&["none"], "there is no system MMU yet")),
+    (
+        "iommu",
+        Choice(
+            &[("none", |r| r.smmu = false), ("smmuv3", |r| r.smmu = true)],
+            "in front of the PCI bus there is nothing, or an SMMUv3 with both stages",
+        ),
+    ),
     ("acpi", Only(&["off", "auto"], "there are no ACPI tables yet")),
     ("secure", Only(&["off"], "there is no EL3 and no Secure state")),
     ("mte", Only(&["off"], "there is no memory tagging")),
@@ -82,7 +91,7 @@ const BOARD: &[(&str, Rule)] = &[
     ("usb", Only(&["off"], "there is no USB")),
     ("nvdimm", Only(&["off"], "there is no persistent memory")),
     ("hmat", Only(&["off"], "there are no ACPI tables yet")),
-    ("default-bus-bypass-iommu", Only(&["off"], "there is no system MMU yet")),
+    ("default-bus-bypass-iommu", Only(&["off"], "all of the PCI bus is behind the system MMU")),
     (
         "compact-highmem",
         Only(&["on"], "regions above RAM are where the newest version of the board has them"),
@@ -144,6 +153,14 @@ pub(super) fn compat(r: &mut Reader, version: Version) -> Result<(), UserError> 
         r.its.get_or_insert(false);
     }
     super::cpu::compat(r, version)
+}
+
+/// The system MMU that the board has of its own. Until 9.1 it had stage 1 only.
+pub(super) fn iommu(r: &mut Reader, version: Version) {
+    let stages = (version <= (9, 1)).then_some(Stages::One);
+    let choices = Choices { stages, ..Choices::default() };
+    let smmu = r.smmu.then(|| Smmu { choices, ..Smmu::of_board(SmmuProfile::Qemu) });
+    r.config.devices.extend(smmu.map(device::smmu::plugged));
 }
 
 /// The versions, for `-M help`.

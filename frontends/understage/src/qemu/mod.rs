@@ -54,6 +54,8 @@ struct Reader {
     gic: Option<GicVersion>,
     its: Option<bool>,
     msi: Option<Msi>,
+    /// `-M iommu=smmuv3`.
+    smmu: bool,
     nographic: bool,
     /// `-display none`.
     headless: bool,
@@ -152,6 +154,7 @@ impl Reader {
             ));
         }
         board::compat(&mut self, version)?;
+        board::iommu(&mut self, version);
         cpu::finish(&self)?;
         if let Some(id) = self.memory_backend.take() {
             object::board_memory(&mut self, &id)?;

@@ -74,7 +74,7 @@ pub(super) const LINES: &[Line] = &[
     line(
         "Linux",
         "-M virt,iommu=smmuv3 -cpu max -m 1G -kernel Image -nographic",
-        Refused("'iommu=smmuv3' in -M"),
+        Refused("there is no system MMU yet"),
     ),
     line(
         "Linux",

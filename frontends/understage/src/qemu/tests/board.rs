@@ -1,8 +1,18 @@
 use super::machine;
+use crate::config::{Smmu, SmmuPlace, SmmuProfile};
+use emu_smmu::v3::profile::{Choices, Stages};
 
 /// What is added to a line that runs, and what the refusal says.
 pub(super) const REFUSALS: &[(&str, &str)] = &[
-    ("-M virt,iommu=smmuv3", "'iommu=smmuv3' in -M is not supported: there is no system MMU yet"),
+    (
+        "-M virt,iommu=virtio",
+        "'iommu=virtio' in -M is not supported: in front of the PCI bus there is nothing, or",
+    ),
+    (
+        "-M virt,iommu=smmuv3 -device arm-smmuv3,primary-bus=pcie.0",
+        "two system MMUs are to be in front of the PCI bus",
+    ),
+    ("-M virt,default-bus-bypass-iommu=on", "all of the PCI bus is behind the system MMU"),
     (
         "-M virt,gic-version=host",
         "'gic-version=host' in -M is not supported: the interrupt controller is a GICv2 or a GICv3",
@@ -54,4 +64,34 @@ fn the_interrupt_controller_follows_from_the_version_and_the_cpus() {
         let virt = machine(&line).unwrap_or_else(|e| panic!("{board}: {e}")).virt;
         assert_eq!((virt.gic, virt.msi), (gic, msi), "{board}");
     }
+}
+
+#[test]
+fn the_system_mmu_of_the_board_has_both_stages_since_9_2() {
+    let smmus = |board: &str| -> Vec<Smmu> {
+        let line = format!("-cpu max -display none -kernel Image -M {board}");
+        machine(&line).unwrap_or_else(|e| panic!("{board}: {e}")).smmus().copied().collect()
+    };
+    for board in ["virt", "virt,iommu=none", "virt,iommu=smmuv3 -M iommu=none"] {
+        assert_eq!(smmus(board), [], "{board}");
+    }
+    let board = Smmu::of_board(SmmuProfile::Qemu);
+    let one = Choices { stages: Some(Stages::One), ..Choices::default() };
+    assert_eq!(smmus("virt,iommu=smmuv3"), [board]);
+    assert_eq!(smmus("virt-9.2,iommu=smmuv3"), [board]);
+    assert_eq!(smmus("virt-9.1,iommu=smmuv3"), [Smmu { choices: one, ..board }]);
+    let plugged = Smmu { place: SmmuPlace::PlatformBus, ..board };
+    assert_eq!(
+        smmus("virt -device arm-smmuv3,primary-bus=pcie.0,stage=2,oas=48,accel=off,ats=off,ril=on"),
+        [Smmu {
+            choices: Choices {
+                stages: Some(Stages::Two),
+                output_bits: Some(48),
+                range_invalidation: Some(true),
+                ..one
+            },
+            ..plugged
+        }]
+    );
+    assert_eq!(smmus("virt -device arm-smmuv3,primary-bus=pcie.0"), [Smmu { choices: one, ..plugged }]);
 }

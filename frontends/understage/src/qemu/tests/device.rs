@@ -22,6 +22,40 @@ pub(super) const REFUSALS: &[(&str, &str)] = &[
         "-device virtio-rng-pci,rng=r",
         "there is no -object rng-random or rng-builtin with the id 'r' for virtio-rng-pci",
     ),
+    ("-device arm-smmuv3", "arm-smmuv3 needs 'primary-bus=pcie.0'"),
+    ("-device arm-smmuv3,primary-bus=pcie.1", "there is no bus 'pcie.1' for an SMMU to be in front of"),
+    ("-device arm-smmuv3,primary-bus=pcie.0,stage=3", "'stage=3' is none of 1, 2, nested"),
+    (
+        "-device arm-smmuv3,primary-bus=pcie.0,oas=45",
+        "arm-smmuv3: an output address of 45 bits is not possible",
+    ),
+    (
+        "-device arm-smmuv3,primary-bus=pcie.0,ssidsize=21",
+        "arm-smmuv3: a SubstreamID of 21 bits is not possible",
+    ),
+    (
+        "-device arm-smmuv3,primary-bus=pcie.0,sidsize=300",
+        "arm-smmuv3: a StreamID of 255 bits is not possible",
+    ),
+    ("-device arm-smmuv3,primary-bus=pcie.0,aidr=3.3", "'aidr=3.3' is none of 3.0, 3.1, 3.2, auto"),
+    (
+        "-device arm-smmuv3,primary-bus=pcie.0,stage=2,ssidsize=8",
+        "ssidsize of arm-smmuv3 needs stage 1, which chooses contexts by SubstreamIDs",
+    ),
+    (
+        "-device arm-smmuv3,primary-bus=pcie.0,ats=on",
+        "'ats=on' is not supported for arm-smmuv3: there are no address translation services",
+    ),
+    (
+        "-device arm-smmuv3,primary-bus=pcie.0,accel=on",
+        "'accel=on' is not supported for arm-smmuv3: there is no SMMU of the host",
+    ),
+    (
+        "-device arm-smmuv3,primary-bus=pcie.0,msi-gpa=0x8000000",
+        "'msi-gpa=0x8000000' is not supported for arm-smmuv3 in -device",
+    ),
+    ("-device arm-smmuv3,primary-bus=pcie.0,profile=tpu", "there is no SMMU profile 'tpu' (there are qemu"),
+    ("-device edu,dma_mask=x", "given as 'dma_mask' in -device"),
     ("-device guest-loader,kernel=k", "-device guest-loader needs addr="),
     ("-device guest-loader,addr=0x48000000", "-device guest-loader needs either kernel= or initrd="),
     ("-device guest-loader,addr=1,initrd=i,bootargs=x", "bootargs in -device guest-loader are for a kernel"),
