@@ -16,6 +16,10 @@ const LINES: &[&str] = &[
     "-M virt,gic-version=3,virtualization=on -cpu max -smp 2 -m 8M -serial null -serial null \
      -device virtio-rng-pci -device virtio-rng-device -device virtio-serial-pci -device virtio-serial-device \
      -device pci-testdev -device pci-testdev -device edu -display none -kernel none",
+    "-M virt,gic-version=3,virtualization=on,iommu=smmuv3 -cpu max -m 8M -serial null \
+     -device virtio-rng-pci,iommu_platform=on -device edu -display none -kernel none",
+    "-M virt,gic-version=3 -cpu max -m 8M -serial null -device arm-smmuv3,primary-bus=pcie.0,profile=full \
+     -device edu -display none -kernel none",
     "-M virt,gic-version=2,virtualization=on -cpu cortex-a72 -smp 2 -m 8M -serial null \
      -device virtio-rng-pci-transitional -display none -kernel none",
     "-M virt,gic-version=2,its=off -cpu max -m 8M -serial null -device virtio-rng-device -display none -kernel none",

@@ -1,7 +1,11 @@
 //! The system MMU (SMMUv3) in front of the PCI bus.
 
+use std::sync::Arc;
+
+use emu_core::dma::{Master, Stalls};
 use emu_mmu::Features;
 use emu_smmu::v3::profile::{Choices, Stages};
+use emu_smmu::v3::{Config, Smmuv3};
 
 use super::kind::{Given, Model, Platform, Row};
 use super::places::Spot;
@@ -222,6 +226,31 @@ fn node(smmu: &Smmu, at: &Resources, machine: &MachineConfig) -> Node {
         .strings("compatible", &["arm,smmu-v3"])
 }
 
-fn build(_: &Smmu, _: Spot, _: &mut dyn Site) -> Result<(), UserError> {
-    Err(user_error!("there is no system MMU yet"))
+fn build(told: &Smmu, spot: Spot, site: &mut dyn Site) -> Result<(), UserError> {
+    let Resources { range, spis } = *spot.resources;
+    let name = site.name("smmuv3");
+    let profile = told.features(&site.translation()).map_err(|e| user_error!("{name}: {e}"))?;
+    // They tell the SMMU, and would otherwise hold each other for ever.
+    let cpus = Arc::downgrade(site.cpus());
+    let wake = move || {
+        if let Some(cpus) = cpus.upgrade() {
+            cpus.send_event_to_all();
+        }
+    };
+    let smmu = Smmuv3::new(Config {
+        name,
+        profile,
+        bus: site.bus().clone(),
+        wires: [0, 1, 2, 3].map(|n| site.line(spis[n])),
+        messages: site.ports().port(Master::new(map::SMMU_STREAM, Stalls::Never)),
+        send_event: Some(Arc::new(wake)),
+        counters: site.counters().clone(),
+    });
+    if profile.broadcast {
+        site.cpus().listen(smmu.clone());
+    }
+    site.stand_before_pci(smmu.clone());
+    site.map(range, smmu.clone())?;
+    site.add(smmu);
+    Ok(())
 }

@@ -71,11 +71,7 @@ pub(super) const LINES: &[Line] = &[
         "-M virt,mte=on -cpu max -m 1G -kernel Image -nographic",
         Refused("'mte=on' in -M is not supported: there is no memory tagging"),
     ),
-    line(
-        "Linux",
-        "-M virt,iommu=smmuv3 -cpu max -m 1G -kernel Image -nographic",
-        Refused("there is no system MMU yet"),
-    ),
+    line("Linux", "-M virt,iommu=smmuv3 -cpu max -m 1G -kernel Image -nographic", Runs),
     line(
         "Linux",
         "-M virt -m 512M -kernel Image -nographic",
