@@ -3,6 +3,7 @@
 mod configuration;
 mod explain;
 mod faults;
+mod oracle;
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
