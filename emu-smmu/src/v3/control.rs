@@ -127,7 +127,7 @@ impl Control {
         }
         let mut signal = Signal::None;
         match command? {
-            Command::Prefetch => {}
+            Command::Nothing => {}
             Command::Forget(what) => self.machinery.forget(what),
             Command::Invalidate(scope) => self.machinery.invalidate(&scope),
             Command::Resume { stream, stag, answer } => {

@@ -21,8 +21,10 @@ pub(super) const SMMUEN: u32 = 1 << 0;
 pub(super) const EVENTQEN: u32 = 1 << 2;
 /// CR0.CMDQEN: commands are executed.
 pub(super) const CMDQEN: u32 = 1 << 3;
-/// What CR0 has of an SMMU without ATS, PRI and VMID wildcards.
-const CR0: u64 = (SMMUEN | EVENTQEN | CMDQEN) as u64;
+/// CR0.ATSCHK: whether a stream may use translated addresses is looked up.
+const ATSCHK: u32 = 1 << 4;
+/// What CR0 has of an SMMU without PRI and VMID wildcards.
+const CR0: u64 = (SMMUEN | EVENTQEN | CMDQEN | ATSCHK) as u64;
 
 /// CR1, its fields about tables, and those about queues.
 const CR1_TABLE: u64 = 0xfc0;
@@ -311,7 +313,7 @@ impl Registers {
     pub(super) fn settings(&self) -> Settings {
         Settings {
             enabled: self.cr0 & SMMUEN != 0,
-            ats_check: false,
+            ats_check: self.cr0 & ATSCHK != 0,
             bypass_aborts: self.gbpa & GBPA_ABORT != 0,
             strtab_base: self.strtab_base,
             strtab_base_cfg: self.strtab_base_cfg,
@@ -331,6 +333,7 @@ impl Registers {
 fn present(reg: Reg, profile: &Profile) -> u64 {
     let given = |there: bool, bits: u32| if there { 0 } else { u64::from(bits) };
     match reg {
+        Reg::Cr0 => !given(profile.ats, ATSCHK),
         Reg::Cr2 => !(given(profile.hyp, E2H) | given(profile.broadcast, PTM)),
         Reg::IrqCfg0(_) | Reg::IrqCfg1(_) | Reg::IrqCfg2(_) if !profile.msi => 0,
         _ => u64::MAX,
@@ -432,7 +435,7 @@ mod tests {
     #[test]
     fn the_producer_of_commands_and_the_consumer_of_events_are_always_writable() {
         let mut r = registers();
-        r.write(Reg::Cr0, CR0, &P);
+        r.write(Reg::Cr0, 0xd, &P);
         assert!(r.write(Reg::CmdqProd, 5, &P) && r.write(Reg::EventqCons, 1 << 31 | 6, &P));
         assert_eq!((r.cmdq.prod, r.eventq.cons), (5, 0x8000_0006));
     }
@@ -473,6 +476,8 @@ mod tests {
             r.write(reg, 7, &Profile::QEMU);
         }
         assert_eq!(r.cr2, RECINVSID);
+        r.write(Reg::Cr0, 0x1d, &Profile::QEMU);
+        assert_eq!(r.cr0, 0xd);
         assert_eq!((r.eventq_irq, r.gerror_irq), (Msi::default(), Msi::default()));
         let mut other = registers();
         other.write(Reg::IrqCfg0(Sender::Eventq), 0x1000, &P);
@@ -495,6 +500,14 @@ mod tests {
             ..Settings::default()
         };
         assert_eq!(r.settings(), expected);
+    }
+
+    #[test]
+    fn with_ats_translated_addresses_can_be_checked() {
+        let ats = Profile { ats: true, ..P };
+        let mut r = Registers::new(&ats);
+        r.write(Reg::Cr0, 0x1d, &ats);
+        assert_eq!((r.cr0, r.settings().ats_check), (0x1d, true));
     }
 
     #[test]
