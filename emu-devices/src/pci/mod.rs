@@ -18,6 +18,7 @@ mod edu;
 mod function;
 mod host;
 mod intx;
+mod iommu_test;
 mod msi;
 mod msix;
 mod port;
@@ -36,6 +37,7 @@ pub use function::{
 };
 pub use host::{IO_WINDOW_SIZE, PciError, PciHost};
 pub use intx::IntxRouter;
+pub use iommu_test::IommuTestDevice;
 pub use msix::{Msix, MsixLayout, MsixState};
 pub use port::MasterPort;
 pub use test_device::TestDevice;
@@ -50,6 +52,7 @@ pub(crate) const MAPS: &[&dyn emu_core::registers::AnyMap] = &[
     &msix::TABLE,
     &msix::PENDING,
     &edu::MAP,
+    &iommu_test::MAP,
     &test_device::MAP,
 ];
 

@@ -17,7 +17,7 @@ use crate::gic::{GicConfig, Gicv3};
 use crate::gicv2::{self, Gicv2};
 use crate::gicv2m::Gicv2m;
 use crate::gpio::pl061::Pl061;
-use crate::pci::{DEFAULT_DMA_MASK, Edu, PciFunction, TestDevice};
+use crate::pci::{DEFAULT_DMA_MASK, Edu, IommuTestDevice, PciFunction, TestDevice};
 use crate::rtc::pl031::Pl031;
 use crate::uart::pl011::{CharBackend, Pl011};
 use crate::virtio::{Blk, BlkOptions, Interfaces, VirtioDevice, VirtioMmio, VirtioOptions, VirtioPci};
@@ -98,7 +98,8 @@ fn lists() -> Vec<Vec<Listed>> {
     let _ = with_msix.config_write(control.offset as u16, emu_core::addr::Size::B2, 0x8000);
     lists.push(with_msix.bar_registers(0));
     let test_device = Arc::new(TestDevice::new("pci-testdev", &Arc::default()));
-    for function in [virtio, test_device, Edu::new("edu", DEFAULT_DMA_MASK, &Arc::default())] {
+    let edu = Edu::new("edu", DEFAULT_DMA_MASK, &Arc::default());
+    for function in [virtio, test_device, edu, IommuTestDevice::new("iommu-testdev", &Arc::default())] {
         lists.push(function.core().config_registers());
         for bar in 0..6 {
             lists.push(function.bar_registers(bar));

@@ -19,7 +19,7 @@ const LINES: &[&str] = &[
     "-M virt,gic-version=3,virtualization=on,iommu=smmuv3 -cpu max -m 8M -serial null \
      -device virtio-rng-pci,iommu_platform=on -device edu -display none -kernel none",
     "-M virt,gic-version=3 -cpu max -m 8M -serial null -device arm-smmuv3,primary-bus=pcie.0,profile=full \
-     -device edu -display none -kernel none",
+     -device edu -device iommu-testdev -display none -kernel none",
     "-M virt,gic-version=2,virtualization=on -cpu cortex-a72 -smp 2 -m 8M -serial null \
      -device virtio-rng-pci-transitional -display none -kernel none",
     "-M virt,gic-version=2,its=off -cpu max -m 8M -serial null -device virtio-rng-device -display none -kernel none",

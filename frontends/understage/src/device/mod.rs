@@ -18,6 +18,7 @@ pub mod entropy;
 mod feed;
 pub mod fw_cfg;
 pub mod gpio;
+pub mod iommu_test;
 pub mod kind;
 pub mod line;
 pub mod memory;
@@ -46,6 +47,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &entropy::GENERATOR,
     &test_function::FUNCTION,
     &edu::FUNCTION,
+    &iommu_test::FUNCTION,
     &smmu::SMMU,
     &serial_bus::CONSOLE,
     &serial_bus::SERIAL,

@@ -88,7 +88,10 @@ fn what_a_device_was_told_makes_the_same_device() {
 #[test]
 fn every_kind_of_device_has_settings_of_its_own() {
     let mut devices = of_board(&MachineConfig::default());
-    devices.extend(["virtio-blk,drive=d", "virtio-serial", "virtio-rng", "pci-testdev", "edu"].map(device));
+    devices.extend(
+        ["virtio-blk,drive=d", "virtio-serial", "virtio-rng", "pci-testdev", "edu", "iommu-testdev"]
+            .map(device),
+    );
     devices.push(device("arm-smmuv3,primary-bus=pcie.0"));
     for device in &devices {
         assert_eq!(KINDS.iter().filter(|k| k.is_for(&*device.settings)).count(), 1, "{device:?}");
