@@ -1,5 +1,6 @@
 //! Tests of the core, with a front that says what it is told to, and tables of one root at level 1 for 4 GiB of addresses.
 
+mod costs;
 mod invalidation;
 mod paths;
 mod stalls;
@@ -54,8 +55,8 @@ pub(super) struct Said {
     /// Stalls, as software finds them.
     events: Mutex<Vec<(u32, u16, u64)>>,
     event: Condvar,
-    /// Pages whose writes software had ignored.
-    ignored: Mutex<BTreeSet<(u32, u64)>>,
+    /// Writes that software had ignored: stream, address, STAG.
+    ignored: Mutex<BTreeSet<(u32, u64, u16)>>,
 }
 
 impl Front for Said {
