@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use emu_core::bus::Bus;
+use emu_core::clock::Clock;
 use emu_core::dma::{DmaPort, Master, StallTag};
 use emu_core::table::TableBus;
 use emu_core::{Pa, Security};
@@ -41,6 +42,7 @@ pub struct Core {
     pub(super) bus: Arc<Bus>,
     pub(super) phases: Phases,
     pub(super) stalls: Stalls,
+    clock: Arc<Clock>,
     features: Features,
     epoch: AtomicU64,
     tlb: Shards,
@@ -48,14 +50,15 @@ pub struct Core {
 }
 
 impl Core {
-    /// A core in front of `bus`. Fronts that refer to their core do so weakly.
+    /// A core in front of `bus`, in a machine whose time is that of `clock`. Fronts that refer to their core do so weakly.
     #[must_use]
-    pub fn new(front: Arc<dyn Front>, bus: Arc<Bus>, config: Config) -> Arc<Self> {
+    pub fn new(front: Arc<dyn Front>, bus: Arc<Bus>, clock: Arc<Clock>, config: Config) -> Arc<Self> {
         Arc::new(Self {
             front,
             bus,
             phases: Phases::default(),
             stalls: Stalls::new(config.stall_max),
+            clock,
             features: config.features,
             epoch: AtomicU64::new(1),
             tlb: Shards::new(),
@@ -106,7 +109,7 @@ impl Core {
     /// many transactions wait already. The number that software knows it by is [`super::stag`].
     #[must_use]
     pub fn stall(&self, transaction: &Transaction) -> Option<StallTag> {
-        if transaction.may_stall { self.stalls.begin(transaction) } else { None }
+        transaction.may_stall.then(|| self.stalls.begin(transaction, self.clock.now_ns())).flatten()
     }
 
     /// A stall that was begun is none after all: software has not been told, and the transaction ends otherwise.
@@ -118,7 +121,7 @@ impl Core {
     pub fn resume(&self, stream: u32, stag: u16, answer: Answer) -> bool {
         let answered = self.stalls.answer(stream, stag, answer);
         if let Ok(Some(woken)) = &answered {
-            tell(woken, answer);
+            self.tell(woken, answer);
         }
         answered.is_ok()
     }
@@ -126,7 +129,7 @@ impl Core {
     /// Aborts the stalled transactions of a stream (CMD_STALL_TERM), or all.
     pub fn terminate_stalls(&self, stream: Option<u32>) {
         for woken in self.stalls.abort(stream) {
-            tell(&woken, Answer::Abort);
+            self.tell(&woken, Answer::Abort);
         }
     }
 
@@ -158,6 +161,18 @@ impl Core {
     #[must_use]
     pub fn tlb_statistics(&self) -> TlbStatistics {
         self.tlb.statistics()
+    }
+
+    /// Tells a master of an answer. Zeroes are found by its port when it tries again.
+    fn tell(&self, woken: &Woken, answer: Answer) {
+        let Woken { what, port, whole } = woken;
+        port.counts.stalled_ns.add(self.clock.now_ns().saturating_sub(what.since));
+        match answer {
+            Answer::Retry => {}
+            Answer::Abort => port.zeroes.forget(*whole),
+            Answer::Zero => port.zeroes.keep(*whole, what.transaction),
+        }
+        port.master.resume(what.tag, answer != Answer::Abort);
     }
 
     #[inline]
@@ -200,18 +215,6 @@ impl emu_mmu::TlbiListener for Core {
         Self::invalidate(self, scope);
         self.sync();
     }
-}
-
-/// Tells a master of an answer. Zeroes are found by its port when it tries again.
-fn tell(woken: &Woken, answer: Answer) {
-    let Woken { what, port, whole } = woken;
-    port.counts.stalled_us.add(what.since.elapsed().as_micros() as u64);
-    match answer {
-        Answer::Retry => {}
-        Answer::Abort => port.zeroes.forget(*whole),
-        Answer::Zero => port.zeroes.keep(*whole, what.transaction),
-    }
-    port.master.resume(what.tag, answer != Answer::Abort);
 }
 
 impl Context {

@@ -21,8 +21,8 @@ pub struct StreamCount {
     pub aborts: u64,
     /// Times that a transaction was stalled.
     pub stalls: u64,
-    /// How long transactions were stalled, in microseconds: those that have been answered.
-    pub stalled_us: u64,
+    /// How long transactions were stalled, in nanoseconds of the machine's time: those that have been answered.
+    pub stalled_ns: u64,
 }
 
 impl StreamCount {
@@ -38,7 +38,7 @@ impl StreamCount {
             faults: self.faults + other.faults,
             aborts: self.aborts + other.aborts,
             stalls: self.stalls + other.stalls,
-            stalled_us: self.stalled_us + other.stalled_us,
+            stalled_ns: self.stalled_ns + other.stalled_ns,
         }
     }
 }
@@ -71,7 +71,7 @@ pub(super) struct Counts {
     pub(super) faults: Counter,
     pub(super) aborts: Counter,
     pub(super) stalls: Counter,
-    pub(super) stalled_us: Counter,
+    pub(super) stalled_ns: Counter,
 }
 
 impl Counts {
@@ -85,7 +85,7 @@ impl Counts {
             faults: self.faults.get(),
             aborts: self.aborts.get(),
             stalls: self.stalls.get(),
-            stalled_us: self.stalled_us.get(),
+            stalled_ns: self.stalled_ns.get(),
         }
     }
 }

@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use emu_core::dma::StallTag;
 use parking_lot::Mutex;
@@ -40,8 +39,8 @@ pub struct Stalled {
     pub tag: StallTag,
     /// The transaction.
     pub transaction: Transaction,
-    /// Since when.
-    pub since: Instant,
+    /// Since when, in nanoseconds of the machine's time.
+    pub since: u64,
 }
 
 enum State {
@@ -86,8 +85,8 @@ impl Stalls {
         Self { max, all: Mutex::default() }
     }
 
-    /// A transaction stalls. `None` if too many do already.
-    pub(super) fn begin(&self, transaction: &Transaction) -> Option<StallTag> {
+    /// A transaction stalls, at a time. `None` if too many do already.
+    pub(super) fn begin(&self, transaction: &Transaction, since: u64) -> Option<StallTag> {
         let all = &mut *self.all.lock();
         if all.by_stag.len() >= usize::from(self.max) {
             return None;
@@ -100,7 +99,7 @@ impl Stalls {
         all.next = stag.wrapping_add(1);
         all.serial += 1;
         let tag = StallTag(all.serial << 16 | u64::from(stag));
-        let what = Stalled { tag, transaction: *transaction, since: Instant::now() };
+        let what = Stalled { tag, transaction: *transaction, since };
         all.by_stag.insert(stag, Stall { what, state: State::New });
         Some(tag)
     }

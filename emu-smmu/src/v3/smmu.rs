@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use emu_core::addr::Size;
 use emu_core::bus::{Bus, BusFault, MmioDevice, Requester};
+use emu_core::clock::Clock;
 use emu_core::dma::{DmaPort, Master, Ports};
 use emu_core::irq::IrqLine;
 use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
@@ -31,6 +32,8 @@ pub struct Config {
     pub profile: Profile,
     /// The memory and registers behind it.
     pub bus: Arc<Bus>,
+    /// The machine's time.
+    pub clock: Arc<Clock>,
     /// The wires of its interrupts, in the order of a devicetree: eventq, priq, cmdq-sync, gerror. That of the PRI queue is never
     /// driven.
     pub wires: [IrqLine; 4],
@@ -55,13 +58,13 @@ impl Smmuv3 {
     /// An SMMU after reset.
     #[must_use]
     pub fn new(config: Config) -> Arc<Self> {
-        let Config { name, mut profile, bus, wires, messages, send_event, counters } = config;
+        let Config { name, mut profile, bus, clock, wires, messages, send_event, counters } = config;
         profile.sev &= send_event.is_some();
         let interrupts = Interrupts::new(wires, messages, profile.msi, profile.output_bits);
         let interface = Arc::new(Interface::new(profile, bus.clone(), interrupts));
         let streams = Streams::new(bus.clone(), profile, interface.clone());
         let limits = translation::Config { features: profile.features(), stall_max: profile.stall_max };
-        let core = Core::new(streams.clone(), bus, limits);
+        let core = Core::new(streams.clone(), bus, clock, limits);
         streams.attach(&core);
         let translation = Arc::new(Translation::new(streams, core, profile.broadcast));
         let send_event = send_event.filter(|_| profile.sev);

@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use emu_core::Pa;
 use emu_core::bus::{Backing, Bus};
+use emu_core::clock::{Clock, Mode};
 use emu_core::dma::{Dma, DmaAttrs, DmaClient, DmaFault, DmaPort, Master, StallTable, StallTag, Stalls};
 use emu_core::ram::GuestRam;
 use emu_mmu::{Features, Regime, Stage1, Stage1Regs, Stage2, Stage2Regs};
@@ -178,6 +179,7 @@ struct Rig {
     memory: Memory,
     front: Arc<Said>,
     core: Arc<Core>,
+    clock: Arc<Clock>,
     attrs: DmaAttrs,
 }
 
@@ -198,9 +200,10 @@ impl Rig {
             event: Condvar::new(),
             ignored: Mutex::default(),
         });
-        let core = Core::new(front.clone(), bus, Config { features: FEATURES, stall_max: 16 });
+        let clock = Clock::new(Mode::Counted);
+        let core = Core::new(front.clone(), bus, clock.clone(), Config { features: FEATURES, stall_max: 16 });
         assert!(front.core.set(Arc::downgrade(&core)).is_ok());
-        Self { memory, front, core, attrs: DmaAttrs::default() }
+        Self { memory, front, core, clock, attrs: DmaAttrs::default() }
     }
 
     fn say(&self, stream: u32, verdict: Verdict) {

@@ -40,6 +40,23 @@ fn a_stalled_transaction_waits_and_is_tried_again() {
 }
 
 #[test]
+fn the_time_that_transactions_wait_is_the_machines() {
+    let (rig, _, _, port) = rig();
+    rig.clock.advance(1_000);
+    let first = stalled(rig.read(&port, 0x1000, 4));
+    rig.clock.advance(30);
+    let second = stalled(rig.read(&port, 0x2000, 4));
+    assert_eq!(rig.core.stalled().iter().map(|s| s.since).collect::<Vec<_>>(), [1_000, 1_030]);
+    assert_eq!(rig.count(STREAM).stalled_ns, 0, "those that wait still");
+    rig.clock.advance(500);
+    assert!(rig.core.resume(STREAM, stag(first), Answer::Retry));
+    rig.clock.advance(7);
+    rig.core.terminate_stalls(None);
+    assert!(!rig.core.resume(STREAM, stag(second), Answer::Retry));
+    assert_eq!(rig.count(STREAM).stalled_ns, 530 + 507);
+}
+
+#[test]
 fn a_retry_that_faults_again_is_another_stall() {
     let (rig, _, _, port) = rig();
     let first = stalled(rig.read(&port, 0x1000, 4));

@@ -6,6 +6,7 @@ use std::sync::Weak;
 
 use emu_core::Pa;
 use emu_core::bus::Backing;
+use emu_core::clock::Mode;
 use emu_core::dma::{DirectPort, DmaAttrs, DmaClient, DmaFault, StallTag, Stalls};
 use emu_core::irq::IrqSink;
 use emu_core::ram::GuestRam;
@@ -70,6 +71,7 @@ impl Machine {
             name: "smmuv3".to_owned(),
             profile,
             bus: bus.clone(),
+            clock: Clock::new(Mode::Counted),
             wires: [0, 1, 2, 3].map(|line| IrqLine::new(edges.clone(), line)),
             messages: Arc::new(DirectPort::new(bus.clone(), Master::new(0xff00, Stalls::Never))),
             send_event: None,

@@ -241,6 +241,7 @@ fn build(told: &Smmu, spot: Spot, site: &mut dyn Site) -> Result<(), UserError> 
         name,
         profile,
         bus: site.bus().clone(),
+        clock: site.clock().clone(),
         wires: [0, 1, 2, 3].map(|n| site.line(spis[n])),
         messages: site.ports().port(Master::new(map::SMMU_STREAM, Stalls::Never)),
         send_event: Some(Arc::new(wake)),

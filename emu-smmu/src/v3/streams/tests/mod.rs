@@ -11,6 +11,7 @@ use super::super::bench::{Bench, FULL, RAM, words};
 use super::*;
 use crate::translation::{Access, Answer, Config};
 use emu_core::Security;
+use emu_core::clock::{Clock, Mode};
 use emu_core::dma::{DmaAttrs, DmaClient, DmaFault, DmaPort, Master, MemoryType, StallTag, Stalls};
 use emu_mmu::TlbiScope;
 use parking_lot::Mutex;
@@ -76,7 +77,7 @@ impl Rig {
         let queue = Arc::new(Queue::default());
         let streams = Streams::new(bench.bus.clone(), profile, queue.clone());
         let config = Config { features: profile.features(), stall_max: profile.stall_max };
-        let core = Core::new(streams.clone(), bench.bus.clone(), config);
+        let core = Core::new(streams.clone(), bench.bus.clone(), Clock::new(Mode::Counted), config);
         streams.attach(&core);
         streams.set(ENABLED);
         Self { bench, queue, streams, core, told: Arc::default() }
