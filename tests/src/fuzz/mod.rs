@@ -28,6 +28,7 @@ mod pe;
 mod programs;
 mod registers;
 mod rings;
+mod smmuv3;
 mod source;
 mod threads;
 mod translation;
@@ -100,6 +101,8 @@ macro_rules! fuzz_targets {
                 "commands for the ITS, tables and messages";
             gicv2 gicv2::run, none, 4096,
                 "accesses of a GICv2 by several PEs, wires and messages";
+            smmuv3 smmuv3::run, none, 4096,
+                "registers, commands and tables of an SMMUv3, and the DMA that goes through it";
             kernels images::kernel, images::kernels, 16384,
                 "damaged kernels: Image, gzip, zboot, ELF";
             devicetrees images::devicetree, images::devicetrees, 65536,
