@@ -354,8 +354,10 @@ impl Component for VirtioPci {
     fn pause(&self) {
         self.core.pause();
     }
+    /// Messages that were on their way when the state was saved are sent again.
     fn resume(&self) {
         self.core.unpause();
+        self.side.function.send_pending();
     }
     fn halt(&self) {
         self.core.halt();

@@ -74,6 +74,11 @@ pub(super) const LINES: &[Line] = &[
     line("Linux", "-M virt,iommu=smmuv3 -cpu max -m 1G -kernel Image -nographic", Runs),
     line(
         "Linux",
+        "-M virt,gic-version=3 -cpu max -m 1G -kernel Image -nographic -device arm-smmuv3,primary-bus=pcie.0,id=smmu -device edu,addr=3.0 -device iommu-testdev -device virtio-rng-pci,iommu_platform=on,disable-legacy=on",
+        Runs,
+    ),
+    line(
+        "Linux",
         "-M virt -m 512M -kernel Image -nographic",
         Refused("-cpu is needed: the board's default is the cortex-a15"),
     ),
