@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use emu_core::Pa;
 use emu_core::addr::Size;
 use emu_core::bus::{Backing, Bus, MmioDevice, Requester};
+use emu_core::clock::{Clock, Mode};
 use emu_core::dma::{
     DirectPort, DmaAttrs, DmaClient, DmaFault, DmaPort, Master, MemoryType, Ports, StallTag, Stalls,
 };
@@ -60,6 +61,7 @@ impl Rig {
             name: "smmuv3".to_owned(),
             profile: Profile { stall_max: 8, ..Profile::FULL },
             bus: bus.clone(),
+            clock: Clock::new(Mode::Counted),
             wires: [0, 1, 2, 3].map(|line| IrqLine::new(Arc::new(Unconnected), line)),
             messages: Arc::new(DirectPort::new(bus, Master::new(0xff00, Stalls::Never))),
             send_event: Some(Arc::new(|| {})),
