@@ -57,8 +57,9 @@ impl Shards {
                 hits: a.hits + b.hits,
                 misses: a.misses + b.misses,
                 evictions: a.evictions + b.evictions,
-                invalidations: a.invalidations + b.invalidations,
-                scans: a.scans + b.scans,
+                // Each goes through all parts.
+                invalidations: a.invalidations.max(b.invalidations),
+                scans: a.scans.max(b.scans),
             }
         })
     }

@@ -60,6 +60,9 @@ pub struct Walk {
     pub result: Option<Result<Translation, Fault>>,
 }
 
+/// Said where [`Explanation::stale`] holds.
+pub(super) const STALE: &str = "STALE: another context is cached; CMD_CFGI_STE or CMD_CFGI_CD is missing";
+
 impl Streams {
     /// Where a transaction would go, by the tables as they are in memory now.
     #[must_use]
@@ -120,7 +123,7 @@ fn outcome(found: Result<Context, Wrong>) -> Outcome {
 }
 
 impl Structure {
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::StreamDescriptor => "L1STD",
             Self::Ste => "STE",
@@ -229,7 +232,7 @@ impl fmt::Display for Explanation {
         }
         write!(f, "\n{}", self.outcome)?;
         if self.stale {
-            f.write_str("\nSTALE: another context is cached; CMD_CFGI_STE or CMD_CFGI_CD is missing")?;
+            write!(f, "\n{STALE}")?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@
 //! - No lock is held while memory is read, an event is recorded or the core is called.
 
 mod explain;
+mod lint;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use super::tables::{Lookup, Wrong};
 use crate::translation::{Context, Core, Faulted, Front, Refusal, Transaction, Verdict, stag};
 
 pub use explain::{Explanation, Outcome, Walk};
+pub use lint::Lint;
 
 /// The streams of an SMMUv3.
 pub struct Streams {

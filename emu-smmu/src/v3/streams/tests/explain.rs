@@ -1,5 +1,6 @@
 //! What a monitor is told.
 
+use super::super::Lint;
 use super::*;
 
 #[test]
@@ -75,4 +76,50 @@ fn a_walk_names_each_descriptor() {
     let walk = rig.streams.walk(&READ);
     assert_eq!((walk.result, walk.steps.len()), (None, 0));
     assert_eq!(rig.events(), []);
+}
+
+#[test]
+fn a_finding_has_the_field_its_bits_its_value_and_the_section() {
+    let rig = Rig::full();
+    rig.stage1(PAGE, &[], &[]);
+    let lint = |substream| Lint(&rig.streams.explain(STREAM, substream)).to_string();
+    assert!(lint(None).starts_with(
+        "STE 0x2 at 0x40010080: legal\nCD 0x0 at 0x40020000: legal\nstage 1 of EL1&0, ASID 0, "
+    ));
+    assert_eq!(
+        lint(Some(1)),
+        "STE 0x2 at 0x40010080: legal\n\
+         aborted: C_BAD_SUBSTREAMID: the STE has no stage 1, no substreams or too few (S1CDMax), or the L1CD is not \
+         valid (Arm IHI 0070, 7.3.9)"
+    );
+    rig.stage1(PAGE, &[(94, 3)], &[]);
+    assert_eq!(
+        lint(None),
+        "STE 0x2 at 0x40010080: ILLEGAL\n  \
+         STRW, bits 95:94, is 0x3: the StreamWorld is reserved (Arm IHI 0070, 5.2)\n\
+         aborted: C_BAD_STE"
+    );
+    rig.bench.put(TABLE + u64::from(STREAM) * 64, &[0]);
+    assert!(lint(None).contains("\n  V, bit 0, is 0x0: the entry is not valid (Arm IHI 0070, 5.2)\n"));
+}
+
+/// Each name is one that events have.
+#[test]
+fn an_event_without_a_field_to_blame_has_a_reason() {
+    let rig = Rig::full();
+    rig.ste(&[(1, 5), (0, CDS), (59, 1)]);
+    let lint = |stream, substream| Lint(&rig.streams.explain(stream, substream)).to_string();
+    for (told, name) in [
+        (lint(99, None), "C_BAD_STREAMID"),
+        (lint(STREAM, None), "F_STREAM_DISABLED"),
+        (lint(STREAM, Some(9)), "C_BAD_SUBSTREAMID"),
+    ] {
+        assert!(
+            told.contains(&format!("aborted: {name}: the "))
+                || told.contains(&format!("aborted: {name}: STE.")),
+            "{told}"
+        );
+    }
+    rig.streams.set(Settings { strtab_base: 0x1_0000, ..ENABLED });
+    assert!(lint(STREAM, None).contains("external abort\naborted: F_STE_FETCH: no memory answers at "));
 }
