@@ -58,10 +58,7 @@ pub(crate) fn build(config: &MachineConfig, plan: &Plan) -> Result<Board, UserEr
 fn execute(config: &MachineConfig, plan: &Plan, presence: &Presence) -> Result<u8, UserError> {
     let board = build(config, plan)?;
     let debugger = match &config.gdb {
-        Some(address) => {
-            let (vcpus, power, clock) = (board.vcpus.clone(), board.power.clone(), board.clock.clone());
-            Some(gdb::server::Server::start(address, vcpus, power, clock)?)
-        }
+        Some(address) => Some(gdb::server::Server::start(address, &board)?),
         None => None,
     };
     if config.gdb_wait.is_some() && config.gdb.is_some() {

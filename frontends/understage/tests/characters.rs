@@ -52,6 +52,58 @@ const LEGACY_CONSOLE: &[u32] = &[
     0x1400_0000, // b .
 ];
 
+/// Stores words at addresses, for each of which there are an address, of 64 bits, and a value behind it; no address ends it.
+const STORES: &[u32] = &[
+    0x1000_00c0, // adr x0, stores
+    0xa8c1_0801, // loop: ldp x1, x2, [x0], #16
+    0xb400_0061, // cbz x1, end
+    0xb900_0022, // str w2, [x1]
+    0x17ff_fffd, // b loop
+    0x1400_0000, // end: b .
+];
+
+/// The program that does these stores.
+fn stores(stores: &[(u64, u32)]) -> Vec<u32> {
+    let words = |(at, value): &(u64, u32)| [*at as u32, (*at >> 32) as u32, *value, 0];
+    STORES.iter().copied().chain(stores.iter().flat_map(words)).chain([0; 4]).collect()
+}
+
+/// Tables of an SMMU for two functions that do DMA. Stream 8 has 2 MiB of addresses from zero on, and waits for software at any
+/// other; the entry of stream 16 is ILLEGAL.
+const TABLES: &[(u64, u32)] = &[
+    (0x4100_0200, 1 | 5 << 1 | 0x4100_1000), // STE 8: V, Config (stage 1), S1ContextPtr
+    (0x4100_0400, 1 | 5 << 1 | 0x4100_1000), // STE 16
+    (0x4100_0404, 31 << 27),                 // S1CDMax
+    (0x4100_1000, 32 | 1 << 30 | 1 << 31),   // CD: T0SZ, EPD1, V
+    (0x4100_1004, 2 | 1 << 9 | 0xf << 12 | 1 << 16), // IPS, AA64, S, R, A, ASET, ASID 1
+    (0x4100_1008, 0x4100_2000),              // TTB0
+    (0x4100_1018, 0xff),                     // MAIR
+    (0x4100_2000, 0x4100_3003),              // level 1
+    (0x4100_3000, 0x4200_0741),              // level 2: a block
+    (0x0c00_0080, 0x4100_0000),              // SMMU_STRTAB_BASE
+    (0x0c00_0088, 5),                        // SMMU_STRTAB_BASE_CFG.LOG2SIZE
+    (0x0c00_00a0, 0x4100_4004),              // SMMU_EVENTQ_BASE
+    (0x0c00_0020, 5),                        // SMMU_CR0: SMMUEN, EVENTQEN
+];
+
+/// Two functions get their places and read 64 bytes each: the one at 0x1000 and 0x200000, the other at 0x1000.
+const TRANSFERS: &[(u64, u32)] = &[
+    (0x40_1000_8010, 0x1000_0000), // BAR0 of 00:01.0
+    (0x40_1000_8004, 6),           // memory, bus master
+    (0x40_1001_0010, 0x1010_0000), // those of 00:02.0
+    (0x40_1001_0004, 6),
+    (0x1000_0080, 0x1000),   // source
+    (0x1000_0088, 0x4_0000), // destination
+    (0x1000_0090, 64),       // count
+    (0x1000_0098, 1),        // command
+    (0x1010_0080, 0x1000),
+    (0x1010_0088, 0x4_0000),
+    (0x1010_0090, 64),
+    (0x1010_0098, 1),
+    (0x1000_0080, 0x20_0000),
+    (0x1000_0098, 1),
+];
+
 /// A directory with a program, and a machine that runs it.
 struct Machine {
     child: Child,
@@ -200,6 +252,10 @@ fn a_serial_port_and_a_monitor_at_sockets() {
     assert!(monitor.command("info pci").contains("Host bridge: PCI device 1b36:0008\n"));
     assert!(monitor.command("info chardev").contains("serial0: filename=unix:"));
     assert_eq!(monitor.command("info cpus"), "* CPU #0: on\n");
+    assert_eq!(
+        monitor.command("smmu streams"),
+        "this machine has no SMMU: give it one with --iommu smmuv3 or -M iommu=smmuv3\n"
+    );
     assert_eq!(monitor.command("frobnicate"), "unknown command: 'frobnicate'\n");
     assert_eq!(monitor.command("info frobnicate"), "unknown command: 'info frobnicate'\n");
     assert!(monitor.command("help").contains("system_powerdown"));
@@ -276,6 +332,70 @@ fn a_check_that_begins_at_a_monitors_word() {
     monitor.hear("(qemu) ");
     let refused = "there is nothing to compare: no host code is made\n";
     assert_eq!(monitor.command("check lockstep"), refused);
+}
+
+#[test]
+fn a_monitor_looks_inside_the_smmu() {
+    let machine = Machine::qemu(
+        &stores(&[TABLES, TRANSFERS].concat()),
+        "-device arm-smmuv3,primary-bus=pcie.0,profile=full -device edu,addr=1.0 -device edu,addr=2.0 -serial null \
+         -monitor unix:DIR/monitor,server,nowait",
+    );
+    let mut monitor = machine.socket("monitor");
+    monitor.hear("(qemu) ");
+    let stalled = retry(|| Some(monitor.command("smmu stalled")).filter(|told| told.starts_with("STAG ")));
+    assert!(stalled.starts_with("STAG 0: stream 0x8, read of 0x200000, for "), "{stalled}");
+    let events =
+        "F_TRANSLATION: stream 0x8, read of 0x200000, stage 1, stalled as 0\nC_BAD_STE: stream 0x10\n";
+    assert_eq!(monitor.command("smmu events"), events);
+    let streams = monitor.command("smmu streams");
+    let rows: Vec<Vec<&str>> = streams.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(
+        rows[1][..11],
+        ["0x8", "00:01.0", "edu@1", "2", "64", "0", "0", "2", "1", "0", "1"],
+        "{streams}"
+    );
+    assert_eq!(
+        rows[2][..11],
+        ["0x10", "00:02.0", "edu@2", "1", "0", "0", "0", "0", "0", "1", "0"],
+        "{streams}"
+    );
+    let tlb = monitor.command("smmu tlb");
+    assert!(tlb.contains("asked for: 2: 0 hits (0 %), 2 misses\n"), "{tlb}");
+
+    let walk = monitor.command("smmu walk 8 0x1040");
+    for step in [
+        "stream 0x8\nSTE 0x8 at 0x41000200: V 0x1, Config 0x5, S1ContextPtr 0x41001000\n",
+        "\nCD 0x0 at 0x41001000: T0SZ 0x20, ",
+        "\nS1 L2 0x1040 at 0x41003000: 0x0000000042000741 block 0x42000000, 2^21 bytes\n",
+        "\nphysical 0x42001040, ",
+    ] {
+        assert!(walk.contains(step), "{step}: {walk}");
+    }
+    let walk = monitor.command("smmu walk 8 0x200000 write");
+    assert!(walk.ends_with("\nstage 1 translation fault, level 2, VA 0x200000\n"), "{walk}");
+    let lint = monitor.command("smmu lint 8");
+    assert!(
+        lint.starts_with("STE 0x8 at 0x41000200: legal\nCD 0x0 at 0x41001000: legal\nstage 1 of EL1&0, "),
+        "{lint}"
+    );
+    let lint = monitor.command("smmu lint 0x10");
+    assert!(
+        lint.starts_with("STE 0x10 at 0x41000400: ILLEGAL\n  S1CDMax, bits 63:59, is 0x1f: ")
+            && lint.ends_with("(Arm IHI 0070, 5.2)\naborted: C_BAD_STE\n"),
+        "{lint}"
+    );
+    let lint = monitor.command("smmu lint 32");
+    assert!(
+        lint.starts_with("aborted: C_BAD_STREAMID: the StreamID is beyond STRTAB_BASE_CFG.LOG2SIZE "),
+        "{lint}"
+    );
+
+    assert_eq!(monitor.command("smmu lint"), "usage: smmu lint SID[.SSID]\n");
+    assert!(monitor.command("help").contains("smmu [WHAT] "));
+    assert!(monitor.command("help smmu").contains("smmu events "));
+    // Nothing has changed because somebody looked.
+    assert_eq!((monitor.command("smmu tlb"), monitor.command("smmu events")), (tlb, events.to_owned()));
 }
 
 #[test]

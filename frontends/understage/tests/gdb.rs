@@ -284,10 +284,23 @@ fn stops_and_registers() {
     assert!(c.monitor("regs hcr_el2").contains("HCR_EL2 0x0000000080000000"));
     assert!(c.monitor("nonsense").contains("there is no command 'nonsense'"));
     assert!(c.monitor("help").contains("step-interrupts on|off"));
+    assert!(c.monitor("smmu streams").starts_with("this machine has no SMMU: "));
 
     assert_eq!(c.ask(&format!("z0,{ERET:x},4")), "OK");
     assert_eq!(c.ask("vCont;c"), "W00");
     assert_eq!(machine.status(), Some(0));
+}
+
+#[test]
+fn inside_the_smmu_while_the_machine_is_stopped() {
+    let machine = Machine::start(FOREVER, &["--iommu", "smmuv3"]);
+    let mut c = machine.connect();
+    c.ask("?");
+    assert!(c.monitor("smmu").contains("smmu lint SID[.SSID]"));
+    assert!(c.monitor("smmu streams").starts_with("stream  master  transactions  bytes "));
+    assert_eq!(c.monitor("smmu walk 8 0x1000"), "stream 0x8\nthe SMMU is not enabled: bypassed\n");
+    assert_eq!(c.monitor("smmu walk 8"), "usage: smmu walk SID[.SSID] IOVA [write|fetch] [privileged]\n");
+    assert!(c.monitor("smmu nonsense").starts_with("there is no command 'smmu nonsense'; there are\n"));
 }
 
 /// Names and numbers are gdb's to keep apart; it refuses a description with the same one twice.

@@ -89,8 +89,7 @@ impl Debugged {
         let on_quit = |_| -> OnQuit { Arc::new(|_| {}) };
         let board = Arc::new(Board::new(&config, &plan(), &on_quit).unwrap_or_else(|e| panic!("{e}")));
         let address = Given::new("--gdb", Address { host: "127.0.0.1".to_owned(), port: 0 });
-        let (vcpus, power, clock) = (board.vcpus.clone(), board.power.clone(), board.clock.clone());
-        let server = Server::start(&address, vcpus, power, clock).unwrap_or_else(|e| panic!("{e}"));
+        let server = Server::start(&address, &board).unwrap_or_else(|e| panic!("{e}"));
         let address = server.address();
         let b = board.clone();
         let body = move || {

@@ -19,6 +19,7 @@ use emu_pe::doorbell::Doorbell;
 use emu_pe::mem::shared::Shared;
 use emu_pe::model::Model;
 use emu_pe::trace::Trace;
+use emu_smmu::v3::Smmuv3;
 use parking_lot::Mutex;
 
 use super::characters::Characters;
@@ -30,7 +31,7 @@ use crate::config::{Accel, Check, MachineConfig, Tracing};
 use crate::error::{UserError, user_error};
 use crate::load::plan::Plan;
 use crate::map::{self, Range};
-use crate::monitor::Listing;
+use crate::monitor::{self, Listing};
 use crate::power::{Power, SharedVcpu};
 use crate::quit::OnQuit;
 use crate::semihosting::{self, largest_gap};
@@ -57,6 +58,8 @@ pub struct Board {
     pub characters: Mutex<Characters>,
     /// The PCI bus.
     pub pci: Arc<PciHost>,
+    /// The SMMU in front of it, if there is one.
+    pub smmu: Option<Arc<Smmuv3>>,
     /// The wire of the power key.
     pub power_key: IrqLine,
     /// What monitors know of the command line.
@@ -80,8 +83,8 @@ pub(super) struct Builder<'a> {
     pub(super) gic: Gic,
     /// The ways to memory with nothing in them.
     pub(super) ports: Arc<dyn Ports>,
-    /// What is in front of the PCI functions, if anything is.
-    pub(super) iommu: Option<Arc<dyn Ports>>,
+    /// The SMMU in front of the PCI functions, if there is one.
+    pub(super) smmu: Option<Arc<Smmuv3>>,
     pub(super) components: Vec<Arc<dyn Component>>,
     pub(super) characters: Characters,
     /// The other end of the first serial port.
@@ -90,6 +93,12 @@ pub(super) struct Builder<'a> {
 }
 
 impl Board {
+    /// What monitors see of the SMMU.
+    #[must_use]
+    pub fn smmu_view(&self) -> monitor::smmu::View {
+        monitor::smmu::View { smmu: self.smmu.clone(), pci: self.pci.clone(), clock: self.clock.clone() }
+    }
+
     /// Builds the machine and opens its files. Nothing runs yet, and nothing that was there has changed.
     pub fn new(
         config: &MachineConfig,
@@ -114,7 +123,7 @@ impl Board {
             model: Arc::new(config.cpu_changes.apply(config.cpu.model())),
             counters: counters.clone(),
             ports: Arc::new(DirectPorts(bus.clone())),
-            iommu: None,
+            smmu: None,
             characters: Characters::new(config, on_quit(power.clone()))?,
             components: vec![clock.clone(), gic.component()],
             gic,
@@ -148,6 +157,7 @@ impl Board {
             serial,
             characters,
             pci,
+            smmu: b.smmu,
             power_key,
             listing: Listing::of(config),
             listeners,

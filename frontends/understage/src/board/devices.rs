@@ -14,6 +14,7 @@ use emu_devices::virtio::{Interfaces, VirtioMmio, VirtioOptions, VirtioPci};
 use emu_mmu::Features;
 use emu_pe::mem::mmu_features;
 use emu_pe::mem::shared::Shared;
+use emu_smmu::v3::Smmuv3;
 
 use super::build::Builder;
 use crate::character::Port;
@@ -71,8 +72,8 @@ impl Builder<'_> {
 
     fn pci_host(&self) -> Result<Arc<PciHost>, UserError> {
         let intx = [0, 1, 2, 3].map(|pin| self.line(map::PCIE_SPI + pin));
-        let pci = match &self.iommu {
-            Some(iommu) => PciHost::behind(intx, iommu.clone(), Some(self.ports.clone()), &self.counters),
+        let pci = match &self.smmu {
+            Some(smmu) => PciHost::behind(intx, smmu.clone(), Some(self.ports.clone()), &self.counters),
             None => PciHost::new(intx, self.ports.clone(), &self.counters),
         };
         self.map(map::ecam(self.config.virt), pci.ecam())?;
@@ -149,8 +150,8 @@ impl Site for OnBoard<'_, '_> {
     fn ports(&self) -> &dyn Ports {
         &*self.builder.ports
     }
-    fn stand_before_pci(&mut self, ports: Arc<dyn Ports>) {
-        self.builder.iommu = Some(ports);
+    fn stand_before_pci(&mut self, smmu: Arc<Smmuv3>) {
+        self.builder.smmu = Some(smmu);
     }
     fn bus(&self) -> &Arc<SystemBus> {
         &self.builder.bus

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use emu_core::metrics::{Counters, Metric};
 use emu_engine::interp::lockstep::Totals;
+use emu_smmu::translation::StreamCount;
 
 use super::build::Board;
 use super::host_code;
@@ -64,9 +65,37 @@ pub fn table(board: &Board) -> String {
     let mut out = String::new();
     let elsewhere = |m: &Metric| host_code::METRICS.contains(m) || host_code::REASONS.contains(m);
     for m in Metric::ALL.iter().filter(|m| all.get(**m) != 0 && !elsewhere(m)) {
-        out.push_str(&format!("{:>20}  {}\n", grouped(all.get(*m)), m.name()));
+        out.push_str(&line(all.get(*m), m.name()));
+    }
+    if let Some(smmu) = &board.smmu {
+        let streams = smmu.core().counts();
+        out.push_str(&of_smmu(streams.into_iter().map(|(_, count)| count)));
     }
     out
+}
+
+fn line(count: u64, what: &str) -> String {
+    format!("{:>20}  {what}\n", grouped(count))
+}
+
+/// A count, and what is said of it.
+type Counted = (&'static str, fn(&StreamCount) -> u64);
+
+/// What is said of an SMMU, over all streams.
+const SMMU: &[Counted] = &[
+    ("transactions through the SMMU", |c| c.transactions),
+    ("pages of them that a port of the SMMU knew", |c| c.quick),
+    ("pages of them that its TLB knew", |c| c.hits),
+    ("pages of them that it walked tables for", |c| c.walks),
+    ("translation faults in the SMMU", |c| c.faults),
+    ("transactions that the SMMU aborted", |c| c.aborts),
+    ("stalls of transactions in the SMMU", |c| c.stalls),
+];
+
+fn of_smmu(streams: impl Iterator<Item = StreamCount>) -> String {
+    let all = streams.fold(StreamCount::default(), StreamCount::plus);
+    let counted = SMMU.iter().map(|(what, count)| (count(&all), what)).filter(|(count, _)| *count != 0);
+    counted.map(|(count, what)| line(count, what)).collect()
 }
 
 /// What lockstep has compared, if it was on, summed over the CPUs.
@@ -96,6 +125,14 @@ mod tests {
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(999), "999");
         assert_eq!(grouped(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn what_an_smmu_counted_is_said_once_for_all_streams() {
+        let count = |transactions, walks| StreamCount { transactions, walks, ..StreamCount::default() };
+        let expected = "               1,002  transactions through the SMMU\n                   1  pages of them that it walked tables for\n";
+        assert_eq!(of_smmu([count(1000, 1), count(2, 0)].into_iter()), expected);
+        assert_eq!(of_smmu(std::iter::empty()), "");
     }
 
     #[test]

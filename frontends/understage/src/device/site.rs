@@ -10,6 +10,7 @@ use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
 use emu_mmu::Features;
 use emu_pe::mem::shared::Shared;
+use emu_smmu::v3::Smmuv3;
 
 use super::fw_cfg::Contents;
 use crate::character::Port;
@@ -29,8 +30,8 @@ pub trait Site {
     fn line(&self, spi: u32) -> IrqLine;
     /// The ways to memory of masters on the system bus, which nothing stands in.
     fn ports(&self) -> &dyn Ports;
-    /// From now on the PCI functions get theirs from `ports`: an IOMMU is in front of them.
-    fn stand_before_pci(&mut self, ports: Arc<dyn Ports>);
+    /// From now on the PCI functions get theirs from an SMMU in front of them, which monitors show.
+    fn stand_before_pci(&mut self, smmu: Arc<Smmuv3>);
     /// The bus, for who reads tables in memory.
     fn bus(&self) -> &Arc<Bus>;
     /// What the CPUs share: it tells who listens of their TLB maintenance, and wakes them from WFE.

@@ -10,6 +10,7 @@ use emu_pe::mem::inspect;
 
 use super::registers::{Register, named};
 use super::target::{Debuggee, sstep};
+use crate::monitor::smmu;
 use crate::number::parse_u64;
 
 /// A command: name, arguments, what help says, what it does.
@@ -21,6 +22,7 @@ const COMMANDS: &[Command] = &[
     ("regs", "[NAME...]", "registers of the CPU, or these system registers", regs),
     ("walk", "ADDRESS", "how the CPU's current regime translates a virtual address, step by step", walk),
     ("interrupts", "", "interrupts of the CPU: what is signalled, priorities, list registers", interrupts),
+    ("smmu", "[WHAT...]", "inside the system MMU: 'monitor smmu' says what there is", look_into_smmu),
     ("phys", "on|off", "whether addresses of memory are physical ones", phys),
     ("step-interrupts", "on|off", "whether a single step takes interrupts (off at first)", step_interrupts),
 ];
@@ -107,6 +109,13 @@ fn walk(debuggee: &mut Debuggee, arguments: &[&str]) -> String {
             Err(fault) => writeln!(out, "{va:#x}: {fault}"),
         }
     })
+}
+
+fn look_into_smmu(debuggee: &mut Debuggee, words: &[&str]) -> String {
+    match debuggee.held {
+        Some(_) => smmu::answer(&debuggee.smmu, words),
+        None => "the machine runs: stop it to look inside\n".to_owned(),
+    }
 }
 
 fn interrupts(debuggee: &mut Debuggee, _: &[&str]) -> String {

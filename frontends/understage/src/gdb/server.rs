@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
-use emu_core::clock::Clock;
 use parking_lot::{Condvar, Mutex};
 
 use super::session::{self, Event};
 use super::target::Debuggee;
+use crate::board::build::Board;
 use crate::config::{Address, Given};
 use crate::error::{UserError, reason, user_error};
 use crate::out::say;
-use crate::power::{DebugEvent, Power, SharedVcpu};
+use crate::power::DebugEvent;
 
 /// How long the end of the program waits for the debugger to hear of it.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -33,13 +33,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens at `address` for debuggers of the machine that these CPUs are of, one at a time.
-    pub fn start(
-        address: &Given<Address>,
-        vcpus: Vec<SharedVcpu>,
-        power: Arc<Power>,
-        clock: Arc<Clock>,
-    ) -> Result<Self, UserError> {
+    /// Listens at `address` for debuggers of a machine, one at a time.
+    pub fn start(address: &Given<Address>, board: &Board) -> Result<Self, UserError> {
         let Address { host, port } = &address.value;
         let listener = TcpListener::bind((host.as_str(), *port)).map_err(|e| {
             user_error!("cannot listen at '{host}:{port}' given with {}: {}", address.option, reason(&e))
@@ -51,7 +46,7 @@ impl Server {
         }
         let present = Arc::<Present>::default();
         let told = present.clone();
-        power.set_debugger(Box::new(move || {
+        board.power.set_debugger(Box::new(move || {
             if let Some(session) = &*told.session.lock() {
                 // A session that has just ended needs no event, and one whose channel is full takes it after the others.
                 let _ = session.try_send(Event::Machine);
@@ -59,7 +54,7 @@ impl Server {
         }));
         let shared = present.clone();
         // Now, while nobody else uses the CPUs.
-        let mut debuggee = Debuggee::new(vcpus, power, clock);
+        let mut debuggee = Debuggee::new(board);
         let serve = move || {
             for stream in listener.incoming().flatten() {
                 let (sender, events) = sync_channel(session::WAITING);

@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use emu_core::clock::Clock;
 use emu_engine::interp::debug::DebugStop;
 use emu_engine::interp::vcpu::Vcpu;
 use emu_pe::mem::inspect;
@@ -35,7 +34,8 @@ use super::description;
 use super::held::{Cpus, Held};
 use super::monitor;
 use super::registers::{Aarch64, CoreRegs, Register, from_le};
-use crate::power::{Power, SharedVcpu};
+use crate::board::build::Board;
+use crate::monitor::smmu;
 
 /// EFAULT: there is no such memory, or none that can be looked at.
 const BAD_ADDRESS: u8 = 14;
@@ -83,6 +83,8 @@ pub struct Debuggee {
     pub(super) cpus: Arc<Cpus>,
     /// The CPUs, unless they were let go and nothing has been reported since.
     pub(super) held: Option<Held>,
+    /// What there is to see of the SMMU.
+    pub(super) smmu: smmu::View,
     breakpoints: BTreeSet<(u64, BreakKind)>,
     watchpoints: Vec<Watchpoint>,
     actions: Vec<Action>,
@@ -106,12 +108,14 @@ pub(super) fn thread(cpu: usize) -> Tid {
 
 impl Debuggee {
     /// Around the CPUs of a machine that has not started.
-    pub(super) fn new(vcpus: Vec<SharedVcpu>, power: Arc<Power>, clock: Arc<Clock>) -> Self {
+    pub(super) fn new(board: &Board) -> Self {
+        let (vcpus, power, clock) = (board.vcpus.clone(), board.power.clone(), board.clock.clone());
         let description = vcpus.first().map(|v| description::xml(&v.lock().cpu)).unwrap_or_default();
         Self {
             actions: vec![Action::Default; vcpus.len()],
             cpus: Cpus::new(vcpus, power, clock),
             held: None,
+            smmu: board.smmu_view(),
             breakpoints: BTreeSet::new(),
             watchpoints: Vec::new(),
             description,

@@ -7,7 +7,7 @@ use emu_pe::mem::inspect;
 use emu_pe::psci::Machine as _;
 
 use super::memory::Format;
-use super::{Machine, Session, show};
+use super::{Machine, Session, show, smmu};
 use crate::number::parse_u64;
 use crate::quit::Quit;
 
@@ -57,6 +57,9 @@ const COMMANDS: &[Command] = &[
     ),
     (&["xp"], "[/FORMAT] ADDRESS", "memory at a physical address", |m, s, words| dump(m, s, words, true)),
     (&["gva2gpa"], "ADDRESS", "the physical address of a virtual one", gva2gpa),
+    (&["smmu"], "[WHAT]", "inside the system MMU: see 'help smmu'", |m, _, words| {
+        m.held(|| smmu::answer(&m.smmu, words)).unwrap_or_else(|| "the machine has ended\n".to_owned())
+    }),
     (
         &["check"],
         "lockstep",
@@ -86,6 +89,9 @@ fn help(words: &[&str]) -> String {
             let _ = writeln!(out, "info {name:<14} -- {about}");
         }
         return out;
+    }
+    if words == ["smmu"] {
+        return smmu::help();
     }
     for (names, arguments, about, _) in COMMANDS {
         if words.is_empty() || names.contains(&words[0]) {

@@ -8,12 +8,14 @@
 //! | [`devices`] | the registers of devices |
 //! | [`show`] | what `info` prints |
 //! | [`memory`] | `x` and `xp` |
+//! | [`smmu`] | inside the system MMU, also for the debugger |
 
 mod commands;
 mod devices;
 mod line;
 mod memory;
 mod show;
+pub mod smmu;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -51,6 +53,8 @@ pub struct Parts {
     pub bus: Arc<Bus>,
     /// The PCI bus.
     pub pci: Arc<PciHost>,
+    /// What there is to see of the SMMU.
+    pub smmu: smmu::View,
     /// The wire of the power key.
     pub power_key: IrqLine,
     /// Name and description of each character device.
@@ -112,8 +116,13 @@ impl Machine {
     /// Runs `look` on a CPU while all are still. `None` if there is no such CPU, or the machine has ended.
     fn with_cpu<T>(&self, cpu: usize, look: impl FnOnce(&mut Cpu) -> T) -> Option<T> {
         let vcpu = self.vcpus.get(cpu)?;
+        self.held(|| look(&mut vcpu.lock().cpu))
+    }
+
+    /// Runs `look` while all CPUs are still. `None` if the machine has ended.
+    fn held<T>(&self, look: impl FnOnce() -> T) -> Option<T> {
         self.power.pause();
-        let seen = self.power.wait_held().then(|| look(&mut vcpu.lock().cpu));
+        let seen = self.power.wait_held().then(look);
         self.power.unpause();
         seen
     }
@@ -141,11 +150,8 @@ impl Machine {
 
     /// What was compared since then; `None` if nothing is.
     fn lockstep_totals(&self) -> Option<Totals> {
-        self.power.pause();
-        let totals = self.power.wait_held().then(|| self.vcpus.iter().map(|v| v.lock().lockstep_totals()));
-        let sum = totals.and_then(|totals| totals.flatten().reduce(|a, b| a + b));
-        self.power.unpause();
-        sum
+        self.held(|| self.vcpus.iter().filter_map(|v| v.lock().lockstep_totals()).reduce(|a, b| a + b))
+            .flatten()
     }
 
     /// The user stops the machine, and its time. Does not wait.
