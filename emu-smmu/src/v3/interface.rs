@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use emu_core::addr::Size;
 use emu_core::bus::{Bus, BusView};
+use emu_core::clock::Clock;
 use emu_core::registers::{Hit, Target};
 use emu_core::table::TableBus;
 use parking_lot::{Mutex, RwLock};
@@ -52,6 +53,8 @@ impl State {
 pub struct Reported {
     /// The event.
     pub event: Event,
+    /// When it happened, in nanoseconds of the machine's time.
+    pub at: u64,
     /// There is a record of it, perhaps one with others; otherwise there was no room, or no queue.
     pub recorded: bool,
 }
@@ -77,13 +80,14 @@ pub(super) struct Interface {
     events: Shape,
     state: Mutex<State>,
     bus: Arc<Bus>,
+    clock: Arc<Clock>,
     interrupts: Interrupts,
     /// Held, shared, while an interrupt is raised.
     raising: RwLock<()>,
 }
 
 impl Interface {
-    pub(super) fn new(profile: Profile, bus: Arc<Bus>, interrupts: Interrupts) -> Self {
+    pub(super) fn new(profile: Profile, bus: Arc<Bus>, clock: Arc<Clock>, interrupts: Interrupts) -> Self {
         let state = State::new(Registers::new(&profile));
         Self {
             commands: command_shape(&profile),
@@ -91,6 +95,7 @@ impl Interface {
             profile,
             state: Mutex::new(state),
             bus,
+            clock,
             interrupts,
             raising: RwLock::new(()),
         }
@@ -280,15 +285,16 @@ fn activate(registers: &mut Registers, error: Error) -> Notice {
 
 impl Recorder for Interface {
     fn record(&self, event: &Event) -> bool {
+        let at = self.clock.now_ns();
         let (recorded, notice) = {
             let state = &mut *self.state.lock();
             let unread = !state.registers.eventq.is_empty(&self.events);
             if unread && state.newest.is_some_and(|newest| event.merges_into(&newest)) {
-                state.note(event, true);
+                state.note(event, at, true);
                 return true;
             }
             let appended = self.append(&mut state.registers, event);
-            state.note(event, appended.is_ok());
+            state.note(event, at, appended.is_ok());
             match appended {
                 Ok(notice) => {
                     state.newest = Some(*event);
@@ -306,10 +312,10 @@ impl Recorder for Interface {
 }
 
 impl State {
-    fn note(&mut self, event: &Event, recorded: bool) {
+    fn note(&mut self, event: &Event, at: u64, recorded: bool) {
         tracing::debug!(target: "smmu", recorded, "{event}");
         self.history.truncate(HISTORY - 1);
-        self.history.push_front(Reported { event: *event, recorded });
+        self.history.push_front(Reported { event: *event, at, recorded });
     }
 
     /// An event is not recorded: a stall waits until it can be (7.2.1), others are lost.

@@ -61,7 +61,7 @@ impl Smmuv3 {
         let Config { name, mut profile, bus, clock, wires, messages, send_event, counters } = config;
         profile.sev &= send_event.is_some();
         let interrupts = Interrupts::new(wires, messages, profile.msi, profile.output_bits);
-        let interface = Arc::new(Interface::new(profile, bus.clone(), interrupts));
+        let interface = Arc::new(Interface::new(profile, bus.clone(), clock.clone(), interrupts));
         let streams = Streams::new(bus.clone(), profile, interface.clone());
         let limits = translation::Config { features: profile.features(), stall_max: profile.stall_max };
         let core = Core::new(streams.clone(), bus, clock, limits);

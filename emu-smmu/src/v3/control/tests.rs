@@ -1,6 +1,7 @@
 //! The programmer's interface over memory, with nothing behind it that translates.
 
 use emu_core::bus::{Backing, Bus};
+use emu_core::clock::{Clock, Mode};
 use emu_core::dma::{DirectPort, Master, MemoryType, Stalls};
 use emu_core::irq::{IrqLine, IrqSink};
 use emu_core::ram::GuestRam;
@@ -92,6 +93,7 @@ struct Rig {
     edges: Arc<Edges>,
     notes: Arc<Notes>,
     events: Arc<Mutex<u32>>,
+    clock: Arc<Clock>,
     interface: Arc<Interface>,
     control: Control,
 }
@@ -105,12 +107,13 @@ impl Rig {
         let wires = [0, 1, 2, 3].map(|line| IrqLine::new(edges.clone(), line));
         let port = Arc::new(DirectPort::new(bus.clone(), Master::new(0xff00, Stalls::Never)));
         let interrupts = Interrupts::new(wires, port, profile.msi, profile.output_bits);
-        let interface = Arc::new(Interface::new(profile, bus, interrupts));
+        let clock = Clock::new(Mode::Counted);
+        let interface = Arc::new(Interface::new(profile, bus, clock.clone(), interrupts));
         let (notes, events) = (Arc::new(Notes::default()), Arc::new(Mutex::new(0)));
         let sent = events.clone();
         let send_event: SendEvent = Arc::new(move || *sent.lock() += 1);
         let control = Control::new(interface.clone(), notes.clone(), Some(send_event));
-        Self { ram, edges, notes, events, interface, control }
+        Self { ram, edges, notes, events, clock, interface, control }
     }
 
     /// With both queues, and interrupts as the profile has them.
@@ -358,8 +361,11 @@ fn the_last_events_are_kept_for_monitors() {
     assert_eq!((history.len(), of(0), of(63)), (64, (99 << 12, false), (36 << 12, false)));
     rig.w(0x1_00ac, 8);
     rig.fault(0x1000, None, true);
+    rig.clock.advance(7);
     rig.fault(0x1000, None, true);
-    assert!(rig.interface.history()[..2].iter().all(|e| e.recorded));
+    let history = rig.interface.history();
+    assert!(history[..2].iter().all(|e| e.recorded));
+    assert_eq!((history[0].at, history[1].at), (7, 0));
 }
 
 /// 7.2.2: the index stays, and nothing is written until the error is acknowledged.

@@ -74,11 +74,9 @@ pub fn answer(view: &View, words: &[&str]) -> String {
 
 /// The commands, a line each.
 pub fn help() -> String {
-    let line = |(name, arguments, about, _): &Command| {
-        let form = format!("smmu {name} {arguments}");
-        format!("{form:<24} -- {about}\n")
-    };
-    COMMANDS.iter().map(line).collect()
+    let form = |(name, arguments, ..): &Command| format!("smmu {name} {arguments}");
+    let width = COMMANDS.iter().map(|command| form(command).len()).max().unwrap_or(0);
+    COMMANDS.iter().map(|command| format!("{:<width$} -- {}\n", form(command), command.2)).collect()
 }
 
 /// The answer of a command without arguments.
@@ -223,9 +221,9 @@ fn events(events: &[Reported]) -> String {
     if events.is_empty() {
         return "there was no event\n".to_owned();
     }
-    let line = |Reported { event, recorded }: &Reported| {
+    let line = |Reported { event, at, recorded }: &Reported| {
         let lost = if *recorded { "" } else { " (not recorded: there was no room, or no event queue)" };
-        format!("{event}{lost}\n")
+        format!("{:>12}  {event}{lost}\n", seconds(*at))
     };
     events.iter().map(line).collect()
 }
@@ -319,10 +317,13 @@ stream  master         transactions  bytes  in port  in TLB  walks  faults  abor
     fn events_and_stalls_are_lines() {
         let transaction = Transaction { stream: 8, address: 0x2000, ..READ };
         let event = Event { kind: Kind::BadSte, transaction, mergeable: false };
-        let told = events(&[Reported { event, recorded: false }, Reported { event, recorded: true }]);
+        let told = events(&[
+            Reported { event, at: 12_345_678_000, recorded: false },
+            Reported { event, at: 5, recorded: true },
+        ]);
         assert_eq!(
             told,
-            "C_BAD_STE: stream 0x8 (not recorded: there was no room, or no event queue)\nC_BAD_STE: stream 0x8\n"
+            " 12.345678 s  C_BAD_STE: stream 0x8 (not recorded: there was no room, or no event queue)\n  0.000000 s  C_BAD_STE: stream 0x8\n"
         );
         assert_eq!(events(&[]), "there was no event\n");
         let with_substream = Transaction { substream: Some(3), access: Access::Write, ..transaction };
