@@ -93,7 +93,7 @@ impl Override {
 }
 
 /// What a stream's transactions are translated under. Two transactions with the same context and address go to the same place.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Context {
     /// Stage 1, if there is one: an ASID is in it. Otherwise addresses are IPAs ([`Stage1::bypass`]).
     pub stage1: Option<Stage1>,
@@ -113,6 +113,10 @@ pub struct Context {
     pub pan: bool,
     /// STE.MEV: events of the stream may be merged.
     pub mergeable: bool,
+    /// TCR2.SEP: the bit of an input address that those above it are copies of, where they came as zeroes.
+    pub sign: Option<u8>,
+    /// The context banks of both stages, for a front that has such.
+    pub banks: [u8; 2],
 }
 
 impl Context {
@@ -124,6 +128,14 @@ impl Context {
             privileged: self.privileged.of(transaction.privileged),
             instruction: transaction.access == Access::Read && self.instruction.of(transaction.instruction),
             ..*transaction
+        }
+    }
+
+    /// An input address as the tables see it. What has bits of its own above the sign is not cut, so that it is out of range.
+    const fn extended(&self, address: u64) -> u64 {
+        match self.sign {
+            Some(bit) if address >> bit == 1 => address | u64::MAX << bit,
+            _ => address,
         }
     }
 
@@ -139,7 +151,7 @@ impl Context {
         // A regime without unprivileged accesses takes all for privileged (3.3.4).
         let all_privileged = self.stage1.is_some_and(|s| !s.regime.has_unprivileged());
         Request {
-            va: t.address,
+            va: self.extended(t.address),
             access,
             privileged: t.privileged || all_privileged,
             pan: self.pan,

@@ -102,20 +102,9 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::translation::{FaultPolicy, Override};
 
     fn context(vmid: u16) -> Arc<Context> {
-        Arc::new(Context {
-            stage1: None,
-            stage2: None,
-            vmid,
-            policy1: FaultPolicy::default(),
-            policy2: FaultPolicy::default(),
-            privileged: Override::Incoming,
-            instruction: Override::Incoming,
-            pan: false,
-            mergeable: false,
-        })
+        Arc::new(Context { vmid, ..Context::default() })
     }
 
     fn filled(keys: &[(u32, Option<u32>)]) -> Cache {

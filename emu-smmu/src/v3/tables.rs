@@ -156,8 +156,8 @@ impl<W: Witness> Lookup<'_, W> {
             policy2: ste.policy(),
             privileged,
             instruction,
-            pan: false,
             mergeable: ste.merges_events(),
+            ..Context::default()
         }
     }
 

@@ -162,17 +162,7 @@ fn stage2(root: u64, vmid: u16) -> Stage2 {
 }
 
 fn context(stage1: Option<Stage1>, stage2: Option<Stage2>) -> Context {
-    Context {
-        stage1,
-        stage2,
-        vmid: stage2.map_or(0, |s| s.vmid),
-        policy1: FaultPolicy::default(),
-        policy2: FaultPolicy::default(),
-        privileged: Override::Incoming,
-        instruction: Override::Incoming,
-        pan: false,
-        mergeable: false,
-    }
+    Context { stage1, stage2, vmid: stage2.map_or(0, |s| s.vmid), ..Context::default() }
 }
 
 struct Rig {
