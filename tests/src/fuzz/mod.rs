@@ -28,6 +28,7 @@ mod pe;
 mod programs;
 mod registers;
 mod rings;
+mod smmuv2;
 mod smmuv3;
 mod source;
 mod threads;
@@ -101,6 +102,8 @@ macro_rules! fuzz_targets {
                 "commands for the ITS, tables and messages";
             gicv2 gicv2::run, none, 4096,
                 "accesses of a GICv2 by several PEs, wires and messages";
+            smmuv2 smmuv2::run, none, 4096,
+                "registers and tables of an SMMUv2, and the DMA that goes through it";
             smmuv3 smmuv3::run, none, 4096,
                 "registers, commands and tables of an SMMUv3, and the DMA that goes through it";
             kernels images::kernel, images::kernels, 16384,
