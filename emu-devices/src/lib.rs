@@ -15,6 +15,7 @@ pub mod registers;
 pub mod rtc;
 #[cfg(test)]
 mod stalling_port;
+pub mod test_master;
 pub mod uart;
 pub mod virtio;
 

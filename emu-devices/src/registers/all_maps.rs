@@ -19,18 +19,20 @@ use crate::gicv2m::Gicv2m;
 use crate::gpio::pl061::Pl061;
 use crate::pci::{DEFAULT_DMA_MASK, Edu, IommuTestDevice, PciFunction, TestDevice};
 use crate::rtc::pl031::Pl031;
+use crate::test_master::{self, TestMaster};
 use crate::uart::pl011::{CharBackend, Pl011};
 use crate::virtio::{Blk, BlkOptions, Interfaces, VirtioDevice, VirtioMmio, VirtioOptions, VirtioPci};
 
 const CPU: Requester = Requester::Cpu(0);
 
 fn maps() -> Vec<&'static dyn AnyMap> {
-    let platform: [&dyn AnyMap; 5] = [
+    let platform: [&dyn AnyMap; 6] = [
         &crate::uart::pl011::MAP,
         &crate::rtc::pl031::MAP,
         &crate::gpio::pl061::MAP,
         &crate::fwcfg::MAP,
         &crate::gicv2m::MAP,
+        &crate::test_master::MAP,
     ];
     let parts =
         [crate::gic::MAPS, crate::gicv2::MAPS, crate::pci::MAPS, crate::virtio::MAPS, crate::flash::MAPS];
@@ -66,6 +68,14 @@ fn platform_devices() -> Vec<Arc<dyn MmioDevice>> {
         FwCfg::new("fw_cfg", &ports(), 0, &counters),
         CfiFlash::new("flash", SECTOR, &[], Programming::Lost, &counters).unwrap(),
         Gicv2m::new(v3.spi_sink(), 0, 32, &counters),
+        TestMaster::new(test_master::Config {
+            name: "test-master",
+            streams: &[1],
+            may_stall: true,
+            ports: &ports(),
+            irq: line(),
+            counters: Arc::clone(&counters),
+        }),
         v3.distributor(),
         v3.redistributors(0, 2).unwrap(),
         v3.its().unwrap(),

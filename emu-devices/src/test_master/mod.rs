@@ -1,0 +1,328 @@
+//! A master on the system bus for tests of what stands before it: programs say what it transfers, under which StreamID and
+//! SubstreamID, with which attributes, and see how far it came.
+//!
+//! Bytes are moved between a buffer of 4 KiB, which is the second page of its window, and memory: TM_LENGTH bytes at
+//! TM_ADDRESS; or, if TM_LIST is not 0, the segments of a scatter list of so many entries at TM_ADDRESS, of 16 bytes each: the
+//! address, the length (32 bits), and nothing. The list is read under the same StreamID, SubstreamID and privilege. The part of the
+//! buffer begins at TM_PLACE, and ends with the buffer. Addresses wrap at TM_WIDTH bits.
+//!
+//! A transfer takes no time where nothing stalls it: it is done when the write of TM_COMMAND is. While one is under way the registers
+//! that describe it do not change. A list is read again where a stalled transfer was saved and restored, as all of it is.
+
+mod registers;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+
+use emu_core::addr::Size;
+use emu_core::bus::{BusFault, MmioDevice, Requester};
+use emu_core::dma::{
+    Aborted, Direction, Dma, DmaAttrs, DmaClient, DmaPort, Master, Ports, Segment, StallTable, StallTag,
+    Stalls, Task, Transfer,
+};
+use emu_core::irq::IrqLine;
+use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
+use emu_core::metrics::{Counters, Metric};
+use emu_core::registers::{Hit, Listed, Target};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::registers::MAP;
+use self::registers::{BUFFER_SIZE, Reg, Registers, command, status};
+
+/// Bytes of its registers and its buffer.
+pub const WINDOW: u64 = 0x2000;
+/// It has one transfer at a time.
+const SLOT: u16 = 0;
+/// Most entries of a scatter list: more than the buffer has bytes are of no use.
+const MOST_SEGMENTS: u32 = BUFFER_SIZE as u32;
+/// Bytes of an entry.
+const ENTRY: usize = 16;
+
+/// What a master is made of.
+pub struct Config<'a> {
+    /// A name for logs, maps and saved states.
+    pub name: &'a str,
+    /// The StreamIDs that it can use; the first one is that of TM_STREAM after reset.
+    pub streams: &'a [u32],
+    /// Its transactions may be stalled.
+    pub may_stall: bool,
+    /// What stands between it and memory.
+    pub ports: &'a dyn Ports,
+    /// Its interrupt, a level.
+    pub irq: IrqLine,
+    /// Where accesses are counted that no sane program makes.
+    pub counters: Arc<Counters>,
+}
+
+/// What became of a transfer.
+struct Moved {
+    bytes: Vec<u8>,
+    done: usize,
+    outcome: Result<(), Aborted>,
+}
+
+/// A transfer under way.
+struct Running {
+    task: Task<Moved>,
+    direction: Direction,
+}
+
+struct Inner {
+    registers: Registers,
+    buffer: Vec<u8>,
+    running: Option<Running>,
+}
+
+/// See the module's head.
+pub struct TestMaster {
+    name: String,
+    ports: Vec<Arc<dyn DmaPort>>,
+    irq: IrqLine,
+    inner: Mutex<Inner>,
+    stalls: Arc<StallTable>,
+    counters: Arc<Counters>,
+}
+
+impl TestMaster {
+    /// The master, idle.
+    #[must_use]
+    pub fn new(config: Config<'_>) -> Arc<Self> {
+        let Config { name, streams, may_stall, ports, irq, counters } = config;
+        Arc::new_cyclic(|this: &Weak<Self>| {
+            let stalls = || if may_stall { Stalls::Notify(this.clone()) } else { Stalls::Never };
+            let ports: Vec<_> = streams.iter().map(|id| ports.port(Master::new(*id, stalls()))).collect();
+            Self {
+                name: name.to_owned(),
+                inner: Mutex::new(Inner::new(&ports)),
+                ports,
+                irq,
+                stalls: Arc::default(),
+                counters,
+            }
+        })
+    }
+
+    fn anomaly(&self, what: &str, offset: u64) {
+        tracing::debug!(target: crate::GUEST_ERRORS, "{}: {what} at offset {offset:#x}", self.name);
+        self.counters.add(Metric::Anomalies, 1);
+    }
+
+    fn peek(&self, inner: &Inner, reg: Reg, index: u32) -> u64 {
+        match reg {
+            Reg::Status if self.stalls.is_waiting(SLOT) => {
+                u64::from(inner.registers.status | status::WAITING)
+            }
+            Reg::Buffer => inner.word(index),
+            _ => inner.registers.peek(reg),
+        }
+    }
+
+    fn write(&self, inner: &mut Inner, reg: Reg, hit: &Hit<Reg>, size: Size, value: u64) {
+        let registers = &mut inner.registers;
+        match reg {
+            Reg::Command => self.command(inner, hit.written(size, value) as u32),
+            Reg::InterruptEnable => registers.interrupt_enable = hit.written(size, value) as u32,
+            // Ones clear.
+            Reg::Interrupt => registers.interrupt &= !(hit.written(size, value) as u32),
+            Reg::Buffer => {
+                let merged = hit.merged(inner.word(hit.index), size, value);
+                inner.set_word(hit.index, merged);
+            }
+            _ if registers.is_busy() => {
+                self.anomaly("a write while a transfer is under way", hit.at().into())
+            }
+            _ => {
+                let value = hit.merged(registers.peek(reg), size, value);
+                registers.describe(reg, value);
+            }
+        }
+        self.show(&inner.registers);
+    }
+
+    /// Sets the wire.
+    fn show(&self, registers: &Registers) {
+        self.irq.set(registers.interrupt & registers.interrupt_enable != 0);
+    }
+
+    fn command(&self, inner: &mut Inner, bits: u32) {
+        if bits & command::STOP != 0 {
+            inner.running = None;
+            inner.registers.status = 0;
+        }
+        if bits & command::START != 0 && !inner.registers.is_busy() {
+            inner.registers.status = status::BUSY;
+            self.begin(inner);
+            self.go_on(inner);
+        }
+    }
+
+    /// Begins the transfer that the registers describe.
+    fn begin(&self, inner: &mut Inner) {
+        inner.registers.done = 0;
+        let r = &inner.registers;
+        let port = self.ports.iter().find(|port| port.stream_id() == r.stream);
+        let (Some(port), Some(lines), true) = (port, r.lines(), r.list <= MOST_SEGMENTS) else {
+            return self.finish(inner, status::REFUSED);
+        };
+        let (attrs, direction, at) = (r.attrs(), r.direction(), r.place as usize);
+        let dma = Dma::new(port.clone(), self.stalls.clone(), SLOT, attrs);
+        let what = Segment { addr: r.address & lines, len: r.length };
+        let bytes = inner.buffer[at..].to_vec();
+        let list = r.list as usize;
+        let work = async move {
+            let segments = match list {
+                0 => Ok(vec![what]),
+                n => read_list(&dma, attrs, what.addr, n).await,
+            };
+            let Ok(segments) = segments else {
+                return Moved { bytes, done: 0, outcome: Err(Aborted) };
+            };
+            let segments = segments.into_iter().map(|s| Segment { addr: s.addr & lines, ..s }).collect();
+            let mut transfer = Transfer::new(direction, attrs, segments, bytes);
+            let outcome = dma.run(&mut transfer).await;
+            let done = transfer.done();
+            Moved { bytes: transfer.into_bytes(), done, outcome }
+        };
+        inner.running = Some(Running { task: Task::new(work), direction });
+    }
+
+    /// Goes on with the transfer until it is done, or stands still.
+    fn go_on(&self, inner: &mut Inner) {
+        let Some(running) = &mut inner.running else { return };
+        let Poll::Ready(Moved { bytes, done, outcome }) = running.task.poll() else { return };
+        if running.direction == Direction::FromMemory {
+            let at = inner.registers.place as usize;
+            inner.buffer[at..at + done].copy_from_slice(&bytes[..done]);
+        }
+        inner.running = None;
+        inner.registers.done = done as u32;
+        self.finish(inner, if outcome.is_ok() { status::DONE } else { status::ABORTED });
+    }
+
+    fn finish(&self, inner: &mut Inner, how: u32) {
+        inner.registers.status = how;
+        inner.registers.interrupt = 1;
+        self.show(&inner.registers);
+    }
+}
+
+/// Reads a scatter list of `n` entries.
+async fn read_list(dma: &Dma, attrs: DmaAttrs, addr: u64, n: usize) -> Result<Vec<Segment>, Aborted> {
+    let whole = Segment { addr, len: (n * ENTRY) as u32 };
+    let attrs = DmaAttrs { instruction: false, ..attrs };
+    let mut transfer = Transfer::new(Direction::FromMemory, attrs, vec![whole], vec![0; n * ENTRY]);
+    dma.run(&mut transfer).await?;
+    let segment = |e: &[u8]| {
+        let field = |at: usize, n: usize| e[at..at + n].iter().rev().fold(0, |v, b| v << 8 | u64::from(*b));
+        Segment { addr: field(0, 8), len: field(8, 4) as u32 }
+    };
+    Ok(transfer.into_bytes().chunks_exact(ENTRY).map(segment).collect())
+}
+
+impl Inner {
+    fn new(ports: &[Arc<dyn DmaPort>]) -> Self {
+        let stream = ports.first().map_or(0, |port| port.stream_id());
+        Self { registers: Registers::new(stream), buffer: vec![0; BUFFER_SIZE], running: None }
+    }
+
+    fn word(&self, index: u32) -> u64 {
+        let at = 8 * index as usize;
+        self.buffer[at..at + 8].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+    }
+
+    fn set_word(&mut self, index: u32, value: u64) {
+        let at = 8 * index as usize;
+        self.buffer[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+}
+
+impl MmioDevice for TestMaster {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn read(&self, offset: u64, size: Size, _: Requester) -> Result<u64, BusFault> {
+        let Some(hit) = MAP.find(offset, size) else {
+            self.anomaly("a read of no register", offset);
+            return Ok(0);
+        };
+        Ok(hit.read(size, |reg| self.peek(&self.inner.lock(), reg, hit.index)))
+    }
+
+    fn write(&self, offset: u64, size: Size, value: u64, _: Requester) -> Result<(), BusFault> {
+        match MAP.find(offset, size).map(|hit| (hit.target(), hit)) {
+            Some((Target::Register(reg), hit)) => self.write(&mut self.inner.lock(), reg, &hit, size, value),
+            _ => self.anomaly("a write of no register", offset),
+        }
+        Ok(())
+    }
+
+    /// Its own transactions would wait for it.
+    fn cpu_only(&self) -> bool {
+        true
+    }
+
+    fn registers(&self, _: Requester) -> Vec<Listed> {
+        let inner = self.inner.lock();
+        MAP.list(0, |reg, index| Some(self.peek(&inner, reg, index)))
+    }
+}
+
+impl DmaClient for TestMaster {
+    fn resume(&self, tag: StallTag, retry: bool) {
+        if self.stalls.resume(tag, retry).is_some() {
+            self.go_on(&mut self.inner.lock());
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    registers: Registers,
+}
+
+impl SavedState for State {
+    const KIND: &'static str = "test-master";
+    const VERSION: u32 = 1;
+}
+
+/// What the bytes of the buffer are called in a saved state.
+const BYTES: &str = "buffer";
+
+impl Component for TestMaster {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    fn reset(&self) {
+        let mut inner = self.inner.lock();
+        *inner = Inner::new(&self.ports);
+        self.show(&inner.registers);
+    }
+    /// A transfer that was under way when the state was saved begins again.
+    fn resume(&self) {
+        let mut inner = self.inner.lock();
+        if inner.registers.is_busy() && inner.running.is_none() {
+            self.begin(&mut inner);
+        }
+        self.go_on(&mut inner);
+    }
+    fn save(&self) -> Payload {
+        let inner = self.inner.lock();
+        Payload::new(&self.name, &State { registers: inner.registers.clone() })
+            .blob(BYTES, inner.buffer.clone())
+    }
+    fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
+        let State { registers } = saved.state()?;
+        let buffer = saved.blob(BYTES)?;
+        if !registers.is_possible() || buffer.len() != BUFFER_SIZE {
+            return Err(saved.unfit("it was saved by another device"));
+        }
+        Ok(Restore::new(move || {
+            self.show(&registers);
+            *self.inner.lock() = Inner { registers, buffer, running: None };
+        }))
+    }
+}
