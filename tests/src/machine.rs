@@ -1,4 +1,7 @@
-//! A small machine: RAM, a sector of flash, a GIC and CPUs, each with a thread. Programs report through memory.
+//! A small machine: RAM, a sector of flash, a GIC and CPUs, each with a thread; with a GICv3, an SMMU and masters behind it. Programs
+//! report through memory.
+
+mod smmu;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,7 +10,7 @@ use emu_a64::level::{El, Levels};
 use emu_core::Pa;
 use emu_core::bus::{Backing, Bus};
 use emu_core::clock::{Clock, Mode};
-use emu_core::irq::GicConnection;
+use emu_core::irq::{GicConnection, IrqSink};
 use emu_core::metrics::{Counters, Metric};
 use emu_core::ram::GuestRam;
 use emu_devices::flash::Programming;
@@ -206,8 +209,8 @@ struct Parts {
     counters: Vec<Arc<Counters>>,
 }
 
-/// Puts a GICv3 on the bus; how the CPUs are connected to it.
-fn gicv3(bus: &Arc<Bus>, bells: &[Arc<Doorbell>]) -> Vec<GicConnection> {
+/// Puts a GICv3 on the bus; how the CPUs are connected to it, and SPIs.
+fn gicv3(bus: &Arc<Bus>, bells: &[Arc<Doorbell>]) -> (Vec<GicConnection>, Arc<dyn IrqSink>) {
     let cpus = bells.len();
     let gic = Gicv3::new(GicConfig {
         cpus: &[0, 1, 2, 3][..cpus],
@@ -227,7 +230,7 @@ fn gicv3(bus: &Arc<Bus>, bells: &[Arc<Doorbell>]) -> Vec<GicConnection> {
         gic.set_kick(index, bell.clone());
         GicConnection::SystemRegisters(gic.port(index).expect("one for each CPU"))
     };
-    bells.iter().enumerate().map(connect).collect()
+    (bells.iter().enumerate().map(connect).collect(), gic.spi_sink())
 }
 
 /// The same with a GICv2.
@@ -269,7 +272,11 @@ fn build(model: Model, cpus: usize, gic: Gic) -> Parts {
     let power = Arc::new(Power { state: Mutex::new(state), changed: Condvar::new(), bells: bells.clone() });
     let connections = match gic {
         Gic::V2 => gicv2(&bus, &bells),
-        Gic::V3 => gicv3(&bus, &bells),
+        Gic::V3 => {
+            let (connections, spis) = gicv3(&bus, &bells);
+            smmu::build(&bus, &clock, &spis, &bells, &shared);
+            connections
+        }
     };
     let (model, mut vcpus, mut counters) = (Arc::new(model), Vec::new(), Vec::new());
     for (index, (bell, port)) in bells.into_iter().zip(connections).enumerate() {

@@ -21,7 +21,7 @@ const PENDBASER: u64 = 0x78;
 const QUEUE: u64 = 0x1000;
 /// A device and an LPI of the cases.
 const DEVICE: u64 = 0x18;
-const LPI: u64 = 8200;
+pub(super) const LPI: u64 = 8200;
 
 /// Commands (5.3).
 mod command {
@@ -57,7 +57,7 @@ const INV: u64 = 0xc;
 const DISCARD: u64 = 0xf;
 
 /// An ITS with its memory.
-struct Its {
+pub(super) struct Its {
     queue: u64,
     /// Where the next command goes.
     next: u64,
@@ -91,9 +91,14 @@ impl Its {
 
     /// With a device of 32 events, collections 0 and 1 for the two PEs, and event 3 as [`LPI`] in collection 0.
     fn with_device(p: &mut Program) -> Self {
+        Self::for_device(p, DEVICE)
+    }
+
+    /// The same with the device of this DeviceID.
+    pub(super) fn for_device(p: &mut Program, device: u64) -> Self {
         let mut its = Self::start(p);
         let itt = its.itt;
-        for c in [mapd(DEVICE, itt, true), mapc(0, 0), mapc(1, 1), mapti(DEVICE, 3, LPI, 0)] {
+        for c in [mapd(device, itt, true), mapc(0, 0), mapc(1, 1), mapti(device, 3, LPI, 0)] {
             its.give(p, c);
         }
         its
@@ -123,7 +128,7 @@ impl Its {
     }
 }
 
-fn expect_lpi(p: &mut Program, lpi: u64) {
+pub(super) fn expect_lpi(p: &mut Program, lpi: u64) {
     p.expect_taken(IRQ);
     p.take_interrupt();
     p.acknowledge("INTID", lpi);
