@@ -20,6 +20,7 @@ use emu_mmu::tlb::TlbStatistics;
 use emu_mmu::{Fault, Features, Stage1, TlbContext, TlbiScope, translate_and_commit};
 use parking_lot::RwLock;
 
+use super::broadcast::Broadcast;
 use super::counts::{Counts, StreamCount};
 use super::flight::Phases;
 use super::port::{Port, PortState};
@@ -46,6 +47,7 @@ pub struct Core {
     features: Features,
     epoch: AtomicU64,
     tlb: Shards,
+    broadcast: Broadcast,
     ports: RwLock<Vec<Arc<PortState>>>,
 }
 
@@ -62,6 +64,7 @@ impl Core {
             features: config.features,
             epoch: AtomicU64::new(1),
             tlb: Shards::new(),
+            broadcast: Broadcast::default(),
             ports: RwLock::default(),
         })
     }
@@ -133,10 +136,17 @@ impl Core {
         }
     }
 
+    /// Whether TLB maintenance of CPUs is taken part in (`wanted`), which is not worth the time before anything is translated
+    /// (`translates`: from now on it may be).
+    pub fn take_part(&self, wanted: bool, translates: bool) {
+        self.broadcast.set(wanted, translates);
+    }
+
     /// Back to the state in which nothing is known, nothing waits, and no master has an answer that it did not fetch.
     pub fn reset(&self) {
         self.terminate_stalls(None);
         self.invalidate_all();
+        self.broadcast.forgotten();
         self.ports.read().iter().for_each(|port| port.zeroes.clear());
     }
 
@@ -210,10 +220,13 @@ impl Core {
     }
 }
 
+/// Broadcast TLB maintenance of CPUs, if it is taken part in ([`Core::take_part`]).
 impl emu_mmu::TlbiListener for Core {
     fn invalidate(&self, scope: &TlbiScope) {
-        Self::invalidate(self, scope);
-        self.sync();
+        if self.broadcast.concerns() {
+            Self::invalidate(self, scope);
+            self.sync();
+        }
     }
 }
 

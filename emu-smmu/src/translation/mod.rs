@@ -4,6 +4,7 @@
 //! A [`Front`] is one generation's programmer's model: it says under which [`Context`] a stream's transactions are
 //! translated, and what becomes of a fault. The [`Core`] does the rest, and masters have their ports from it.
 
+mod broadcast;
 mod core;
 mod counts;
 mod flight;

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use emu_core::Pa;
 use emu_core::addr::PAGE_SIZE;
 use emu_core::bus::Requester;
 use emu_core::dma::{DmaAttrs, DmaFault, DmaPort, Master};
+use emu_core::{Pa, Security};
 use parking_lot::Mutex;
 
 use super::counts::{Counts, StreamCount};
@@ -279,7 +279,8 @@ impl Port {
     fn ask(&self, t: &Transaction, epoch: u64) -> Result<Pa, Refusal> {
         let front = &self.core.front;
         match front.verdict(t) {
-            Verdict::Bypass => Pa::new(t.address, t.security).ok_or(Refusal::Abort),
+            // All streams are Non-secure, whatever space their masters ask for (Arm IHI 0070, 13.4).
+            Verdict::Bypass => Pa::new(t.address, Security::NonSecure).ok_or(Refusal::Abort),
             Verdict::Refuse(refusal) => Err(refusal),
             Verdict::Translate(context) => {
                 self.core.translate(t, &context, epoch, &self.state.counts).map_err(|fault| {

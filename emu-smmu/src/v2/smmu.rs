@@ -1,7 +1,6 @@
 //! An SMMUv2 as a whole: registers, streams, and the core that translates.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use emu_core::addr::Size;
 use emu_core::bus::{Bus, BusFault, MmioDevice, Requester};
@@ -12,7 +11,6 @@ use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState,
 use emu_core::metrics::{Counters, Metric};
 use emu_core::registers::{Listed, Target};
 use emu_core::table::TableBus;
-use emu_mmu::{TlbiListener, TlbiScope};
 use serde::{Deserialize, Serialize};
 
 use super::commands::{Command, NO_CONTEXT, Translate};
@@ -46,10 +44,6 @@ pub struct Smmuv2 {
     bus: Arc<Bus>,
     streams: Arc<Streams>,
     core: Arc<Core>,
-    /// TLB maintenance of CPUs concerns it: sCR0.PTM is 0, and something may have been translated since reset.
-    takes_part: AtomicBool,
-    /// Transactions may have been translated since reset.
-    warm: AtomicBool,
 }
 
 impl Smmuv2 {
@@ -61,8 +55,7 @@ impl Smmuv2 {
         let limits = translation::Config { features: profile.features(), stall_max: profile.stall_max };
         let core = Core::new(streams.clone(), bus.clone(), clock, limits);
         streams.attach(&core);
-        let [takes_part, warm] = [false; 2].map(AtomicBool::new);
-        let smmu = Self { name, counters, bus, streams, core, takes_part, warm };
+        let smmu = Self { name, counters, bus, streams, core };
         smmu.reset();
         Arc::new(smmu)
     }
@@ -73,7 +66,7 @@ impl Smmuv2 {
         self.streams.profile()
     }
 
-    /// What translates, for monitors: counts, and what is stalled.
+    /// What translates: it listens to TLB maintenance of CPUs; for monitors, counts and what is stalled.
     #[must_use]
     pub fn core(&self) -> &Arc<Core> {
         &self.core
@@ -86,15 +79,11 @@ impl Smmuv2 {
 
     /// Whether TLB maintenance of CPUs has anything to do here.
     fn listen(&self, cr0: u32) {
-        let translates = cr0 & CLIENTPD == 0;
-        let warm = self.warm.fetch_or(translates, Ordering::SeqCst) || translates;
-        let takes_part = self.profile().broadcast && cr0 & PTM == 0 && warm;
-        self.takes_part.store(takes_part, Ordering::SeqCst);
+        self.core.take_part(self.profile().broadcast && cr0 & PTM == 0, cr0 & CLIENTPD == 0);
     }
 
     /// Goes into a state.
     fn enter(&self, registers: Registers) {
-        self.warm.store(false, Ordering::SeqCst);
         self.listen(registers.cr0);
         self.streams.enter(registers);
     }
@@ -168,15 +157,6 @@ impl Smmuv2 {
 impl Ports for Smmuv2 {
     fn port(&self, master: Master) -> Arc<dyn DmaPort> {
         self.core.port(master)
-    }
-}
-
-impl TlbiListener for Smmuv2 {
-    fn invalidate(&self, scope: &TlbiScope) {
-        if self.takes_part.load(Ordering::SeqCst) {
-            self.core.invalidate(scope);
-            self.core.sync();
-        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! An SMMUv3 as a whole: registers and queues, streams, and the core that translates.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use emu_core::addr::Size;
 use emu_core::bus::{Bus, BusFault, MmioDevice, Requester};
@@ -11,7 +10,7 @@ use emu_core::irq::IrqLine;
 use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
 use emu_core::metrics::{Counters, Metric};
 use emu_core::registers::Listed;
-use emu_mmu::{TlbiListener, TlbiScope};
+use emu_mmu::TlbiScope;
 use serde::{Deserialize, Serialize};
 
 use super::commands::Configuration;
@@ -86,7 +85,7 @@ impl Smmuv3 {
         &self.translation.streams
     }
 
-    /// What translates, for monitors: counts, and what is stalled.
+    /// What translates: it listens to TLB maintenance of CPUs; for monitors, counts and what is stalled.
     #[must_use]
     pub fn core(&self) -> &Arc<Core> {
         &self.translation.core
@@ -110,23 +109,17 @@ struct Translation {
     core: Arc<Core>,
     /// IDR0.BTM.
     broadcast: bool,
-    /// TLB maintenance of CPUs concerns it: CR2.PTM is 0, and something may have been translated since reset.
-    takes_part: AtomicBool,
-    /// Transactions may have been translated since reset.
-    warm: AtomicBool,
 }
 
 impl Translation {
     fn new(streams: Arc<Streams>, core: Arc<Core>, broadcast: bool) -> Self {
-        let [takes_part, warm] = [false; 2].map(AtomicBool::new);
-        Self { streams, core, broadcast, takes_part, warm }
+        Self { streams, core, broadcast }
     }
 }
 
 impl Machinery for Translation {
     fn configure(&self, settings: &Settings) {
-        let warm = self.warm.fetch_or(settings.enabled, Ordering::SeqCst) || settings.enabled;
-        self.takes_part.store(self.broadcast && !settings.private_tlb && warm, Ordering::SeqCst);
+        self.core.take_part(self.broadcast && !settings.private_tlb, settings.enabled);
         self.streams.set(*settings);
         self.core.forget_contexts();
     }
@@ -169,15 +162,6 @@ impl Machinery for Translation {
 impl Ports for Smmuv3 {
     fn port(&self, master: Master) -> Arc<dyn DmaPort> {
         self.translation.core.port(master)
-    }
-}
-
-impl TlbiListener for Smmuv3 {
-    fn invalidate(&self, scope: &TlbiScope) {
-        if self.translation.takes_part.load(Ordering::SeqCst) {
-            self.translation.core.invalidate(scope);
-            self.translation.core.sync();
-        }
     }
 }
 
@@ -232,7 +216,6 @@ impl Component for Smmuv3 {
     }
 
     fn reset(&self) {
-        self.translation.warm.store(false, Ordering::SeqCst);
         self.control.enter(Registers::new(self.profile()));
     }
 

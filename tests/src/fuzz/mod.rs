@@ -28,6 +28,7 @@ mod pe;
 mod programs;
 mod registers;
 mod rings;
+mod smmu;
 mod smmuv2;
 mod smmuv3;
 mod source;

@@ -1,58 +1,35 @@
 //! Garbage for the SMMUv2: registers of any value, tables of any contents, and masters whose transactions go wherever that leads.
 
 use std::cell::OnceCell;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use emu_core::Pa;
 use emu_core::addr::Size;
-use emu_core::bus::{Backing, Bus, MmioDevice, Requester};
+use emu_core::bus::{MmioDevice, Requester};
 use emu_core::clock::{Clock, Mode};
-use emu_core::dma::{DmaAttrs, DmaClient, DmaFault, DmaPort, Master, Ports, StallTag, Stalls};
+use emu_core::dma::DmaAttrs;
 use emu_core::irq::{IrqLine, Unconnected};
 use emu_core::lifecycle::Component;
-use emu_core::ram::GuestRam;
 use emu_mmu::{Regime, TlbiListener, TlbiScope};
 use emu_smmu::v2::{Config, Profile, Smmuv2};
-use parking_lot::Mutex;
 
+use super::smmu::{Masters, Memory, STREAMS, TABLES, mostly};
 use super::source::Source;
 
-const RAM: u64 = 0x4000_0000;
-const RAM_SIZE: u64 = 1 << 20;
-const TABLES: u64 = RAM + 0x4_0000;
-const STREAMS: u64 = 4;
 const BANKS: u64 = 4;
 const STEPS: usize = 400;
 
 const PROFILE: Profile =
     Profile { groups: 6, banks: BANKS as u8, large_pages: false, stall_max: 8, ..Profile::FULL };
 
-/// Masters whose stalled transactions software has answered.
-#[derive(Default)]
-struct Answered(Mutex<Vec<(StallTag, bool)>>);
-
-impl DmaClient for Answered {
-    fn resume(&self, tag: StallTag, retry: bool) {
-        self.0.lock().push((tag, retry));
-    }
-}
-
 struct Rig {
-    /// What is in RAM at first.
-    image: Vec<u8>,
-    ram: &'static GuestRam,
+    memory: Memory,
     smmu: Arc<Smmuv2>,
-    ports: Vec<Arc<dyn DmaPort>>,
-    answered: Arc<Answered>,
+    masters: Masters,
 }
 
 impl Rig {
     fn new() -> Self {
-        let bus = Arc::new(Bus::new());
-        let ram = GuestRam::new(RAM_SIZE).expect("the host has a MiB of address space");
-        bus.map(Pa(RAM), RAM_SIZE, Backing::Ram(ram, 0)).expect("it is the only region");
-        let answered = Arc::<Answered>::default();
-        let client: Weak<dyn DmaClient> = Arc::<Answered>::downgrade(&answered);
+        let (memory, bus) = Memory::new();
         let wire = |line| IrqLine::new(Arc::new(Unconnected), line);
         let smmu = Smmuv2::new(Config {
             name: "smmuv2".to_owned(),
@@ -63,43 +40,18 @@ impl Rig {
             contexts: (1..=BANKS as u32).map(wire).collect(),
             counters: Arc::default(),
         });
-        // The last one cannot wait.
-        let stalls = |stream| {
-            if stream + 1 == STREAMS { Stalls::Never } else { Stalls::Notify(client.clone()) }
-        };
-        let ports = (0..STREAMS).map(|s| smmu.port(Master::new(s as u32, stalls(s)))).collect();
-        let mut image = vec![0; RAM_SIZE as usize];
-        image[(TABLES - RAM) as usize..][..16 * 0x1000].copy_from_slice(&tables());
-        Self { image, ram, smmu, ports, answered }
+        let masters = Masters::new(&*smmu);
+        Self { memory, smmu, masters }
     }
 
     fn write(&self, offset: u64, size: Size, value: u64) {
         let _ = MmioDevice::write(&*self.smmu, offset, size, value, Requester::Cpu(0));
-    }
-    fn poke(&self, pa: u64, value: u64) {
-        let _ = self.ram.store_u64(pa.wrapping_sub(RAM), value);
     }
 }
 
 /// The page of a context bank.
 fn page(bank: u64) -> u64 {
     (PROFILE.pages() + bank) * PROFILE.page()
-}
-
-/// Tables that lead to each other, and at the last level map themselves.
-fn tables() -> Vec<u8> {
-    let entry =
-        |n: u64| (TABLES + ((n / 512 + n) % 16) * 0x1000) | (n & 1) << 7 | 1 << 10 | 3 << 8 | 1 << 6 | 3;
-    (0..16 * 512).flat_map(|n| entry(n).to_le_bytes()).collect()
-}
-
-/// A value that is mostly right.
-fn mostly(s: &mut Source, right: u64) -> u64 {
-    match s.u8() % 64 {
-        0 => s.value(),
-        1 => right ^ 1 << s.below(64),
-        _ => right,
-    }
 }
 
 /// A stream's group, with more or less of a mask, and where it leads.
@@ -164,28 +116,8 @@ fn operate_globally(rig: &Rig, s: &mut Source) {
     rig.write(offset, s.pick(&[Size::B4, Size::B8]), value);
 }
 
-/// A descriptor: another table, a block, or a page.
-fn descriptor(rig: &Rig, s: &mut Source) {
-    let at = TABLES + s.below(16) * 0x1000 + s.below(512) * 8;
-    let target = s.pick(&[TABLES, TABLES, RAM]) + s.below(16) * 0x1000;
-    let attributes = s.u64() & 0x00f8_0000_0000_0ffc;
-    rig.poke(at, mostly(s, target | attributes | 3));
-}
-
-/// A transaction; a second time if it was stalled and has been answered.
-fn transaction(rig: &Rig, s: &mut Source) {
-    let port = &rig.ports[s.below(STREAMS) as usize];
-    let attrs = DmaAttrs { privileged: s.one_in(2), instruction: s.one_in(4), ..DmaAttrs::default() };
-    let addr = if s.one_in(8) { s.value() } else { s.below(1 << 16) << 2 };
-    let (length, writes) = (s.below(40) as usize, s.one_in(2));
-    let mut bytes = vec![0xa5; length];
-    for _ in 0..2 {
-        let done = if writes { port.write(attrs, addr, &bytes) } else { port.read(attrs, addr, &mut bytes) };
-        let Err(DmaFault::Stalled(tag)) = done else { return };
-        if !rig.answered.0.lock().contains(&(tag, true)) {
-            return;
-        }
-    }
+fn attributes(s: &mut Source) -> DmaAttrs {
+    DmaAttrs { privileged: s.one_in(2), instruction: s.one_in(4), ..DmaAttrs::default() }
 }
 
 fn broadcast(rig: &Rig, s: &mut Source) {
@@ -197,7 +129,7 @@ fn broadcast(rig: &Rig, s: &mut Source) {
         2 => TlbiScope::Context { regime, vmid },
         _ => TlbiScope::Asid { regime, vmid, asid },
     };
-    TlbiListener::invalidate(&*rig.smmu, &scope);
+    TlbiListener::invalidate(&**rig.smmu.core(), &scope);
 }
 
 fn steps(rig: &Rig, s: &mut Source) {
@@ -207,10 +139,10 @@ fn steps(rig: &Rig, s: &mut Source) {
             return;
         }
         match s.u8() % 16 {
-            0..=6 => transaction(rig, s),
+            0..=6 => rig.masters.transact(s, attributes),
             7..=9 => operate(rig, s),
             10 => operate_globally(rig, s),
-            11 => descriptor(rig, s),
+            11 => rig.memory.descriptor(s),
             12 => stream(rig, s),
             13 => bank(rig, s),
             14 => broadcast(rig, s),
@@ -238,8 +170,8 @@ pub(super) fn run(data: &[u8]) {
     RIG.with(|cell| {
         let rig = cell.get_or_init(Rig::new);
         rig.smmu.reset();
-        rig.answered.0.lock().clear();
-        rig.ram.write(0, &rig.image).expect("it is as large as RAM");
+        rig.masters.reset();
+        rig.memory.reset();
         steps(rig, &mut Source::new(data));
         assert!(rig.smmu.core().stalled().len() <= 8, "more is stalled than there is room for");
         let saved = rig.smmu.save();

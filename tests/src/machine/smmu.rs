@@ -39,7 +39,7 @@ pub(super) fn build(
         send_event: Some(Arc::new(move || bells.iter().for_each(|bell| bell.send_event()))),
         counters: Arc::default(),
     });
-    shared.listen(smmu.clone());
+    shared.listen(smmu.core().clone());
     map(bus, layout::SMMU, v3::WINDOW, Backing::Mmio(smmu.clone()));
     let masters: [(&[u32], bool); 2] = [(&layout::TEST_STREAMS, true), (&layout::UNSTALLABLE_STREAMS, false)];
     for (n, (streams, may_stall)) in (0..).zip(masters) {

@@ -184,5 +184,8 @@ fn a_listener_is_told_of_the_scopes_of_cpus() {
     let (rig, _, port) = used(7, &PAGES);
     let listener: Arc<dyn emu_mmu::TlbiListener> = rig.core.clone();
     listener.invalidate(&Scope::AllEl1);
+    assert_eq!(known(&rig, &port, &PAGES), [true; 3], "it takes no part yet");
+    rig.core.take_part(true, true);
+    listener.invalidate(&Scope::AllEl1);
     assert_eq!(known(&rig, &port, &PAGES), [false; 3]);
 }

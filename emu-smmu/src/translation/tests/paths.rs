@@ -43,6 +43,9 @@ fn a_verdict_may_need_no_translation() {
     rig.say(STREAM, Verdict::Bypass);
     assert_eq!(rig.write(&port, DATA, b"x"), Ok(()));
     assert_eq!(rig.bytes(DATA, 1), b"x");
+    let secure = DmaAttrs { security: Security::Secure, ..rig.attrs };
+    assert_eq!(port.write(secure, DATA + 16, b"s"), Ok(()), "the stream is a Non-secure one");
+    assert_eq!(rig.bytes(DATA + 16, 1), b"s");
     assert_eq!(rig.write(&port, 0x9000, b"x"), Err(DmaFault::Abort), "nothing is there");
     assert_eq!(*rig.front.external.lock(), [(0x9000, Pa(0x9000))]);
     assert_eq!(rig.write(&port, u64::MAX, b"xy"), Err(DmaFault::Abort), "beyond all memory");

@@ -10,7 +10,7 @@ use emu_core::clock::Mode;
 use emu_core::dma::{DirectPort, DmaAttrs, DmaClient, DmaFault, StallTag, Stalls};
 use emu_core::irq::IrqSink;
 use emu_core::ram::GuestRam;
-use emu_mmu::Regime;
+use emu_mmu::{Regime, TlbiListener};
 use parking_lot::Mutex;
 
 use super::*;
@@ -362,13 +362,13 @@ fn tlb_maintenance_of_cpus_reaches_it_unless_it_keeps_out() {
     let scope = TlbiScope::Va { regime: Regime::El10, vmid: 0, asid: Some(5), start, end: start | 0xfff };
     assert!(reads());
     m.map(0, None);
-    TlbiListener::invalidate(&*m.smmu, &scope);
+    TlbiListener::invalidate(&**m.smmu.core(), &scope);
     assert!(reads(), "PTM is set");
     m.w(0x20, 0xc);
     m.w(0x2c, 2);
     m.w(0x20, 0xd);
     assert!(reads());
-    TlbiListener::invalidate(&*m.smmu, &scope);
+    TlbiListener::invalidate(&**m.smmu.core(), &scope);
     assert!(!reads());
 }
 

@@ -248,7 +248,7 @@ fn build(told: &Smmu, spot: Spot, site: &mut dyn Site) -> Result<(), UserError> 
         counters: site.counters().clone(),
     });
     if profile.broadcast {
-        site.cpus().listen(smmu.clone());
+        site.cpus().listen(smmu.core().clone());
     }
     site.stand_before_pci(smmu.clone());
     site.map(range, smmu.clone())?;

@@ -1,6 +1,6 @@
 //! What TLB maintenance takes away, and what it leaves.
 
-use emu_mmu::{Regime, TlbiScope};
+use emu_mmu::{Regime, TlbiListener, TlbiScope};
 
 use super::*;
 
@@ -125,11 +125,11 @@ fn a_command_in_halves_is_one_command() {
 #[test]
 fn maintenance_by_cpus_reaches_it_unless_ptm_is_set() {
     let scope = TlbiScope::Context { regime: Regime::El10, vmid: 9 };
-    let gone = Rig::new().gone(|m| TlbiListener::invalidate(&*m.smmu, &scope));
+    let gone = Rig::new().gone(|m| TlbiListener::invalidate(&**m.smmu.core(), &scope));
     assert_eq!(gone, [NONE, NONE, BOTH, NONE]);
     let gone = Rig::new().gone(|m| {
         m.w(0, 0x0020_1c36);
-        TlbiListener::invalidate(&*m.smmu, &scope);
+        TlbiListener::invalidate(&**m.smmu.core(), &scope);
     });
     assert_eq!(gone, [NONE; 4]);
 }

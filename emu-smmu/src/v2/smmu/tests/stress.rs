@@ -1,7 +1,7 @@
 //! Stalls of several streams in one context, while another CPU invalidates and writes the configuration: none is lost, none is
 //! answered twice.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Stalls over several streams while another CPU invalidates: none is lost, none is answered twice.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
