@@ -1,4 +1,4 @@
-//! Circular queues in memory, as both sides see them (Arm IHI 0070, 3.5.1, 6.3.26 to 6.3.32).
+//! Circular queues in memory, as both sides see them (Arm IHI 0070, 3.5.1, 6.3.26 to 6.3.29, 6.3.95, 6.3.96).
 
 use emu_core::Pa;
 use serde::{Deserialize, Serialize};

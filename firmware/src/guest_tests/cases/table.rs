@@ -439,8 +439,8 @@ macro_rules! bare_cases {
                 beyond_stage2 Max "IHI 0070, 3.4.1";
             }
             smmu_isolation V3 {
-                asids Max "IHI 0070, 3.17, 4.4.2";
-                vmids Max "IHI 0070, 3.17, 4.4.4";
+                asids Max "IHI 0070, 3.17, 4.4.2.2";
+                vmids Max "IHI 0070, 3.17, 4.4.3.2";
                 asid_in_two_vms Max "IHI 0070, 3.17, 5.2 STE.S2VMID";
                 stream_worlds Max "IHI 0070, 5.2 STE.STRW";
                 el2_has_no_user Max "IHI 0070, 5.2 STE.STRW";
@@ -450,32 +450,32 @@ macro_rules! bare_cases {
                 concatenated Max "IHI 0070, 5.2 STE.S2SL0, S2T0SZ";
             }
             smmu_invalidation V3 {
-                nh_all Max "IHI 0070, 4.4.2";
-                nh_asid Max "IHI 0070, 4.4.2";
-                nh_va Max "IHI 0070, 4.4.2";
-                nh_va_leaf Max "IHI 0070, 4.4.2";
-                nh_vaa Max "IHI 0070, 4.4.2";
-                nsnh_all Max "IHI 0070, 4.4.5";
-                nh_all_of_vm Max "IHI 0070, 4.4.2";
-                nh_asid_of_vm Max "IHI 0070, 4.4.2";
-                nh_va_of_vm Max "IHI 0070, 4.4.2";
-                nh_vaa_of_vm Max "IHI 0070, 4.4.2";
-                s12_vmall_of_stage1 Max "IHI 0070, 4.4.4";
-                s12_vmall Max "IHI 0070, 4.4.4";
-                s2_ipa Max "IHI 0070, 4.4.4";
-                nsnh_all_of_stage2 Max "IHI 0070, 4.4.5";
+                nh_all Max "IHI 0070, 4.4.2.1";
+                nh_asid Max "IHI 0070, 4.4.2.2";
+                nh_va Max "IHI 0070, 4.4.2.4";
+                nh_va_leaf Max "IHI 0070, 4.4.2.4";
+                nh_vaa Max "IHI 0070, 4.4.2.3";
+                nsnh_all Max "IHI 0070, 4.4.4.1";
+                nh_all_of_vm Max "IHI 0070, 4.4.2.1";
+                nh_asid_of_vm Max "IHI 0070, 4.4.2.2";
+                nh_va_of_vm Max "IHI 0070, 4.4.2.4";
+                nh_vaa_of_vm Max "IHI 0070, 4.4.2.3";
+                s12_vmall_of_stage1 Max "IHI 0070, 4.4.3.2";
+                s12_vmall Max "IHI 0070, 4.4.3.2";
+                s2_ipa Max "IHI 0070, 4.4.3.1";
+                nsnh_all_of_stage2 Max "IHI 0070, 4.4.4.1";
                 nh_va_range Max "IHI 0070, 4.4.1.1";
                 nh_vaa_range Max "IHI 0070, 4.4.1.1";
                 s2_ipa_range Max "IHI 0070, 4.4.1.1";
                 nh_va_level Max "IHI 0070, 4.4.1.1";
-                s2_ipa_of_both Max "IHI 0070, 4.4.4";
-                el2_all Max "IHI 0070, 4.4.3";
-                el2_va Max "IHI 0070, 4.4.3";
-                el2_vaa Max "IHI 0070, 4.4.3";
-                e2h_all Max "IHI 0070, 4.4.3, CR2.E2H";
-                e2h_asid Max "IHI 0070, 4.4.3, CR2.E2H";
-                e2h_va Max "IHI 0070, 4.4.3, CR2.E2H";
-                e2h_vaa Max "IHI 0070, 4.4.3, CR2.E2H";
+                s2_ipa_of_both Max "IHI 0070, 4.4.3.1";
+                el2_all Max "IHI 0070, 4.4.2.7";
+                el2_va Max "IHI 0070, 4.4.2.8";
+                el2_vaa Max "IHI 0070, 4.4.2.9";
+                e2h_all Max "IHI 0070, 4.4.2.7, CR2.E2H";
+                e2h_asid Max "IHI 0070, 4.4.2.10, CR2.E2H";
+                e2h_va Max "IHI 0070, 4.4.2.8, CR2.E2H";
+                e2h_vaa Max "IHI 0070, 4.4.2.9, CR2.E2H";
                 broadcast_all Max "IHI 0070, 3.17, IDR0.BTM";
                 broadcast_context Max "IHI 0070, 3.17, IDR0.BTM";
                 broadcast_asid Max "IHI 0070, 3.17, IDR0.BTM";
@@ -484,7 +484,7 @@ macro_rules! bare_cases {
                 private_tlb Max "IHI 0070, 6.3.12 CR2.PTM";
                 cfgi_ste Max "IHI 0070, 4.3.1";
                 cfgi_ste_range Max "IHI 0070, 4.3.2";
-                cfgi_all Max "IHI 0070, 4.3.2";
+                cfgi_all Max "IHI 0070, 4.3.6";
                 cfgi_cd Max "IHI 0070, 4.3.3";
                 cfgi_cd_all Max "IHI 0070, 4.3.4";
                 cfgi_ste_of_cd Max "IHI 0070, 4.3.1";
