@@ -6,7 +6,10 @@
 //!
 //! A device does not handle stalls itself. It moves bytes with a [`Dma`], in a [`Task`]: a computation that stands still while
 //! its transaction is stalled, goes on from there, sees an abort as an error, and is cancelled by dropping it.
+//!
+//! A device may also have its addresses translated beforehand, and keep the translations: see [`ats`].
 
+pub mod ats;
 mod task;
 mod transfer;
 
@@ -18,6 +21,8 @@ use crate::addr::Pa;
 use crate::bus::{Bus, BusFault, Requester};
 use crate::metrics::{Counters, Metric};
 use crate::security::Security;
+
+use self::ats::{Completion, PageRequest, PageResponse, Refused, TranslationCache, TranslationRequest};
 
 pub use task::{Aborted, Dma, StallTable, Task};
 pub use transfer::{Direction, Segment, Transfer};
@@ -93,13 +98,26 @@ pub enum Stalls {
 pub struct Master {
     stream_id: u32,
     stalls: Stalls,
+    cache: Option<Weak<dyn TranslationCache>>,
 }
 
 impl Master {
     /// A master whose transactions carry this StreamID (of a PCI function: the requester ID).
     #[must_use]
     pub fn new(stream_id: u32, stalls: Stalls) -> Self {
-        Self { stream_id, stalls }
+        Self { stream_id, stalls, cache: None }
+    }
+
+    /// The same, of a function that keeps translations. One that is gone keeps none.
+    #[must_use]
+    pub fn with_cache(self, cache: Weak<dyn TranslationCache>) -> Self {
+        Self { cache: Some(cache), ..self }
+    }
+
+    /// Where it keeps translations.
+    #[must_use]
+    pub fn cache(&self) -> Option<Arc<dyn TranslationCache>> {
+        self.cache.as_ref().and_then(Weak::upgrade)
     }
 
     /// The StreamID.
@@ -136,6 +154,15 @@ pub trait DmaPort: Send + Sync {
     /// Full barrier: transfers no data; earlier writes become visible before later ones.
     fn fence(&self) {
         std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+    }
+    /// Asks for translations. Where nothing translates there are none.
+    fn translate(&self, _request: &TranslationRequest) -> Completion {
+        Err(Refused::Unsupported)
+    }
+    /// Asks for a page to be made present. The answer comes later, through [`TranslationCache::page_response`], or at once, as here,
+    /// if software is not told.
+    fn request_page(&self, request: &PageRequest) -> Option<PageResponse> {
+        request.unserved()
     }
 }
 
@@ -221,6 +248,12 @@ impl DmaPort for CountedPort {
     }
     fn fence(&self) {
         self.port.fence();
+    }
+    fn translate(&self, request: &TranslationRequest) -> Completion {
+        self.port.translate(request)
+    }
+    fn request_page(&self, request: &PageRequest) -> Option<PageResponse> {
+        self.port.request_page(request)
     }
 }
 

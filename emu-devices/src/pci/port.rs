@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use emu_core::dma::ats::{Completion, PageRequest, PageResponse, Refused, TranslationRequest};
 use emu_core::dma::{CountedPort, DmaAttrs, DmaFault, DmaPort};
 use emu_core::metrics::Counters;
 
@@ -51,5 +52,11 @@ impl DmaPort for MasterPort {
     }
     fn write(&self, attrs: DmaAttrs, addr: u64, bytes: &[u8]) -> Result<(), DmaFault> {
         self.open()?.write(attrs, addr, bytes)
+    }
+    fn translate(&self, request: &TranslationRequest) -> Completion {
+        self.open().map_err(|_| Refused::Unsupported)?.translate(request)
+    }
+    fn request_page(&self, request: &PageRequest) -> Option<PageResponse> {
+        self.open().map_or_else(|_| request.unserved(), |port| port.request_page(request))
     }
 }
