@@ -111,7 +111,8 @@ impl Smmuv2 {
                 self.streams.drive_global();
             }
             Reg::Gfsr | Reg::GfsrRestore => self.streams.drive_global(),
-            Reg::Sctlr | Reg::Fsr | Reg::FsrRestore => self.streams.faults_changed(found.n),
+            Reg::Sctlr => self.streams.control_changed(found.n),
+            Reg::Fsr | Reg::FsrRestore => self.streams.faults_changed(found.n),
             _ => {}
         }
         accepted

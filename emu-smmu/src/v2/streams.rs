@@ -17,7 +17,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::fault::{GlobalFault, SS};
 use super::profile::Profile;
-use super::registers::{CLIENTPD, GFIE, GFRE, Registers};
+use super::registers::{Bank, CLIENTPD, GFIE, GFRE, Registers};
 use super::routing::Route;
 use crate::translation::{
     Answer, Context, Core, FaultPolicy, Faulted, Front, Refusal, Transaction, Verdict, stag,
@@ -171,13 +171,25 @@ impl Streams {
         }
     }
 
-    /// The same, by software: transactions that waited for that may go on.
+    /// The same, by software: transactions that waited for the fault to go may be tried again. With HUPCF they have faults of their
+    /// own, which are recorded when there is none any more, and nothing is stalled that RESUME would answer first.
     pub(super) fn faults_changed(&self, n: usize) {
         self.drive(n);
+        self.try_again(n, |bank| !bank.has_fault());
+    }
+
+    /// SCTLR has changed: with HUPCF nobody waits any more for faults of others.
+    pub(super) fn control_changed(&self, n: usize) {
+        self.drive(n);
+        self.try_again(n, |bank| !bank.holds_back());
+    }
+
+    /// Those who wait try again, if they may.
+    fn try_again(&self, n: usize, may: impl FnOnce(&Bank) -> bool) {
         let free = {
             let State { registers, stalled } = &mut *self.state.write();
             match (registers.banks.get(n), stalled.get_mut(n)) {
-                (Some(bank), Some(stalled)) if !bank.holds_back() => std::mem::take(&mut stalled.waiting),
+                (Some(bank), Some(stalled)) if may(bank) => std::mem::take(&mut stalled.waiting),
                 _ => Vec::new(),
             }
         };

@@ -110,6 +110,28 @@ fn with_hupcf_several_stall_and_are_told_of_one_after_the_other() {
 }
 
 #[test]
+fn with_hupcf_a_second_fault_is_recorded_after_resume_and_not_when_the_first_is_cleared() {
+    let (m, port) = machine(USUAL | HUPCF);
+    assert!(is_stalled(read(&port, 0x6000)) && is_stalled(read(&port, 0x7000)));
+    m.w(cb(3) + FSR, 0xffff_ffff);
+    // It would be MULTI again, and its address lost.
+    assert_eq!((m.told(), m.r(cb(3) + FSR)), (vec![], 0x4000_0400));
+    m.w(cb(3) + RESUME, 1);
+    assert_eq!((m.told(), m.r(cb(3) + FSR)), (vec![false, true], 0));
+    // The other way round: it waits until the fault is cleared.
+    assert!(is_stalled(read(&port, 0x6000)) && is_stalled(read(&port, 0x7000)));
+    m.w(cb(3) + RESUME, 1);
+    assert_eq!((m.told(), m.r(cb(3) + FSR)), (vec![false], 0x8000_0402));
+    m.w(cb(3) + FSR, 0xffff_ffff);
+    assert_eq!((m.told(), m.r(cb(3) + FSR)), (vec![true], 0));
+    // Nor does it wait when nothing is held back any more.
+    let (m, port) = machine(USUAL);
+    assert!(is_stalled(read(&port, 0x6000)) && is_stalled(read(&port, 0x5000)));
+    m.w(cb(3) + SCTLR, USUAL | CFCFG | HUPCF);
+    assert_eq!((m.told(), read(&port, 0x5000)), (vec![true], Ok(0)));
+}
+
+#[test]
 fn a_master_that_cannot_wait_is_terminated() {
     let (m, _) = machine(USUAL);
     assert_eq!(read(&m.port(STREAM), 0x6000), Err(DmaFault::Abort));
