@@ -39,7 +39,11 @@ pub fn run_sample(model: &Model) -> Result<(), String> {
 /// Runs a case on one model. The error says what differs from what the specification says.
 pub fn run(case: &Case, model: Model, execution: Execution) -> Result<(), String> {
     let image = case.assemble();
-    let outcome = machine::run(model, &image.bytes, Limits { execution, gic: case.gic, ..Limits::default() });
+    let outcome = machine::run(
+        model,
+        &image.bytes,
+        Limits { execution, gic: case.gic, smmu: case.smmu, ..Limits::default() },
+    );
     let mut results = vec![0; layout::RESULTS_SIZE as usize];
     outcome.ram.read(layout::RESULTS - layout::RAM, &mut results).ok_or("RAM has no result blocks")?;
     let mut text = report::failure(&image.expected, &results).unwrap_or_default();

@@ -23,7 +23,7 @@ use emu_pe::doorbell::{Doorbell, reason};
 use emu_pe::mem::shared::Shared;
 use emu_pe::model::Model;
 use emu_pe::psci::{AffinityState, Machine, PsciError};
-use firmware::guest_tests::{Gic, layout};
+use firmware::guest_tests::{Gic, Smmu, layout};
 use parking_lot::{Condvar, Mutex};
 
 /// Most CPUs of a machine.
@@ -48,6 +48,8 @@ pub struct Limits {
     pub execution: Execution,
     /// The interrupt controller.
     pub gic: Gic,
+    /// The System MMU, beside a GICv3.
+    pub smmu: Smmu,
 }
 
 /// How instructions are executed.
@@ -82,6 +84,7 @@ impl Default for Limits {
             time: Duration::from_secs(60),
             execution: Execution::default(),
             gic: Gic::default(),
+            smmu: Smmu::default(),
         }
     }
 }
@@ -256,7 +259,8 @@ fn map(bus: &Bus, base: u64, size: u64, backing: Backing) {
     bus.map(Pa(base), size, backing).expect("regions do not overlap");
 }
 
-fn build(model: Model, cpus: usize, gic: Gic) -> Parts {
+fn build(model: Model, limits: &Limits) -> Parts {
+    let Limits { cpus, gic, smmu, .. } = *limits;
     assert!((1..=CPUS).contains(&cpus), "a program has 1 to {CPUS} PEs");
     let ram = GuestRam::new(layout::RAM_SIZE).expect("the host has 16 MiB of address space");
     let bus = Arc::new(Bus::new());
@@ -274,7 +278,10 @@ fn build(model: Model, cpus: usize, gic: Gic) -> Parts {
         Gic::V2 => gicv2(&bus, &bells),
         Gic::V3 => {
             let (connections, spis) = gicv3(&bus, &bells);
-            smmu::build(&bus, &clock, &spis, &bells, &shared);
+            smmu::build(
+                smmu,
+                &smmu::Around { bus: &bus, clock: &clock, spis: &spis, bells: &bells, shared: &shared },
+            );
             connections
         }
     };
@@ -321,7 +328,7 @@ fn watch(power: &Power, counters: &[Arc<Counters>], limits: Limits) {
 /// Loads an image at [`layout::IMAGE`] and runs it from there, at EL2 of the first CPU.
 #[must_use]
 pub fn run(model: Model, image: &[u8], limits: Limits) -> Outcome {
-    let Parts { ram, power, mut vcpus, counters } = build(model, limits.cpus, limits.gic);
+    let Parts { ram, power, mut vcpus, counters } = build(model, &limits);
     vcpus.iter_mut().for_each(|vcpu| limits.execution.apply(vcpu, CODE_BYTES));
     ram.write(layout::IMAGE - layout::RAM, image).expect("the image fits into RAM");
     power.state.lock().cores[0] = Core::Starting(Entry { pc: layout::IMAGE, x0: 0 });

@@ -11,7 +11,7 @@ fn check(name: &str) {
 }
 
 macro_rules! tests {
-    ($($area:ident $gic:ident { $($name:ident $needs:ident $section:literal;)* })*) => {
+    ($($area:ident $machine:tt { $($name:ident $needs:ident $section:literal;)* })*) => {
         $(mod $area {
             $(#[doc = $section]
             #[test]

@@ -3,6 +3,7 @@
 use super::layout;
 use super::program::Program;
 use super::registers as r;
+use super::report::{Taken, from, kind};
 
 /// The priority that everything gets at first.
 pub const PRIORITY: u32 = 0xa0;
@@ -132,10 +133,23 @@ impl Program {
         self.poke32(gicd::ISENABLER + word, bit);
     }
 
+    /// The same of a level-sensitive one.
+    pub fn start_level_spi(&mut self, intid: u64) {
+        self.start_spi(intid);
+        self.poke32(gicd::ICFGR + 4 * (intid / 16), 0);
+    }
+
     /// Acknowledges a group 1 interrupt; expects this INTID.
     pub fn acknowledge(&mut self, name: &str, intid: u64) {
         self.mrs(0, r::ICC_IAR1_EL1);
         self.expect(name, 0, intid);
+    }
+
+    /// Takes an interrupt at EL2, and acknowledges it; expects this INTID.
+    pub fn take_and_acknowledge(&mut self, name: &str, intid: u64) {
+        self.expect_taken(Taken::to(2, from::SPX | kind::IRQ));
+        self.take_interrupt();
+        self.acknowledge(name, intid);
     }
 
     /// Ends a group 1 interrupt.

@@ -41,18 +41,28 @@ pub const GICR_STRIDE: u64 = 0x2_0000;
 /// An address at which the board has nothing but its RAM's continuation in intermediate physical space: cases that want
 /// an unmapped IPA take it.
 pub const NOWHERE: u64 = 0x5000_0000;
-/// SMMUv3, of the machine with a GICv3; its first SPI is [`SMMU_SPI`].
+/// SMMUv3, of a machine with a GICv3; its first SPI is [`SMMU_SPI`].
 pub const SMMU: u64 = 0x0905_0000;
 /// SPIs: eventq, priq, cmdq-sync, gerror.
 pub const SMMU_SPI: u32 = 74;
-/// Two test masters behind it, of which the second one cannot wait.
+/// SMMUv2, of the same machine.
+pub const SMMU_V2: u64 = 0x0b00_0000;
+/// Its SPI of global faults.
+pub const SMMU_V2_SPI: u32 = 80;
+/// Its SPIs of context banks, one for each of the first 32.
+pub const SMMU_V2_CONTEXT_SPI: u32 = 136;
+/// Where the test masters behind the SMMU are, one behind the other.
 pub const TEST_MASTER: u64 = 0x0d00_0000;
 /// The SPI of the first one.
 pub const TEST_MASTER_SPI: u32 = 128;
 /// Bytes of the registers of one.
 pub const TEST_MASTER_SIZE: u64 = 0x2000;
-/// The StreamIDs of the first one: those of a small table, one beyond it, one for a table of two levels, one that no SMMU with
-/// 16 bits of StreamID has.
-pub const TEST_STREAMS: [u32; 11] = [1, 2, 3, 4, 5, 6, 7, 8, 0x40, 0x149, 0x1_0001];
-/// The StreamID of the second one.
-pub const UNSTALLABLE_STREAMS: [u32; 1] = [0x10];
+/// The StreamIDs of each test master, and whether it can wait. Of the first one they are those of a small table, one beyond it, one for a
+/// table of two levels, the same with a sixteenth bit, one that no SMMU with 16 bits of StreamID has. The last two have streams of the
+/// first one, too: so that one stream has several transactions.
+pub const TEST_MASTERS: [(&[u32], bool); 4] = [
+    (&[1, 2, 3, 4, 5, 6, 7, 8, 0x40, 0x149, 0x8149, 0x1_0001], true),
+    (&[0x10], false),
+    (&[0x20, 1, 2, 3, 7], true),
+    (&[0x21, 1, 2, 3, 7], true),
+];

@@ -4,8 +4,8 @@
 //! A [`Case`] is a function that emits code into a [`Program`] and states what must come out. Nothing here knows the
 //! emulator: the same image runs on any board with RAM at [`layout::RAM`], flash that can be
 //! programmed at [`layout::FLASH`], a GIC at [`layout::GICD`], of the version that the case is for, and PSCI by SMC,
-//! entered at EL2 with the MMU off. The cases about the SMMU (areas `smmu_*`, sections of Arm IHI 0070) need an SMMUv3 at
-//! [`layout::SMMU`] and this project's test masters behind it. `cargo run -p understage-tests --bin bare -- list` shows what there is, and `dump`
+//! entered at EL2 with the MMU off. The cases about the SMMU (areas `smmu_*`) need this project's test masters behind an SMMUv3 at
+//! [`layout::SMMU`] (sections of Arm IHI 0070) or behind an SMMUv2 at [`layout::SMMU_V2`] (registers of Arm IHI 0062). `cargo run -p understage-tests --bin bare -- list` shows what there is, and `dump`
 //! writes an image for another machine.
 //!
 //! # What a program leaves behind
@@ -35,9 +35,10 @@ pub mod litmus;
 pub mod registers;
 pub mod report;
 pub mod smmu;
+pub mod smmu_v2;
 pub mod tables;
 pub mod test_master;
 mod vectors;
 
-pub use cases::{CASES, Case, Gic, Needs};
+pub use cases::{CASES, Case, Gic, Needs, Smmu};
 pub use program::{Image, Level, Program};

@@ -7,6 +7,8 @@ use super::program::Program;
 mod tm {
     pub(super) const COMMAND: u64 = 0x04;
     pub(super) const STATUS: u64 = 0x08;
+    pub(super) const INTERRUPT_ENABLE: u64 = 0x0c;
+    pub(super) const INTERRUPT: u64 = 0x10;
     pub(super) const STREAM: u64 = 0x14;
     pub(super) const SUBSTREAM: u64 = 0x18;
     pub(super) const ATTRIBUTES: u64 = 0x1c;
@@ -33,8 +35,11 @@ const START: u32 = 1;
 const STOP: u32 = 2;
 const BUSY: u64 = 1;
 
-/// The StreamIDs from this one on are those of the master that cannot wait.
-pub const UNSTALLABLE: u32 = 0x10;
+/// The stream of the master that cannot wait.
+pub const UNSTALLABLE: u32 = layout::TEST_MASTERS[1].0[0];
+
+/// What masters write.
+const WRITTEN: u64 = 0x5a5a_0f0f_1234_4321;
 
 /// A transfer.
 #[derive(Clone, Copy, Debug)]
@@ -53,13 +58,15 @@ pub struct Dma {
     pub list: u32,
     /// Bits of an address.
     pub width: u32,
+    /// Which of the masters, if it is not the first one that has the stream.
+    pub master: Option<usize>,
 }
 
 impl Dma {
     /// A read of a doubleword.
     #[must_use]
     pub const fn read(stream: u32, address: u64) -> Self {
-        Self { stream, substream: None, attributes: 0, address, length: 8, list: 0, width: 64 }
+        Self { stream, substream: None, attributes: 0, address, length: 8, list: 0, width: 64, master: None }
     }
     /// A write of one.
     #[must_use]
@@ -85,10 +92,28 @@ impl Dma {
         self
     }
 
+    /// Of this master.
+    #[must_use]
+    pub const fn by(mut self, master: usize) -> Self {
+        self.master = Some(master);
+        self
+    }
+
+    fn number(&self) -> usize {
+        let of_stream =
+            || layout::TEST_MASTERS.iter().position(|(streams, _)| streams.contains(&self.stream));
+        self.master.or_else(of_stream).expect("a master has this stream")
+    }
+
     /// Where the registers of its master are.
     fn master(&self) -> u64 {
-        let second = self.stream & !0xf == UNSTALLABLE;
-        layout::TEST_MASTER + if second { layout::TEST_MASTER_SIZE } else { 0 }
+        layout::TEST_MASTER + self.number() as u64 * layout::TEST_MASTER_SIZE
+    }
+
+    /// The INTID of its master.
+    #[must_use]
+    pub fn intid(&self) -> u64 {
+        32 + u64::from(layout::TEST_MASTER_SPI) + self.number() as u64
     }
 }
 
@@ -159,6 +184,34 @@ impl Program {
     pub fn dma(&mut self, name: &str, dma: &Dma, end: End) {
         self.begin_dma(dma);
         self.end_dma(name, dma, end);
+    }
+
+    /// A read of a doubleword that has this value.
+    pub fn dma_reads(&mut self, name: &str, dma: &Dma, value: u64) {
+        self.fill_buffer(dma, 0, WRITTEN);
+        self.dma(name, dma, End::Done);
+        self.expect_buffer(&format!("{name}: what was read"), dma, value);
+    }
+
+    /// A write of a doubleword that is seen at this address; what was there is there again afterwards.
+    pub fn dma_writes(&mut self, name: &str, dma: &Dma, at: u64, before: u64) {
+        self.fill_buffer(dma, 0, WRITTEN);
+        self.poke(at, before);
+        self.dma(name, dma, End::Done);
+        self.mov(18, at);
+        a64!(self ; ldr x0, [x18]);
+        self.expect(&format!("{name}: what was written"), 0, WRITTEN);
+        self.poke(at, before);
+    }
+
+    /// Its master interrupts at the end of a transfer.
+    pub fn enable_dma_interrupt(&mut self, dma: &Dma) {
+        self.poke32(dma.master() + tm::INTERRUPT_ENABLE, 1);
+    }
+
+    /// Its master does not interrupt any more because of the last one.
+    pub fn acknowledge_dma_interrupt(&mut self, dma: &Dma) {
+        self.poke32(dma.master() + tm::INTERRUPT, 1);
     }
 
     /// Expects the first doubleword of the master's buffer.

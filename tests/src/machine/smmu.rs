@@ -1,57 +1,103 @@
-//! The part of the machine that the cases about the SMMU are for: an SMMUv3 with all that is implemented, whatever the CPU, and two
-//! test masters behind it.
+//! The part of the machine that the cases about the System MMU are for: one of them, whatever the CPU, and test masters behind it.
 
 use std::sync::Arc;
 
 use emu_core::bus::{Backing, Bus};
 use emu_core::clock::Clock;
-use emu_core::dma::{DirectPort, Master, Stalls};
+use emu_core::dma::{DirectPort, Master, Ports, Stalls};
 use emu_core::irq::{IrqLine, IrqSink};
 use emu_devices::test_master::{self, TestMaster};
 use emu_pe::doorbell::Doorbell;
 use emu_pe::mem::shared::Shared;
-use emu_smmu::v3::profile::Profile;
+use emu_smmu::v2::{self, Smmuv2};
+use emu_smmu::v3::profile::{Choices, Profile, Stages};
 use emu_smmu::v3::{self, Smmuv3};
-use firmware::guest_tests::layout;
+use firmware::guest_tests::{Smmu, layout};
 
 use super::map;
 
 /// The StreamID of the SMMU's own messages.
 const OWN_STREAM: u32 = 0xffff;
 
-/// Puts them on the bus; SPIs are wires of `spis`.
-pub(super) fn build(
-    bus: &Arc<Bus>,
-    clock: &Arc<Clock>,
-    spis: &Arc<dyn IrqSink>,
-    bells: &[Arc<Doorbell>],
-    shared: &Shared,
-) {
-    let line = |n: u32| IrqLine::new(spis.clone(), n);
-    let bells = bells.to_vec();
-    let smmu = Smmuv3::new(v3::Config {
-        name: "smmuv3".to_owned(),
-        profile: Profile::FULL,
-        bus: bus.clone(),
-        clock: clock.clone(),
-        wires: [0, 1, 2, 3].map(|n| line(layout::SMMU_SPI + n)),
-        messages: Arc::new(DirectPort::new(bus.clone(), Master::new(OWN_STREAM, Stalls::Never))),
-        send_event: Some(Arc::new(move || bells.iter().for_each(|bell| bell.send_event()))),
-        counters: Arc::default(),
-    });
-    shared.listen(smmu.core().clone());
-    map(bus, layout::SMMU, v3::WINDOW, Backing::Mmio(smmu.clone()));
-    let masters: [(&[u32], bool); 2] = [(&layout::TEST_STREAMS, true), (&layout::UNSTALLABLE_STREAMS, false)];
-    for (n, (streams, may_stall)) in (0..).zip(masters) {
-        let master = TestMaster::new(test_master::Config {
-            name: "test-master",
-            streams,
-            may_stall,
-            ports: &*smmu,
-            irq: line(layout::TEST_MASTER_SPI + n as u32),
+/// Context banks of an SMMUv2 that have a wire.
+const CONTEXT_WIRES: u32 = 32;
+
+/// What it is connected to.
+pub(super) struct Around<'a> {
+    pub(super) bus: &'a Arc<Bus>,
+    pub(super) clock: &'a Arc<Clock>,
+    pub(super) spis: &'a Arc<dyn IrqSink>,
+    pub(super) bells: &'a [Arc<Doorbell>],
+    pub(super) shared: &'a Shared,
+}
+
+/// Puts them on the bus.
+pub(super) fn build(smmu: Smmu, around: &Around<'_>) {
+    let of_stages = |stages| {
+        let choices = Choices { stages: Some(stages), ..Choices::default() };
+        Profile::FULL.with(&choices).expect("stages can be chosen")
+    };
+    let ports = match smmu {
+        Smmu::Full => around.smmuv3(Profile::FULL),
+        Smmu::Plain => around.smmuv3(Profile::QEMU),
+        Smmu::TwoStalls => around.smmuv3(Profile { stall_max: 2, ..Profile::FULL }),
+        Smmu::Stage1 => around.smmuv3(of_stages(Stages::One)),
+        Smmu::Stage2 => around.smmuv3(of_stages(Stages::Two)),
+        Smmu::Mmu500 => around.smmuv2(v2::Profile::MMU500),
+        Smmu::FullV2 => around.smmuv2(v2::Profile::FULL),
+    };
+    around.masters(&*ports);
+}
+
+impl Around<'_> {
+    fn line(&self, n: u32) -> IrqLine {
+        IrqLine::new(self.spis.clone(), n)
+    }
+
+    fn smmuv3(&self, profile: Profile) -> Arc<dyn Ports> {
+        let bells = self.bells.to_vec();
+        let smmu = Smmuv3::new(v3::Config {
+            name: "smmuv3".to_owned(),
+            profile,
+            bus: self.bus.clone(),
+            clock: self.clock.clone(),
+            wires: [0, 1, 2, 3].map(|n| self.line(layout::SMMU_SPI + n)),
+            messages: Arc::new(DirectPort::new(self.bus.clone(), Master::new(OWN_STREAM, Stalls::Never))),
+            send_event: Some(Arc::new(move || bells.iter().for_each(|bell| bell.send_event()))),
             counters: Arc::default(),
         });
-        let at = layout::TEST_MASTER + n * layout::TEST_MASTER_SIZE;
-        map(bus, at, test_master::WINDOW, Backing::Mmio(master));
+        self.shared.listen(smmu.core().clone());
+        map(self.bus, layout::SMMU, v3::WINDOW, Backing::Mmio(smmu.clone()));
+        smmu
+    }
+
+    fn smmuv2(&self, profile: v2::Profile) -> Arc<dyn Ports> {
+        let smmu = Smmuv2::new(v2::Config {
+            name: "smmuv2".to_owned(),
+            profile,
+            bus: self.bus.clone(),
+            clock: self.clock.clone(),
+            global: self.line(layout::SMMU_V2_SPI),
+            contexts: (0..CONTEXT_WIRES).map(|n| self.line(layout::SMMU_V2_CONTEXT_SPI + n)).collect(),
+            counters: Arc::default(),
+        });
+        self.shared.listen(smmu.core().clone());
+        map(self.bus, layout::SMMU_V2, profile.window(), Backing::Mmio(smmu.clone()));
+        smmu
+    }
+
+    fn masters(&self, ports: &dyn Ports) {
+        for (n, (streams, may_stall)) in (0..).zip(layout::TEST_MASTERS) {
+            let master = TestMaster::new(test_master::Config {
+                name: "test-master",
+                streams,
+                may_stall,
+                ports,
+                irq: self.line(layout::TEST_MASTER_SPI + n),
+                counters: Arc::default(),
+            });
+            let at = layout::TEST_MASTER + u64::from(n) * layout::TEST_MASTER_SIZE;
+            map(self.bus, at, test_master::WINDOW, Backing::Mmio(master));
+        }
     }
 }

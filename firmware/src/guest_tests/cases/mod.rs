@@ -24,6 +24,13 @@ mod smmu_queues;
 mod smmu_stalls;
 mod smmu_streams;
 mod smmu_updates;
+mod smmu_v2_contexts;
+mod smmu_v2_faults;
+mod smmu_v2_invalidation;
+mod smmu_v2_large;
+mod smmu_v2_registers;
+mod smmu_v2_stalls;
+mod smmu_v2_streams;
 mod stage1;
 mod stage2;
 mod table;
@@ -58,6 +65,28 @@ pub enum Gic {
     V3,
 }
 
+/// The System MMU of the machine that a case is for, by what it has. Each is at its own address, with the test masters behind it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Smmu {
+    /// An SMMUv3 with all that is optional, as far as it is implemented.
+    #[default]
+    Full,
+    /// One without stalls, substreams, EL2, messages and updates by hardware, which aborts whatever it terminates, with addresses
+    /// of 44 bits.
+    Plain,
+    /// As [`Self::Full`]; two transactions can be stalled at a time.
+    TwoStalls,
+    /// As [`Self::Full`], with stage 1 alone.
+    Stage1,
+    /// As [`Self::Full`], with stage 2 alone.
+    Stage2,
+    /// An SMMUv2 as MMU-500 is: 64 groups and 32 context banks in pages of 4 KiB, StreamIDs of 15 bits and VMIDs of 8.
+    Mmu500,
+    /// An SMMUv2 with all that is optional, as far as it is implemented: 128 groups and context banks in pages of 64 KiB, StreamIDs and
+    /// VMIDs of 16 bits.
+    FullV2,
+}
+
 /// A test program with its name and origin.
 #[derive(Clone, Copy)]
 pub struct Case {
@@ -69,6 +98,8 @@ pub struct Case {
     pub needs: Needs,
     /// The interrupt controller.
     pub gic: Gic,
+    /// The System MMU.
+    pub smmu: Smmu,
     /// Emits the code.
     emit: fn(&mut Program),
 }
@@ -91,14 +122,33 @@ impl Case {
     }
 }
 
+macro_rules! gic {
+    ([$gic:ident $smmu:ident]) => {
+        Gic::$gic
+    };
+    ($gic:ident) => {
+        Gic::$gic
+    };
+}
+
+macro_rules! smmu {
+    ([$gic:ident $smmu:ident]) => {
+        Smmu::$smmu
+    };
+    ($gic:ident) => {
+        Smmu::Full
+    };
+}
+
 macro_rules! case_table {
-    ($($area:ident $gic:ident { $($name:ident $needs:ident $section:literal;)* })*) => {
+    ($($area:ident $machine:tt { $($name:ident $needs:ident $section:literal;)* })*) => {
         /// All cases.
         pub const CASES: &[Case] = &[$($(Case {
             name: concat!(stringify!($area), "::", stringify!($name)),
             section: $section,
             needs: Needs::$needs,
-            gic: Gic::$gic,
+            gic: gic!($machine),
+            smmu: smmu!($machine),
             emit: $area::$name,
         },)*)*];
     };

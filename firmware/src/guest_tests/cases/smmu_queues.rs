@@ -3,12 +3,10 @@
 use crate::guest_tests::interrupts::NOTHING;
 use crate::guest_tests::layout::{NOWHERE, SMMU_SPI};
 use crate::guest_tests::program::Program;
-use crate::guest_tests::report::{Taken, from, kind};
 use crate::guest_tests::smmu::structures::{Event, cd};
 use crate::guest_tests::smmu::{CMDQEN, EVENTQEN, IOVA, Rig, SMMUEN, Smmu, gerror, reg, stream};
 use crate::guest_tests::test_master::{Dma, End};
 
-const IRQ: Taken = Taken::to(2, from::SPX | kind::IRQ);
 /// INTIDs.
 const EVENTQ: u64 = 32 + SMMU_SPI as u64;
 const CMDQ_SYNC: u64 = EVENTQ + 2;
@@ -151,9 +149,7 @@ pub(super) fn abort(p: &mut Program) {
 // Interrupts.
 
 fn expect_interrupt(p: &mut Program, intid: u64) {
-    p.expect_taken(IRQ);
-    p.take_interrupt();
-    p.acknowledge("INTID", intid);
+    p.take_and_acknowledge("INTID", intid);
     p.end_of_interrupt(intid);
 }
 

@@ -1,6 +1,7 @@
 //! The list of all cases. Those about the SMMU, whose machine is the same whatever its CPU, run on one model.
 
-/// All cases, for a macro that makes something of them: it gets `area gic { name needs "section"; ... } ...`.
+/// All cases, for a macro that makes something of them: it gets `area machine { name needs "section"; ... } ...`. The machine is a
+/// GIC, or a GIC and a System MMU if that is not the one with all that there is.
 #[macro_export]
 macro_rules! bare_cases {
     ($with:ident) => {
@@ -539,6 +540,146 @@ macro_rules! bare_cases {
                 translated Max "IHI 0070, 3.18";
                 not_mapped Max "IHI 0070, 3.18";
                 device_id Max "IHI 0069, 5.1";
+            }
+            smmu_v2_streams [V3 Mmu500] {
+                after_reset Max "IHI 0062, SMMU_sCR0.CLIENTPD";
+                client_port_disable Max "IHI 0062, SMMU_sCR0.CLIENTPD";
+                translation Max "IHI 0062, SMMU_S2CRn.TYPE";
+                bypass Max "IHI 0062, SMMU_S2CRn.TYPE";
+                fault Max "IHI 0062, SMMU_S2CRn.TYPE, SMMU_sGFSR.ICF";
+                unidentified Max "IHI 0062, SMMU_sGFSR.USF, SMMU_sCR0.USFCFG";
+                unidentified_passes Max "IHI 0062, SMMU_sCR0.USFCFG";
+                mask Max "IHI 0062, SMMU_SMRn.MASK";
+                mask_of_all Max "IHI 0062, SMMU_SMRn.MASK";
+                not_valid Max "IHI 0062, SMMU_SMRn.VALID";
+                conflict Max "IHI 0062, SMMU_sGFSR.SMCF, SMMU_IDR1.SMCD";
+                conflict_of_masks Max "IHI 0062, SMMU_sGFSR.SMCF, SMMU_SMRn.MASK";
+                conflict_passes Max "IHI 0062, SMMU_sCR0.SMCFCFG";
+                unimplemented_bank Max "IHI 0062, SMMU_sGFSR.UCBF, SMMU_S2CRn.CBNDX";
+                multiple Max "IHI 0062, SMMU_sGFSR.MULTI";
+                not_reported Max "IHI 0062, SMMU_sCR0.GFRE";
+                interrupt Max "IHI 0062, SMMU_sCR0.GFIE";
+                restore Max "IHI 0062, SMMU_sGFSRRESTORE";
+                privcfg Max "IHI 0062, SMMU_S2CRn.PRIVCFG";
+                instcfg Max "IHI 0062, SMMU_S2CRn.INSTCFG";
+                change Max "IHI 0062, SMMU_SMRn, SMMU_S2CRn";
+                fifteen_bits Max "IHI 0062, SMMU_IDR0.NUMSIDB, EXIDS";
+            }
+            smmu_v2_contexts [V3 Mmu500] {
+                stage2 Max "IHI 0062, SMMU_CBARn.TYPE 0";
+                stage1 Max "IHI 0062, SMMU_CBARn.TYPE 1";
+                stage1_with_fault Max "IHI 0062, SMMU_CBARn.TYPE 2";
+                nested Max "IHI 0062, SMMU_CBARn.TYPE 3";
+                nested_with_the_wrong_bank Max "IHI 0062, SMMU_CBARn.CBNDX, SMMU_sGFSYNR0.Nested";
+                aarch32 Max "IHI 0062, SMMU_CBA2Rn.VA64, SMMU_IDR0.PTFS";
+                disabled Max "IHI 0062, SMMU_CBn_SCTLR.M";
+                granule_4k Max "IHI 0062, SMMU_CBn_TCR.TG0, SMMU_IDR2.PTFSv8_4KB";
+                granule_64k Max "IHI 0062, SMMU_CBn_TCR.TG0, SMMU_IDR2.PTFSv8_64KB";
+                blocks Max "IHI 0062, SMMU_CBn_TTBR0";
+                upper_half Max "IHI 0062, SMMU_CBn_TTBR1, SMMU_CBn_TCR.T1SZ";
+                epd Max "IHI 0062, SMMU_CBn_TCR.EPD0, EPD1";
+                top_byte Max "IHI 0062, SMMU_CBn_TCR2.TBI0";
+                sign_extension Max "IHI 0062, SMMU_CBn_TCR2.SEP";
+                hypervisor Max "IHI 0062, SMMU_CBARn.HYPC";
+                access_flag_fault_disable Max "IHI 0062, SMMU_CBn_SCTLR.AFFD";
+                wxn Max "IHI 0062, SMMU_CBn_SCTLR.WXN";
+                protected_walks Max "IHI 0062, SMMU_CBn_SCTLR.PTW";
+                block_over_pages Max "IHI 0062, SMMU_CBARn.TYPE 3";
+                asids Max "IHI 0062, SMMU_CBn_TTBR0.ASID";
+                vmids Max "IHI 0062, SMMU_CBARn.VMID";
+                shared Max "IHI 0062, SMMU_S2CRn.CBNDX, SMMU_CBFRSYNRAn";
+                change Max "IHI 0062, SMMU_CBn_SCTLR, SMMU_CBn_TTBR0";
+                permissions Max "IHI 0062, SMMU_CBn_FSR.PF";
+                execute_never Max "IHI 0062, SMMU_CBn_FSR.PF, SMMU_CBn_FSYNR0.IND";
+            }
+            smmu_v2_faults [V3 Mmu500] {
+                translation_faults Max "IHI 0062, SMMU_CBn_FSR.TF, SMMU_CBn_FSYNR0.PLVL";
+                syndrome Max "IHI 0062, SMMU_CBn_FSYNR0";
+                access_flag Max "IHI 0062, SMMU_CBn_FSR.AFF";
+                permission_fault Max "IHI 0062, SMMU_CBn_FSR.PF";
+                address_size Max "IHI 0062, SMMU_CBn_FSR.ASF, SMMU_CBn_TCR2.PASize";
+                external_abort Max "IHI 0062, SMMU_CBn_FSR.EF, SMMU_CBn_FSYNR0.PTWF";
+                abort_of_the_transaction Max "IHI 0062, SMMU_CBn_FSR.EF";
+                stage2 Max "IHI 0062, SMMU_CBn_IPAFAR";
+                external_abort_of_stage2 Max "IHI 0062, SMMU_CBn_FSR.EF";
+                stage1_of_nested Max "IHI 0062, SMMU_CBARn.TYPE 3";
+                stage2_of_nested Max "IHI 0062, SMMU_CBn_FSYNR0.S1CBNDX, SMMU_CBn_IPAFAR";
+                walk_of_nested Max "IHI 0062, SMMU_CBn_FSYNR0.PTWF";
+                not_reported Max "IHI 0062, SMMU_CBn_SCTLR.CFRE";
+                hit_under_fault Max "IHI 0062, SMMU_CBn_SCTLR.HUPCF, SMMU_CBn_FSR.MULTI";
+                no_hit_under_fault Max "IHI 0062, SMMU_CBn_SCTLR.HUPCF";
+                write_one_to_clear Max "IHI 0062, SMMU_CBn_FSR";
+                other_contexts Max "IHI 0062, SMMU_CBn_FSR";
+                restore Max "IHI 0062, SMMU_CBn_FSRRESTORE";
+                interrupt Max "IHI 0062, SMMU_CBn_SCTLR.CFIE";
+                interrupt_of_its_bank Max "IHI 0062, SMMU_CBn_SCTLR.CFIE";
+                interrupt_off Max "IHI 0062, SMMU_CBn_SCTLR.CFIE";
+            }
+            smmu_v2_stalls [V3 Mmu500] {
+                retry Max "IHI 0062, SMMU_CBn_RESUME";
+                retry_of_a_write Max "IHI 0062, SMMU_CBn_RESUME";
+                retry_in_vain Max "IHI 0062, SMMU_CBn_RESUME";
+                terminate Max "IHI 0062, SMMU_CBn_RESUME.TnR";
+                terminate_as_zero Max "IHI 0062, SMMU_CBn_RESUME.TnR, SMMU_CBn_SCTLR.CFRE";
+                stall_status Max "IHI 0062, SMMU_CBn_FSR.SS";
+                others_wait Max "IHI 0062, SMMU_CBn_SCTLR.HUPCF, CFCFG";
+                several Max "IHI 0062, SMMU_CBn_SCTLR.HUPCF, SMMU_CBn_FSR.MULTI";
+                of_two_contexts Max "IHI 0062, SMMU_CBn_FSR.SS";
+                stage2_of_nested Max "IHI 0062, SMMU_CBn_SCTLR.CFCFG";
+                master_that_cannot_wait Max "IHI 0062, SMMU_CBn_SCTLR.CFCFG";
+                disabled Max "IHI 0062, SMMU_sCR0.STALLD";
+                resume_of_nothing Max "IHI 0062, SMMU_CBn_RESUME";
+                from_where_it_stalled Max "IHI 0062, SMMU_CBn_RESUME";
+                interrupt Max "IHI 0062, SMMU_CBn_FSR.SS, DDI 0517";
+                group_goes Max "IHI 0062, SMMU_CBn_RESUME, SMMU_SMRn";
+                given_up Max "IHI 0062, SMMU_CBn_RESUME";
+            }
+            smmu_v2_invalidation [V3 Mmu500] {
+                tlbiva Max "IHI 0062, SMMU_CBn_TLBIVA";
+                tlbival Max "IHI 0062, SMMU_CBn_TLBIVAL";
+                tlbivaa Max "IHI 0062, SMMU_CBn_TLBIVAA";
+                tlbivaal Max "IHI 0062, SMMU_CBn_TLBIVAAL";
+                tlbiasid Max "IHI 0062, SMMU_CBn_TLBIASID";
+                tlbiall Max "IHI 0062, SMMU_CBn_TLBIALL";
+                tlbiva_in_halves Max "IHI 0062, SMMU_CBn_TLBIVA";
+                tlbiipas2 Max "IHI 0062, SMMU_CBn_TLBIIPAS2";
+                tlbiipas2l Max "IHI 0062, SMMU_CBn_TLBIIPAS2L";
+                tlbivmid Max "IHI 0062, SMMU_TLBIVMID";
+                tlbivmids1 Max "IHI 0062, SMMU_TLBIVMIDS1";
+                tlbiallnsnh Max "IHI 0062, SMMU_TLBIALLNSNH";
+                tlbiallnsnh_of_stage2 Max "IHI 0062, SMMU_TLBIALLNSNH";
+                tlbiallh Max "IHI 0062, SMMU_TLBIALLH";
+                tlbivah Max "IHI 0062, SMMU_TLBIVAH";
+                tlbivah64 Max "IHI 0062, SMMU_TLBIVAH64";
+                tlbivalh64 Max "IHI 0062, SMMU_TLBIVALH64";
+                tlbiva_of_a_hypervisor Max "IHI 0062, SMMU_CBn_TLBIVA, SMMU_CBARn.HYPC";
+                stage2_of_nested Max "IHI 0062, SMMU_CBn_TLBIIPAS2, SMMU_TLBIVMIDS1";
+                stage1_of_nested Max "IHI 0062, SMMU_CBn_TLBIVA, SMMU_CBARn.VMID";
+                sync_of_a_bank Max "IHI 0062, SMMU_CBn_TLBSYNC, SMMU_CBn_TLBSTATUS";
+                of_others Max "IHI 0062, SMMU_CBn_TLBIASID, SMMU_TLBIVMID";
+                broadcast_all Max "IHI 0062, SMMU_IDR0.BTM, SMMU_sCR0.PTM";
+                broadcast_asid Max "IHI 0062, SMMU_IDR0.BTM, SMMU_sCR0.PTM";
+                broadcast_address Max "IHI 0062, SMMU_IDR0.BTM, SMMU_sCR0.PTM";
+                broadcast_ipa Max "IHI 0062, SMMU_IDR0.BTM, SMMU_sCR0.PTM";
+                private Max "IHI 0062, SMMU_sCR0.PTM";
+            }
+            smmu_v2_registers [V3 Mmu500] {
+                identification Max "IHI 0062, SMMU_IDR0, IDR1, IDR2, IDR7";
+                absent Max "IHI 0062, SMMU_sCR0, SMMU_STLBIALL";
+                read_only Max "IHI 0062, SMMU_IDR0, SMMU_sTLBGSTATUS";
+                match_bits Max "IHI 0062, SMMU_SMRn";
+                halves Max "IHI 0062, SMMU_CBn_TTBR0, SMMU_CBn_FAR";
+                auxiliary_lock Max "IHI 0062, SMMU_sACR, DDI 0517 CACHE_LOCK";
+                ats1 Max "IHI 0062, SMMU_CBn_ATS1PR, ATS1PW, ATS1UR, ATS1UW, SMMU_CBn_PAR";
+                ats1_faults Max "IHI 0062, SMMU_CBn_PAR";
+                ats1_of_nested Max "IHI 0062, SMMU_CBn_ATS1UR, SMMU_CBARn.TYPE 3";
+                gats Max "IHI 0062, SMMU_GATS1PR, SMMU_GATS12UR, SMMU_GPAR";
+            }
+            smmu_v2_large [V3 FullV2] {
+                identification Max "IHI 0062, SMMU_IDR0, IDR1, IDR2";
+                extended_ids Max "IHI 0062, SMMU_sCR0.EXIDENABLE, SMMU_S2CRn.EXIDVALID";
+                granule_16k Max "IHI 0062, SMMU_CBn_TCR.TG0, SMMU_IDR2.PTFSv8_16KB";
+                vmids_of_16_bits Max "IHI 0062, SMMU_sCR0.VMID16EN, SMMU_CBA2Rn.VMID16";
             }
         }
     };

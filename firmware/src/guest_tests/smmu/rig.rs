@@ -32,8 +32,6 @@ pub const IPA: u64 = 0x23_4567_8000;
 pub const DATA: u64 = 0x1122_3344_5566_7788;
 /// The first doubleword of the other frame.
 pub const OTHER: u64 = 0x99aa_bbcc_ddee_ff00;
-/// What masters write.
-const WRITTEN: u64 = 0x5a5a_0f0f_1234_4321;
 
 /// VMIDs of the streams with stage 2; ASIDs are 1 without it and 2 with it.
 pub const VMID: u64 = 3;
@@ -127,20 +125,12 @@ impl Rig {
 
     /// A read that gives this.
     pub fn reads_value(&self, p: &mut Program, name: &str, dma: &Dma, value: u64) {
-        p.fill_buffer(dma, 0, WRITTEN);
-        p.dma(name, dma, End::Done);
-        p.expect_buffer(&format!("{name}: what was read"), dma, value);
+        p.dma_reads(name, dma, value);
     }
 
     /// A write to the first doubleword of the frame.
     pub fn writes(&self, p: &mut Program, name: &str, dma: &Dma) {
-        p.fill_buffer(dma, 0, WRITTEN);
-        p.poke(self.frame, DATA);
-        p.dma(name, dma, End::Done);
-        p.mov(18, self.frame);
-        a64!(p ; ldr x0, [x18]);
-        p.expect(&format!("{name}: what was written"), 0, WRITTEN);
-        p.poke(self.frame, DATA);
+        p.dma_writes(name, dma, self.frame, DATA);
     }
 
     /// A transfer that is aborted, and this event.
