@@ -218,12 +218,19 @@ pub trait Entered {}
 
 impl<T> Entered for T {}
 
+/// What every access looks at and hardly any changes: in lines of its own, so that locks beside it slow down nobody.
+#[derive(Default)]
+#[repr(align(128))]
+struct Steady {
+    generation: AtomicU64,
+    hook: OnceLock<Arc<dyn AccessHook>>,
+}
+
 /// The physical bus of a machine.
 #[derive(Default)]
 pub struct Bus {
     view: RwLock<Arc<BusView>>,
-    generation: AtomicU64,
-    hook: OnceLock<Arc<dyn AccessHook>>,
+    steady: Steady,
     /// Who writes to memory directly, now and when there is more of it.
     writers: RwLock<Vec<Weak<dyn DirectWriters>>>,
 }
@@ -238,11 +245,11 @@ impl Bus {
     /// The hook that is called around accesses, from now on if there was none: then `make` gives it. Accesses under way do not
     /// know of it.
     pub fn access_hook(&self, make: impl FnOnce() -> Arc<dyn AccessHook>) -> Arc<dyn AccessHook> {
-        self.hook.get_or_init(make).clone()
+        self.steady.hook.get_or_init(make).clone()
     }
 
     fn enter(&self) -> Option<Box<dyn Entered + '_>> {
-        self.hook.get().map(|hook| hook.enter())
+        self.steady.hook.get().map(|hook| hook.enter())
     }
 
     /// The map as it is now.
@@ -252,9 +259,10 @@ impl Bus {
     }
 
     /// A number that grows whenever the map changes: who caches a translation to host memory drops it then.
+    #[inline]
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+        self.steady.generation.load(Ordering::Acquire)
     }
 
     /// Adds a region.
@@ -297,7 +305,7 @@ impl Bus {
             next.regions.iter().filter_map(Region::block).for_each(|(ram, _)| ram.attach(&writers));
         }
         *slot = Arc::new(next);
-        self.generation.fetch_add(1, Ordering::Release);
+        self.steady.generation.fetch_add(1, Ordering::Release);
         Ok(())
     }
 
@@ -311,6 +319,21 @@ impl Bus {
     pub fn write(&self, pa: Pa, size: Size, value: u64, from: Requester) -> Result<(), BusFault> {
         let _entered = self.enter();
         self.view().write(pa, size, value, from)
+    }
+
+    /// Copies bytes out of a block that an address led to ([`BusView::target`]). The caller has looked whether the map is still
+    /// the same ([`Bus::generation`]).
+    #[inline]
+    pub fn read_block(&self, ram: &GuestRam, offset: u64, out: &mut [u8]) -> Result<(), BusFault> {
+        let _entered = self.enter();
+        ram.read(offset, out).ok_or(BusFault::Unmapped)
+    }
+
+    /// As [`Bus::read_block`], into a block that is RAM.
+    #[inline]
+    pub fn write_block(&self, ram: &GuestRam, offset: u64, bytes: &[u8]) -> Result<(), BusFault> {
+        let _entered = self.enter();
+        ram.write(offset, bytes).ok_or(BusFault::Unmapped)
     }
 
     /// Copies bytes out of memory and registers; stops at the first fault.
@@ -542,7 +565,13 @@ mod tests {
         bus.write(Pa(0), Size::B1, 0, me).unwrap();
         bus.write_bytes(Pa(0), &[0; 3], me).unwrap();
         bus.read_bytes(Pa(0), &mut [0; 3], me).unwrap();
-        assert_eq!((counts.begun.load(Ordering::Relaxed), counts.now.load(Ordering::Relaxed)), (4, 0));
+        let ram = GuestRam::new(0x1000).unwrap();
+        bus.write_block(ram, 8, &[7]).unwrap();
+        let mut there = [0; 2];
+        bus.read_block(ram, 7, &mut there).unwrap();
+        assert_eq!(there, [0, 7]);
+        assert_eq!(bus.read_block(ram, 0xfff, &mut there), Err(BusFault::Unmapped));
+        assert_eq!((counts.begun.load(Ordering::Relaxed), counts.now.load(Ordering::Relaxed)), (7, 0));
     }
 
     #[test]
