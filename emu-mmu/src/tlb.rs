@@ -197,10 +197,15 @@ impl Tlb {
         (u64::from(vmid) << 3 | (regime as u64) << 1 | u64::from(stage1)).wrapping_mul(0xa076_1d64_78bd_642f)
     }
 
-    /// The index of the first way of the set for a signature.
+    /// The index of the first way of the set of a page. Pages next to each other are in sets next to each other, so that a run of
+    /// them has room for all; where a run begins is scattered.
     #[inline]
-    fn set_of(signature: u64) -> usize {
-        (signature >> 40) as usize % SETS * WAYS
+    fn set_of(page: u64, size: usize, context: u64) -> usize {
+        let number = page >> SIZES[size];
+        let run =
+            (number / SETS as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ context.wrapping_add(size as u64);
+        let start = run.wrapping_mul(0xd6e8_feb8_6659_fd93) >> 40;
+        (number ^ start) as usize % SETS * WAYS
     }
 
     fn vm_slot(regime: Regime, vmid: u16) -> usize {
@@ -234,7 +239,7 @@ impl Tlb {
             }
             let page = va & !low_mask(bits.into());
             let signature = Self::signature(page, size, context_bits);
-            let first = Self::set_of(signature);
+            let first = Self::set_of(page, size, context_bits);
             for i in first..first + WAYS {
                 if self.signatures[i] == signature && self.matches(&self.keys[i], context, page, size) {
                     self.statistics.hits += 1;
@@ -285,7 +290,7 @@ impl Tlb {
         };
         let context_bits = Self::context_bits(context.regime, context.vmid, context.stage1);
         let signature = Self::signature(key.va, size, context_bits);
-        let i = self.way_for(Self::set_of(signature), &key);
+        let i = self.way_for(Self::set_of(key.va, size, context_bits), &key);
         self.drop_entry(i);
         self.in_use[size] += 1;
         if is_fragment(&key) {
@@ -406,7 +411,7 @@ impl Tlb {
             }
             for page in pages(start, end, bits).into_iter().flatten() {
                 let signature = Self::signature(page, size, context_bits);
-                let first = Self::set_of(signature);
+                let first = Self::set_of(page, size, context_bits);
                 for i in first..first + WAYS {
                     if self.signatures[i] == signature && named(&self.keys[i]) {
                         self.drop_entry(i);
@@ -447,8 +452,12 @@ fn is_fragment(k: &Key) -> bool {
     k.stage1 && k.s1_bits < 64 && k.s1_bits > SIZES[usize::from(k.size)]
 }
 
-fn sizes_of(mask: u64) -> impl Iterator<Item = u8> {
-    (0..64).filter(move |b| mask >> b & 1 != 0)
+fn sizes_of(mut mask: u64) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        let lowest = mask.trailing_zeros();
+        mask &= mask.wrapping_sub(1);
+        (lowest < 64).then_some(lowest as u8)
+    })
 }
 
 /// The first addresses of the pages of `2^bits` bytes that touch `start..=end`; `None` if there are so many that a scan
