@@ -23,6 +23,7 @@ use parking_lot::RwLock;
 use super::broadcast::Broadcast;
 use super::counts::{Counts, StreamCount};
 use super::flight::Phases;
+use super::output::{Blocks, Output};
 use super::port::{Port, PortState};
 use super::shards::Shards;
 use super::stalls::{Answer, Stalled, Stalls, Woken};
@@ -37,18 +38,24 @@ pub struct Config {
     pub stall_max: u16,
 }
 
+/// In a line of its own, for every transaction reads it.
+#[repr(align(128))]
+struct Epoch(AtomicU64);
+
 /// The translation core of one SMMU.
 pub struct Core {
     pub(super) front: Arc<dyn Front>,
     pub(super) bus: Arc<Bus>,
     pub(super) phases: Phases,
     pub(super) stalls: Stalls,
+    pub(super) blocks: Blocks,
     clock: Arc<Clock>,
     features: Features,
-    epoch: AtomicU64,
+    epoch: Epoch,
     tlb: Shards,
     broadcast: Broadcast,
-    ports: RwLock<Vec<Arc<PortState>>>,
+    /// A list that is replaced, so that a wait has it at once.
+    ports: RwLock<Arc<Vec<Arc<PortState>>>>,
 }
 
 impl Core {
@@ -60,9 +67,10 @@ impl Core {
             bus,
             phases: Phases::default(),
             stalls: Stalls::new(config.stall_max),
+            blocks: Blocks::default(),
             clock,
             features: config.features,
-            epoch: AtomicU64::new(1),
+            epoch: Epoch(AtomicU64::new(1)),
             tlb: Shards::new(),
             broadcast: Broadcast::default(),
             ports: RwLock::default(),
@@ -73,7 +81,7 @@ impl Core {
     #[must_use]
     pub fn port(self: &Arc<Self>, master: Master) -> Arc<dyn DmaPort> {
         let state = Arc::new(PortState::new(master));
-        self.ports.write().push(state.clone());
+        Arc::make_mut(&mut *self.ports.write()).push(state.clone());
         Arc::new(Port::new(self.clone(), state))
     }
 
@@ -95,7 +103,7 @@ impl Core {
     /// Has every transaction that begins afterwards ask the front for its verdict again. To be called when the front has
     /// forgotten what it knew, or decides otherwise than before.
     pub fn forget_contexts(&self) {
-        self.epoch.fetch_add(1, SeqCst);
+        self.epoch.0.fetch_add(1, SeqCst);
     }
 
     /// Returns when no transaction is under way that began before the call: what it reads and writes has been read and written,
@@ -187,7 +195,19 @@ impl Core {
 
     #[inline]
     pub(super) fn epoch(&self) -> u64 {
-        self.epoch.load(SeqCst)
+        self.epoch.0.load(SeqCst)
+    }
+
+    /// What holds for one epoch of translations and one map of the bus: both numbers only grow, so that their sum stays if and only
+    /// if both do. `epoch` was read before.
+    #[inline]
+    pub(super) fn port_epoch(&self, epoch: u64) -> u64 {
+        epoch.wrapping_add(self.bus.generation())
+    }
+
+    /// What an address leads to now.
+    pub(super) fn output(&self, pa: Pa) -> Output {
+        self.blocks.output(pa, &self.bus.view())
     }
 
     /// Where a transaction goes under `context`, which the front gave since `epoch` began.

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::flight::Traffic;
+
 /// What one stream did so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct StreamCount {
@@ -58,10 +60,9 @@ impl Counter {
     }
 }
 
-/// What one port counts. How many transactions there were it knows already, and what was quick is what was not slow.
+/// What one port counts beside its [`Traffic`]. What was quick is what was not slow.
 #[derive(Default)]
 pub(super) struct Counts {
-    pub(super) bytes: Counter,
     /// Pages after the first of a transaction.
     pub(super) more_pages: Counter,
     /// Pages whose way the port did not know.
@@ -75,10 +76,11 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub(super) fn of(&self, transactions: u64) -> StreamCount {
+    pub(super) fn with(&self, traffic: &Traffic) -> StreamCount {
+        let transactions = traffic.total();
         StreamCount {
             transactions,
-            bytes: self.bytes.get(),
+            bytes: traffic.bytes(),
             quick: (transactions + self.more_pages.get()).saturating_sub(self.misses.get()),
             hits: self.hits.get(),
             walks: self.walks.get(),

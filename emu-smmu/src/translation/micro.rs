@@ -1,7 +1,7 @@
 //! What a port remembers of translations: pages, looked up without a lock.
 //!
-//! An entry holds for one *epoch* of the [`super::Core`], which begins another one whenever anything is invalidated. So nothing
-//! is ever searched for in here, and the table may be small: what it lacks the main TLB has.
+//! An entry holds for one *epoch*: see [`super::Core::port_epoch`]. Another one begins whenever anything is invalidated, and when
+//! the bus changes. So nothing is ever searched for in here, and the table may be small: what it lacks the main TLB has.
 //!
 //! # Invariant
 //! An entry is read as it was written: its version is odd while it is changed, and another one afterwards.
@@ -10,9 +10,10 @@ use std::sync::atomic::{
     AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, fence,
 };
 
-use emu_core::Pa;
+use emu_core::dma::DmaAttrs;
 
-use super::{Access, Transaction};
+use super::Access;
+use super::output::Output;
 
 const ENTRIES: usize = 256;
 /// SubstreamIDs have 20 bits (Arm IHI 0070, 3.2), epochs the rest of a word.
@@ -30,19 +31,19 @@ pub(super) struct Key {
 impl Key {
     /// `None` if it is not to be remembered: there is no such substream.
     #[inline]
-    pub(super) fn of(t: &Transaction) -> Option<Self> {
-        let substream = t.substream.unwrap_or(0);
+    pub(super) fn of(attrs: &DmaAttrs, address: u64, access: Access) -> Option<Self> {
+        let substream = attrs.substream.unwrap_or(0);
         if substream >> SUBSTREAM_BITS != 0 {
             return None;
         }
-        let attributes = u64::from(t.access == Access::Write)
-            | u64::from(t.privileged) << 1
-            | u64::from(t.instruction) << 2
-            | u64::from(t.translated) << 3
-            | u64::from(t.substream.is_some()) << 4
-            | (t.security as u64) << 5
-            | (t.memory as u64) << 7;
-        Some(Self { page: t.address & !0xfff | attributes, substream })
+        let attributes = u64::from(access == Access::Write)
+            | u64::from(attrs.privileged) << 1
+            | u64::from(attrs.instruction) << 2
+            | u64::from(attrs.translated) << 3
+            | u64::from(attrs.substream.is_some()) << 4
+            | (attrs.security as u64) << 5
+            | (attrs.memory as u64) << 7;
+        Some(Self { page: address & !0xfff | attributes, substream })
     }
 
     /// Where it is kept. Reads and writes of one page are far apart.
@@ -59,7 +60,9 @@ impl Key {
     }
 }
 
+/// Two of them fill a line of the host's cache.
 #[derive(Default)]
+#[repr(align(32))]
 struct Entry {
     version: AtomicU32,
     page: AtomicU64,
@@ -78,7 +81,7 @@ impl MicroTlb {
 
     /// The first byte of the page that `key` leads to in `epoch`.
     #[inline]
-    pub(super) fn get(&self, key: Key, epoch: u64) -> Option<Pa> {
+    pub(super) fn get(&self, key: Key, epoch: u64) -> Option<Output> {
         let entry = &self.0[key.index()];
         let version = entry.version.load(Acquire);
         let page = entry.page.load(Relaxed);
@@ -86,11 +89,11 @@ impl MicroTlb {
         let output = entry.output.load(Relaxed);
         fence(Acquire);
         let whole = version & 1 == 0 && entry.version.load(Relaxed) == version;
-        (whole && page == key.page && context == key.context(epoch)).then_some(Pa(output))
+        (whole && page == key.page && context == key.context(epoch)).then(|| Output::of_word(output))
     }
 
     /// Remembers a page, unless somebody else is about to change the same entry.
-    pub(super) fn put(&self, key: Key, epoch: u64, output: Pa) {
+    pub(super) fn put(&self, key: Key, epoch: u64, output: Output) {
         let entry = &self.0[key.index()];
         let version = entry.version.load(Relaxed);
         let changing = version | 1;
@@ -101,7 +104,7 @@ impl MicroTlb {
         fence(Release);
         entry.page.store(key.page, Relaxed);
         entry.context.store(key.context(epoch), Relaxed);
-        entry.output.store(output.page_base().0, Relaxed);
+        entry.output.store(output.page_word(), Relaxed);
         entry.version.store(changing.wrapping_add(1), Release);
     }
 }
@@ -110,68 +113,65 @@ impl MicroTlb {
 mod tests {
     use std::thread;
 
-    use emu_core::Security;
     use emu_core::dma::MemoryType;
+    use emu_core::{Pa, Security};
 
     use super::*;
 
-    const READ: Transaction = Transaction {
-        stream: 1,
+    const PLAIN: DmaAttrs = DmaAttrs {
         substream: None,
-        address: 0x1234,
-        access: Access::Read,
         privileged: false,
         instruction: false,
         security: Security::NonSecure,
         memory: MemoryType::WriteBack,
         translated: false,
-        may_stall: false,
     };
 
-    fn key(t: Transaction) -> Key {
-        Key::of(&t).unwrap()
+    fn read(address: u64) -> Key {
+        Key::of(&PLAIN, address, Access::Read).unwrap()
     }
 
     #[test]
     fn whatever_differs_is_another_key() {
+        let with = |attrs| Key::of(&attrs, 0x1234, Access::Read).unwrap();
         let others = [
-            Transaction { access: Access::Write, ..READ },
-            Transaction { privileged: true, ..READ },
-            Transaction { instruction: true, ..READ },
-            Transaction { translated: true, ..READ },
-            Transaction { substream: Some(0), ..READ },
-            Transaction { substream: Some(0xf_ffff), ..READ },
-            Transaction { security: Security::Root, ..READ },
-            Transaction { memory: MemoryType::Device, ..READ },
-            Transaction { memory: MemoryType::NonCacheable, ..READ },
-            Transaction { address: 0x2234, ..READ },
-            Transaction { address: 1 << 63 | 0x1234, ..READ },
+            Key::of(&PLAIN, 0x1234, Access::Write).unwrap(),
+            with(DmaAttrs { privileged: true, ..PLAIN }),
+            with(DmaAttrs { instruction: true, ..PLAIN }),
+            with(DmaAttrs { translated: true, ..PLAIN }),
+            with(DmaAttrs { substream: Some(0), ..PLAIN }),
+            with(DmaAttrs { substream: Some(0xf_ffff), ..PLAIN }),
+            with(DmaAttrs { security: Security::Root, ..PLAIN }),
+            with(DmaAttrs { memory: MemoryType::Device, ..PLAIN }),
+            with(DmaAttrs { memory: MemoryType::NonCacheable, ..PLAIN }),
+            read(0x2234),
+            read(1 << 63 | 0x1234),
         ];
         for (i, a) in others.iter().enumerate() {
             let micro = MicroTlb::new();
-            micro.put(key(*a), 1, Pa(0x5678));
-            assert_eq!(micro.get(key(*a), 1), Some(Pa(0x5000)));
-            assert_eq!((micro.get(key(*a), 2), micro.get(key(READ), 1)), (None, None));
-            assert!(others.iter().enumerate().all(|(j, b)| i == j || key(*a) != key(*b)));
+            micro.put(*a, 1, Output::At(Pa(0x5678)));
+            assert_eq!(micro.get(*a, 1), Some(Output::At(Pa(0x5000))));
+            assert_eq!((micro.get(*a, 2), micro.get(read(0x1234), 1)), (None, None));
+            assert!(others.iter().enumerate().all(|(j, b)| i == j || *a != *b));
         }
-        assert!(key(Transaction { address: 0x1fff, ..READ }) == key(READ), "one page");
-        assert!(Key::of(&Transaction { substream: Some(0x10_0000), ..READ }).is_none());
-        assert_eq!(MicroTlb::new().get(key(Transaction { address: 0, ..READ }), 1), None, "it begins empty");
+        assert!(read(0x1fff) == read(0x1234), "one page");
+        assert!(Key::of(&DmaAttrs { substream: Some(0x10_0000), ..PLAIN }, 0, Access::Read).is_none());
+        assert_eq!(MicroTlb::new().get(read(0), 1), None, "it begins empty");
     }
 
     #[test]
     fn an_entry_is_never_seen_half_written() {
         // All pages here share one entry; each leads to an output that tells which it is.
-        let page = |n: u64| key(Transaction { address: n * ENTRIES as u64 * 0x1000, ..READ });
+        let page = |n: u64| read(n * ENTRIES as u64 * 0x1000);
         let micro = MicroTlb::new();
         thread::scope(|s| {
             for t in 0..3 {
                 let micro = &micro;
                 s.spawn(move || {
                     for n in (0..20_000).map(|n| (n + t) % 7) {
-                        micro.put(page(n), 1, Pa(n << 20));
+                        micro.put(page(n), 1, Output::At(Pa(n << 20)));
                         let other = (n + 1) % 7;
-                        assert!(micro.get(page(other), 1).is_none_or(|pa| pa == Pa(other << 20)));
+                        assert!(micro.get(page(other), 1).is_none_or(|at| at == Output::At(Pa(other << 20))));
                     }
                 });
             }

@@ -9,13 +9,14 @@ mod core;
 mod counts;
 mod flight;
 mod micro;
+mod output;
 mod port;
 mod shards;
 mod stalls;
 #[cfg(test)]
 mod tests;
 
-use emu_core::dma::{MemoryType, StallTag};
+use emu_core::dma::{DmaAttrs, MemoryType, StallTag};
 use emu_core::{Pa, Security};
 use emu_mmu::{Fault, Request, Stage1, Stage2};
 
@@ -56,6 +57,20 @@ pub struct Transaction {
     pub translated: bool,
     /// The master can wait.
     pub may_stall: bool,
+}
+
+impl Transaction {
+    /// The attributes that its master gave it.
+    const fn attrs(&self) -> DmaAttrs {
+        DmaAttrs {
+            substream: self.substream,
+            privileged: self.privileged,
+            instruction: self.instruction,
+            security: self.security,
+            memory: self.memory,
+            translated: self.translated,
+        }
+    }
 }
 
 /// What happens at a fault of one stage.

@@ -14,9 +14,11 @@ use parking_lot::Mutex;
 use super::counts::{Counts, StreamCount};
 use super::flight::Traffic;
 use super::micro::{Key, MicroTlb};
+use super::output::Output;
 use super::{Access, Answer, Core, Refusal, Transaction, Verdict};
 
-/// What the core knows of a port.
+/// What the core knows of a port. Ports share no line of the host's cache.
+#[repr(align(128))]
 pub(super) struct PortState {
     pub(super) master: Master,
     pub(super) traffic: Traffic,
@@ -30,7 +32,7 @@ impl PortState {
     }
 
     pub(super) fn count(&self) -> StreamCount {
-        self.counts.of(self.traffic.total())
+        self.counts.with(&self.traffic)
     }
 }
 
@@ -111,7 +113,7 @@ impl Zeroes {
 /// Where bytes of an access go.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
-    At(Pa),
+    To(Output),
     /// Nowhere: a read gives zeroes.
     Zero,
 }
@@ -120,7 +122,7 @@ impl Place {
     /// The place `len` bytes further on.
     fn after(self, len: usize) -> Self {
         match self {
-            Self::At(pa) => Self::At(pa.offset(len as u64)),
+            Self::To(output) => Self::To(output.after(len as u64)),
             Self::Zero => Self::Zero,
         }
     }
@@ -164,20 +166,43 @@ impl Port {
         if len == 0 {
             return Ok(());
         }
-        let _under_way = self.state.traffic.enter(&self.core.phases);
-        let first = self.transaction(attrs, addr, bytes.access());
-        let whole = Whole { first, len };
-        let done = if len as u64 <= PAGE_SIZE - addr % PAGE_SIZE && self.state.zeroes.is_empty() {
-            self.place(&first, whole).and_then(|place| self.go(&first, place, 0..len, &mut bytes))
-        } else {
-            self.pages(whole, &mut bytes)
+        let under_way = self.state.traffic.enter(&self.core.phases);
+        let done = match self.known(&attrs, addr, &bytes) {
+            Some((block, offset)) => self.go_to_ram(block, offset, 0..len, &mut bytes),
+            None => self.find_out(attrs, addr, &mut bytes),
         };
         match done {
-            Ok(()) => self.state.counts.bytes.add(len as u64),
+            Ok(()) => under_way.moved(len as u64),
             Err(DmaFault::Abort) => self.state.counts.aborts.add(1),
             Err(DmaFault::Stalled(_)) => self.state.counts.stalls.add(1),
         }
         done
+    }
+
+    /// Where an access goes that is to one page of RAM which the port knows: a block and an offset in it. Most are, and cost no
+    /// more than this and the copying.
+    #[inline]
+    fn known(&self, attrs: &DmaAttrs, addr: u64, bytes: &Bytes<'_>) -> Option<(usize, u64)> {
+        if !is_within_a_page(addr, bytes.len()) || !self.state.zeroes.is_empty() {
+            return None;
+        }
+        let key = Key::of(attrs, addr, bytes.access())?;
+        match self.micro.get(key, self.core.port_epoch(self.core.epoch()))? {
+            Output::Ram { block, offset } => Some((block, offset + addr % PAGE_SIZE)),
+            Output::At(_) => None,
+        }
+    }
+
+    /// Any access: its transactions, and what the front and the tables say of them.
+    fn find_out(&self, attrs: DmaAttrs, addr: u64, bytes: &mut Bytes<'_>) -> Result<(), DmaFault> {
+        let len = bytes.len();
+        let first = self.transaction(attrs, addr, bytes.access());
+        let whole = Whole { first, len };
+        if is_within_a_page(addr, len) && self.state.zeroes.is_empty() {
+            self.place(&first, whole).and_then(|place| self.go(&first, place, 0..len, bytes))
+        } else {
+            self.pages(whole, bytes)
+        }
     }
 
     fn transaction(&self, attrs: DmaAttrs, address: u64, access: Access) -> Transaction {
@@ -196,7 +221,6 @@ impl Port {
     }
 
     /// An access to several pages, or one that may have been answered in part.
-    #[cold]
     fn pages(&self, whole: Whole, bytes: &mut Bytes<'_>) -> Result<(), DmaFault> {
         let done = self.runs(whole).and_then(|runs| {
             let mut at = 0;
@@ -233,16 +257,15 @@ impl Port {
     }
 
     /// Where a transaction within a page goes, of an access.
-    #[inline]
     fn place(&self, t: &Transaction, whole: Whole) -> Result<Place, DmaFault> {
-        let (key, epoch) = (Key::of(t), self.core.epoch());
-        match key.and_then(|key| self.micro.get(key, epoch)) {
-            Some(page) => Ok(Place::At(page.offset(t.address % PAGE_SIZE))),
+        let (key, epoch) = (Key::of(&t.attrs(), t.address, t.access), self.core.epoch());
+        let kept = self.core.port_epoch(epoch);
+        match key.and_then(|key| self.micro.get(key, kept)) {
+            Some(page) => Ok(Place::To(page.after(t.address % PAGE_SIZE))),
             None => self.place_unknown(t, whole, key, epoch),
         }
     }
 
-    #[cold]
     fn place_unknown(
         &self,
         t: &Transaction,
@@ -252,12 +275,15 @@ impl Port {
     ) -> Result<Place, DmaFault> {
         self.state.counts.misses.add(1);
         loop {
+            // Before the map is looked at.
+            let kept = self.core.port_epoch(epoch);
             let refusal = match self.ask(t, epoch) {
                 Ok(pa) => {
+                    let output = self.core.output(pa);
                     if let Some(key) = key {
-                        self.micro.put(key, epoch, pa);
+                        self.micro.put(key, kept, output);
                     }
-                    return Ok(Place::At(pa));
+                    return Ok(Place::To(output));
                 }
                 Err(refusal) => refusal,
             };
@@ -291,6 +317,24 @@ impl Port {
         }
     }
 
+    /// Moves a part of the bytes from or to a block of RAM. A page that is RAM is so as a whole, and a moment ago the map said so.
+    #[inline]
+    fn go_to_ram(
+        &self,
+        block: usize,
+        offset: u64,
+        part: std::ops::Range<usize>,
+        bytes: &mut Bytes<'_>,
+    ) -> Result<(), DmaFault> {
+        let bus = &self.core.bus;
+        let ram = self.core.blocks.get(block).ok_or(DmaFault::Abort)?;
+        match bytes {
+            Bytes::Read(buf) => bus.read_block(ram, offset, &mut buf[part])?,
+            Bytes::Write(bytes) => bus.write_block(ram, offset, &bytes[part])?,
+        }
+        Ok(())
+    }
+
     /// Moves a part of the bytes.
     fn go(
         &self,
@@ -299,23 +343,36 @@ impl Port {
         part: std::ops::Range<usize>,
         bytes: &mut Bytes<'_>,
     ) -> Result<(), DmaFault> {
-        let (bus, from) = (&self.core.bus, Requester::Device(t.stream));
-        let gone = match (place, bytes) {
-            (Place::At(pa), Bytes::Read(buf)) => bus.read_bytes(pa, &mut buf[part], from),
-            (Place::At(pa), Bytes::Write(bytes)) => bus.write_bytes(pa, &bytes[part], from),
-            (Place::Zero, Bytes::Read(buf)) => {
-                buf[part].fill(0);
-                Ok(())
+        let output = match place {
+            Place::To(output) => output,
+            Place::Zero => {
+                if let Bytes::Read(buf) = bytes {
+                    buf[part].fill(0);
+                }
+                return Ok(());
             }
-            (Place::Zero, Bytes::Write(_)) => Ok(()),
+        };
+        let pa = match output {
+            Output::Ram { block, offset } => return self.go_to_ram(block, offset, part, bytes),
+            Output::At(pa) => pa,
+        };
+        let bus = &self.core.bus;
+        let from = Requester::Device(t.stream);
+        let gone = match bytes {
+            Bytes::Read(buf) => bus.read_bytes(pa, &mut buf[part], from),
+            Bytes::Write(bytes) => bus.write_bytes(pa, &bytes[part], from),
         };
         gone.map_err(|_| {
-            if let Place::At(pa) = place {
-                self.core.front.external_abort(t, pa);
-            }
+            self.core.front.external_abort(t, pa);
             DmaFault::Abort
         })
     }
+}
+
+/// All bytes of an access are in one page.
+#[inline]
+const fn is_within_a_page(addr: u64, len: usize) -> bool {
+    len as u64 <= PAGE_SIZE - addr % PAGE_SIZE
 }
 
 impl DmaPort for Port {

@@ -1,6 +1,5 @@
 //! Tests of the core, with a front that says what it is told to, and tables of one root at level 1 for 4 GiB of addresses.
 
-mod costs;
 mod invalidation;
 mod paths;
 mod stalls;

@@ -196,3 +196,45 @@ fn counts_of_ports_of_one_stream_are_one() {
     assert_eq!((rig.count(STREAM).transactions, rig.count(STREAM).bytes), (2, 6));
     assert_eq!((rig.count(STREAM + 1).transactions, rig.count(STREAM + 1).aborts), (1, 1));
 }
+
+/// 16 MiB, of which the last pages lead where the first do: there is less memory.
+#[test]
+fn four_thousand_pages_are_walked_for_once() {
+    const PAGES: u64 = 4096;
+    let rig = Rig::new();
+    let root = rig.translate(1, 1);
+    for n in 0..PAGES {
+        rig.memory.map(root, 3, n << 12, (DATA + ((n % 1024) << 12)) | PAGE | NOT_GLOBAL);
+    }
+    let port = rig.port(1);
+    let cycle = || {
+        for n in 0..PAGES {
+            port.read(rig.attrs, n << 12, &mut [0; 8]).unwrap();
+        }
+        let StreamCount { walks, hits, quick, .. } = rig.count(1);
+        (walks, hits, quick)
+    };
+    assert_eq!(cycle(), (PAGES, 0, 0));
+    assert_eq!(cycle(), (PAGES, PAGES, 0), "the main TLB has all of them, though no port has");
+}
+
+/// What a port remembers holds for one map of the bus.
+#[test]
+fn memory_that_moves_is_found_where_it_is() {
+    let rig = Rig::new();
+    let root = rig.translate(1, 1);
+    let (first, second) = (0x1_0000_0000, 0x1_0010_0000);
+    rig.memory.map(root, 3, 0x1000, first | PAGE);
+    let port = rig.port(1);
+    let blocks = [1, 2].map(|byte| GuestRam::filled(0x1000, byte).unwrap());
+    assert_eq!(rig.read(&port, 0x1000, 1), Err(DmaFault::Abort), "nothing is there");
+    rig.core.bus.map(Pa(first), 0x1000, Backing::Ram(blocks[0], 0)).unwrap();
+    for _ in 0..2 {
+        assert_eq!(rig.read(&port, 0x1000, 1), Ok(vec![1]));
+    }
+    rig.core.bus.remap(Pa(first), Pa(second), 0x1000, Backing::Ram(blocks[0], 0)).unwrap();
+    assert_eq!(rig.write(&port, 0x1000, &[9]), Err(DmaFault::Abort), "it has gone");
+    rig.core.bus.map(Pa(first), 0x1000, Backing::Ram(blocks[1], 0)).unwrap();
+    assert_eq!(rig.read(&port, 0x1000, 1), Ok(vec![2]));
+    assert_eq!(blocks[0].load_u8(0), Some(1), "nothing was written there");
+}
