@@ -7,3 +7,4 @@ pub mod fuzz;
 pub mod litmus;
 pub mod machine;
 pub mod soak;
+pub mod stalls;
