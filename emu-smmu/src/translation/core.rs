@@ -8,8 +8,8 @@
 //! - **After [`Core::sync`] no access is made through it either**: see [`super::flight`].
 //! - No lock of the core's is held while memory or registers are accessed, a front is asked or a master is told.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Weak};
 
 use emu_core::bus::Bus;
 use emu_core::clock::Clock;
@@ -25,6 +25,7 @@ use super::counts::{Counts, StreamCount};
 use super::flight::Phases;
 use super::output::{Blocks, Output};
 use super::port::{Port, PortState};
+use super::probe::{Counted, Happening, Monitor, Probe};
 use super::shards::Shards;
 use super::stalls::{Answer, Stalled, Stalls, Woken};
 use super::{Context, Front, Scope, Transaction};
@@ -54,6 +55,7 @@ pub struct Core {
     epoch: Epoch,
     tlb: Shards,
     broadcast: Broadcast,
+    pub(super) probe: Probe,
     /// A list that is replaced, so that a wait has it at once.
     ports: RwLock<Arc<Vec<Arc<PortState>>>>,
 }
@@ -73,6 +75,7 @@ impl Core {
             epoch: Epoch(AtomicU64::new(1)),
             tlb: Shards::new(),
             broadcast: Broadcast::default(),
+            probe: Probe::default(),
             ports: RwLock::default(),
         })
     }
@@ -148,6 +151,23 @@ impl Core {
     /// (`translates`: from now on it may be).
     pub fn take_part(&self, wanted: bool, translates: bool) {
         self.broadcast.set(wanted, translates);
+    }
+
+    /// Gives it a performance monitor. The first one stays, and is told of nothing before [`Core::want`].
+    pub fn attach_monitor(&self, monitor: Weak<dyn Monitor>) {
+        self.probe.attach(monitor);
+    }
+
+    /// What the monitor is to be told of from now on: a set of [`Happening::bit`]. To be called also when it is the same set, and
+    /// another one of streams.
+    pub fn want(&self, what: u32) {
+        self.probe.want(what);
+        self.forget_contexts();
+    }
+
+    /// Tells the monitor of what a front does for a stream.
+    pub fn happened(&self, stream: u32, what: Happening, times: u64) {
+        self.probe.tell(stream, what, times);
     }
 
     /// Back to the state in which nothing is known, nothing waits, and no master has an answer that it did not fetch.
@@ -231,8 +251,11 @@ impl Core {
             return Ok(found.pa);
         }
         counts.walks.add(1);
-        let memory = TableBus::new(self.bus.view());
-        let translation = translate_and_commit(&stage1, stage2, &self.features, &request, &memory)?;
+        let memory = Counted::new(TableBus::new(self.bus.view()));
+        let walked = translate_and_commit(&stage1, stage2, &self.features, &request, &memory);
+        self.happened(transaction.stream, Happening::TlbMiss, 1);
+        self.happened(transaction.stream, Happening::WalkAccess, memory.descriptors());
+        let translation = walked?;
         if let Some(tag) = tag {
             self.tlb.insert(&tag, va, &translation, || self.epoch() == epoch);
         }

@@ -11,6 +11,7 @@ mod flight;
 mod micro;
 mod output;
 mod port;
+mod probe;
 mod shards;
 mod stalls;
 #[cfg(test)]
@@ -22,6 +23,8 @@ use emu_mmu::{Fault, Request, Stage1, Stage2};
 
 pub use self::core::{Config, Core};
 pub use self::counts::StreamCount;
+pub(crate) use self::probe::Counted;
+pub use self::probe::{Happening, Monitor};
 pub use self::stalls::{Answer, Stalled, stag};
 pub use emu_mmu::TlbiScope as Scope;
 

@@ -15,6 +15,7 @@ use super::counts::{Counts, StreamCount};
 use super::flight::Traffic;
 use super::micro::{Key, MicroTlb};
 use super::output::Output;
+use super::probe::Happening;
 use super::{Access, Answer, Core, Refusal, Transaction, Verdict};
 
 /// What the core knows of a port. Ports share no line of the host's cache.
@@ -277,10 +278,11 @@ impl Port {
         loop {
             // Before the map is looked at.
             let kept = self.core.port_epoch(epoch);
+            let counted = self.counted(t);
             let refusal = match self.ask(t, epoch) {
                 Ok(pa) => {
                     let output = self.core.output(pa);
-                    if let Some(key) = key {
+                    if let Some(key) = key.filter(|_| !counted) {
                         self.micro.put(key, kept, output);
                     }
                     return Ok(Place::To(output));
@@ -299,6 +301,13 @@ impl Port {
                 },
             }
         }
+    }
+
+    /// Tells a performance monitor. What it counts is to come this way again.
+    fn counted(&self, t: &Transaction) -> bool {
+        let probe = &self.core.probe;
+        let translated = t.translated && probe.tell(t.stream, Happening::TranslatedTransaction, 1);
+        probe.tell(t.stream, Happening::Transaction, 1) | translated
     }
 
     /// What the front says, and the tables.

@@ -39,6 +39,17 @@ pub(super) struct Msi {
     pub(super) attributes: u32,
 }
 
+impl Msi {
+    /// Sends it. An address of zero asks for no message.
+    pub(super) fn send(&self, port: &dyn DmaPort, output_bits: u8) -> Result<(), DmaFault> {
+        if self.address == 0 {
+            return Ok(());
+        }
+        let address = self.address & ((1 << output_bits) - 1);
+        port.write(DmaAttrs::default(), address, &self.data.to_le_bytes())
+    }
+}
+
 /// The ways out.
 pub(super) struct Interrupts {
     wires: [IrqLine; 4],
@@ -53,13 +64,9 @@ impl Interrupts {
         Self { wires, port, msi, output_bits }
     }
 
-    /// Tells software; an address of zero asks for no message. The wire has its edge in any case.
+    /// Tells software. The wire has its edge in any case.
     pub(super) fn raise(&self, source: Source, message: &Msi) -> Result<(), DmaFault> {
         self.wires[source as usize].pulse();
-        if !self.msi || message.address == 0 {
-            return Ok(());
-        }
-        let address = message.address & ((1 << self.output_bits) - 1);
-        self.port.write(DmaAttrs::default(), address, &message.data.to_le_bytes())
+        if self.msi { message.send(&*self.port, self.output_bits) } else { Ok(()) }
     }
 }

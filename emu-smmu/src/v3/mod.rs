@@ -12,6 +12,7 @@ mod identification;
 mod interface;
 mod interrupts;
 pub mod layout;
+pub mod pmcg;
 pub mod profile;
 mod queue;
 mod registers;

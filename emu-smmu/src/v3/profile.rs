@@ -3,6 +3,8 @@
 use emu_mmu::Features;
 use thiserror::Error;
 
+use super::pmcg::Group;
+
 /// The features and sizes of one SMMU.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Profile {
@@ -66,6 +68,8 @@ pub struct Profile {
     pub version: u8,
     /// IIDR: who made it. Zero is nobody, for whose parts no driver has a workaround.
     pub iidr: u32,
+    /// The performance monitor counter group beside it.
+    pub pmcg: Option<Group>,
 }
 
 /// Which stages of translation there are.
@@ -152,6 +156,7 @@ impl Profile {
         granules: [true; 3],
         version: 1,
         iidr: 0,
+        pmcg: None,
     };
 
     /// What there is of Arm's CoreLink MMU-600 r2p0: an SMMUv3.1, without its AArch32 tables, ATS, PRI and VMID wildcards.
@@ -174,6 +179,7 @@ impl Profile {
         break_before_make: 0,
         output_bits: 48,
         iidr: 0x4832_043b,
+        pmcg: Some(Group::MMU600),
         ..Self::QEMU
     };
 
@@ -187,6 +193,7 @@ impl Profile {
         version: 2,
         stream_bits: 16,
         iidr: 0,
+        pmcg: Some(Group::FULL),
         ..Self::MMU600
     };
 

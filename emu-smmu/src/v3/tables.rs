@@ -14,7 +14,10 @@ use super::layout::{Broken, Words, low};
 use super::profile::Profile;
 use super::settings::Settings;
 use super::ste::{ContextTable, Ste, StreamDescriptor};
-use crate::translation::{Context, FaultPolicy};
+use crate::translation::{Context, Counted, FaultPolicy};
+
+/// Memory with tables in it.
+pub(super) type Tables = Counted<TableBus<Arc<BusView>>>;
 
 /// A structure in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,7 +80,7 @@ const BYPASS_POLICY: FaultPolicy = FaultPolicy { record: true, abort: true, stal
 
 /// A look into the tables.
 pub(super) struct Lookup<'a, W> {
-    pub(super) memory: &'a TableBus<Arc<BusView>>,
+    pub(super) memory: &'a Tables,
     pub(super) profile: &'a Profile,
     pub(super) settings: &'a Settings,
     pub(super) witness: W,
@@ -265,10 +268,11 @@ impl<W: Witness> Lookup<'_, W> {
 
     /// Doublewords of memory, each of them read at once (3.21).
     fn doublewords<const N: usize>(&self, at: u64) -> Option<[u64; N]> {
+        let memory = self.memory.for_structure();
         let mut words = [0; N];
         for (word, pa) in words.iter_mut().zip((at..).step_by(8)) {
             let pa = Some(pa).filter(|pa| pa >> self.profile.output_bits == 0)?;
-            *word = self.memory.read_u64(Pa::new(pa, Security::NonSecure)?)?;
+            *word = memory.read_u64(Pa::new(pa, Security::NonSecure)?)?;
         }
         Some(words)
     }

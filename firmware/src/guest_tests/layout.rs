@@ -45,6 +45,10 @@ pub const NOWHERE: u64 = 0x5000_0000;
 pub const SMMU: u64 = 0x0905_0000;
 /// SPIs: eventq, priq, cmdq-sync, gerror.
 pub const SMMU_SPI: u32 = 74;
+/// The counter group beside it.
+pub const SMMU_PMCG: u64 = 0x090e_0000;
+/// Its SPI.
+pub const SMMU_PMCG_SPI: u32 = 120;
 /// SMMUv2, of the same machine.
 pub const SMMU_V2: u64 = 0x0b00_0000;
 /// Its SPI of global faults.

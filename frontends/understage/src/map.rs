@@ -75,6 +75,8 @@ pub const FW_CFG: Resources = resources(0x0902_0000, 0x18, &[]);
 pub const GPIO: Resources = resources(0x0903_0000, 0x1000, &[7]);
 /// SMMUv3: event queue, PRI queue, CMD_SYNC, global errors.
 pub const SMMU: Resources = resources(0x0905_0000, 0x2_0000, &[74, 75, 76, 77]);
+/// The performance monitor counter group of an SMMUv3, wherever that is: two pages, and what is between them.
+pub const SMMU_PMCG: Resources = resources(0x090e_0000, emu_smmu::v3::pmcg::WINDOW, &[120]);
 /// virtio-mmio transports, one after the other.
 pub const VIRTIO_MMIO: Range = range(0x0a00_0000, MMIO_SIZE * VIRTIO_MMIO_COUNT as u64);
 /// Number of virtio-mmio transports.
@@ -112,6 +114,8 @@ pub const FW_CFG_STREAM: u32 = 0x1_0000;
 pub const VIRTIO_MMIO_STREAM: u32 = FW_CFG_STREAM + 1;
 /// DeviceID of the messages that the SMMU itself sends: an ITS has 16 bits for it, and no function is there.
 pub const SMMU_STREAM: u32 = 0xffff;
+/// DeviceID of the messages of its counter group.
+pub const SMMU_PMCG_STREAM: u32 = 0xfffe;
 /// Pin of the PL061 with the power button.
 pub const POWER_BUTTON_PIN: u32 = 3;
 
@@ -150,6 +154,7 @@ mod tests {
             GPIO.range,
             UARTS[1].range,
             SMMU.range,
+            SMMU_PMCG.range,
             VIRTIO_MMIO,
             PLATFORM_BUS,
             PCIE_MMIO,

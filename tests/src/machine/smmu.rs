@@ -4,20 +4,22 @@ use std::sync::Arc;
 
 use emu_core::bus::{Backing, Bus};
 use emu_core::clock::Clock;
-use emu_core::dma::{DirectPort, Master, Ports, Stalls};
+use emu_core::dma::{DirectPort, DmaPort, Master, Ports, Stalls};
 use emu_core::irq::{IrqLine, IrqSink};
 use emu_devices::test_master::{self, TestMaster};
 use emu_pe::doorbell::Doorbell;
 use emu_pe::mem::shared::Shared;
 use emu_smmu::v2::{self, Smmuv2};
+use emu_smmu::v3::pmcg::{self, Pmcg};
 use emu_smmu::v3::profile::{Choices, Profile, Stages};
 use emu_smmu::v3::{self, Smmuv3};
 use firmware::guest_tests::{Smmu, layout};
 
 use super::map;
 
-/// The StreamID of the SMMU's own messages.
+/// The StreamIDs of the SMMU's own messages, and of its counter group's.
 const OWN_STREAM: u32 = 0xffff;
+const PMCG_STREAM: u32 = 0xfffe;
 
 /// Context banks of an SMMUv2 that have a wire.
 const CONTEXT_WIRES: u32 = 32;
@@ -54,6 +56,10 @@ impl Around<'_> {
         IrqLine::new(self.spis.clone(), n)
     }
 
+    fn messages(&self, stream: u32) -> Arc<dyn DmaPort> {
+        Arc::new(DirectPort::new(self.bus.clone(), Master::new(stream, Stalls::Never)))
+    }
+
     fn smmuv3(&self, profile: Profile) -> Arc<dyn Ports> {
         let bells = self.bells.to_vec();
         let smmu = Smmuv3::new(v3::Config {
@@ -62,12 +68,22 @@ impl Around<'_> {
             bus: self.bus.clone(),
             clock: self.clock.clone(),
             wires: [0, 1, 2, 3].map(|n| self.line(layout::SMMU_SPI + n)),
-            messages: Arc::new(DirectPort::new(self.bus.clone(), Master::new(OWN_STREAM, Stalls::Never))),
+            messages: self.messages(OWN_STREAM),
             send_event: Some(Arc::new(move || bells.iter().for_each(|bell| bell.send_event()))),
             counters: Arc::default(),
         });
         self.shared.listen(smmu.core().clone());
         map(self.bus, layout::SMMU, v3::WINDOW, Backing::Mmio(smmu.clone()));
+        let counters = pmcg::Config {
+            name: "pmcg".to_owned(),
+            clock: self.clock.clone(),
+            wire: self.line(layout::SMMU_PMCG_SPI),
+            messages: self.messages(PMCG_STREAM),
+            counters: Arc::default(),
+        };
+        if let Some(counters) = Pmcg::beside(&smmu, counters) {
+            map(self.bus, layout::SMMU_PMCG, pmcg::WINDOW, Backing::Mmio(counters));
+        }
         smmu
     }
 

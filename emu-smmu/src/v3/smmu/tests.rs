@@ -1,5 +1,6 @@
 //! An SMMU over a bus with memory, programmed in the order in which Linux's driver does it, and a master behind it.
 
+mod pmcg;
 mod stress;
 
 use std::sync::Weak;
@@ -53,6 +54,7 @@ impl DmaClient for Told {
 
 struct Machine {
     bus: Arc<Bus>,
+    clock: Arc<Clock>,
     smmu: Arc<Smmuv3>,
     edges: Arc<Edges>,
     told: Arc<Told>,
@@ -67,11 +69,12 @@ impl Machine {
         bus.map(Pa(RAM), 0x10_0000, Backing::Ram(ram, 0)).unwrap();
         let edges = Arc::new(Edges::default());
         let counters = Arc::<Counters>::default();
+        let clock = Clock::new(Mode::Counted);
         let smmu = Smmuv3::new(Config {
             name: "smmuv3".to_owned(),
             profile,
             bus: bus.clone(),
-            clock: Clock::new(Mode::Counted),
+            clock: clock.clone(),
             wires: [0, 1, 2, 3].map(|line| IrqLine::new(edges.clone(), line)),
             messages: Arc::new(DirectPort::new(bus.clone(), Master::new(0xff00, Stalls::Never))),
             send_event: None,
@@ -81,7 +84,7 @@ impl Machine {
         let told = Arc::new(Told::default());
         let client: Weak<dyn DmaClient> = Arc::<Told>::downgrade(&told);
         let port = smmu.port(Master::new(STREAM, Stalls::Notify(client)));
-        Self { bus, smmu, edges, told, port, counters }
+        Self { bus, clock, smmu, edges, told, port, counters }
     }
 
     fn r(&self, offset: u64) -> u64 {

@@ -14,7 +14,7 @@ mod tests;
 
 use std::sync::{Arc, OnceLock, Weak};
 
-use emu_core::bus::{Bus, BusView};
+use emu_core::bus::Bus;
 use emu_core::table::TableBus;
 use emu_mmu::{Fault, FaultKind, Stage};
 use parking_lot::RwLock;
@@ -23,8 +23,10 @@ use super::cache::Cache;
 use super::event::{Class, Event, Kind, Recorder, TranslationRecord};
 use super::profile::Profile;
 use super::settings::Settings;
-use super::tables::{Lookup, Wrong};
-use crate::translation::{Context, Core, Faulted, Front, Refusal, Transaction, Verdict, stag};
+use super::tables::{Lookup, Tables, Wrong};
+use crate::translation::{
+    Context, Core, Counted, Faulted, Front, Happening, Refusal, Transaction, Verdict, stag,
+};
 
 pub use explain::{Explanation, Outcome, Walk};
 pub use lint::Lint;
@@ -103,8 +105,17 @@ impl Streams {
         }
     }
 
-    fn memory(&self) -> TableBus<Arc<BusView>> {
-        TableBus::new(self.bus.view())
+    fn memory(&self) -> Tables {
+        Counted::new(TableBus::new(self.bus.view()))
+    }
+
+    /// Tells a performance monitor of a look into the tables.
+    fn looked(&self, stream: u32, tables: &Tables) {
+        if let Some(core) = self.core() {
+            core.happened(stream, Happening::ConfigurationMiss, 1);
+            core.happened(stream, Happening::ConfigurationAccess, tables.structures());
+            core.happened(stream, Happening::WalkAccess, tables.descriptors());
+        }
     }
 
     /// The context of a substream, from the cache or from memory.
@@ -116,7 +127,9 @@ impl Streams {
         let memory = self.memory();
         let mut lookup =
             Lookup { memory: &memory, profile: &self.profile, settings, witness: (), commits: true };
-        let context = Arc::new(lookup.context(t.stream, t.substream)?);
+        let found = lookup.context(t.stream, t.substream);
+        self.looked(t.stream, &memory);
+        let context = Arc::new(found?);
         self.cache.keep(begun, t.stream, t.substream, &context);
         Ok(context)
     }
@@ -160,7 +173,9 @@ impl Streams {
         let memory = self.memory();
         let mut lookup =
             Lookup { memory: &memory, profile: &self.profile, settings, witness: (), commits: false };
-        let ste = lookup.ste(stream).ok()?;
+        let found = lookup.ste(stream);
+        self.looked(stream, &memory);
+        let ste = found.ok()?;
         ste.lets_pass().then(|| ste.allows_translated(&self.profile))
     }
 

@@ -37,7 +37,7 @@ fn look(
     substream: Option<u32>,
 ) -> (Result<Context, Wrong>, Vec<Fetched>) {
     let mut fetched = Vec::new();
-    let memory = bench.memory();
+    let memory = Counted::new(bench.memory());
     let witness = &mut fetched;
     let mut lookup = Lookup { memory: &memory, profile, settings: &settings, witness, commits: true };
     (lookup.context(stream, substream), fetched)

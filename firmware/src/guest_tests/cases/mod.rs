@@ -20,6 +20,7 @@ mod smmu_invalidation;
 mod smmu_isolation;
 mod smmu_messages;
 mod smmu_nested;
+mod smmu_pmcg;
 mod smmu_queues;
 mod smmu_stalls;
 mod smmu_streams;

@@ -681,6 +681,20 @@ macro_rules! bare_cases {
                 granule_16k Max "IHI 0062, SMMU_CBn_TCR.TG0, SMMU_IDR2.PTFSv8_16KB";
                 vmids_of_16_bits Max "IHI 0062, SMMU_sCR0.VMID16EN, SMMU_CBA2Rn.VMID16";
             }
+            smmu_pmcg V3 {
+                identification Max "IHI 0070, 10.5.2.13, 10.5.2.16";
+                transactions Max "IHI 0070, 10.3 event 1";
+                other_transactions Max "IHI 0070, 10.3 event 1";
+                spans Max "IHI 0070, 10.4";
+                walks Max "IHI 0070, 10.3 events 2, 4";
+                configuration Max "IHI 0070, 10.3 events 3, 5";
+                enables Max "IHI 0070, 10.5.2.5, 10.5.2.14";
+                overflow Max "IHI 0070, 10.2.1, 10.5.2.9";
+                overflow_interrupt Max "IHI 0070, 10.5.2.7, 10.5.2.19";
+                message Max "IHI 0070, 10.5.2.21";
+                capture Max "IHI 0070, 10.2.1, 10.5.2.11";
+                clock Max "IHI 0070, 10.3 event 0";
+            }
         }
     };
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use emu_core::dma::{Master, Stalls};
 use emu_mmu::Features;
+use emu_smmu::v3::pmcg::{self, Pmcg};
 use emu_smmu::v3::profile::{Choices, Stages};
 use emu_smmu::v3::{Config, Smmuv3};
 
@@ -44,7 +45,10 @@ pub static SMMU: Row<Smmu> = Row {
             SmmuPlace::PlatformBus => &[map::PLATFORM_SMMU],
         },
         build,
-        nodes: |smmu, at, machine| vec![node(smmu, at, machine)],
+        nodes: |smmu, at, machine| {
+            let counters = counters_node(smmu, machine);
+            std::iter::once(node(smmu, at, machine)).chain(counters).collect()
+        },
     }),
 };
 
@@ -213,17 +217,40 @@ fn node(smmu: &Smmu, at: &Resources, machine: &MachineConfig) -> Node {
     let interrupts: Vec<u32> = at.spis.iter().flat_map(|spi| [SPI, *spi, EDGE]).collect();
     let node = Node::new(format!("smmuv3@{:x}", at.range.base)).cells("phandle", &[phandle::IOMMU]);
     let sends = smmu.features(&Features::max()).is_ok_and(|features| features.msi);
-    let node = match machine.virt.msi {
-        Msi::Its if sends => node.cells("msi-parent", &[phandle::MSI, map::SMMU_STREAM]),
-        Msi::Gicv2m if sends => node.cells("msi-parent", &[phandle::MSI]),
-        Msi::Its | Msi::Gicv2m | Msi::Off => node,
-    };
+    let node = if sends { sending(node, map::SMMU_STREAM, machine) } else { node };
     node.cells("#iommu-cells", &[1])
         .flag("dma-coherent")
         .strings("interrupt-names", &["eventq", "priq", "cmdq-sync", "gerror"])
         .cells("interrupts", &interrupts)
         .wide("reg", &[at.range.base, at.range.size])
         .strings("compatible", &["arm,smmu-v3"])
+}
+
+/// A node of something that sends messages with this DeviceID, if there is somebody who takes them.
+fn sending(node: Node, device: u32, machine: &MachineConfig) -> Node {
+    match machine.virt.msi {
+        Msi::Its => node.cells("msi-parent", &[phandle::MSI, device]),
+        Msi::Gicv2m => node.cells("msi-parent", &[phandle::MSI]),
+        Msi::Off => node,
+    }
+}
+
+/// The counter group, if there is one (`arm,smmu-v3-pmcg.yaml`). It is a device of its own: nothing says whose counters they are.
+fn counters_node(smmu: &Smmu, machine: &MachineConfig) -> Option<Node> {
+    let features = smmu.features(&Features::max()).ok()?;
+    features.pmcg?;
+    let Resources { range, spis } = map::SMMU_PMCG;
+    let node = Node::new(format!("pmu@{:x}", range.base));
+    let node = if features.msi { sending(node, map::SMMU_PMCG_STREAM, machine) } else { node };
+    let compatible: &[&str] = match smmu.profile {
+        SmmuProfile::Mmu600 => &["arm,mmu-600-pmcg", "arm,smmu-v3-pmcg"],
+        SmmuProfile::Qemu | SmmuProfile::Full => &["arm,smmu-v3-pmcg"],
+    };
+    let node = node
+        .cells("interrupts", &[SPI, spis[0], EDGE])
+        .wide("reg", &[range.base, 0x1000, range.base + pmcg::PAGE_1, 0x1000])
+        .strings("compatible", compatible);
+    Some(node)
 }
 
 fn build(told: &Smmu, spot: Spot, site: &mut dyn Site) -> Result<(), UserError> {
@@ -252,6 +279,20 @@ fn build(told: &Smmu, spot: Spot, site: &mut dyn Site) -> Result<(), UserError> 
     }
     site.stand_before_pci(smmu.clone());
     site.map(range, smmu.clone())?;
-    site.add(smmu);
+    site.add(smmu.clone());
+    let counters = Pmcg::beside(
+        &smmu,
+        pmcg::Config {
+            name: site.name("smmuv3-pmcg"),
+            clock: site.clock().clone(),
+            wire: site.line(map::SMMU_PMCG.spis[0]),
+            messages: site.ports().port(Master::new(map::SMMU_PMCG_STREAM, Stalls::Never)),
+            counters: site.counters().clone(),
+        },
+    );
+    if let Some(counters) = counters {
+        site.map(map::SMMU_PMCG.range, counters.clone())?;
+        site.add(counters);
+    }
     Ok(())
 }

@@ -223,6 +223,27 @@ fn a_system_mmu_that_sends_messages() {
     assert_eq!(parent(&config), None);
 }
 
+/// Linux's binding (`arm,smmu-v3-pmcg.yaml`): two pages, an edge, and a DeviceID of its own.
+#[test]
+fn a_system_mmu_with_counters() {
+    let mut config = config();
+    config.devices.push(device::smmu::plugged(Smmu::of_board(SmmuProfile::Full)));
+    let root = tree(&config);
+    let path = "pmu@90e0000";
+    assert_eq!(cells(&root, path, "reg"), [0, 0x090e_0000, 0, 0x1000, 0, 0x090f_0000, 0, 0x1000]);
+    assert_eq!(cells(&root, path, "interrupts"), [0, 120, 1]);
+    assert_eq!(cells(&root, path, "msi-parent"), [phandle::MSI, 0xfffe]);
+    assert_eq!(root.find(path).unwrap().get_str("compatible"), Some("arm,smmu-v3-pmcg"));
+    for (profile, compatible) in
+        [(SmmuProfile::Mmu600, Some(&b"arm,mmu-600-pmcg\0arm,smmu-v3-pmcg\0"[..])), (SmmuProfile::Qemu, None)]
+    {
+        config.devices.clear();
+        config.devices.push(device::smmu::plugged(Smmu::of_board(profile)));
+        let root = tree(&config);
+        assert_eq!(root.find(path).and_then(|node| node.get("compatible")), compatible);
+    }
+}
+
 #[test]
 fn options_show() {
     let root = tree(&config());
