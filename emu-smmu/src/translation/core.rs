@@ -13,11 +13,12 @@ use std::sync::{Arc, Weak};
 
 use emu_core::bus::Bus;
 use emu_core::clock::Clock;
+use emu_core::dma::ats::TranslationCache;
 use emu_core::dma::{DmaPort, Master, StallTag};
 use emu_core::table::TableBus;
 use emu_core::{Pa, Security};
 use emu_mmu::tlb::TlbStatistics;
-use emu_mmu::{Fault, Features, Stage1, TlbContext, TlbiScope, translate_and_commit};
+use emu_mmu::{Fault, Features, Request, Stage1, TlbContext, TlbiScope, Translation, translate_and_commit};
 use parking_lot::RwLock;
 
 use super::broadcast::Broadcast;
@@ -147,6 +148,14 @@ impl Core {
         }
     }
 
+    /// The functions of a stream that keep translations.
+    #[must_use]
+    pub fn caches(&self, stream: u32) -> Vec<Arc<dyn TranslationCache>> {
+        let ports = self.ports.read();
+        let of = ports.iter().filter(|port| port.master.stream_id() == stream);
+        of.filter_map(|port| port.master.cache()).collect()
+    }
+
     /// Whether TLB maintenance of CPUs is taken part in (`wanted`), which is not worth the time before anything is translated
     /// (`translates`: from now on it may be).
     pub fn take_part(&self, wanted: bool, translates: bool) {
@@ -231,6 +240,7 @@ impl Core {
     }
 
     /// Where a transaction goes under `context`, which the front gave since `epoch` began.
+    #[inline]
     pub(super) fn translate(
         &self,
         transaction: &Transaction,
@@ -238,28 +248,40 @@ impl Core {
         epoch: u64,
         counts: &Counts,
     ) -> Result<Pa, Fault> {
+        self.find(transaction.stream, &context.request(transaction), context, epoch, counts)
+            .map(|found| found.pa)
+    }
+
+    /// All that is known of where a request goes.
+    pub(super) fn find(
+        &self,
+        stream: u32,
+        request: &Request,
+        context: &Context,
+        epoch: u64,
+        counts: &Counts,
+    ) -> Result<Translation, Fault> {
         // What stage 2 alone maps is Non-secure, for so are all streams.
         let stage1 = context.stage1.unwrap_or_else(|| Stage1::bypass(&self.features, Security::NonSecure));
         let stage2 = context.stage2.as_ref();
-        let request = context.request(transaction);
         let va = stage1.canonical(request.va, request.access == emu_mmu::Access::Execute);
         let tag = context.tag(&stage1);
         if let Some(found) = tag.and_then(|tag| self.tlb.lookup(&tag, va))
-            && found.allows(&request)
+            && found.allows(request)
         {
             counts.hits.add(1);
-            return Ok(found.pa);
+            return Ok(found);
         }
         counts.walks.add(1);
         let memory = Counted::new(TableBus::new(self.bus.view()));
-        let walked = translate_and_commit(&stage1, stage2, &self.features, &request, &memory);
-        self.happened(transaction.stream, Happening::TlbMiss, 1);
-        self.happened(transaction.stream, Happening::WalkAccess, memory.descriptors());
+        let walked = translate_and_commit(&stage1, stage2, &self.features, request, &memory);
+        self.happened(stream, Happening::TlbMiss, 1);
+        self.happened(stream, Happening::WalkAccess, memory.descriptors());
         let translation = walked?;
         if let Some(tag) = tag {
             self.tlb.insert(&tag, va, &translation, || self.epoch() == epoch);
         }
-        Ok(translation.pa)
+        Ok(translation)
     }
 }
 

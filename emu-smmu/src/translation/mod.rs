@@ -4,6 +4,7 @@
 //! A [`Front`] is one generation's programmer's model: it says under which [`Context`] a stream's transactions are
 //! translated, and what becomes of a fault. The [`Core`] does the rest, and masters have their ports from it.
 
+mod ats;
 mod broadcast;
 mod core;
 mod counts;
@@ -17,10 +18,12 @@ mod stalls;
 #[cfg(test)]
 mod tests;
 
+use emu_core::dma::ats::{PageRequest, PageResponse, Refused};
 use emu_core::dma::{DmaAttrs, MemoryType, StallTag};
 use emu_core::{Pa, Security};
 use emu_mmu::{Fault, Request, Stage1, Stage2};
 
+pub use self::ats::{Denial, Service};
 pub use self::core::{Config, Core};
 pub use self::counts::StreamCount;
 pub(crate) use self::probe::Counted;
@@ -56,7 +59,8 @@ pub struct Transaction {
     pub security: Security,
     /// The type of memory that the master says.
     pub memory: MemoryType,
-    /// The address has been translated already (ATS).
+    /// The address has been translated already (ATS). Such a transaction has no SubstreamID, and is unprivileged and data: what it
+    /// came with is ignored (Arm IHI 0070, 6.3.4, PASIDTT = 0).
     pub translated: bool,
     /// The master can wait.
     pub may_stall: bool,
@@ -219,6 +223,14 @@ pub trait Front: Send + Sync {
     fn verdict(&self, transaction: &Transaction) -> Verdict;
     /// A transaction has faulted: records it, and says how it ends.
     fn fault(&self, transaction: &Transaction, context: &Context, faulted: &Faulted) -> Refusal;
+    /// What is to be done with a translation request (ATS), as a transaction of its first address: one that writes, unless NW.
+    fn translation_request(&self, _request: &Transaction) -> Service {
+        Service::Refuse(Refused::Unsupported)
+    }
+    /// A function wants a page: gives the answer if software is not told.
+    fn page_request(&self, _stream: u32, request: &PageRequest) -> Option<PageResponse> {
+        request.unserved()
+    }
     /// Where a transaction ends up whose output nothing answers at is no matter of the SMMU: an abort, and no record.
     fn external_abort(&self, _transaction: &Transaction, _output: Pa) {}
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use emu_core::addr::PAGE_SIZE;
 use emu_core::bus::Requester;
+use emu_core::dma::ats::{Completion, PageRequest, PageResponse, TranslationRequest};
 use emu_core::dma::{DmaAttrs, DmaFault, DmaPort, Master};
 use emu_core::{Pa, Security};
 use parking_lot::Mutex;
@@ -16,7 +17,7 @@ use super::flight::Traffic;
 use super::micro::{Key, MicroTlb};
 use super::output::Output;
 use super::probe::Happening;
-use super::{Access, Answer, Core, Refusal, Transaction, Verdict};
+use super::{Access, Answer, Core, Refusal, Transaction, Verdict, ats};
 
 /// What the core knows of a port. Ports share no line of the host's cache.
 #[repr(align(128))]
@@ -152,8 +153,8 @@ impl Bytes<'_> {
 }
 
 pub(super) struct Port {
-    core: Arc<Core>,
-    state: Arc<PortState>,
+    pub(super) core: Arc<Core>,
+    pub(super) state: Arc<PortState>,
     micro: MicroTlb,
 }
 
@@ -206,17 +207,18 @@ impl Port {
         }
     }
 
-    fn transaction(&self, attrs: DmaAttrs, address: u64, access: Access) -> Transaction {
+    pub(super) fn transaction(&self, attrs: DmaAttrs, address: u64, access: Access) -> Transaction {
+        let translated = attrs.translated;
         Transaction {
             stream: self.state.master.stream_id(),
-            substream: attrs.substream,
+            substream: attrs.substream.filter(|_| !translated),
             address,
             access,
-            privileged: attrs.privileged,
-            instruction: attrs.instruction,
+            privileged: attrs.privileged && !translated,
+            instruction: attrs.instruction && !translated,
             security: attrs.security,
             memory: attrs.memory,
-            translated: attrs.translated,
+            translated,
             may_stall: self.state.master.may_stall(),
         }
     }
@@ -393,5 +395,12 @@ impl DmaPort for Port {
     }
     fn write(&self, attrs: DmaAttrs, addr: u64, bytes: &[u8]) -> Result<(), DmaFault> {
         self.access(attrs, addr, Bytes::Write(bytes))
+    }
+    fn translate(&self, request: &TranslationRequest) -> Completion {
+        let _under_way = self.state.traffic.enter(&self.core.phases);
+        ats::complete(self, request)
+    }
+    fn request_page(&self, request: &PageRequest) -> Option<PageResponse> {
+        self.core.front.page_request(self.stream_id(), request)
     }
 }

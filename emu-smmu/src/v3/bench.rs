@@ -10,8 +10,8 @@ use emu_core::table::TableBus;
 use super::layout::Words;
 use super::profile::Profile;
 
-/// Everything that is implemented, ATS included, and StreamIDs of any size.
-pub(super) const FULL: Profile = Profile { stream_bits: 32, ats: true, ..Profile::FULL };
+/// Everything that is implemented, and StreamIDs of any size.
+pub(super) const FULL: Profile = Profile { stream_bits: 32, ..Profile::FULL };
 
 /// Where the memory is.
 pub(super) const RAM: u64 = 0x4000_0000;

@@ -1,8 +1,9 @@
 //! Commands (Arm IHI 0070, chapter 4): what the 16 bytes of one say.
 //!
-//! What is not implemented is illegal, as what does not exist: PRI, MPAM, the Secure and Realm worlds. Reserved fields are
+//! What is not implemented is illegal, as what does not exist: MPAM, DPT, the Secure and Realm worlds. Reserved fields are
 //! ignored (4.1.5).
 
+use emu_core::dma::ats::{Invalidation, PageResponse, PageStatus};
 use emu_mmu::{Regime, TlbiScope};
 
 use super::interrupts::Msi;
@@ -23,6 +24,8 @@ pub(super) enum CommandError {
     Illegal = 1,
     /// CERROR_ABT: it cannot be read.
     Abort = 2,
+    /// CERROR_ATC_INV_SYNC: a function has not completed an invalidation, and will not.
+    InvalidationLost = 3,
 }
 
 /// Which cached configuration is to be forgotten.
@@ -54,12 +57,16 @@ pub(super) enum Signal {
 /// A command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Command {
-    /// CMD_PREFETCH_*: a hint. CMD_ATC_INV: no master keeps translations.
+    /// CMD_PREFETCH_*: a hint.
     Nothing,
     /// CMD_CFGI_*.
     Forget(Configuration),
     /// CMD_TLBI_*.
     Invalidate(TlbiScope),
+    /// CMD_ATC_INV.
+    InvalidateCaches { stream: u32, what: Invalidation },
+    /// CMD_PRI_RESP.
+    AnswerPages { stream: u32, response: PageResponse },
     /// CMD_RESUME.
     Resume { stream: u32, stag: u16, answer: Answer },
     /// CMD_STALL_TERM.
@@ -115,6 +122,9 @@ const fn hyp(p: &Profile) -> bool {
 const fn ats(p: &Profile) -> bool {
     p.ats
 }
+const fn pri(p: &Profile) -> bool {
+    p.pri
+}
 const fn stalls(p: &Profile) -> bool {
     p.stall
 }
@@ -139,7 +149,8 @@ static COMMANDS: &[Row] = &[
     row(0x28, "CMD_TLBI_S12_VMALL", stage2, |d, w| Ok(d.vm(w))),
     row(0x2a, "CMD_TLBI_S2_IPA", stage2, |d, w| d.ipa(w)),
     row(0x30, "CMD_TLBI_NSNH_ALL", always, |_, _| Ok(Command::Invalidate(TlbiScope::AllEl1))),
-    row(0x40, "CMD_ATC_INV", ats, |_, _| Ok(Command::Nothing)).of_stream(),
+    row(0x40, "CMD_ATC_INV", ats, |d, w| d.invalidate_caches(w)).of_stream(),
+    row(0x41, "CMD_PRI_RESP", pri, |d, w| d.answer_pages(w)).of_stream(),
     row(0x44, "CMD_RESUME", stalls, |d, w| Ok(d.resume(w))).of_stream(),
     row(0x45, "CMD_STALL_TERM", stalls, |_, w| Ok(Command::Terminate { stream: stream(w) })).of_stream(),
     row(0x46, "CMD_SYNC", always, |d, w| d.sync(w)),
@@ -261,6 +272,38 @@ impl Decoder<'_> {
         }
         let granule = 10 + 2 * tg;
         Ok((words[1] >> granule << granule, (num + 1) << (scale + granule)))
+    }
+
+    /// SSV and SubstreamID. Without substreams the message has no PASID, whatever the command says (4.5.1).
+    fn pasid(&self, words: Words) -> Option<u32> {
+        let valid = self.profile.substream_bits != 0 && field(words[0], 11, 11) != 0;
+        valid.then_some(field(words[0], 31, 12) as u32)
+    }
+
+    /// The span is 4096 * 2^Size, and aligned to that; more than all addresses is ILLEGAL.
+    fn invalidate_caches(&self, words: Words) -> Result<Command, CommandError> {
+        const ALL: u64 = 52;
+        let span = match field(words[1], 5, 0) {
+            ALL => u64::MAX,
+            size if size < ALL => (1 << (12 + size)) - 1,
+            _ => return Err(CommandError::Illegal),
+        };
+        let (pasid, start) = (self.pasid(words), words[1] & !0xfff & !span);
+        let global = pasid.is_some() && field(words[0], 9, 9) != 0;
+        let what = Invalidation { pasid, global, start, end: start | span };
+        Ok(Command::InvalidateCaches { stream: stream(words), what })
+    }
+
+    fn answer_pages(&self, words: Words) -> Result<Command, CommandError> {
+        let status = match field(words[1], 13, 12) {
+            0b00 => PageStatus::Failure,
+            0b01 => PageStatus::Invalid,
+            0b10 => PageStatus::Success,
+            _ => return Err(CommandError::Illegal),
+        };
+        let group = field(words[1], 8, 0) as u16;
+        let response = PageResponse { group, pasid: self.pasid(words), status };
+        Ok(Command::AnswerPages { stream: stream(words), response })
     }
 
     fn resume(&self, words: Words) -> Command {
@@ -422,6 +465,46 @@ mod tests {
         assert_eq!(decode(0x45 | 6 << 32, 0), Ok(Command::Terminate { stream: 6 }));
     }
 
+    /// Size 69:64, Address 127:76, Global 9, SSV 11.
+    #[test]
+    fn caches_are_invalidated_by_spans_that_are_powers_of_two() {
+        let of = |d: &Decoder<'_>, first: u64, second| match d.decode([0x40 | 6 << 32 | first, second]) {
+            Ok(Command::InvalidateCaches { stream: 6, what }) => what,
+            other => panic!("{other:?}"),
+        };
+        let own = |start, end| Invalidation { pasid: None, global: false, start, end };
+        assert_eq!(of(&FULL, 0, 0x1234_5000), own(0x1234_5000, 0x1234_5fff));
+        assert_eq!(of(&FULL, 0, 0x1234_5000 | 4), own(0x1234_0000, 0x1234_ffff));
+        assert_eq!(of(&FULL, 0, u64::MAX << 12 | 51), own(1 << 63, u64::MAX));
+        assert_eq!(of(&FULL, 0, 0xffff_f000 | 52), own(0, u64::MAX));
+        for size in 53..64 {
+            assert_eq!(decode(0x40, size), Err(CommandError::Illegal));
+        }
+        let pasid = 1 << 11 | 0xabcde << 12;
+        let with = |global| Invalidation { pasid: Some(0xabcde), global, ..own(0, 0xfff) };
+        assert_eq!([of(&FULL, pasid, 0), of(&FULL, pasid | 1 << 9, 0)], [with(false), with(true)]);
+        assert_eq!(of(&FULL, 1 << 9 | 7 << 12, 0), own(0, 0xfff), "neither counts without SSV");
+        let few = Decoder { profile: &Profile { ats: true, ..Profile::QEMU }, e2h: false };
+        assert_eq!(of(&few, pasid | 1 << 9, 0), own(0, 0xfff), "no substreams");
+    }
+
+    /// PRGIndex 72:64, Resp 77:76.
+    #[test]
+    fn page_requests_are_answered_by_group() {
+        let of = |first: u64, second| match decode(0x41 | 6 << 32 | first, second) {
+            Ok(Command::AnswerPages { stream: 6, response }) => response,
+            other => panic!("{other:?}"),
+        };
+        let expected = [PageStatus::Failure, PageStatus::Invalid, PageStatus::Success];
+        for (resp, status) in (0..).zip(expected) {
+            let response = PageResponse { group: 0x1a5, pasid: None, status };
+            assert_eq!(of(0, resp << 12 | 0x1a5), response);
+            let pasid = Some(0xf_1234);
+            assert_eq!(of(1 << 11 | 0xf_1234 << 12, resp << 12 | 0x1a5), PageResponse { pasid, ..response });
+        }
+        assert_eq!(decode(0x41, 3 << 12), Err(CommandError::Illegal));
+    }
+
     #[test]
     fn completion_is_signalled_as_cs_says() {
         let message = Msi { address: 0x4000_0010, data: 0xcafe, attributes: 0x3c | 3 };
@@ -444,10 +527,11 @@ mod tests {
         }
         let stages =
             |stages| Profile::QEMU.with(&Choices { stages: Some(stages), ..Choices::default() }).unwrap();
-        let cases: [(Profile, &[u64]); 3] = [
+        let cases: [(Profile, &[u64]); 4] = [
             (stages(Stages::One), &[0x28, 0x2a]),
             (stages(Stages::Two), &[0x05, 0x06, 0x10, 0x11, 0x12, 0x13]),
             (Profile::QEMU, &[0x20, 0x21, 0x22, 0x23, 0x40, 0x41, 0x44, 0x45]),
+            (Profile { pri: false, ..Profile::FULL }, &[0x41]),
         ];
         for (profile, opcodes) in cases {
             for &opcode in opcodes {
@@ -459,11 +543,9 @@ mod tests {
 
     #[test]
     fn a_secure_stream_cannot_be_named() {
-        let ats = Profile { ats: true, ..Profile::FULL };
         for row in COMMANDS.iter().filter(|row| row.has_stream) {
-            let d = Decoder { profile: &ats, e2h: false };
-            assert!(d.decode([row.opcode.into(), 0]).is_ok());
-            assert_eq!(d.decode([u64::from(row.opcode) | SSEC, 0]), Err(CommandError::Illegal));
+            assert!(FULL.decode([row.opcode.into(), 0]).is_ok());
+            assert_eq!(FULL.decode([u64::from(row.opcode) | SSEC, 0]), Err(CommandError::Illegal));
         }
         assert_eq!(decode(0x10 | SSEC, 0), decode(0x10, 0), "there it is a reserved bit");
     }

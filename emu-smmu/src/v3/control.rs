@@ -1,16 +1,21 @@
 //! What writes of registers and commands do.
 //!
 //! Everything is done by the thread of the CPU that writes, before its write is over: a write of CMDQ_PROD returns when the
-//! commands before it have been executed, or one of them could not be.
+//! commands before it have been executed, or one of them could not be, or has to wait for a function that keeps translations: then
+//! the queue stands, and goes on by the thread on which the function says that it has forgotten them ([`outstanding`]).
 //!
 //! # Invariants
 //! - A write executes no more commands than the queue had when it began, so that it ends whatever other CPUs write meanwhile.
 //! - Commands are executed one at a time, and not while a register changes what transactions are translated by. The lock that is
 //!   held for this is one that no transaction needs, so that [`Machinery::sync`] may wait for transactions.
 
-use std::sync::Arc;
+mod outstanding;
+
+use std::sync::{Arc, Weak};
 
 use emu_core::addr::Size;
+use emu_core::clock::{Clock, Timer};
+use emu_core::dma::ats::{Invalidation, InvalidationDone, TranslationCache};
 use emu_core::registers::{Hit, Target};
 use emu_mmu::TlbiScope;
 use parking_lot::Mutex;
@@ -20,6 +25,7 @@ use super::interface::Interface;
 use super::registers::{Reg, Registers};
 use super::settings::Settings;
 use crate::translation::Answer;
+use outstanding::{Outstanding, Settled};
 
 /// What commands and registers act upon: the stream side and the translation core.
 pub(super) trait Machinery: Send + Sync {
@@ -31,6 +37,8 @@ pub(super) trait Machinery: Send + Sync {
     fn invalidate(&self, scope: &TlbiScope);
     /// Returns when no transaction is under way that began before.
     fn sync(&self);
+    /// The functions of a stream that keep translations.
+    fn caches(&self, stream: u32) -> Vec<Arc<dyn TranslationCache>>;
     /// Answers a stalled transaction, if there is one.
     fn resume(&self, stream: u32, stag: u16, answer: Answer);
     /// Aborts the stalled transactions of a stream, or all.
@@ -48,6 +56,18 @@ pub(super) struct Control {
     machinery: Arc<dyn Machinery>,
     send_event: Option<SendEvent>,
     executing: Mutex<()>,
+    outstanding: Outstanding,
+    /// When one of them will have taken too long.
+    timer: Timer,
+    this: Weak<Self>,
+}
+
+/// What has become of a command.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Consumed,
+    /// It is tried again when a function has completed an invalidation.
+    Stands,
 }
 
 impl Control {
@@ -55,8 +75,28 @@ impl Control {
         interface: Arc<Interface>,
         machinery: Arc<dyn Machinery>,
         send_event: Option<SendEvent>,
-    ) -> Self {
-        Self { interface, machinery, send_event, executing: Mutex::new(()) }
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|this: &Weak<Self>| {
+            let control = this.clone();
+            let late = move || {
+                if let Some(control) = control.upgrade() {
+                    control.expire();
+                }
+            };
+            Self {
+                timer: Timer::new(interface.clock(), late),
+                interface,
+                machinery,
+                send_event,
+                executing: Mutex::new(()),
+                outstanding: Outstanding::default(),
+                this: this.clone(),
+            }
+        })
+    }
+
+    fn clock(&self) -> &Arc<Clock> {
+        self.interface.clock()
     }
 
     /// Writes what an access reaches, and does what comes of it. False if the write is not allowed.
@@ -101,25 +141,34 @@ impl Control {
         self.interface.set_registers(registers);
         self.machinery.configure(&settings);
         self.machinery.reset();
+        self.outstanding.forget();
     }
 
     /// Executes what is in the queue.
-    fn run(&self) {
+    pub(super) fn run(&self) {
+        self.execute_queue();
+        self.watch();
+    }
+
+    fn execute_queue(&self) {
         let _executing = self.executing.lock();
+        self.outstanding.look();
         for _ in 0..self.interface.pending_commands() {
             let done = match self.interface.next_command() {
                 None => return,
-                Some(Ok((words, e2h))) => self.execute(words, e2h),
+                Some(Ok((words, settings))) => self.execute(words, &settings),
                 Some(Err(why)) => Err(why),
             };
-            if let Err(why) = done {
-                return self.interface.refuse(why);
+            match done {
+                Ok(Progress::Consumed) => {}
+                Ok(Progress::Stands) => return,
+                Err(why) => return self.interface.refuse(why),
             }
         }
     }
 
-    fn execute(&self, words: Words, e2h: bool) -> Result<(), CommandError> {
-        let command = Decoder { profile: self.interface.profile(), e2h }.decode(words);
+    fn execute(&self, words: Words, settings: &Settings) -> Result<Progress, CommandError> {
+        let command = Decoder { profile: self.interface.profile(), e2h: settings.e2h }.decode(words);
         tracing::trace!(target: "smmu", ?command);
         if command.is_err() {
             let name = commands::name(words);
@@ -130,18 +179,71 @@ impl Control {
             Command::Nothing => {}
             Command::Forget(what) => self.machinery.forget(what),
             Command::Invalidate(scope) => self.machinery.invalidate(&scope),
+            // With SMMUEN = 0 nothing is said to functions (6.3.9.6).
+            Command::InvalidateCaches { .. } | Command::AnswerPages { .. } if !settings.enabled => {}
+            Command::InvalidateCaches { stream, what } => {
+                if !self.outstanding.has_room(stream) {
+                    return Ok(Progress::Stands);
+                }
+                self.invalidate_caches(stream, &what);
+            }
+            Command::AnswerPages { stream, response } => {
+                self.machinery.caches(stream).iter().for_each(|cache| cache.page_response(response));
+            }
             Command::Resume { stream, stag, answer } => {
                 self.interface.never_mind(Some(stream), Some(stag));
                 self.machinery.resume(stream, stag, answer);
             }
             Command::Terminate { stream } => self.terminate(Some(stream)),
             Command::Sync(how) => {
+                match self.outstanding.settle() {
+                    Settled::Complete => {}
+                    Settled::Waiting => return Ok(Progress::Stands),
+                    Settled::Lost => return Err(CommandError::InvalidationLost),
+                }
                 self.machinery.sync();
                 signal = how;
             }
         }
         self.consumed(signal);
-        Ok(())
+        Ok(Progress::Consumed)
+    }
+
+    /// Tells the functions of a stream what to forget. Where there is none, nothing is to be waited for.
+    fn invalidate_caches(&self, stream: u32, what: &Invalidation) {
+        for cache in self.machinery.caches(stream) {
+            let serial = self.outstanding.begin(stream, self.clock().now_ns());
+            let control = self.this.clone();
+            let done = InvalidationDone::new(move |complete| {
+                if let Some(control) = control.upgrade() {
+                    control.invalidated(serial, complete);
+                }
+            });
+            cache.invalidate(what, done);
+        }
+    }
+
+    /// A function has completed an invalidation, or never will.
+    fn invalidated(&self, serial: u64, complete: bool) {
+        if self.outstanding.end(serial, complete) {
+            self.run();
+        }
+    }
+
+    /// Time is up for some.
+    fn expire(&self) {
+        let stood = self.outstanding.expire(self.clock().now_ns());
+        self.watch();
+        if stood {
+            self.run();
+        }
+    }
+
+    /// Has the timer call not later than is needed. It may call for nothing.
+    fn watch(&self) {
+        if let Some(deadline) = self.outstanding.deadline() {
+            self.timer.set(deadline);
+        }
     }
 
     /// Consumption can be seen before its signal. One more event is for those that wait for room in the queue (4.1.2).

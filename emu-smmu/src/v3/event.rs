@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use emu_core::dma::ats::PageRequest;
+
 use super::layout::low;
 use crate::translation::{Access, Transaction};
 
@@ -283,10 +285,23 @@ impl fmt::Display for Event {
     }
 }
 
-/// Who keeps event records: the event queue.
+/// What has become of a page request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Queued {
+    /// Software is told.
+    Recorded,
+    /// There was no room, and it is discarded.
+    Overflow,
+    /// Nothing is recorded: the queue is not enabled, or cannot be written.
+    Refused,
+}
+
+/// Who keeps records: the event queue, and the PRI queue.
 pub trait Recorder: Send + Sync {
     /// Records an event. False if there is no room, or the queue is not enabled: a stalled transaction waits until there is.
     fn record(&self, event: &Event) -> bool;
+    /// Records a page request.
+    fn page_request(&self, stream: u32, request: &PageRequest) -> Queued;
 }
 
 #[cfg(test)]

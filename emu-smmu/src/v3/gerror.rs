@@ -10,16 +10,22 @@ pub(super) enum Error {
     Cmdq = 0,
     /// EVENTQ_ABT_ERR: the event queue cannot be written.
     EventqAbort = 2,
+    /// PRIQ_ABT_ERR: the PRI queue cannot be written.
+    PriqAbort = 3,
     /// MSI_CMDQ_ABT_ERR: the MSI of a CMD_SYNC was aborted.
     MsiCmdqAbort = 4,
     /// MSI_EVENTQ_ABT_ERR: that of the event queue.
     MsiEventqAbort = 5,
+    /// MSI_PRIQ_ABT_ERR: that of the PRI queue.
+    MsiPriqAbort = 6,
     /// MSI_GERROR_ABT_ERR: that of global errors.
     MsiGerrorAbort = 7,
 }
 
 /// The bits that there are; SFM_ERR is one of them, and is never activated.
-pub(super) const ERRORS: u64 = 0x1b5;
+pub(super) const ERRORS: u64 = 0x1fd;
+/// Those of the PRI queue.
+pub(super) const PRIQ_ERRORS: u32 = 1 << Error::PriqAbort as u32 | 1 << Error::MsiPriqAbort as u32;
 
 /// SMMU_GERROR and SMMU_GERRORN: an error is active while its bits differ.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

@@ -43,12 +43,13 @@ impl Profile {
             | flag(self.broadcast, 5)
             | at(httu, 6)
             | flag(self.hyp, 9)
-            // Split-stage ATS is not there (NS1ATS).
             | flag(self.ats, 10)
-            | flag(self.ats, 11)
+            // NS1ATS: of both stages.
+            | flag(self.ats && self.stage1 && self.stage2 && !self.split_stage_ats, 11)
             | flag(self.asid16, 12)
             | flag(self.msi, 13)
             | flag(self.sev, 14)
+            | flag(self.pri, 16)
             | flag(self.vmid16, 18)
             | flag(self.two_level_contexts, 19)
             | TTENDIAN
@@ -112,20 +113,31 @@ mod tests {
         );
     }
 
-    /// Bits of 6.3.1: BTM 5, HTTU 7:6, HYP 9, MSI 13, SEV 14, CD2L 19, STALL_MODEL 25:24, TERM_MODEL 26.
+    /// Bits of 6.3.1: BTM 5, HTTU 7:6, HYP 9, ATS 10, NS1ATS 11, MSI 13, SEV 14, PRI 16, CD2L 19, STALL_MODEL 25:24, TERM_MODEL 26.
     #[test]
     fn full_advertises_each_feature_where_it_belongs() {
         let [idr0, idr1, _, idr3, _, idr5] = registers(&Profile::FULL);
-        assert_eq!(idr0, 0x084c_72bb);
-        assert_eq!(idr1, 3 << 26 | 19 << 21 | 19 << 16 | 20 << 6 | 16);
+        assert_eq!(idr0, 0x084d_76bb);
+        assert_eq!(idr1, 3 << 26 | 19 << 21 | 19 << 16 | 19 << 11 | 20 << 6 | 16);
         assert_eq!(idr3, 1 << 2 | 1 << 4 | 1 << 8 | 1 << 10 | 2 << 11);
         assert_eq!(idr5, 128 << 16 | 1 << 10 | 0x76);
     }
 
     #[test]
+    fn split_stage_is_a_matter_of_two_stages() {
+        let ns1ats = |stages| {
+            let choices = Choices { stages: Some(stages), ..Choices::default() };
+            Profile::MMU600.with(&choices).unwrap().idr(0) >> 10 & 3
+        };
+        assert_eq!([Stages::One, Stages::Two, Stages::Nested].map(ns1ats), [1, 1, 3]);
+        let some = Profile::QEMU.with(&Choices { ats: Some(true), ..Choices::default() }).unwrap();
+        assert_eq!(some.idr(0), 0x0d44_101b | 1 << 10);
+    }
+
+    #[test]
     fn mmu600_is_an_smmu_3_1() {
         let [idr0, idr1, _, idr3, _, idr5] = registers(&Profile::MMU600);
-        assert_eq!((idr0, idr3, idr5), (0x084c_72bb, 0x14, 128 << 16 | 0x75));
+        assert_eq!((idr0, idr3, idr5), (0x084d_7ebb, 0x14, 128 << 16 | 0x75));
         assert_eq!(idr1 & 0x7ff, 20 << 6 | 24);
     }
 }

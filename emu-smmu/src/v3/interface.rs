@@ -5,28 +5,32 @@
 //!   ([`TableBus`]), and interrupts are raised after it is released.
 //! - An interrupt is raised after what it tells of can be seen (3.18).
 
+mod priq;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use emu_core::addr::Size;
 use emu_core::bus::{Bus, BusView};
 use emu_core::clock::Clock;
+use emu_core::dma::ats::PageRequest;
 use emu_core::registers::{Hit, Target};
 use emu_core::table::TableBus;
 use parking_lot::{Mutex, RwLock};
 
 use super::commands::{COMMAND, CommandError, Words};
-use super::event::{Event, Recorder};
+use super::event::{Event, Queued, Recorder};
 use super::gerror::Error;
 use super::interrupts::{Interrupts, Msi, Source};
 use super::profile::Profile;
 use super::queue::Shape;
 use super::registers::{
     CMDQEN, EVENTQ_IRQEN, EVENTQEN, GERROR_IRQEN, Reg, Registers, command_shape, event_shape,
+    page_request_shape,
 };
 use super::settings::Settings;
 
-/// EVENTQ_PROD.OVFLG and EVENTQ_CONS.OVACKFLG.
+/// EVENTQ_PROD.OVFLG and EVENTQ_CONS.OVACKFLG, and those of the PRI queue.
 const OVERFLOW: u32 = 1 << 31;
 
 /// An interrupt that is to be raised when the lock is released.
@@ -78,6 +82,7 @@ pub(super) struct Interface {
     profile: Profile,
     commands: Shape,
     events: Shape,
+    pages: Shape,
     state: Mutex<State>,
     bus: Arc<Bus>,
     clock: Arc<Clock>,
@@ -92,6 +97,7 @@ impl Interface {
         Self {
             commands: command_shape(&profile),
             events: event_shape(&profile),
+            pages: page_request_shape(&profile),
             profile,
             state: Mutex::new(state),
             bus,
@@ -141,8 +147,13 @@ impl Interface {
         written
     }
 
-    /// The next command, and if CR2.E2H is set, or nothing: the queue is empty, off, or stands at an error.
-    pub(super) fn next_command(&self) -> Option<Result<(Words, bool), CommandError>> {
+    /// The machine's time.
+    pub(super) fn clock(&self) -> &Arc<Clock> {
+        &self.clock
+    }
+
+    /// The next command, with what it is executed under, or nothing: the queue is empty, off, or stands at an error.
+    pub(super) fn next_command(&self) -> Option<Result<(Words, Settings), CommandError>> {
         let state = self.state.lock();
         let r = &state.registers;
         let stands = r.cr0 & CMDQEN == 0 || r.gerror.is_active(Error::Cmdq);
@@ -152,7 +163,7 @@ impl Interface {
         let mut bytes = [0; COMMAND];
         let read = self.memory().read(r.cmdq.slot(r.cmdq.cons, &self.commands), &mut bytes);
         let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
-        Some(read.map(|()| ([word(0), word(8)], r.settings().e2h)).ok_or(CommandError::Abort))
+        Some(read.map(|()| ([word(0), word(8)], r.settings())).ok_or(CommandError::Abort))
     }
 
     /// How many commands there are to be executed.
@@ -308,6 +319,10 @@ impl Recorder for Interface {
         };
         self.raise(notice);
         recorded
+    }
+
+    fn page_request(&self, stream: u32, request: &PageRequest) -> Queued {
+        self.queue(stream, request)
     }
 }
 

@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::gerror::Error;
 
-/// What interrupts, and by which of the four wires. The second one is that of the PRI queue, which there is not.
+/// What interrupts, and by which of the four wires.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(usize)]
 pub(super) enum Source {
     /// The event queue is no longer empty.
     Eventq = 0,
+    /// The PRI queue is no longer empty, or a last request has come.
+    Priq = 1,
     /// A CMD_SYNC is complete.
     CmdSync = 2,
     /// A global error is active.
@@ -25,13 +27,15 @@ impl Source {
     pub(super) const fn msi_error(self) -> Error {
         match self {
             Self::Eventq => Error::MsiEventqAbort,
+            Self::Priq => Error::MsiPriqAbort,
             Self::CmdSync => Error::MsiCmdqAbort,
             Self::Gerror => Error::MsiGerrorAbort,
         }
     }
 }
 
-/// SMMU_*_IRQ_CFG0, 1 and 2: a message and its attributes, of which none has an effect in a machine whose memory is coherent.
+/// SMMU_*_IRQ_CFG0, 1 and 2: a message and its attributes, of which none has an effect in a machine whose memory is coherent. What
+/// SMMU_PRIQ_IRQ_CFG2 has beside them is there, too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Msi {
     pub(super) address: u64,

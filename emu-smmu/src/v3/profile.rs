@@ -44,8 +44,12 @@ pub struct Profile {
     pub msi: bool,
     /// IDR0.SEV.
     pub sev: bool,
-    /// IDR0.ATS. Split-stage ATS is never there (IDR0.NS1ATS = 1).
+    /// IDR0.ATS.
     pub ats: bool,
+    /// IDR0.NS1ATS is 0: Split-stage ATS, where both stages are there.
+    pub split_stage_ats: bool,
+    /// IDR0.PRI, which needs ATS.
+    pub pri: bool,
     /// IDR1.ATTR_PERMS_OVR and ATTR_TYPES_OVR: the STE and GBPA override the attributes of transactions.
     pub attribute_overrides: bool,
     /// IDR3.RIL.
@@ -98,6 +102,8 @@ pub struct Choices {
     pub output_bits: Option<u8>,
     /// IDR3.RIL.
     pub range_invalidation: Option<bool>,
+    /// IDR0.ATS. Without it there is no PRI.
+    pub ats: Option<bool>,
 }
 
 /// A choice that no SMMU can have.
@@ -145,6 +151,8 @@ impl Profile {
         msi: false,
         sev: false,
         ats: false,
+        split_stage_ats: true,
+        pri: false,
         attribute_overrides: false,
         range_invalidation: true,
         break_before_make: 2,
@@ -159,12 +167,12 @@ impl Profile {
         pmcg: None,
     };
 
-    /// What there is of Arm's CoreLink MMU-600 r2p0: an SMMUv3.1, without its AArch32 tables, ATS, PRI and VMID wildcards.
+    /// What there is of Arm's CoreLink MMU-600 r2p0: an SMMUv3.1, without its AArch32 tables and VMID wildcards.
     pub const MMU600: Self = Self {
         two_level_contexts: true,
         stream_bits: 24,
         substream_bits: 20,
-        queue_bits: [19, 19, 0],
+        queue_bits: [19; 3],
         stall: true,
         stall_max: 128,
         always_aborts: false,
@@ -174,6 +182,9 @@ impl Profile {
         hyp: true,
         msi: true,
         sev: true,
+        ats: true,
+        split_stage_ats: false,
+        pri: true,
         attribute_overrides: true,
         range_invalidation: false,
         break_before_make: 0,
@@ -189,6 +200,7 @@ impl Profile {
         break_before_make: 2,
         fwb: true,
         vax52: true,
+        split_stage_ats: true,
         output_bits: 52,
         version: 2,
         stream_bits: 16,
@@ -215,6 +227,7 @@ impl Profile {
             substream_bits: choices.substream_bits.unwrap_or(self.substream_bits),
             output_bits: choices.output_bits.unwrap_or(self.output_bits),
             range_invalidation: choices.range_invalidation.unwrap_or(self.range_invalidation),
+            ats: choices.ats.unwrap_or(self.ats),
             ..self
         };
         if let Some(stages) = choices.stages {
@@ -248,6 +261,7 @@ impl Profile {
         if !self.stage1 {
             (self.two_level_contexts, self.substream_bits) = (false, 0);
         }
+        self.pri &= self.ats;
         let (v1, v2) = (self.version >= 1, self.version >= 2);
         self.had = self.stage1 && (self.had || v1);
         self.xnx = self.stage2 && v1;
@@ -326,6 +340,16 @@ mod tests {
         assert!(v2.fwb && v2.range_invalidation && v2.break_before_make == 1);
         let v0 = with(Profile::FULL, 0);
         assert!(!v0.xnx && !v0.vax52 && v0.output_bits == 48);
+    }
+
+    #[test]
+    fn page_requests_need_translation_services() {
+        let with = |p: Profile, ats| p.with(&Choices { ats: Some(ats), ..Choices::default() }).unwrap();
+        let none = with(Profile::FULL, false);
+        assert!(!none.ats && !none.pri);
+        assert!(with(Profile::FULL, true).pri);
+        let some = with(Profile::QEMU, true);
+        assert!(some.ats && !some.pri);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 use emu_core::registers::{Content, Map, Row, constants, double, reserved, word};
 use serde::{Deserialize, Serialize};
 
-use super::gerror::{ERRORS, Gerror};
+use super::gerror::{ERRORS, Gerror, PRIQ_ERRORS};
 use super::interrupts::Msi;
 use super::profile::Profile;
 use super::queue::{INDEX, Queue, Shape};
@@ -17,14 +17,16 @@ use super::settings::Settings;
 
 /// CR0.SMMUEN: transactions are translated.
 pub(super) const SMMUEN: u32 = 1 << 0;
+/// CR0.PRIQEN: page requests are written to the queue, while SMMUEN is set as well.
+pub(super) const PRIQEN: u32 = 1 << 1;
 /// CR0.EVENTQEN: events are written to the queue.
 pub(super) const EVENTQEN: u32 = 1 << 2;
 /// CR0.CMDQEN: commands are executed.
 pub(super) const CMDQEN: u32 = 1 << 3;
 /// CR0.ATSCHK: whether a stream may use translated addresses is looked up.
 const ATSCHK: u32 = 1 << 4;
-/// What CR0 has of an SMMU without PRI and VMID wildcards.
-const CR0: u64 = (SMMUEN | EVENTQEN | CMDQEN | ATSCHK) as u64;
+/// What CR0 has of an SMMU without VMID wildcards.
+const CR0: u64 = (SMMUEN | PRIQEN | EVENTQEN | CMDQEN | ATSCHK) as u64;
 
 /// CR1, its fields about tables, and those about queues.
 const CR1_TABLE: u64 = 0xfc0;
@@ -48,21 +50,25 @@ const GBPA_RESET: u32 = 1 << 12;
 
 /// IRQ_CTRL.GERROR_IRQEN.
 pub(super) const GERROR_IRQEN: u32 = 1 << 0;
+/// IRQ_CTRL.PRIQ_IRQEN.
+pub(super) const PRIQ_IRQEN: u32 = 1 << 1;
 /// IRQ_CTRL.EVENTQ_IRQEN.
 pub(super) const EVENTQ_IRQEN: u32 = 1 << 2;
-const IRQ_CTRL: u64 = (GERROR_IRQEN | EVENTQ_IRQEN) as u64;
+const IRQ_CTRL: u64 = (GERROR_IRQEN | PRIQ_IRQEN | EVENTQ_IRQEN) as u64;
 
 /// IRQ_CFG0.ADDR, IRQ_CFG2.SH and MemAttr.
 const MSI_ADDRESS: u64 = 0x000f_ffff_ffff_fffc;
 const MSI_ATTRIBUTES: u64 = 0x3f;
+/// PRIQ_IRQ_CFG2.LO: the last request of a group interrupts, and no other.
+pub(super) const LAST_ONLY: u32 = 1 << 31;
 
 /// A hint, an address and a size.
 const QUEUE_BASE: u64 = 1 << 62 | 0x000f_ffff_ffff_ffff;
 /// CMDQ_CONS: ERR and RD.
 const CMDQ_CONS: u64 = CMDQ_ERR | INDEX as u64;
 const CMDQ_ERR: u64 = 0x7f00_0000;
-/// EVENTQ_PROD: OVFLG and WR; EVENTQ_CONS: OVACKFLG and RD.
-const EVENTQ_INDEX: u64 = 1 << 31 | INDEX as u64;
+/// EVENTQ_PROD and PRIQ_PROD: OVFLG and WR; EVENTQ_CONS and PRIQ_CONS: OVACKFLG and RD.
+const OUTPUT_INDEX: u64 = 1 << 31 | INDEX as u64;
 
 /// Bytes of the two pages of 64 KiB.
 pub const WINDOW: u64 = 0x2_0000;
@@ -72,6 +78,7 @@ pub const WINDOW: u64 = 0x2_0000;
 pub(super) enum Sender {
     Gerror,
     Eventq,
+    Priq,
 }
 
 /// A register.
@@ -100,17 +107,31 @@ pub(super) enum Reg {
     EventqBase,
     EventqProd,
     EventqCons,
+    PriqBase,
+    PriqProd,
+    PriqCons,
 }
 
 const EVENTQ_PROD: [Row<Reg>; 2] = [eventq_prod(0xa8), eventq_prod(0x1_00a8)];
 const EVENTQ_CONS: [Row<Reg>; 2] = [eventq_cons(0xac), eventq_cons(0x1_00ac)];
 
 const fn eventq_prod(offset: u32) -> Row<Reg> {
-    word("SMMU_EVENTQ_PROD", offset, Reg::EventqProd).bits(EVENTQ_INDEX)
+    word("SMMU_EVENTQ_PROD", offset, Reg::EventqProd).bits(OUTPUT_INDEX)
 }
 
 const fn eventq_cons(offset: u32) -> Row<Reg> {
-    word("SMMU_EVENTQ_CONS", offset, Reg::EventqCons).bits(EVENTQ_INDEX)
+    word("SMMU_EVENTQ_CONS", offset, Reg::EventqCons).bits(OUTPUT_INDEX)
+}
+
+const PRIQ_PROD: [Row<Reg>; 2] = [priq_prod(0xc8), priq_prod(0x1_00c8)];
+const PRIQ_CONS: [Row<Reg>; 2] = [priq_cons(0xcc), priq_cons(0x1_00cc)];
+
+const fn priq_prod(offset: u32) -> Row<Reg> {
+    word("SMMU_PRIQ_PROD", offset, Reg::PriqProd).bits(OUTPUT_INDEX)
+}
+
+const fn priq_cons(offset: u32) -> Row<Reg> {
+    word("SMMU_PRIQ_CONS", offset, Reg::PriqCons).bits(OUTPUT_INDEX)
 }
 
 /// The specification's map.
@@ -150,12 +171,20 @@ pub(super) static MAP: Map<Reg> = Map {
         double("SMMU_EVENTQ_IRQ_CFG0", 0xb0, Reg::IrqCfg0(Sender::Eventq)).bits(MSI_ADDRESS),
         word("SMMU_EVENTQ_IRQ_CFG1", 0xb8, Reg::IrqCfg1(Sender::Eventq)),
         word("SMMU_EVENTQ_IRQ_CFG2", 0xbc, Reg::IrqCfg2(Sender::Eventq)).bits(MSI_ATTRIBUTES),
+        double("SMMU_PRIQ_BASE", 0xc0, Reg::PriqBase).bits(QUEUE_BASE),
+        PRIQ_PROD[0],
+        PRIQ_CONS[0],
+        double("SMMU_PRIQ_IRQ_CFG0", 0xd0, Reg::IrqCfg0(Sender::Priq)).bits(MSI_ADDRESS),
+        word("SMMU_PRIQ_IRQ_CFG1", 0xd8, Reg::IrqCfg1(Sender::Priq)),
+        word("SMMU_PRIQ_IRQ_CFG2", 0xdc, Reg::IrqCfg2(Sender::Priq)).bits(LAST_ONLY as u64 | MSI_ATTRIBUTES),
         // Arm's, and its SMMU: 6.2.1 leaves the numbers to the implementer, and drivers do not look at them.
         constants("SMMU_PIDR4", 0xfd0, &[0x04, 0, 0, 0]).first(4),
         constants("SMMU_PIDR0", 0xfe0, &[0x84, 0xb4, 0xf0, 0x10]),
         constants("SMMU_CIDR", 0xff0, &[0x0d, 0xf0, 0x05, 0xb1]),
         EVENTQ_PROD[1],
         EVENTQ_CONS[1],
+        PRIQ_PROD[1],
+        PRIQ_CONS[1],
     ],
 };
 
@@ -168,7 +197,7 @@ enum Guard {
 
 static GUARDS: &[(Reg, u64, Guard)] = &[
     (Reg::Cr1, CR1_TABLE, Guard::Cr0(SMMUEN)),
-    (Reg::Cr1, CR1_QUEUE, Guard::Cr0(EVENTQEN | CMDQEN)),
+    (Reg::Cr1, CR1_QUEUE, Guard::Cr0(PRIQEN | EVENTQEN | CMDQEN)),
     (Reg::Cr2, u64::MAX, Guard::Cr0(SMMUEN)),
     (Reg::StrtabBase, u64::MAX, Guard::Cr0(SMMUEN)),
     (Reg::StrtabBaseCfg, u64::MAX, Guard::Cr0(SMMUEN)),
@@ -176,12 +205,17 @@ static GUARDS: &[(Reg, u64, Guard)] = &[
     (Reg::CmdqCons, u64::MAX, Guard::Cr0(CMDQEN)),
     (Reg::EventqBase, u64::MAX, Guard::Cr0(EVENTQEN)),
     (Reg::EventqProd, u64::MAX, Guard::Cr0(EVENTQEN)),
+    (Reg::PriqBase, u64::MAX, Guard::Cr0(PRIQEN)),
+    (Reg::PriqProd, u64::MAX, Guard::Cr0(PRIQEN)),
     (Reg::IrqCfg0(Sender::Gerror), u64::MAX, Guard::IrqCtrl(GERROR_IRQEN)),
     (Reg::IrqCfg1(Sender::Gerror), u64::MAX, Guard::IrqCtrl(GERROR_IRQEN)),
     (Reg::IrqCfg2(Sender::Gerror), u64::MAX, Guard::IrqCtrl(GERROR_IRQEN)),
     (Reg::IrqCfg0(Sender::Eventq), u64::MAX, Guard::IrqCtrl(EVENTQ_IRQEN)),
     (Reg::IrqCfg1(Sender::Eventq), u64::MAX, Guard::IrqCtrl(EVENTQ_IRQEN)),
     (Reg::IrqCfg2(Sender::Eventq), u64::MAX, Guard::IrqCtrl(EVENTQ_IRQEN)),
+    (Reg::IrqCfg0(Sender::Priq), u64::MAX, Guard::IrqCtrl(PRIQ_IRQEN)),
+    (Reg::IrqCfg1(Sender::Priq), u64::MAX, Guard::IrqCtrl(PRIQ_IRQEN)),
+    (Reg::IrqCfg2(Sender::Priq), u64::MAX, Guard::IrqCtrl(PRIQ_IRQEN)),
 ];
 
 /// The contents of the registers.
@@ -199,6 +233,8 @@ pub(super) struct Registers {
     pub(super) cmdq: Queue,
     pub(super) eventq: Queue,
     pub(super) eventq_irq: Msi,
+    pub(super) priq: Queue,
+    pub(super) priq_irq: Msi,
 }
 
 impl Registers {
@@ -217,6 +253,8 @@ impl Registers {
             cmdq: Queue::default(),
             eventq: Queue::default(),
             eventq_irq: Msi::default(),
+            priq: Queue::default(),
+            priq_irq: Msi::default(),
         }
     }
 
@@ -244,6 +282,9 @@ impl Registers {
             Reg::EventqBase => self.eventq.base,
             Reg::EventqProd => self.eventq.prod.into(),
             Reg::EventqCons => self.eventq.cons.into(),
+            Reg::PriqBase => self.priq.base,
+            Reg::PriqProd => self.priq.prod.into(),
+            Reg::PriqCons => self.priq.cons.into(),
         }
     }
 
@@ -271,6 +312,9 @@ impl Registers {
             Reg::EventqBase => self.eventq.base = new,
             Reg::EventqProd => self.eventq.prod = new as u32,
             Reg::EventqCons => self.eventq.cons = new as u32,
+            Reg::PriqBase => self.priq.base = new,
+            Reg::PriqProd => self.priq.prod = new as u32,
+            Reg::PriqCons => self.priq.cons = new as u32,
             // Read-only.
             Reg::Idr | Reg::Iidr | Reg::Aidr | Reg::Cr0Ack | Reg::IrqCtrlAck | Reg::Gerror => return false,
         }
@@ -290,6 +334,7 @@ impl Registers {
         match sender {
             Sender::Gerror => &self.gerror_irq,
             Sender::Eventq => &self.eventq_irq,
+            Sender::Priq => &self.priq_irq,
         }
     }
 
@@ -297,6 +342,7 @@ impl Registers {
         match sender {
             Sender::Gerror => &mut self.gerror_irq,
             Sender::Eventq => &mut self.eventq_irq,
+            Sender::Priq => &mut self.priq_irq,
         }
     }
 
@@ -333,7 +379,16 @@ impl Registers {
 fn present(reg: Reg, profile: &Profile) -> u64 {
     let given = |there: bool, bits: u32| if there { 0 } else { u64::from(bits) };
     match reg {
-        Reg::Cr0 => !given(profile.ats, ATSCHK),
+        Reg::Cr0 => !(given(profile.ats, ATSCHK) | given(profile.pri, PRIQEN)),
+        Reg::IrqCtrl => !given(profile.pri, PRIQ_IRQEN),
+        Reg::Gerrorn => !given(profile.pri, PRIQ_ERRORS),
+        Reg::PriqBase | Reg::PriqProd | Reg::PriqCons if !profile.pri => 0,
+        Reg::IrqCfg0(Sender::Priq) | Reg::IrqCfg1(Sender::Priq) | Reg::IrqCfg2(Sender::Priq)
+            if !profile.pri =>
+        {
+            0
+        }
+        Reg::IrqCfg2(Sender::Priq) if !profile.msi => LAST_ONLY.into(),
         Reg::Cr2 => !(given(profile.hyp, E2H) | given(profile.broadcast, PTM)),
         Reg::IrqCfg0(_) | Reg::IrqCfg1(_) | Reg::IrqCfg2(_) if !profile.msi => 0,
         _ => u64::MAX,
@@ -343,6 +398,11 @@ fn present(reg: Reg, profile: &Profile) -> u64 {
 /// The shape of the command queue, whose entries have 16 bytes.
 pub(super) fn command_shape(profile: &Profile) -> Shape {
     Shape { max_bits: profile.queue_bits[0], entry_bits: 4, output_bits: profile.output_bits }
+}
+
+/// The shape of the PRI queue, whose entries have 16 bytes.
+pub(super) fn page_request_shape(profile: &Profile) -> Shape {
+    Shape { max_bits: profile.queue_bits[2], entry_bits: 4, output_bits: profile.output_bits }
 }
 
 /// The shape of the event queue, whose entries have 32 bytes.
@@ -390,6 +450,12 @@ mod tests {
             (IrqCfg2(Sender::Eventq), 0xbc),
             (EventqProd, 0x1_00a8),
             (EventqCons, 0x1_00ac),
+            (PriqBase, 0xc0),
+            (PriqProd, 0x1_00c8),
+            (PriqCons, 0x1_00cc),
+            (IrqCfg0(Sender::Priq), 0xd0),
+            (IrqCfg1(Sender::Priq), 0xd8),
+            (IrqCfg2(Sender::Priq), 0xdc),
         ];
         for (reg, place) in places {
             assert_eq!(offset(reg), place, "{reg:?}");
@@ -437,7 +503,9 @@ mod tests {
         let mut r = registers();
         r.write(Reg::Cr0, 0xd, &P);
         assert!(r.write(Reg::CmdqProd, 5, &P) && r.write(Reg::EventqCons, 1 << 31 | 6, &P));
-        assert_eq!((r.cmdq.prod, r.eventq.cons), (5, 0x8000_0006));
+        r.write(Reg::Cr0, 0xf, &P);
+        assert!(r.write(Reg::PriqCons, 1 << 31 | 7, &P));
+        assert_eq!((r.cmdq.prod, r.eventq.cons, r.priq.cons), (5, 0x8000_0006, 0x8000_0007));
     }
 
     #[test]
@@ -476,8 +544,14 @@ mod tests {
             r.write(reg, 7, &Profile::QEMU);
         }
         assert_eq!(r.cr2, RECINVSID);
-        r.write(Reg::Cr0, 0x1d, &Profile::QEMU);
+        r.write(Reg::Cr0, 0x1f, &Profile::QEMU);
         assert_eq!(r.cr0, 0xd);
+        for reg in [Reg::PriqBase, Reg::PriqProd, Reg::PriqCons, Reg::IrqCfg2(Sender::Priq)] {
+            r.write(reg, 1 << 31 | 1, &Profile::QEMU);
+            assert_eq!(r.read(reg, 0, &Profile::QEMU), 0, "{reg:?}");
+        }
+        r.write(Reg::IrqCtrl, 7, &Profile::QEMU);
+        assert_eq!(r.irq_ctrl, 5);
         assert_eq!((r.eventq_irq, r.gerror_irq), (Msi::default(), Msi::default()));
         let mut other = registers();
         other.write(Reg::IrqCfg0(Sender::Eventq), 0x1000, &P);
@@ -504,10 +578,21 @@ mod tests {
 
     #[test]
     fn with_ats_translated_addresses_can_be_checked() {
-        let ats = Profile { ats: true, ..P };
-        let mut r = Registers::new(&ats);
-        r.write(Reg::Cr0, 0x1d, &ats);
+        let mut r = registers();
+        r.write(Reg::Cr0, 0x1d, &P);
         assert_eq!((r.cr0, r.settings().ats_check), (0x1d, true));
+    }
+
+    /// 6.3.36: what decides when it interrupts is there also where there are no messages.
+    #[test]
+    fn the_pri_queue_is_told_of_by_wire_as_by_message() {
+        let wired = Profile { msi: false, ..P };
+        let mut r = Registers::new(&wired);
+        r.write(Reg::IrqCfg2(Sender::Priq), 0xffff_ffff, &wired);
+        assert_eq!(r.priq_irq.attributes, 1 << 31);
+        let mut r = registers();
+        r.write(Reg::IrqCfg2(Sender::Priq), 0x8000_003f, &P);
+        assert_eq!(r.priq_irq.attributes, 0x8000_003f);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use emu_core::addr::Size;
 use emu_core::bus::{Bus, BusFault, MmioDevice, Requester};
 use emu_core::clock::Clock;
+use emu_core::dma::ats::TranslationCache;
 use emu_core::dma::{DmaPort, Master, Ports};
 use emu_core::irq::IrqLine;
 use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
@@ -33,8 +34,7 @@ pub struct Config {
     pub bus: Arc<Bus>,
     /// The machine's time.
     pub clock: Arc<Clock>,
-    /// The wires of its interrupts, in the order of a devicetree: eventq, priq, cmdq-sync, gerror. That of the PRI queue is never
-    /// driven.
+    /// The wires of its interrupts, in the order of a devicetree: eventq, priq, cmdq-sync, gerror.
     pub wires: [IrqLine; 4],
     /// The way of its own messages: its DeviceID is that of the port.
     pub messages: Arc<dyn DmaPort>,
@@ -49,7 +49,7 @@ pub struct Smmuv3 {
     name: String,
     counters: Arc<Counters>,
     interface: Arc<Interface>,
-    control: Control,
+    control: Arc<Control>,
     translation: Arc<Translation>,
 }
 
@@ -144,6 +144,10 @@ impl Machinery for Translation {
         self.core.sync();
     }
 
+    fn caches(&self, stream: u32) -> Vec<Arc<dyn TranslationCache>> {
+        self.core.caches(stream)
+    }
+
     fn resume(&self, stream: u32, stag: u16, answer: Answer) {
         // A STAG that names nothing has no effect (4.7.1).
         let _ = self.core.resume(stream, stag, answer);
@@ -209,7 +213,8 @@ impl SavedState for State {
 }
 
 /// Registers are the state: tables and queues are in memory, and what is cached may be fetched again. A master whose transaction
-/// is stalled when its state is saved begins it anew afterwards.
+/// is stalled when its state is saved begins it anew afterwards, and a function that has not completed an invalidation comes back
+/// with nothing to be forgotten: a queue that stood for it goes on.
 impl Component for Smmuv3 {
     fn name(&self) -> &str {
         &self.name
@@ -217,6 +222,10 @@ impl Component for Smmuv3 {
 
     fn reset(&self) {
         self.control.enter(Registers::new(self.profile()));
+    }
+
+    fn resume(&self) {
+        self.control.run();
     }
 
     fn save(&self) -> Payload {

@@ -14,6 +14,7 @@ fields! {
     S1CONTEXTPTR "S1ContextPtr" address 55:6;
     S1CDMAX "S1CDMax" new 63:59;
     S1DSS "S1DSS" new 65:64;
+    PPAR "PPAR" new 82:82;
     MEV "MEV" new 83:83;
     S2FWB "S2FWB" new 89:89;
     S1STALLD "S1STALLD" new 91:91;
@@ -61,6 +62,15 @@ pub enum ContextTable {
     TwoLevel(u32),
 }
 
+/// What translation requests of a stream are answered with (STE.EATS).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ats {
+    /// What all stages give: translated transactions pass.
+    Full,
+    /// What stage 1 gives: stage 2 translates them.
+    SplitStage,
+}
+
 /// A Stream Table Entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ste(pub Words);
@@ -68,8 +78,8 @@ pub struct Ste(pub Words);
 type SteRule = Rule<fn(&Ste, &Profile) -> bool>;
 
 /// What makes an STE ILLEGAL, in the order of the specification's function SteIllegal (5.2.2). The first is of all STEs, the
-/// others of those that let something pass. What this implementation never has (AArch32 tables, big-endian tables, split-stage
-/// ATS, the Secure state) makes a rule shorter, not absent.
+/// others of those that let something pass. What this implementation never has (AArch32 tables, big-endian tables, DPT,
+/// the Secure state) makes a rule shorter, not absent.
 pub(crate) const RULES: &[SteRule] = &[
     Rule { field: V, section: "5.2", why: "the entry is not valid", broken: |s, _| !s.bit(V) },
     Rule {
@@ -87,14 +97,26 @@ pub(crate) const RULES: &[SteRule] = &[
     Rule {
         field: EATS,
         section: "5.2, 3.9.1",
-        why: "split-stage ATS is not supported (IDR0.NS1ATS)",
-        broken: |s, p| p.ats && (s.stage1() || s.stage2()) && s.get(EATS) == 0b10,
+        why: "Split-stage ATS is not supported (IDR0.NS1ATS)",
+        broken: |s, p| s.eats(p) == 0b10 && !p.split_stage_ats,
+    },
+    Rule {
+        field: EATS,
+        section: "5.2, 13.6.3",
+        why: "Split-stage ATS without both stages (Config)",
+        broken: |s, p| s.eats(p) == 0b10 && s.config() != Config::Nested,
+    },
+    Rule {
+        field: EATS,
+        section: "5.2",
+        why: "Split-stage ATS and faults of stage 2 stall (S2S)",
+        broken: |s, p| s.eats(p) == 0b10 && s.bit(S2S),
     },
     Rule {
         field: EATS,
         section: "5.2",
         why: "ATS is enabled and faults of stage 2 stall (S2S)",
-        broken: |s, p| p.ats && s.stage2() && s.get(EATS) == 0b01 && s.bit(S2S),
+        broken: |s, p| s.eats(p) == 0b01 && s.stage2() && s.bit(S2S),
     },
     Rule {
         field: STRW,
@@ -412,10 +434,25 @@ impl Ste {
         })
     }
 
-    /// EATS, as it has an effect: translated transactions may pass.
+    /// EATS, where it is not IGNORED; else 0.
+    fn eats(&self, profile: &Profile) -> u64 {
+        if profile.ats && (self.stage1() || self.stage2()) { self.get(EATS) } else { 0 }
+    }
+
+    /// The effective EATS, of an entry that is legal (`checked`: CR0.ATSCHK). There is no DPT, without which 0b11 is as 0b00.
     #[must_use]
-    pub fn allows_translated(&self, profile: &Profile) -> bool {
-        profile.ats && (self.stage1() || self.stage2()) && self.get(EATS) == 0b01
+    pub fn ats(&self, profile: &Profile, checked: bool) -> Option<Ats> {
+        match self.eats(profile) {
+            0b01 => Some(Ats::Full),
+            0b10 if checked => Some(Ats::SplitStage),
+            _ => None,
+        }
+    }
+
+    /// PPAR: automatic answers to page requests have a PASID.
+    #[must_use]
+    pub fn answers_with_pasid(&self) -> bool {
+        self.bit(PPAR)
     }
 }
 

@@ -149,7 +149,7 @@ impl<W: Witness> Lookup<'_, W> {
     }
 
     /// What an STE says by itself: a context without stage 1.
-    fn of_ste(&self, ste: &Ste) -> Context {
+    pub(super) fn of_ste(&self, ste: &Ste) -> Context {
         let [privileged, instruction] = ste.overrides(self.profile);
         Context {
             stage1: None,

@@ -1,5 +1,10 @@
 //! The programmer's interface over memory, with nothing behind it that translates.
 
+mod caches;
+mod pages;
+
+use std::collections::BTreeMap;
+
 use emu_core::bus::{Backing, Bus};
 use emu_core::clock::{Clock, Mode};
 use emu_core::dma::{DirectPort, Master, MemoryType, Stalls};
@@ -52,7 +57,7 @@ enum Asked {
 }
 
 #[derive(Default)]
-struct Notes(Mutex<Vec<Asked>>);
+struct Notes(Mutex<Vec<Asked>>, Mutex<BTreeMap<u32, Arc<dyn TranslationCache>>>);
 
 impl Machinery for Notes {
     fn configure(&self, settings: &Settings) {
@@ -66,6 +71,9 @@ impl Machinery for Notes {
     }
     fn sync(&self) {
         self.0.lock().push(Asked::Sync);
+    }
+    fn caches(&self, stream: u32) -> Vec<Arc<dyn TranslationCache>> {
+        self.1.lock().get(&stream).cloned().into_iter().collect()
     }
     fn resume(&self, stream: u32, stag: u16, answer: Answer) {
         self.0.lock().push(Asked::Resume(stream, stag, answer));
@@ -95,7 +103,7 @@ struct Rig {
     events: Arc<Mutex<u32>>,
     clock: Arc<Clock>,
     interface: Arc<Interface>,
-    control: Control,
+    control: Arc<Control>,
 }
 
 impl Rig {

@@ -49,7 +49,10 @@ fn every_rule_has_a_case() {
     let cases: &[(&str, Ste, Profile)] = &[
         ("Config 5 without S1P", ste(&STAGE1), Profile { stage1: false, ..base }),
         ("Config 6 without S2P", with(&STAGE2, &[]), Profile { stage2: false, ..base }),
-        ("EATS 2 without NS1ATS", with(&STAGE2, &[(92, 2)]), base),
+        ("EATS 2 with NS1ATS", with(&STAGE2, &[(1, 1), (92, 2)]), Profile { split_stage_ats: false, ..base }),
+        ("EATS 2 without stage 1", with(&STAGE2, &[(92, 2)]), base),
+        ("EATS 2 without stage 2", with(&STAGE1, &[(92, 2)]), base),
+        ("EATS 2 with S2S", with(&STAGE2, &[(1, 1), (92, 2), (185, 1)]), base),
         ("EATS 1 with S2S", with(&STAGE2, &[(92, 1), (185, 1)]), base),
         ("STRW 1", with(&STAGE1, &[(94, 1)]), base),
         ("STRW 3", with(&STAGE1, &[(94, 3)]), base),
@@ -96,6 +99,9 @@ fn every_rule_has_a_case() {
     let expected = [
         "Config",
         "Config",
+        "EATS",
+        "EATS",
+        "EATS",
         "EATS",
         "EATS",
         "STRW",
@@ -243,10 +249,19 @@ fn overrides_and_the_rest() {
     assert_eq!(s.overrides(&Profile::QEMU), [Override::Incoming; 2]);
     assert_eq!(ste(&[(112, 1), (114, 1)]).overrides(&FULL), [Override::Incoming; 2]);
     assert!(s.merges_events() && !s.stalls_disabled());
-    assert!(ste(&[(1, 5), (92, 1)]).allows_translated(&FULL));
-    assert!(!ste(&[(1, 5), (92, 3)]).allows_translated(&FULL), "reserved without DPT");
-    assert!(!ste(&[(1, 4), (92, 1)]).allows_translated(&FULL));
-    assert!(!ste(&[(1, 5), (92, 1)]).allows_translated(&Profile::QEMU));
+    assert!(ste(&[(82, 1)]).answers_with_pasid() && !s.answers_with_pasid());
+}
+
+#[test]
+fn eats_has_an_effect_where_it_is_not_ignored() {
+    let eats = |config, eats, checked| ste(&[(1, config), (92, eats)]).ats(&FULL, checked);
+    for checked in [false, true] {
+        assert_eq!((5..8).map(|config| eats(config, 1, checked)).collect::<Vec<_>>(), [Some(Ats::Full); 3]);
+        assert_eq!((eats(5, 0, checked), eats(4, 1, checked)), (None, None));
+        assert_eq!(eats(5, 3, checked), None, "reserved without DPT");
+    }
+    assert_eq!((eats(7, 2, true), eats(7, 2, false)), (Some(Ats::SplitStage), None), "ATSCHK");
+    assert_eq!(ste(&[(1, 5), (92, 1)]).ats(&Profile::QEMU, true), None);
 }
 
 #[test]

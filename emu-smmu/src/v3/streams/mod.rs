@@ -7,6 +7,7 @@
 //!   transaction tried again when there is.
 //! - No lock is held while memory is read, an event is recorded or the core is called.
 
+mod ats;
 mod explain;
 mod lint;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod tests;
 use std::sync::{Arc, OnceLock, Weak};
 
 use emu_core::bus::Bus;
+use emu_core::dma::ats::{PageRequest, PageResponse};
 use emu_core::table::TableBus;
 use emu_mmu::{Fault, FaultKind, Stage};
 use parking_lot::RwLock;
@@ -25,7 +27,7 @@ use super::profile::Profile;
 use super::settings::Settings;
 use super::tables::{Lookup, Tables, Wrong};
 use crate::translation::{
-    Context, Core, Counted, Faulted, Front, Happening, Refusal, Transaction, Verdict, stag,
+    Context, Core, Counted, Faulted, Front, Happening, Refusal, Service, Transaction, Verdict, stag,
 };
 
 pub use explain::{Explanation, Outcome, Walk};
@@ -152,33 +154,6 @@ impl Streams {
         }
     }
 
-    /// A transaction whose address was translated for the master (3.9.1.3).
-    fn translated(&self, t: &Transaction, settings: &Settings) -> Verdict {
-        let allowed = match (settings.enabled && self.profile.ats, settings.ats_check) {
-            (false, _) => Some(false),
-            (true, false) => Some(true),
-            (true, true) => self.stream_allows_translated(t.stream, settings),
-        };
-        if allowed == Some(false) {
-            self.record(Kind::TranslationForbidden, t, true);
-        }
-        match allowed {
-            Some(true) if self.in_range(t) => Verdict::Bypass,
-            _ => Verdict::Refuse(Refusal::Abort),
-        }
-    }
-
-    /// STE.EATS. `None`: there is no STE that says it, of which nothing is recorded.
-    fn stream_allows_translated(&self, stream: u32, settings: &Settings) -> Option<bool> {
-        let memory = self.memory();
-        let mut lookup =
-            Lookup { memory: &memory, profile: &self.profile, settings, witness: (), commits: false };
-        let found = lookup.ste(stream);
-        self.looked(stream, &memory);
-        let ste = found.ok()?;
-        ste.lets_pass().then(|| ste.allows_translated(&self.profile))
-    }
-
     /// What goes wrong in finding a context ends in an abort, but a fault of stage 2 that may stall.
     fn wrong(&self, t: &Transaction, wrong: Wrong, settings: &Settings) -> Refusal {
         match wrong {
@@ -204,6 +179,14 @@ impl Streams {
 }
 
 impl Front for Streams {
+    fn translation_request(&self, t: &Transaction) -> Service {
+        self.serve(t)
+    }
+
+    fn page_request(&self, stream: u32, request: &PageRequest) -> Option<PageResponse> {
+        self.page_requested(stream, request)
+    }
+
     fn verdict(&self, t: &Transaction) -> Verdict {
         let settings = *self.settings.read();
         if t.translated {

@@ -457,7 +457,7 @@ mod tests {
         assert_eq!(smmus("--iommu smmuv3"), [Smmu::of_board(SmmuProfile::Full)]);
         assert_eq!(smmus("--iommu smmuv3:qemu"), [board]);
         assert_eq!(
-            smmus("--iommu smmuv3:qemu,stage=1,oas=48,ssidsize=8,sidsize=6,aidr=3.0,ril=off"),
+            smmus("--iommu smmuv3:qemu,stage=1,oas=48,ssidsize=8,sidsize=6,aidr=3.0,ril=off,ats=on"),
             [Smmu {
                 choices: Choices {
                     stages: Some(Stages::One),
@@ -466,6 +466,7 @@ mod tests {
                     stream_bits: Some(6),
                     version: Some(0),
                     range_invalidation: Some(false),
+                    ats: Some(true),
                 },
                 ..board
             }]
@@ -540,7 +541,7 @@ mod tests {
                 "--kernel k --iommu smmuv3,aidr=3.2,ril=off",
                 "smmuv3: SMMUv3.2 always has invalidation by range",
             ),
-            ("--kernel k --iommu smmuv3,ats=on", "'ats=on' is not supported for smmuv3"),
+            ("--kernel k --iommu smmuv3,ats=maybe", "given as 'ats'"),
             ("--accel kvm", "invalid value 'kvm' for '--accel <HOW>'"),
             ("--kernel k --disk a,bus=usb", "there is no bus 'usb' for --disk (there are pci, mmio)"),
             ("--kernel k --disk a,cache=none", "'cache=none' is not supported for a disk in --disk"),

@@ -90,7 +90,14 @@ const PROPERTIES: &[Property<Smmu>] = &[
     shown(property("ril", Text(set_ranges), "invalidation by range: on, off or auto"), |smmu| {
         smmu.choices.range_invalidation.map(on_or_off)
     }),
-    property("ats", Only(&["off", "auto"]), "there are no address translation services"),
+    shown(
+        property(
+            "ats",
+            Text(set_ats),
+            "address translation services for functions that have them: on, off or auto",
+        ),
+        |smmu| smmu.choices.ats.map(on_or_off),
+    ),
     property("accel", Only(&["off"]), "there is no SMMU of the host that could translate"),
 ];
 
@@ -166,11 +173,21 @@ fn set_version(smmu: &mut Smmu, text: &str) -> Result<(), UserError> {
     Ok(())
 }
 
+/// On or off, or the profile's.
+fn switch(name: &str, text: &str) -> Result<Option<bool>, UserError> {
+    match text {
+        "auto" => Ok(None),
+        _ => on_off(text).map(Some).map_err(|e| user_error!("{e}, given as '{name}'")),
+    }
+}
+
 fn set_ranges(smmu: &mut Smmu, text: &str) -> Result<(), UserError> {
-    smmu.choices.range_invalidation = match text {
-        "auto" => None,
-        _ => Some(on_off(text).map_err(|e| user_error!("{e}, given as 'ril'"))?),
-    };
+    smmu.choices.range_invalidation = switch("ril", text)?;
+    Ok(())
+}
+
+fn set_ats(smmu: &mut Smmu, text: &str) -> Result<(), UserError> {
+    smmu.choices.ats = switch("ats", text)?;
     Ok(())
 }
 

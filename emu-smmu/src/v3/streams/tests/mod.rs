@@ -1,5 +1,6 @@
 //! Streams under a core, with their tables in memory and a queue that may be full.
 
+mod ats;
 mod configuration;
 mod explain;
 mod faults;
@@ -8,6 +9,7 @@ mod oracle;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use super::super::bench::{Bench, FULL, RAM, words};
+use super::super::event::Queued;
 use super::*;
 use crate::translation::{Access, Answer, Config};
 use emu_core::Security;
@@ -26,10 +28,11 @@ const STREAM: u32 = 2;
 /// A page at `DATA`: Normal memory, readable and writable at both privileges, accessed, not global.
 const PAGE: u64 = DATA | 0xc43;
 
-#[derive(Default)]
 struct Queue {
     events: Mutex<Vec<Event>>,
     full: AtomicBool,
+    /// What becomes of page requests.
+    pages: Mutex<Queued>,
 }
 
 impl Recorder for Queue {
@@ -39,6 +42,9 @@ impl Recorder for Queue {
             self.events.lock().push(*event);
         }
         room
+    }
+    fn page_request(&self, _: u32, _: &PageRequest) -> Queued {
+        *self.pages.lock()
     }
 }
 
@@ -74,7 +80,11 @@ const ENABLED: Settings = Settings {
 impl Rig {
     fn new(profile: Profile) -> Self {
         let bench = Bench::new();
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(Queue {
+            events: Mutex::default(),
+            full: AtomicBool::new(false),
+            pages: Mutex::new(Queued::Recorded),
+        });
         let streams = Streams::new(bench.bus.clone(), profile, queue.clone());
         let config = Config { features: profile.features(), stall_max: profile.stall_max };
         let core = Core::new(streams.clone(), bench.bus.clone(), Clock::new(Mode::Counted), config);

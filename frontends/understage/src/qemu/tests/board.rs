@@ -82,12 +82,13 @@ fn the_system_mmu_of_the_board_has_both_stages_since_9_2() {
     assert_eq!(smmus("virt-9.1,iommu=smmuv3"), [Smmu { choices: one, ..board }]);
     let plugged = Smmu { place: SmmuPlace::PlatformBus, ..board };
     assert_eq!(
-        smmus("virt -device arm-smmuv3,primary-bus=pcie.0,stage=2,oas=48,accel=off,ats=off,ril=on"),
+        smmus("virt -device arm-smmuv3,primary-bus=pcie.0,stage=2,oas=48,accel=off,ats=on,ril=on"),
         [Smmu {
             choices: Choices {
                 stages: Some(Stages::Two),
                 output_bits: Some(48),
                 range_invalidation: Some(true),
+                ats: Some(true),
                 ..one
             },
             ..plugged
