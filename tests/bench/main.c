@@ -4,7 +4,8 @@
  *     bench MILLISECONDS NAME...
  *
  * A name with "*2" behind it means two processes, a processor each, that run the same benchmark at the same time; their
- * rounds count together. It says nothing about benchmarks that fork themselves.
+ * rounds count together. It says nothing about benchmarks that fork themselves. What is behind "@" says to others in what
+ * kind of guest this is.
  *
  * As the first process of a guest it gets these words from the kernel's command line, after "--", and turns the machine
  * off at the end. It prints, one line each:
@@ -163,7 +164,7 @@ static void measure(const struct benchmark *b, const char *name, int processes, 
 static const struct benchmark *find(const char *word, int *processes)
 {
     char name[32] = "";
-    snprintf(name, sizeof name, "%s", word);
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "@"), word);
     char *star = strstr(name, "*2");
     *processes = star && star[2] == 0 ? 2 : 1;
     if (*processes == 2)

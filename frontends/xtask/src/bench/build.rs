@@ -17,6 +17,9 @@ const CC: &str = "cc";
 /// where one version of a compiler sees them: the groups are to say what is slow.
 const FLAGS: [&str; 6] = ["-std=gnu11", "-O2", "-fno-tree-vectorize", "-Wall", "-Wextra", "-static"];
 
+/// The program that guests run.
+const GUEST_PROGRAM: &str = "bench-aarch64";
+
 /// Where cargo puts what it builds.
 fn target_dir(workspace: &Path) -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
@@ -54,11 +57,43 @@ fn compile(cc: &str, workspace: &Path, program: &Path) -> Result<(), Failure> {
     output(Command::new(cc).args(words)).map(drop)
 }
 
+/// What cargo runs to measure the costs of translation; it is built already ([`translation`]).
+pub(crate) fn translation_command(workspace: &Path, ms: u32, names: &[&str]) -> Command {
+    let mut command = cargo_bench(workspace);
+    command.arg("--").arg(ms.to_string()).args(names);
+    command
+}
+
+/// Builds the benchmark of the crate that translates DMA.
+pub(crate) fn translation(workspace: &Path) -> Result<(), Failure> {
+    show(cargo_bench(workspace).arg("--no-run"))
+}
+
+fn cargo_bench(workspace: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["bench", "--locked", "--package", "emu-smmu", "--bench", "dma"]).current_dir(workspace);
+    command
+}
+
+/// The shell's initial RAM disk with the guest's program as its session: it has drivers for a disk.
+pub(crate) fn disk_guest(workspace: &Path, files: &Path) -> Result<PathBuf, Failure> {
+    let dir = target_dir(workspace).join("bench");
+    let mut archive = Archive::default();
+    archive.file("bin/bench", 0o755, &read(&dir.join(GUEST_PROGRAM))?);
+    archive.file("etc/session", 0o755, &read(&workspace.join("tests/bench/disk-session.sh"))?);
+    // Linux unpacks one archive after the other, the later over the earlier.
+    let mut both = read(&files.join("shell.cpio"))?;
+    both.extend(archive.finish());
+    let initrd = dir.join("disk.cpio");
+    write(&initrd, &both)?;
+    Ok(initrd)
+}
+
 /// Builds the guest's program; gives an initial RAM disk whose first process it is.
 pub(crate) fn guest(workspace: &Path) -> Result<PathBuf, Failure> {
     let dir = target_dir(workspace).join("bench");
     make_dir(&dir)?;
-    let program = dir.join("bench-aarch64");
+    let program = dir.join(GUEST_PROGRAM);
     compile(CROSS_CC, workspace, &program)?;
     let mut archive = Archive::default();
     archive.directory("dev");

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::dma::Way;
+
 /// The guest's RAM, in the unit that both command lines take.
 const MEMORY: &str = "1G";
 /// How the shell's initial RAM disk says that it is there (`guests/init.sh`).
@@ -26,6 +28,8 @@ pub(crate) struct Guest {
     pub(crate) files: PathBuf,
     /// The RAM disk with the benchmarks.
     pub(crate) initrd: PathBuf,
+    /// The RAM disk of the shell with them as its session.
+    pub(crate) disk_initrd: PathBuf,
     /// The program that needs no kernel.
     pub(crate) bare: PathBuf,
     /// The CPU's model.
@@ -62,6 +66,28 @@ impl Machine {
             }
             _ => self.boot_with(guest, &guest.initrd, &append),
         }
+    }
+
+    /// As [`Machine::bench`], in a guest that treats the SMMU in front of its disk in one way; there is none natively.
+    pub(crate) fn disk(&self, guest: &Guest, way: &Way, ms: u32, names: &[&str]) -> Command {
+        let append = format!("console=ttyAMA0 quiet panic=-1 {} -- {ms} {}", way.append, names.join(" "));
+        let disk = guest.files.join("disk.img").display().to_string();
+        let mut command = self.boot_with(guest, &guest.disk_initrd, &append);
+        match self {
+            // What the peer's SMMU can do.
+            Self::Ours { .. } => {
+                command.args(["--iommu", "smmuv3:qemu", "--disk", &format!("{disk},snapshot,bus=pci")])
+            }
+            _ => command.args([
+                "-machine",
+                "iommu=smmuv3",
+                "-drive",
+                &format!("if=none,id=disk,format=raw,snapshot=on,file={disk}"),
+                "-device",
+                "virtio-blk-pci,drive=disk,disable-legacy=on,iommu_platform=on",
+            ]),
+        };
+        command
     }
 
     /// Boots to a shell; there is nothing to boot natively.
@@ -131,6 +157,7 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::dma::WAYS;
 
     fn line(command: &Command) -> String {
         let words = std::iter::once(command.get_program()).chain(command.get_args());
@@ -142,6 +169,7 @@ mod tests {
         let guest = Guest {
             files: "g".into(),
             initrd: "b.cpio".into(),
+            disk_initrd: "d.cpio".into(),
             bare: "b.elf".into(),
             cpu: "neoverse-n1".into(),
             cpus: 2,
@@ -157,6 +185,15 @@ mod tests {
         assert!(said.starts_with("wrap qemu -M virt,") && said.contains(" -initrd g/shell.cpio "), "{said}");
         assert!(line(&ours.bare(&guest)).ends_with(" --smp 2 --accel jit --load b.elf"));
         assert!(line(&peer.bare(&guest)).ends_with(" -no-reboot -kernel b.elf"));
+        let way = &WAYS[1];
+        assert_eq!(
+            line(&ours.disk(&guest, way, 9, &["disk4k@lazy"])),
+            "us run --no-reboot --memory 1G --cpu neoverse-n1 --smp 2 --accel jit --kernel g/Image --initrd d.cpio \
+             --append console=ttyAMA0 quiet panic=-1 iommu.passthrough=0 iommu.strict=0 -- 9 disk4k@lazy \
+             --iommu smmuv3:qemu --disk g/disk.img,snapshot,bus=pci"
+        );
+        let said = line(&peer.disk(&guest, way, 9, &["disk4k@lazy"]));
+        assert!(said.contains(" iommu.strict=0 -- 9 disk4k@lazy -machine iommu=smmuv3 -drive "), "{said}");
         let native = Machine::Native { program: "n".into() };
         assert_eq!(line(&native.bench(&guest, 400, &["fib"])), "n 400 fib");
     }

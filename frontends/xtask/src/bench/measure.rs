@@ -1,5 +1,6 @@
 //! Runs benchmarks on a machine and takes down what they say.
 
+use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
 use super::cpu_time::CpuTime;
@@ -40,19 +41,17 @@ pub(crate) trait Watch {
     fn outcome(&mut self, name: &str, outcome: Outcome);
 }
 
-/// Runs the named benchmarks on a machine: in one guest, and after a failure the remaining ones in another. A guest
-/// that does not even start the first benchmark is an error.
+/// Runs the named benchmarks by what `start` gives for them: in one guest, and after a failure the remaining ones in another. A
+/// guest that does not even start the first benchmark is an error.
 pub(crate) fn programs(
-    machine: &Machine,
-    guest: &Guest,
-    ms: u32,
+    start: impl Fn(&[&str]) -> Command,
     names: &[&str],
     interrupted: &AtomicBool,
     watch: &mut impl Watch,
 ) -> Result<(), Stop> {
     let mut todo = names;
     while !todo.is_empty() {
-        let session = Session::start(machine.bench(guest, ms, todo), interrupted)?;
+        let session = Session::start(start(todo), interrupted)?;
         let mut run = Run::of(session);
         match run.follow(watch) {
             Ok(()) => return Ok(()),
@@ -166,7 +165,6 @@ pub(crate) fn boot(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::process::Command;
 
     #[derive(Default)]
     struct Notes(Vec<(String, Outcome)>);

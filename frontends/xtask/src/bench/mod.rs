@@ -7,6 +7,7 @@
 
 mod build;
 mod cpu_time;
+mod dma;
 mod host;
 mod machine;
 mod measure;
@@ -93,10 +94,16 @@ pub(crate) fn run(workspace: &Path, options: &Options) -> Result<(), Failure> {
     }
     let host = Host::look(workspace);
     let machines = machines(workspace, options)?;
+    let files = guests::ensure(workspace)?;
+    let initrd = build::guest(workspace)?;
+    if suite.iter().any(|b| dma::is_native(b.name)) {
+        build::translation(workspace)?;
+    }
     let guest = Guest {
-        initrd: build::guest(workspace)?,
+        initrd,
+        disk_initrd: build::disk_guest(workspace, &files)?,
         bare: build::bare(workspace, options.time)?,
-        files: guests::ensure(workspace)?,
+        files,
         cpu: options.cpu.clone(),
         cpus: if options.scaling { 2 } else { 1 },
     };
@@ -105,7 +112,8 @@ pub(crate) fn run(workspace: &Path, options: &Options) -> Result<(), Failure> {
         signal_hook::flag::register(signal, Arc::clone(&interrupted))
             .map_err(|e| format!("cannot take care of Ctrl-C: {e}"))?;
     }
-    let mut bench = Bench { options, suite, machines, guest, interrupted, results: Results::default() };
+    let mut bench =
+        Bench { workspace, options, suite, machines, guest, interrupted, results: Results::default() };
     let ended = bench.all_rounds();
     bench.report(host, ended.is_ok())?;
     match ended {
@@ -145,6 +153,7 @@ fn machines(workspace: &Path, options: &Options) -> Result<Vec<Machine>, Failure
 
 /// A whole run.
 struct Bench<'a> {
+    workspace: &'a Path,
     options: &'a Options,
     suite: Vec<Benchmark>,
     machines: Vec<Machine>,
@@ -173,15 +182,28 @@ impl Bench<'_> {
             let all = self.suite.iter().map(|b| b.name).filter(|b| !self.results.has_failed(name, b));
             let todo: Vec<&str> = all.collect();
             let others = [ALIGNED.name, BOOT.name];
-            let programs: Vec<&str> = todo.iter().copied().filter(|b| !others.contains(b)).collect();
+            let only = |wanted: &dyn Fn(&str) -> bool| -> Vec<&str> {
+                todo.iter().copied().filter(|b| wanted(b)).collect()
+            };
+            let programs = only(&|b| !others.contains(&b) && !dma::is_native(b) && !dma::is_of_disk(b));
             let mut desk = Desk { machine: name, title: &title, results: &mut self.results, bar };
             let (ms, interrupted) = (self.options.time, &*self.interrupted);
             let in_machine = |stop| match stop {
                 Stop::Failed(why) => Stop::Failed(format!("{name}: {why}")),
                 interrupted => interrupted,
             };
-            measure::programs(machine, &self.guest, ms, &programs, interrupted, &mut desk)
-                .map_err(in_machine)?;
+            let bench = |names: &[&str]| machine.bench(&self.guest, ms, names);
+            measure::programs(bench, &programs, interrupted, &mut desk).map_err(in_machine)?;
+            if matches!(machine, Machine::Ours { .. }) {
+                let bench = |names: &[&str]| build::translation_command(self.workspace, ms, names);
+                measure::programs(bench, &only(&dma::is_native), interrupted, &mut desk)
+                    .map_err(in_machine)?;
+            }
+            for way in dma::WAYS.iter().filter(|_| machine.is_emulator()) {
+                let bench = |names: &[&str]| machine.disk(&self.guest, way, ms, names);
+                measure::programs(bench, &only(&|b| way.has(b)), interrupted, &mut desk)
+                    .map_err(in_machine)?;
+            }
             if machine.is_emulator() && todo.contains(&ALIGNED.name) {
                 measure::bare(machine, &self.guest, ALIGNED.name, interrupted, &mut desk)
                     .map_err(in_machine)?;

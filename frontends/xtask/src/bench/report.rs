@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use super::dma;
 use super::host::Host;
 use super::results::{Figures, Results};
 use super::scaling;
@@ -123,6 +124,7 @@ impl Report<'_> {
             rows.extend(several.map(|g| mean(format!("mean of {g}"), Some(g))));
             rows.push(mean("mean of all".to_owned(), None));
         }
+        rows.extend(dma::shares(self.suite, &self.machines, self.results, self.header().len()));
         rows
     }
 

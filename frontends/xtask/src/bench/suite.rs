@@ -1,5 +1,6 @@
 //! The benchmarks: what there is, and which of it is wanted.
 
+use super::dma;
 use crate::process::Failure;
 
 /// The list that the guest's program is compiled from, too.
@@ -30,9 +31,10 @@ pub(crate) const BOOT: Benchmark = Benchmark {
     what: "Debian's kernel from the start of the emulator to a shell, the host's time",
 };
 
-/// All benchmarks, in the order of the report.
+/// All benchmarks, in the order of the report. Those of the list that are about the System MMU run in several kinds of guests.
 pub(crate) fn all() -> Vec<Benchmark> {
-    LIST.lines().filter_map(entry).chain([ALIGNED, BOOT]).collect()
+    let listed = LIST.lines().filter_map(entry).filter(|b| b.group != dma::GROUP);
+    listed.chain([ALIGNED, BOOT]).chain(dma::all()).collect()
 }
 
 /// `BENCH(group, name, "what")`.
@@ -59,7 +61,7 @@ pub(crate) fn select(only: &[String]) -> Result<Vec<Benchmark>, Failure> {
 
 /// The benchmarks as a table for `--list`.
 pub(crate) fn listing() -> String {
-    all().iter().map(|b| format!("{:<9}{:<12}{}\n", b.group, b.name, b.what)).collect()
+    all().iter().map(|b| format!("{:<9}{:<16}{}\n", b.group, b.name, b.what)).collect()
 }
 
 #[cfg(test)]
@@ -68,9 +70,16 @@ mod tests {
 
     #[test]
     fn every_line_of_the_list_is_understood() {
-        let lines = LIST.lines().filter(|l| l.starts_with("BENCH")).count();
+        let lines = LIST.lines().filter(|l| l.starts_with("BENCH"));
+        let (of_disk, others): (Vec<_>, Vec<_>) = lines.partition(|l| l.starts_with("BENCH(dma, "));
         let all = all();
-        assert_eq!(all.len(), lines + 2);
+        assert_eq!(all.len(), others.len() + 2 + dma::all().count());
+        for name in of_disk.into_iter().filter_map(entry).map(|b| b.name) {
+            assert_eq!(
+                all.iter().filter(|b| b.name.starts_with(&format!("{name}@"))).count(),
+                dma::WAYS.len()
+            );
+        }
         for (i, b) in all.iter().enumerate() {
             assert!(!b.what.is_empty() && !b.what.contains('"'), "{b:?}");
             assert!(all[..i].iter().all(|other| other.name != b.name), "{b:?} is there twice");
