@@ -67,6 +67,7 @@ const UNIT: u64 = 1 << UNIT_BITS;
 pub(super) fn complete(port: &Port, request: &TranslationRequest) -> Completion {
     let epoch = port.core.epoch();
     let first = transaction(port, request);
+    port.core.happened(first.stream, Happening::Transaction, 1);
     port.core.happened(first.stream, Happening::TranslationRequest, 1);
     let privileged = first.privileged;
     match port.core.front.translation_request(&first) {

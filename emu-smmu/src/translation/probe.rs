@@ -19,9 +19,9 @@ use emu_mmu::{ExternalAbort, TableMemory, UpdateError};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Happening {
-    /// A transaction arrives: the part of an access that is in one page of 4 KiB.
+    /// A transaction arrives: the part of an access that is in one page of 4 KiB, or an ATS Translation Request.
     Transaction,
-    /// A transaction needs a walk of translation tables.
+    /// A transaction, or a unit of a request, needs a walk of translation tables.
     TlbMiss,
     /// A transaction needs configuration from memory.
     ConfigurationMiss,

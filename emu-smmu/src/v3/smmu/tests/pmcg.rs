@@ -1,5 +1,7 @@
 //! The counter group beside an SMMU, programmed as Linux's driver does it.
 
+use emu_core::dma::ats::TranslationRequest;
+
 use super::super::super::pmcg::{self, Pmcg};
 use super::*;
 
@@ -131,6 +133,29 @@ fn each_event_is_counted_where_it_happens() {
     g.w32(CR, 0);
     g.m.read(IOVA, 4).unwrap();
     assert_eq!(g.count(1), 7);
+}
+
+/// Events 6 and 7.
+#[test]
+fn translation_services_are_counted() {
+    let g = Monitored::new(Profile::FULL);
+    // EATS = 1.
+    let ste = STRTAB + 64 * u64::from(STREAM);
+    g.m.put(ste + 8, g.m.get(ste + 8) | 1 << 28);
+    g.m.commands(&[[0x03 | u64::from(STREAM) << 32, 1]]);
+    for event in [1, 6, 7] {
+        g.set(event, event, STREAM.into(), 0);
+    }
+    g.enable();
+    let request = TranslationRequest { address: IOVA, units: 1, no_write: true, pasid: None };
+    let granted = g.m.port.translate(&request).unwrap();
+    assert_eq!(granted.first().map(|grant| grant.address), Some(BUFFER));
+    assert_eq!([1, 6, 7].map(|n| g.count(n)), [1, 1, 0]);
+    let translated = DmaAttrs { translated: true, ..DmaAttrs::default() };
+    for _ in 0..3 {
+        g.m.port.read(translated, BUFFER, &mut [0; 4]).unwrap();
+    }
+    assert_eq!([1, 6, 7].map(|n| g.count(n)), [4, 1, 3]);
 }
 
 #[test]
