@@ -8,7 +8,7 @@
 //! - **After [`Core::sync`] no access is made through it either**: see [`super::flight`].
 //! - No lock of the core's is held while memory or registers are accessed, a front is asked or a master is told.
 
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
 
 use emu_core::bus::Bus;
@@ -29,7 +29,7 @@ use super::port::{Port, PortState};
 use super::probe::{Counted, Happening, Monitor, Probe};
 use super::shards::Shards;
 use super::stalls::{Answer, Stalled, Stalls, Woken};
-use super::{Context, Front, Scope, Transaction};
+use super::{Context, Front, Scope, Transaction, wildcard};
 
 /// What a core is like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +57,8 @@ pub struct Core {
     tlb: Shards,
     broadcast: Broadcast,
     pub(super) probe: Probe,
+    /// Bits of a VMID that invalidations ignore.
+    wildcard: AtomicU8,
     /// A list that is replaced, so that a wait has it at once.
     ports: RwLock<Arc<Vec<Arc<PortState>>>>,
 }
@@ -77,6 +79,7 @@ impl Core {
             tlb: Shards::new(),
             broadcast: Broadcast::default(),
             probe: Probe::default(),
+            wildcard: AtomicU8::new(0),
             ports: RwLock::default(),
         })
     }
@@ -93,7 +96,9 @@ impl Core {
     /// by them; those under way may still use them until [`Core::sync`] returns.
     pub fn invalidate(&self, scope: &Scope) {
         self.forget_contexts();
-        self.tlb.invalidate(scope);
+        for scope in wildcard::of_group(scope, self.wildcard.load(SeqCst)) {
+            self.tlb.invalidate(&scope);
+        }
         self.forget_contexts();
     }
 
@@ -102,6 +107,11 @@ impl Core {
         self.forget_contexts();
         self.tlb.clear();
         self.forget_contexts();
+    }
+
+    /// How many of the lowest bits of a VMID invalidations ignore from now on (CR0.VMW): 4 at most.
+    pub fn ignore_vmid_bits(&self, bits: u8) {
+        self.wildcard.store(bits, SeqCst);
     }
 
     /// Has every transaction that begins afterwards ask the front for its verdict again. To be called when the front has

@@ -17,6 +17,7 @@ mod shards;
 mod stalls;
 #[cfg(test)]
 mod tests;
+mod wildcard;
 
 use emu_core::dma::ats::{PageRequest, PageResponse, Refused};
 use emu_core::dma::{DmaAttrs, MemoryType, StallTag};

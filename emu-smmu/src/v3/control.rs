@@ -22,8 +22,9 @@ use parking_lot::Mutex;
 
 use super::commands::{self, Command, CommandError, Configuration, Decoder, Signal, Words};
 use super::interface::Interface;
-use super::registers::{Reg, Registers};
+use super::registers::{RUN, Reg, Registers};
 use super::settings::Settings;
+use super::streams::Question;
 use crate::translation::Answer;
 use outstanding::{Outstanding, Settled};
 
@@ -39,6 +40,8 @@ pub(super) trait Machinery: Send + Sync {
     fn sync(&self);
     /// The functions of a stream that keep translations.
     fn caches(&self, stream: u32) -> Vec<Arc<dyn TranslationCache>>;
+    /// Where an address leads: SMMU_GATOS_PAR.
+    fn look_up(&self, question: &Question) -> u64;
     /// Answers a stalled transaction, if there is one.
     fn resume(&self, stream: u32, stag: u16, answer: Answer);
     /// Aborts the stalled transactions of a stream, or all.
@@ -108,6 +111,7 @@ impl Control {
             Reg::Cr0 | Reg::Cr2 | Reg::Gbpa | Reg::StrtabBase | Reg::StrtabBaseCfg => {
                 self.reconfigure(hit, size, value)
             }
+            Reg::GatosCtrl => self.look_up(hit.written(size, value)),
             _ => self.interface.write(hit, size, value).accepted,
         };
         if matches!(reg, Reg::Cr0 | Reg::CmdqProd | Reg::Gerrorn) {
@@ -132,6 +136,20 @@ impl Control {
             self.terminate(None);
         }
         written.accepted
+    }
+
+    /// GATOS_CTRL: with RUN, the answer is there when the write is complete. Configuration and translations stay as they are
+    /// meanwhile. False if the SMMU is not enabled (6.3.37).
+    fn look_up(&self, ctrl: u64) -> bool {
+        if ctrl & RUN == 0 {
+            return true;
+        }
+        let _executing = self.executing.lock();
+        let question = self.interface.question();
+        if let Some(question) = &question {
+            self.interface.answer(self.machinery.look_up(question));
+        }
+        question.is_some()
     }
 
     /// Goes into a state; what was cached or waited in another one is gone.

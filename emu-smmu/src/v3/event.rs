@@ -19,6 +19,14 @@ pub enum Class {
     In = 2,
 }
 
+impl Class {
+    /// GATOS_PAR.REASON of a fault of stage 2 (6.3.40).
+    #[must_use]
+    pub const fn reason(self) -> u8 {
+        self as u8 + 1
+    }
+}
+
 /// The part of a translation-related event that several kinds share.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TranslationRecord {

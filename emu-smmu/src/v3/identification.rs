@@ -49,7 +49,9 @@ impl Profile {
             | flag(self.asid16, 12)
             | flag(self.msi, 13)
             | flag(self.sev, 14)
+            | flag(self.atos, 15)
             | flag(self.pri, 16)
+            | flag(self.vmid_wildcards, 17)
             | flag(self.vmid16, 18)
             | flag(self.two_level_contexts, 19)
             | TTENDIAN
@@ -113,11 +115,11 @@ mod tests {
         );
     }
 
-    /// Bits of 6.3.1: BTM 5, HTTU 7:6, HYP 9, ATS 10, NS1ATS 11, MSI 13, SEV 14, PRI 16, CD2L 19, STALL_MODEL 25:24, TERM_MODEL 26.
+    /// Bits of 6.3.1: BTM 5, HTTU 7:6, HYP 9, ATS 10, NS1ATS 11, MSI 13, SEV 14, ATOS 15, PRI 16, VMW 17, CD2L 19, STALL_MODEL 25:24, TERM_MODEL 26.
     #[test]
     fn full_advertises_each_feature_where_it_belongs() {
         let [idr0, idr1, _, idr3, _, idr5] = registers(&Profile::FULL);
-        assert_eq!(idr0, 0x084d_76bb);
+        assert_eq!(idr0, 0x084f_f6bb);
         assert_eq!(idr1, 3 << 26 | 19 << 21 | 19 << 16 | 19 << 11 | 20 << 6 | 16);
         assert_eq!(idr3, 1 << 2 | 1 << 4 | 1 << 8 | 1 << 10 | 2 << 11);
         assert_eq!(idr5, 128 << 16 | 1 << 10 | 0x76);
@@ -137,7 +139,7 @@ mod tests {
     #[test]
     fn mmu600_is_an_smmu_3_1() {
         let [idr0, idr1, _, idr3, _, idr5] = registers(&Profile::MMU600);
-        assert_eq!((idr0, idr3, idr5), (0x084d_7ebb, 0x14, 128 << 16 | 0x75));
+        assert_eq!((idr0, idr3, idr5), (0x084f_7ebb, 0x14, 128 << 16 | 0x75));
         assert_eq!(idr1 & 0x7ff, 20 << 6 | 24);
     }
 }

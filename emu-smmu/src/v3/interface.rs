@@ -29,6 +29,7 @@ use super::registers::{
     page_request_shape,
 };
 use super::settings::Settings;
+use super::streams::Question;
 
 /// EVENTQ_PROD.OVFLG and EVENTQ_CONS.OVACKFLG, and those of the PRI queue.
 const OVERFLOW: u32 = 1 << 31;
@@ -145,6 +146,18 @@ impl Interface {
             drop(self.raising.write());
         }
         written
+    }
+
+    /// What software asks by way of GATOS, if the SMMU is enabled.
+    pub(super) fn question(&self) -> Option<Question> {
+        let registers = &self.state.lock().registers;
+        let there = self.profile.atos && registers.settings().enabled;
+        there.then_some(registers.gatos)
+    }
+
+    /// The answer.
+    pub(super) fn answer(&self, par: u64) {
+        self.state.lock().registers.gatos_par = par;
     }
 
     /// The machine's time.

@@ -44,6 +44,10 @@ pub struct Profile {
     pub msi: bool,
     /// IDR0.SEV.
     pub sev: bool,
+    /// IDR0.ATOS: software can ask where an address leads (GATOS). VATOS is never there.
+    pub atos: bool,
+    /// IDR0.VMW: invalidations may ignore bits of a VMID. Without stage 2 they do not.
+    pub vmid_wildcards: bool,
     /// IDR0.ATS.
     pub ats: bool,
     /// IDR0.NS1ATS is 0: Split-stage ATS, where both stages are there.
@@ -150,6 +154,8 @@ impl Profile {
         hyp: false,
         msi: false,
         sev: false,
+        atos: false,
+        vmid_wildcards: false,
         ats: false,
         split_stage_ats: true,
         pri: false,
@@ -167,7 +173,7 @@ impl Profile {
         pmcg: None,
     };
 
-    /// What there is of Arm's CoreLink MMU-600 r2p0: an SMMUv3.1, without its AArch32 tables and VMID wildcards.
+    /// What there is of Arm's CoreLink MMU-600 r2p0: an SMMUv3.1, without its AArch32 tables.
     pub const MMU600: Self = Self {
         two_level_contexts: true,
         stream_bits: 24,
@@ -182,6 +188,7 @@ impl Profile {
         hyp: true,
         msi: true,
         sev: true,
+        vmid_wildcards: true,
         ats: true,
         split_stage_ats: false,
         pri: true,
@@ -196,6 +203,7 @@ impl Profile {
 
     /// Everything that is implemented.
     pub const FULL: Self = Self {
+        atos: true,
         range_invalidation: true,
         break_before_make: 2,
         fwb: true,
@@ -262,6 +270,7 @@ impl Profile {
             (self.two_level_contexts, self.substream_bits) = (false, 0);
         }
         self.pri &= self.ats;
+        self.vmid_wildcards &= self.stage2;
         let (v1, v2) = (self.version >= 1, self.version >= 2);
         self.had = self.stage1 && (self.had || v1);
         self.xnx = self.stage2 && v1;

@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::gerror::{ERRORS, Gerror, PRIQ_ERRORS};
 use super::interrupts::Msi;
+use super::layout::low;
 use super::profile::Profile;
 use super::queue::{INDEX, Queue, Shape};
 use super::settings::Settings;
+use super::streams::Question;
 
 /// CR0.SMMUEN: transactions are translated.
 pub(super) const SMMUEN: u32 = 1 << 0;
@@ -25,8 +27,10 @@ pub(super) const EVENTQEN: u32 = 1 << 2;
 pub(super) const CMDQEN: u32 = 1 << 3;
 /// CR0.ATSCHK: whether a stream may use translated addresses is looked up.
 const ATSCHK: u32 = 1 << 4;
-/// What CR0 has of an SMMU without VMID wildcards.
-const CR0: u64 = (SMMUEN | PRIQEN | EVENTQEN | CMDQEN | ATSCHK) as u64;
+/// CR0.VMW: bits of a VMID that invalidations ignore.
+const VMW: u32 = 7 << 6;
+/// What CR0 has.
+const CR0: u64 = (SMMUEN | PRIQEN | EVENTQEN | CMDQEN | ATSCHK | VMW) as u64;
 
 /// CR1, its fields about tables, and those about queues.
 const CR1_TABLE: u64 = 0xfc0;
@@ -73,6 +77,13 @@ const OUTPUT_INDEX: u64 = 1 << 31 | INDEX as u64;
 /// Bytes of the two pages of 64 KiB.
 pub const WINDOW: u64 = 0x2_0000;
 
+/// GATOS_CTRL.RUN: a lookup is asked for. It is over when the write is.
+pub(super) const RUN: u64 = 1;
+/// GATOS_SID: SSID_VALID, SUBSTREAMID and STREAMID.
+const GATOS_SID: u64 = 1 << 52 | 0x000f_ffff_ffff_ffff;
+/// GATOS_ADDR: ADDR, TYPE, PnU, RnW, InD and HTTUI.
+const GATOS_ADDR: u64 = !0x3f;
+
 /// Who can send a message that registers describe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Sender {
@@ -110,6 +121,10 @@ pub(super) enum Reg {
     PriqBase,
     PriqProd,
     PriqCons,
+    GatosCtrl,
+    GatosSid,
+    GatosAddr,
+    GatosPar,
 }
 
 const EVENTQ_PROD: [Row<Reg>; 2] = [eventq_prod(0xa8), eventq_prod(0x1_00a8)];
@@ -177,6 +192,10 @@ pub(super) static MAP: Map<Reg> = Map {
         double("SMMU_PRIQ_IRQ_CFG0", 0xd0, Reg::IrqCfg0(Sender::Priq)).bits(MSI_ADDRESS),
         word("SMMU_PRIQ_IRQ_CFG1", 0xd8, Reg::IrqCfg1(Sender::Priq)),
         word("SMMU_PRIQ_IRQ_CFG2", 0xdc, Reg::IrqCfg2(Sender::Priq)).bits(LAST_ONLY as u64 | MSI_ATTRIBUTES),
+        word("SMMU_GATOS_CTRL", 0x100, Reg::GatosCtrl).bits(RUN),
+        double("SMMU_GATOS_SID", 0x108, Reg::GatosSid).bits(GATOS_SID),
+        double("SMMU_GATOS_ADDR", 0x110, Reg::GatosAddr).bits(GATOS_ADDR),
+        double("SMMU_GATOS_PAR", 0x118, Reg::GatosPar).read_only(u64::MAX),
         // Arm's, and its SMMU: 6.2.1 leaves the numbers to the implementer, and drivers do not look at them.
         constants("SMMU_PIDR4", 0xfd0, &[0x04, 0, 0, 0]).first(4),
         constants("SMMU_PIDR0", 0xfe0, &[0x84, 0xb4, 0xf0, 0x10]),
@@ -235,6 +254,9 @@ pub(super) struct Registers {
     pub(super) eventq_irq: Msi,
     pub(super) priq: Queue,
     pub(super) priq_irq: Msi,
+    /// GATOS_SID and GATOS_ADDR.
+    pub(super) gatos: Question,
+    pub(super) gatos_par: u64,
 }
 
 impl Registers {
@@ -255,6 +277,8 @@ impl Registers {
             eventq_irq: Msi::default(),
             priq: Queue::default(),
             priq_irq: Msi::default(),
+            gatos: Question::default(),
+            gatos_par: 0,
         }
     }
 
@@ -285,6 +309,10 @@ impl Registers {
             Reg::PriqBase => self.priq.base,
             Reg::PriqProd => self.priq.prod.into(),
             Reg::PriqCons => self.priq.cons.into(),
+            Reg::GatosCtrl => 0,
+            Reg::GatosSid => self.gatos.sid,
+            Reg::GatosAddr => self.gatos.addr,
+            Reg::GatosPar => self.gatos_par,
         }
     }
 
@@ -315,7 +343,12 @@ impl Registers {
             Reg::PriqBase => self.priq.base = new,
             Reg::PriqProd => self.priq.prod = new as u32,
             Reg::PriqCons => self.priq.cons = new as u32,
+            Reg::GatosSid => self.gatos.sid = new,
+            Reg::GatosAddr => self.gatos.addr = new,
+            // A question, or nothing.
+            Reg::GatosCtrl => return false,
             // Read-only.
+            Reg::GatosPar => return false,
             Reg::Idr | Reg::Iidr | Reg::Aidr | Reg::Cr0Ack | Reg::IrqCtrlAck | Reg::Gerror => return false,
         }
         (old ^ value) & guarded == 0
@@ -366,6 +399,11 @@ impl Registers {
             record_bad_stream: self.cr2 & RECINVSID != 0,
             e2h: self.cr2 & E2H != 0,
             private_tlb: self.cr2 & PTM != 0,
+            // Others are reserved, and behave as 0.
+            vmid_wildcard: match (self.cr0 & VMW) >> 6 {
+                bits @ 1..=4 => bits as u8,
+                _ => 0,
+            },
         }
     }
 
@@ -379,7 +417,18 @@ impl Registers {
 fn present(reg: Reg, profile: &Profile) -> u64 {
     let given = |there: bool, bits: u32| if there { 0 } else { u64::from(bits) };
     match reg {
-        Reg::Cr0 => !(given(profile.ats, ATSCHK) | given(profile.pri, PRIQEN)),
+        Reg::Cr0 => {
+            let absent = given(profile.ats, ATSCHK) | given(profile.pri, PRIQEN);
+            !(absent | given(profile.vmid_wildcards, VMW))
+        }
+        Reg::GatosCtrl | Reg::GatosSid | Reg::GatosAddr | Reg::GatosPar if !profile.atos => 0,
+        Reg::GatosSid => {
+            let substream = match profile.substream_bits {
+                0 => 0,
+                bits => 1 << 20 | low(bits.into()),
+            };
+            low(profile.stream_bits.into()) | substream << 32
+        }
         Reg::IrqCtrl => !given(profile.pri, PRIQ_IRQEN),
         Reg::Gerrorn => !given(profile.pri, PRIQ_ERRORS),
         Reg::PriqBase | Reg::PriqProd | Reg::PriqCons if !profile.pri => 0,
@@ -451,6 +500,10 @@ mod tests {
             (EventqProd, 0x1_00a8),
             (EventqCons, 0x1_00ac),
             (PriqBase, 0xc0),
+            (GatosCtrl, 0x100),
+            (GatosSid, 0x108),
+            (GatosAddr, 0x110),
+            (GatosPar, 0x118),
             (PriqProd, 0x1_00c8),
             (PriqCons, 0x1_00cc),
             (IrqCfg0(Sender::Priq), 0xd0),

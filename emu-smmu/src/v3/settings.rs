@@ -19,4 +19,6 @@ pub struct Settings {
     pub e2h: bool,
     /// CR2.PTM: TLB maintenance of CPUs is not taken part in.
     pub private_tlb: bool,
+    /// CR0.VMW: how many bits of a VMID invalidations ignore.
+    pub vmid_wildcard: u8,
 }

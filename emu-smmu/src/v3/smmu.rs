@@ -21,7 +21,7 @@ use super::interrupts::Interrupts;
 use super::profile::Profile;
 use super::registers::{MAP, Registers};
 use super::settings::Settings;
-use super::streams::Streams;
+use super::streams::{Question, Streams};
 use crate::translation::{self, Answer, Core};
 
 /// What an SMMU is made of.
@@ -119,6 +119,7 @@ impl Translation {
 
 impl Machinery for Translation {
     fn configure(&self, settings: &Settings) {
+        self.core.ignore_vmid_bits(settings.vmid_wildcard);
         self.core.take_part(self.broadcast && !settings.private_tlb, settings.enabled);
         self.streams.set(*settings);
         self.core.forget_contexts();
@@ -146,6 +147,10 @@ impl Machinery for Translation {
 
     fn caches(&self, stream: u32) -> Vec<Arc<dyn TranslationCache>> {
         self.core.caches(stream)
+    }
+
+    fn look_up(&self, question: &Question) -> u64 {
+        self.streams.look_up(question)
     }
 
     fn resume(&self, stream: u32, stag: u16, answer: Answer) {

@@ -95,12 +95,17 @@ impl<W: Witness> Lookup<'_, W> {
         if !ste.lets_pass() {
             return Err(Wrong::Disabled);
         }
+        self.context_of(&ste, substream)
+    }
+
+    /// The same of an STE that lets something pass.
+    pub(super) fn context_of(&mut self, ste: &Ste, substream: Option<u32>) -> Result<Context, Wrong> {
         let recorded = |kind| Wrong::Recorded { kind, mergeable: ste.merges_events() };
         let index = ste.context_index(substream, self.profile).map_err(recorded)?;
-        let base = self.of_ste(&ste);
+        let base = self.of_ste(ste);
         let Some(index) = index else { return Ok(base) };
-        let cd = self.cd(&ste, index)?;
-        let reached = self.reached(&ste);
+        let cd = self.cd(ste, index)?;
+        let reached = self.reached(ste);
         if cd.is_illegal(&reached, self.profile) {
             return Err(recorded(Kind::BadCd));
         }

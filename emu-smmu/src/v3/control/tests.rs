@@ -51,6 +51,7 @@ enum Asked {
     Forget(Configuration),
     Invalidate(TlbiScope),
     Sync,
+    LookUp(Question),
     Resume(u32, u16, Answer),
     Terminate(Option<u32>),
     Reset,
@@ -74,6 +75,10 @@ impl Machinery for Notes {
     }
     fn caches(&self, stream: u32) -> Vec<Arc<dyn TranslationCache>> {
         self.1.lock().get(&stream).cloned().into_iter().collect()
+    }
+    fn look_up(&self, question: &Question) -> u64 {
+        self.0.lock().push(Asked::LookUp(*question));
+        0x1234_5000
     }
     fn resume(&self, stream: u32, stag: u16, answer: Answer) {
         self.0.lock().push(Asked::Resume(stream, stag, answer));

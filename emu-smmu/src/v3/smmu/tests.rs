@@ -1,7 +1,9 @@
 //! An SMMU over a bus with memory, programmed in the order in which Linux's driver does it, and a master behind it.
 
+mod atos;
 mod pmcg;
 mod stress;
+mod wildcards;
 
 use std::sync::Weak;
 

@@ -7,6 +7,7 @@
 //!   transaction tried again when there is.
 //! - No lock is held while memory is read, an event is recorded or the core is called.
 
+mod atos;
 mod ats;
 mod explain;
 mod lint;
@@ -30,6 +31,7 @@ use crate::translation::{
     Context, Core, Counted, Faulted, Front, Happening, Refusal, Service, Transaction, Verdict, stag,
 };
 
+pub use atos::Question;
 pub use explain::{Explanation, Outcome, Walk};
 pub use lint::Lint;
 
@@ -115,6 +117,13 @@ impl Streams {
     fn looked(&self, stream: u32, tables: &Tables) {
         if let Some(core) = self.core() {
             core.happened(stream, Happening::ConfigurationMiss, 1);
+        }
+        self.accessed(stream, tables);
+    }
+
+    /// Tells it of accesses to tables, whatever they were for.
+    fn accessed(&self, stream: u32, tables: &Tables) {
+        if let Some(core) = self.core() {
             core.happened(stream, Happening::ConfigurationAccess, tables.structures());
             core.happened(stream, Happening::WalkAccess, tables.descriptors());
         }

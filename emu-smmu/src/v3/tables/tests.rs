@@ -26,6 +26,7 @@ const fn settings(strtab_base: u64, strtab_base_cfg: u32) -> Settings {
         record_bad_stream: true,
         e2h: false,
         private_tlb: false,
+        vmid_wildcard: 0,
     }
 }
 

@@ -13,6 +13,7 @@ mod multi;
 mod ordering;
 mod performance_monitors;
 mod priorities;
+mod smmu_atos;
 mod smmu_commands;
 mod smmu_contexts;
 mod smmu_faults;

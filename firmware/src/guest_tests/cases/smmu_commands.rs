@@ -169,8 +169,8 @@ pub(super) fn sync_event(p: &mut Program) {
 /// What reads of identification registers say that the cases rely on.
 pub(super) fn identification(p: &mut Program) {
     let rows = [
-        // S2P, S1P, TTF = 2, COHACC, BTM, HTTU = 2, HYP, ASID16, MSI, SEV, VMID16, CD2L; STALL_MODEL = 0, TERM_MODEL = 0, ST_LEVEL = 1.
-        ("SMMU_IDR0", reg::IDR0, 0x1f7c_f2ff, 0x084c_72bb),
+        // S2P, S1P, TTF = 2, COHACC, BTM, HTTU = 2, HYP, ASID16, MSI, SEV, ATOS, VMID16, CD2L; STALL_MODEL = 0, TERM_MODEL = 0, ST_LEVEL = 1.
+        ("SMMU_IDR0", reg::IDR0, 0x1f7c_f2ff, 0x084c_f2bb),
         ("SMMU_AIDR", reg::AIDR, 0xff, 2),
         // SSIDSIZE = 20, SIDSIZE = 16.
         ("SMMU_IDR1", reg::IDR0 + 4, 0x7ff, 20 << 6 | 16),

@@ -5,7 +5,7 @@ use crate::guest_tests::program::Program;
 use crate::guest_tests::registers as r;
 use crate::guest_tests::smmu::structures::command::{self, Words, tlbi};
 use crate::guest_tests::smmu::structures::{Entry, cd, ste};
-use crate::guest_tests::smmu::{DATA, E2H, IOVA, IPA, OTHER, PTM, RECINVSID, Rig, VMID, stream};
+use crate::guest_tests::smmu::{DATA, E2H, IOVA, IPA, ON, OTHER, PTM, RECINVSID, Rig, Smmu, VMID, stream};
 use crate::guest_tests::tables::{Tables, desc};
 use crate::guest_tests::test_master::Dma;
 
@@ -207,6 +207,39 @@ pub(super) fn private_tlb(p: &mut Program) {
     p.msr(r::TLBI_ALLE1IS, 31);
     a64!(p ; dsb sy);
     rig.reads(p, "as before", &Dma::read(stream::STAGE1, IOVA));
+}
+
+/// CR0.VMW = 1: VMIDs 2 and 3 are a group, and what names one of them names both. VMIDs 0 to 15 are with 4.
+pub(super) fn vmid_wildcard(p: &mut Program) {
+    for (vmw, words) in [
+        (1, tlbi(0x2a, VMID - 1, 0, IPA)),
+        (2, tlbi(0x2a, VMID - 3, 0, IPA)),
+        (3, tlbi(0x28, VMID + 4, 0, 0)),
+        (4, tlbi(0x28, VMID + 12, 0, 0)),
+    ] {
+        let mut rig = Rig::new(p);
+        rig.start(p);
+        Smmu::control(p, ON | vmw << 6);
+        let page = (rig.s2, IPA, desc::S2_RW);
+        page_changes(p, &mut rig, &Dma::read(stream::STAGE2, IPA), page, &[words]);
+    }
+}
+
+/// So does TLB maintenance of a PE, whose VMID is 0.
+pub(super) fn broadcast_vmid_wildcard(p: &mut Program) {
+    let mut rig = Rig::new(p);
+    rig.smmu.cr2 = RECINVSID;
+    rig.put_ste(p, stream::STAGE1, rig.stage1().with(ste::S2VMID, 5));
+    rig.start(p);
+    Smmu::control(p, ON | 3 << 6);
+    let dma = Dma::read(stream::STAGE1, IOVA);
+    rig.reads_value(p, "before", &dma, DATA);
+    let slot = p.slot(rig.s1, IOVA, 3);
+    p.poke(slot, 0);
+    p.msr(r::TLBI_VMALLE1IS, 31);
+    a64!(p ; dsb sy ; isb);
+    p.poke(slot, rig.other | OWN | desc::PAGE);
+    rig.reads_value(p, "afterwards", &dma, OTHER);
 }
 
 // Configuration.

@@ -483,12 +483,23 @@ macro_rules! bare_cases {
                 broadcast_address Max "IHI 0070, 3.17, IDR0.BTM";
                 broadcast_address_of_all Max "IHI 0070, 3.17, IDR0.BTM";
                 private_tlb Max "IHI 0070, 6.3.12 CR2.PTM";
+                vmid_wildcard Max "IHI 0070, 3.17.6, 6.3.9 CR0.VMW";
+                broadcast_vmid_wildcard Max "IHI 0070, 3.17.6";
                 cfgi_ste Max "IHI 0070, 4.3.1";
                 cfgi_ste_range Max "IHI 0070, 4.3.2";
                 cfgi_all Max "IHI 0070, 4.3.6";
                 cfgi_cd Max "IHI 0070, 4.3.3";
                 cfgi_cd_all Max "IHI 0070, 4.3.4";
                 cfgi_ste_of_cd Max "IHI 0070, 4.3.1";
+            }
+            smmu_atos V3 {
+                stage1 Max "IHI 0070, 9.1.4, 6.3.40";
+                nested Max "IHI 0070, 9.1.3";
+                invalid Max "IHI 0070, 9.1.3, 9.1.5";
+                faults_of_stage1 Max "IHI 0070, 9.1.4, 9.1.5";
+                faults_of_stage2 Max "IHI 0070, 9.1.4";
+                updates Max "IHI 0070, 6.3.39 HTTUI";
+                off Max "IHI 0070, 6.3.37";
             }
             smmu_commands V3 {
                 unknown Max "IHI 0070, 4.1.3, 7.1";

@@ -43,7 +43,8 @@ pub const SMMUEN: u32 = 1;
 pub const EVENTQEN: u32 = 1 << 2;
 /// CR0: commands are executed.
 pub const CMDQEN: u32 = 1 << 3;
-const ON: u32 = SMMUEN | EVENTQEN | CMDQEN;
+/// CR0, all of that.
+pub const ON: u32 = SMMUEN | EVENTQEN | CMDQEN;
 
 /// CR2: EL2 has ASIDs.
 pub const E2H: u32 = 1;

@@ -1,5 +1,6 @@
 //! Streams under a core, with their tables in memory and a queue that may be full.
 
+mod atos;
 mod ats;
 mod configuration;
 mod explain;
@@ -75,6 +76,7 @@ const ENABLED: Settings = Settings {
     record_bad_stream: true,
     e2h: false,
     private_tlb: true,
+    vmid_wildcard: 0,
 };
 
 impl Rig {
