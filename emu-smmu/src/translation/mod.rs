@@ -14,6 +14,7 @@ mod output;
 mod port;
 mod probe;
 mod shards;
+mod shown;
 mod stalls;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ pub use self::core::{Config, Core};
 pub use self::counts::StreamCount;
 pub(crate) use self::probe::Counted;
 pub use self::probe::{Happening, Monitor};
+pub use self::shown::Way;
 pub use self::stalls::{Answer, Stalled, stag};
 pub use emu_mmu::TlbiScope as Scope;
 

@@ -7,8 +7,10 @@ mod fault;
 pub mod profile;
 mod registers;
 mod routing;
+mod shown;
 mod smmu;
 mod streams;
 
 pub use profile::Profile;
+pub use shown::Walk;
 pub use smmu::{Config, Smmuv2};

@@ -25,15 +25,15 @@ type Nested = bool;
 
 /// The fields of SMMU_S2CRn.
 #[derive(Clone, Copy)]
-struct S2cr(u32);
+pub(super) struct S2cr(pub(super) u32);
 
 impl S2cr {
     /// TYPE: 0 translates, 1 bypasses, 2 faults, and so does what is reserved.
-    const fn kind(self) -> u32 {
+    pub(super) const fn kind(self) -> u32 {
         self.0 >> 16 & 3
     }
 
-    const fn bank(self) -> u8 {
+    pub(super) const fn bank(self) -> u8 {
         self.0 as u8
     }
 
@@ -84,19 +84,23 @@ impl Registers {
     }
 
     /// The groups that a stream matches: those whose ID differs from it in bits of MASK alone.
-    fn matches(&self, stream: u32) -> Match {
+    pub(super) fn matching(&self, stream: u32) -> impl Iterator<Item = usize> {
         let extended = self.cr0 & EXIDENABLE != 0;
         let bits = if extended { 0xffff } else { 0x7fff };
-        let is_match = |group: &usize| {
+        let is_match = move |group: &usize| {
             let (smr, s2cr) = (self.smr[*group], self.s2cr[*group]);
             let valid = if extended { s2cr & EXIDVALID != 0 } else { smr >> 31 != 0 };
-            valid && (smr ^ stream) & !(smr >> 16) & bits == 0
+            valid && stream <= bits && (smr ^ stream) & !(smr >> 16) & bits == 0
         };
-        let mut matching = (0..self.smr.len()).filter(is_match);
-        match (stream > bits, matching.next(), matching.next()) {
-            (true, ..) | (_, None, _) => Match::None,
-            (_, Some(group), None) => Match::One(group),
-            (_, Some(_), Some(_)) => Match::Several,
+        (0..self.smr.len()).filter(is_match)
+    }
+
+    fn matches(&self, stream: u32) -> Match {
+        let mut matching = self.matching(stream);
+        match (matching.next(), matching.next()) {
+            (None, _) => Match::None,
+            (Some(group), None) => Match::One(group),
+            (Some(_), Some(_)) => Match::Several,
         }
     }
 

@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::commands::{Command, NO_CONTEXT, Translate};
 use super::profile::Profile;
 use super::registers::{CLIENTPD, Effect, Found, PTM, Reg, Registers, find};
+use super::shown::Walk;
 use super::streams::{Streams, Wires};
-use crate::translation::{self, Core};
+use crate::translation::{self, Core, Transaction};
 
 /// What an SMMU is made of.
 pub struct Config {
@@ -70,6 +71,22 @@ impl Smmuv2 {
     #[must_use]
     pub fn core(&self) -> &Arc<Core> {
         &self.core
+    }
+
+    /// Where a transaction would go, by registers and tables as they are now.
+    #[must_use]
+    pub fn walk(&self, transaction: &Transaction) -> Walk {
+        let mut walk = self.streams.read(|r| Walk::new(r, transaction.stream, self.profile()));
+        let memory = TableBus::new(self.bus.view());
+        let features = self.profile().features();
+        walk.way = walk.context().map(|context| context.way(transaction, &features, &memory));
+        walk
+    }
+
+    /// The faults that software has not cleared, a line each: the global one first, then those of context banks.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        self.streams.read(Registers::faults)
     }
 
     fn anomaly(&self, what: &str, offset: u64) {

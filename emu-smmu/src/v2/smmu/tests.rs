@@ -3,6 +3,7 @@
 mod drivers;
 mod faults;
 mod invalidation;
+mod shown;
 mod stalls;
 mod stress;
 

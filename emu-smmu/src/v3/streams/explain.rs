@@ -3,8 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use emu_core::Security;
-use emu_mmu::{Fault, Regime, Stage1, Stage2, Translation, WalkStep, walk_observed};
+use emu_mmu::Fault;
 
 use super::super::cd;
 use super::super::layout::{Field, Words};
@@ -12,7 +11,7 @@ use super::super::settings::Settings;
 use super::super::ste;
 use super::super::tables::{Fetched, Lookup, Structure, Wrong};
 use super::Streams;
-use crate::translation::{Context, Transaction};
+use crate::translation::{Context, Transaction, Way};
 
 /// Where the look ends.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,10 +53,8 @@ pub struct Explanation {
 pub struct Walk {
     /// The configuration.
     pub explanation: Explanation,
-    /// The descriptors, in the order in which they are fetched.
-    pub steps: Vec<WalkStep>,
-    /// Where the address leads, or why it does not; `None` if nothing translates it.
-    pub result: Option<Result<Translation, Fault>>,
+    /// The way of the address; `None` if nothing translates it.
+    pub way: Option<Way>,
 }
 
 /// Said where [`Explanation::stale`] holds.
@@ -68,16 +65,13 @@ impl Streams {
     #[must_use]
     pub fn walk(&self, transaction: &Transaction) -> Walk {
         let explanation = self.explain(transaction.stream, transaction.substream);
-        let mut steps = Vec::new();
-        let Outcome::Translated(context) = &explanation.outcome else {
-            return Walk { explanation, steps, result: None };
+        let way = match &explanation.outcome {
+            Outcome::Translated(context) => {
+                Some(context.way(transaction, &self.profile.features(), &self.memory()))
+            }
+            _ => None,
         };
-        let features = self.profile.features();
-        let stage1 = context.stage1.unwrap_or(Stage1::bypass(&features, Security::NonSecure));
-        let request = context.request(transaction);
-        let stage2 = context.stage2.as_ref();
-        let walk = walk_observed(&stage1, stage2, &features, &request, &self.memory(), &mut steps);
-        Walk { explanation, steps, result: Some(walk.result) }
+        Walk { explanation, way }
     }
 
     /// What the transactions of a stream are translated under, as memory says it now.
@@ -176,48 +170,8 @@ impl fmt::Display for Outcome {
             Self::Bypass => f.write_str("bypassed"),
             Self::Event(name) => write!(f, "aborted: {name}"),
             Self::Stage2Fault(fault) => write!(f, "no context descriptor: {fault}"),
-            Self::Translated(context) => {
-                let stages = (&context.stage1, &context.stage2);
-                match stages {
-                    (Some(s1), _) => write!(f, "{}", Stage1Of(s1))?,
-                    (None, _) => f.write_str("stage 1 bypassed")?,
-                }
-                match stages.1 {
-                    Some(s2) => write!(f, "; {}", Stage2Of(s2)),
-                    None => write!(f, "; VMID {}", context.vmid),
-                }
-            }
+            Self::Translated(context) => write!(f, "{context}"),
         }
-    }
-}
-
-struct Stage1Of<'a>(&'a Stage1);
-
-impl fmt::Display for Stage1Of<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let s1 = self.0;
-        let world = match s1.regime {
-            Regime::El10 => "EL1&0",
-            Regime::El20 => "EL2&0",
-            Regime::El2 => "EL2",
-        };
-        write!(f, "stage 1 of {world}, ASID {}", s1.asid)?;
-        let halves = if s1.regime.has_unprivileged() { &s1.halves[..] } else { &s1.halves[..1] };
-        for (n, half) in halves.iter().enumerate().filter(|(_, half)| !half.epd) {
-            let bits = 64 - u32::from(half.txsz);
-            write!(f, ", TTB{n} {:#x} {:?} {bits} bits", half.ttbr, half.granule)?;
-        }
-        Ok(())
-    }
-}
-
-struct Stage2Of<'a>(&'a Stage2);
-
-impl fmt::Display for Stage2Of<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let s2 = self.0;
-        let bits = 64 - u32::from(s2.txsz);
-        write!(f, "stage 2 of VMID {}, S2TTB {:#x} {:?} {bits} bits", s2.vmid, s2.vttbr, s2.granule)
     }
 }
 
@@ -241,13 +195,6 @@ impl fmt::Display for Explanation {
 impl fmt::Display for Walk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.explanation)?;
-        for step in &self.steps {
-            write!(f, "\n{step}")?;
-        }
-        match &self.result {
-            Some(Ok(t)) => write!(f, "\nphysical {}, intermediate {}", t.pa, t.ipa),
-            Some(Err(fault)) => write!(f, "\n{fault}"),
-            None => Ok(()),
-        }
+        self.way.as_ref().map_or(Ok(()), |way| write!(f, "\n{way}"))
     }
 }

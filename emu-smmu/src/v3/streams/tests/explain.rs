@@ -60,9 +60,10 @@ fn a_walk_names_each_descriptor() {
     rig.stage2(BLOCK2, &[(1, 7), (0, CDS)]);
     map(&rig.bench, PT, 0x1000, PAGE);
     let walk = rig.streams.walk(&Transaction { address: 0x1234, ..READ });
-    assert_eq!(walk.result.as_ref().map(|r| r.map(|t| t.pa.0)), Some(Ok(DATA + 0x234)));
+    let way = walk.way.as_ref().unwrap();
+    assert_eq!(way.result.map(|t| t.pa.0), Ok(DATA + 0x234));
     // Three levels of stage 1, each with two of stage 2 in front of it, and two for the output.
-    assert_eq!(walk.steps.len(), 3 * 3 + 2);
+    assert_eq!(way.steps.len(), 3 * 3 + 2);
     let told = walk.to_string();
     assert!(told.contains("\n  S2 of table L1 0x40030000 at 0x40040008: "), "{told}");
     assert!(
@@ -74,7 +75,7 @@ fn a_walk_names_each_descriptor() {
     assert!(walk.to_string().ends_with("\nstage 1 translation fault, level 3, VA 0x2000"), "{walk}");
     rig.ste(&[(1, 4)]);
     let walk = rig.streams.walk(&READ);
-    assert_eq!((walk.result, walk.steps.len()), (None, 0));
+    assert_eq!(walk.way, None);
     assert_eq!(rig.events(), []);
 }
 

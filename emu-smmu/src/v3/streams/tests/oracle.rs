@@ -374,7 +374,7 @@ fn translations_are_what_the_specification_says() {
             continue;
         }
         let expected = oracle.answer(address);
-        let found = rig.streams.walk(&t).result.unwrap();
+        let found = rig.streams.walk(&t).way.unwrap().result;
         let attrs = DmaAttrs { privileged, instruction, ..DmaAttrs::default() };
         let done = if write { port.write(attrs, address, b"x") } else { port.read(attrs, address, &mut [0]) };
         let events = rig.events();
