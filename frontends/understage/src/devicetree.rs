@@ -3,7 +3,7 @@
 use emu_a64::features::Feat;
 use emu_pe::cpu::affinity_of;
 
-use crate::config::{CpuModel, Device, GicVersion, MachineConfig, Msi, Topology};
+use crate::config::{CpuModel, Device, GicVersion, MachineConfig, Msi, Smmuv2, Topology};
 use crate::device;
 use crate::device::places::{self, Place};
 use crate::error::UserError;
@@ -48,6 +48,7 @@ const ORDER: &[&str] = &[
     "virtio_mmio",
     "gpio-keys",
     "pl061",
+    "smmuv2",
     "smmuv3",
     "pcie",
     "pl031",
@@ -72,9 +73,10 @@ pub fn build(config: &MachineConfig, cpu: CpuTraits) -> Result<Tree, UserError> 
         .cells("#size-cells", &[2])
         .cells("#address-cells", &[2])
         .strings("compatible", &["linux,dummy-virt"]);
-    root.children = devices(config)?;
+    let (platform, behind) = devices(config)?;
+    root.children = platform;
     root.children.extend([psci(config.virt.virtualization), platform_bus(), pcie(config)]);
-    root.children.extend((0..map::VIRTIO_MMIO_COUNT).map(virtio_mmio));
+    root.children.extend((0..map::VIRTIO_MMIO_COUNT).map(|n| virtio_mmio(n, behind.contains(&n))));
     if cpu.pmu {
         root.children.push(pmu(config));
     }
@@ -97,17 +99,21 @@ pub fn build(config: &MachineConfig, cpu: CpuTraits) -> Result<Tree, UserError> 
     Ok(Tree { root, ..Tree::default() })
 }
 
-/// The nodes of the devices on the system bus.
-fn devices(config: &MachineConfig) -> Result<Vec<Node>, UserError> {
+/// The nodes of the devices on the system bus, and the virtio-mmio transports whose devices are behind the system MMU.
+fn devices(config: &MachineConfig) -> Result<(Vec<Node>, Vec<u32>), UserError> {
     let own = device::of_board(config);
     let devices: Vec<&Device> = own.iter().chain(&config.devices).collect();
-    let mut nodes = Vec::new();
+    let (mut nodes, mut behind) = (Vec::new(), Vec::new());
     for (device, place) in devices.iter().zip(places::assign(&devices)?) {
-        if let Place::Platform(spot) = place {
-            nodes.extend(device::kind_of(device)?.nodes(&*device.settings, spot.resources, config));
+        match place {
+            Place::Platform(spot) => {
+                nodes.extend(device::kind_of(device)?.nodes(&*device.settings, spot.resources, config));
+            }
+            Place::Mmio(n) if device.access_platform && config.has_system_mmu() => behind.push(n),
+            Place::Mmio(_) | Place::Pci(_) => {}
         }
     }
-    Ok(nodes)
+    Ok((nodes, behind))
 }
 
 /// PSCI calls are made with the conduit that leaves EL2 free for the guest (DEN0022, 6.9).
@@ -131,11 +137,15 @@ fn platform_bus() -> Node {
         .strings("compatible", &["qemu,platform", "simple-bus"])
 }
 
-fn virtio_mmio(n: u32) -> Node {
-    at("virtio_mmio", map::virtio_mmio(n))
+fn virtio_mmio(n: u32, behind: bool) -> Node {
+    let node = at("virtio_mmio", map::virtio_mmio(n))
         .flag("dma-coherent")
         .cells("interrupts", &[SPI, map::VIRTIO_MMIO_SPI + n, EDGE])
-        .strings("compatible", &["virtio,mmio"])
+        .strings("compatible", &["virtio,mmio"]);
+    match behind {
+        true => node.cells("iommus", &[phandle::IOMMU, map::VIRTIO_MMIO_STREAM + n]),
+        false => node,
+    }
 }
 
 fn clock() -> Node {
@@ -178,8 +188,10 @@ fn pcie(config: &MachineConfig) -> Node {
         .strings("device_type", &["pci"])
         .strings("compatible", &["pci-host-ecam-generic"]);
     // Requester IDs are StreamIDs and DeviceIDs as they are.
-    if config.smmus().next().is_some() {
-        node = node.cells("iommu-map", &[0, phandle::IOMMU, 0, 0x1_0000]);
+    if let Some(mmu) = config.devices.iter().find(|device| device.is_system_mmu()) {
+        // An SMMUv2 does not tell more than 15 bits apart, and the last of these are of other masters.
+        let ids = if mmu.told::<Smmuv2>().is_some() { map::MASTER_STREAMS.start } else { 0x1_0000 };
+        node = node.cells("iommu-map", &[0, phandle::IOMMU, 0, ids]);
     }
     if config.virt.msi != Msi::Off {
         node = node.cells("msi-map", &[0, phandle::MSI, 0, 0x1_0000]);

@@ -33,6 +33,17 @@ impl Range {
     }
 }
 
+/// Numbers from `first` on.
+const fn consecutive<const N: usize>(first: u32) -> [u32; N] {
+    let mut all = [first; N];
+    let mut n = 1;
+    while n < N {
+        all[n] = all[n - 1] + 1;
+        n += 1;
+    }
+    all
+}
+
 /// What a device on the system bus has there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Resources {
@@ -77,6 +88,11 @@ pub const GPIO: Resources = resources(0x0903_0000, 0x1000, &[7]);
 pub const SMMU: Resources = resources(0x0905_0000, 0x2_0000, &[74, 75, 76, 77]);
 /// The performance monitor counter group of an SMMUv3, wherever that is: two pages, and what is between them.
 pub const SMMU_PMCG: Resources = resources(0x090e_0000, emu_smmu::v3::pmcg::WINDOW, &[120]);
+/// SMMUv2 of 32 context banks in pages of 4 KiB: global faults, then each bank.
+pub const SMMUV2: Resources = resources(0x0b00_0000, 0x4_0000, SMMUV2_SPIS.split_at(33).0);
+/// SMMUv2 of 64 context banks in pages of 64 KiB.
+pub const SMMUV2_FULL: Resources = resources(0x0b00_0000, 0x80_0000, &SMMUV2_SPIS);
+const SMMUV2_SPIS: [u32; 65] = consecutive(176);
 /// virtio-mmio transports, one after the other.
 pub const VIRTIO_MMIO: Range = range(0x0a00_0000, MMIO_SIZE * VIRTIO_MMIO_COUNT as u64);
 /// Number of virtio-mmio transports.
@@ -85,6 +101,13 @@ pub const VIRTIO_MMIO_COUNT: u32 = 32;
 pub const PLATFORM_BUS: Range = range(0x0c00_0000, 0x200_0000);
 /// The first device there, if it is an SMMUv3.
 pub const PLATFORM_SMMU: Resources = resources(PLATFORM_BUS.base, 0x2_0000, &[112, 113, 114, 115]);
+/// Test masters, on the platform bus.
+pub const TEST_MASTERS: [Resources; 4] = [
+    resources(0x0c10_0000, 0x2000, &[116]),
+    resources(0x0c10_2000, 0x2000, &[117]),
+    resources(0x0c10_4000, 0x2000, &[118]),
+    resources(0x0c10_6000, 0x2000, &[119]),
+];
 /// PCIe memory window below 4 GiB.
 pub const PCIE_MMIO: Range = range(0x1000_0000, 0x2eff_0000);
 /// PCIe I/O ports.
@@ -108,10 +131,17 @@ pub const VIRTIO_MMIO_SPI: u32 = 16;
 pub const GICV2M_SPI: u32 = 48;
 /// Number of SPIs of the GICv2m frame.
 pub const GICV2M_SPIS: u32 = 64;
-/// StreamID of fw_cfg. Those of platform masters come behind all PCI requester IDs, which have 16 bits.
-pub const FW_CFG_STREAM: u32 = 0x1_0000;
+/// StreamIDs of masters on the system bus that a system MMU can be in front of. They are the last that an SMMUv2 has (15 bits),
+/// and would be requester IDs of functions on bus 7f, which is not there.
+pub const MASTER_STREAMS: std::ops::Range<u32> = 0x7f00..0x8000;
 /// StreamID of the first virtio-mmio transport; the others follow.
-pub const VIRTIO_MMIO_STREAM: u32 = FW_CFG_STREAM + 1;
+pub const VIRTIO_MMIO_STREAM: u32 = MASTER_STREAMS.start;
+/// The first StreamID of the first test master; those of the others follow.
+pub const TEST_MASTER_STREAM: u32 = 0x7f40;
+/// StreamIDs of each test master.
+pub const TEST_MASTER_STREAMS: u32 = 4;
+/// StreamID of fw_cfg, which no system MMU is in front of: behind all that have 16 bits.
+pub const FW_CFG_STREAM: u32 = 0x1_0000;
 /// DeviceID of the messages that the SMMU itself sends: an ITS has 16 bits for it, and no function is there.
 pub const SMMU_STREAM: u32 = 0xffff;
 /// DeviceID of the messages of its counter group.
@@ -156,6 +186,7 @@ mod tests {
             SMMU.range,
             SMMU_PMCG.range,
             VIRTIO_MMIO,
+            SMMUV2_FULL.range,
             PLATFORM_BUS,
             PCIE_MMIO,
             PCIE_PIO,
@@ -169,14 +200,35 @@ mod tests {
         }
     }
 
+    /// Behind whichever system MMU: an SMMUv2 has 15 bits for StreamIDs.
     #[test]
-    fn platform_masters_have_streams_behind_all_requester_ids() {
-        let transports = (0..VIRTIO_MMIO_COUNT).map(|n| VIRTIO_MMIO_STREAM + n);
-        let mut streams: Vec<u32> = transports.chain([FW_CFG_STREAM]).collect();
-        let last_function = emu_devices::pci::Bdf::new(0xff, 31, 7).requester_id();
-        assert!(streams.iter().all(|stream| *stream > last_function), "{streams:x?}");
+    fn each_master_on_the_system_bus_has_streams_of_its_own() {
+        let transports = VIRTIO_MMIO_STREAM..VIRTIO_MMIO_STREAM + VIRTIO_MMIO_COUNT;
+        let masters =
+            TEST_MASTER_STREAM..TEST_MASTER_STREAM + TEST_MASTER_STREAMS * TEST_MASTERS.len() as u32;
+        let mut streams: Vec<u32> = transports.chain(masters).collect();
+        let bus = emu_devices::pci::Bdf::new(0x7f, 0, 0).requester_id();
+        assert_eq!(MASTER_STREAMS, bus..bus + 0x100);
+        assert!(streams.iter().all(|stream| MASTER_STREAMS.contains(stream)), "{streams:x?}");
         streams.sort_unstable();
         assert!(streams.is_sorted_by(|a, b| a < b), "each has its own: {streams:x?}");
+    }
+
+    #[test]
+    fn what_is_on_the_platform_bus_has_room_there() {
+        let all = std::iter::once(&PLATFORM_SMMU).chain(&TEST_MASTERS);
+        let all: Vec<&Resources> = all.collect();
+        assert!(all.windows(2).all(|pair| pair[0].range.end() <= pair[1].range.base));
+        assert!(
+            all.iter().all(|at| at.range.base >= PLATFORM_BUS.base && at.range.end() <= PLATFORM_BUS.end())
+        );
+        let others = SMMUV2_FULL.spis.iter().chain(SMMU_PMCG.spis);
+        let mut spis: Vec<u32> = all.iter().flat_map(|at| at.spis).chain(others).copied().collect();
+        let n = spis.len();
+        spis.sort_unstable();
+        spis.dedup();
+        assert_eq!(spis.len(), n, "each has its own");
+        assert_eq!((SMMUV2.spis, SMMUV2_FULL.spis.last()), (&SMMUV2_FULL.spis[..33], Some(&240)));
     }
 
     #[test]

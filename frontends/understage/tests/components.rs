@@ -19,10 +19,11 @@ const LINES: &[&str] = &[
     "-M virt,gic-version=3,virtualization=on,iommu=smmuv3 -cpu max -m 8M -serial null \
      -device virtio-rng-pci,iommu_platform=on -device edu -display none -kernel none",
     "-M virt,gic-version=3 -cpu max -m 8M -serial null -device arm-smmuv3,primary-bus=pcie.0,profile=full \
-     -device edu -device iommu-testdev -display none -kernel none",
+     -device edu -device iommu-testdev -device test-master -display none -kernel none",
     "-M virt,gic-version=2,virtualization=on -cpu cortex-a72 -smp 2 -m 8M -serial null \
      -device virtio-rng-pci-transitional -display none -kernel none",
-    "-M virt,gic-version=2,its=off -cpu max -m 8M -serial null -device virtio-rng-device -display none -kernel none",
+    "-M virt,gic-version=2,its=off,iommu=smmuv2 -cpu max -m 8M -serial null -global virtio-mmio.force-legacy=off \
+     -device virtio-rng-device,iommu_platform=on -device test-master,stall=off -display none -kernel none",
 ];
 
 fn board(line: &str) -> Board {

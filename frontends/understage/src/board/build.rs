@@ -19,7 +19,6 @@ use emu_pe::doorbell::Doorbell;
 use emu_pe::mem::shared::Shared;
 use emu_pe::model::Model;
 use emu_pe::trace::Trace;
-use emu_smmu::v3::Smmuv3;
 use parking_lot::Mutex;
 
 use super::characters::Characters;
@@ -28,6 +27,7 @@ use super::whole::{self, CpuPart};
 use super::{flash, host_code};
 use crate::character::Port;
 use crate::config::{Accel, Check, MachineConfig, Tracing};
+use crate::device::system_mmu::SystemMmu;
 use crate::error::{UserError, user_error};
 use crate::load::plan::Plan;
 use crate::map::{self, Range};
@@ -58,8 +58,8 @@ pub struct Board {
     pub characters: Mutex<Characters>,
     /// The PCI bus.
     pub pci: Arc<PciHost>,
-    /// The SMMU in front of it, if there is one.
-    pub smmu: Option<Arc<Smmuv3>>,
+    /// The system MMU in front of it, if there is one.
+    pub smmu: Option<SystemMmu>,
     /// The wire of the power key.
     pub power_key: IrqLine,
     /// What monitors know of the command line.
@@ -83,8 +83,10 @@ pub(super) struct Builder<'a> {
     pub(super) gic: Gic,
     /// The ways to memory with nothing in them.
     pub(super) ports: Arc<dyn Ports>,
-    /// The SMMU in front of the PCI functions, if there is one.
-    pub(super) smmu: Option<Arc<Smmuv3>>,
+    /// Those behind the system MMU, if there is one; else the same.
+    pub(super) translated_ports: Arc<dyn Ports>,
+    /// The system MMU in front of the PCI functions, if there is one.
+    pub(super) smmu: Option<SystemMmu>,
     pub(super) components: Vec<Arc<dyn Component>>,
     pub(super) characters: Characters,
     /// The other end of the first serial port.
@@ -115,6 +117,7 @@ impl Board {
         power.set_stop_on(&config.stop_on);
         map_backing(&bus, Range { base: map::RAM_BASE, size: config.memory }, Backing::Ram(ram, 0))?;
         let gic = Gic::new(config, &bus, &counters)?;
+        let ports: Arc<dyn Ports> = Arc::new(DirectPorts(bus.clone()));
         let mut b = Builder {
             config,
             bus: bus.clone(),
@@ -122,7 +125,8 @@ impl Board {
             shared: shared.clone(),
             model: Arc::new(config.cpu_changes.apply(config.cpu.model())),
             counters: counters.clone(),
-            ports: Arc::new(DirectPorts(bus.clone())),
+            translated_ports: ports.clone(),
+            ports,
             smmu: None,
             characters: Characters::new(config, on_quit(power.clone()))?,
             components: vec![clock.clone(), gic.component()],

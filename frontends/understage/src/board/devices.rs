@@ -14,7 +14,6 @@ use emu_devices::virtio::{Interfaces, VirtioMmio, VirtioOptions, VirtioPci};
 use emu_mmu::Features;
 use emu_pe::mem::mmu_features;
 use emu_pe::mem::shared::Shared;
-use emu_smmu::v3::Smmuv3;
 
 use super::build::Builder;
 use crate::character::Port;
@@ -24,6 +23,7 @@ use crate::device::fw_cfg::Contents;
 use crate::device::kind::Built;
 use crate::device::places::{self, Place};
 use crate::device::site::Site;
+use crate::device::system_mmu::SystemMmu;
 use crate::error::{UserError, user_error};
 use crate::load::plan::Plan;
 use crate::map::{self, Range};
@@ -34,9 +34,12 @@ impl Builder<'_> {
         let own = device::of_board(self.config);
         let devices: Vec<&Device> = own.iter().chain(&self.config.devices).collect();
         let places = places::assign(&devices)?;
-        for (device, place) in devices.iter().zip(&places) {
-            if let Place::Platform(_) = place {
-                self.device(plan, device, *place)?;
+        // The system MMU first: others have their ways to memory from it.
+        for mmu in [true, false] {
+            for (device, place) in devices.iter().zip(&places).filter(|(d, _)| d.is_system_mmu() == mmu) {
+                if let Place::Platform(_) = place {
+                    self.device(plan, device, *place)?;
+                }
             }
         }
         let pci = self.pci_host()?;
@@ -72,10 +75,8 @@ impl Builder<'_> {
 
     fn pci_host(&self) -> Result<Arc<PciHost>, UserError> {
         let intx = [0, 1, 2, 3].map(|pin| self.line(map::PCIE_SPI + pin));
-        let pci = match &self.smmu {
-            Some(smmu) => PciHost::behind(intx, smmu.clone(), Some(self.ports.clone()), &self.counters),
-            None => PciHost::new(intx, self.ports.clone(), &self.counters),
-        };
+        let around = self.smmu.is_some().then(|| self.ports.clone());
+        let pci = PciHost::behind(intx, self.translated_ports.clone(), around, &self.counters);
         self.map(map::ecam(self.config.virt), pci.ecam())?;
         self.map(map::PCIE_MMIO, pci.memory_window("pcie-mmio", map::PCIE_MMIO.base))?;
         self.map(map::PCIE_PIO, pci.io_window())?;
@@ -99,11 +100,13 @@ impl Builder<'_> {
         let interfaces = if legacy { Interfaces::Legacy } else { Interfaces::Modern };
         let options = VirtioOptions { interfaces, ..device.map(virtio_options).unwrap_or_default() };
         let line = self.line(map::VIRTIO_MMIO_SPI + n);
+        // Without ACCESS_PLATFORM addresses are physical, and no IOMMU applies to them (virtio 1.2, 6.1).
+        let ports = if options.iommu_platform { &self.translated_ports } else { &self.ports };
         let slot = VirtioMmio::new(
             &format!("virtio-mmio@{:x}", range.base),
             made,
             line,
-            (&*self.ports, map::VIRTIO_MMIO_STREAM + n),
+            (&**ports, map::VIRTIO_MMIO_STREAM + n),
             options,
             &self.counters,
         );
@@ -150,7 +153,11 @@ impl Site for OnBoard<'_, '_> {
     fn ports(&self) -> &dyn Ports {
         &*self.builder.ports
     }
-    fn stand_before_pci(&mut self, smmu: Arc<Smmuv3>) {
+    fn translated_ports(&self) -> &dyn Ports {
+        &*self.builder.translated_ports
+    }
+    fn stand_before_masters(&mut self, smmu: SystemMmu) {
+        self.builder.translated_ports = smmu.ports();
         self.builder.smmu = Some(smmu);
     }
     fn bus(&self) -> &Arc<SystemBus> {

@@ -10,7 +10,7 @@ use crate::config::{
     self, Accel, Address, Blob, CharBackend, Characters, Check, CpuModel, Flash, GicVersion, Given, HostFile,
     Kernel, MachineConfig, Msi, PerfFile, Semihosting, StopOn, Topology, Tracing, Virt,
 };
-use crate::device::smmu;
+use crate::device::system_mmu;
 use crate::error::{UserError, user_error};
 use crate::keyval::{Parts, on_off};
 use crate::number::{parse_size, parse_u64};
@@ -59,10 +59,10 @@ pub struct RunArgs {
     /// gicv2m with version 2]
     #[arg(long, value_name = "WHAT", value_parser = msi, help_heading = "Machine")]
     msi: Option<Msi>,
-    /// System MMU in front of the PCI bus: none, or smmuv3[:PROFILE][,PROPERTY=VALUE...], which translates the DMA of PCI functions
-    /// as drivers tell it; virtio devices there take part unless they say iommu_platform=off. The profile is the set of its
-    /// features: full (all that is implemented and the CPUs have too; the default), mmu600 (Arm's MMU-600) or qemu (QEMU's board).
-    /// Properties change it: stage=1|2|nested, oas=BITS (output addresses), sidsize=BITS (StreamIDs), ssidsize=BITS (SubstreamIDs),
+    /// System MMU in front of the PCI bus: none, smmuv2[:PROFILE] or smmuv3[:PROFILE][,PROPERTY=VALUE...], which translates the DMA
+    /// of PCI functions as drivers tell it; virtio devices take part unless they say iommu_platform=off. The profile is the set of
+    /// its features: full (all that is implemented and the CPUs have too; the default), of an SMMUv2 mmu500 (Arm's MMU-500), of an
+    /// SMMUv3 mmu600 (Arm's MMU-600) or qemu (QEMU's board). Properties change that of an SMMUv3: stage=1|2|nested, oas=BITS (output addresses), sidsize=BITS (StreamIDs), ssidsize=BITS (SubstreamIDs),
     /// aidr=3.N (version of the architecture), ril=on|off (invalidation by range)
     #[arg(long, value_name = "MMU", default_value = "none", help_heading = "Machine")]
     iommu: String,
@@ -244,7 +244,7 @@ impl RunArgs {
 
     /// The machine that the options describe.
     fn into_config(self, cpu: CpuModel) -> Result<MachineConfig, UserError> {
-        let iommu = smmu::from_text("--iommu", &self.iommu)?;
+        let iommu = system_mmu::from_text("--iommu", &self.iommu)?;
         let devices = iommu.into_iter().chain(self.devices.devices()?).collect();
         let alone = self.kernel.is_none() && self.firmware.is_none() && self.entry.is_none();
         let firmware = self.firmware.map(|f| Flash {
@@ -370,7 +370,7 @@ fn blob(text: &str, alone: bool) -> Result<Blob, UserError> {
 mod tests {
     use super::*;
     use crate::cli::parse;
-    use crate::config::{Bus, Disk, DiskFormat, Smmu, SmmuProfile};
+    use crate::config::{Bus, Device, Disk, DiskFormat, Smmu, SmmuProfile, Smmuv2, Smmuv2Profile};
     use crate::device::block::Block;
     use crate::device::entropy::Entropy;
     use crate::device::serial_bus::ConsolePorts;
@@ -450,7 +450,8 @@ mod tests {
     #[test]
     fn a_system_mmu() {
         let smmus = |line: &str| -> Vec<Smmu> {
-            run(format!("--kernel k {line}").trim()).unwrap().smmus().copied().collect()
+            let machine = run(format!("--kernel k {line}").trim()).unwrap();
+            machine.devices.iter().filter_map(Device::told).copied().collect()
         };
         assert_eq!((smmus(""), smmus("--iommu none")), (vec![], vec![]));
         let board = Smmu::of_board(SmmuProfile::Qemu);
@@ -476,6 +477,18 @@ mod tests {
         let args: Vec<OsString> = words.split(' ').map(Into::into).collect();
         let Ok(crate::qemu::Request::Run(other)) = crate::qemu::parse(&args) else { panic!() };
         assert_eq!(run("--kernel k --iommu smmuv3:qemu").unwrap().devices, other.devices);
+    }
+
+    #[test]
+    fn an_smmuv2() {
+        let profile = |line: &str| {
+            let machine = run(&format!("--kernel k --iommu {line}")).unwrap();
+            assert!(machine.has_system_mmu());
+            machine.devices[0].told::<Smmuv2>().unwrap().profile
+        };
+        assert_eq!(profile("smmuv2"), Smmuv2Profile::Full);
+        assert_eq!(profile("smmuv2:mmu500"), Smmuv2Profile::Mmu500);
+        assert_eq!(profile("smmuv2,profile=mmu500"), Smmuv2Profile::Mmu500);
     }
 
     #[test]
@@ -530,9 +543,11 @@ mod tests {
             ("--kernel k --its off --msi its", "messages cannot go to an ITS that is off"),
             ("--kernel k --msi intx", "'intx' does not take messages (there are its, gicv2m, off)"),
             (
-                "--kernel k --iommu smmuv2",
-                "there is no system MMU 'smmuv2' for --iommu (there are none, smmuv3)",
+                "--kernel k --iommu smmuv1",
+                "there is no system MMU 'smmuv1' for --iommu (there are none, smmuv2, smmuv3)",
             ),
+            ("--kernel k --iommu smmuv2:qemu", "there is no SMMUv2 profile 'qemu' (there are mmu500, full)"),
+            ("--kernel k --iommu smmuv2,stage=1", "'stage=1' is not supported for smmuv2 in --iommu"),
             ("--kernel k --iommu none:qemu", "there is no system MMU 'none:qemu'"),
             ("--kernel k --iommu none,stage=1", "'stage=1' is not supported for none in --iommu"),
             ("--kernel k --iommu smmuv3:tpu", "there is no SMMU profile 'tpu' (there are qemu"),

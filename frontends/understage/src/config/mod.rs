@@ -24,6 +24,7 @@ mod machine;
 mod program;
 mod rules;
 mod smmu;
+mod smmuv2;
 mod trace;
 mod virt;
 
@@ -38,5 +39,6 @@ pub use host::{Host, MAX_MEMORY, MEMORY_GRANULE, Ram, RamBacking, Rtc, RtcBase, 
 pub use machine::{MachineConfig, Semihosting};
 pub use program::{Blob, FwCfgContents, FwCfgFile, Kernel, Module, ModuleKind};
 pub use smmu::{Smmu, SmmuPlace, SmmuProfile};
+pub use smmuv2::{Smmuv2, Smmuv2Profile};
 pub use trace::{Category, Tracing, help as trace_help, ranges as trace_ranges};
 pub use virt::{GicVersion, Msi, Virt};

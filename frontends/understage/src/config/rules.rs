@@ -1,8 +1,6 @@
 //! The rules that concern several options at once.
 
-use super::{
-    Accel, Blob, CODE_CACHE, CharBackend, Check, Device, GicVersion, MAX_CPUS_GICV2, MachineConfig, Smmu,
-};
+use super::{Accel, Blob, CODE_CACHE, CharBackend, Check, Device, GicVersion, MAX_CPUS_GICV2, MachineConfig};
 use crate::error::{UserError, user_error};
 use crate::number::show_size;
 
@@ -25,7 +23,7 @@ impl MachineConfig {
                 "{option} needs a debugger or a monitor that lets the machine go: say where there is one"
             ));
         }
-        if self.smmus().count() > 1 {
+        if self.devices.iter().filter(|device| device.is_system_mmu()).count() > 1 {
             return Err(user_error!(
                 "two system MMUs are to be in front of the PCI bus, and there can be one"
             ));
@@ -75,9 +73,10 @@ impl MachineConfig {
             .chain(self.semihosting.iter().filter_map(|s| s.console.as_ref()))
     }
 
-    /// The system MMUs: one that a machine runs with is the only one.
-    pub fn smmus(&self) -> impl Iterator<Item = &Smmu> {
-        self.devices.iter().filter_map(Device::told)
+    /// There is a system MMU: one that a machine runs with is the only one.
+    #[must_use]
+    pub fn has_system_mmu(&self) -> bool {
+        self.devices.iter().any(Device::is_system_mmu)
     }
 
     /// What goes on in the background has no terminal.

@@ -9,6 +9,7 @@
 //! | [`mod@line`] | the command line that devices are added to |
 //! | [`places`] | which device gets which place |
 //! | [`site`] | what a board offers to the devices that are built for it |
+//! | [`system_mmu`] | the system MMU of a board, of whatever generation |
 //! | [`feed`] | between a device's characters and a port |
 //! | all others | the rows |
 
@@ -28,7 +29,10 @@ pub mod rtc;
 pub mod serial_bus;
 pub mod site;
 pub mod smmu;
+pub mod smmuv2;
+pub mod system_mmu;
 pub mod test_function;
+pub mod test_master;
 pub mod uart;
 
 use self::kind::{Given, Kind, Shape};
@@ -49,6 +53,8 @@ pub static KINDS: &[&dyn Kind] = &[
     &edu::FUNCTION,
     &iommu_test::FUNCTION,
     &smmu::SMMU,
+    &smmuv2::SMMU,
+    &test_master::MASTER,
     &serial_bus::CONSOLE,
     &serial_bus::SERIAL,
     &memory::LOADER,

@@ -10,9 +10,9 @@ use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
 use emu_mmu::Features;
 use emu_pe::mem::shared::Shared;
-use emu_smmu::v3::Smmuv3;
 
 use super::fw_cfg::Contents;
+use super::system_mmu::SystemMmu;
 use crate::character::Port;
 use crate::config::CharBackend;
 use crate::error::UserError;
@@ -30,8 +30,10 @@ pub trait Site {
     fn line(&self, spi: u32) -> IrqLine;
     /// The ways to memory of masters on the system bus, which nothing stands in.
     fn ports(&self) -> &dyn Ports;
-    /// From now on the PCI functions get theirs from an SMMU in front of them, which monitors show.
-    fn stand_before_pci(&mut self, smmu: Arc<Smmuv3>);
+    /// Those of masters that the system MMU is in front of, if there is one; else the same.
+    fn translated_ports(&self) -> &dyn Ports;
+    /// From now on PCI functions, and masters that ask for it, get their ways from a system MMU, which monitors show.
+    fn stand_before_masters(&mut self, smmu: SystemMmu);
     /// The bus, for who reads tables in memory.
     fn bus(&self) -> &Arc<Bus>;
     /// What the CPUs share: it tells who listens of their TLB maintenance, and wakes them from WFE.

@@ -1,4 +1,4 @@
-//! The system MMU (SMMUv3) in front of the PCI bus.
+//! The system MMU (SMMUv3) in front of the PCI bus and of masters on the system bus.
 
 use std::sync::Arc;
 
@@ -11,16 +11,17 @@ use emu_smmu::v3::{Config, Smmuv3};
 use super::kind::{Given, Model, Platform, Row};
 use super::places::Spot;
 use super::site::Site;
-use crate::config::{Bus, Device, MachineConfig, Msi, Smmu, SmmuPlace, SmmuProfile};
+use super::system_mmu::SystemMmu;
+use crate::config::{MachineConfig, Msi, Smmu, SmmuPlace, SmmuProfile};
 use crate::error::{UserError, user_error};
 use crate::fdt::Node;
 use crate::fdt::nodes::interrupt::{EDGE, SPI};
 use crate::fdt::nodes::phandle;
-use crate::keyval::{Parts, on_off};
+use crate::keyval::on_off;
 use crate::map::{self, Resources};
 use crate::number::parse_u64;
 use crate::property::Value::{Only, Text};
-use crate::property::{self, Property, on_or_off, property, shown};
+use crate::property::{Property, on_or_off, property, shown};
 
 /// What QEMU's spelling means by no word about anything.
 impl Default for Smmu {
@@ -52,7 +53,8 @@ pub static SMMU: Row<Smmu> = Row {
     }),
 };
 
-const PROPERTIES: &[Property<Smmu>] = &[
+/// What it can be told.
+pub(super) const PROPERTIES: &[Property<Smmu>] = &[
     shown(property("primary-bus", Text(primary_bus), "the PCI bus that it is in front of: pcie.0"), |smmu| {
         smmu.bus_named.then(|| "pcie.0".to_owned())
     }),
@@ -109,7 +111,8 @@ fn primary_bus(smmu: &mut Smmu, bus: &str) -> Result<(), UserError> {
     }
 }
 
-fn profile(name: &str) -> Result<SmmuProfile, UserError> {
+/// The profile called `name`.
+pub(super) fn profile(name: &str) -> Result<SmmuProfile, UserError> {
     SmmuProfile::ALL.into_iter().find(|p| p.name() == name).ok_or_else(|| {
         let names = SmmuProfile::ALL.map(SmmuProfile::name).join(", ");
         user_error!("there is no SMMU profile '{name}' (there are {names})")
@@ -191,7 +194,8 @@ fn set_ats(smmu: &mut Smmu, text: &str) -> Result<(), UserError> {
     Ok(())
 }
 
-fn check(smmu: &Smmu, name: &str) -> Result<(), UserError> {
+/// Whether what it was told goes together.
+pub(super) fn check(smmu: &Smmu, name: &str) -> Result<(), UserError> {
     if !smmu.bus_named {
         return Err(user_error!("{name} needs 'primary-bus=pcie.0'"));
     }
@@ -200,32 +204,6 @@ fn check(smmu: &Smmu, name: &str) -> Result<(), UserError> {
         return Err(user_error!("ssidsize of {name} needs stage 1, which chooses contexts by SubstreamIDs"));
     }
     smmu.features(&Features::max()).map(|_| ()).map_err(|e| user_error!("{name}: {e}"))
-}
-
-/// What the option of `understage run` says: `none`, or `smmuv3`, its profile behind a colon, and its properties.
-pub fn from_text(option: &'static str, text: &str) -> Result<Option<Device>, UserError> {
-    let mut parts = Parts::split(option, text);
-    let first = parts.take_first("kind")?.unwrap_or_default();
-    let (kind, named) = first.split_once(':').map_or((&*first, None), |(kind, p)| (kind, Some(p)));
-    match kind {
-        "none" if named.is_none() => {
-            property::refuse_leftovers(parts, "none")?;
-            Ok(None)
-        }
-        "smmuv3" => {
-            let mut smmu = Smmu::of_board(named.map_or(Ok(SmmuProfile::Full), profile)?);
-            property::read(parts, &[PROPERTIES], kind, &mut smmu)?;
-            check(&smmu, kind)?;
-            Ok(Some(plugged(smmu)))
-        }
-        _ => Err(user_error!("there is no system MMU '{first}' for {option} (there are none, smmuv3)")),
-    }
-}
-
-/// An SMMU as a device of a machine.
-#[must_use]
-pub fn plugged(smmu: Smmu) -> Device {
-    Device::new(smmu, Bus::Platform)
 }
 
 /// As Linux's binding has it (`arm,smmu-v3.yaml`). No function is said to be able to wait for software (`dma-can-stall`): a
@@ -294,7 +272,7 @@ fn build(told: &Smmu, spot: Spot, site: &mut dyn Site) -> Result<(), UserError> 
     if profile.broadcast {
         site.cpus().listen(smmu.core().clone());
     }
-    site.stand_before_pci(smmu.clone());
+    site.stand_before_masters(SystemMmu::V3(smmu.clone()));
     site.map(range, smmu.clone())?;
     site.add(smmu.clone());
     let counters = Pmcg::beside(

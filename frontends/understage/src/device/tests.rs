@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::config::{CharBackend, Disk, HostFile};
+use crate::config::{CharBackend, Disk, HostFile, Smmuv2};
 use crate::device::plug::Plug;
 
 /// A command line on which every name stands for something.
@@ -69,6 +69,7 @@ fn what_a_device_was_told_makes_the_same_device() {
         "pci-testdev",
         "edu,dma_mask=0xffffffff",
         "arm-smmuv3,primary-bus=pcie.0,profile=full,stage=nested,oas=48,ssidsize=20,sidsize=6,aidr=3.1,ril=off",
+        "test-master,stall=off",
     ] {
         let first = device(text);
         let kind = kind_of(&first).unwrap();
@@ -93,6 +94,8 @@ fn every_kind_of_device_has_settings_of_its_own() {
             .map(device),
     );
     devices.push(device("arm-smmuv3,primary-bus=pcie.0"));
+    devices.push(device("test-master"));
+    devices.push(Device::new(Smmuv2::default(), Bus::Platform));
     for device in &devices {
         assert_eq!(KINDS.iter().filter(|k| k.is_for(&*device.settings)).count(), 1, "{device:?}");
     }
@@ -116,5 +119,8 @@ fn help_has_defaults_and_what_comes_with_the_bus() {
     for line in ["stage=<str>", "oas=<str>", "(default: 1)", "ats=<str>"] {
         assert!(smmu.contains(line), "{smmu}");
     }
-    assert!(!list(&WORDS).contains("pl011"), "the board's own cannot be asked for");
+    assert!(help("test-master").contains("stall=<bool>"), "{}", help("test-master"));
+    for own in ["pl011", "arm-smmuv2"] {
+        assert!(!list(&WORDS).contains(own), "the board's own cannot be asked for");
+    }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{CharBackend, Smmu, SmmuProfile};
+use crate::config::{Bus, CharBackend, Smmu, SmmuProfile, Smmuv2Profile};
 use crate::fdt::read;
 use crate::fdt::{BootInfo, Seeds};
 
@@ -183,7 +183,7 @@ fn a_system_mmu() {
         (Smmu::default(), "smmuv3@c000000", [0, 0x0c00_0000, 0, 0x2_0000], 112),
     ] {
         let mut config = config();
-        config.devices.push(device::smmu::plugged(smmu));
+        config.devices.push(Device::new(smmu, Bus::Platform));
         let root = tree(&config);
         assert_eq!(cells(&root, path, "reg"), reg);
         let spis = [0, 1, 2, 3].map(|n| [0, first + n, 1]);
@@ -207,11 +207,73 @@ fn a_system_mmu() {
     }
 }
 
+/// An SMMUv2 as Linux's binding has it, at the place of its profile.
+#[test]
+fn an_smmuv2() {
+    for (profile, compatible, size, banks) in [
+        (Smmuv2Profile::Mmu500, "arm,mmu-500", 0x4_0000, 32),
+        (Smmuv2Profile::Full, "arm,smmu-v2", 0x80_0000, 64),
+    ] {
+        let mut config = config();
+        config.devices.push(Device::new(Smmuv2 { profile }, Bus::Platform));
+        let root = tree(&config);
+        let path = "smmuv2@b000000";
+        let node = root.find(path).unwrap();
+        assert_eq!(node.get_str("compatible"), Some(compatible));
+        assert_eq!(cells(&root, path, "reg"), [0, 0x0b00_0000, 0, size]);
+        assert_eq!(
+            (cells(&root, path, "#iommu-cells"), cells(&root, path, "#global-interrupts")),
+            (vec![1], vec![1])
+        );
+        // One of global faults, and one for each context bank: levels.
+        let interrupts: Vec<u32> = (176..=176 + banks).flat_map(|spi| [0, spi, 4]).collect();
+        assert_eq!(cells(&root, path, "interrupts"), interrupts);
+        assert!(node.get("dma-coherent").is_some());
+        let handle = cells(&root, path, "phandle")[0];
+        assert_eq!(cells(&root, "pcie@10000000", "iommu-map"), [0, handle, 0, 0x7f00]);
+        let place = |name: &str| root.children.iter().position(|n| n.name.starts_with(name));
+        assert_eq!(place("smmuv2"), place("pcie").map(|n| n - 1));
+    }
+}
+
+/// Masters on the system bus are behind either, if they ask for it.
+#[test]
+fn masters_on_the_system_bus_have_streams_of_the_system_mmu() {
+    let smmuv2 = Device::new(Smmuv2 { profile: Smmuv2Profile::Mmu500 }, Bus::Platform);
+    let smmuv3 = Device::new(Smmu::of_board(SmmuProfile::Qemu), Bus::Platform);
+    let master = || Device::new(device::test_master::Master::default(), Bus::Platform);
+    let disk = |access_platform| {
+        let settings = device::entropy::Entropy::default();
+        Device { access_platform, ..Device::new(settings, Bus::MMIO) }
+    };
+    for mmu in [Some(smmuv2), Some(smmuv3), None] {
+        let mut config = config();
+        config.devices.extend([disk(true), disk(false), master(), master()]);
+        let there = mmu.is_some();
+        config.devices.extend(mmu);
+        let root = tree(&config);
+        let iommus = |path: &str| root.find(path).unwrap().get_cells("iommus");
+        let with =
+            |ids: &[u32]| there.then(|| ids.iter().flat_map(|id| [phandle::IOMMU, *id]).collect::<Vec<_>>());
+        assert_eq!(iommus("virtio_mmio@a003e00"), with(&[0x7f1f]));
+        assert_eq!(iommus("virtio_mmio@a003c00"), None, "it does not ask for it");
+        assert_eq!(iommus("virtio_mmio@a000000"), None, "nothing is there");
+        assert_eq!(iommus("test-master@c100000"), with(&[0x7f40, 0x7f41, 0x7f42, 0x7f43]));
+        assert_eq!(iommus("test-master@c102000"), with(&[0x7f44, 0x7f45, 0x7f46, 0x7f47]));
+        let path = "test-master@c102000";
+        assert_eq!(cells(&root, path, "interrupts"), [0, 117, 4]);
+        assert_eq!(cells(&root, path, "reg"), [0, 0x0c10_2000, 0, 0x2000]);
+        let node = root.find(path).unwrap();
+        assert_eq!(node.get_str("compatible"), Some("understage,test-master"));
+        assert!(node.get("dma-can-stall").is_none());
+    }
+}
+
 /// One that sends messages says where they go, and which DeviceID it has there.
 #[test]
 fn a_system_mmu_that_sends_messages() {
     let mut config = config();
-    config.devices.push(device::smmu::plugged(Smmu::of_board(SmmuProfile::Full)));
+    config.devices.push(Device::new(Smmu::of_board(SmmuProfile::Full), Bus::Platform));
     let parent = |config: &MachineConfig| {
         let root = tree(config);
         root.find("smmuv3@9050000").unwrap().get_cells("msi-parent")
@@ -227,7 +289,7 @@ fn a_system_mmu_that_sends_messages() {
 #[test]
 fn a_system_mmu_with_counters() {
     let mut config = config();
-    config.devices.push(device::smmu::plugged(Smmu::of_board(SmmuProfile::Full)));
+    config.devices.push(Device::new(Smmu::of_board(SmmuProfile::Full), Bus::Platform));
     let root = tree(&config);
     let path = "pmu@90e0000";
     assert_eq!(cells(&root, path, "reg"), [0, 0x090e_0000, 0, 0x1000, 0, 0x090f_0000, 0, 0x1000]);
@@ -238,7 +300,7 @@ fn a_system_mmu_with_counters() {
         [(SmmuProfile::Mmu600, Some(&b"arm,mmu-600-pmcg\0arm,smmu-v3-pmcg\0"[..])), (SmmuProfile::Qemu, None)]
     {
         config.devices.clear();
-        config.devices.push(device::smmu::plugged(Smmu::of_board(profile)));
+        config.devices.push(Device::new(Smmu::of_board(profile), Bus::Platform));
         let root = tree(&config);
         assert_eq!(root.find(path).and_then(|node| node.get("compatible")), compatible);
     }

@@ -13,13 +13,15 @@ use emu_smmu::v3::streams::Lint;
 use emu_smmu::v3::{Reported, Smmuv3};
 
 use crate::board::stats::grouped;
+use crate::device::system_mmu::SystemMmu;
+use crate::map;
 use crate::number::parse_u64;
 
 /// What there is to look at.
 #[derive(Clone)]
 pub struct View {
     /// The SMMU, if the machine has one.
-    pub smmu: Option<Arc<Smmuv3>>,
+    pub smmu: Option<SystemMmu>,
     /// Whose functions its streams are of.
     pub pci: Arc<PciHost>,
     /// The machine's time.
@@ -39,7 +41,7 @@ const COMMANDS: &[Command] = &[
     (
         "walk",
         "SID[.SSID] IOVA [write|fetch] [privileged]",
-        "the way of an address: each STE, CD and descriptor on it, by its fields",
+        "the way of an address: each STE, CD and descriptor on it, by its fields; the groups and banks of an SMMUv2",
         |l, words| l.walk(words),
     ),
     (
@@ -49,9 +51,10 @@ const COMMANDS: &[Command] = &[
         |l, words| l.lint(words),
     ),
     ("events", "", "the last events, the newest first, and whether software can know of them", |l, words| {
-        none(words, || events(&l.smmu.history()))
+        none(words, || l.events())
     }),
-    ("stalled", "", "transactions that wait for software (CMD_RESUME)", |l, words| {
+    ("faults", "", "the faults that the registers of an SMMUv2 hold", |l, words| none(words, || l.faults())),
+    ("stalled", "", "transactions that wait for software (CMD_RESUME, CBn_RESUME)", |l, words| {
         none(words, || l.stalled())
     }),
     ("tlb", "", "what the TLB found, and what was invalidated", |l, words| none(words, || l.tlb())),
@@ -86,9 +89,16 @@ fn none(words: &[&str], answer: impl FnOnce() -> String) -> Result<String, Strin
 
 /// The SMMU of a view.
 struct Looked<'a> {
-    smmu: &'a Smmuv3,
+    smmu: &'a SystemMmu,
     view: &'a View,
 }
+
+/// What only an SMMUv3 has.
+const NO_STRUCTURES: &str =
+    "an SMMUv2 has no STEs and CDs: 'smmu walk' says what its registers make of a stream\n";
+const NO_EVENTS: &str = "an SMMUv2 has no event queue: 'smmu faults' says what its registers hold\n";
+/// What only an SMMUv2 has.
+const NO_REGISTERS_OF_FAULTS: &str = "an SMMUv3 records faults as events: 'smmu events' lists them\n";
 
 impl Looked<'_> {
     fn streams(&self) -> String {
@@ -102,12 +112,34 @@ impl Looked<'_> {
         table(&self.smmu.core().counts().into_iter().map(row).collect::<Vec<_>>())
     }
 
+    fn v3(&self) -> Option<&Smmuv3> {
+        match self.smmu {
+            SystemMmu::V3(smmu) => Some(smmu),
+            SystemMmu::V2(_) => None,
+        }
+    }
+
+    fn events(&self) -> String {
+        self.v3().map_or_else(|| NO_EVENTS.to_owned(), |smmu| events(&smmu.history()))
+    }
+
+    fn faults(&self) -> String {
+        match self.smmu {
+            SystemMmu::V3(_) => NO_REGISTERS_OF_FAULTS.to_owned(),
+            SystemMmu::V2(smmu) => match smmu.faults() {
+                faults if faults.is_empty() => "no fault is recorded\n".to_owned(),
+                faults => faults.into_iter().map(|fault| fault + "\n").collect(),
+            },
+        }
+    }
+
     /// Whose stream it is.
     fn master(&self, stream: u32) -> String {
         let pci = &self.view.pci;
         let bdf = pci.bdfs().into_iter().find(|bdf| bdf.requester_id() == stream);
         let function = bdf.and_then(|bdf| Some((bdf, pci.function(bdf)?)));
-        function.map_or_else(String::new, |(bdf, function)| format!("{bdf} {}", function.name()))
+        let function = function.map(|(bdf, function)| format!("{bdf} {}", function.name()));
+        function.or_else(|| on_system_bus(stream)).unwrap_or_default()
     }
 
     fn walk(&self, words: &[&str]) -> Result<String, String> {
@@ -115,17 +147,24 @@ impl Looked<'_> {
         let (stream, substream) = stream_of(stream)?;
         let address = parse_u64(address).map_err(|e| format!("{e}\n"))?;
         let transaction = asked(Transaction { stream, substream, address, ..READ }, how)?;
-        Ok(format!("{}\n", self.smmu.streams().walk(&transaction)))
+        Ok(match self.smmu {
+            SystemMmu::V2(_) if substream.is_some() => "an SMMUv2 has no SubstreamIDs\n".to_owned(),
+            SystemMmu::V2(smmu) => format!("{}\n", smmu.walk(&transaction)),
+            SystemMmu::V3(smmu) => format!("{}\n", smmu.streams().walk(&transaction)),
+        })
     }
 
     fn lint(&self, words: &[&str]) -> Result<String, String> {
         let [stream] = words else { return Err(String::new()) };
         let (stream, substream) = stream_of(stream)?;
-        Ok(format!("{}\n", Lint(&self.smmu.streams().explain(stream, substream))))
+        Ok(match self.v3() {
+            Some(smmu) => format!("{}\n", Lint(&smmu.streams().explain(stream, substream))),
+            None => NO_STRUCTURES.to_owned(),
+        })
     }
 
     fn stalled(&self) -> String {
-        waiting(&self.smmu.core().stalled(), self.view.clock.now_ns())
+        waiting(&self.smmu.core().stalled(), self.v3().is_some(), self.view.clock.now_ns())
     }
 
     fn tlb(&self) -> String {
@@ -173,6 +212,18 @@ fn asked(mut transaction: Transaction, words: &[&str]) -> Result<Transaction, St
         }
     }
     Ok(transaction)
+}
+
+/// The master on the system bus whose stream it is.
+fn on_system_bus(stream: u32) -> Option<String> {
+    let behind = |first: u32| stream.checked_sub(first);
+    let transport = behind(map::VIRTIO_MMIO_STREAM).filter(|n| *n < map::VIRTIO_MMIO_COUNT);
+    if let Some(n) = transport {
+        return Some(format!("virtio-mmio@{:x}", map::virtio_mmio(n).base));
+    }
+    let n = behind(map::TEST_MASTER_STREAM)? / map::TEST_MASTER_STREAMS;
+    let master = map::TEST_MASTERS.get(n as usize)?;
+    Some(format!("test-master@{:x}", master.range.base))
 }
 
 /// Nanoseconds as seconds.
@@ -228,8 +279,8 @@ fn events(events: &[Reported]) -> String {
     events.iter().map(line).collect()
 }
 
-/// Transactions that wait, one a line.
-fn waiting(stalled: &[Stalled], now: u64) -> String {
+/// Transactions that wait, one a line, each with its number if software knows of such.
+fn waiting(stalled: &[Stalled], numbered: bool, now: u64) -> String {
     if stalled.is_empty() {
         return "no transaction is stalled\n".to_owned();
     }
@@ -240,12 +291,8 @@ fn waiting(stalled: &[Stalled], now: u64) -> String {
             Access::Write => "write to",
         };
         let long = seconds(now.saturating_sub(*since));
-        format!(
-            "STAG {}: stream {:#x}{substream}, {what} {:#x}, for {long}\n",
-            stag(*tag),
-            t.stream,
-            t.address
-        )
+        let number = if numbered { format!("STAG {}: ", stag(*tag)) } else { String::new() };
+        format!("{number}stream {:#x}{substream}, {what} {:#x}, for {long}\n", t.stream, t.address)
     };
     stalled.iter().map(line).collect()
 }
@@ -295,6 +342,14 @@ mod tests {
     }
 
     #[test]
+    fn streams_on_the_system_bus_are_those_of_transports_and_test_masters() {
+        let master = |stream| on_system_bus(stream).unwrap_or_default();
+        assert_eq!([0x7f00, 0x7f1f].map(master), ["virtio-mmio@a000000", "virtio-mmio@a003e00"]);
+        assert_eq!([0x7f43, 0x7f4f].map(master), ["test-master@c100000", "test-master@c106000"]);
+        assert_eq!([0x18, 0x7f20, 0x7f50].map(on_system_bus), [None, None, None]);
+    }
+
+    #[test]
     fn counts_are_a_table() {
         let count = StreamCount {
             transactions: 12_345,
@@ -329,10 +384,15 @@ stream  master         transactions  bytes  in port  in TLB  walks  faults  abor
         let with_substream = Transaction { substream: Some(3), access: Access::Write, ..transaction };
         let stalled = Stalled { tag: StallTag(5 << 16 | 0x2a), transaction: with_substream, since: 1_000 };
         assert_eq!(
-            waiting(&[stalled], 5_000_001_000),
+            waiting(&[stalled], true, 5_000_001_000),
             "STAG 42: stream 0x8.0x3, write to 0x2000, for 5.000000 s\n"
         );
-        assert_eq!(waiting(&[], 0), "no transaction is stalled\n");
+        assert_eq!(
+            waiting(&[stalled], false, 1_000),
+            "stream 0x8.0x3, write to 0x2000, for 0.000000 s\n",
+            "an SMMUv2 has no STAGs"
+        );
+        assert_eq!(waiting(&[], true, 0), "no transaction is stalled\n");
     }
 
     #[test]

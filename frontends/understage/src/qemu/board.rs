@@ -5,8 +5,9 @@ use emu_smmu::v3::profile::{Choices, Stages};
 use super::Reader;
 use super::option::Action::Value;
 use super::option::Row;
-use crate::config::{GicVersion, HostFile, MAX_CPUS_GICV2, Msi, Smmu, SmmuProfile};
-use crate::device;
+use crate::config::{
+    Bus, Device, GicVersion, HostFile, MAX_CPUS_GICV2, Msi, Smmu, SmmuProfile, Smmuv2, Smmuv2Profile,
+};
 use crate::error::{UserError, user_error};
 use crate::keyval::{Parts, on_off};
 
@@ -38,6 +39,15 @@ enum Rule {
 }
 
 use Rule::{Choice, File, Name, Only, Switch};
+
+/// A generation of system MMUs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Generation {
+    /// An MMU-500.
+    V2,
+    /// As QEMU has it.
+    V3,
+}
 
 /// The options of the board. For those that are `Choice` or `Only`, the last column says why others are refused.
 const BOARD: &[(&str, Rule)] = &[
@@ -79,8 +89,12 @@ const BOARD: &[(&str, Rule)] = &[
     (
         "iommu",
         Choice(
-            &[("none", |r| r.smmu = false), ("smmuv3", |r| r.smmu = true)],
-            "in front of the PCI bus there is nothing, or an SMMUv3 with both stages",
+            &[
+                ("none", |r| r.smmu = None),
+                ("smmuv2", |r| r.smmu = Some(Generation::V2)),
+                ("smmuv3", |r| r.smmu = Some(Generation::V3)),
+            ],
+            "in front of the PCI bus there is nothing, an SMMUv2, or an SMMUv3 with both stages",
         ),
     ),
     ("acpi", Only(&["off", "auto"], "there are no ACPI tables yet")),
@@ -159,8 +173,11 @@ pub(super) fn compat(r: &mut Reader, version: Version) -> Result<(), UserError> 
 pub(super) fn iommu(r: &mut Reader, version: Version) {
     let stages = (version <= (9, 1)).then_some(Stages::One);
     let choices = Choices { stages, ..Choices::default() };
-    let smmu = r.smmu.then(|| Smmu { choices, ..Smmu::of_board(SmmuProfile::Qemu) });
-    r.config.devices.extend(smmu.map(device::smmu::plugged));
+    let smmu = r.smmu.map(|generation| match generation {
+        Generation::V2 => Device::new(Smmuv2 { profile: Smmuv2Profile::Mmu500 }, Bus::Platform),
+        Generation::V3 => Device::new(Smmu { choices, ..Smmu::of_board(SmmuProfile::Qemu) }, Bus::Platform),
+    });
+    r.config.devices.extend(smmu);
 }
 
 /// The versions, for `-M help`.

@@ -54,8 +54,8 @@ struct Reader {
     gic: Option<GicVersion>,
     its: Option<bool>,
     msi: Option<Msi>,
-    /// `-M iommu=smmuv3`.
-    smmu: bool,
+    /// `-M iommu=`.
+    smmu: Option<board::Generation>,
     nographic: bool,
     /// `-display none`.
     headless: bool,

@@ -1,12 +1,16 @@
 use super::machine;
-use crate::config::{Smmu, SmmuPlace, SmmuProfile};
+use crate::config::{Device, Smmu, SmmuPlace, SmmuProfile, Smmuv2, Smmuv2Profile};
 use emu_smmu::v3::profile::{Choices, Stages};
 
 /// What is added to a line that runs, and what the refusal says.
 pub(super) const REFUSALS: &[(&str, &str)] = &[
     (
         "-M virt,iommu=virtio",
-        "'iommu=virtio' in -M is not supported: in front of the PCI bus there is nothing, or",
+        "'iommu=virtio' in -M is not supported: in front of the PCI bus there is nothing, an SMMUv2,",
+    ),
+    (
+        "-M virt,iommu=smmuv2 -device arm-smmuv3,primary-bus=pcie.0",
+        "two system MMUs are to be in front of the PCI bus, and there can be one",
     ),
     (
         "-M virt,iommu=smmuv3 -device arm-smmuv3,primary-bus=pcie.0",
@@ -70,8 +74,11 @@ fn the_interrupt_controller_follows_from_the_version_and_the_cpus() {
 fn the_system_mmu_of_the_board_has_both_stages_since_9_2() {
     let smmus = |board: &str| -> Vec<Smmu> {
         let line = format!("-cpu max -display none -kernel Image -M {board}");
-        machine(&line).unwrap_or_else(|e| panic!("{board}: {e}")).smmus().copied().collect()
+        let machine = machine(&line).unwrap_or_else(|e| panic!("{board}: {e}"));
+        machine.devices.iter().filter_map(Device::told).copied().collect()
     };
+    let v2 = machine("-M virt,iommu=smmuv2 -cpu max -kernel k -display none").unwrap();
+    assert_eq!(v2.devices.iter().find_map(Device::told), Some(&Smmuv2 { profile: Smmuv2Profile::Mmu500 }));
     for board in ["virt", "virt,iommu=none", "virt,iommu=smmuv3 -M iommu=none"] {
         assert_eq!(smmus(board), [], "{board}");
     }
