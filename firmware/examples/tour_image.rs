@@ -1,4 +1,5 @@
-//! Writes the tour's program and its disk to files, to look at them with other tools or to run them on another machine:
+//! Writes the tour's program and its disk to files, to look at them with other tools or to run them on another machine, as
+//! far as that has the same devices (the last of them is an SMMU in front of a virtio-mmio disk):
 //! `cargo run -p firmware --example tour_image -- tour.bin disk.img`.
 
 use std::env;

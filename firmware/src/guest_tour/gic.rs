@@ -11,12 +11,14 @@
 use dynasmrt::{DynasmApi, DynasmLabelApi};
 
 use super::asm::{Asm, asm, load, say, set};
-use super::layout::{EXIT_COUNTS, HYP_TIMER_INTID, PASSED_ON, VIRTIO_INTID, VIRTUAL_TIMER_INTID};
+use super::layout::{
+    EXIT_COUNTS, HYP_TIMER_INTID, PASSED_ON, SMMU_EVENT_INTID, SMMU_EVENTS, VIRTIO_INTID, VIRTUAL_TIMER_INTID,
+};
 use super::sysreg::{
     CNTHP_CTL_EL2, ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_IGRPEN1_EL1, ICC_PMR_EL1,
     ICC_SRE_EL2, ICH_ELRSR_EL2, ICH_HCR_EL2, ICH_LR, MPIDR_EL1,
 };
-use super::vcpu::{CONTINUE, SLICE_OVER};
+use super::vcpu::{CONTINUE, SLICE_OVER, SMMU_EVENT};
 
 /// Distributor.
 const GICD: u64 = 0x0800_0000;
@@ -37,11 +39,15 @@ const CHILDREN_ASLEEP: u32 = 2;
 const IGROUPR: u64 = 0x80;
 const ISENABLER: u64 = 0x100;
 const IPRIORITYR: u64 = 0x400;
+/// GICD_ICFGR: two bits for each, of which the upper one says that it is an edge.
+const ICFGR: u32 = 0xc00;
 /// GICD_IROUTER.
 const IROUTER: u64 = 0x6000;
 
-/// The priority of all interrupts here.
+/// The priority of all interrupts but one.
 const PRIORITY: u64 = 0xa0;
+/// That of the SMMU's events is higher: what it has to say of a device is heard before the device itself is.
+const EVENT_PRIORITY: u64 = 0x80;
 /// The lowest INTID that IAR gives for "nothing".
 const SPECIAL: u32 = 1020;
 
@@ -62,8 +68,6 @@ pub(super) fn emit(a: &mut Asm) {
 
 /// The physical side, as an operating system would set it up, and the virtual side turned on.
 fn init(a: &mut Asm) {
-    let word = u64::from(VIRTIO_INTID / 32 * 4);
-    let bit = 1 << (VIRTIO_INTID % 32);
     asm!(a
         ; ->gic_init:
         ; mov x21, x30
@@ -75,16 +79,11 @@ fn init(a: &mut Asm) {
         ; tbnz w1, RWP, <settle
         ; mov w1, GICD_CTLR_ARE | GICD_CTLR_GROUP1
         ; str w1, [x0]
-        // The disk's SPI: Group 1, a priority, routed to this CPU, enabled.
-        ; mov w1, bit
-        ; str w1, [x0, (IGROUPR + word) as u32]
-        ; mov w2, PRIORITY as u32
-        ; strb w2, [x0, IPRIORITYR as u32 + VIRTIO_INTID]
-        ;; load(a, 3, GICD + IROUTER + 8 * u64::from(VIRTIO_INTID))
-        ; mrs x2, MPIDR_EL1
-        ; and x2, x2, #0xffffff
-        ; str x2, [x3]
-        ; str w1, [x0, (ISENABLER + word) as u32]
+        // The SMMU's events are edges.
+        ;; load(a, 1, 2 << (SMMU_EVENT_INTID % 16 * 2))
+        ; str w1, [x0, ICFGR + SMMU_EVENT_INTID / 16 * 4]
+        ;; spi(a, VIRTIO_INTID, PRIORITY)
+        ;; spi(a, SMMU_EVENT_INTID, EVENT_PRIORITY)
         // The redistributor sleeps at reset.
         ;; load(a, 0, GICR)
         ; ldr w1, [x0, WAKER]
@@ -105,13 +104,39 @@ fn init(a: &mut Asm) {
         ; str w1, [x0, ISENABLER as u32]
         ; dsb sy
         ;; say(a, "   GICD_CTLR, GICR_WAKER: interrupts go by affinity; the redistributor is awake;\n")
-        ;; say(a, "      enabled are 26 (EL2 timer), 27 (virtual timer) and 79 (the disk)\n")
+        ;; say(a, "      enabled are 26 (EL2 timer), 27 (virtual timer), 79 (the disk) and 106 (events of the SMMU)\n")
         ;; set(a, ICC_SRE_EL2, 0xf, "the CPU interface is system registers, and guests may use them")
         ;; set(a, ICC_PMR_EL1, 0xf8, "no interrupt is masked by its priority")
         ;; set(a, ICC_CTLR_EL1, 0x2, "EOImode: EL2 drops the priority, deactivating can be left to a guest")
         ;; set(a, ICC_IGRPEN1_EL1, 1, "Group 1 interrupts are signalled to this CPU")
         ;; set(a, ICH_HCR_EL2, 1, "En: list registers give virtual interrupts to EL1")
         ; br x21
+    );
+}
+
+/// An SPI: Group 1, a priority, routed to this CPU, enabled. X0 is the distributor. Changes X1 to X3.
+fn spi(a: &mut Asm, intid: u32, priority: u64) {
+    let word = intid / 32 * 4;
+    asm!(a
+        ;; load(a, 1, 1 << (intid % 32))
+        ; str w1, [x0, IGROUPR as u32 + word]
+        ; mov w2, priority as u32
+        ; strb w2, [x0, IPRIORITYR as u32 + intid]
+        ;; load(a, 3, GICD + IROUTER + 8 * u64::from(intid))
+        ; mrs x2, MPIDR_EL1
+        ; and x2, x2, #0xffffff
+        ; str x2, [x3]
+        ; str w1, [x0, ISENABLER as u32 + word]
+    );
+}
+
+/// One more. Changes X2 and X3.
+fn count(a: &mut Asm, index: u64) {
+    asm!(a
+        ;; load(a, 2, EXIT_COUNTS + 8 * index)
+        ; ldr x3, [x2]
+        ; add x3, x3, #1
+        ; str x3, [x2]
     );
 }
 
@@ -129,10 +154,9 @@ fn take_interrupt(a: &mut Asm) {
         ; msr ICC_EOIR1_EL1, x1
         ; cmp w1, HYP_TIMER_INTID
         ; b.eq >slice
-        ;; load(a, 2, EXIT_COUNTS + 8 * PASSED_ON)
-        ; ldr x3, [x2]
-        ; add x3, x3, #1
-        ; str x3, [x2]
+        ; cmp w1, SMMU_EVENT_INTID
+        ; b.eq >event
+        ;; count(a, PASSED_ON)
         // A virtual interrupt in the first list register that is empty. There is always one: three sources, four
         // list registers.
         ;; load(a, 2, LR_PENDING | LR_HW)
@@ -156,6 +180,12 @@ fn take_interrupt(a: &mut Asm) {
         ; isb
         ; msr ICC_DIR_EL1, x1
         ; mov x0, SLICE_OVER
+        ; b >out
+        // The SMMU has something to say of a device, and that is not for the guest.
+        ; event:
+        ;; count(a, SMMU_EVENTS)
+        ; msr ICC_DIR_EL1, x1
+        ; mov x0, SMMU_EVENT
         ; out:
         ; isb
         ; ret

@@ -4,8 +4,9 @@ use dynasmrt::{DynasmApi, DynasmLabelApi};
 
 use super::asm::{Asm, asm, load, say, set, set_to_x1};
 use super::layout::{
-    EXIT_COUNTS, HYP_DATA, HYP_DATA_END, HYP_STACK, ONE_CONTEXT, ONE_IPA, ONE_PA, PASSED_ON, STOP_INTID,
-    TWO_CONTEXT, TWO_PA, VIRTIO_INTID, VIRTIO_IPA, VIRTIO_OFFSET, VIRTIO_PAGE, VIRTUAL_TIMER_INTID,
+    EXIT_COUNTS, HYP_DATA, HYP_DATA_END, HYP_STACK, ONE_CONTEXT, ONE_IPA, ONE_PA, PASSED_ON, SMMU_EVENTS,
+    STOP_INTID, TWO_CONTEXT, TWO_PA, VIRTIO_INTID, VIRTIO_IPA, VIRTIO_OFFSET, VIRTIO_PAGE,
+    VIRTUAL_TIMER_INTID,
 };
 use super::stage2::{ONE_VTTBR, TWO_VTTBR};
 use super::sysreg::{
@@ -15,7 +16,7 @@ use super::sysreg::{
 };
 use super::vcpu::{GPRS, OFF, REPORT, SLICE_OVER, STEP, system};
 use super::vectors::class;
-use super::{EMULATED, HYPERCALLS, LAST_LINE, Phase, TIMER, VIRTIO, gic, guests};
+use super::{EMULATED, HYPERCALLS, LAST_LINE, Phase, TIMER, VIRTIO, gic, guests, passthrough};
 
 /// HCR_EL2 (Arm ARM, D24.2.52): each bit is a decision about the guests.
 const HCR: u64 = VM | FMO | IMO | AMO | TWI | TSC | RW;
@@ -41,12 +42,14 @@ pub(super) fn emit(a: &mut Asm) {
     traps(a);
     guest_one(a);
     guest_two(a);
+    passthrough::emit(a);
     time_slices(a);
     end(a);
     guest_is_wrong(a);
 }
 
-fn heading(a: &mut Asm, text: &str) {
+/// Begins a step.
+pub(super) fn heading(a: &mut Asm, text: &str) {
     say(a, &format!("\n{text}\n"));
 }
 
@@ -140,7 +143,7 @@ fn second_stage(a: &mut Asm) {
             "      and IPA {VIRTIO_IPA:#x} is PA {VIRTIO_PAGE:#x}, one page: the registers of virtio devices\n"
         ),
     );
-    say(a, "      no SMMU yet: the device sees physical addresses, so this guest is mapped 1:1\n");
+    say(a, "      the SMMU is off yet: the device sees physical addresses, so this guest is mapped 1:1\n");
     make_guest(a, ONE_CONTEXT, ONE_VTTBR, ONE_IPA, ONE_PA);
     asm!(a
         ; adr x4, ->one_program
@@ -188,7 +191,7 @@ fn traps(a: &mut Asm) {
 }
 
 /// Runs a guest until it has to be left, which has to be for this reason.
-fn run(a: &mut Asm, context: u64, reason: u64) {
+pub(super) fn run(a: &mut Asm, context: u64, reason: u64) {
     asm!(a
         ;; load(a, 0, context)
         ; bl ->run_guest
@@ -198,7 +201,7 @@ fn run(a: &mut Asm, context: u64, reason: u64) {
 }
 
 /// Runs a guest through a piece of work that is measured: nothing is printed from the end of the line on.
-fn measure(a: &mut Asm, context: u64, phase: Phase) {
+pub(super) fn measure(a: &mut Asm, context: u64, phase: Phase) {
     say(a, &format!("{}\n", phase.line()));
     run(a, context, STEP);
 }
@@ -258,7 +261,7 @@ fn guest_two(a: &mut Asm) {
 }
 
 fn time_slices(a: &mut Asm) {
-    heading(a, "8. One CPU for both: a timer of EL2 ends each time slice");
+    heading(a, "9. One CPU for both: a timer of EL2 ends each time slice");
     say(a, "   CNTHP_TVAL_EL2 is set to 10 ms; interrupt 26 then brings us back, whatever the guest does\n");
     let guests = [("one", ONE_CONTEXT, ONE_PA), ("two", TWO_CONTEXT, TWO_PA)];
     for round in 0..ROUNDS {
@@ -306,12 +309,13 @@ fn time_slices(a: &mut Asm) {
 }
 
 fn end(a: &mut Asm) {
-    heading(a, "9. What the hypervisor counted");
+    heading(a, "10. What the hypervisor counted");
     let counts = [
         (u64::from(class::DATA_ABORT), "stage-2 aborts (emulated accesses)"),
         (u64::from(class::HVC), "hypercalls"),
         (u64::from(class::SMC), "SMC trapped"),
         (PASSED_ON, "interrupts passed on to guests"),
+        (SMMU_EVENTS, "events of the SMMU"),
     ];
     for (index, what) in counts {
         asm!(a

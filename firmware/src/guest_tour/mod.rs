@@ -15,6 +15,8 @@
 //! | `vectors` | why a guest came to EL2, and who handles it |
 //! | `mmio` | devices that do not exist: stage-2 aborts, decoded and emulated |
 //! | `hypercall` | what guests ask for with HVC, and SMC that is trapped |
+//! | `smmu` | stage 2 for devices: streams, commands, events |
+//! | `passthrough` | the part of the story that is about it |
 //! | `psci` | the machine's power |
 //! | `guests` | the guests: one with emulated devices, one with a virtio disk of its own |
 //! | `layout`, `sysreg`, `asm` | addresses, names of registers, help for assembling |
@@ -36,7 +38,9 @@ mod hypercall;
 mod hypervisor;
 mod layout;
 mod mmio;
+mod passthrough;
 mod psci;
+mod smmu;
 mod stage1;
 mod stage2;
 mod sysreg;
@@ -125,9 +129,17 @@ const VIRTIO: Phase = Phase {
     unit: "sector",
     bytes: SECTORS * SECTOR,
 };
+/// Guest two reads it once more.
+const BEHIND: Phase = Phase {
+    name: "guest two reads 32 sectors into scattered pages, with the SMMU between disk and memory",
+    title: "behind the SMMU",
+    operations: SECTORS,
+    unit: "sector",
+    bytes: SECTORS * SECTOR,
+};
 
 /// All of them, in the order in which they happen.
-pub const PHASES: [Phase; 4] = [EMULATED, HYPERCALLS, TIMER, VIRTIO];
+pub const PHASES: [Phase; 5] = [EMULATED, HYPERCALLS, TIMER, VIRTIO, BEHIND];
 
 /// The last line: without it, something went wrong, and the lines before it say what.
 pub const LAST_LINE: &str = "The tour is over: PSCI SYSTEM_OFF, by SMC.";
@@ -161,6 +173,7 @@ pub fn image() -> Result<Image, DynasmError> {
     gic::emit(&mut a);
     vcpu::emit(&mut a);
     vectors::emit(&mut a);
+    smmu::emit(&mut a);
     mmio::emit(&mut a);
     hypercall::emit(&mut a);
     guests::embed(&mut a, &one, &two);
@@ -177,7 +190,16 @@ mod tests {
         assert_eq!(image.entry, image.base);
         assert_eq!(image.base % 4096, 0);
         assert!(image.bytes.len() as u64 <= layout::HYP_DATA - layout::IMAGE, "{:#x}", image.bytes.len());
-        const { assert!(layout::TWO_PA + layout::GUEST_RAM <= 0x4000_0000 + MEMORY) };
+        const { assert!(layout::TWO_PA + layout::GUEST_RAM <= layout::scattered_pa(5)) };
+    }
+
+    #[test]
+    fn scattered_pages_are_in_the_tours_ram_and_no_two_are_neighbours() {
+        let mut pages: Vec<u64> = (0..layout::SCATTERED_PAGES).map(layout::scattered_pa).collect();
+        assert_eq!(pages[..3], [0x4160_f000, 0x4160_6000, 0x4161_b000]);
+        pages.sort_unstable();
+        assert!(pages.windows(2).all(|pair| pair[1] - pair[0] > layout::PAGE));
+        assert!(pages[0] >= layout::TWO_PA + layout::GUEST_RAM && pages[9] < 0x4000_0000 + MEMORY);
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub(super) const STEP: u64 = 1;
 pub(super) const SLICE_OVER: u64 = 2;
 /// The guest turned itself off.
 pub(super) const OFF: u64 = 3;
+/// The SMMU has an event.
+pub(super) const SMMU_EVENT: u64 = 4;
 
 /// PSTATE of a guest's first instruction: EL1 with its own stack pointer (EL1h), all interrupts masked.
 const PSTATE_AT_RESET: u32 = 0x3c5;

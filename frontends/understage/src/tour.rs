@@ -10,12 +10,15 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use emu_core::metrics::Metric::{self, *};
+use emu_smmu::translation::StreamCount;
 use firmware::guest_tour::{self, LAST_LINE, PHASES, Phase};
 use parking_lot::Mutex;
 
 use crate::board::build::Board;
 use crate::board::stats::{self, Snapshot, grouped};
-use crate::config::{Blob, Bus, CharBackend, Check, CpuModel, Device, MachineConfig, Tracing};
+use crate::config::{
+    Blob, Bus, CharBackend, Check, CpuModel, Device, MachineConfig, Smmu, SmmuProfile, Tracing,
+};
 use crate::device::block::Block;
 use crate::error::{UserError, user_error};
 use crate::power::Stop;
@@ -38,15 +41,23 @@ const ROWS: [(Metric, &str); 12] = [
     (BlockBytesRead, "bytes read from the disk"),
 ];
 
-/// The machine of the tour.
+/// A count of an SMMU, and its row.
+type SmmuRow = (fn(&StreamCount) -> u64, &'static str);
+/// The rows behind those, about the SMMU.
+const SMMU_ROWS: [SmmuRow; 2] =
+    [(|c| c.transactions, "transactions at the SMMU"), (|c| c.walks, "  pages walked for")];
+
+/// The machine of the tour. The disk is behind the SMMU: it takes what its driver gives it for addresses to be translated.
 fn config(image: &guest_tour::Image) -> MachineConfig {
     let disk = Device::new(Block::memory(guest_tour::disk()), Bus::MMIO);
+    let disk = Device { access_platform: true, ..disk };
+    let smmu = Device::new(Smmu::of_board(SmmuProfile::Full), Bus::Platform);
     MachineConfig {
         cpu: CpuModel::max(),
         memory: guest_tour::MEMORY,
         blobs: vec![Blob::Data { bytes: image.bytes.clone(), address: image.base }],
         entry: Some(image.entry),
-        devices: vec![disk],
+        devices: vec![disk, smmu],
         serial: CharBackend::Stdio { escapes: false },
         no_reboot: true,
         ..MachineConfig::default()
@@ -63,7 +74,12 @@ pub fn run(check: Option<Check>) -> Result<u8, UserError> {
 
     let journal = Arc::new(Mutex::new(Journal::default()));
     let (sets, watched) = (stats::sets(&board), journal.clone());
-    board.serial.watch(Box::new(move |bytes| watched.lock().feed(bytes, || Snapshot::of(&sets))));
+    let smmu = board.smmu.as_ref().map(|smmu| smmu.core().clone());
+    let now = move || Reading {
+        counted: Snapshot::of(&sets),
+        smmu: of_smmu(&smmu.as_deref().map(stats::streams).unwrap_or_default()),
+    };
+    board.serial.watch(Box::new(move |bytes| watched.lock().feed(bytes, &now)));
     let stop = crate::board::run::prepare(&board, &plan)?.run(config.no_reboot, config.no_shutdown)?;
     terminal::raw::restore();
     match stop {
@@ -80,21 +96,40 @@ pub fn run(check: Option<Check>) -> Result<u8, UserError> {
     Ok(if status == STATUS_OUTPUT_CLOSED { 0 } else { status })
 }
 
+/// What is read at the beginning of a phase and at its end.
+struct Reading {
+    counted: Snapshot,
+    /// By row.
+    smmu: [u64; SMMU_ROWS.len()],
+}
+
+fn of_smmu(count: &StreamCount) -> [u64; SMMU_ROWS.len()] {
+    SMMU_ROWS.map(|(row, _)| row(count))
+}
+
+impl Reading {
+    /// What was counted after `earlier`.
+    fn since(&self, earlier: &Self) -> Self {
+        let smmu = std::array::from_fn(|row| self.smmu[row].wrapping_sub(earlier.smmu[row]));
+        Self { counted: self.counted.since(&earlier.counted), smmu }
+    }
+}
+
 /// What the serial port said, and the counts that go with it.
 #[derive(Default)]
 struct Journal {
     line: Vec<u8>,
     /// The phase that goes on, and the counts at its beginning.
-    open: Option<(Phase, Snapshot)>,
+    open: Option<(Phase, Reading)>,
     /// The phases that are over, with what was counted in them.
-    measured: Vec<(Phase, Snapshot)>,
+    measured: Vec<(Phase, Reading)>,
     /// The last line was seen.
     complete: bool,
 }
 
 impl Journal {
     /// Takes what was sent; `now` reads the counters.
-    fn feed(&mut self, bytes: &[u8], now: impl Fn() -> Snapshot) {
+    fn feed(&mut self, bytes: &[u8], now: impl Fn() -> Reading) {
         for byte in bytes {
             if let Some((phase, before)) = self.open.take() {
                 self.measured.push((phase, now().since(&before)));
@@ -106,7 +141,7 @@ impl Journal {
         }
     }
 
-    fn end_of_line(&mut self, now: impl Fn() -> Snapshot) {
+    fn end_of_line(&mut self, now: impl Fn() -> Reading) {
         let line = String::from_utf8_lossy(&self.line).into_owned();
         self.line.clear();
         self.complete |= line == LAST_LINE;
@@ -134,7 +169,7 @@ fn per(count: u64, operations: u64) -> String {
 }
 
 /// What one operation of each phase cost.
-fn per_operation(measured: &[(Phase, Snapshot)]) -> String {
+fn per_operation(measured: &[(Phase, Reading)]) -> String {
     let mut out = String::from("\nWhat one operation cost\n\n");
     let mut row = |name: &str, cells: &mut dyn Iterator<Item = String>| {
         let _ = write!(out, "{name:<28}");
@@ -146,7 +181,10 @@ fn per_operation(measured: &[(Phase, Snapshot)]) -> String {
     row("", &mut measured.iter().map(|(p, _)| p.title.to_owned()));
     row("", &mut measured.iter().map(|(p, _)| format!("1 {} of {}", p.unit, p.operations)));
     for (metric, name) in ROWS {
-        row(name, &mut measured.iter().map(|(p, counted)| per(counted.get(metric), p.operations)));
+        row(name, &mut measured.iter().map(|(p, reading)| per(reading.counted.get(metric), p.operations)));
+    }
+    for (index, (_, name)) in SMMU_ROWS.into_iter().enumerate() {
+        row(name, &mut measured.iter().map(|(p, reading)| per(reading.smmu[index], p.operations)));
     }
     row("bytes that the guest got", &mut measured.iter().map(|(p, _)| per(p.bytes, p.operations)));
     out.push_str("(with the one hypercall that ends each measurement)\n");
@@ -154,16 +192,16 @@ fn per_operation(measured: &[(Phase, Snapshot)]) -> String {
     out
 }
 
-/// The two ways to read a sector, side by side.
-fn conclusion(measured: &[(Phase, Snapshot)]) -> String {
+/// The ways to read a sector, side by side.
+fn conclusion(measured: &[(Phase, Reading)]) -> String {
     let mut out = String::new();
-    for (phase, counted) in measured.iter().filter(|(p, _)| p.bytes != 0) {
+    for (phase, reading) in measured.iter().filter(|(p, _)| p.bytes != 0) {
         let _ = write!(
             out,
             "\n{}: {} instructions and {} exits for a {} of {} bytes.",
             phase.title,
-            per(counted.get(Instructions), phase.operations),
-            per(counted.get(ExcToEl2), phase.operations),
+            per(reading.counted.get(Instructions), phase.operations),
+            per(reading.counted.get(ExcToEl2), phase.operations),
             phase.unit,
             phase.bytes / phase.operations.max(1),
         );
@@ -185,7 +223,10 @@ mod tests {
     fn a_phase_lasts_from_the_end_of_its_line_to_the_next_character() {
         let counters = [Arc::new(Counters::default())];
         let count = |n| counters[0].add(Hvc, n);
-        let now = || Snapshot::of(&counters);
+        let now = || Reading {
+            counted: Snapshot::of(&counters),
+            smmu: of_smmu(&StreamCount { walks: counters[0].get(Hvc) / 2, ..StreamCount::default() }),
+        };
         let mut journal = Journal::default();
         count(1);
         journal.feed(b"something else\n", now);
@@ -199,7 +240,8 @@ mod tests {
         journal.feed(b"y\n", now);
         assert_eq!(journal.measured.len(), 1);
         assert_eq!(journal.measured[0].0, PHASES[1]);
-        assert_eq!(journal.measured[0].1.get(Hvc), 100);
+        assert_eq!(journal.measured[0].1.counted.get(Hvc), 100);
+        assert_eq!(journal.measured[0].1.smmu, [0, 50]);
         assert!(!journal.complete);
         journal.feed(format!("{LAST_LINE}\n").as_bytes(), now);
         assert!(journal.complete);

@@ -33,6 +33,24 @@ fn the_tour_comes_to_its_end_and_counts() {
         "two| We agreed on features",
         "two| Greetings from sector 0",
         "both guests have the same bytes of the disk: checksum 0x1144591dd4bd9bf3",
+        "SMMU_IDR1.SIDSIZE = 16",
+        "StreamID 0x7f1f: V; Config 0b110: stage 2 alone; S2VMID 2",
+        "SMMU_STRTAB_BASE_CFG = 0x1018f",
+        "SMMU_CR0 = 0xd",
+        "IPA 0x50000000; where they are, only we know:\n      PA 0x4160f000, 0x41606000, 0x4161b000",
+        "measured: guest two reads 32 sectors into scattered pages",
+        "and the bytes are the same again: checksum 0x1144591dd4bd9bf3",
+        "two| Disk, write sector 0 to 0x40200000",
+        "event 0x10: F_TRANSLATION, StreamID 0x7f1f, a write to 0x40200000,\n",
+        "S2: it is stage 2 that refuses, at IPA 0x40200000; Stall 0: it was aborted",
+        "two| The disk says VIRTIO_BLK_S_IOERR",
+        "no byte at PA 0x40200000 has changed",
+        "two| Disk, write sectors 0 to 15 to 0x50008000",
+        "event 0x10: F_TRANSLATION, StreamID 0x7f1f, a write to 0x50009000,\n",
+        "S2: it is stage 2 that refuses, at IPA 0x50009000; Stall 1: it waits, and its name is STAG",
+        "IPA 0x50009000 is PA 0x41618000 now",
+        "two| It took the disk a while",
+        "both pages, the old one and the new one, have the bytes of sectors 0 to 15",
         "slice 6: guest two ran",
         "guest one called PSCI SYSTEM_OFF by SMC",
         "guest two called PSCI SYSTEM_OFF by SMC",
@@ -49,17 +67,27 @@ fn the_tour_comes_to_its_end_and_counts() {
     assert_eq!(number(&text, "stage-2 aborts (emulated accesses)"), number(&text, "stage 2 aborts"));
     assert_eq!(number(&text, " hypercalls"), number(&text, "HVC calls"));
     assert_eq!(number(&text, "SMC trapped") + 1, number(&text, "SMC calls"));
-    // 8 ticks, 32 sectors.
-    assert_eq!(number(&text, "interrupts passed on to guests"), 8 + 32);
+    // 8 ticks, 32 sectors twice, the request that was refused and the one that waited.
+    assert_eq!(number(&text, "interrupts passed on to guests"), 8 + 32 + 32 + 2);
+    assert_eq!(number(&text, "events of the SMMU"), number(&text, "translation faults in the SMMU"));
+    assert_eq!(number(&text, "transactions that the SMMU aborted"), 1);
+    assert_eq!(number(&text, "stalls of transactions in the SMMU"), 1);
 
     // Choosing a sector and reading its 128 words are 129 exits; one hypercall ends the measurement.
-    assert_eq!(cells(&text, "stage-2 aborts"), ["129", "-", "-", "-"]);
+    assert_eq!(cells(&text, "stage-2 aborts"), ["129", "-", "-", "-", "-"]);
     assert_eq!(cells(&text, "exits to EL2")[..2], ["129.0", "1.0"]);
-    assert_eq!(cells(&text, "virtual interrupts at EL1")[2..], ["1", "1"]);
-    assert_eq!(cells(&text, "bytes that the guest got"), ["512", "-", "-", "512"]);
+    assert_eq!(cells(&text, "virtual interrupts at EL1")[2..], ["1", "1", "1"]);
+    assert_eq!(cells(&text, "bytes that the guest got"), ["512", "-", "-", "512", "512"]);
+    // The SMMU lets pass, then translates; few pages are walked for, and the price is that of a disk without one.
+    assert_eq!(cells(&text, "transactions at the SMMU")[..3], ["-", "-", "-"]);
+    assert_ne!(cells(&text, "transactions at the SMMU")[3], "-");
+    let walks = cells(&text, "pages walked for");
+    assert_eq!(walks[..4], ["-", "-", "-", "-"]);
+    assert!((0.1..1.0).contains(&walks[4].parse::<f64>().unwrap()), "{walks:?}");
     let instructions: Vec<f64> =
         cells(&text, "instructions").iter().map(|c| c.replace(',', "").parse().unwrap()).collect();
     assert!(instructions[3] * 10.0 < instructions[0], "{instructions:?}");
+    assert!(instructions[4] * 10.0 < instructions[0], "{instructions:?}");
 }
 
 /// Host code against the interpreter, on a hypervisor with two guests.

@@ -124,12 +124,12 @@ fn fail(a: &mut Asm, place: u64) {
     );
 }
 
-/// X1 = a checksum of the disk's contents in the buffer. Changes X1 to X5.
-fn checksum(a: &mut Asm, ram: u64) {
+/// X1 = a checksum of the disk's contents at `buffer`. Changes X1 to X5.
+fn checksum(a: &mut Asm, buffer: u64) {
     asm!(a
         ; mov x1, xzr
-        ;; load(a, 2, ram + BUFFER)
-        ;; load(a, 3, ram + BUFFER + SECTORS * SECTOR)
+        ;; load(a, 2, buffer)
+        ;; load(a, 3, buffer + SECTORS * SECTOR)
         ; mov x4, #31
         ; next:
         ; ldr w5, [x2], #4

@@ -76,7 +76,7 @@ fn disk(a: &mut Asm) {
         ; bl ->say_at
     );
     say(a, "\n");
-    super::checksum(a, ONE_IPA);
+    super::checksum(a, ONE_IPA + BUFFER);
     super::done(a);
 }
 

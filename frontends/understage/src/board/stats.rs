@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use emu_core::metrics::{Counters, Metric};
 use emu_engine::interp::lockstep::Totals;
-use emu_smmu::translation::StreamCount;
+use emu_smmu::translation::{Core, StreamCount};
 
 use super::build::Board;
 use super::host_code;
@@ -68,10 +68,19 @@ pub fn table(board: &Board) -> String {
         out.push_str(&line(all.get(*m), m.name()));
     }
     if let Some(smmu) = &board.smmu {
-        let streams = smmu.core().counts();
-        out.push_str(&of_smmu(streams.into_iter().map(|(_, count)| count)));
+        out.push_str(&of_smmu(&streams(smmu.core())));
     }
     out
+}
+
+/// What an SMMU counted, over all streams.
+#[must_use]
+pub fn streams(core: &Core) -> StreamCount {
+    sum(core.counts().into_iter().map(|(_, count)| count))
+}
+
+fn sum(streams: impl Iterator<Item = StreamCount>) -> StreamCount {
+    streams.fold(StreamCount::default(), StreamCount::plus)
 }
 
 fn line(count: u64, what: &str) -> String {
@@ -92,9 +101,8 @@ const SMMU: &[Counted] = &[
     ("stalls of transactions in the SMMU", |c| c.stalls),
 ];
 
-fn of_smmu(streams: impl Iterator<Item = StreamCount>) -> String {
-    let all = streams.fold(StreamCount::default(), StreamCount::plus);
-    let counted = SMMU.iter().map(|(what, count)| (count(&all), what)).filter(|(count, _)| *count != 0);
+fn of_smmu(all: &StreamCount) -> String {
+    let counted = SMMU.iter().map(|(what, count)| (count(all), what)).filter(|(count, _)| *count != 0);
     counted.map(|(count, what)| line(count, what)).collect()
 }
 
@@ -131,8 +139,8 @@ mod tests {
     fn what_an_smmu_counted_is_said_once_for_all_streams() {
         let count = |transactions, walks| StreamCount { transactions, walks, ..StreamCount::default() };
         let expected = "               1,002  transactions through the SMMU\n                   1  pages of them that it walked tables for\n";
-        assert_eq!(of_smmu([count(1000, 1), count(2, 0)].into_iter()), expected);
-        assert_eq!(of_smmu(std::iter::empty()), "");
+        assert_eq!(of_smmu(&sum([count(1000, 1), count(2, 0)].into_iter())), expected);
+        assert_eq!(of_smmu(&sum(std::iter::empty())), "");
     }
 
     #[test]
