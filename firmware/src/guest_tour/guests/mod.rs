@@ -27,8 +27,8 @@ pub(super) const COUNTER: u64 = VARIABLES + VAR_COUNTER as u64;
 const VAR_COUNTER: u32 = 0;
 /// whether it was asked to stop,
 const VAR_STOP: u32 = 8;
-/// how many timer interrupts came,
-const VAR_TICKS: u32 = 16;
+/// how many interrupts of its device came,
+const VAR_INTERRUPTS: u32 = 16;
 /// and the contents of the disk.
 const BUFFER: u64 = 0x2_1000;
 

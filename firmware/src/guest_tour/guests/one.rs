@@ -2,7 +2,7 @@
 
 use dynasmrt::{DynasmApi, DynasmError, DynasmLabelApi};
 
-use super::{ALIAS, BUFFER, VAR_TICKS};
+use super::{ALIAS, BUFFER, VAR_INTERRUPTS};
 use crate::guest_tour::asm::{Asm, asm, load, say};
 use crate::guest_tour::hypercall::{NOTHING, TRANSLATE};
 use crate::guest_tour::layout::{ONE_IPA, TOY_DISK, UART, VIRTUAL_TIMER_INTID};
@@ -107,7 +107,7 @@ fn timer(a: &mut Asm) {
         ; msr CNTV_CTL_EL0, x7
         ; wait:
         ; msr daifset, #2
-        ; ldr x7, [x28, VAR_TICKS]
+        ; ldr x7, [x28, VAR_INTERRUPTS]
         ; cmp x7, x6
         ; b.hs >came
         ; wfi
@@ -149,9 +149,9 @@ fn routines(a: &mut Asm) {
         ; b.ne >other
         ; msr CNTV_CTL_EL0, xzr
         ; isb
-        ; ldr x1, [x28, VAR_TICKS]
+        ; ldr x1, [x28, VAR_INTERRUPTS]
         ; add x1, x1, #1
-        ; str x1, [x28, VAR_TICKS]
+        ; str x1, [x28, VAR_INTERRUPTS]
         ; ret
         ; other:
         ;; super::fail(a, 3)

@@ -8,7 +8,7 @@
 
 use dynasmrt::{DynasmApi, DynasmError, DynasmLabelApi};
 
-use super::BUFFER;
+use super::{BUFFER, VAR_INTERRUPTS};
 use crate::guest_tour::asm::{Asm, asm, load, say};
 use crate::guest_tour::hypercall::WRITE;
 use crate::guest_tour::layout::{PAGE, SCATTERED_IPA, TWO_PA, VIRTIO_INTID};
@@ -203,6 +203,7 @@ fn set_up_queue(a: &mut Asm, queue: u64) {
         ;; load(a, 25, queue + USED)
         ;; load(a, 26, queue + HEADER)
         ; mov x21, xzr
+        ; str xzr, [x28, VAR_INTERRUPTS]
     );
 }
 
@@ -297,27 +298,36 @@ fn routines(a: &mut Asm) {
         ; strh w21, [x24, #2]
         ; dsb sy
         ; str wzr, [x20, reg::QUEUE_NOTIFY]
-        // Interrupts are masked while it is decided whether to wait.
+        // Each request has an interrupt of its own. They are masked while it is decided whether to wait.
         ; wait:
         ; msr daifset, #2
-        ; ldrh w1, [x25, #2]
-        ; cmp w1, w21
-        ; b.eq >came
+        ; ldr x1, [x28, VAR_INTERRUPTS]
+        ; cmp x1, x21
+        ; b.hs >came
         ; wfi
         ; msr daifclr, #2
         ; b <wait
         ; came:
         ; msr daifclr, #2
         ; dmb sy
+        ; ldrh w1, [x25, #2]
+        ; cmp w1, w21
+        ; b.eq >used
+        ;; super::fail(a, 17)
+        ; used:
         ; ldrb w1, [x26, (STATUS_BYTE - HEADER) as u32]
         ; ret
 
-        // The disk's interrupt: what it is about is read and acknowledged.
+        // The disk's interrupt: what it is about is read and acknowledged, and those that tell of a request are counted.
         ; ->device_interrupt:
         ; cmp w0, VIRTIO_INTID
         ; b.ne >other
         ; ldr w1, [x20, reg::INTERRUPT_STATUS]
         ; str w1, [x20, reg::INTERRUPT_ACK]
+        ; and x1, x1, #1
+        ; ldr x2, [x28, VAR_INTERRUPTS]
+        ; add x2, x2, x1
+        ; str x2, [x28, VAR_INTERRUPTS]
         // The device has to have lowered its line before the interrupt ends.
         ; dsb sy
         ; ret
