@@ -6,9 +6,14 @@
 //! address, the length (32 bits), and nothing. The list is read under the same StreamID, SubstreamID and privilege. The part of the
 //! buffer begins at TM_PLACE, and ends with the buffer. Addresses wrap at TM_WIDTH bits.
 //!
+//! It also keeps translations (`cache`): TM_REQUEST and what describes a transfer describe a translation request or a page request, and
+//! registers show what was granted, and what the master was told to forget and was answered. With TM_ATTRIBUTES.TRANSLATED it uses an
+//! address as one that was translated.
+//!
 //! A transfer takes no time where nothing stalls it: it is done when the write of TM_COMMAND is. While one is under way the registers
 //! that describe it do not change. A list is read again where a stalled transfer was saved and restored, as all of it is.
 
+mod cache;
 mod registers;
 #[cfg(test)]
 mod tests;
@@ -18,6 +23,7 @@ use std::task::Poll;
 
 use emu_core::addr::Size;
 use emu_core::bus::{BusFault, MmioDevice, Requester};
+use emu_core::dma::ats::{Invalidation, InvalidationDone, PageResponse, TranslationCache};
 use emu_core::dma::{
     Aborted, Direction, Dma, DmaAttrs, DmaClient, DmaPort, Master, Ports, Segment, StallTable, StallTag,
     Stalls, Task, Transfer,
@@ -74,12 +80,38 @@ struct Inner {
     registers: Registers,
     buffer: Vec<u8>,
     running: Option<Running>,
+    /// Invalidations that are not complete.
+    held: Vec<InvalidationDone>,
+}
+
+/// What is to be said of invalidations when no lock is held: what is dropped is lost.
+#[must_use]
+#[derive(Default)]
+struct Settled {
+    held: Vec<InvalidationDone>,
+    complete: bool,
+}
+
+impl Settled {
+    fn say(self) {
+        if self.complete {
+            self.held.into_iter().for_each(InvalidationDone::complete);
+        }
+    }
+}
+
+/// The master, as one of its streams has it.
+struct Function {
+    stream: u32,
+    master: Weak<TestMaster>,
 }
 
 /// See the module's head.
 pub struct TestMaster {
     name: String,
     ports: Vec<Arc<dyn DmaPort>>,
+    /// Who is told of invalidations: one for each port.
+    _functions: Vec<Arc<Function>>,
     irq: IrqLine,
     inner: Mutex<Inner>,
     stalls: Arc<StallTable>,
@@ -93,11 +125,18 @@ impl TestMaster {
         let Config { name, streams, may_stall, ports, irq, counters } = config;
         Arc::new_cyclic(|this: &Weak<Self>| {
             let stalls = || if may_stall { Stalls::Notify(this.clone()) } else { Stalls::Never };
-            let ports: Vec<_> = streams.iter().map(|id| ports.port(Master::new(*id, stalls()))).collect();
+            let function = |&stream: &u32| Arc::new(Function { stream, master: this.clone() });
+            let functions: Vec<_> = streams.iter().map(function).collect();
+            let port = |function: &Arc<Function>| {
+                let cache = Arc::<Function>::downgrade(function);
+                ports.port(Master::new(function.stream, stalls()).with_cache(cache))
+            };
+            let ports: Vec<_> = functions.iter().map(port).collect();
             Self {
                 name: name.to_owned(),
                 inner: Mutex::new(Inner::new(&ports)),
                 ports,
+                _functions: functions,
                 irq,
                 stalls: Arc::default(),
                 counters,
@@ -116,14 +155,17 @@ impl TestMaster {
                 u64::from(inner.registers.status | status::WAITING)
             }
             Reg::Buffer => inner.word(index),
+            Reg::Held => inner.held.len() as u64,
             _ => inner.registers.peek(reg),
         }
     }
 
-    fn write(&self, inner: &mut Inner, reg: Reg, hit: &Hit<Reg>, size: Size, value: u64) {
+    fn write(&self, inner: &mut Inner, reg: Reg, hit: &Hit<Reg>, size: Size, value: u64) -> Settled {
         let registers = &mut inner.registers;
+        let mut settled = Settled::default();
         match reg {
-            Reg::Command => self.command(inner, hit.written(size, value) as u32),
+            Reg::Command => settled = self.command(inner, hit.written(size, value) as u32),
+            Reg::CacheControl => registers.cache.set_control(hit.written(size, value) as u32),
             Reg::InterruptEnable => registers.interrupt_enable = hit.written(size, value) as u32,
             // Ones clear.
             Reg::Interrupt => registers.interrupt &= !(hit.written(size, value) as u32),
@@ -140,6 +182,7 @@ impl TestMaster {
             }
         }
         self.show(&inner.registers);
+        settled
     }
 
     /// Sets the wire.
@@ -147,7 +190,7 @@ impl TestMaster {
         self.irq.set(registers.interrupt & registers.interrupt_enable != 0);
     }
 
-    fn command(&self, inner: &mut Inner, bits: u32) {
+    fn command(&self, inner: &mut Inner, bits: u32) -> Settled {
         if bits & command::STOP != 0 {
             inner.running = None;
             inner.registers.status = 0;
@@ -157,13 +200,43 @@ impl TestMaster {
             self.begin(inner);
             self.go_on(inner);
         }
+        if bits & command::TRANSLATE != 0 {
+            self.translate(&mut inner.registers);
+        }
+        if bits & command::REQUEST_PAGE != 0 {
+            self.request_page(&mut inner.registers);
+        }
+        let held = match bits & (command::COMPLETE | command::LOSE) {
+            0 => Vec::new(),
+            _ => std::mem::take(&mut inner.held),
+        };
+        Settled { held, complete: bits & command::COMPLETE != 0 }
+    }
+
+    fn port_of(&self, stream: u32) -> Option<&Arc<dyn DmaPort>> {
+        self.ports.iter().find(|port| port.stream_id() == stream)
+    }
+
+    /// Asks for a translation, and notes it under the lock that an invalidation takes.
+    fn translate(&self, r: &mut Registers) {
+        if let Some(port) = self.port_of(r.stream) {
+            let request = r.translation_request();
+            r.cache.fill(r.stream, r.address, &request, &port.translate(&request));
+        }
+    }
+
+    fn request_page(&self, r: &mut Registers) {
+        let answer = self.port_of(r.stream).and_then(|port| port.request_page(&r.page_request()));
+        if let Some(response) = answer {
+            r.cache.answered(&response);
+        }
     }
 
     /// Begins the transfer that the registers describe.
     fn begin(&self, inner: &mut Inner) {
         inner.registers.done = 0;
         let r = &inner.registers;
-        let port = self.ports.iter().find(|port| port.stream_id() == r.stream);
+        let port = self.port_of(r.stream);
         let (Some(port), Some(lines), true) = (port, r.lines(), r.list <= MOST_SEGMENTS) else {
             return self.finish(inner, status::REFUSED);
         };
@@ -202,6 +275,12 @@ impl TestMaster {
         self.finish(inner, if outcome.is_ok() { status::DONE } else { status::ABORTED });
     }
 
+    /// Goes into a state. Invalidations that were held are lost, which is said when no lock is held.
+    fn enter(&self, new: Inner) {
+        let old = std::mem::replace(&mut *self.inner.lock(), new);
+        drop(old);
+    }
+
     fn finish(&self, inner: &mut Inner, how: u32) {
         inner.registers.status = how;
         inner.registers.interrupt = 1;
@@ -225,7 +304,12 @@ async fn read_list(dma: &Dma, attrs: DmaAttrs, addr: u64, n: usize) -> Result<Ve
 impl Inner {
     fn new(ports: &[Arc<dyn DmaPort>]) -> Self {
         let stream = ports.first().map_or(0, |port| port.stream_id());
-        Self { registers: Registers::new(stream), buffer: vec![0; BUFFER_SIZE], running: None }
+        Self {
+            registers: Registers::new(stream),
+            buffer: vec![0; BUFFER_SIZE],
+            running: None,
+            held: Vec::new(),
+        }
     }
 
     fn word(&self, index: u32) -> u64 {
@@ -253,10 +337,14 @@ impl MmioDevice for TestMaster {
     }
 
     fn write(&self, offset: u64, size: Size, value: u64, _: Requester) -> Result<(), BusFault> {
-        match MAP.find(offset, size).map(|hit| (hit.target(), hit)) {
+        let settled = match MAP.find(offset, size).map(|hit| (hit.target(), hit)) {
             Some((Target::Register(reg), hit)) => self.write(&mut self.inner.lock(), reg, &hit, size, value),
-            _ => self.anomaly("a write of no register", offset),
-        }
+            _ => {
+                self.anomaly("a write of no register", offset);
+                Settled::default()
+            }
+        };
+        settled.say();
         Ok(())
     }
 
@@ -279,6 +367,26 @@ impl DmaClient for TestMaster {
     }
 }
 
+impl TranslationCache for Function {
+    fn invalidate(&self, what: &Invalidation, done: InvalidationDone) {
+        let Some(master) = self.master.upgrade() else { return done.complete() };
+        {
+            let inner = &mut *master.inner.lock();
+            inner.registers.cache.invalidate(self.stream, what);
+            if inner.registers.cache.holds() {
+                return inner.held.push(done);
+            }
+        }
+        done.complete();
+    }
+
+    fn page_response(&self, response: PageResponse) {
+        if let Some(master) = self.master.upgrade() {
+            master.inner.lock().registers.cache.answered(&response);
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct State {
     registers: Registers,
@@ -297,9 +405,9 @@ impl Component for TestMaster {
         &self.name
     }
     fn reset(&self) {
-        let mut inner = self.inner.lock();
-        *inner = Inner::new(&self.ports);
-        self.show(&inner.registers);
+        let new = Inner::new(&self.ports);
+        self.show(&new.registers);
+        self.enter(new);
     }
     /// A transfer that was under way when the state was saved begins again.
     fn resume(&self) {
@@ -315,14 +423,16 @@ impl Component for TestMaster {
             .blob(BYTES, inner.buffer.clone())
     }
     fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
-        let State { registers } = saved.state()?;
+        let State { mut registers } = saved.state()?;
         let buffer = saved.blob(BYTES)?;
         if !registers.is_possible() || buffer.len() != BUFFER_SIZE {
             return Err(saved.unfit("it was saved by another device"));
         }
+        // What it was to forget, it has forgotten.
+        registers.cache.forget();
         Ok(Restore::new(move || {
             self.show(&registers);
-            *self.inner.lock() = Inner { registers, buffer, running: None };
+            self.enter(Inner { registers, buffer, running: None, held: Vec::new() });
         }))
     }
 }

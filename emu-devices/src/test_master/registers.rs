@@ -4,6 +4,8 @@ use emu_core::dma::{Direction, DmaAttrs, MemoryType};
 use emu_core::registers::{Map, constants, double, word};
 use serde::{Deserialize, Serialize};
 
+use super::cache::{Cache, GLOBAL, HOLD, entry};
+
 /// Bytes of the buffer.
 pub(super) const BUFFER_SIZE: usize = 0x1000;
 /// Where it is in the window.
@@ -15,6 +17,15 @@ pub(super) mod command {
     pub(crate) const START: u32 = 1 << 0;
     /// The transfer under way is given up.
     pub(crate) const STOP: u32 = 1 << 1;
+    /// A translation of TM_ADDRESS is asked for, and kept.
+    pub(crate) const TRANSLATE: u32 = 1 << 2;
+    /// The page of TM_ADDRESS is asked for.
+    pub(crate) const REQUEST_PAGE: u32 = 1 << 3;
+    /// Invalidations that are held are complete.
+    pub(crate) const COMPLETE: u32 = 1 << 4;
+    /// They never will be.
+    pub(crate) const LOSE: u32 = 1 << 5;
+    pub(crate) const ALL: u32 = 0x3f;
 }
 
 /// Bits of TM_STATUS.
@@ -38,11 +49,26 @@ mod attributes {
     pub(super) const PRIVILEGED: u32 = 1 << 1;
     pub(super) const INSTRUCTION: u32 = 1 << 2;
     pub(super) const DEVICE: u32 = 1 << 3;
-    pub(super) const ALL: u32 = 0xf;
+    /// Addresses have been translated.
+    pub(super) const TRANSLATED: u32 = 1 << 4;
+    pub(super) const ALL: u32 = 0x1f;
+}
+
+/// Bits of TM_REQUEST.
+pub(super) mod request {
+    /// Page Request Group Index.
+    pub(crate) const GROUP: u32 = 0x1ff;
+    pub(crate) const READ: u32 = 1 << 16;
+    /// Without it, a translation is asked for with NW.
+    pub(crate) const WRITE: u32 = 1 << 17;
+    pub(crate) const LAST: u32 = 1 << 18;
+    /// Units of 4 KiB that a translation is asked for; 0 is 1.
+    pub(crate) const UNITS: u32 = 24;
+    pub(crate) const ALL: u32 = 0x1f07_01ff;
 }
 
 /// TM_SUBSTREAM: there is one.
-const SUBSTREAM_VALID: u32 = 1 << 31;
+pub(super) const SUBSTREAM_VALID: u32 = 1 << 31;
 const SUBSTREAM: u32 = 0xf_ffff;
 
 /// The registers, by their meanings.
@@ -61,6 +87,18 @@ pub(crate) enum Reg {
     Width,
     Place,
     Done,
+    Request,
+    Cache,
+    CacheControl,
+    CacheAddress,
+    Invalidations,
+    Held,
+    InvalidationFirst,
+    InvalidationLast,
+    InvalidationSubstream,
+    Responses,
+    Response,
+    ResponseSubstream,
     Buffer,
 }
 
@@ -69,9 +107,9 @@ pub(crate) static MAP: Map<Reg> = Map {
     specification: "the head of emu-devices/src/test_master",
     window: super::WINDOW,
     rows: &[
-        // "TM", version 1.
-        constants("TM_ID", 0x00, &[0x544d_0001]),
-        word("TM_COMMAND", 0x04, Reg::Command).write_only((command::START | command::STOP) as u64),
+        // "TM", version 2.
+        constants("TM_ID", 0x00, &[0x544d_0002]),
+        word("TM_COMMAND", 0x04, Reg::Command).write_only(command::ALL as u64),
         word("TM_STATUS", 0x08, Reg::Status).read_only(status::ALL as u64),
         word("TM_INTERRUPT_ENABLE", 0x0c, Reg::InterruptEnable).bits(1),
         word("TM_INTERRUPT", 0x10, Reg::Interrupt).bits(1),
@@ -84,6 +122,20 @@ pub(crate) static MAP: Map<Reg> = Map {
         word("TM_WIDTH", 0x30, Reg::Width).bits(0x7f).reset(64),
         word("TM_PLACE", 0x34, Reg::Place).bits(BUFFER_SIZE as u64 - 1),
         word("TM_DONE", 0x38, Reg::Done).read_only(0xffff_ffff),
+        word("TM_REQUEST", 0x3c, Reg::Request).bits(request::ALL as u64),
+        word("TM_CACHE", 0x40, Reg::Cache).read_only(entry::ALL as u64),
+        word("TM_CACHE_CONTROL", 0x44, Reg::CacheControl).bits(HOLD as u64),
+        double("TM_CACHE_ADDRESS", 0x48, Reg::CacheAddress).read_only(u64::MAX),
+        word("TM_INVALIDATIONS", 0x50, Reg::Invalidations).read_only(0xffff_ffff),
+        word("TM_HELD", 0x54, Reg::Held).read_only(0xffff_ffff),
+        double("TM_INVALIDATION_FIRST", 0x58, Reg::InvalidationFirst).read_only(u64::MAX),
+        double("TM_INVALIDATION_LAST", 0x60, Reg::InvalidationLast).read_only(u64::MAX),
+        word("TM_INVALIDATION_SUBSTREAM", 0x68, Reg::InvalidationSubstream)
+            .read_only((SUBSTREAM_VALID | GLOBAL | SUBSTREAM) as u64),
+        word("TM_RESPONSES", 0x6c, Reg::Responses).read_only(0xffff_ffff),
+        word("TM_RESPONSE", 0x70, Reg::Response).read_only(0xf1ff),
+        word("TM_RESPONSE_SUBSTREAM", 0x74, Reg::ResponseSubstream)
+            .read_only((SUBSTREAM_VALID | SUBSTREAM) as u64),
         double("TM_BUFFER", BUFFER, Reg::Buffer).array(BUFFER_SIZE as u32 / 8),
     ],
 };
@@ -104,6 +156,8 @@ pub(super) struct Registers {
     width: u32,
     pub(super) place: u32,
     pub(super) done: u32,
+    pub(super) request: u32,
+    pub(super) cache: Cache,
 }
 
 impl Registers {
@@ -122,13 +176,15 @@ impl Registers {
             width: 64,
             place: 0,
             done: 0,
+            request: 0,
+            cache: Cache::default(),
         }
     }
 
     pub(super) fn peek(&self, reg: Reg) -> u64 {
         match reg {
             // Write-only, and not here.
-            Reg::Command | Reg::Buffer => 0,
+            Reg::Command | Reg::Buffer | Reg::Held => 0,
             Reg::Status => self.status.into(),
             Reg::InterruptEnable => self.interrupt_enable.into(),
             Reg::Interrupt => self.interrupt.into(),
@@ -141,6 +197,17 @@ impl Registers {
             Reg::Width => self.width.into(),
             Reg::Place => self.place.into(),
             Reg::Done => self.done.into(),
+            Reg::Request => self.request.into(),
+            Reg::Cache
+            | Reg::CacheControl
+            | Reg::CacheAddress
+            | Reg::Invalidations
+            | Reg::InvalidationFirst
+            | Reg::InvalidationLast
+            | Reg::InvalidationSubstream
+            | Reg::Responses
+            | Reg::Response
+            | Reg::ResponseSubstream => self.cache.peek(reg),
         }
     }
 
@@ -158,6 +225,7 @@ impl Registers {
             Reg::List => &mut self.list,
             Reg::Width => &mut self.width,
             Reg::Place => &mut self.place,
+            Reg::Request => &mut self.request,
             _ => return,
         };
         *to = value as u32;
@@ -192,6 +260,7 @@ impl Registers {
             privileged: is_set(attributes::PRIVILEGED),
             instruction: is_set(attributes::INSTRUCTION),
             memory: if is_set(attributes::DEVICE) { MemoryType::Device } else { MemoryType::WriteBack },
+            translated: is_set(attributes::TRANSLATED),
             ..DmaAttrs::default()
         }
     }

@@ -1,5 +1,7 @@
 //! Tests with a port that stalls what it is told to.
 
+mod cache;
+
 use emu_core::addr::Pa;
 use emu_core::bus::{Backing, Bus};
 use emu_core::dma::DirectPorts;
@@ -195,6 +197,6 @@ fn a_master_that_cannot_wait_has_a_port_that_says_so() {
         irq: IrqLine::new(Arc::<Wires>::default(), 0),
         counters: Arc::default(),
     });
-    assert_eq!(master.read(0, Size::B4, CPU), Ok(0x544d_0001));
+    assert_eq!(master.read(0, Size::B4, CPU), Ok(0x544d_0002));
     assert!(master.cpu_only());
 }
