@@ -17,6 +17,17 @@ mod tm {
     pub(super) const LIST: u64 = 0x2c;
     pub(super) const WIDTH: u64 = 0x30;
     pub(super) const DONE: u64 = 0x38;
+    pub(super) const REQUEST: u64 = 0x3c;
+    pub(super) const CACHE: u64 = 0x40;
+    pub(super) const CACHE_CONTROL: u64 = 0x44;
+    pub(super) const CACHE_ADDRESS: u64 = 0x48;
+    pub(super) const INVALIDATIONS: u64 = 0x50;
+    pub(super) const INVALIDATION_FIRST: u64 = 0x58;
+    pub(super) const INVALIDATION_LAST: u64 = 0x60;
+    pub(super) const INVALIDATION_SUBSTREAM: u64 = 0x68;
+    pub(super) const RESPONSES: u64 = 0x6c;
+    pub(super) const RESPONSE: u64 = 0x70;
+    pub(super) const RESPONSE_SUBSTREAM: u64 = 0x74;
     pub(super) const BUFFER: u64 = 0x1000;
 }
 
@@ -28,12 +39,65 @@ pub mod attributes {
     pub const PRIVILEGED: u32 = 2;
     /// An instruction fetch.
     pub const INSTRUCTION: u32 = 4;
+    /// Of an address that was translated.
+    pub const TRANSLATED: u32 = 16;
 }
 
 /// TM_COMMAND: a transfer begins; the one under way is given up.
 const START: u32 = 1;
 const STOP: u32 = 2;
 const BUSY: u64 = 1;
+/// TM_COMMAND: a translation, or a page, is asked for; invalidations that are held are complete, or never will be.
+const TRANSLATE: u32 = 1 << 2;
+const REQUEST_PAGE: u32 = 1 << 3;
+const COMPLETE: u32 = 1 << 4;
+const LOSE: u32 = 1 << 5;
+
+/// TM_REQUEST.
+pub mod request {
+    /// A page is wanted to be read.
+    pub const READ: u32 = 1 << 16;
+    /// It is wanted to be written; without it, a translation is asked for with NW.
+    pub const WRITE: u32 = 1 << 17;
+    /// The last page of a group.
+    pub const LAST: u32 = 1 << 18;
+}
+
+/// TM_CACHE: what a translation request came to.
+pub mod granted {
+    /// The entry holds.
+    pub const VALID: u64 = 1;
+    /// R.
+    pub const READ: u64 = 1 << 1;
+    /// W.
+    pub const WRITE: u64 = 1 << 2;
+    /// Execute Permitted.
+    pub const EXECUTE: u64 = 1 << 3;
+    /// Privileged Mode Access.
+    pub const PRIVILEGED: u64 = 1 << 4;
+    /// Unsupported Request.
+    pub const UNSUPPORTED: u64 = 2 << 8;
+    /// Completer Abort.
+    pub const ABORT: u64 = 3 << 8;
+
+    /// Success: one entry for a region of 2^`bits` bytes.
+    #[must_use]
+    pub const fn region(bits: u64, what: u64) -> u64 {
+        let valid = if what & (READ | WRITE) != 0 { VALID } else { 0 };
+        valid | what | 1 << 8 | bits << 16 | 1 << 24
+    }
+    /// Success: one page.
+    #[must_use]
+    pub const fn page(what: u64) -> u64 {
+        region(12, what)
+    }
+}
+
+/// What the master has been answered to a page request (TM_RESPONSE): the status of a group.
+#[must_use]
+pub const fn answered(status: u64, group: u64) -> u64 {
+    status << 12 | group
+}
 
 /// The stream of the master that cannot wait.
 pub const UNSTALLABLE: u32 = layout::TEST_MASTERS[1].0[0];
@@ -141,6 +205,11 @@ impl End {
 impl Program {
     /// Begins a transfer.
     pub fn begin_dma(&mut self, dma: &Dma) {
+        self.describe_dma(dma);
+        self.poke32(dma.master() + tm::COMMAND, START);
+    }
+
+    fn describe_dma(&mut self, dma: &Dma) {
         let at = dma.master();
         self.poke32(at + tm::STREAM, dma.stream);
         self.poke32(at + tm::SUBSTREAM, dma.substream.map_or(0, |id| id | 1 << 31));
@@ -149,7 +218,6 @@ impl Program {
         self.poke32(at + tm::LENGTH, dma.length);
         self.poke32(at + tm::LIST, dma.list);
         self.poke32(at + tm::WIDTH, dma.width);
-        self.poke32(at + tm::COMMAND, START);
     }
 
     /// Gives it up.
@@ -224,5 +292,88 @@ impl Program {
     /// Writes a doubleword of the master's buffer.
     pub fn fill_buffer(&mut self, dma: &Dma, index: u64, value: u64) {
         self.poke(dma.master() + tm::BUFFER + 8 * index, value);
+    }
+}
+
+/// The cache of translations of a master.
+impl Program {
+    fn expect_tm(&mut self, name: &str, dma: &Dma, register: u64, value: u64) {
+        self.peek32(0, dma.master() + register);
+        self.expect(name, 0, value);
+    }
+
+    fn expect_tm_double(&mut self, name: &str, dma: &Dma, register: u64, value: u64) {
+        self.mov(18, dma.master() + register);
+        a64!(self ; ldr x0, [x18]);
+        self.expect(name, 0, value);
+    }
+
+    /// Asks for a translation of the address of a transfer, under its attributes; see [`request`].
+    pub fn translate(&mut self, dma: &Dma, request: u32) {
+        self.describe_dma(dma);
+        self.poke32(dma.master() + tm::REQUEST, request);
+        self.poke32(dma.master() + tm::COMMAND, TRANSLATE);
+    }
+
+    /// Asks for a translation, and expects this of it: see [`granted`].
+    pub fn expect_translation(&mut self, name: &str, dma: &Dma, request: u32, granted: u64) {
+        self.translate(dma, request);
+        self.expect_cache(name, dma, granted);
+    }
+
+    /// Expects what is known of the last translation.
+    pub fn expect_cache(&mut self, name: &str, dma: &Dma, granted: u64) {
+        self.expect_tm(&format!("{name}: TM_CACHE"), dma, tm::CACHE, granted);
+    }
+
+    /// Expects where the address leads.
+    pub fn expect_translated(&mut self, name: &str, dma: &Dma, address: u64) {
+        self.expect_tm_double(&format!("{name}: TM_CACHE_ADDRESS"), dma, tm::CACHE_ADDRESS, address);
+    }
+
+    /// Has invalidations held, or not.
+    pub fn hold_invalidations(&mut self, dma: &Dma, hold: bool) {
+        self.poke32(dma.master() + tm::CACHE_CONTROL, hold.into());
+    }
+
+    /// Those that are held are complete.
+    pub fn complete_invalidations(&mut self, dma: &Dma) {
+        self.poke32(dma.master() + tm::COMMAND, COMPLETE);
+    }
+
+    /// Those that are held never will be.
+    pub fn lose_invalidations(&mut self, dma: &Dma) {
+        self.poke32(dma.master() + tm::COMMAND, LOSE);
+    }
+
+    /// Expects so many invalidations, and what the last one named.
+    pub fn expect_invalidation(
+        &mut self,
+        name: &str,
+        dma: &Dma,
+        count: u64,
+        (first, last): (u64, u64),
+        substream: u64,
+    ) {
+        self.expect_tm(&format!("{name}: TM_INVALIDATIONS"), dma, tm::INVALIDATIONS, count);
+        self.expect_tm_double(&format!("{name}: first address"), dma, tm::INVALIDATION_FIRST, first);
+        self.expect_tm_double(&format!("{name}: last address"), dma, tm::INVALIDATION_LAST, last);
+        self.expect_tm(&format!("{name}: substream"), dma, tm::INVALIDATION_SUBSTREAM, substream);
+    }
+
+    /// Asks for the page of the address of a transfer, of a group.
+    pub fn request_page(&mut self, dma: &Dma, request: u32, group: u32) {
+        self.describe_dma(dma);
+        self.poke32(dma.master() + tm::REQUEST, request | group);
+        self.poke32(dma.master() + tm::COMMAND, REQUEST_PAGE);
+    }
+
+    /// Expects so many answers to page requests, and what the last one says.
+    pub fn expect_responses(&mut self, name: &str, dma: &Dma, count: u64, response: u64, substream: u64) {
+        self.expect_tm(&format!("{name}: TM_RESPONSES"), dma, tm::RESPONSES, count);
+        if count != 0 {
+            self.expect_tm(&format!("{name}: TM_RESPONSE"), dma, tm::RESPONSE, response);
+            self.expect_tm(&format!("{name}: its substream"), dma, tm::RESPONSE_SUBSTREAM, substream);
+        }
     }
 }

@@ -31,11 +31,11 @@ pub(super) fn unknown(p: &mut Program) {
     illegal(p, &[("0x00", [0, 0]), ("0x47", [0x47, 0]), ("0xff", [0xff, 0])]);
 }
 
-/// Commands of what is not implemented: ATS, PRI, the Secure state.
+/// Commands of what is not implemented: DPT, the Secure state, EL3.
 pub(super) fn not_implemented(p: &mut Program) {
     let rows = [
-        ("CMD_ATC_INV", of_stream(0x40, stream::STAGE1)),
-        ("CMD_PRI_RESP", of_stream(0x41, stream::STAGE1)),
+        ("CMD_DPTI_ALL", [0x70, 0]),
+        ("CMD_TLBI_EL3_ALL", [0x18, 0]),
         ("CMD_TLBI_SNH_ALL", [0x60, 0]),
         ("CMD_CFGI_STE of a Secure stream", [0x03 | 1 << 10, 1]),
     ];
@@ -169,11 +169,11 @@ pub(super) fn sync_event(p: &mut Program) {
 /// What reads of identification registers say that the cases rely on.
 pub(super) fn identification(p: &mut Program) {
     let rows = [
-        // S2P, S1P, TTF = 2, COHACC, BTM, HTTU = 2, HYP, ASID16, MSI, SEV, ATOS, VMID16, CD2L; STALL_MODEL = 0, TERM_MODEL = 0, ST_LEVEL = 1.
-        ("SMMU_IDR0", reg::IDR0, 0x1f7c_f2ff, 0x084c_f2bb),
+        // S2P, S1P, TTF = 2, COHACC, BTM, HTTU = 2, HYP, ATS, not NS1ATS, ASID16, MSI, SEV, ATOS, PRI, VMID16, CD2L; STALL_MODEL = 0, TERM_MODEL = 0, ST_LEVEL = 1.
+        ("SMMU_IDR0", reg::IDR0, 0x1f7d_feff, 0x084d_f6bb),
         ("SMMU_AIDR", reg::AIDR, 0xff, 2),
-        // SSIDSIZE = 20, SIDSIZE = 16.
-        ("SMMU_IDR1", reg::IDR0 + 4, 0x7ff, 20 << 6 | 16),
+        // PRIQS = 19, SSIDSIZE = 20, SIDSIZE = 16.
+        ("SMMU_IDR1", reg::IDR0 + 4, 0xffff, 19 << 11 | 20 << 6 | 16),
     ];
     for (name, register, mask, value) in rows {
         p.peek32(0, register);

@@ -552,6 +552,46 @@ macro_rules! bare_cases {
                 not_mapped Max "IHI 0070, 3.18";
                 device_id Max "IHI 0069, 5.1";
             }
+            smmu_ats V3 {
+                granted Max "IHI 0070, 3.9.1.2, 13.7";
+                read_only Max "IHI 0070, 13.7.1";
+                no_access Max "IHI 0070, 3.9.1.2";
+                region_of_a_block Max "IHI 0070, 13.6.3";
+                nested Max "IHI 0070, 13.6.3, 13.7";
+                substream Max "IHI 0070, 3.9.1, 13.7";
+                skipped_stage Max "IHI 0070, 13.6.4";
+                dirty_state Max "IHI 0070, 3.13.7";
+                not_enabled_for_the_stream Max "IHI 0070, 5.2 STE.EATS, 7.3.6 F_BAD_ATS_TREQ";
+                smmu_not_enabled Max "IHI 0070, 3.9.1.2, 6.3.9.6";
+                aborted_stream Max "IHI 0070, 5.2 STE.Config";
+                wrong_configuration Max "IHI 0070, 3.9.1.2";
+                translated Max "IHI 0070, 3.9.1.3";
+                translated_and_checked Max "IHI 0070, 6.3.9 CR0.ATSCHK";
+                forbidden Max "IHI 0070, 7.3.8 F_TRANSL_FORBIDDEN";
+                forbidden_while_not_enabled Max "IHI 0070, 3.9.1.3";
+                split_stage Max "IHI 0070, 13.6.3";
+                illegal_eats Max "IHI 0070, 5.2.2";
+                invalidation Max "IHI 0070, 4.5.1 CMD_ATC_INV";
+                invalidation_of_substreams Max "IHI 0070, 4.5.1 CMD_ATC_INV";
+                sync_waits Max "IHI 0070, 4.5.1, 4.7.3";
+                lost_invalidation Max "IHI 0070, 3.9.1.4, 7.1 CERROR_ATC_INV_SYNC";
+                invalidation_while_not_enabled Max "IHI 0070, 4.5.1";
+                illegal Max "IHI 0070, 4.5";
+            }
+            smmu_pri V3 {
+                answered Max "IHI 0070, 8, 4.5.2 CMD_PRI_RESP";
+                answered_otherwise Max "IHI 0070, 8.3";
+                substream Max "IHI 0070, 8";
+                not_enabled Max "IHI 0070, 8.2, 6.3.9.5";
+                overflow Max "IHI 0070, 8.1";
+                overflow_of_a_substream Max "IHI 0070, 8.1, 5.2 STE.PPAR";
+                stop_marker Max "IHI 0070, 8, 8.1";
+                interrupt Max "IHI 0070, 3.18, 6.3.16 IRQ_CTRL.PRIQ_IRQEN";
+                interrupt_of_the_last Max "IHI 0070, 6.3.36 PRIQ_IRQ_CFG2.LO";
+                message Max "IHI 0070, 6.3.34, 6.3.35";
+                message_aborts Max "IHI 0070, 7.5 MSI_PRIQ_ABT_ERR";
+                abort Max "IHI 0070, 8.2, 7.5 PRIQ_ABT_ERR";
+            }
             smmu_v2_streams [V3 Mmu500] {
                 after_reset Max "IHI 0062, SMMU_sCR0.CLIENTPD";
                 client_port_disable Max "IHI 0062, SMMU_sCR0.CLIENTPD";

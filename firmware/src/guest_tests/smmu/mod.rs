@@ -1,6 +1,7 @@
 //! A small driver of an SMMUv3 (Arm IHI 0070): registers, commands, events. The structures that it reads are made while the program is
 //! assembled, as far as they do not change.
 
+mod pages;
 mod rig;
 pub mod structures;
 
@@ -10,6 +11,7 @@ use super::layout::SMMU;
 use super::program::Program;
 use super::tables::Granule;
 
+pub use pages::{PageRecord, PageRequests};
 pub use rig::{DATA, IOVA, IPA, OTHER, Rig, VMID, stream};
 
 /// Registers (6.2).
@@ -35,15 +37,24 @@ pub mod reg {
     pub const EVENTQ_PROD: u64 = SMMU + 0x1_00a8;
     pub const EVENTQ_CONS: u64 = SMMU + 0x1_00ac;
     pub const EVENTQ_IRQ_CFG0: u64 = SMMU + 0xb0;
+    pub const PRIQ_BASE: u64 = SMMU + 0xc0;
+    pub const PRIQ_PROD: u64 = SMMU + 0x1_00c8;
+    pub const PRIQ_CONS: u64 = SMMU + 0x1_00cc;
+    pub const PRIQ_IRQ_CFG0: u64 = SMMU + 0xd0;
+    pub const PRIQ_IRQ_CFG2: u64 = SMMU + 0xdc;
 }
 
 /// CR0: transactions are translated.
 pub const SMMUEN: u32 = 1;
+/// CR0: page requests are recorded.
+pub const PRIQEN: u32 = 1 << 1;
 /// CR0: events are recorded.
 pub const EVENTQEN: u32 = 1 << 2;
 /// CR0: commands are executed.
 pub const CMDQEN: u32 = 1 << 3;
-/// CR0, all of that.
+/// CR0: translated transactions are checked.
+pub const ATSCHK: u32 = 1 << 4;
+/// CR0 after [`Smmu::start`].
 pub const ON: u32 = SMMUEN | EVENTQEN | CMDQEN;
 
 /// CR2: EL2 has ASIDs.
@@ -57,6 +68,9 @@ pub const PTM: u32 = 1 << 2;
 pub const CERROR_ILL: u64 = 1;
 /// CMDQ_CONS.ERR: it cannot be read.
 pub const CERROR_ABT: u64 = 2;
+
+/// CMDQ_CONS.ERR: a function has not completed an invalidation.
+pub const CERROR_ATC_INV_SYNC: u64 = 3;
 
 /// An index and its wrap flag.
 const INDEX: u64 = 0xf_ffff;
@@ -157,7 +171,15 @@ impl Smmu {
         p.poke32(reg::CMDQ_PROD, self.next as u32);
     }
 
-    fn until_consumed(&self, p: &mut Program) {
+    /// Expects the queue to stand at the command that was put there last, with this CMDQ_CONS.ERR.
+    pub fn expect_standing(&self, p: &mut Program, name: &str, error: u64) {
+        let index = (self.next + (2 << self.command_bits) - 1) % (2 << self.command_bits);
+        p.peek32(0, reg::CMDQ_CONS);
+        p.expect(&format!("{name}: CMDQ_CONS"), 0, error << 24 | index);
+    }
+
+    /// Waits until all commands are consumed.
+    pub fn until_consumed(&self, p: &mut Program) {
         p.mov(11, self.next);
         p.until(15, |p| {
             p.peek32(15, reg::CMDQ_CONS);

@@ -47,8 +47,10 @@ pub mod ste {
     pub const S1CONTEXTPTR: Field = Field(0, 55, 6);
     pub const S1CDMAX: Field = Field(0, 63, 59);
     pub const S1DSS: Field = Field(1, 1, 0);
+    pub const PPAR: Field = Field(1, 18, 18);
     pub const MEV: Field = Field(1, 19, 19);
     pub const S1STALLD: Field = Field(1, 27, 27);
+    pub const EATS: Field = Field(1, 29, 28);
     pub const STRW: Field = Field(1, 31, 30);
     pub const PRIVCFG: Field = Field(1, 49, 48);
     pub const INSTCFG: Field = Field(1, 51, 50);
@@ -189,6 +191,28 @@ pub mod command {
     pub const fn cfgi_cd(stream: u32, substream: u32) -> Words {
         [0x05 | (substream as u64) << 12 | (stream as u64) << 32, 1]
     }
+    /// CMD_ATC_INV, of 4096 * 2^`size` bytes.
+    #[must_use]
+    pub const fn atc_inv(stream: u32, address: u64, size: u64) -> Words {
+        [0x40 | (stream as u64) << 32, address | size]
+    }
+    /// The same of an address space with a PASID, or of all (`global`).
+    #[must_use]
+    pub const fn atc_inv_of(stream: u32, pasid: u64, global: bool, address: u64, size: u64) -> Words {
+        let [first, second] = atc_inv(stream, address, size);
+        [first | 1 << 11 | pasid << 12 | (global as u64) << 9, second]
+    }
+    /// CMD_PRI_RESP.
+    #[must_use]
+    pub const fn pri_resp(stream: u32, group: u64, response: u64) -> Words {
+        [0x41 | (stream as u64) << 32, response << 12 | group]
+    }
+    /// The same with a PASID.
+    #[must_use]
+    pub const fn pri_resp_of(stream: u32, pasid: u64, group: u64, response: u64) -> Words {
+        let [first, second] = pri_resp(stream, group, response);
+        [first | 1 << 11 | pasid << 12, second]
+    }
     /// CMD_TLBI_*, by VMID, ASID and address.
     #[must_use]
     pub const fn tlbi(opcode: u64, vmid: u64, asid: u64, address: u64) -> Words {
@@ -227,7 +251,9 @@ impl Event {
     pub const BAD_STREAMID: u64 = 0x02;
     pub const STE_FETCH: u64 = 0x03;
     pub const BAD_STE: u64 = 0x04;
+    pub const BAD_ATS_TREQ: u64 = 0x05;
     pub const STREAM_DISABLED: u64 = 0x06;
+    pub const TRANSL_FORBIDDEN: u64 = 0x07;
     pub const BAD_SUBSTREAMID: u64 = 0x08;
     pub const CD_FETCH: u64 = 0x09;
     pub const BAD_CD: u64 = 0x0a;
@@ -262,6 +288,26 @@ impl Event {
     pub const fn stream_disabled(dma: &Dma) -> Self {
         let mut event = Self::of(Self::STREAM_DISABLED, dma);
         event.words[0] &= !0xffff_f800;
+        event
+    }
+
+    /// F_BAD_ATS_TREQ, but for what was asked for.
+    #[must_use]
+    pub const fn bad_translation_request(dma: &Dma) -> Self {
+        let mut event = Self::of(Self::BAD_ATS_TREQ, dma);
+        event.words[2] = dma.address & !0xfff;
+        event
+    }
+
+    /// F_TRANSL_FORBIDDEN, which has no SubstreamID.
+    #[must_use]
+    pub const fn translation_forbidden(dma: &Dma) -> Self {
+        let mut event = Self::of(Self::TRANSL_FORBIDDEN, dma);
+        event.words[0] &= !0xffff_f800;
+        if dma.attributes & attributes::WRITE == 0 {
+            event.words[1] = RNW;
+        }
+        event.words[2] = dma.address;
         event
     }
 
