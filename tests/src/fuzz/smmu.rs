@@ -1,9 +1,14 @@
 //! What the targets of both SMMUs have: memory with tables that lead to each other, and masters whose stalls are answered.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use emu_core::Pa;
 use emu_core::bus::{Backing, Bus};
+use emu_core::dma::ats::{
+    Invalidation, InvalidationDone, PageRequest, PageResponse, Pasid, TranslationCache, TranslationRequest,
+    UNIT_BITS,
+};
 use emu_core::dma::{DmaAttrs, DmaClient, DmaFault, DmaPort, Master, Ports, StallTag, Stalls};
 use emu_core::ram::GuestRam;
 use parking_lot::Mutex;
@@ -80,10 +85,29 @@ impl DmaClient for Answered {
     }
 }
 
+/// Invalidations that are not complete: all masters keep translations, and are told of them here.
+#[derive(Default)]
+struct Held(Mutex<VecDeque<InvalidationDone>>);
+
+impl TranslationCache for Held {
+    fn invalidate(&self, what: &Invalidation, done: InvalidationDone) {
+        // What has a PASID takes its time.
+        match what.pasid {
+            None => done.complete(),
+            Some(_) => self.0.lock().push_back(done),
+        }
+    }
+    fn page_response(&self, _: PageResponse) {}
+}
+
+/// Those of a master that can be under way.
+const TAGS: u64 = 32;
+
 /// The masters behind an SMMU.
 pub(super) struct Masters {
     ports: Vec<Arc<dyn DmaPort>>,
     answered: Arc<Answered>,
+    held: Arc<Held>,
 }
 
 impl Masters {
@@ -93,12 +117,61 @@ impl Masters {
         let stalls = |stream| {
             if stream + 1 == STREAMS { Stalls::Never } else { Stalls::Notify(client.clone()) }
         };
-        let ports = (0..STREAMS).map(|s| smmu.port(Master::new(s as u32, stalls(s)))).collect();
-        Self { ports, answered }
+        let held = Arc::<Held>::default();
+        let cache: Weak<dyn TranslationCache> = Arc::<Held>::downgrade(&held);
+        let master = |s| Master::new(s as u32, stalls(s)).with_cache(cache.clone());
+        let ports = (0..STREAMS).map(|s| smmu.port(master(s))).collect();
+        Self { ports, answered, held }
     }
 
     pub(super) fn reset(&self) {
         self.answered.0.lock().clear();
+        while self.settle(false) {}
+    }
+
+    /// Completes the oldest invalidation that is held, or loses it. False if there is none.
+    pub(super) fn settle(&self, complete: bool) -> bool {
+        let (oldest, left) = {
+            let mut held = self.held.0.lock();
+            (held.pop_front(), held.len() as u64)
+        };
+        assert!(left < STREAMS * TAGS, "more invalidations than functions have tags for");
+        // Without the lock: the queue may go on, and tell of the next.
+        match oldest {
+            Some(done) if complete => done.complete(),
+            Some(done) => drop(done),
+            None => return false,
+        }
+        true
+    }
+
+    /// A translation request, and a use of what is granted; or a page request.
+    pub(super) fn ask(&self, s: &mut Source) {
+        let port = &self.ports[s.below(STREAMS) as usize];
+        let pasid = s.one_in(3).then(|| Pasid {
+            id: s.below(10) as u32,
+            privileged: s.one_in(2),
+            execute: s.one_in(2),
+        });
+        let address = if s.one_in(8) { s.value() } else { s.below(1 << 16) << 2 } & !0xfff;
+        if s.one_in(3) {
+            let (read, write, last) = (s.one_in(2), s.one_in(2), s.one_in(2));
+            let group = s.below(512) as u16;
+            port.request_page(&PageRequest { address, read, write, last, group, pasid });
+            return;
+        }
+        let (units, no_write) = (s.below(20) as u16, s.one_in(2));
+        let request = TranslationRequest { address, units, no_write, pasid };
+        let Ok(grants) = port.translate(&request) else { return };
+        assert!(!grants.is_empty() && grants.len() <= 16, "{grants:?}");
+        for grant in grants {
+            let within = grant.address & ((1 << grant.bits) - 1);
+            assert!(grant.bits >= UNIT_BITS && within == 0, "{grant:?}");
+            assert!(grant.read || !grant.execute, "{grant:?}");
+            assert_eq!(grant.privileged, pasid.is_some_and(|pasid| pasid.privileged), "{grant:?}");
+            let attrs = DmaAttrs { translated: true, ..DmaAttrs::default() };
+            let _ = port.read(attrs, grant.address, &mut [0; 8]);
+        }
     }
 
     /// A transaction of one of them; a second time if it was stalled and has been answered.

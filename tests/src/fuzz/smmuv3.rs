@@ -21,6 +21,7 @@ const STREAM_TABLE: u64 = RAM;
 const CONTEXTS: u64 = RAM + 0x1_0000;
 const COMMANDS: u64 = RAM + 0x2_0000;
 const EVENTS: u64 = RAM + 0x3_0000;
+const PAGES: u64 = RAM + 0x3_8000;
 const STEPS: usize = 400;
 
 struct Rig {
@@ -63,6 +64,8 @@ fn set_up(rig: &Rig, s: &mut Source) {
         (0x90, mostly(s, COMMANDS | 4)),
         // Events have room, or mostly have not.
         (0xa0, mostly(s, EVENTS | if two_level == 0 { 2 } else { 0 })),
+        (0xc0, mostly(s, PAGES | 1)),
+        (0xd0, mostly(s, RAM + 0xf_0020)),
         (0x68, mostly(s, RAM + 0xf_0000)),
         (0xb0, mostly(s, RAM + 0xf_0010)),
     ];
@@ -71,23 +74,25 @@ fn set_up(rig: &Rig, s: &mut Source) {
     }
     rig.write(0x88, Size::B4, mostly(s, two_level | 6 << 6 | 3));
     rig.write(0x2c, Size::B4, s.below(8));
-    rig.write(0x50, Size::B4, 5);
+    rig.write(0x50, Size::B4, 7);
     for stream in 0..STREAMS {
         configure(rig, s, stream);
     }
-    rig.write(0x20, Size::B4, 0xd);
+    let checked = s.below(2) << 4;
+    rig.write(0x20, Size::B4, checked | 0xf);
 }
 
 /// An STE and a CD.
 fn configure(rig: &Rig, s: &mut Source, stream: u64) {
     let (ste, cd) = (STREAM_TABLE + 64 * stream, CONTEXTS + 64 * s.below(8));
     let config = s.pick(&[0, 4, 5, 5, 6, 6, 7, 7]);
+    let eats = s.pick(&[0, 1, 1, 1, 2, 3]);
     let substreams = u64::from(s.one_in(4)) * 3;
     let s2 = 25 | 1 << 6 | s.below(4) << 14 | 5 << 16 | 1 << 19 | s.below(0x400) << 22;
     let table = TABLES + s.below(16) * 0x1000;
     let fields = [
         1 | config << 1 | cd | substreams << 59,
-        s.below(4) | s.below(4) << 30 | 1 << 44,
+        s.below(4) | s.below(2) << 18 | eats << 28 | s.below(4) << 30 | 1 << 44,
         s.below(3) | s2 << 32,
         table,
     ];
@@ -105,10 +110,10 @@ fn configure(rig: &Rig, s: &mut Source, stream: u64) {
 fn command(rig: &Rig, s: &mut Source) {
     let any = s.u8().into();
     let opcode = s.pick(&[
-        1, 3, 4, 5, 6, 0x10, 0x11, 0x12, 0x13, 0x20, 0x21, 0x22, 0x23, 0x28, 0x2a, 0x30, 0x44, 0x44, 0x45,
-        0x46, any,
+        1, 3, 4, 5, 6, 0x10, 0x11, 0x12, 0x13, 0x20, 0x21, 0x22, 0x23, 0x28, 0x2a, 0x30, 0x40, 0x41, 0x44,
+        0x44, 0x45, 0x46, any,
     ]);
-    let operands = s.below(STREAMS) << 32 | (s.u64() & 0x3ff_f000) | s.below(3) << 48;
+    let operands = s.below(STREAMS) << 32 | (s.u64() & 0x3ff_fa00) | s.below(3) << 48;
     let second = match s.u8() % 3 {
         0 => s.value(),
         1 => s.below(16),
@@ -159,7 +164,7 @@ fn steps(rig: &Rig, s: &mut Source) {
         if s.is_empty() {
             return;
         }
-        match s.u8() % 16 {
+        match s.u8() % 20 {
             0..=3 => command(rig, s),
             4..=8 => rig.masters.transact(s, attributes),
             9 | 10 => rig.memory.descriptor(s),
@@ -167,12 +172,22 @@ fn steps(rig: &Rig, s: &mut Source) {
                 let stream = s.below(STREAMS);
                 configure(rig, s, stream);
             }
-            12 => rig.write(0x1_00ac, Size::B4, rig.read(0x1_00a8)),
+            12 => {
+                rig.write(0x1_00ac, Size::B4, rig.read(0x1_00a8));
+                rig.write(0x1_00cc, Size::B4, rig.read(0x1_00c8));
+            }
             13 => invalidate(rig, s),
             14 => {
-                let offset =
-                    s.pick(&[0x20, 0x28, 0x2c, 0x44, 0x50, 0x64, 0x68, 0x80, 0x88, 0x90, 0x98, 0x9c, 0xa0]);
+                let offset = s.pick(&[
+                    0x20, 0x28, 0x2c, 0x44, 0x50, 0x64, 0x68, 0x80, 0x88, 0x90, 0x98, 0x9c, 0xa0, 0xc0, 0xc8,
+                    0xcc, 0xd0, 0xdc,
+                ]);
                 rig.write(offset, s.pick(&[Size::B4, Size::B8]), s.value());
+            }
+            15..=17 => rig.masters.ask(s),
+            18 => {
+                let complete = !s.one_in(4);
+                rig.masters.settle(complete);
             }
             _ => set_up(rig, s),
         }
