@@ -82,9 +82,14 @@ unsafe impl Send for GuestRam {}
 // SAFETY: as for Send.
 unsafe impl Sync for GuestRam {}
 
-/// The largest aligned piece of at most `len` bytes (not 0) that starts at `at`.
+/// How many of the `len` bytes (not 0) that start at `at` are accessed in one way: a byte, an aligned halfword or word, or all
+/// the aligned doublewords that there are.
 fn natural_piece(at: u64, len: usize) -> usize {
-    [8, 4, 2].into_iter().find(|&n| at.is_multiple_of(n as u64) && n <= len).unwrap_or(1)
+    match [8, 4, 2].into_iter().find(|&n| at.is_multiple_of(n as u64) && n <= len) {
+        Some(8) => len & !7,
+        Some(n) => n,
+        None => 1,
+    }
 }
 
 macro_rules! word {
@@ -290,6 +295,16 @@ impl GuestRam {
     word!(load_u32, store_u32, put_u32, u32, AtomicU32);
     word!(load_u64, store_u64, put_u64, u64, AtomicU64);
 
+    /// The doublewords of `len` bytes at byte `at`; none if that is not aligned, or they are not in the block.
+    #[inline]
+    fn words(&self, at: u64, len: usize) -> &[AtomicU64] {
+        if !at.is_multiple_of(8) || self.check(at, len as u64).is_none() {
+            return &[];
+        }
+        // SAFETY: in bounds and aligned, as just checked, and mapped for ever; atomics may race.
+        unsafe { std::slice::from_raw_parts(self.base.add(at as usize).cast(), len / 8) }
+    }
+
     /// Copies bytes out of the block; `None` (and nothing copied) if they are not all inside it. What is naturally
     /// aligned is read as halfwords, words and doublewords: an aligned 2-byte ring index is never torn.
     pub fn read(&self, offset: u64, out: &mut [u8]) -> Option<()> {
@@ -299,11 +314,15 @@ impl GuestRam {
         while !rest.is_empty() {
             let n = natural_piece(at, rest.len());
             let (piece, tail) = rest.split_at_mut(n);
-            match n {
-                8 => piece.copy_from_slice(&self.load_u64(at)?.to_le_bytes()),
-                4 => piece.copy_from_slice(&self.load_u32(at)?.to_le_bytes()),
-                2 => piece.copy_from_slice(&self.load_u16(at)?.to_le_bytes()),
-                _ => piece[0] = self.load_u8(at)?,
+            match piece {
+                [a] => *a = self.load_u8(at)?,
+                [a, b] => [*a, *b] = self.load_u16(at)?.to_le_bytes(),
+                [a, b, c, d] => [*a, *b, *c, *d] = self.load_u32(at)?.to_le_bytes(),
+                _ => {
+                    for (word, out) in self.words(at, n).iter().zip(piece.as_chunks_mut().0) {
+                        *out = word.load(Ordering::Relaxed).to_ne_bytes();
+                    }
+                }
             }
             rest = tail;
             at += n as u64;
@@ -321,10 +340,14 @@ impl GuestRam {
             let n = natural_piece(at, rest.len());
             let (piece, tail) = rest.split_at(n);
             match *piece {
-                [a, b, c, d, e, f, g, h] => self.put_u64(at, u64::from_le_bytes([a, b, c, d, e, f, g, h]))?,
-                [a, b, c, d] => self.put_u32(at, u32::from_le_bytes([a, b, c, d]))?,
+                [a] => self.put_u8(at, a)?,
                 [a, b] => self.put_u16(at, u16::from_le_bytes([a, b]))?,
-                _ => self.put_u8(at, piece[0])?,
+                [a, b, c, d] => self.put_u32(at, u32::from_le_bytes([a, b, c, d]))?,
+                _ => {
+                    for (word, bytes) in self.words(at, n).iter().zip(piece.as_chunks().0) {
+                        word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
+                    }
+                }
             }
             rest = tail;
             at += n as u64;
@@ -400,6 +423,25 @@ mod tests {
         assert_eq!(b, [0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1]);
         ram.write(4093, &[1, 2, 3, 4, 5]).unwrap();
         assert_eq!(ram.load_u32(4094), Some(0x0504_0302));
+    }
+
+    #[test]
+    fn a_long_copy_is_the_same_from_any_byte_to_any_other() {
+        let ram = GuestRam::new(4096).unwrap();
+        let pattern: Vec<u8> = (1..=64).collect();
+        for at in 0..16 {
+            for len in 0..=40 {
+                ram.write(0, &[0; 64]).unwrap();
+                ram.write(at as u64, &pattern[..len]).unwrap();
+                let mut there = [0; 64];
+                ram.read(0, &mut there).unwrap();
+                let before = vec![0; at];
+                assert_eq!(there[..], [&before[..], &pattern[..len], &vec![0; 64 - at - len]].concat());
+                let mut part = vec![0; len];
+                ram.read(at as u64, &mut part).unwrap();
+                assert_eq!(part, pattern[..len]);
+            }
+        }
     }
 
     #[test]
