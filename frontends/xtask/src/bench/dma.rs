@@ -17,11 +17,12 @@ const fn one(name: &'static str, what: &'static str) -> Benchmark {
 }
 
 /// What `emu-smmu/benches/dma.rs` measures.
-const NATIVE: [Benchmark; 7] = [
+const NATIVE: [Benchmark; 8] = [
     one("direct", "a device reads 8 bytes of one of 128 pages, with no SMMU"),
     one("bypass", "the same through an SMMU that the stream bypasses"),
     one("hit", "the same translated, by what the port remembers"),
     one("hit2", "the same from two threads, a port each"),
+    one("hit4k", "a device reads all of one of 128 pages, translated by what the port remembers"),
     one("mainhit", "a device reads 8 bytes of one of 4,096 pages, translated by the main TLB"),
     one("mainhit2", "the same from two threads, a port each"),
     one("rewalk", "CMD_TLBI_NH_VA and CMD_SYNC for a page, and an access that walks the tables"),
