@@ -1,6 +1,7 @@
 //! An SMMU over a bus with memory, programmed in the order in which Linux's driver does it, and a master behind it.
 
 mod atos;
+mod caches;
 mod pmcg;
 mod stress;
 mod wildcards;
@@ -23,6 +24,7 @@ const RAM: u64 = 0x4000_0000;
 const STRTAB: u64 = RAM + 0x1_0000;
 const CMDQ: u64 = RAM + 0x2_0000;
 const EVENTQ: u64 = RAM + 0x3_0000;
+const PRIQ: u64 = RAM + 0x3_8000;
 const CD: u64 = RAM + 0x4_0000;
 /// Translation tables of level 1, 2 and 3.
 const TABLES: [u64; 3] = [RAM + 0x5_0000, RAM + 0x5_1000, RAM + 0x5_2000];
@@ -161,12 +163,20 @@ impl Machine {
         self.w(0x1_00a8, 0);
         self.w(0x1_00ac, 0);
         self.w_sync(0x20, 0x24, 0xc);
+        // PRIQEN, where there is PRI.
+        let pri = (self.r(0) >> 16 & 1) << 1;
+        if pri != 0 {
+            self.w64(0xc0, 1 << 62 | PRIQ | BITS);
+            self.w(0x1_00c8, 0);
+            self.w(0x1_00cc, 0);
+            self.w_sync(0x20, 0x24, 0xc | pri);
+        }
         self.w_sync(0x50, 0x54, 0);
-        for address in [0x68, 0xb0] {
+        for address in [0x68, 0xb0, 0xd0] {
             self.w64(address, 0);
         }
-        self.w_sync(0x50, 0x54, 5);
-        self.w_sync(0x20, 0x24, 0xd);
+        self.w_sync(0x50, 0x54, 5 | pri);
+        self.w_sync(0x20, 0x24, 0xd | pri);
     }
 
     /// An STE with stage 1 alone, and its CD: 39 bits of 4 KiB pages, R and A, and the bits given.
