@@ -1,5 +1,5 @@
-//! Garbage for the SMMUv3: registers, commands, tables that other software overwrites, and masters whose transactions go
-//! wherever that leads.
+//! Garbage for the SMMUv3 and its counter group: registers, commands, tables that other software overwrites, and masters whose
+//! transactions go wherever that leads.
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use emu_core::dma::{DirectPort, DmaAttrs, Master, MemoryType, Stalls};
 use emu_core::irq::{IrqLine, Unconnected};
 use emu_core::lifecycle::Component;
 use emu_mmu::{Regime, TlbiListener, TlbiScope};
+use emu_smmu::v3::pmcg::{self, Pmcg};
 use emu_smmu::v3::profile::Profile;
 use emu_smmu::v3::{Config, Smmuv3};
 
@@ -27,24 +28,36 @@ const STEPS: usize = 400;
 struct Rig {
     memory: Memory,
     smmu: Arc<Smmuv3>,
+    pmcg: Arc<Pmcg>,
+    clock: Arc<Clock>,
     masters: Masters,
 }
 
 impl Rig {
     fn new() -> Self {
         let (memory, bus) = Memory::new();
+        let clock = Clock::new(Mode::Counted);
+        let messages = Arc::new(DirectPort::new(bus.clone(), Master::new(0xff00, Stalls::Never)));
         let smmu = Smmuv3::new(Config {
             name: "smmuv3".to_owned(),
             profile: Profile { stall_max: 8, ..Profile::FULL },
-            bus: bus.clone(),
-            clock: Clock::new(Mode::Counted),
+            bus,
+            clock: clock.clone(),
             wires: [0, 1, 2, 3].map(|line| IrqLine::new(Arc::new(Unconnected), line)),
-            messages: Arc::new(DirectPort::new(bus, Master::new(0xff00, Stalls::Never))),
+            messages: messages.clone(),
             send_event: Some(Arc::new(|| {})),
             counters: Arc::default(),
         });
+        let counters = pmcg::Config {
+            name: "pmcg".to_owned(),
+            clock: clock.clone(),
+            wire: IrqLine::new(Arc::new(Unconnected), 0),
+            messages,
+            counters: Arc::default(),
+        };
+        let pmcg = Pmcg::beside(&smmu, counters).expect("the profile has one");
         let masters = Masters::new(&*smmu);
-        Self { memory, smmu, masters }
+        Self { memory, smmu, pmcg, clock, masters }
     }
 
     fn write(&self, offset: u64, size: Size, value: u64) {
@@ -158,13 +171,49 @@ fn invalidate(rig: &Rig, s: &mut Source) {
     TlbiListener::invalidate(&**rig.smmu.core(), &scope);
 }
 
+/// SMMU_GATOS_SID, ADDR and CTRL.
+fn look_up(rig: &Rig, s: &mut Source) {
+    let sid = u64::from(s.one_in(4)) << 52 | s.below(10) << 32 | s.below(STREAMS);
+    let addr = s.value() & !0xfff | s.below(64) << 6;
+    rig.write(0x108, Size::B8, mostly(s, sid));
+    rig.write(0x110, Size::B8, mostly(s, addr));
+    rig.write(0x100, Size::B4, 1);
+}
+
+/// A register of the counter group, or time passes.
+fn count(rig: &Rig, s: &mut Source) {
+    let write = |offset, size, value| {
+        let _ = MmioDevice::write(&*rig.pmcg, offset, size, value, Requester::Cpu(0));
+    };
+    let (n, any) = (s.below(9), s.below(9));
+    match s.u8() % 8 {
+        0 | 1 => {
+            let kind = any | s.below(8) << 29;
+            write(0x400 + 4 * n, Size::B4, mostly(s, kind));
+        }
+        2 => write(0xa00 + 4 * n, Size::B4, mostly(s, any)),
+        3 => write(0x1_0000 + 8 * n, Size::B8, mostly(s, any.wrapping_neg())),
+        4 => rig.clock.advance(s.below(1 << 40)),
+        5 => {
+            // Enables, mostly all of them.
+            for (offset, value) in [(0xc00, 0xff), (0xc40, 0xff), (0xe04, 1), (0xe50, 1)] {
+                write(offset, Size::B4, mostly(s, value));
+            }
+        }
+        _ => {
+            let offsets = [0xc20, 0xc60, 0xe04, 0xe50, 0xe58, 0xe60, 0x1_0c80, 0x1_0cc0, 0x1_0d88];
+            write(s.pick(&offsets), s.pick(&[Size::B4, Size::B8]), s.value());
+        }
+    }
+}
+
 fn steps(rig: &Rig, s: &mut Source) {
     set_up(rig, s);
     for _ in 0..STEPS {
         if s.is_empty() {
             return;
         }
-        match s.u8() % 20 {
+        match s.u8() % 24 {
             0..=3 => command(rig, s),
             4..=8 => rig.masters.transact(s, attributes),
             9 | 10 => rig.memory.descriptor(s),
@@ -189,6 +238,8 @@ fn steps(rig: &Rig, s: &mut Source) {
                 let complete = !s.one_in(4);
                 rig.masters.settle(complete);
             }
+            19 => look_up(rig, s),
+            20..=22 => count(rig, s),
             _ => set_up(rig, s),
         }
     }
@@ -203,11 +254,13 @@ pub(super) fn run(data: &[u8]) {
     RIG.with(|cell| {
         let rig = cell.get_or_init(Rig::new);
         rig.smmu.reset();
+        rig.pmcg.reset();
         rig.masters.reset();
         rig.memory.reset();
         steps(rig, &mut Source::new(data));
         assert!(rig.smmu.core().stalled().len() <= 8, "more is stalled than there is room for");
         let saved = rig.smmu.save();
         rig.smmu.restore(saved).unwrap_or_else(|e| panic!("{e}"));
+        rig.pmcg.restore(rig.pmcg.save()).unwrap_or_else(|e| panic!("{e}"));
     });
 }

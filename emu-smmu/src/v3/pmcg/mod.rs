@@ -92,11 +92,15 @@ struct Registers {
 }
 
 impl Registers {
-    /// After reset, at some time. What is UNKNOWN is zero.
-    fn new(group: Group, now: u64) -> Self {
-        let mut counters = Counters::new(group);
-        counters.counted_until = now;
-        Self { counters, interrupting: 0, interrupts: false, aborted: false, message: Msi::default() }
+    /// After reset. What is UNKNOWN is zero.
+    fn new(group: Group) -> Self {
+        Self {
+            counters: Counters::new(group),
+            interrupting: 0,
+            interrupts: false,
+            aborted: false,
+            message: Msi::default(),
+        }
     }
 
     /// What is to be sent for counters that have overflowed, if anything is.
@@ -194,7 +198,7 @@ impl Pmcg {
             iidr: profile.iidr,
             output_bits: profile.output_bits,
         };
-        let state = State { registers: Registers::new(group, clock.now_ns()), generation: 0 };
+        let state = State { registers: Registers::new(group), generation: 0 };
         let pmcg = Arc::new_cyclic(|this: &Weak<Self>| {
             let alarmed = this.clone();
             let timer = Timer::new(&clock, move || {
@@ -477,7 +481,7 @@ impl Component for Pmcg {
     }
 
     fn reset(&self) {
-        self.enter(Registers::new(self.group(), self.clock.now_ns()));
+        self.enter(Registers::new(self.group()));
     }
 
     fn save(&self) -> Payload {
