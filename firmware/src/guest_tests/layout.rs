@@ -45,6 +45,8 @@ pub const NOWHERE: u64 = 0x5000_0000;
 pub const SMMU: u64 = 0x0905_0000;
 /// SPIs: eventq, priq, cmdq-sync, gerror.
 pub const SMMU_SPI: u32 = 74;
+/// The DeviceID of its own messages.
+pub const SMMU_DEVICE: u32 = 0x30;
 /// The counter group beside it.
 pub const SMMU_PMCG: u64 = 0x090e_0000;
 /// Its SPI.

@@ -235,6 +235,12 @@ impl Program {
         a64!(self ; ldr W(rt), [x18]);
     }
 
+    /// A doubleword from `address` in `X[rt]`, by way of X18.
+    pub fn peek(&mut self, rt: u8, address: u64) {
+        self.mov(18, address);
+        a64!(self ; ldr X(rt), [x18]);
+    }
+
     /// Zeroed memory of `size` bytes, aligned to 64 KiB.
     pub fn frame(&mut self, size: u64) -> u64 {
         let at = self.next_frame;
@@ -349,6 +355,18 @@ impl Program {
         assert!(values.len() < MAX_VALUES, "too many values");
         values.push(Value { name: name.to_owned(), bits: Bits { mask, value } });
         a64!(self ; str X(rt), [x28, at as u32]);
+    }
+
+    /// Expects 32 bits at an address to be these, under a mask.
+    pub fn expect_word(&mut self, name: &str, address: u64, mask: u64, value: u64) {
+        self.peek32(0, address);
+        self.expect_bits(name, 0, mask, value);
+    }
+
+    /// Expects 64 bits at an address.
+    pub fn expect_double(&mut self, name: &str, address: u64, value: u64) {
+        self.peek(0, address);
+        self.expect(name, 0, value);
     }
 
     /// Reads a register and expects a value in it; by way of X27.

@@ -218,6 +218,8 @@ encodings! {
     TLBI_VAE1IS = 1 0 8 3 1;
     TLBI_IPAS2E1 = 1 4 8 4 1;
     TLBI_IPAS2E1IS = 1 4 8 0 1;
+    TLBI_ALLE2IS = 1 4 8 3 0;
+    TLBI_VAE2IS = 1 4 8 3 1;
     TLBI_ALLE2 = 1 4 8 7 0;
     TLBI_VAE2 = 1 4 8 7 1;
     TLBI_ALLE1 = 1 4 8 7 4;

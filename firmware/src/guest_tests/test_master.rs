@@ -220,6 +220,12 @@ impl Program {
         self.poke32(at + tm::WIDTH, dma.width);
     }
 
+    /// TM_STATUS in `X[status]`, and the first doubleword of the buffer in `X[word]`.
+    pub fn dma_result(&mut self, status: u8, word: u8, dma: &Dma) {
+        self.peek32(status, dma.master() + tm::STATUS);
+        self.peek(word, dma.master() + tm::BUFFER);
+    }
+
     /// Gives it up.
     pub fn stop_dma(&mut self, dma: &Dma) {
         self.poke32(dma.master() + tm::COMMAND, STOP);

@@ -17,8 +17,7 @@ use firmware::guest_tests::{Smmu, layout};
 
 use super::map;
 
-/// The StreamIDs of the SMMU's own messages, and of its counter group's.
-const OWN_STREAM: u32 = 0xffff;
+/// The StreamID of the counter group's own messages.
 const PMCG_STREAM: u32 = 0xfffe;
 
 /// Context banks of an SMMUv2 that have a wire.
@@ -68,7 +67,7 @@ impl Around<'_> {
             bus: self.bus.clone(),
             clock: self.clock.clone(),
             wires: [0, 1, 2, 3].map(|n| self.line(layout::SMMU_SPI + n)),
-            messages: self.messages(OWN_STREAM),
+            messages: self.messages(layout::SMMU_DEVICE),
             send_event: Some(Arc::new(move || bells.iter().for_each(|bell| bell.send_event()))),
             counters: Arc::default(),
         });

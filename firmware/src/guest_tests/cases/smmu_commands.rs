@@ -2,6 +2,7 @@
 
 use crate::guest_tests::layout::NOWHERE;
 use crate::guest_tests::program::Program;
+use crate::guest_tests::smmu::structures::Event;
 use crate::guest_tests::smmu::structures::command::{self, Words, of_stream};
 use crate::guest_tests::smmu::{
     CERROR_ABT, CERROR_ILL, CMDQEN, EVENTQEN, IOVA, Rig, SMMUEN, Smmu, gerror, reg, stream,
@@ -179,4 +180,75 @@ pub(super) fn identification(p: &mut Program) {
         p.peek32(0, register);
         p.expect_bits(name, 0, mask, value);
     }
+}
+
+/// SSec = 1: the streams that commands of the Non-secure queue name are Non-secure.
+pub(super) fn secure_streams(p: &mut Program) {
+    const SSEC: u64 = 1 << 10;
+    let [first, second] = of_stream(SSEC, stream::STAGE1);
+    let row = |opcode: u64| [first | opcode, second];
+    let rows = [
+        ("CMD_PREFETCH_CONFIG", row(0x01)),
+        ("CMD_PREFETCH_ADDR", row(0x02)),
+        ("CMD_CFGI_STE_RANGE", row(0x04)),
+        ("CMD_CFGI_CD", row(0x05)),
+        ("CMD_CFGI_CD_ALL", row(0x06)),
+        ("CMD_RESUME", row(0x44)),
+        ("CMD_STALL_TERM", row(0x45)),
+    ];
+    illegal(p, &rows);
+}
+
+/// What is named and is not there: no error, and no effect.
+pub(super) fn out_of_range(p: &mut Program) {
+    let mut rig = started(p);
+    for words in [
+        command::cfgi_ste(u32::MAX),
+        command::cfgi_cd(u32::MAX, 0xf_ffff),
+        command::cfgi_cd(stream::STAGE2, 7),
+        of_stream(0x06, 0x1_0000),
+        command::tlbi(0x11, 0xffff, 0xffff, 0),
+        command::tlbi(0x2a, 0xffff, 0, !0xfff & 0xf_ffff_ffff_ffff),
+        command::tlbi(0x12, 0, 1, !0xfff),
+    ] {
+        rig.smmu.complete(p, words);
+    }
+    p.peek32(0, reg::GERROR);
+    p.expect("GERROR", 0, 0);
+    rig.reads(p, "translation goes on", &Dma::read(stream::STAGE1, IOVA));
+}
+
+/// A queue that is full: all that is in it is executed, in its order.
+pub(super) fn full(p: &mut Program) {
+    let mut rig = Rig::new(p);
+    rig.smmu.command_bits = 3;
+    rig.start(p);
+    Smmu::control(p, SMMUEN | EVENTQEN);
+    // Eight: the last one is a message that tells of the others.
+    for _ in 0..7 {
+        rig.smmu.post(p, command::TLBI_NSNH_ALL);
+    }
+    let word = rig.frame + 0x40;
+    rig.smmu.post(p, [0x46 | 1 << 12 | 3 << 22 | 0xf << 24 | 0x77 << 32, word]);
+    p.peek32(0, reg::CMDQ_PROD);
+    p.peek32(1, reg::CMDQ_CONS);
+    a64!(p ; eor x0, x0, x1);
+    p.expect("it is full", 0, 8);
+    Smmu::control(p, SMMUEN | EVENTQEN | CMDQEN);
+    p.mov(12, word);
+    p.until(15, |p| a64!(p ; ldr w15, [x12]));
+    p.expect_word("the message", word, u64::MAX, 0x77);
+    rig.smmu.sync(p);
+}
+
+/// What is before an illegal command is done, what is behind it is not.
+pub(super) fn before_an_error(p: &mut Program) {
+    let mut rig = started(p);
+    let dma = Dma::read(stream::STAGE1, IOVA);
+    rig.reads(p, "before", &dma);
+    let slot = p.slot(rig.s1, IOVA, 3);
+    p.poke(slot, 0);
+    rig.smmu.post(p, command::tlbi(0x12, 0, 1, IOVA));
+    rig.smmu.refused(p, "illegal", [0xff, 0], CERROR_ILL);
+    rig.faults(p, "invalidated", &dma, &Event::fault(Event::TRANSLATION, &dma));
 }

@@ -4,9 +4,9 @@
 use crate::guest_tests::program::Program;
 use crate::guest_tests::registers as r;
 use crate::guest_tests::smmu::structures::command::{self, Words, tlbi};
-use crate::guest_tests::smmu::structures::{Entry, cd, ste};
+use crate::guest_tests::smmu::structures::{Entry, Event, cd, ste};
 use crate::guest_tests::smmu::{DATA, E2H, IOVA, IPA, ON, OTHER, PTM, RECINVSID, Rig, Smmu, VMID, stream};
-use crate::guest_tests::tables::{Tables, desc};
+use crate::guest_tests::tables::{Granule, Tables, desc};
 use crate::guest_tests::test_master::Dma;
 
 use stream::SPARE;
@@ -112,6 +112,26 @@ pub(super) fn s2_ipa_range(p: &mut Program) {
     stage2(p, range(0x2a, VMID, 0, IPA - 0x1000, 1, 0));
 }
 
+/// Of EL2.
+pub(super) fn el2_va_range(p: &mut Program) {
+    el2(p, 0, range(0x22, 0, 0, IOVA - 0x1000, 1, 0));
+}
+
+/// TG = 3: 64 KiB.
+pub(super) fn nh_va_range_64k(p: &mut Program) {
+    let mut rig = Rig::with(p, Granule::K64);
+    rig.start(p);
+    let (tables, page) = (rig.s1, IOVA & !0xffff);
+    let [first, second] = range(0x12, 0, 1, page - 0x1_0000, 1, 0);
+    page_changes(
+        p,
+        &mut rig,
+        &Dma::read(stream::STAGE1, page),
+        (tables, page, OWN),
+        &[[first, second | 3 << 10]],
+    );
+}
+
 /// One granule, with a level hint.
 pub(super) fn nh_va_level(p: &mut Program) {
     stage1(p, tlbi(0x12, 0, 1, IOVA | 1 << 10 | 3 << 8));
@@ -196,6 +216,69 @@ pub(super) fn broadcast_address_of_all(p: &mut Program) {
     broadcast(p, |p| {
         p.mov(1, IOVA >> 12);
         p.msr(r::TLBI_VAAE1IS, 1);
+    });
+}
+
+/// By another PE.
+pub(super) fn broadcast_by_another(p: &mut Program) {
+    broadcast(p, |p| {
+        p.start_second(0, |p| {
+            p.msr(r::TLBI_ALLE1IS, 31);
+            a64!(p ; dsb sy);
+        });
+        p.join();
+    });
+}
+
+/// Of stage 2, by a PE that has its VMID.
+fn broadcast_of_stage2(p: &mut Program, maintain: impl FnOnce(&mut Program)) {
+    let mut rig = Rig::new(p);
+    rig.smmu.cr2 = RECINVSID;
+    rig.start(p);
+    let dma = Dma::read(stream::STAGE2, IPA);
+    rig.reads_value(p, "before", &dma, DATA);
+    let slot = p.slot(rig.s2, IPA, 3);
+    p.poke(slot, 0);
+    p.set_now(r::VTTBR_EL2, VMID << 48);
+    maintain(p);
+    a64!(p ; dsb sy ; isb);
+    p.poke(slot, rig.other | desc::S2_RW | desc::PAGE);
+    rig.reads_value(p, "afterwards", &dma, OTHER);
+}
+
+pub(super) fn broadcast_ipa(p: &mut Program) {
+    broadcast_of_stage2(p, |p| {
+        p.mov(1, IPA >> 12);
+        p.msr(r::TLBI_IPAS2E1IS, 1);
+    });
+}
+pub(super) fn broadcast_vm(p: &mut Program) {
+    broadcast_of_stage2(p, |p| p.msr(r::TLBI_VMALLS12E1IS, 31));
+}
+
+/// Of EL2, by a PE without E2H.
+fn broadcast_of_el2(p: &mut Program, maintain: impl FnOnce(&mut Program)) {
+    let mut rig = Rig::new(p);
+    rig.smmu.cr2 = RECINVSID;
+    rig.put_ste(p, SPARE[0], rig.stage1().with(ste::STRW, 0b10));
+    rig.start(p);
+    let dma = Dma::read(SPARE[0], IOVA);
+    rig.reads_value(p, "before", &dma, DATA);
+    let slot = p.slot(rig.s1, IOVA, 3);
+    p.poke(slot, 0);
+    maintain(p);
+    a64!(p ; dsb sy ; isb);
+    p.poke(slot, rig.other | OWN | desc::PAGE);
+    rig.reads_value(p, "afterwards", &dma, OTHER);
+}
+
+pub(super) fn broadcast_el2(p: &mut Program) {
+    broadcast_of_el2(p, |p| p.msr(r::TLBI_ALLE2IS, 31));
+}
+pub(super) fn broadcast_el2_address(p: &mut Program) {
+    broadcast_of_el2(p, |p| {
+        p.mov(1, IOVA >> 12);
+        p.msr(r::TLBI_VAE2IS, 1);
     });
 }
 
@@ -287,4 +370,44 @@ pub(super) fn cfgi_cd_all(p: &mut Program) {
 /// An STE takes its CDs with it.
 pub(super) fn cfgi_ste_of_cd(p: &mut Program) {
     cd_changes(p, command::cfgi_ste(stream::STAGE1));
+}
+/// The STE of a stream of the second level: an L1STD that was not valid is read again.
+pub(super) fn cfgi_ste_of_the_first_level(p: &mut Program) {
+    let mut rig = Rig::new(p);
+    let [first, second] = [p.frame(0x1000), p.frame(0x1000)];
+    (rig.smmu.stream_table, rig.smmu.stream_table_cfg) = (first, 1 << 16 | 6 << 6 | 10);
+    rig.start(p);
+    let dma = Dma::read(0x149, rig.frame);
+    rig.faults(p, "no second level", &dma, &Event::of(Event::BAD_STREAMID, &dma));
+    p.write_entry(second + 64 * 9, ste::BYPASS);
+    p.poke(first + 8 * 5, second | 7);
+    // With Leaf = 0.
+    rig.smmu.complete(p, [0x03 | 0x149 << 32, 0]);
+    rig.reads(p, "a second level", &dma);
+}
+/// The CD of a substream of the second level: an L1CD is read again.
+pub(super) fn cfgi_cd_of_the_first_level(p: &mut Program) {
+    let mut rig = Rig::new(p);
+    let [first, second] = [p.frame(0x1000), p.frame(0x1_0000)];
+    rig.put_ste(p, SPARE[0], ste::stage1(first).with(ste::S1CDMAX, 12).with(ste::S1FMT, 1));
+    rig.start(p);
+    let dma = Dma::read(SPARE[0], IOVA).of(67);
+    rig.faults(p, "no second level", &dma, &Event::bad_substream(&dma));
+    p.write_entry(second + 64 * 3, cd::of(rig.s1, 5));
+    p.poke(first + 8, second | 1);
+    rig.smmu.complete(p, [0x05 | 67 << 12 | u64::from(SPARE[0]) << 32, 0]);
+    rig.reads(p, "a second level", &dma);
+}
+/// A substream's CD alone.
+pub(super) fn cfgi_cd_of_a_substream(p: &mut Program) {
+    let mut rig = Rig::new(p);
+    p.page(rig.inner, IOVA, rig.other, OWN);
+    rig.put_cd(p, 4 + 2, cd::of(rig.s1, 5));
+    rig.put_ste(p, SPARE[0], ste::stage1(rig.cd(4)).with(ste::S1CDMAX, 2));
+    rig.start(p);
+    let dma = Dma::read(SPARE[0], IOVA).of(2);
+    rig.reads_value(p, "before", &dma, DATA);
+    p.write_entry(rig.cd(4 + 2), cd::of(rig.inner, 9));
+    rig.smmu.complete(p, command::cfgi_cd(SPARE[0], 2));
+    rig.reads_value(p, "afterwards", &dma, OTHER);
 }

@@ -1,7 +1,8 @@
 //! Both stages (Arm IHI 0070, 3.3.2, 7.3.12 to 7.3.16): addresses of CDs and of tables of stage 1 are IPAs.
 
+use crate::guest_tests::layout::NOWHERE;
 use crate::guest_tests::program::Program;
-use crate::guest_tests::smmu::structures::{Event, cd, class, ste};
+use crate::guest_tests::smmu::structures::{Event, cd, class, command, ste};
 use crate::guest_tests::smmu::{DATA, IOVA, IPA, OTHER, Rig, VMID, stream};
 use crate::guest_tests::tables::desc;
 use crate::guest_tests::test_master::Dma;
@@ -152,4 +153,80 @@ pub(super) fn beyond_stage2(p: &mut Program) {
     let dma = Dma::read(STREAM, IOVA + 0x1000);
     let event = Event::fault(Event::TRANSLATION, &dma).stage2(class::IN, 1 << 39);
     rig.faults(p, "39 bits", &dma, &event);
+}
+
+/// CLASS = CD, by kind of fault.
+pub(super) fn kinds_at_a_context(p: &mut Program) {
+    let mut rig = Rig::new(p);
+    let rows = [
+        (Event::ACCESS, rig.contexts | desc::S2_RW & !desc::AF),
+        (Event::PERMISSION, rig.contexts | desc::S2_RW & !desc::S2_R),
+        (Event::ADDR_SIZE, 1 << 41 | desc::S2_RW),
+    ];
+    rig.put_ste(p, stream::SPARE[0], ste::nested(ABSENT, rig.s2, VMID));
+    let slot = p.slot(rig.s2, ABSENT, 3);
+    rig.start(p);
+    let dma = Dma::write(stream::SPARE[0], IOVA);
+    for (number, descriptor) in rows {
+        p.poke(slot, descriptor | desc::PAGE);
+        rig.smmu.complete(p, command::TLBI_NSNH_ALL);
+        rig.faults(p, "a CD", &dma, &Event::fault(number, &dma).stage2(class::CD, ABSENT));
+    }
+}
+
+/// CLASS = TT, by kind of fault.
+pub(super) fn kinds_at_a_table(p: &mut Program) {
+    let mut rig = Rig::new(p);
+    let rows =
+        [(Event::ACCESS, rig.frame | desc::S2_RW & !desc::AF), (Event::ADDR_SIZE, 1 << 41 | desc::S2_RW)];
+    p.put(rig.inner, 0x40_0000_0000, 1, ABSENT | desc::PAGE);
+    let slot = p.slot(rig.s2, ABSENT, 3);
+    rig.start(p);
+    let dma = Dma::read(STREAM, 0x40_0000_0000);
+    for (number, descriptor) in rows {
+        p.poke(slot, descriptor | desc::PAGE);
+        rig.smmu.complete(p, command::TLBI_NSNH_ALL);
+        rig.faults(p, "a table", &dma, &Event::fault(number, &dma).stage2(class::TT, ABSENT));
+    }
+}
+
+/// A table of stage 1 that stage 2 leads to where nothing answers: a fault of stage 1, with the physical address.
+pub(super) fn walk_aborts(p: &mut Program) {
+    let mut rig = Rig::new(p);
+    p.put(rig.inner, 0x40_0000_0000, 1, ABSENT | desc::PAGE);
+    p.page(rig.s2, ABSENT, NOWHERE, desc::S2_RW);
+    rig.start(p);
+    let dma = Dma::read(STREAM, 0x40_0000_0000 + (3 << 21));
+    let event = Event::fault(Event::WALK_EABT, &dma).class(class::TT).fetching(NOWHERE + 8 * 3);
+    rig.faults(p, "a table of stage 1", &dma, &event);
+}
+
+/// A table of stage 2 where nothing answers, by what was to be translated: the CD, a table of stage 1, the output of stage 1.
+pub(super) fn walk_aborts_of_stage2(p: &mut Program) {
+    let far = 0x40_0000_0000;
+    let mut rig = Rig::new(p);
+    p.put(rig.s2, far, 1, NOWHERE | desc::PAGE);
+    p.put(rig.inner, far, 1, (far + (2 << 21)) | desc::PAGE);
+    p.page(rig.inner, IOVA + 0x1000, far + (4 << 21), desc::EL0_RW);
+    rig.put_ste(p, stream::SPARE[0], ste::nested(far + (6 << 21), rig.s2, VMID));
+    rig.start(p);
+    let rows = [
+        (Dma::read(stream::SPARE[0], IOVA), class::CD, 6),
+        (Dma::read(STREAM, far), class::TT, 2),
+        (Dma::read(STREAM, IOVA + 0x1000), class::IN, 4),
+    ];
+    for (dma, class, index) in rows {
+        let event = Event::fault(Event::WALK_EABT, &dma).stage2(class, 0).fetching(NOWHERE + 8 * index);
+        rig.faults(p, "a table of stage 2", &dma, &event);
+    }
+}
+
+/// A CD that stage 2 leads to where nothing answers: F_CD_FETCH, with the physical address.
+pub(super) fn cd_fetch_aborts(p: &mut Program) {
+    let mut rig = Rig::new(p);
+    rig.put_ste(p, stream::SPARE[0], ste::nested(ABSENT + 0x80, rig.s2, VMID));
+    p.page(rig.s2, ABSENT, NOWHERE, desc::S2_RW);
+    rig.start(p);
+    let dma = Dma::read(stream::SPARE[0], IOVA);
+    rig.faults(p, "a CD", &dma, &Event::of(Event::CD_FETCH, &dma).fetching(NOWHERE + 0x80));
 }

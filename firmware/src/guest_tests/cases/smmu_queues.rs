@@ -1,10 +1,13 @@
 //! The event queue, global errors and interrupts (Arm IHI 0070, 3.18, 7.2, 7.4, 7.5).
 
+use super::its::{Its, LPI, expect_lpi};
 use crate::guest_tests::interrupts::NOTHING;
-use crate::guest_tests::layout::{NOWHERE, SMMU_SPI};
+use crate::guest_tests::layout::{ITS, NOWHERE, SMMU_DEVICE, SMMU_SPI};
 use crate::guest_tests::program::Program;
-use crate::guest_tests::smmu::structures::{Event, cd};
+use crate::guest_tests::smmu::structures::command::of_stream;
+use crate::guest_tests::smmu::structures::{Event, cd, ste};
 use crate::guest_tests::smmu::{CMDQEN, EVENTQEN, IOVA, Rig, SMMUEN, Smmu, gerror, reg, stream};
+use crate::guest_tests::test_master::attributes::{INSTRUCTION, PRIVILEGED};
 use crate::guest_tests::test_master::{Dma, End};
 
 /// INTIDs.
@@ -17,6 +20,10 @@ const EVENTQ_IRQEN: u32 = 1 << 2;
 /// Global errors.
 const EVENTQ_ABORT: u32 = 2;
 const MSI_EVENTQ_ABORT: u32 = 5;
+const MSI_GERROR_ABORT: u32 = 7;
+/// The DeviceID of the SMMU, and GITS_TRANSLATER.
+const OWN_DEVICE: u64 = SMMU_DEVICE as u64;
+const DOORBELL: u64 = ITS + 0x1_0040;
 
 const BAD: Dma = Dma::read(stream::INVALID, IOVA);
 
@@ -259,4 +266,112 @@ pub(super) fn guarded_message(p: &mut Program) {
     p.mov(18, reg::EVENTQ_IRQ_CFG0);
     a64!(p ; ldr x0, [x18]);
     p.expect("EVENTQ_IRQ_CFG0, not enabled", 0, rig.frame + 0x100);
+}
+
+// Merging.
+
+/// A rig whose stream lets its events be merged (STE.MEV).
+fn merging(p: &mut Program) -> Rig {
+    let mut rig = Rig::new(p);
+    rig.put_ste(p, stream::STAGE1, rig.stage1().with(ste::MEV, 1));
+    rig.start(p);
+    rig
+}
+
+/// Faults of one page are one record while it is there to be read.
+pub(super) fn merged(p: &mut Program) {
+    let mut rig = merging(p);
+    for _ in 0..3 {
+        aborts(p, 1);
+    }
+    p.dma("another word of it", &Dma::read(stream::STAGE1, absent(1).address + 0x40), End::Aborted(0));
+    rig.smmu.expect_event(p, "one for all", &fault(1));
+    rig.smmu.expect_no_event(p, "one for all");
+    rig.faults(p, "when it has been read, another one", &absent(1), &fault(1));
+}
+
+/// What differs is not merged: another page, a write, another kind of access.
+pub(super) fn merged_if_alike(p: &mut Program) {
+    let mut rig = merging(p);
+    let page = absent(1).address;
+    let all = [
+        absent(1),
+        absent(2),
+        Dma::write(stream::STAGE1, page),
+        absent(1).with(PRIVILEGED),
+        absent(1).with(INSTRUCTION),
+    ];
+    for dma in &all {
+        p.dma("a fault", dma, End::Aborted(0));
+    }
+    for dma in &all {
+        rig.smmu.expect_event(p, "a record for each", &Event::fault(Event::TRANSLATION, dma));
+    }
+    rig.smmu.expect_no_event(p, "a record for each");
+}
+
+/// Stalls never are.
+pub(super) fn stalls_are_not_merged(p: &mut Program) {
+    let mut rig = Rig::new(p);
+    rig.put_ste(p, stream::STAGE1, rig.stage1().with(ste::MEV, 1));
+    rig.put_cd(p, 0, cd::of(rig.s1, 1).with(cd::S, 1));
+    rig.start(p);
+    for master in [0, 2, 3] {
+        p.dma("a stall", &absent(1).by(master), End::Waiting);
+    }
+    for _ in 0..3 {
+        rig.smmu.expect_event(p, "a record for each", &fault(1).stalled());
+    }
+    rig.smmu.expect_no_event(p, "a record for each");
+    rig.smmu.complete(p, of_stream(0x45, stream::STAGE1));
+    for master in [0, 2, 3] {
+        p.end_dma("terminated", &absent(1).by(master), End::Aborted(0));
+    }
+}
+
+/// The interrupt of the event queue is an LPI: its message is the SMMU's own, with its own DeviceID.
+pub(super) fn event_lpi(p: &mut Program) {
+    let mut rig = Rig::new(p);
+    Its::for_device(p, OWN_DEVICE);
+    rig.start(p);
+    event_message(p, DOORBELL, 3);
+    aborts(p, 1);
+    expect_lpi(p, LPI);
+    rig.smmu.expect_event(p, "its event", &fault(1));
+}
+
+/// So is that of a global error.
+pub(super) fn error_lpi(p: &mut Program) {
+    let mut rig = Rig::new(p);
+    Its::for_device(p, OWN_DEVICE);
+    rig.start(p);
+    p.poke(reg::GERROR_IRQ_CFG0, DOORBELL);
+    p.poke32(reg::GERROR_IRQ_CFG0 + 8, 3);
+    p.poke32(reg::IRQ_CTRL, GERROR_IRQEN);
+    rig.smmu.refused(p, "an illegal command", [0xff, 0], 1);
+    expect_lpi(p, LPI);
+}
+
+/// And that of a CMD_SYNC.
+pub(super) fn sync_lpi(p: &mut Program) {
+    let mut rig = Rig::new(p);
+    Its::for_device(p, OWN_DEVICE);
+    rig.start(p);
+    rig.smmu.give(p, [0x46 | 1 << 12 | 3 << 32, DOORBELL]);
+    expect_lpi(p, LPI);
+}
+
+/// The message of a global error is aborted: MSI_GERROR_ABT_ERR, of which no message is sent.
+pub(super) fn error_message_aborts(p: &mut Program) {
+    let mut rig = Rig::new(p);
+    rig.start(p);
+    p.poke(reg::GERROR_IRQ_CFG0, NOWHERE);
+    p.poke32(reg::GERROR_IRQ_CFG0 + 8, 1);
+    p.poke32(reg::IRQ_CTRL, GERROR_IRQEN);
+    rig.smmu.post(p, [0xff, 0]);
+    p.until(15, |p| gerror(p, 15, MSI_GERROR_ABORT));
+    for (n, name) in [(0, "CMDQ_ERR"), (MSI_GERROR_ABORT, "MSI_GERROR_ABT_ERR")] {
+        gerror(p, 0, n);
+        p.expect(name, 0, 1);
+    }
 }

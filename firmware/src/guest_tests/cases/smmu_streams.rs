@@ -2,8 +2,10 @@
 
 use crate::guest_tests::layout::NOWHERE;
 use crate::guest_tests::program::Program;
-use crate::guest_tests::smmu::structures::{Entry, Event, Field, command, ste};
-use crate::guest_tests::smmu::{CMDQEN, EVENTQEN, IOVA, IPA, PTM, Rig, SMMUEN, Smmu, reg, stream};
+use crate::guest_tests::smmu::structures::{Entry, Event, Field, cd, command, ste};
+use crate::guest_tests::smmu::{
+    CMDQEN, DATA, EVENTQEN, IOVA, IPA, OTHER, PTM, Rig, SMMUEN, Smmu, reg, stream,
+};
 use crate::guest_tests::tables::desc;
 use crate::guest_tests::test_master::{Dma, attributes};
 
@@ -271,4 +273,87 @@ pub(super) fn stage2(p: &mut Program) {
     let rig = started(p);
     rig.reads(p, "a read", &Dma::read(stream::STAGE2, IPA));
     rig.writes(p, "a write", &Dma::write(stream::STAGE2, IPA));
+}
+
+/// STRTAB_BASE_CFG.LOG2SIZE: the last stream that there is, and the first that there is not.
+pub(super) fn end_of_the_table(p: &mut Program) {
+    let mut rig = Rig::new(p);
+    rig.put_ste(p, 7, ste::BYPASS);
+    rig.put_ste(p, 8, ste::BYPASS);
+    rig.smmu.stream_table_cfg = 3;
+    rig.start(p);
+    rig.reads(p, "the eighth of eight", &Dma::read(7, rig.frame));
+    let dma = Dma::read(8, rig.frame);
+    rig.faults(p, "the ninth", &dma, &Event::of(Event::BAD_STREAMID, &dma));
+}
+
+/// SPLIT = 8 and 10.
+pub(super) fn splits(p: &mut Program) {
+    for split in [8, 10] {
+        let mut rig = Rig::new(p);
+        let [first, second] = [p.frame(0x1000), p.frame(0x1_0000)];
+        (rig.smmu.stream_table, rig.smmu.stream_table_cfg) = (first, 1 << 16 | split << 6 | 12);
+        rig.start(p);
+        p.write_entry(second + 64 * u64::from(FAR & ((1 << split) - 1)), ste::BYPASS);
+        p.poke(first + 8 * u64::from(FAR >> split), second | u64::from(split + 1));
+        rig.reads(p, "a stream", &Dma::read(FAR, rig.frame));
+    }
+}
+
+/// Structures that are nothing but ones, or nearly: an event and an abort for their stream, and others go on.
+pub(super) fn garbage(p: &mut Program) {
+    const ONES: Entry = Entry([u64::MAX; 8]);
+    let mut rig = Rig::new(p);
+    rig.put_ste(p, SPARE[0], ONES);
+    // With EPD0 and EPD1 nothing would be wrong with the ranges.
+    rig.put_cd(p, 2, ONES.with(cd::EPD0, 0));
+    rig.put_ste(p, SPARE[1], ste::stage1(rig.cd(2)));
+    p.put(rig.s1, 0x40_0000_0000, 1, u64::MAX);
+    rig.start(p);
+    let [entry, context, table] = [(SPARE[0], IOVA), (SPARE[1], IOVA), (stream::STAGE1, 0x40_0000_0000)]
+        .map(|(s, at)| Dma::write(s, at));
+    for (dma, event) in [
+        (entry, Event::of(Event::BAD_STE, &entry)),
+        (context, Event::of(Event::BAD_CD, &context)),
+        (table, Event::fault(Event::ADDR_SIZE, &table)),
+    ] {
+        rig.faults(p, "ones", &dma, &event);
+        rig.reads(p, "another stream", &Dma::read(stream::NESTED, IOVA));
+    }
+}
+
+/// An STE changes while transactions come: each is dealt with by the old doubleword or by the new one.
+pub(super) fn hitless_update_under_load(p: &mut Program) {
+    let mut rig = Rig::new(p);
+    p.page(rig.inner, IOVA, rig.other, desc::EL0_RW | desc::NG);
+    rig.put_cd(p, 2, cd::of(rig.inner, 9));
+    rig.put_ste(p, SPARE[0], rig.stage1());
+    rig.start(p);
+    let dma = Dma::read(SPARE[0], IOVA);
+    p.start_second(0, |p| {
+        let again = p.label();
+        // Rounds, and transfers that were not complete or gave something else.
+        p.mov(13, 500);
+        p.mov(14, 0);
+        p.mov(8, DATA);
+        p.mov(9, OTHER);
+        p.bind(again);
+        p.begin_dma(&dma);
+        p.dma_result(0, 1, &dma);
+        a64!(p
+            ; cmp x0, 4 ; cinc x14, x14, ne
+            ; cmp x1, x8 ; ccmp x1, x9, 4, ne ; cinc x14, x14, ne
+            ; sub x13, x13, 1 ; cbnz x13, =>again
+        );
+        p.expect("wrong ones", 14, 0);
+    });
+    for _ in 0..12 {
+        for entry in [ste::stage1(rig.cd(2)), rig.stage1()] {
+            p.poke(rig.smmu.ste(SPARE[0]), entry.0[0]);
+            rig.smmu.complete(p, command::cfgi_ste(SPARE[0]));
+        }
+    }
+    p.join();
+    rig.smmu.expect_no_event(p, "all");
+    rig.reads(p, "the last one", &dma);
 }

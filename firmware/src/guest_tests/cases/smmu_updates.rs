@@ -1,6 +1,7 @@
 //! Access flag and dirty state, updated by hardware (Arm IHI 0070, 3.13).
 
 use crate::guest_tests::program::Program;
+use crate::guest_tests::smmu::structures::command::tlbi;
 use crate::guest_tests::smmu::structures::{Entry, Event, cd, class, ste};
 use crate::guest_tests::smmu::{IOVA, IPA, Rig, VMID, stream};
 use crate::guest_tests::tables::{Tables, desc};
@@ -127,4 +128,64 @@ pub(super) fn table_that_is_read_only(p: &mut Program) {
     let dma = Dma::read(stream::NESTED, IOVA);
     let event = Event::fault(Event::PERMISSION, &dma).stage2(class::TT, table);
     rig.faults(p, "AF is 0", &dma, &event);
+}
+
+/// The update of a table of stage 1 makes the page of stage 2 dirty that it is in.
+pub(super) fn table_becomes_dirty(p: &mut Program) {
+    let mut rig = Rig::new(p);
+    let (inner, s2) = (rig.inner, rig.s2);
+    p.page(inner, IOVA, IPA, desc::SH | desc::EL0);
+    let table = p.slot(inner, IOVA, 3) & !0xfff;
+    let clean = desc::S2_RW & !desc::S2_W | desc::DBM;
+    p.page(s2, table, table, clean);
+    rig.put_cd(p, 1, cd::of(inner, 2).with(cd::HA, 1));
+    rig.put_ste(p, stream::NESTED, rig.nested().with(ste::S2HA, 1).with(ste::S2HD, 1));
+    rig.start(p);
+    rig.reads(p, "a read", &Dma::read(stream::NESTED, IOVA));
+    expect_descriptor(p, "stage 1", inner, IOVA, IPA | desc::SH | desc::EL0 | desc::AF | desc::PAGE);
+    expect_descriptor(p, "stage 2", s2, table, table | clean | desc::S2_W | desc::PAGE);
+}
+
+/// A block.
+pub(super) fn block(p: &mut Program) {
+    let mut rig = Rig::new(p);
+    let (s1, frame) = (rig.s1, rig.frame);
+    let (va, base) = (0x31_0000_0000, frame & !0x1f_ffff);
+    let before = base | desc::SH | desc::EL0 | desc::RO | desc::DBM | desc::BLOCK;
+    p.put(s1, va, 2, before);
+    rig.put_cd(p, 0, cd::of(s1, 1).with(cd::HA, 1).with(cd::HD, 1));
+    rig.start(p);
+    rig.writes(p, "a write", &Dma::write(STREAM, va + (frame & 0x1f_ffff)));
+    let slot = p.slot(s1, va, 2);
+    p.expect_double("the block", slot, (before | desc::AF) & !desc::RO);
+}
+
+/// Both stages at once: a write sets all four.
+pub(super) fn both_stages(p: &mut Program) {
+    let mut rig = Rig::new(p);
+    let (inner, s2, frame) = (rig.inner, rig.s2, rig.frame);
+    let first = IPA | desc::SH | desc::EL0 | desc::RO | desc::DBM | desc::NG | desc::PAGE;
+    let second = frame | desc::S2_RW & !(desc::AF | desc::S2_W) | desc::DBM | desc::PAGE;
+    p.put(inner, IOVA, 3, first);
+    p.put(s2, IPA, 3, second);
+    rig.put_cd(p, 1, cd::of(inner, 2).with(cd::HA, 1).with(cd::HD, 1));
+    rig.put_ste(p, stream::NESTED, rig.nested().with(ste::S2HA, 1).with(ste::S2HD, 1));
+    rig.start(p);
+    rig.writes(p, "a write", &Dma::write(stream::NESTED, IOVA));
+    expect_descriptor(p, "stage 1", inner, IOVA, (first | desc::AF) & !desc::RO);
+    expect_descriptor(p, "stage 2", s2, IPA, second | desc::AF | desc::S2_W);
+}
+
+/// Two masters whose first accesses are of one page: each update is made, and none is lost.
+pub(super) fn by_two_streams(p: &mut Program) {
+    let (mut rig, before) = stage1(p, 1, 1, desc::SH | desc::EL0 | desc::RO | desc::DBM);
+    rig.reads(p, "a read", &Dma::read(STREAM, IOVA));
+    rig.writes(p, "a write of another master", &Dma::write(STREAM, IOVA).by(2));
+    expect_descriptor(p, "afterwards", rig.s1, IOVA, (before | desc::AF) & !desc::RO);
+    // What is known of the page before the write is no longer so: cleaned and invalidated, it is dirtied again.
+    let slot = p.slot(rig.s1, IOVA, 3);
+    p.poke(slot, before | desc::AF);
+    rig.smmu.complete(p, tlbi(0x12, 0, 1, IOVA));
+    rig.writes(p, "a write", &Dma::write(STREAM, IOVA));
+    expect_descriptor(p, "again", rig.s1, IOVA, (before | desc::AF) & !desc::RO);
 }

@@ -363,6 +363,10 @@ macro_rules! bare_cases {
                 instcfg Max "IHI 0070, 5.2 STE.INSTCFG";
                 disabled Max "IHI 0070, 3.11, 6.3.14 GBPA";
                 stage2 Max "IHI 0070, 3.3.2";
+                end_of_the_table Max "IHI 0070, 6.3.25 STRTAB_BASE_CFG.LOG2SIZE";
+                splits Max "IHI 0070, 6.3.25 STRTAB_BASE_CFG.SPLIT";
+                garbage Max "IHI 0070, 5.2.2, 5.4.2, 7.3.14";
+                hitless_update_under_load Max "IHI 0070, 3.21.3";
             }
             smmu_contexts V3 {
                 stage1 Max "IHI 0070, 3.3.2";
@@ -438,6 +442,11 @@ macro_rules! bare_cases {
                 protected_walks Max "IHI 0070, 5.2 STE.S2PTW";
                 bad_cd Max "IHI 0070, 7.3.11";
                 beyond_stage2 Max "IHI 0070, 3.4.1";
+                kinds_at_a_context Max "IHI 0070, 7.3 CLASS";
+                kinds_at_a_table Max "IHI 0070, 7.3 CLASS";
+                walk_aborts Max "IHI 0070, 7.3.12 F_WALK_EABT";
+                walk_aborts_of_stage2 Max "IHI 0070, 7.3.12 F_WALK_EABT";
+                cd_fetch_aborts Max "IHI 0070, 7.3.10 F_CD_FETCH";
             }
             smmu_isolation V3 {
                 asids Max "IHI 0070, 3.17, 4.4.2.2";
@@ -491,6 +500,16 @@ macro_rules! bare_cases {
                 cfgi_cd Max "IHI 0070, 4.3.3";
                 cfgi_cd_all Max "IHI 0070, 4.3.4";
                 cfgi_ste_of_cd Max "IHI 0070, 4.3.1";
+                el2_va_range Max "IHI 0070, 4.4.1.1, 4.4.2.8";
+                nh_va_range_64k Max "IHI 0070, 4.4.1.1";
+                broadcast_by_another Max "IHI 0070, 3.17, IDR0.BTM";
+                broadcast_ipa Max "IHI 0070, 3.17, IDR0.BTM";
+                broadcast_vm Max "IHI 0070, 3.17, IDR0.BTM";
+                broadcast_el2 Max "IHI 0070, 3.17, IDR0.BTM";
+                broadcast_el2_address Max "IHI 0070, 3.17, IDR0.BTM";
+                cfgi_ste_of_the_first_level Max "IHI 0070, 4.3.1, 3.3.1";
+                cfgi_cd_of_the_first_level Max "IHI 0070, 4.3.3, 5.3";
+                cfgi_cd_of_a_substream Max "IHI 0070, 4.3.3";
             }
             smmu_atos V3 {
                 stage1 Max "IHI 0070, 9.1.4, 6.3.40";
@@ -516,6 +535,10 @@ macro_rules! bare_cases {
                 sync_message_aborts Max "IHI 0070, 6.3.19 GERROR.MSI_CMDQ_ABT_ERR";
                 sync_event Max "IHI 0070, 4.7.3";
                 identification Max "IHI 0070, 6.3.1, 6.3.2, 6.3.8";
+                secure_streams Max "IHI 0070, 4.1.6";
+                out_of_range Max "IHI 0070, 4.1.7";
+                full Max "IHI 0070, 3.5.1";
+                before_an_error Max "IHI 0070, 7.1";
             }
             smmu_queues V3 {
                 overflow Max "IHI 0070, 7.4";
@@ -532,7 +555,14 @@ macro_rules! bare_cases {
                 sync_interrupt Max "IHI 0070, 3.18, 4.7.3";
                 event_messages Max "IHI 0070, 3.18";
                 event_message_aborts Max "IHI 0070, 6.3.19 GERROR.MSI_EVENTQ_ABT_ERR";
-                guarded_message Max "IHI 0070, 6.3.29";
+                guarded_message Max "IHI 0070, 6.3.30";
+                merged Max "IHI 0070, 7.3.1, 5.2 STE.MEV";
+                merged_if_alike Max "IHI 0070, 7.3.1, 7.3.13";
+                stalls_are_not_merged Max "IHI 0070, 7.3.1";
+                event_lpi Max "IHI 0070, 3.18, 6.3.30";
+                error_lpi Max "IHI 0070, 3.18";
+                sync_lpi Max "IHI 0070, 3.18, 4.7.3";
+                error_message_aborts Max "IHI 0070, 6.3.19 GERROR.MSI_GERROR_ABT_ERR";
             }
             smmu_updates V3 {
                 access_flag Max "IHI 0070, 3.13.2, 5.4 CD.HA";
@@ -546,11 +576,101 @@ macro_rules! bare_cases {
                 no_access_flag_faults_of_stage2 Max "IHI 0070, 5.2 STE.S2AFFD";
                 dirty_state_of_stage2 Max "IHI 0070, 5.2 STE.S2HD";
                 table_that_is_read_only Max "IHI 0070, 7.3.16 TTRnW";
+                table_becomes_dirty Max "IHI 0070, 3.13, 5.2 STE.S2HD";
+                block Max "IHI 0070, 3.13";
+                both_stages Max "IHI 0070, 3.13";
+                by_two_streams Max "IHI 0070, 3.13.3";
             }
             smmu_messages V3 {
                 translated Max "IHI 0070, 3.18";
                 not_mapped Max "IHI 0070, 3.18";
                 device_id Max "IHI 0069, 5.1";
+                nested Max "IHI 0070, 3.18";
+                read_only Max "IHI 0070, 3.18, 7.3.16";
+                stalled Max "IHI 0070, 3.18, 3.12.2";
+            }
+            smmu_registers V3 {
+                guarded_by_smmuen Max "IHI 0070, 6.3.11, 6.3.12, 6.3.24, 6.3.25";
+                guarded_by_cmdqen Max "IHI 0070, 6.3.26, 6.3.28";
+                guarded_by_eventqen Max "IHI 0070, 6.3.29 EVENTQ_BASE";
+                guarded_by_either_queue Max "IHI 0070, 6.3.11 CR1";
+                guarded_by_gerror_irqen Max "IHI 0070, 6.3.21 to 6.3.23";
+                guarded_by_eventq_irqen Max "IHI 0070, 6.3.30 to 6.3.32";
+                read_only Max "IHI 0070, 6.2";
+                acknowledged Max "IHI 0070, 6.3.10 CR0ACK, 6.3.18 IRQ_CTRLACK";
+                halves Max "IHI 0070, 6.2";
+                absent Max "IHI 0070, 6.2";
+                identification Max "IHI 0070, 6.3.4 IDR3, 6.3.6 IDR5";
+            }
+            smmu_formats V3 {
+                hierarchical Max "IHI 0070, 5.4 CD.HAD0, IDR3.HAD";
+                hierarchical_of_the_upper_half Max "IHI 0070, 5.4 CD.HAD1, IDR3.HAD";
+                top_byte_of_the_upper_half Max "IHI 0070, 5.4 CD.TBI1";
+                four_levels Max "IHI 0070, 5.4 CD.T0SZ";
+                smallest_range Max "IHI 0070, 5.4 CD.T0SZ";
+                wide_input Max "IHI 0070, 3.4.1, IDR5.VAX";
+                wide_output Max "IHI 0070, 3.4, IDR5.OAS";
+                wide_table Max "IHI 0070, 3.4.3, 7.3.12";
+                large_over_small Max "IHI 0070, 3.3.2, 3.17";
+                small_over_large Max "IHI 0070, 3.3.2";
+                contiguous Max "IHI 0070, 3.4";
+                forced_write_back Max "IHI 0070, 5.2 STE.S2FWB, S2PTW";
+                literal_bits Max "IHI 0070, 5.2, 5.4";
+            }
+            smmu_several V3 {
+                of_three_streams Max "IHI 0070, 3.12.2, 4.7.1";
+                of_one_stream Max "IHI 0070, 3.12.2";
+                with_the_stag_of_another Max "IHI 0070, 3.12.2, 4.7.1";
+                others_go_on Max "IHI 0070, 3.12.2";
+                terminated_by_stream Max "IHI 0070, 4.7.2";
+                disabled Max "IHI 0070, 6.3.9.6, 3.12.2";
+                of_a_substream Max "IHI 0070, 3.12.2, 7.3";
+                without_a_queue Max "IHI 0070, 3.12.2, 7.2.1";
+                repaired_before_it_is_told Max "IHI 0070, 3.12.2, 7.2.1";
+                configuration_changes Max "IHI 0070, 3.12.2";
+                retry_before_abort Max "IHI 0070, 4.7.1 CMD_RESUME.Ac";
+                at_a_context Max "IHI 0070, 3.12, 7.3 CLASS";
+                at_a_table Max "IHI 0070, 3.12, 7.3 CLASS";
+                interrupts Max "IHI 0070, 3.18, 3.12.2";
+            }
+            smmu_two_stalls [V3 TwoStalls] {
+                identification Max "IHI 0070, 6.3.6 IDR5.STALL_MAX";
+                of_three_streams Max "IHI 0070, 6.3.6 IDR5.STALL_MAX, 3.12";
+                of_one_stream Max "IHI 0070, 6.3.6 IDR5.STALL_MAX, 3.12";
+            }
+            smmu_plain [V3 Plain] {
+                identification Max "IHI 0070, 6.3.1 to 6.3.8";
+                translation Max "IHI 0070, 3.3.2";
+                stalling_context Max "IHI 0070, 5.5, IDR0.STALL_MODEL";
+                stalling_stream Max "IHI 0070, 5.5, IDR0.STALL_MODEL";
+                stalls_disabled Max "IHI 0070, 5.5, IDR0.STALL_MODEL";
+                terminating_as_zero Max "IHI 0070, 5.5, IDR0.TERM_MODEL";
+                updating_context Max "IHI 0070, 5.4 CD.HA, IDR0.HTTU";
+                updating_stream Max "IHI 0070, 5.2 STE.S2HA, IDR0.HTTU";
+                wide_addresses Max "IHI 0070, 5.4.2, IDR5.VAX";
+                tables_beyond_oas Max "IHI 0070, 3.4.3, IDR5.OAS";
+                output_beyond_oas Max "IHI 0070, 3.4, IDR5.OAS";
+                bypass_beyond_oas Max "IHI 0070, 3.4, IDR5.OAS";
+                substreams Max "IHI 0070, 7.3.9, IDR1.SSIDSIZE";
+                stream_world Max "IHI 0070, 5.2 STE.STRW, IDR0.HYP";
+                overrides Max "IHI 0070, 5.2 STE.PRIVCFG, IDR1.ATTR_PERMS_OVR";
+                commands Max "IHI 0070, 4.1.3";
+                messages Max "IHI 0070, 3.18, IDR0.MSI";
+                events Max "IHI 0070, 4.7.3, IDR0.SEV";
+                broadcast Max "IHI 0070, 3.17, IDR0.BTM";
+                faults Max "IHI 0070, 7.3.13";
+            }
+            smmu_stage1 [V3 Stage1] {
+                identification Max "IHI 0070, 6.3.1 IDR0.S2P";
+                illegal Max "IHI 0070, 5.2 STE.Config";
+                commands Max "IHI 0070, 4.4.3";
+                no_vmids Max "IHI 0070, 5.2 STE.S2VMID";
+            }
+            smmu_stage2 [V3 Stage2] {
+                identification Max "IHI 0070, 6.3.1 IDR0.S1P";
+                illegal Max "IHI 0070, 5.2 STE.Config";
+                commands Max "IHI 0070, 4.3.3, 4.4.2";
+                invalidation Max "IHI 0070, 4.4.3.1";
             }
             smmu_ats V3 {
                 granted Max "IHI 0070, 3.9.1.2, 13.7";

@@ -22,9 +22,11 @@ pub mod reg {
     pub const AIDR: u64 = SMMU + 0x1c;
     pub const CR0: u64 = SMMU + 0x20;
     pub const CR0ACK: u64 = SMMU + 0x24;
+    pub const CR1: u64 = SMMU + 0x28;
     pub const CR2: u64 = SMMU + 0x2c;
     pub const GBPA: u64 = SMMU + 0x44;
     pub const IRQ_CTRL: u64 = SMMU + 0x50;
+    pub const IRQ_CTRLACK: u64 = SMMU + 0x54;
     pub const GERROR: u64 = SMMU + 0x60;
     pub const GERRORN: u64 = SMMU + 0x64;
     pub const GERROR_IRQ_CFG0: u64 = SMMU + 0x68;
@@ -42,6 +44,7 @@ pub mod reg {
     pub const PRIQ_CONS: u64 = SMMU + 0x1_00cc;
     pub const PRIQ_IRQ_CFG0: u64 = SMMU + 0xd0;
     pub const PRIQ_IRQ_CFG2: u64 = SMMU + 0xdc;
+    pub const CIDR: u64 = SMMU + 0xff0;
 }
 
 /// CR0: transactions are translated.
@@ -82,6 +85,8 @@ pub struct Smmu {
     pub stream_table_cfg: u32,
     /// CR2.
     pub cr2: u32,
+    /// IDR0.HYP: it has commands about EL2.
+    pub has_el2: bool,
     /// The command queue.
     pub commands: u64,
     /// log2 of its entries.
@@ -103,6 +108,7 @@ impl Smmu {
             stream_table: p.table(Granule::K4),
             stream_table_cfg: 6,
             cr2: RECINVSID | PTM,
+            has_el2: true,
             commands: p.frame(0x1000),
             command_bits: 6,
             events: p.frame(0x1000),
@@ -141,9 +147,11 @@ impl Smmu {
         p.poke32(reg::EVENTQ_PROD, 0);
         p.poke32(reg::EVENTQ_CONS, 0);
         Self::control(p, CMDQEN);
-        for c in [command::CFGI_ALL, command::TLBI_EL2_ALL, command::TLBI_NSNH_ALL] {
-            self.give(p, c);
+        self.give(p, command::CFGI_ALL);
+        if self.has_el2 {
+            self.give(p, command::TLBI_EL2_ALL);
         }
+        self.give(p, command::TLBI_NSNH_ALL);
         self.sync(p);
         Self::control(p, CMDQEN | EVENTQEN);
         Self::control(p, ON);

@@ -49,6 +49,7 @@ pub mod ste {
     pub const S1DSS: Field = Field(1, 1, 0);
     pub const PPAR: Field = Field(1, 18, 18);
     pub const MEV: Field = Field(1, 19, 19);
+    pub const S2FWB: Field = Field(1, 25, 25);
     pub const S1STALLD: Field = Field(1, 27, 27);
     pub const EATS: Field = Field(1, 29, 28);
     pub const STRW: Field = Field(1, 31, 30);
@@ -127,6 +128,7 @@ pub mod cd {
     pub const AFFD: Field = Field(0, 35, 35);
     pub const WXN: Field = Field(0, 36, 36);
     pub const TBI0: Field = Field(0, 38, 38);
+    pub const TBI1: Field = Field(0, 39, 39);
     pub const PAN: Field = Field(0, 40, 40);
     pub const AA64: Field = Field(0, 41, 41);
     pub const HD: Field = Field(0, 42, 42);
@@ -135,7 +137,9 @@ pub mod cd {
     pub const R: Field = Field(0, 45, 45);
     pub const A: Field = Field(0, 46, 46);
     pub const ASID: Field = Field(0, 63, 48);
+    pub const HAD0: Field = Field(1, 1, 1);
     pub const TTB0: Field = Field(1, 51, 4);
+    pub const HAD1: Field = Field(2, 1, 1);
     pub const TTB1: Field = Field(2, 51, 4);
     pub const MAIR_FIELD: Field = Field(3, 63, 0);
 

@@ -165,24 +165,6 @@ impl Program {
         self.poke32(reg::SMR + 4 * u64::from(group), VALID | id);
     }
 
-    /// A doubleword from `address` in `X[rt]`, by way of X18.
-    pub fn peek(&mut self, rt: u8, address: u64) {
-        self.mov(18, address);
-        a64!(self ; ldr X(rt), [x18]);
-    }
-
-    /// Expects a register of 32 bits to have these bits.
-    pub fn expect_word(&mut self, name: &str, address: u64, mask: u64, value: u64) {
-        self.peek32(0, address);
-        self.expect_bits(name, 0, mask, value);
-    }
-
-    /// Expects a doubleword.
-    pub fn expect_double(&mut self, name: &str, address: u64, value: u64) {
-        self.peek(0, address);
-        self.expect(name, 0, value);
-    }
-
     /// TLB maintenance is complete: sTLBGSYNC, and sTLBGSTATUS.GSACTIVE is 0.
     pub fn smmu_sync(&mut self) {
         self.poke32(reg::TLBGSYNC, 0);
