@@ -32,11 +32,13 @@ pub(super) fn unknown(p: &mut Program) {
     illegal(p, &[("0x00", [0, 0]), ("0x47", [0x47, 0]), ("0xff", [0xff, 0])]);
 }
 
-/// Commands of what is not implemented: DPT, the Secure state, EL3.
+/// Commands of what is not implemented: DPT, partition IDs of VMs, the Secure state, EL3.
 pub(super) fn not_implemented(p: &mut Program) {
     let rows = [
         ("CMD_DPTI_ALL", [0x70, 0]),
+        ("CMD_CFGI_VMS_PIDM", [0x07, 0]),
         ("CMD_TLBI_EL3_ALL", [0x18, 0]),
+        ("CMD_TLBI_EL3_VA", [0x1a, IOVA]),
         ("CMD_TLBI_SNH_ALL", [0x60, 0]),
         ("CMD_CFGI_STE of a Secure stream", [0x03 | 1 << 10, 1]),
     ];
