@@ -3,7 +3,7 @@
 use understage_tests::stalls::run;
 
 /// Unless `UNDERSTAGE_STALLS` says otherwise.
-const STALLS: u64 = 20_000;
+const STALLS: u64 = 100_000;
 /// The tests decide as they did before.
 const SEED: u64 = 1;
 

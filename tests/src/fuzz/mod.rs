@@ -21,6 +21,7 @@ mod chains;
 mod debugger;
 mod gicv2;
 mod images;
+pub mod isolation;
 mod its;
 mod keys;
 mod options;
@@ -103,6 +104,8 @@ macro_rules! fuzz_targets {
                 "commands for the ITS, tables and messages";
             gicv2 gicv2::run, none, 4096,
                 "accesses of a GICv2 by several PEs, wires and messages";
+            isolation isolation::run, none, 512,
+                "masters behind an SMMUv3 against a slow checker of what they reach";
             smmuv2 smmuv2::run, none, 4096,
                 "registers and tables of an SMMUv2, and the DMA that goes through it";
             smmuv3 smmuv3::run, none, 4096,
