@@ -318,6 +318,9 @@ impl GuestRam {
                 [a] => *a = self.load_u8(at)?,
                 [a, b] => [*a, *b] = self.load_u16(at)?.to_le_bytes(),
                 [a, b, c, d] => [*a, *b, *c, *d] = self.load_u32(at)?.to_le_bytes(),
+                [a, b, c, d, e, f, g, h] => {
+                    [*a, *b, *c, *d, *e, *f, *g, *h] = self.load_u64(at)?.to_le_bytes();
+                }
                 _ => {
                     for (word, out) in self.words(at, n).iter().zip(piece.as_chunks_mut().0) {
                         *out = word.load(Ordering::Relaxed).to_ne_bytes();
@@ -343,6 +346,7 @@ impl GuestRam {
                 [a] => self.put_u8(at, a)?,
                 [a, b] => self.put_u16(at, u16::from_le_bytes([a, b]))?,
                 [a, b, c, d] => self.put_u32(at, u32::from_le_bytes([a, b, c, d]))?,
+                [a, b, c, d, e, f, g, h] => self.put_u64(at, u64::from_le_bytes([a, b, c, d, e, f, g, h]))?,
                 _ => {
                     for (word, bytes) in self.words(at, n).iter().zip(piece.as_chunks().0) {
                         word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
