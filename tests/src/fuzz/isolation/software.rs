@@ -294,11 +294,39 @@ impl Fuzz {
             _ => output >> low << low | attributes,
         };
         self.memory.put(leaf.at, new);
-        match r.below(4) {
+        match r.below(6) {
             0 => {}
             1 => self.invalidate_all(),
-            _ => self.invalidate(world, r),
+            2 => self.invalidate(world, r),
+            _ if two => self.invalidate_page(world, r, None, leaf.address),
+            _ => {
+                let half = pick(r, &[0, u64::MAX << space.input]);
+                self.invalidate_page(world, r, Some(group), leaf.address | half);
+            }
         }
+    }
+
+    /// No more than what was made of one page or block: of stage 1, for each context of a group, or of stage 2.
+    fn invalidate_page(&mut self, world: &World, r: &mut Random, group: Option<usize>, address: u64) {
+        let at = address & !0xfff;
+        let range = (at, at | 0xfff);
+        let all_asids = one_in(r, 2);
+        for vmid in 0..3 {
+            let in_vm = vmid << 32;
+            let Some(group) = group else {
+                self.invalidation([0x2a | in_vm, at], Scope::Ipa { vmid, range, page: None });
+                continue;
+            };
+            let va = |asid| Scope::Va { world: StreamWorld::El1, vmid, asid, range, page: None };
+            if all_asids {
+                self.invalidation([0x13 | in_vm, at], va(None));
+                continue;
+            }
+            for context in &world.contexts[group] {
+                self.invalidation([0x12 | in_vm | context.asid << 48, at], va(Some(context.asid)));
+            }
+        }
+        self.sync();
     }
 
     /// Software changes a stream or a context, and mostly says so.
