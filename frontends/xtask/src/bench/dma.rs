@@ -1,6 +1,6 @@
 //! The group `dma`: what the System MMU costs.
 //!
-//! Its first half is measured without a guest, by a benchmark of the crate that translates (`emu-smmu/benches/dma.rs`), on our side
+//! Its first half is measured without a guest, by a benchmark of the crate that translates (`emu-smmu/benches/dma`), on our side
 //! alone. The other half is reads of a disk in a guest whose kernel treats the SMMU in one way or another, on both emulators:
 //! their names are `BENCHMARK@WAY`.
 
@@ -16,8 +16,8 @@ const fn one(name: &'static str, what: &'static str) -> Benchmark {
     Benchmark { group: GROUP, name, what }
 }
 
-/// What `emu-smmu/benches/dma.rs` measures.
-const NATIVE: [Benchmark; 8] = [
+/// What `emu-smmu/benches/dma` measures.
+const NATIVE: [Benchmark; 12] = [
     one("direct", "a device reads 8 bytes of one of 128 pages, with no SMMU"),
     one("bypass", "the same through an SMMU that the stream bypasses"),
     one("hit", "the same translated, by what the port remembers"),
@@ -26,6 +26,13 @@ const NATIVE: [Benchmark; 8] = [
     one("mainhit", "a device reads 8 bytes of one of 4,096 pages, translated by the main TLB"),
     one("mainhit2", "the same from two threads, a port each"),
     one("rewalk", "CMD_TLBI_NH_VA and CMD_SYNC for a page, and an access that walks the tables"),
+    one(
+        "blk4k",
+        "a virtio disk reads 4 KiB, its queue and all buffers known beforehand, through an SMMU that it bypasses",
+    ),
+    one("blk4ks1", "the same translated, all of it mapped for good"),
+    one("blk256k", "the disk reads 256 KiB into 64 pages, bypassing"),
+    one("blk256ks1", "the same translated, all of it mapped for good"),
 ];
 
 /// What the guest's program measures (`tests/bench/disk.c`), in one guest after the other.
@@ -37,6 +44,9 @@ const DISK: [Benchmark; 6] = [
     one("disk4k@strict", "the reads of 4 KiB translated, what was mapped for them taken away after each"),
     one("disk256k@strict", "the reads of 256 KiB translated, what was mapped for them taken away after each"),
 ];
+
+/// Those of them that are translated, and the same bypassing.
+const TRANSLATED: [(&str, &str); 2] = [("blk4ks1", "blk4k"), ("blk256ks1", "blk256k")];
 
 /// How a guest's kernel uses the SMMU.
 #[derive(Debug)]
@@ -85,22 +95,26 @@ pub(super) fn shares(
     results: &Results,
     columns: usize,
 ) -> Vec<Row> {
+    let in_suite = |name: &str| suite.iter().any(|b| b.name == name);
+    let row = |title: String, name: &str, base: &str, figure: fn(Figures) -> f64| {
+        let share = |machine: &&'static str| {
+            let of = |name| results.figures(machine, name).map(figure);
+            ratio(of(base), of(name)).map_or(NONE.to_owned(), |r| format!("{:.0} %", 100.0 * r))
+        };
+        let mut row: Row = [title].into_iter().chain(machines.iter().map(share)).collect();
+        row.resize(columns, String::new());
+        row
+    };
     let mut rows = Vec::new();
+    for (name, base) in TRANSLATED.into_iter().filter(|(name, base)| in_suite(name) && in_suite(base)) {
+        rows.push(row(format!("{base}: S1 against bypass"), name, base, |f| f.ns));
+    }
     for name in suite.iter().map(|b| b.name).filter(|name| is_of_disk(name) && !BYPASS.has(name)) {
         let Some((program, _)) = name.split_once('@') else { continue };
         let base = format!("{program}@{}", BYPASS.name);
-        if !suite.iter().any(|b| b.name == base) {
-            continue;
-        }
-        for (by, figure) in [("", (|f| f.ns) as fn(Figures) -> f64), (" by CPU", |f| f.cpu_ns)] {
-            let share = |machine: &&'static str| {
-                let of = |name| results.figures(machine, name).map(figure);
-                ratio(of(&base), of(name)).map_or(NONE.to_owned(), |r| format!("{:.0} %", 100.0 * r))
-            };
-            let mut row = vec![format!("{name} against {}{by}", BYPASS.name)];
-            row.extend(machines.iter().map(share));
-            row.resize(columns, String::new());
-            rows.push(row);
+        if in_suite(&base) {
+            rows.push(row(format!("{name} against {}", BYPASS.name), name, &base, |f| f.ns));
+            rows.push(row(format!("{name} against {} by CPU", BYPASS.name), name, &base, |f| f.cpu_ns));
         }
     }
     rows
@@ -130,15 +144,22 @@ mod tests {
 
     #[test]
     fn twice_as_long_is_half_as_fast() {
-        let suite = suite::select(&["disk4k@bypass".into(), "disk4k@strict".into(), "disk256k@lazy".into()]);
+        let only = ["disk4k@bypass", "disk4k@strict", "disk256k@lazy", "blk4k", "blk4ks1", "blk256k"];
+        let suite = suite::select(&only.map(str::to_owned));
         let mut results = Results::default();
-        for (name, ns, user) in [("disk4k@bypass", 100.0, 90.0), ("disk4k@strict", 200.0, 100.0)] {
+        for (name, ns, user) in [
+            ("disk4k@bypass", 100.0, 90.0),
+            ("disk4k@strict", 200.0, 100.0),
+            ("blk4k", 300.0, 0.0),
+            ("blk4ks1", 400.0, 0.0),
+        ] {
             let cpu = CpuTime { user, system: 0.0 };
             results.add("ours", name, Outcome::Measured(Sample { ns, cpu, rounds: 1, check: 1 }));
         }
         let rows = shares(&suite.unwrap(), &["ours", "peer"], &results, 5);
-        assert_eq!(rows[0], ["disk4k@strict against bypass", "50 %", "-", "", ""]);
-        assert_eq!(rows[1], ["disk4k@strict against bypass by CPU", "90 %", "-", "", ""]);
-        assert_eq!(rows.len(), 2, "there is nothing to compare the other one with");
+        assert_eq!(rows[0], ["blk4k: S1 against bypass", "75 %", "-", "", ""]);
+        assert_eq!(rows[1], ["disk4k@strict against bypass", "50 %", "-", "", ""]);
+        assert_eq!(rows[2], ["disk4k@strict against bypass by CPU", "90 %", "-", "", ""]);
+        assert_eq!(rows.len(), 3, "there is nothing to compare the others with");
     }
 }

@@ -2,7 +2,10 @@
 //!
 //!     dma MILLISECONDS NAME...
 //!
-//! It prints what `tests/bench/main.c` prints. A round is one access, of 8 bytes or a page.
+//! It prints what `tests/bench/main.c` prints. A round is one access, of 8 bytes or a page, or one request
+//! to a disk.
+
+mod disk;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -204,7 +207,7 @@ impl Benchmark {
     fn run(&self, machine: &Machine, time: Duration) -> Measured {
         let (port, base) = (self.port)(machine);
         let mut n = 0;
-        let mut batch = || {
+        measure(time, BATCH, || {
             let (mut buf, mut sum) = (vec![0; self.len], 0);
             let before = ran();
             for _ in 0..BATCH {
@@ -215,31 +218,36 @@ impl Benchmark {
                 sum += buf[..8].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
                 n += 1;
             }
-            ((ran() - before).as_nanos() as f64 / BATCH as f64, sum)
-        };
-        let check = batch().1;
-        let begun = Instant::now();
-        let mut batches = Vec::new();
-        while batches.is_empty() || begun.elapsed() < time {
-            let (ns, sum) = batch();
-            assert_eq!(sum, check, "a page has other data");
-            batches.push(ns);
-        }
-        batches.sort_by(f64::total_cmp);
-        Measured { ns: batches[batches.len() / 2], rounds: batches.len() as u64 * BATCH, check }
+            (ran() - before, sum)
+        })
     }
+}
 
-    fn report(&self, machine: &Machine, time: Duration) {
-        println!("TRY {}", self.name);
-        println!("START {}", self.name);
-        let all: Vec<Measured> = thread::scope(|s| {
-            let threads: Vec<_> = (0..self.threads).map(|_| s.spawn(|| self.run(machine, time))).collect();
-            threads.into_iter().map(|t| t.join().expect("a thread that has measured")).collect()
-        });
-        let ns = all.iter().map(|m| m.ns).sum::<f64>() / all.len() as f64;
-        let rounds: u64 = all.iter().map(|m| m.rounds).sum();
-        println!("BENCH {} {ns:.2} {rounds} {:016x}", self.name, all[0].check);
+/// Runs batches of so many rounds, after one that does not count: each says how long it took and its check value.
+fn measure(time: Duration, rounds: u64, mut batch: impl FnMut() -> (Duration, u64)) -> Measured {
+    let check = batch().1;
+    let begun = Instant::now();
+    let mut batches = Vec::new();
+    while batches.is_empty() || begun.elapsed() < time {
+        let (took, sum) = batch();
+        assert_eq!(sum, check, "a page has other data");
+        batches.push(took.as_nanos() as f64 / rounds as f64);
     }
+    batches.sort_by(f64::total_cmp);
+    Measured { ns: batches[batches.len() / 2], rounds: batches.len() as u64 * rounds, check }
+}
+
+/// Measures on so many threads at once, and prints what came of it.
+fn report(name: &str, threads: u32, run: impl Fn() -> Measured + Sync) {
+    println!("TRY {name}");
+    println!("START {name}");
+    let all: Vec<Measured> = thread::scope(|s| {
+        let threads: Vec<_> = (0..threads).map(|_| s.spawn(&run)).collect();
+        threads.into_iter().map(|t| t.join().expect("a thread that has measured")).collect()
+    });
+    let ns = all.iter().map(|m| m.ns).sum::<f64>() / all.len() as f64;
+    let rounds: u64 = all.iter().map(|m| m.rounds).sum();
+    println!("BENCH {name} {ns:.2} {rounds} {:016x}", all[0].check);
 }
 
 fn main() {
@@ -251,11 +259,15 @@ fn main() {
         return;
     };
     for word in &words[1..] {
-        let Some(benchmark) = BENCHMARKS.iter().find(|b| b.name == word) else {
+        let machine = Machine::new();
+        if let Some(access) = BENCHMARKS.iter().find(|b| b.name == word) {
+            report(word, access.threads, || access.run(&machine, time));
+        } else if let Some(reads) = disk::BENCHMARKS.iter().find(|b| b.name == word) {
+            report(word, 1, || reads.run(&machine, time));
+        } else {
             println!("FAIL there is no such benchmark");
             return;
-        };
-        benchmark.report(&Machine::new(), time);
+        }
     }
     println!("DONE");
 }
