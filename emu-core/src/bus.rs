@@ -14,6 +14,7 @@ use parking_lot::RwLock;
 use thiserror::Error;
 
 use crate::addr::{PAGE_SIZE, Pa, Size};
+use crate::atomic::Atomic;
 use crate::page::{DirectWriters, Place, is_same};
 use crate::ram::GuestRam;
 use crate::registers::Listed;
@@ -334,6 +335,24 @@ impl Bus {
     pub fn write_block(&self, ram: &GuestRam, offset: u64, bytes: &[u8]) -> Result<(), BusFault> {
         let _entered = self.enter();
         ram.write(offset, bytes).ok_or(BusFault::Unmapped)
+    }
+
+    /// As [`Bus::read_block`], an atomic access to a block that is RAM.
+    pub fn atomic_block(&self, ram: &GuestRam, offset: u64, atomic: Atomic) -> Result<u64, BusFault> {
+        let _entered = self.enter();
+        ram.atomic(offset, atomic).ok_or(BusFault::Unmapped)
+    }
+
+    /// An atomic access to RAM; gives what was there. Nothing else has such.
+    pub fn atomic(&self, pa: Pa, atomic: Atomic, from: Requester) -> Result<u64, BusFault> {
+        let _entered = self.enter();
+        let view = self.view();
+        let region = view.find(pa).ok_or(BusFault::Unmapped)?;
+        region.admits(from)?;
+        match &region.backing {
+            Backing::Ram(ram, o) => ram.atomic(o + (pa.0 - region.base.0), atomic).ok_or(BusFault::Unmapped),
+            Backing::Rom(..) | Backing::Mmio(_) => Err(BusFault::Refused),
+        }
     }
 
     /// Copies bytes out of memory and registers; stops at the first fault.

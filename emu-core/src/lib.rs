@@ -12,6 +12,7 @@
 //! - No component reads the host's clock: time is [`clock::Clock`]'s.
 
 pub mod addr;
+pub mod atomic;
 pub mod bus;
 pub mod clock;
 pub mod dma;

@@ -23,6 +23,7 @@ use parking_lot::RwLock;
 use thiserror::Error;
 
 use crate::addr::{PAGE_SHIFT, PAGE_SIZE};
+use crate::atomic::{Atomic, Operation};
 use crate::page::{DirectWriters, PageVersion, Place, is_same};
 
 /// Why a block of guest RAM could not be made.
@@ -90,6 +91,27 @@ fn natural_piece(at: u64, len: usize) -> usize {
         Some(n) => n,
         None => 1,
     }
+}
+
+macro_rules! update {
+    ($update:ident, $ty:ty, $atomic:ty) => {
+        /// Changes an aligned value in one action; gives what it was. `None` if it is unaligned or outside.
+        fn $update(&self, offset: u64, operation: Operation<$ty>) -> Option<$ty> {
+            const N: u64 = size_of::<$ty>() as u64;
+            self.check(offset, N)?;
+            if !offset.is_multiple_of(N) {
+                return None;
+            }
+            // SAFETY: in bounds and aligned, as just checked, and mapped for ever; atomics may race.
+            let cell = unsafe { <$atomic>::from_ptr(self.base.add(offset as usize).cast()) };
+            let new = |old| operation.over(<$ty>::from_le(old), <$ty>::wrapping_add).map(<$ty>::to_le);
+            let done = cell.fetch_update(Ordering::SeqCst, Ordering::SeqCst, new);
+            if done.is_ok() {
+                self.wrote(offset, N);
+            }
+            Some(<$ty>::from_le(done.unwrap_or_else(|seen| seen)))
+        }
+    };
 }
 
 macro_rules! word {
@@ -360,20 +382,21 @@ impl GuestRam {
         Some(())
     }
 
+    update!(update_u32, u32, AtomicU32);
+    update!(update_u64, u64, AtomicU64);
+
+    /// An atomic access at byte `offset`; gives what was there. `None` if it is unaligned or outside.
+    pub fn atomic(&self, offset: u64, atomic: Atomic) -> Option<u64> {
+        match atomic {
+            Atomic::Word(operation) => self.update_u32(offset, operation).map(u64::from),
+            Atomic::Doubleword(operation) => self.update_u64(offset, operation),
+        }
+    }
+
     /// Atomically replaces the aligned doubleword at `offset` if it holds `expected`; gives what it held.
     /// `None` if it is unaligned or outside. Used for descriptor updates (access flag, dirty state).
     pub fn compare_exchange_u64(&self, offset: u64, expected: u64, new: u64) -> Option<u64> {
-        self.check(offset, 8)?;
-        if !offset.is_multiple_of(8) {
-            return None;
-        }
-        // SAFETY: in bounds and aligned, as just checked.
-        let cell = unsafe { AtomicU64::from_ptr(self.base.add(offset as usize).cast()) };
-        let done = cell.compare_exchange(expected.to_le(), new.to_le(), Ordering::SeqCst, Ordering::SeqCst);
-        if done.is_ok() {
-            self.wrote(offset, 8);
-        }
-        Some(u64::from_le(done.unwrap_or_else(|seen| seen)))
+        self.update_u64(offset, Operation::CompareAndSwap { expected, new })
     }
 }
 

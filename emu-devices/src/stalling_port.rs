@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use emu_core::atomic::Atomic;
 use emu_core::bus::Bus;
 use emu_core::dma::{DirectPort, DmaAttrs, DmaFault, DmaPort, Master, Ports, StallTag};
 use parking_lot::Mutex;
@@ -72,6 +73,12 @@ impl DmaPort for StallingPort {
         self.inner().write(attrs, addr, bytes)?;
         self.done.lock().push((addr, bytes.len()));
         Ok(())
+    }
+    fn atomic(&self, attrs: DmaAttrs, addr: u64, atomic: Atomic) -> Result<u64, DmaFault> {
+        self.check(addr, atomic.bytes())?;
+        let old = self.inner().atomic(attrs, addr, atomic)?;
+        self.done.lock().push((addr, atomic.bytes()));
+        Ok(old)
     }
 }
 

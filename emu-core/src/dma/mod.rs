@@ -18,6 +18,7 @@ use std::sync::{Arc, Weak};
 use thiserror::Error;
 
 use crate::addr::Pa;
+use crate::atomic::Atomic;
 use crate::bus::{Bus, BusFault, Requester};
 use crate::metrics::{Counters, Metric};
 use crate::security::Security;
@@ -151,6 +152,11 @@ pub trait DmaPort: Send + Sync {
     fn read(&self, attrs: DmaAttrs, addr: u64, buf: &mut [u8]) -> Result<(), DmaFault>;
     /// Writes `bytes` to memory; also how a device sends an MSI.
     fn write(&self, attrs: DmaAttrs, addr: u64, bytes: &[u8]) -> Result<(), DmaFault>;
+    /// An atomic access, which reads and writes in one action; gives what was there. To what is no RAM, or not naturally aligned,
+    /// there is none, nor through a port that lets none pass: it is aborted.
+    fn atomic(&self, _attrs: DmaAttrs, _addr: u64, _atomic: Atomic) -> Result<u64, DmaFault> {
+        Err(DmaFault::Abort)
+    }
     /// Full barrier: transfers no data; earlier writes become visible before later ones.
     fn fence(&self) {
         std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
@@ -214,6 +220,9 @@ impl DmaPort for DirectPort {
     fn write(&self, attrs: DmaAttrs, addr: u64, bytes: &[u8]) -> Result<(), DmaFault> {
         Ok(self.bus.write_bytes(Self::address(attrs, addr)?, bytes, self.requester())?)
     }
+    fn atomic(&self, attrs: DmaAttrs, addr: u64, atomic: Atomic) -> Result<u64, DmaFault> {
+        Ok(self.bus.atomic(Self::address(attrs, addr)?, atomic, self.requester())?)
+    }
 }
 
 /// A port that counts what passes through another one.
@@ -245,6 +254,16 @@ impl DmaPort for CountedPort {
         self.counters.add(Metric::DmaWrites, 1);
         self.counters.add(Metric::DmaBytesWritten, bytes.len() as u64);
         Ok(())
+    }
+    /// It counts as a read and a write.
+    fn atomic(&self, attrs: DmaAttrs, addr: u64, atomic: Atomic) -> Result<u64, DmaFault> {
+        let old = self.port.atomic(attrs, addr, atomic)?;
+        let bytes = atomic.bytes() as u64;
+        self.counters.add(Metric::DmaReads, 1);
+        self.counters.add(Metric::DmaBytesRead, bytes);
+        self.counters.add(Metric::DmaWrites, 1);
+        self.counters.add(Metric::DmaBytesWritten, bytes);
+        Ok(old)
     }
     fn fence(&self) {
         self.port.fence();
@@ -302,6 +321,45 @@ mod tests {
             assert_eq!(port.write(attrs, 0x1000, b"x"), Ok(()));
             assert!(!watched.holds());
         }
+    }
+
+    /// PCI Express AtomicOps: FetchAdd, Swap, CAS, of 32 and 64 bits.
+    #[test]
+    fn an_atomic_access_gives_what_was_there() {
+        use crate::atomic::Operation::{CompareAndSwap, FetchAdd, Swap};
+        use Atomic::{Doubleword, Word};
+        let (ram, rom) = (GuestRam::new(4096).unwrap(), GuestRam::new(4096).unwrap());
+        let (bus, counters) = (Arc::new(Bus::new()), Arc::<Counters>::default());
+        bus.map(Pa(0x1000), 4096, Backing::Ram(ram, 0)).unwrap();
+        bus.map(Pa(0x2000), 4096, Backing::Rom(rom, 0, Arc::new(Deaf))).unwrap();
+        bus.map(Pa(0x3000), 4096, Backing::Mmio(Arc::new(Deaf))).unwrap();
+        let direct = Arc::new(DirectPort::new(bus, Master::new(0, Stalls::Never)));
+        let port = CountedPort::new(direct, counters.clone());
+        let go = |addr, atomic| port.atomic(DmaAttrs::default(), addr, atomic);
+        ram.store_u64(8, 0x1122_3344_ffff_ffff).unwrap();
+        for (addr, atomic, old, new) in [
+            (0x1008, Word(FetchAdd(2)), 0xffff_ffff, 0x1122_3344_0000_0001),
+            (0x100c, Word(Swap(7)), 0x1122_3344, 0x0000_0007_0000_0001),
+            (0x1008, Word(CompareAndSwap { expected: 1, new: 5 }), 1, 0x0000_0007_0000_0005),
+            (0x1008, Doubleword(FetchAdd(u64::MAX)), 0x7_0000_0005, 0x7_0000_0004),
+            (0x1008, Doubleword(Swap(9)), 0x7_0000_0004, 9),
+            (0x1008, Doubleword(CompareAndSwap { expected: 9, new: 3 }), 9, 3),
+        ] {
+            let (_, watched) = ram.place(8).unwrap().page().watch(Requester::Cpu(0));
+            assert_eq!((go(addr, atomic), ram.load_u64(8)), (Ok(old), Some(new)), "{atomic:?}");
+            assert!(!watched.holds(), "who watches the page knows");
+        }
+        let other = Doubleword(CompareAndSwap { expected: 4, new: 8 });
+        let (_, watched) = ram.place(8).unwrap().page().watch(Requester::Cpu(0));
+        assert_eq!((go(0x1008, other), ram.load_u64(8), watched.holds()), (Ok(3), Some(3), true));
+        // 7 accesses: 3 of 4 bytes and 4 of 8.
+        assert_eq!([Metric::DmaReads, Metric::DmaWrites].map(|m| counters.get(m)), [7, 7]);
+        assert_eq!([Metric::DmaBytesRead, Metric::DmaBytesWritten].map(|m| counters.get(m)), [44, 44]);
+        for addr in [0x1004, 0x1009, 0x2000, 0x3000, 0x9000, u64::MAX - 7] {
+            assert_eq!(go(addr, Doubleword(Swap(1))), Err(DmaFault::Abort), "{addr:#x}");
+        }
+        assert_eq!((ram.load_u64(0), ram.load_u64(8), rom.load_u64(0)), (Some(0), Some(3), Some(0)));
+        assert_eq!(counters.get(Metric::DmaReads), 7);
     }
 
     /// Each physical address space has memory of its own.

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use thiserror::Error;
 
 use super::{Direction, DmaAttrs, DmaFault, DmaPort, Segment, StallTag, Transfer};
+use crate::atomic::Atomic;
 
 /// A transaction was terminated: by nobody at its address, by an SMMU, or by software that had it stalled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
@@ -135,7 +136,11 @@ impl Dma {
         Self { port, stalls, slot, attrs }
     }
 
-    fn poll(&self, transfer: &mut Transfer) -> Poll<Result<(), Aborted>> {
+    /// Tries until it is done, aborted, or stalled.
+    fn poll<T>(
+        &self,
+        mut attempt: impl FnMut(&dyn DmaPort) -> Result<T, DmaFault>,
+    ) -> Poll<Result<T, Aborted>> {
         loop {
             match self.stalls.answer(self.slot) {
                 Poll::Pending => return Poll::Pending,
@@ -143,8 +148,8 @@ impl Dma {
                 Poll::Ready(true) => {}
             }
             let ticket = self.stalls.ticket();
-            match transfer.run(&*self.port) {
-                Ok(()) => return Poll::Ready(Ok(())),
+            match attempt(&*self.port) {
+                Ok(done) => return Poll::Ready(Ok(done)),
                 Err(DmaFault::Abort) => return Poll::Ready(Err(Aborted)),
                 Err(DmaFault::Stalled(tag)) => {
                     if self.stalls.park(self.slot, tag, ticket) {
@@ -158,7 +163,13 @@ impl Dma {
     /// Does a transfer, or the rest of it; how far it has come is there to be looked at after an abort.
     pub async fn run(&self, transfer: &mut Transfer) -> Result<(), Aborted> {
         let _cancelled = OnDrop(self);
-        poll_fn(|_| self.poll(transfer)).await
+        poll_fn(|_| self.poll(|port| transfer.run(port))).await
+    }
+
+    /// Makes an atomic access, once; gives what was there.
+    pub async fn atomic(&self, addr: u64, atomic: Atomic) -> Result<u64, Aborted> {
+        let _cancelled = OnDrop(self);
+        poll_fn(|_| self.poll(|port| port.atomic(self.attrs, addr, atomic))).await
     }
 
     /// Moves bytes between a buffer of the device and `segments`; gives the buffer back.

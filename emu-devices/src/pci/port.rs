@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use emu_core::atomic::Atomic;
 use emu_core::dma::ats::{Completion, PageRequest, PageResponse, Refused, TranslationRequest};
 use emu_core::dma::{CountedPort, DmaAttrs, DmaFault, DmaPort};
 use emu_core::metrics::Counters;
@@ -52,6 +53,9 @@ impl DmaPort for MasterPort {
     }
     fn write(&self, attrs: DmaAttrs, addr: u64, bytes: &[u8]) -> Result<(), DmaFault> {
         self.open()?.write(attrs, addr, bytes)
+    }
+    fn atomic(&self, attrs: DmaAttrs, addr: u64, atomic: Atomic) -> Result<u64, DmaFault> {
+        self.open()?.atomic(attrs, addr, atomic)
     }
     fn translate(&self, request: &TranslationRequest) -> Completion {
         self.open().map_err(|_| Refused::Unsupported)?.translate(request)

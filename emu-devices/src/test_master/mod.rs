@@ -6,6 +6,10 @@
 //! address, the length (32 bits), and nothing. The list is read under the same StreamID, SubstreamID and privilege. The part of the
 //! buffer begins at TM_PLACE, and ends with the buffer. Addresses wrap at TM_WIDTH bits.
 //!
+//! With TM_ATOMIC there is one atomic access instead, of 4 or 8 bytes (TM_LENGTH) at TM_ADDRESS: 1 adds, 2 swaps, 3 compares and swaps.
+//! Its operands are in the buffer from TM_PLACE on: what is added; what replaces the word; what must be there, and after it what
+//! replaces that. What was there takes the place of the first operand.
+//!
 //! It also keeps translations (`cache`): TM_REQUEST and what describes a transfer describe a translation request or a page request, and
 //! registers show what was granted, and what the master was told to forget and was answered. With TM_ATTRIBUTES.TRANSLATED it uses an
 //! address as one that was translated.
@@ -13,6 +17,7 @@
 //! A transfer takes no time where nothing stalls it: it is done when the write of TM_COMMAND is. While one is under way the registers
 //! that describe it do not change. A list is read again where a stalled transfer was saved and restored, as all of it is.
 
+mod atomic;
 mod cache;
 mod registers;
 #[cfg(test)]
@@ -22,6 +27,7 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 
 use emu_core::addr::Size;
+use emu_core::atomic::Atomic;
 use emu_core::bus::{BusFault, MmioDevice, Requester};
 use emu_core::dma::ats::{Invalidation, InvalidationDone, PageResponse, TranslationCache};
 use emu_core::dma::{
@@ -244,6 +250,14 @@ impl TestMaster {
         let dma = Dma::new(port.clone(), self.stalls.clone(), SLOT, attrs);
         let what = Segment { addr: r.address & lines, len: r.length };
         let bytes = inner.buffer[at..].to_vec();
+        if r.atomic != 0 {
+            let Some(access) = atomic::access(r, &bytes) else {
+                return self.finish(inner, status::REFUSED);
+            };
+            let task = Task::new(access_atomically(dma, what.addr, access));
+            inner.running = Some(Running { task, direction: Direction::FromMemory });
+            return;
+        }
         let list = r.list as usize;
         let work = async move {
             let segments = match list {
@@ -286,6 +300,14 @@ impl TestMaster {
         inner.registers.interrupt = 1;
         self.show(&inner.registers);
     }
+}
+
+/// Makes an atomic access: what moves is what was there.
+async fn access_atomically(dma: Dma, addr: u64, access: Atomic) -> Moved {
+    let outcome = dma.atomic(addr, access).await;
+    let old = outcome.unwrap_or_default().to_le_bytes();
+    let done = if outcome.is_ok() { access.bytes() } else { 0 };
+    Moved { bytes: old[..done].to_vec(), done, outcome: outcome.map(|_| ()) }
 }
 
 /// Reads a scatter list of `n` entries.

@@ -4,6 +4,7 @@ use emu_core::dma::{Direction, DmaAttrs, MemoryType};
 use emu_core::registers::{Map, constants, double, word};
 use serde::{Deserialize, Serialize};
 
+use super::atomic;
 use super::cache::{Cache, GLOBAL, HOLD, entry};
 
 /// Bytes of the buffer.
@@ -99,6 +100,7 @@ pub(crate) enum Reg {
     Responses,
     Response,
     ResponseSubstream,
+    Atomic,
     Buffer,
 }
 
@@ -107,8 +109,8 @@ pub(crate) static MAP: Map<Reg> = Map {
     specification: "the head of emu-devices/src/test_master",
     window: super::WINDOW,
     rows: &[
-        // "TM", version 2.
-        constants("TM_ID", 0x00, &[0x544d_0002]),
+        // "TM", version 3.
+        constants("TM_ID", 0x00, &[0x544d_0003]),
         word("TM_COMMAND", 0x04, Reg::Command).write_only(command::ALL as u64),
         word("TM_STATUS", 0x08, Reg::Status).read_only(status::ALL as u64),
         word("TM_INTERRUPT_ENABLE", 0x0c, Reg::InterruptEnable).bits(1),
@@ -136,6 +138,7 @@ pub(crate) static MAP: Map<Reg> = Map {
         word("TM_RESPONSE", 0x70, Reg::Response).read_only(0xf1ff),
         word("TM_RESPONSE_SUBSTREAM", 0x74, Reg::ResponseSubstream)
             .read_only((SUBSTREAM_VALID | SUBSTREAM) as u64),
+        word("TM_ATOMIC", 0x78, Reg::Atomic).bits(atomic::ALL as u64),
         double("TM_BUFFER", BUFFER, Reg::Buffer).array(BUFFER_SIZE as u32 / 8),
     ],
 };
@@ -157,6 +160,7 @@ pub(super) struct Registers {
     pub(super) place: u32,
     pub(super) done: u32,
     pub(super) request: u32,
+    pub(super) atomic: u32,
     pub(super) cache: Cache,
 }
 
@@ -177,6 +181,7 @@ impl Registers {
             place: 0,
             done: 0,
             request: 0,
+            atomic: 0,
             cache: Cache::default(),
         }
     }
@@ -198,6 +203,7 @@ impl Registers {
             Reg::Place => self.place.into(),
             Reg::Done => self.done.into(),
             Reg::Request => self.request.into(),
+            Reg::Atomic => self.atomic.into(),
             Reg::Cache
             | Reg::CacheControl
             | Reg::CacheAddress
@@ -226,6 +232,7 @@ impl Registers {
             Reg::Width => &mut self.width,
             Reg::Place => &mut self.place,
             Reg::Request => &mut self.request,
+            Reg::Atomic => &mut self.atomic,
             _ => return,
         };
         *to = value as u32;

@@ -27,6 +27,7 @@ const LIST: u64 = 0x2c;
 const WIDTH: u64 = 0x30;
 const PLACE: u64 = 0x34;
 const DONE: u64 = 0x38;
+const ATOMIC: u64 = 0x78;
 const BUFFER: u64 = 0x1000;
 
 struct Rig {
@@ -172,6 +173,67 @@ fn a_transfer_that_stalled_goes_on_from_there_or_ends() {
 }
 
 #[test]
+fn an_atomic_access_leaves_what_was_there_in_the_buffer() {
+    let rig = Rig::new();
+    rig.set(PLACE, 8);
+    rig.poke(RAM, 0x1_0000_0005);
+    for (code, length, [first, second], old, new) in [
+        (1, 4, [0xffff_ffff, 0], 5, 0x1_0000_0004),
+        (1, 8, [2, 0], 0x1_0000_0004, 0x1_0000_0006),
+        (2, 8, [9, 0], 0x1_0000_0006, 9),
+        (3, 8, [8, 7], 9, 9),
+        (3, 8, [9, 7], 9, 7),
+        // The second operand follows the first one.
+        (3, 4, [3_u64 << 32 | 7, 0], 3 << 32 | 7, 3),
+    ] {
+        rig.set(ATOMIC, code);
+        rig.set_double(BUFFER + 8, first);
+        rig.set_double(BUFFER + 16, second);
+        assert_eq!(rig.go(0, RAM, length), (4, length), "{code}");
+        let found = rig.master.read(BUFFER + 8, Size::B8, CPU).unwrap();
+        assert_eq!((found, rig.peek(RAM)), (old, new), "{code}");
+    }
+    // No such length, no list, no room for the operands; what is not aligned, and what is no RAM.
+    assert_eq!([0, 1, 12].map(|length| rig.go(0, RAM, length)), [(16, 0); 3]);
+    rig.set(LIST, 1);
+    assert_eq!(rig.go(0, RAM, 8), (16, 0));
+    rig.set(LIST, 0);
+    rig.set(PLACE, 0xff8);
+    assert_eq!(rig.go(0, RAM, 8), (16, 0));
+    assert_eq!([RAM + 2, 0x1000].map(|at| rig.go(0, at, 4)), [(8, 0); 2]);
+    assert_eq!(rig.peek(RAM), 3);
+}
+
+#[test]
+fn an_atomic_access_that_stalled_is_made_once() {
+    let rig = Rig::new();
+    rig.set_double(BUFFER, 5);
+    rig.poke(RAM, 10);
+    rig.set(ATOMIC, 1);
+    let stall = || {
+        rig.port.arm(RAM);
+        assert_eq!((rig.go(0, RAM, 8), rig.get(BUFFER)), ((0b11, 0), 5));
+        rig.port.stalled.lock().pop().unwrap()
+    };
+    let tag = stall();
+    // It sees what is there when it is made, not when it stalled.
+    rig.poke(RAM, 20);
+    rig.port.answer_to(tag, true);
+    rig.port.answer_to(tag, true);
+    assert_eq!((rig.get(STATUS), rig.get(BUFFER), rig.peek(RAM)), (4, 20, 25));
+    rig.set_double(BUFFER, 5);
+    rig.port.answer_to(stall(), false);
+    assert_eq!((rig.get(STATUS), rig.get(BUFFER), rig.peek(RAM)), (8, 5, 25));
+    let _ = stall();
+    let saved = rig.master.save();
+    rig.master.reset();
+    assert_eq!(rig.get(ATOMIC), 0);
+    rig.master.restore(saved).unwrap();
+    Component::resume(&*rig.master);
+    assert_eq!((rig.get(STATUS), rig.get(BUFFER), rig.peek(RAM)), (4, 25, 30));
+}
+
+#[test]
 fn reset_and_a_saved_state() {
     let rig = Rig::new();
     rig.set_double(BUFFER, 0xabcd);
@@ -197,6 +259,6 @@ fn a_master_that_cannot_wait_has_a_port_that_says_so() {
         irq: IrqLine::new(Arc::<Wires>::default(), 0),
         counters: Arc::default(),
     });
-    assert_eq!(master.read(0, Size::B4, CPU), Ok(0x544d_0002));
+    assert_eq!(master.read(0, Size::B4, CPU), Ok(0x544d_0003));
     assert!(master.cpu_only());
 }

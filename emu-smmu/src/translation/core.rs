@@ -29,7 +29,7 @@ use super::port::{Port, PortState};
 use super::probe::{Counted, Happening, Monitor, Probe};
 use super::shards::Shards;
 use super::stalls::{Answer, Stalled, Stalls, Woken};
-use super::{Context, Front, Scope, Transaction, wildcard};
+use super::{Access, Context, Front, Scope, Transaction, is_unreadable, wildcard};
 
 /// What a core is like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -258,8 +258,17 @@ impl Core {
         epoch: u64,
         counts: &Counts,
     ) -> Result<Pa, Fault> {
-        self.find(transaction.stream, &context.request(transaction), context, epoch, counts)
-            .map(|found| found.pa)
+        let request = context.request(transaction);
+        match self.find(transaction.stream, &request, context, epoch, counts) {
+            Ok(found) => Ok(found.pa),
+            // The walker checks the read of an atomic access first, the SMMU the write (Arm IHI 0070, 13.1.1).
+            Err(fault) if transaction.access == Access::Atomic && is_unreadable(&fault) => {
+                let write = Request { access: emu_mmu::Access::AtWrite, ..request };
+                let is_writable = self.find(transaction.stream, &write, context, epoch, counts).is_ok();
+                Err(Fault { write: !is_writable, ..fault })
+            }
+            Err(fault) => Err(fault),
+        }
     }
 
     /// All that is known of where a request goes.

@@ -36,13 +36,13 @@ impl Key {
         if substream >> SUBSTREAM_BITS != 0 {
             return None;
         }
-        let attributes = u64::from(access == Access::Write)
-            | u64::from(attrs.privileged) << 1
-            | u64::from(attrs.instruction) << 2
-            | u64::from(attrs.translated) << 3
-            | u64::from(attrs.substream.is_some()) << 4
-            | (attrs.security as u64) << 5
-            | (attrs.memory as u64) << 7;
+        let attributes = access as u64
+            | u64::from(attrs.privileged) << 2
+            | u64::from(attrs.instruction) << 3
+            | u64::from(attrs.translated) << 4
+            | u64::from(attrs.substream.is_some()) << 5
+            | (attrs.security as u64) << 6
+            | (attrs.memory as u64) << 8;
         Some(Self { page: address & !0xfff | attributes, substream })
     }
 
@@ -136,6 +136,7 @@ mod tests {
         let with = |attrs| Key::of(&attrs, 0x1234, Access::Read).unwrap();
         let others = [
             Key::of(&PLAIN, 0x1234, Access::Write).unwrap(),
+            Key::of(&PLAIN, 0x1234, Access::Atomic).unwrap(),
             with(DmaAttrs { privileged: true, ..PLAIN }),
             with(DmaAttrs { instruction: true, ..PLAIN }),
             with(DmaAttrs { translated: true, ..PLAIN }),

@@ -23,7 +23,7 @@ mod wildcard;
 use emu_core::dma::ats::{PageRequest, PageResponse, Refused};
 use emu_core::dma::{DmaAttrs, MemoryType, StallTag};
 use emu_core::{Pa, Security};
-use emu_mmu::{Fault, Request, Stage1, Stage2};
+use emu_mmu::{Fault, FaultKind, Request, Stage1, Stage2};
 
 pub use self::ats::{Denial, Service};
 pub use self::core::{Config, Core};
@@ -41,6 +41,8 @@ pub enum Access {
     Read,
     /// Writes.
     Write,
+    /// Writes, and reads in the same action: it needs both permissions, and is data (Arm IHI 0070, 16.7.6).
+    Atomic,
 }
 
 /// One access of a master to bytes of one 4 KiB page, as it arrives at the SMMU.
@@ -52,7 +54,7 @@ pub struct Transaction {
     pub substream: Option<u32>,
     /// The input address.
     pub address: u64,
-    /// Reads or writes.
+    /// Reads, writes, or both.
     pub access: Access,
     /// Privileged rather than user.
     pub privileged: bool,
@@ -157,6 +159,20 @@ impl Context {
         }
     }
 
+    /// The same, as a fault of it is reported. Write permission is checked first: an atomic access is a write, unless all that is
+    /// missing is read permission (Arm IHI 0070, 13.1.1).
+    #[must_use]
+    pub fn reported(&self, transaction: &Transaction, faulted: &Faulted) -> Transaction {
+        let Faulted { fault, on_context } = faulted;
+        let t = self.effective(transaction);
+        match t.access {
+            Access::Atomic if is_unreadable(fault) && !on_context => {
+                Transaction { access: Access::Read, ..t }
+            }
+            _ => t,
+        }
+    }
+
     /// An input address as the tables see it. What has bits of its own above the sign is not cut, so that it is out of range.
     const fn extended(&self, address: u64) -> u64 {
         match self.sign {
@@ -171,6 +187,7 @@ impl Context {
         let t = self.effective(transaction);
         let access = match (t.access, t.instruction) {
             (Access::Write, _) => emu_mmu::Access::Write,
+            (Access::Atomic, _) => emu_mmu::Access::ReadWrite,
             (Access::Read, true) => emu_mmu::Access::Execute,
             (Access::Read, false) => emu_mmu::Access::Read,
         };
@@ -194,6 +211,11 @@ pub struct Faulted {
     pub fault: Fault,
     /// It was stage 2's, for the address of a context descriptor rather than of a translation table or of the data.
     pub on_context: bool,
+}
+
+/// What is missing is read permission.
+fn is_unreadable(fault: &Fault) -> bool {
+    fault.kind == FaultKind::Permission && !fault.write
 }
 
 /// How a transaction ends that is not let through.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use emu_core::addr::PAGE_SIZE;
+use emu_core::atomic::Atomic;
 use emu_core::bus::Requester;
 use emu_core::dma::ats::{Completion, PageRequest, PageResponse, TranslationRequest};
 use emu_core::dma::{DmaAttrs, DmaFault, DmaPort, Master};
@@ -175,10 +176,49 @@ impl Port {
         };
         match done {
             Ok(()) => under_way.moved(len as u64),
-            Err(DmaFault::Abort) => self.state.counts.aborts.add(1),
-            Err(DmaFault::Stalled(_)) => self.state.counts.stalls.add(1),
+            Err(fault) => self.count(fault),
         }
         done
+    }
+
+    fn count(&self, fault: DmaFault) {
+        match fault {
+            DmaFault::Abort => self.state.counts.aborts.add(1),
+            DmaFault::Stalled(_) => self.state.counts.stalls.add(1),
+        }
+    }
+
+    /// An access that is made in one action when all else is known, so that one that was stalled has had no effect.
+    fn access_atomically(&self, attrs: DmaAttrs, addr: u64, atomic: Atomic) -> Result<u64, DmaFault> {
+        let under_way = self.state.traffic.enter(&self.core.phases);
+        let t = self.transaction(DmaAttrs { instruction: false, ..attrs }, addr, Access::Atomic);
+        let whole = Whole { first: t, len: atomic.bytes() };
+        let zeroed = self.state.zeroes.has(whole, t);
+        let place = if zeroed { Ok(Place::Zero) } else { self.place(&t, whole) };
+        let done = place.and_then(|place| self.go_atomically(&t, place, atomic));
+        if !matches!(done, Err(DmaFault::Stalled(_))) {
+            self.state.zeroes.forget(whole);
+        }
+        match done {
+            Ok(_) => under_way.moved(atomic.bytes() as u64),
+            Err(fault) => self.count(fault),
+        }
+        done
+    }
+
+    fn go_atomically(&self, t: &Transaction, place: Place, atomic: Atomic) -> Result<u64, DmaFault> {
+        let bus = &self.core.bus;
+        match place {
+            Place::Zero => Ok(0),
+            Place::To(Output::Ram { block, offset }) => {
+                let ram = self.core.blocks.get(block).ok_or(DmaFault::Abort)?;
+                Ok(bus.atomic_block(ram, offset, atomic)?)
+            }
+            Place::To(Output::At(pa)) => bus.atomic(pa, atomic, Requester::Device(t.stream)).map_err(|_| {
+                self.core.front.external_abort(t, pa);
+                DmaFault::Abort
+            }),
+        }
     }
 
     /// Where an access goes that is to one page of RAM which the port knows: a block and an offset in it. Most are, and cost no
@@ -395,6 +435,14 @@ impl DmaPort for Port {
     }
     fn write(&self, attrs: DmaAttrs, addr: u64, bytes: &[u8]) -> Result<(), DmaFault> {
         self.access(attrs, addr, Bytes::Write(bytes))
+    }
+    fn atomic(&self, attrs: DmaAttrs, addr: u64, atomic: Atomic) -> Result<u64, DmaFault> {
+        // No interconnect carries another one: it does not come to the SMMU.
+        if !atomic.is_aligned(addr) {
+            self.count(DmaFault::Abort);
+            return Err(DmaFault::Abort);
+        }
+        self.access_atomically(attrs, addr, atomic)
     }
     fn translate(&self, request: &TranslationRequest) -> Completion {
         let _under_way = self.state.traffic.enter(&self.core.phases);

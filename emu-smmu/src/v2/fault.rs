@@ -47,7 +47,7 @@ impl Registers {
         self.gfar = t.address;
         // Nested, WNR, PNU, IND, NSATTR.
         self.gfsynr0 = u32::from(nested)
-            | u32::from(t.access == Access::Write) << 1
+            | u32::from(t.access != Access::Read) << 1
             | u32::from(t.privileged) << 2
             | u32::from(t.instruction) << 3
             | 1 << 5;
@@ -83,7 +83,7 @@ fn syndrome(t: &Transaction, context: &Context, fault: &Fault) -> u32 {
     let [stage1, stage2] = context.banks;
     let through = if fault.stage == Stage::S2 && stage1 != stage2 { stage1 } else { 0 };
     (fault.level as u32 & 3)
-        | u32::from(t.access == Access::Write) << 4
+        | u32::from(t.access != Access::Read) << 4
         | u32::from(t.privileged) << 5
         | u32::from(t.instruction) << 6
         | 1 << 8

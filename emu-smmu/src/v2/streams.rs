@@ -288,7 +288,7 @@ impl Front for Streams {
             let (Some(bank), Some(stalled)) = (registers.banks.get_mut(n), stalled.get_mut(n)) else {
                 return Refusal::Abort;
             };
-            let first = bank.record(&context.effective(t), context, fault);
+            let first = bank.record(&context.reported(t, faulted), context, fault);
             let tag = if policy.stall { core.as_ref().and_then(|core| core.stall(t)) } else { None };
             match tag {
                 None => terminated(policy),

@@ -265,6 +265,7 @@ impl fmt::Display for Event {
         if self.kind.has_input() {
             let what = match (t.access, t.instruction) {
                 (Access::Write, _) => "write to",
+                (Access::Atomic, _) => "atomic access to",
                 (Access::Read, false) => "read of",
                 (Access::Read, true) => "fetch from",
             };

@@ -28,6 +28,7 @@ mod tm {
     pub(super) const RESPONSES: u64 = 0x6c;
     pub(super) const RESPONSE: u64 = 0x70;
     pub(super) const RESPONSE_SUBSTREAM: u64 = 0x74;
+    pub(super) const ATOMIC: u64 = 0x78;
     pub(super) const BUFFER: u64 = 0x1000;
 }
 
@@ -41,6 +42,17 @@ pub mod attributes {
     pub const INSTRUCTION: u32 = 4;
     /// Of an address that was translated.
     pub const TRANSLATED: u32 = 16;
+}
+
+/// TM_ATOMIC.
+#[derive(Clone, Copy, Debug)]
+pub enum Atomic {
+    /// What is in the buffer is added.
+    FetchAdd = 1,
+    /// It replaces what is there.
+    Swap = 2,
+    /// What follows it does, if it is what is there.
+    CompareAndSwap = 3,
 }
 
 /// TM_COMMAND: a transfer begins; the one under way is given up.
@@ -122,6 +134,8 @@ pub struct Dma {
     pub list: u32,
     /// Bits of an address.
     pub width: u32,
+    /// An atomic access instead.
+    pub atomic: Option<Atomic>,
     /// Which of the masters, if it is not the first one that has the stream.
     pub master: Option<usize>,
 }
@@ -130,12 +144,27 @@ impl Dma {
     /// A read of a doubleword.
     #[must_use]
     pub const fn read(stream: u32, address: u64) -> Self {
-        Self { stream, substream: None, attributes: 0, address, length: 8, list: 0, width: 64, master: None }
+        Self {
+            stream,
+            substream: None,
+            attributes: 0,
+            address,
+            length: 8,
+            list: 0,
+            width: 64,
+            atomic: None,
+            master: None,
+        }
     }
     /// A write of one.
     #[must_use]
     pub const fn write(stream: u32, address: u64) -> Self {
         Self { attributes: attributes::WRITE, ..Self::read(stream, address) }
+    }
+    /// An atomic access to one. Faults say that it writes.
+    #[must_use]
+    pub const fn atomic(stream: u32, address: u64, atomic: Atomic) -> Self {
+        Self { atomic: Some(atomic), ..Self::write(stream, address) }
     }
     /// With other attributes beside its own.
     #[must_use]
@@ -218,6 +247,7 @@ impl Program {
         self.poke32(at + tm::LENGTH, dma.length);
         self.poke32(at + tm::LIST, dma.list);
         self.poke32(at + tm::WIDTH, dma.width);
+        self.poke32(at + tm::ATOMIC, dma.atomic.map_or(0, |atomic| atomic as u32));
     }
 
     /// TM_STATUS in `X[status]`, and the first doubleword of the buffer in `X[word]`.
@@ -276,6 +306,15 @@ impl Program {
         a64!(self ; ldr x0, [x18]);
         self.expect(&format!("{name}: what was written"), 0, WRITTEN);
         self.poke(at, before);
+    }
+
+    /// An addition to the doubleword at `at`, which is `before`: the master is given that.
+    pub fn dma_adds(&mut self, name: &str, dma: &Dma, at: u64, before: u64) {
+        self.fill_buffer(dma, 0, WRITTEN);
+        self.poke(at, before);
+        self.dma(name, dma, End::Done);
+        self.expect_buffer(&format!("{name}: what was there"), dma, before);
+        self.expect_double(&format!("{name}: what is there"), at, before.wrapping_add(WRITTEN));
     }
 
     /// Its master interrupts at the end of a transfer.

@@ -1,5 +1,7 @@
 //! Stalled transactions: every answer, early and late, and what takes them away.
 
+use emu_core::atomic::{Atomic, Operation};
+
 use super::*;
 
 const STREAM: u32 = 9;
@@ -192,5 +194,34 @@ fn a_master_that_is_gone_is_told_nothing() {
     drop(port);
     drop(master);
     assert!(rig.core.resume(STREAM, stag(tag), Answer::Zero));
+    assert_eq!(rig.core.stalled(), []);
+}
+
+#[test]
+fn an_atomic_access_waits_as_a_whole() {
+    let (rig, root, master, port) = rig();
+    let add = || {
+        port.atomic(rig.attrs, 0x1008, Atomic::Doubleword(Operation::FetchAdd(3))).map(|old| vec![old as u8])
+    };
+    rig.memory.store(DATA + 8, 5);
+    let tag = stalled(add());
+    assert!(rig.core.resume(STREAM, stag(tag), Answer::Zero));
+    assert_eq!((add(), rig.memory.load(DATA + 8)), (Ok(vec![0]), 5), "it reads as zero, and is ignored");
+    // Read permission alone is not enough, and what it would have read is not kept.
+    rig.memory.map(root, 3, 0x1000, DATA | PAGE | READ_ONLY);
+    rig.core.invalidate_all();
+    let tag = stalled(add());
+    let access = rig.core.stalled()[0].transaction.access;
+    assert_eq!((access, rig.memory.load(DATA + 8)), (Access::Atomic, 5));
+    rig.memory.store(DATA + 8, 40);
+    rig.memory.map(root, 3, 0x1000, DATA | PAGE);
+    rig.core.invalidate_all();
+    assert!(rig.core.resume(STREAM, stag(tag), Answer::Retry));
+    assert_eq!((add(), rig.memory.load(DATA + 8)), (Ok(vec![40]), 43));
+    assert_eq!(master.told.lock().len(), 2);
+    // The port knows the page now, for atomic accesses alone.
+    assert_eq!((add(), rig.memory.load(DATA + 8)), (Ok(vec![43]), 46));
+    let word = Atomic::Word(Operation::Swap(1));
+    assert_eq!(port.atomic(rig.attrs, 0x100a, word), Err(DmaFault::Abort), "not aligned");
     assert_eq!(rig.core.stalled(), []);
 }

@@ -222,7 +222,7 @@ impl Front for Streams {
     fn fault(&self, t: &Transaction, context: &Context, faulted: &Faulted) -> Refusal {
         let record = record_of(faulted);
         let (kind, policy) = kind_of(&faulted.fault, record);
-        let transaction = context.effective(t);
+        let transaction = context.reported(t, faulted);
         let event = |kind| Event { kind, transaction, mergeable: context.mergeable };
         let Some(policy) = policy.then_some(if record.stage2 { context.policy2 } else { context.policy1 })
         else {

@@ -13,6 +13,7 @@ mod multi;
 mod ordering;
 mod performance_monitors;
 mod priorities;
+mod smmu_atomic;
 mod smmu_atos;
 mod smmu_ats;
 mod smmu_commands;

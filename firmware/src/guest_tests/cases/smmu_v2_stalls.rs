@@ -9,7 +9,7 @@ use crate::guest_tests::smmu_v2::{
     stream,
 };
 use crate::guest_tests::tables::{Tables, desc};
-use crate::guest_tests::test_master::{Dma, End, UNSTALLABLE};
+use crate::guest_tests::test_master::{Atomic, Dma, End, UNSTALLABLE};
 
 use stream::{NESTED, SPARE, STAGE1};
 
@@ -69,6 +69,21 @@ pub(super) fn retry_of_a_write(p: &mut Program) {
     rig.resume(p, BANK1, RETRY);
     p.end_dma("resumed", &dma, End::Done);
     p.expect_double("written", rig.frame, 0x77);
+}
+
+/// An atomic access is a write that is made once, of what is there when it goes on.
+pub(super) fn retry_of_an_atomic_access(p: &mut Program) {
+    let rig = stalling(p);
+    let dma = Dma::atomic(STAGE1, ABSENT, Atomic::FetchAdd);
+    p.fill_buffer(&dma, 0, 3);
+    rig.stalls(p, "an atomic access", &dma, &translation(&dma));
+    p.poke(rig.frame, 40);
+    repair(p, &rig);
+    rig.resume(p, BANK1, RETRY);
+    p.end_dma("resumed", &dma, End::Done);
+    p.expect_buffer("what was there", &dma, 40);
+    p.expect_double("what is there", rig.frame, 43);
+    rig.expect_no_fault(p, "resumed", BANK1);
 }
 
 /// A retry in vain: it faults again, and is recorded again.

@@ -511,6 +511,16 @@ macro_rules! bare_cases {
                 cfgi_cd_of_the_first_level Max "IHI 0070, 4.3.3, 5.3";
                 cfgi_cd_of_a_substream Max "IHI 0070, 4.3.3";
             }
+            smmu_atomic V3 {
+                operations Max "IHI 0070, 16.7.6";
+                not_writable Max "IHI 0070, 13.1.1, 16.7.6";
+                not_readable Max "IHI 0070, 13.1.1";
+                not_readable_and_clean Max "IHI 0070, 13.1.1";
+                no_access Max "IHI 0070, 13.1.1";
+                dirty_state Max "IHI 0070, 3.13.3, 16.7.6";
+                stalled Max "IHI 0070, 16.7.6";
+                beside_a_cpu Max "IHI 0070, 16.7.6";
+            }
             smmu_atos V3 {
                 stage1 Max "IHI 0070, 9.1.4, 6.3.40";
                 nested Max "IHI 0070, 9.1.3";
@@ -789,6 +799,7 @@ macro_rules! bare_cases {
             smmu_v2_stalls [V3 Mmu500] {
                 retry Max "IHI 0062, SMMU_CBn_RESUME";
                 retry_of_a_write Max "IHI 0062, SMMU_CBn_RESUME";
+                retry_of_an_atomic_access Max "IHI 0062, SMMU_CBn_RESUME, SMMU_CBn_FSYNR0.WNR";
                 retry_in_vain Max "IHI 0062, SMMU_CBn_RESUME";
                 terminate Max "IHI 0062, SMMU_CBn_RESUME.TnR";
                 terminate_as_zero Max "IHI 0062, SMMU_CBn_RESUME.TnR, SMMU_CBn_SCTLR.CFRE";

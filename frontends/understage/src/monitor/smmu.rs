@@ -289,6 +289,7 @@ fn waiting(stalled: &[Stalled], numbered: bool, now: u64) -> String {
         let what = match t.access {
             Access::Read => "read of",
             Access::Write => "write to",
+            Access::Atomic => "atomic access to",
         };
         let long = seconds(now.saturating_sub(*since));
         let number = if numbered { format!("STAG {}: ", stag(*tag)) } else { String::new() };
