@@ -288,6 +288,15 @@ impl Bus {
         });
     }
 
+    /// Takes all regions away. A machine that is taken apart needs it: a device that has the bus and stands on it would else be
+    /// there for ever, and the bus with it.
+    pub fn clear(&self) {
+        let _ = self.change(|v| {
+            *v = BusView::default();
+            Ok(())
+        });
+    }
+
     /// `writers` keep host addresses of the machine's memory to write by: all blocks, also those to come, know them.
     pub fn attach(&self, writers: &Arc<dyn DirectWriters>) {
         let mut all = self.writers.write();

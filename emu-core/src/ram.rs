@@ -284,6 +284,8 @@ impl GuestRam {
     /// `writers` keep host addresses to write by: they are asked to give them back, and told of what is written.
     pub fn attach(&self, writers: &Arc<dyn DirectWriters>) {
         let mut all = self.writers.write();
+        // A block may outlive the machines that it is used in.
+        all.retain(|w| w.strong_count() != 0);
         if !all.iter().any(|w| is_same(writers, w)) {
             all.push(Arc::downgrade(writers));
         }

@@ -1,6 +1,7 @@
 //! A small machine: RAM, a sector of flash, a GIC and CPUs, each with a thread; with a GICv3, an SMMU and masters behind it. Programs
 //! report through memory.
 
+mod memory;
 mod smmu;
 
 use std::sync::Arc;
@@ -12,7 +13,6 @@ use emu_core::bus::{Backing, Bus};
 use emu_core::clock::{Clock, Mode};
 use emu_core::irq::{GicConnection, IrqSink};
 use emu_core::metrics::{Counters, Metric};
-use emu_core::ram::GuestRam;
 use emu_devices::flash::Programming;
 use emu_devices::flash::cfi::{CfiFlash, SECTOR};
 use emu_devices::gic::{GicConfig, Gicv3, ITS_SIZE, REDISTRIBUTOR_STRIDE};
@@ -25,6 +25,8 @@ use emu_pe::model::Model;
 use emu_pe::psci::{AffinityState, Machine, PsciError};
 use firmware::guest_tests::{Gic, Smmu, layout};
 use parking_lot::{Condvar, Mutex};
+
+pub use memory::Ram;
 
 /// Most CPUs of a machine.
 pub const CPUS: usize = layout::PES;
@@ -199,14 +201,15 @@ pub struct Outcome {
     /// How it ended.
     pub ending: Ending,
     /// RAM, from [`layout::RAM`] on.
-    pub ram: &'static GuestRam,
+    pub ram: Ram,
     /// What lockstep reports.
     pub difference: Option<String>,
 }
 
 /// A machine of its own for each run.
 struct Parts {
-    ram: &'static GuestRam,
+    ram: Ram,
+    bus: Arc<Bus>,
     power: Arc<Power>,
     vcpus: Vec<Vcpu>,
     counters: Vec<Arc<Counters>>,
@@ -262,9 +265,9 @@ fn map(bus: &Bus, base: u64, size: u64, backing: Backing) {
 fn build(model: Model, limits: &Limits) -> Parts {
     let Limits { cpus, gic, smmu, .. } = *limits;
     assert!((1..=CPUS).contains(&cpus), "a program has 1 to {CPUS} PEs");
-    let ram = GuestRam::new(layout::RAM_SIZE).expect("the host has 16 MiB of address space");
+    let ram = Ram::new();
     let bus = Arc::new(Bus::new());
-    map(&bus, layout::RAM, layout::RAM_SIZE, Backing::Ram(ram, 0));
+    map(&bus, layout::RAM, layout::RAM_SIZE, Backing::Ram(ram.block(), 0));
     let shared = Arc::new(Shared::new(cpus));
     let flash =
         CfiFlash::new("flash", SECTOR, &[], Programming::Lost, &Arc::default()).expect("a blank sector");
@@ -303,7 +306,7 @@ fn build(model: Model, limits: &Limits) -> Parts {
         });
         vcpus.push(Vcpu::new(cpu));
     }
-    Parts { ram, power, vcpus, counters }
+    Parts { ram, bus, power, vcpus, counters }
 }
 
 /// Waits until the machine ends by itself, or ends it when a limit is reached.
@@ -328,7 +331,7 @@ fn watch(power: &Power, counters: &[Arc<Counters>], limits: Limits) {
 /// Loads an image at [`layout::IMAGE`] and runs it from there, at EL2 of the first CPU.
 #[must_use]
 pub fn run(model: Model, image: &[u8], limits: Limits) -> Outcome {
-    let Parts { ram, power, mut vcpus, counters } = build(model, &limits);
+    let Parts { ram, bus, power, mut vcpus, counters } = build(model, &limits);
     vcpus.iter_mut().for_each(|vcpu| limits.execution.apply(vcpu, CODE_BYTES));
     ram.write(layout::IMAGE - layout::RAM, image).expect("the image fits into RAM");
     power.state.lock().cores[0] = Core::Starting(Entry { pc: layout::IMAGE, x0: 0 });
@@ -346,5 +349,6 @@ pub fn run(model: Model, image: &[u8], limits: Limits) -> Outcome {
         Some(ending) => ending,
     };
     let difference = vcpus.iter_mut().find_map(Vcpu::take_difference);
+    bus.clear();
     Outcome { ending, ram, difference }
 }
