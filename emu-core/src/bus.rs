@@ -613,4 +613,17 @@ mod tests {
         assert_eq!(bus.read(Pa(0x1000), Size::B4, Requester::Machine), Err(BusFault::Unmapped));
         assert_eq!(bus.read(Pa(0x9000), Size::B4, Requester::Machine), Ok(0));
     }
+
+    #[test]
+    fn a_bus_that_is_cleared_keeps_no_device() {
+        let bus = Bus::new();
+        let dev = Arc::new(Log(Mutex::default()));
+        bus.map(Pa(0x3000), 0x1000, Backing::Mmio(dev.clone())).unwrap();
+        let before = bus.generation();
+        assert_eq!(Arc::strong_count(&dev), 2);
+        bus.clear();
+        assert_eq!(Arc::strong_count(&dev), 1);
+        assert!(bus.generation() > before);
+        assert_eq!(bus.read(Pa(0x3000), Size::B4, Requester::Machine), Err(BusFault::Unmapped));
+    }
 }
