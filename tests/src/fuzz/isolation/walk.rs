@@ -330,11 +330,13 @@ impl Walk<'_> {
             For::Table => set(d, 6) && !protected,
             For::Update => set(d, 6) && writable && !protected,
         };
+        let accessed = if d & AF == 0 && ha { AF } else { 0 };
         if !allowed {
+            // Whether it counts as accessed is UNKNOWN (3.13.2).
+            self.updates.extend((accessed != 0).then_some(Update { at, old: d, may: accessed }));
             return Err(self.fault2());
         }
         let writes = what == For::Update || what == For::Output && self.access.write;
-        let accessed = if d & AF == 0 && ha { AF } else { 0 };
         let dirty = if writes { !d & AP2 } else { 0 };
         if accessed | dirty != 0 {
             self.updates.push(Update { at, old: d, may: accessed | dirty });
