@@ -331,8 +331,9 @@ fn stalled_requests_are_parked_and_tried_again() {
             until(|| rig.get(used + 4 + 8 * u64::from(QUEUE_SIZE), Size::B2) == 0);
             header(&rig, 0, 3);
             rig.chain(desc, 0, &[(HEADER, 16, false), (BUFFER, 512, true), (STATUS, 1, true)]);
-            rig.publish(ring, 0);
+            // Armed first: a worker that looks by itself must not find the request before.
             rig.port.arm(place);
+            rig.publish(ring, 0);
             rig.notify(0);
             until(|| !rig.port.stalled.lock().is_empty());
             assert_eq!(rig.used_index(ring), 0, "{transport:?} {place:#x}");
