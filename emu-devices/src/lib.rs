@@ -10,6 +10,7 @@ pub mod gicv2;
 pub mod gicv2m;
 pub mod gpio;
 pub mod hostfile;
+pub mod net;
 pub mod pci;
 pub mod registers;
 pub mod rtc;
@@ -18,6 +19,7 @@ mod stalling_port;
 pub mod test_master;
 pub mod uart;
 pub mod virtio;
+mod worker;
 
 /// The target of what the log says about accesses that no sane guest makes.
 pub const GUEST_ERRORS: &str = "guest_errors";

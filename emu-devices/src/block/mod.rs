@@ -16,6 +16,7 @@ mod overlay;
 mod qcow2;
 mod qcow2_check;
 mod qcow2_header;
+mod queue;
 mod ranges;
 mod raw;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use memory::MemoryDisk;
 pub use open::{Format, OpenError, OpenOptions, open};
 pub use overlay::{Overlay, Scratch};
 pub use qcow2::Qcow2Disk;
+pub use queue::{DiskDone, DiskQueue, DiskRequest, WhenDone};
 pub use raw::RawFile;
 
 /// Bytes in a sector, the unit of disk addresses in every guest interface.

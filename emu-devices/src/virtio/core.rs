@@ -12,8 +12,8 @@ use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
 use super::memory::Rings;
-use super::worker::Worker;
 use super::{GuestMemory, Placement, Queue, QueueConfig, QueueFault, Request, VirtioDevice, feature, status};
+use crate::worker::Worker;
 
 /// Requests that one notification may cause on the notifying thread. A driver that refills its queue faster than the
 /// device empties it for so long is not sane, and must not hold the vCPU for ever.

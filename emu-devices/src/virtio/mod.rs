@@ -28,7 +28,6 @@ mod queue;
 mod rng;
 #[cfg(test)]
 mod tests;
-mod worker;
 
 pub use blk::{Blk, BlkOptions};
 pub use chain::Chain;

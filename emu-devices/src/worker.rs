@@ -47,7 +47,7 @@ impl Shared {
 
 /// A thread that works when it is woken, and not while it is paused.
 #[derive(Default)]
-pub(super) struct Worker {
+pub(crate) struct Worker {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -55,7 +55,7 @@ pub(super) struct Worker {
 impl Worker {
     /// Starts the thread, unless it runs. `work` is called when there is something to do; it looks often at what it is
     /// given and returns when that says so.
-    pub(super) fn start(
+    pub(crate) fn start(
         &self,
         name: &str,
         work: impl Fn(&dyn Fn() -> bool) + Send + 'static,
@@ -70,13 +70,13 @@ impl Worker {
     }
 
     /// There is something to do.
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.shared.state.lock().wanted = true;
         self.shared.changed.notify_all();
     }
 
     /// Waits until the work at hand is interrupted or done; none is begun until [`Worker::resume`].
-    pub(super) fn pause(&self) {
+    pub(crate) fn pause(&self) {
         let mut state = self.shared.state.lock();
         self.shared.paused.store(true, Ordering::Release);
         while state.busy {
@@ -85,7 +85,7 @@ impl Worker {
     }
 
     /// Work may go on; what was interrupted is taken up again.
-    pub(super) fn resume(&self) {
+    pub(crate) fn resume(&self) {
         let mut state = self.shared.state.lock();
         self.shared.paused.store(false, Ordering::Release);
         state.wanted = true;
@@ -93,7 +93,7 @@ impl Worker {
     }
 
     /// Ends the thread after the request at hand and waits for it.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         {
             let _state = self.shared.state.lock();
             self.shared.stopping.store(true, Ordering::Release);
