@@ -1,11 +1,14 @@
 //! What a port remembers of translations: pages, looked up without a lock.
 //!
 //! An entry holds for one *epoch*: see [`super::Core::port_epoch`]. Another one begins whenever anything is invalidated, and when
-//! the bus changes. So nothing is ever searched for in here, and the table may be small: what it lacks the main TLB has.
+//! the bus changes. So nothing is ever searched for in here, and a table may be small: what it lacks the main TLB has. It begins
+//! small, for most masters have their rings and a few buffers. One that replaces what it needs again gets a large one, so that
+//! masters with many pages do not meet at the locks of the main TLB.
 //!
 //! # Invariant
 //! An entry is read as it was written: its version is odd while it is changed, and another one afterwards.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{
     AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, fence,
 };
@@ -15,7 +18,12 @@ use emu_core::dma::DmaAttrs;
 use super::Access;
 use super::output::Output;
 
-const ENTRIES: usize = 256;
+/// Entries of the small table: powers of two, as is the other. Half of them are for reads.
+const SMALL: usize = 256;
+/// Of the large one: 8,192 pages each way.
+const LARGE: usize = 16_384;
+/// Entries replaced within their epoch, for which there is a large table.
+const CROWDED: u32 = 256;
 /// SubstreamIDs have 20 bits (Arm IHI 0070, 3.2), epochs the rest of a word.
 const SUBSTREAM_BITS: u32 = 20;
 
@@ -46,12 +54,12 @@ impl Key {
         Some(Self { page: address & !0xfff | attributes, substream })
     }
 
-    /// Where it is kept. Reads and writes of one page are far apart.
+    /// Where it is kept, in a table of so many entries. Reads and writes of one page are far apart.
     #[inline]
-    fn index(self) -> usize {
+    fn index(self, entries: usize) -> usize {
         let page = (self.page >> 12) as usize;
-        let write = (self.page & 1) as usize * (ENTRIES / 2);
-        (page + write + self.substream as usize * 37) % ENTRIES
+        let write = (self.page & 1) as usize * (entries / 2);
+        page.wrapping_add(write + self.substream as usize * 37) & (entries - 1)
     }
 
     #[inline]
@@ -70,19 +78,43 @@ struct Entry {
     output: AtomicU64,
 }
 
+/// With nothing in it: epochs begin with 1.
+fn table(entries: usize) -> Box<[Entry]> {
+    (0..entries).map(|_| Entry::default()).collect()
+}
+
 /// The pages that a port remembers.
-pub(super) struct MicroTlb(Box<[Entry]>);
+pub(super) struct MicroTlb {
+    small: Box<[Entry]>,
+    /// Used instead, once it is there.
+    large: OnceLock<Box<[Entry]>>,
+    /// Entries that were replaced within their epoch.
+    replaced: AtomicU32,
+}
 
 impl MicroTlb {
-    /// With nothing in it: epochs begin with 1.
     pub(super) fn new() -> Self {
-        Self((0..ENTRIES).map(|_| Entry::default()).collect())
+        Self { small: table(SMALL), large: OnceLock::new(), replaced: AtomicU32::new(0) }
+    }
+
+    #[inline]
+    fn entry(&self, key: Key) -> &Entry {
+        let table = self.large.get().unwrap_or(&self.small);
+        &table[key.index(table.len())]
+    }
+
+    /// One more entry has been replaced that was still good.
+    #[cold]
+    fn crowded(&self) {
+        if self.replaced.fetch_add(1, Relaxed) == CROWDED {
+            self.large.get_or_init(|| table(LARGE));
+        }
     }
 
     /// The first byte of the page that `key` leads to in `epoch`.
     #[inline]
     pub(super) fn get(&self, key: Key, epoch: u64) -> Option<Output> {
-        let entry = &self.0[key.index()];
+        let entry = self.entry(key);
         let version = entry.version.load(Acquire);
         let page = entry.page.load(Relaxed);
         let context = entry.context.load(Relaxed);
@@ -94,7 +126,7 @@ impl MicroTlb {
 
     /// Remembers a page, unless somebody else is about to change the same entry.
     pub(super) fn put(&self, key: Key, epoch: u64, output: Output) {
-        let entry = &self.0[key.index()];
+        let entry = self.entry(key);
         let version = entry.version.load(Relaxed);
         let changing = version | 1;
         if version == changing || entry.version.compare_exchange(version, changing, Acquire, Relaxed).is_err()
@@ -102,10 +134,15 @@ impl MicroTlb {
             return;
         }
         fence(Release);
+        let context = key.context(epoch);
+        let was_good = entry.context.load(Relaxed) == context && entry.page.load(Relaxed) != key.page;
         entry.page.store(key.page, Relaxed);
-        entry.context.store(key.context(epoch), Relaxed);
+        entry.context.store(context, Relaxed);
         entry.output.store(output.page_word(), Relaxed);
         entry.version.store(changing.wrapping_add(1), Release);
+        if was_good {
+            self.crowded();
+        }
     }
 }
 
@@ -161,9 +198,25 @@ mod tests {
     }
 
     #[test]
+    fn who_needs_many_pages_gets_a_large_table() {
+        let micro = MicroTlb::new();
+        let known = |epoch| (0..4096).filter(|n| micro.get(read(n << 12), epoch).is_some()).count();
+        let pass = |epoch| (0..4096).for_each(|n| micro.put(read(n << 12), epoch, Output::At(Pa(n << 20))));
+        // Each page in an epoch of its own: nothing is replaced that is good.
+        for n in 1..4096 {
+            micro.put(read(n << 12), n, Output::At(Pa(0)));
+        }
+        assert!(micro.large.get().is_none());
+        pass(5000);
+        pass(5000);
+        assert_eq!((known(5000), known(5001)), (4096, 0));
+        assert_eq!(micro.get(read(77 << 12), 5000), Some(Output::At(Pa(77 << 20))));
+    }
+
+    #[test]
     fn an_entry_is_never_seen_half_written() {
-        // All pages here share one entry; each leads to an output that tells which it is.
-        let page = |n: u64| read(n * ENTRIES as u64 * 0x1000);
+        // All pages here share one entry, in either table; each leads to an output that tells which it is.
+        let page = |n: u64| read(n * LARGE as u64 * 0x1000);
         let micro = MicroTlb::new();
         thread::scope(|s| {
             for t in 0..3 {

@@ -17,13 +17,19 @@ const fn one(name: &'static str, what: &'static str) -> Benchmark {
 }
 
 /// What `emu-smmu/benches/dma` measures.
-const NATIVE: [Benchmark; 12] = [
+const NATIVE: [Benchmark; 15] = [
     one("direct", "a device reads 8 bytes of one of 128 pages, with no SMMU"),
     one("bypass", "the same through an SMMU that the stream bypasses"),
     one("hit", "the same translated, by what the port remembers"),
     one("hit2", "the same from two threads, a port each"),
     one("hit4k", "a device reads all of one of 128 pages, translated by what the port remembers"),
-    one("mainhit", "a device reads 8 bytes of one of 4,096 pages, translated by the main TLB"),
+    one("directmany", "a device reads 8 bytes of one of 4,096 pages, with no SMMU"),
+    one("hitmany", "the same translated"),
+    one("hitmany2", "the same from two threads, a port each"),
+    one(
+        "mainhit",
+        "the same from one, translated by the main TLB after what the port remembers was invalidated",
+    ),
     one("mainhit2", "the same from two threads, a port each"),
     one("rewalk", "CMD_TLBI_NH_VA and CMD_SYNC for a page, and an access that walks the tables"),
     one(
