@@ -151,7 +151,7 @@ impl Fuzz {
     fn transact(&mut self, world: &World, r: &mut Random, dma: &Dma, len: usize) {
         let mut zeroed = BTreeSet::new();
         for n in 0..TRIES {
-            let Some(tag) = self.once(r, dma, len, &zeroed) else { return };
+            let Some(tag) = self.once(r, dma, len, &mut zeroed) else { return };
             match self.answer(world, r, tag, n + 1 == TRIES) {
                 Answer::Again => {}
                 Answer::Zero(address) => drop(zeroed.insert(address / PAGE)),
@@ -161,7 +161,13 @@ impl Fuzz {
     }
 
     /// Makes an access, and judges it. The tag, if it is stalled.
-    fn once(&mut self, r: &mut Random, dma: &Dma, len: usize, zeroed: &BTreeSet<u64>) -> Option<StallTag> {
+    fn once(
+        &mut self,
+        r: &mut Random,
+        dma: &Dma,
+        len: usize,
+        zeroed: &mut BTreeSet<u64>,
+    ) -> Option<StallTag> {
         let parts = self.parts(dma, len, zeroed);
         let mut bytes: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| self.fresh_word(r)).take(len).collect();
         let port = &self.rig.ports[dma.master];
@@ -180,11 +186,15 @@ impl Fuzz {
         self.updated(&parts, done.is_ok()).unwrap_or_else(|why| panic!("{why}: {}", what()));
         self.rig.drain_events(&mut self.memory);
         self.look().unwrap_or_else(|why| panic!("{why}: {}", what()));
-        parts.into_iter().for_each(|part| self.checker.learn(part.verdict));
-        match done {
-            Err(DmaFault::Stalled(tag)) => Some(tag),
-            _ => None,
+        let tag = if let Err(DmaFault::Stalled(tag)) = done { Some(tag) } else { None };
+        if tag.is_some() {
+            // Transactions before the one that is stalled have ended, and need not be made again.
+            let stalled = parts.iter().rposition(|p| p.ends().any(|end| end == End::Stall)).unwrap_or(0);
+            let ended = parts[..stalled].iter().filter(|p| p.ends().any(|end| end == End::Zero));
+            zeroed.extend(ended.map(|p| p.asked.address / PAGE));
         }
+        parts.into_iter().for_each(|part| self.checker.learn(part.verdict));
+        tag
     }
 
     fn fresh_word(&mut self, r: &mut Random) -> [u8; 8] {
