@@ -206,7 +206,12 @@ impl<T> Task<T> {
 
     /// Goes on until the work is done, or stands still. It is not to be called again after it gave a result.
     pub fn poll(&mut self) -> Poll<T> {
-        self.0.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        self.poll_with(Waker::noop())
+    }
+
+    /// The same, for work that waits for something else than memory: `waker` is told when it can go on.
+    pub fn poll_with(&mut self, waker: &Waker) -> Poll<T> {
+        self.0.as_mut().poll(&mut Context::from_waker(waker))
     }
 }
 

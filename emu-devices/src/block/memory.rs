@@ -52,6 +52,12 @@ impl BlockBackend for MemoryDisk {
         data[offset as usize..][..bytes.len()].copy_from_slice(bytes);
         Ok(())
     }
+    fn read_now(&self, offset: u64, buf: &mut [u8]) -> Option<io::Result<()>> {
+        Some(self.read_at(offset, buf))
+    }
+    fn write_now(&self, offset: u64, bytes: &[u8]) -> Option<io::Result<()>> {
+        Some(self.write_at(offset, bytes))
+    }
     fn flush(&self) -> io::Result<()> {
         self.flushes.fetch_add(1, Ordering::Relaxed);
         Ok(())

@@ -7,7 +7,7 @@
 //!   an error is on stable storage.
 //! - The files behind a disk are opened by [`crate::hostfile`], which locks them; `chain` opens those that an image names,
 //!   and nothing else does.
-//! - Requests are executed in the order in which they are called; no cache of ours holds data back.
+//! - Requests are executed when they are called, several at a time if several threads call; no cache of ours holds data back.
 
 mod chain;
 mod memory;
@@ -52,6 +52,14 @@ pub trait BlockBackend: Send + Sync {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
     /// Writes `bytes` at `offset`.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// The same as [`BlockBackend::read_at`] if it can be done without waiting for storage; `None` if not, or if that is not known.
+    fn read_now(&self, _offset: u64, _buf: &mut [u8]) -> Option<io::Result<()>> {
+        None
+    }
+    /// The same as [`BlockBackend::write_at`] if it can be done without waiting for storage; `None` if not, or if that is not known.
+    fn write_now(&self, _offset: u64, _bytes: &[u8]) -> Option<io::Result<()>> {
+        None
+    }
     /// All completed writes are on stable storage when this returns.
     fn flush(&self) -> io::Result<()>;
     /// The contents are no longer needed; reads give the old contents or zeros.
@@ -93,6 +101,9 @@ impl<B: BlockBackend> BlockBackend for ReadOnly<B> {
     }
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         self.0.read_at(offset, buf)
+    }
+    fn read_now(&self, offset: u64, buf: &mut [u8]) -> Option<io::Result<()>> {
+        self.0.read_now(offset, buf)
     }
     fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
         Err(refuse_write())

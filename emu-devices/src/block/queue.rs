@@ -1,7 +1,10 @@
 //! A disk's requests, executed beside the device that makes them: several at a time.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 use std::thread::{self, JoinHandle};
 
 use parking_lot::{Condvar, Mutex};
@@ -64,7 +67,7 @@ pub type WhenDone = Box<dyn FnOnce(DiskDone) + Send>;
 
 #[derive(Default)]
 struct State {
-    waiting: std::collections::VecDeque<(DiskRequest, WhenDone)>,
+    waiting: VecDeque<(DiskRequest, WhenDone)>,
     /// Submitted and not ended.
     pending: usize,
     stopping: bool,
@@ -73,7 +76,10 @@ struct State {
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    changed: Condvar,
+    /// There is something to do, for one thread, or the end has come, for all.
+    work: Condvar,
+    /// Nothing is pending.
+    idle: Condvar,
 }
 
 /// The requests of one disk. They are executed in any order and at the same time: who needs one to be after another
@@ -81,7 +87,7 @@ struct Shared {
 pub struct DiskQueue {
     backend: Arc<dyn BlockBackend>,
     shared: Arc<Shared>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl DiskQueue {
@@ -89,14 +95,14 @@ impl DiskQueue {
     /// machines whose runs are to be repeatable.
     pub fn new(backend: Arc<dyn BlockBackend>, threads: usize) -> io::Result<Arc<Self>> {
         let shared = Arc::<Shared>::default();
-        let queue = Arc::new(Self { backend, shared, threads: Mutex::default() });
+        // Those that were started end with it if another one cannot be.
+        let mut queue = Self { backend, shared, threads: Vec::new() };
         for n in 0..threads {
             let (backend, shared) = (queue.backend.clone(), queue.shared.clone());
-            let name = format!("disk-{n}");
-            let thread = thread::Builder::new().name(name).spawn(move || serve(&*backend, &shared))?;
-            queue.threads.lock().push(thread);
+            let thread = thread::Builder::new().name(format!("disk-{n}"));
+            queue.threads.push(thread.spawn(move || serve(&*backend, &shared))?);
         }
-        Ok(queue)
+        Ok(Arc::new(queue))
     }
 
     /// The disk.
@@ -107,30 +113,88 @@ impl DiskQueue {
 
     /// Begins a request; `done` is told of its end.
     pub fn submit(&self, request: DiskRequest, done: WhenDone) {
-        if self.threads.lock().is_empty() {
+        if self.threads.is_empty() {
             return done(execute(&*self.backend, request));
         }
         let mut state = self.shared.state.lock();
         state.pending += 1;
         state.waiting.push_back((request, done));
         drop(state);
-        self.shared.changed.notify_all();
+        self.shared.work.notify_one();
+    }
+
+    /// Does a request on this thread if that does not wait for storage; else gives it back, and nothing was done.
+    pub fn try_now(&self, request: DiskRequest) -> Result<DiskDone, DiskRequest> {
+        match request {
+            DiskRequest::Read { offset, mut buffer } => match self.backend.read_now(offset, &mut buffer) {
+                Some(result) => Ok(DiskDone { result, buffer }),
+                None => Err(DiskRequest::Read { offset, buffer }),
+            },
+            DiskRequest::Write { offset, buffer, stable: false } => {
+                match self.backend.write_now(offset, &buffer) {
+                    Some(result) => Ok(DiskDone { result, buffer }),
+                    None => Err(DiskRequest::Write { offset, buffer, stable: false }),
+                }
+            }
+            other => Err(other),
+        }
+    }
+
+    /// Does a request on this thread, which waits for it.
+    pub fn execute(&self, request: DiskRequest) -> DiskDone {
+        execute(&*self.backend, request)
+    }
+
+    /// Does a request for a task that is polled with a waker ([`emu_core::dma::Task::poll_with`]): at once if that does not
+    /// wait for storage, else on a thread, and the task stands still.
+    pub async fn run(&self, request: DiskRequest) -> DiskDone {
+        let request = match self.try_now(request) {
+            Ok(done) => return done,
+            Err(request) => request,
+        };
+        let end = Arc::new(Mutex::new(End { done: None, waker: None }));
+        let other = end.clone();
+        self.submit(
+            request,
+            Box::new(move |done| {
+                let mut end = other.lock();
+                end.done = Some(done);
+                let waker = end.waker.take();
+                drop(end);
+                waker.inspect(Waker::wake_by_ref);
+            }),
+        );
+        poll_fn(|context| {
+            let mut end = end.lock();
+            if let Some(done) = end.done.take() {
+                return Poll::Ready(done);
+            }
+            end.waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
     }
 
     /// Waits until all that was submitted has ended.
     pub fn drain(&self) {
         let mut state = self.shared.state.lock();
         while state.pending > 0 {
-            self.shared.changed.wait(&mut state);
+            self.shared.idle.wait(&mut state);
         }
     }
+}
+
+/// How a request ended that a task waits for, and the task.
+struct End {
+    done: Option<DiskDone>,
+    waker: Option<Waker>,
 }
 
 impl Drop for DiskQueue {
     fn drop(&mut self) {
         self.shared.state.lock().stopping = true;
-        self.shared.changed.notify_all();
-        for thread in self.threads.get_mut().drain(..) {
+        self.shared.work.notify_all();
+        for thread in self.threads.drain(..) {
             // The last owner may be a request's end, on one of these threads.
             if thread.thread().id() != thread::current().id() && thread.join().is_err() {
                 tracing::error!("a disk's thread has panicked");
@@ -146,7 +210,7 @@ fn serve(backend: &dyn BlockBackend, shared: &Shared) {
             if state.stopping {
                 return;
             }
-            shared.changed.wait(&mut state);
+            shared.work.wait(&mut state);
             continue;
         };
         drop(state);
@@ -154,7 +218,7 @@ fn serve(backend: &dyn BlockBackend, shared: &Shared) {
         state = shared.state.lock();
         state.pending -= 1;
         if state.pending == 0 {
-            shared.changed.notify_all();
+            shared.idle.notify_all();
         }
     }
 }

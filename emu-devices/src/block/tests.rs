@@ -69,6 +69,47 @@ fn raw_and_memory() {
     exercise(&MemoryDisk::new("mem", vec![0; 256 << 10]));
 }
 
+/// What is given back takes no room in the host's file, and what must not be given back does.
+#[test]
+fn raw_images_get_holes() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = file_with(dir.path(), "disk.img", &[7; 1 << 20]);
+    let disk = open(&path, OpenOptions { format: Some(Format::Raw), ..Default::default() }).unwrap();
+    disk.flush().unwrap();
+    let blocks = || fs::metadata(&path).unwrap().blocks();
+    let full = blocks();
+    disk.write_zeroes(0, 256 << 10, false).unwrap();
+    disk.flush().unwrap();
+    assert_eq!((blocks(), read(&*disk, 0, 256 << 10)), (full, vec![0; 256 << 10]));
+    disk.write_zeroes(0, 256 << 10, true).unwrap();
+    assert_eq!(read(&*disk, 0, 256 << 10), vec![0; 256 << 10]);
+    disk.discard(512 << 10, 256 << 10).unwrap();
+    disk.flush().unwrap();
+    // A file system without holes leaves it as it was.
+    assert!(blocks() == full || blocks() <= full / 2 + 64, "{} of {full}", blocks());
+    assert_eq!(read(&*disk, 768 << 10, 256 << 10), vec![7; 256 << 10]);
+    assert_eq!(fs::metadata(&path).unwrap().len(), 1 << 20);
+}
+
+/// What is in the host's cache is there at once; pieces of pages are for a thread.
+#[test]
+fn raw_images_answer_at_once_what_does_not_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file_with(dir.path(), "disk.img", &[7; 64 << 10]);
+    let disk = open(&path, OpenOptions { format: Some(Format::Raw), ..Default::default() }).unwrap();
+    assert!(disk.write_now(4096, &[8; 8192]).unwrap().is_ok());
+    let mut bytes = [0; 12288];
+    // The host may have none of it in its cache, and says so.
+    if let Some(result) = disk.read_now(0, &mut bytes) {
+        result.unwrap();
+        assert_eq!((bytes[4095], bytes[4096], bytes[12287]), (7, 8, 8));
+    }
+    assert!(disk.write_now(4096, &[8; 512]).is_none() && disk.write_now(512, &[8; 4096]).is_none());
+    assert!(disk.read_now(64 << 10, &mut bytes).unwrap().is_err(), "beyond the end");
+    assert!(disk.write_now(64 << 10, &[0; 4096]).unwrap().is_err());
+}
+
 #[test]
 fn part_of_a_sector_reads_as_zeros() {
     let dir = tempfile::tempdir().unwrap();

@@ -88,7 +88,7 @@ fn platform_devices() -> Vec<Arc<dyn MmioDevice>> {
 
 fn disk() -> Arc<dyn VirtioDevice> {
     let disk = Arc::new(MemoryDisk::new("memory", vec![0; 512]));
-    Blk::new(disk, "", BlkOptions::default(), &Arc::default())
+    Blk::new(crate::block::DiskQueue::new(disk, 0).unwrap(), "", BlkOptions::default(), &Arc::default())
 }
 
 /// What each device lists after reset.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::device::copy_config;
 use super::{Chain, DeviceKind, GuestMemory, Placement, QueueFault, Request, VirtioDevice};
-use crate::block::{BlockBackend, SECTOR};
+use crate::block::{BlockBackend, DiskQueue, DiskRequest, SECTOR};
 
 /// Feature bits (virtio 1.2, 5.2.3).
 const SEG_MAX: u64 = 1 << 2;
@@ -21,6 +21,7 @@ const BLK_SIZE: u64 = 1 << 6;
 const FLUSH: u64 = 1 << 9;
 const TOPOLOGY: u64 = 1 << 10;
 const CONFIG_WCE: u64 = 1 << 11;
+const MQ: u64 = 1 << 12;
 const DISCARD: u64 = 1 << 13;
 const WRITE_ZEROES: u64 = 1 << 14;
 
@@ -40,6 +41,10 @@ const HEADER: u64 = 16;
 const SERIAL: usize = 20;
 /// Bytes that are copied at a time: a chain may name 4 GiB.
 const PIECE: u64 = 256 << 10;
+/// Buffers of that size that are kept.
+const MAX_BUFFERS: usize = 32;
+/// Requests of one queue that are executed at a time.
+const DEPTH: u16 = 64;
 /// Ranges in one discard or write-zeroes request.
 const MAX_RANGES: u32 = 32;
 /// Sectors in one discarded range.
@@ -50,8 +55,10 @@ const MAX_ZEROES: u32 = 0x8000;
 /// What a board may choose.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BlkOptions {
-    /// Size of the queue, a power of two from 4 to 1024.
+    /// Size of each queue, a power of two from 4 to 1024.
     pub queue_size: u16,
+    /// Number of queues, from 1 to [`BlkOptions::MAX_QUEUES`].
+    pub queues: u16,
     /// Logical block size in bytes: 512 or 4096.
     pub block_size: u32,
     /// log2 of logical blocks per physical block; given to the driver if not 0.
@@ -60,9 +67,14 @@ pub struct BlkOptions {
     pub discard: bool,
 }
 
+impl BlkOptions {
+    /// The most queues.
+    pub const MAX_QUEUES: u16 = 64;
+}
+
 impl Default for BlkOptions {
     fn default() -> Self {
-        Self { queue_size: 256, block_size: 512, physical_block_exp: 0, discard: true }
+        Self { queue_size: 256, queues: 1, block_size: 512, physical_block_exp: 0, discard: true }
     }
 }
 
@@ -99,22 +111,22 @@ impl SavedState for State {
 
 /// A disk.
 pub struct Blk {
-    backend: Arc<dyn BlockBackend>,
+    disk: Arc<DiskQueue>,
     serial: [u8; SERIAL],
     options: BlkOptions,
-    queues: [u16; 1],
+    queues: Vec<u16>,
     counters: Arc<Counters>,
     features: AtomicU64,
     writeback: AtomicBool,
-    /// For the next request, so that it need not be made anew.
-    buffer: Mutex<Vec<u8>>,
+    /// For the next requests, so that they need not be made anew.
+    buffers: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Blk {
-    /// A disk on `backend`; a serial number is cut at 20 bytes.
+    /// A disk whose requests go to `disk`; a serial number is cut at 20 bytes.
     #[must_use]
     pub fn new(
-        backend: Arc<dyn BlockBackend>,
+        disk: Arc<DiskQueue>,
         serial: &str,
         options: BlkOptions,
         counters: &Arc<Counters>,
@@ -123,27 +135,31 @@ impl Blk {
         let n = serial.len().min(SERIAL);
         id[..n].copy_from_slice(&serial.as_bytes()[..n]);
         Arc::new(Self {
-            backend,
+            disk,
             serial: id,
             options,
-            queues: [options.queue_size],
+            queues: vec![options.queue_size; options.queues.into()],
             counters: counters.clone(),
             features: AtomicU64::new(0),
             writeback: AtomicBool::new(true),
-            buffer: Mutex::new(Vec::new()),
+            buffers: Mutex::default(),
         })
+    }
+
+    fn backend(&self) -> &dyn BlockBackend {
+        &**self.disk.backend()
     }
 
     fn config(&self) -> [u8; 60] {
         let mut c = [0; 60];
         let mut put = |at: usize, bytes: &[u8]| c[at..at + bytes.len()].copy_from_slice(bytes);
-        put(0, &(self.backend.len() / SECTOR).to_le_bytes());
+        put(0, &(self.backend().len() / SECTOR).to_le_bytes());
         put(12, &u32::from(self.options.queue_size.saturating_sub(2)).to_le_bytes());
         put(20, &self.options.block_size.to_le_bytes());
         put(24, &[self.options.physical_block_exp, 0]);
         put(26, &1_u16.to_le_bytes());
         put(WRITEBACK as usize, &[self.writeback.load(Ordering::Relaxed).into()]);
-        put(34, &1_u16.to_le_bytes());
+        put(34, &self.options.queues.to_le_bytes());
         put(36, &MAX_DISCARD.to_le_bytes());
         put(40, &MAX_RANGES.to_le_bytes());
         put(44, &(self.options.block_size / SECTOR as u32).to_le_bytes());
@@ -157,28 +173,47 @@ impl Blk {
     fn range(&self, sector: u64, len: u64) -> Result<u64, Failure> {
         let offset = sector.checked_mul(SECTOR).ok_or(Failure::Io)?;
         let end = offset.checked_add(len).ok_or(Failure::Io)?;
-        if len.is_multiple_of(SECTOR) && end <= self.backend.len() { Ok(offset) } else { Err(Failure::Io) }
+        if len.is_multiple_of(SECTOR) && end <= self.backend().len() { Ok(offset) } else { Err(Failure::Io) }
     }
 
     fn report(&self, what: &str, result: std::io::Result<()>) -> Result<(), Failure> {
         result.map_err(|e| {
-            tracing::warn!("cannot {what} '{}': {}", self.backend.name(), reason(&e));
+            tracing::warn!("cannot {what} '{}': {}", self.backend().name(), reason(&e));
             Failure::Io
         })
     }
 
+    /// Has the host do something; gives the buffer that went with it.
+    async fn host(&self, memory: &GuestMemory, what: &str, request: DiskRequest) -> Result<Vec<u8>, Failure> {
+        let done = if memory.at_once() { self.disk.execute(request) } else { self.disk.run(request).await };
+        self.report(what, done.result)?;
+        Ok(done.buffer)
+    }
+
+    /// A buffer for the pieces of a request.
+    fn buffer(&self) -> Vec<u8> {
+        self.buffers.lock().pop().unwrap_or_default()
+    }
+
+    fn give_back(&self, buffer: Vec<u8>) {
+        let mut buffers = self.buffers.lock();
+        if buffers.len() < MAX_BUFFERS {
+            buffers.push(buffer);
+        }
+    }
+
     async fn read(&self, chain: &Chain, memory: &GuestMemory, sector: u64, len: u64) -> Result<(), Failure> {
         let offset = self.range(sector, len)?;
-        let mut buffer = std::mem::take(&mut *self.buffer.lock());
+        let mut buffer = self.buffer();
         let mut done = 0;
         while done < len {
             memory.yield_to_waiting_cpu().await;
             buffer.resize((len - done).min(PIECE) as usize, 0);
-            self.report("read", self.backend.read_at(offset + done, &mut buffer))?;
+            buffer = self.host(memory, "read", DiskRequest::Read { offset: offset + done, buffer }).await?;
             buffer = chain.write(memory, done, buffer).await?;
             done += buffer.len() as u64;
         }
-        *self.buffer.lock() = buffer;
+        self.give_back(buffer);
         self.counters.add(Metric::BlockBytesRead, len);
         Ok(())
     }
@@ -186,37 +221,38 @@ impl Blk {
     async fn write(&self, chain: &Chain, memory: &GuestMemory, sector: u64, len: u64) -> Result<(), Failure> {
         self.writable()?;
         let offset = self.range(sector, len)?;
-        let mut buffer = std::mem::take(&mut *self.buffer.lock());
+        let mut buffer = self.buffer();
         let mut done = 0;
         while done < len {
             memory.yield_to_waiting_cpu().await;
             buffer.resize((len - done).min(PIECE) as usize, 0);
             buffer = chain.read(memory, HEADER + done, buffer).await?;
-            self.report("write", self.backend.write_at(offset + done, &buffer))?;
+            let offset = offset + done;
             done += buffer.len() as u64;
+            // With the last piece, all of the request is stable.
+            let stable = done == len && self.is_write_through();
+            buffer = self.host(memory, "write", DiskRequest::Write { offset, buffer, stable }).await?;
         }
-        *self.buffer.lock() = buffer;
+        self.give_back(buffer);
         self.counters.add(Metric::BlockBytesWritten, len);
-        self.write_through()
+        Ok(())
     }
 
     fn writable(&self) -> Result<(), Failure> {
-        if self.backend.read_only() { Err(Failure::Io) } else { Ok(()) }
+        if self.backend().read_only() { Err(Failure::Io) } else { Ok(()) }
     }
 
-    fn flush(&self) -> Result<(), Failure> {
-        self.report("flush", self.backend.flush())
+    async fn flush(&self, memory: &GuestMemory) -> Result<(), Failure> {
+        self.host(memory, "flush", DiskRequest::Flush).await.map(|_| ())
     }
 
     /// Without a write-back cache, what is written is stable when the request completes (virtio 1.2, 5.2.6.2).
-    fn write_through(&self) -> Result<(), Failure> {
+    fn is_write_through(&self) -> bool {
         let features = self.features.load(Ordering::Relaxed);
-        let cached = if features & CONFIG_WCE != 0 {
-            self.writeback.load(Ordering::Relaxed)
-        } else {
-            features & FLUSH != 0
-        };
-        if cached { Ok(()) } else { self.flush() }
+        match features & CONFIG_WCE != 0 {
+            true => !self.writeback.load(Ordering::Relaxed),
+            false => features & FLUSH == 0,
+        }
     }
 
     /// Discards or zeroes the ranges that the request lists.
@@ -250,12 +286,15 @@ impl Blk {
             let bytes = u64::from(sectors) * SECTOR;
             let offset = self.range(sector, bytes)?;
             if discard {
-                self.report("discard a part of", self.backend.discard(offset, bytes))?;
+                let request = DiskRequest::Discard { offset, len: bytes };
+                self.host(memory, "discard a part of", request).await?;
             } else {
-                self.report("zero a part of", self.backend.write_zeroes(offset, bytes, flags & 1 != 0))?;
+                let (may_unmap, stable) = (flags & 1 != 0, false);
+                let request = DiskRequest::WriteZeroes { offset, len: bytes, may_unmap, stable };
+                self.host(memory, "zero a part of", request).await?;
             }
         }
-        self.write_through()
+        if self.is_write_through() { self.flush(memory).await } else { Ok(()) }
     }
 
     /// Executes a request with `input` bytes of room for its data; gives how many it has filled.
@@ -268,7 +307,7 @@ impl Blk {
         match kind {
             T_IN => self.read(chain, memory, sector, input).await.map(|()| input),
             T_OUT => self.write(chain, memory, sector, output).await.map(|()| 0),
-            T_FLUSH => self.flush().map(|()| 0),
+            T_FLUSH => self.flush(memory).await.map(|()| 0),
             T_GET_ID => {
                 let n = input.min(SERIAL as u64);
                 chain.write(memory, 0, self.serial[..n as usize].to_vec()).await?;
@@ -320,9 +359,10 @@ impl VirtioDevice for Blk {
             | BLK_SIZE
             | FLUSH
             | CONFIG_WCE
-            | option(self.backend.read_only(), RO)
+            | option(self.backend().read_only(), RO)
+            | option(self.options.queues > 1, MQ)
             | option(self.options.physical_block_exp != 0, TOPOLOGY)
-            | option(self.options.discard && !self.backend.read_only(), DISCARD | WRITE_ZEROES)
+            | option(self.options.discard && !self.backend().read_only(), DISCARD | WRITE_ZEROES)
     }
 
     fn queue_sizes(&self) -> &[u16] {
@@ -343,6 +383,14 @@ impl VirtioDevice for Blk {
         Placement::Worker
     }
 
+    fn depth(&self) -> u16 {
+        DEPTH
+    }
+
+    fn drain(&self) {
+        self.disk.drain();
+    }
+
     fn activate(&self, features: u64) {
         self.features.store(features, Ordering::Relaxed);
     }
@@ -352,27 +400,29 @@ impl VirtioDevice for Blk {
     }
 
     fn reset(&self) {
+        self.disk.drain();
         self.features.store(0, Ordering::Relaxed);
         self.writeback.store(true, Ordering::Relaxed);
     }
 
     fn halt(&self) {
-        if let Err(e) = self.backend.flush() {
-            tracing::error!("cannot flush '{}': {}", self.backend.name(), reason(&e));
+        self.disk.drain();
+        if let Err(e) = self.backend().flush() {
+            tracing::error!("cannot flush '{}': {}", self.backend().name(), reason(&e));
         }
     }
 
     fn save(&self, name: &str) -> Payload {
         let writeback = self.writeback.load(Ordering::Relaxed);
-        Payload::new(name, &State { writeback, sectors: self.backend.len() / SECTOR })
+        Payload::new(name, &State { writeback, sectors: self.backend().len() / SECTOR })
     }
 
     fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
         let State { writeback, sectors } = saved.state()?;
-        if sectors != self.backend.len() / SECTOR {
+        if sectors != self.backend().len() / SECTOR {
             return Err(saved.unfit(format!(
                 "its disk has {sectors} sectors, '{}' has another size",
-                self.backend.name()
+                self.backend().name()
             )));
         }
         Ok(Restore::new(move || {

@@ -1,23 +1,21 @@
 //! What all virtio devices share, whatever their transport.
 
+mod running;
+mod service;
+
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::Poll;
 
-use emu_core::dma::{Dma, DmaAttrs, DmaClient, DmaFault, DmaPort, StallTable, StallTag};
+use emu_core::dma::{DmaClient, DmaPort, StallTable, StallTag};
 use emu_core::lifecycle::{Payload, Restore, RestoreError, Source};
 use emu_core::metrics::{Counters, Metric};
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
-use super::memory::Rings;
-use super::{GuestMemory, Placement, Queue, QueueConfig, QueueFault, Request, VirtioDevice, feature, status};
+use self::running::{Running, Wakers, Whose};
+use super::{Placement, Queue, QueueConfig, QueueFault, VirtioDevice, feature, status};
 use crate::worker::Worker;
-
-/// Requests that one notification may cause on the notifying thread. A driver that refills its queue faster than the
-/// device empties it for so long is not sane, and must not hold the vCPU for ever.
-const INLINE_BUDGET: u32 = 1 << 16;
 
 /// The interfaces that a device has (virtio 1.2, 1.3.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -93,20 +91,13 @@ struct Live {
     active: bool,
     paused: bool,
     queues: Vec<Queue>,
-    /// The request of each queue that is under way: the one at the head of its ring.
-    running: Vec<Option<Running>>,
-}
-
-/// A request under way.
-struct Running {
-    /// Its name in the rings.
-    head: u16,
-    request: Request,
+    /// The requests of each queue that are under way, by their place among them.
+    running: Vec<Vec<Option<Running>>>,
 }
 
 impl Live {
     fn cancel_all(&mut self) {
-        self.running.fill_with(|| None);
+        self.running.iter_mut().flatten().for_each(|r| *r = None);
     }
 }
 
@@ -132,8 +123,10 @@ pub struct VirtioCore {
     counters: Arc<Counters>,
     live: Mutex<Live>,
     regs: Mutex<Regs>,
-    /// By queue.
+    /// By queue for its rings, and by [`running::slot`] for requests.
     stalls: Arc<StallTable>,
+    /// Of each queue, how its requests say that they can go on.
+    wakers: Vec<Wakers>,
     /// Queues that have been notified and not looked at, one bit each.
     pending: AtomicU64,
     worker: Worker,
@@ -188,6 +181,7 @@ impl VirtioCore {
         counters: Arc<Counters>,
     ) -> Arc<Self> {
         let queues = device.queue_sizes().len();
+        let depth = device.depth().clamp(1, running::MAX_DEPTH);
         debug_assert!(queues <= 64 && device.queue_sizes().iter().all(|s| s.is_power_of_two() && *s <= 1024));
         let placement = if options.deterministic { Placement::Inline } else { device.placement() };
         let core = Arc::new_cyclic(|this: &Weak<Self>| Self {
@@ -201,8 +195,9 @@ impl VirtioCore {
                 active: false,
                 paused: false,
                 queues: vec![Queue::default(); queues],
-                running: (0..queues).map(|_| None).collect(),
+                running: (0..queues).map(|_| (0..depth).map(|_| None).collect()).collect(),
             }),
+            wakers: (0..queues).map(|q| Wakers::new(this, q as u16, depth)).collect(),
             regs: Mutex::new(reset_regs(&*device)),
             stalls: Arc::default(),
             pending: AtomicU64::new(0),
@@ -449,7 +444,9 @@ impl VirtioCore {
         if config.enabled != enable {
             config.enabled = enable;
             *queue = if enable { Queue::new(*config, features) } else { Queue::default() };
-            *running = None;
+            // What such a request has asked of the host ends before the driver has its memory again.
+            running.fill_with(|| None);
+            self.device.drain();
             self.stalls.cancel(selected as u16);
         }
         drop(regs);
@@ -523,142 +520,6 @@ impl VirtioCore {
         self.run_pending();
     }
 
-    /// Has pending queues serviced, here or by the worker.
-    fn run_pending(&self) {
-        if self.pending.load(Ordering::Acquire) == 0 {
-            return;
-        }
-        match self.placement {
-            Placement::Worker => self.worker.wake(),
-            Placement::Inline => self.run_inline(),
-        }
-    }
-
-    /// Takes the set of pending queues.
-    fn take_pending(&self) -> impl Iterator<Item = u16> + use<> {
-        let mask = self.pending.swap(0, Ordering::AcqRel);
-        (0..64).filter(move |q| mask & 1 << q != 0)
-    }
-
-    fn run_inline(&self) {
-        while self.pending.load(Ordering::Acquire) != 0 {
-            // Whoever holds the lock, which may be this thread further up, looks at `pending` after giving it back.
-            let Some(mut live) = self.live.try_lock() else { return };
-            if live.paused {
-                return;
-            }
-            let mut budget = INLINE_BUDGET;
-            for queue in self.take_pending() {
-                while self.step(&mut live, queue) {
-                    budget -= 1;
-                    if budget == 0 {
-                        self.needs_reset(&mut live, QueueFault::Malformed("the queue never becomes empty"));
-                        break;
-                    }
-                }
-                if budget == 0 {
-                    break;
-                }
-            }
-        }
-    }
-
-    /// The worker's round: every pending queue until it is empty, with the lock given back between two requests.
-    fn run_worker(&self, interrupted: &dyn Fn() -> bool) {
-        for queue in self.take_pending() {
-            loop {
-                if interrupted() {
-                    self.pending.fetch_or(1 << queue, Ordering::AcqRel);
-                    break;
-                }
-                let mut live = self.live.lock();
-                let executed = self.step(&mut live, queue);
-                // A reset that waits goes first, rather than after all that the driver has queued.
-                MutexGuard::unlock_fair(live);
-                if !executed {
-                    break;
-                }
-            }
-        }
-    }
-
-    /// Goes on with `queue`, by one request at most; false if nothing can be done now.
-    fn step(&self, live: &mut Live, queue: u16) -> bool {
-        if !live.active || live.paused || self.stalls.is_waiting(queue) {
-            return false;
-        }
-        self.advance(live, queue).unwrap_or_else(|fault| {
-            self.needs_reset(live, fault);
-            false
-        })
-    }
-
-    fn advance(&self, live: &mut Live, queue: u16) -> Result<bool, QueueFault> {
-        let Live { queues, running, .. } = live;
-        let at = usize::from(queue);
-        let (Some(q), Some(running)) = (queues.get_mut(at), running.get_mut(at)) else { return Ok(false) };
-        if !q.enabled() {
-            return Ok(false);
-        }
-        if !q.has_completed() {
-            if running.is_none() {
-                *running = self.begin(q, queue)?;
-            }
-            let Some(Running { head, request }) = running else { return Ok(false) };
-            let head = *head;
-            let Poll::Ready(written) = request.poll() else {
-                // It has given way to somebody, who gets the lock first; or it stands still for longer.
-                return Ok(!self.stalls.is_waiting(queue));
-            };
-            *running = None;
-            q.complete(head, written?);
-        }
-        if self.with_rings(queue, |rings| q.publish(rings))?.is_none() {
-            return Ok(false);
-        }
-        self.counters.add(Metric::VirtioRequests, 1);
-        if q.needs_signal(&Rings::new(&*self.port)) {
-            self.signals.queue(queue);
-        }
-        Ok(true)
-    }
-
-    /// Begins the request at the head of the ring, if there is one that the device can execute now.
-    fn begin(&self, q: &Queue, queue: u16) -> Result<Option<Running>, QueueFault> {
-        if !self.device.ready(queue) {
-            return Ok(None);
-        }
-        let Some(chain) = self.with_rings(queue, |rings| q.peek(rings))?.flatten() else { return Ok(None) };
-        let awaited = (self.placement == Placement::Worker).then(|| self.awaited.clone());
-        let dma = Dma::new(self.port.clone(), self.stalls.clone(), queue, DmaAttrs::default());
-        let (head, memory) = (chain.head, GuestMemory::new(dma, awaited));
-        Ok(Some(Running { head, request: self.device.clone().process(queue, chain, memory) }))
-    }
-
-    /// Accesses the rings of `queue`. `None` if that stalled: it is made again when software has answered.
-    fn with_rings<T>(
-        &self,
-        queue: u16,
-        mut access: impl FnMut(&Rings<'_>) -> Result<T, QueueFault>,
-    ) -> Result<Option<T>, QueueFault> {
-        loop {
-            match self.stalls.answer(queue) {
-                Poll::Pending => return Ok(None),
-                Poll::Ready(false) => return Err(QueueFault::Dma(DmaFault::Abort)),
-                Poll::Ready(true) => {}
-            }
-            let ticket = self.stalls.ticket();
-            match access(&Rings::new(&*self.port)) {
-                Err(QueueFault::Dma(DmaFault::Stalled(tag))) => {
-                    if self.stalls.park(queue, tag, ticket) {
-                        return Ok(None);
-                    }
-                }
-                result => return result.map(Some),
-            }
-        }
-    }
-
     // Life.
 
     pub(super) fn start(self: &Arc<Self>) -> io::Result<()> {
@@ -674,6 +535,7 @@ impl VirtioCore {
         let _awaiting = Awaiting::new(&self.awaited);
         self.worker.pause();
         self.live.lock().paused = true;
+        self.device.drain();
     }
 
     pub(super) fn unpause(&self) {
@@ -712,7 +574,7 @@ impl VirtioCore {
         let sizes = self.device.queue_sizes();
         let sized = |(config, max): (&QueueConfig, &u16)| config.is_possible(*max);
         if !state.regs.queues.iter().zip(sizes).all(sized)
-            || !state.queues.iter().map(Queue::config).zip(sizes).all(sized)
+            || !state.queues.iter().zip(sizes).all(|(queue, max)| queue.is_possible(*max))
         {
             return Err(saved.unfit("a queue has a size that it cannot have"));
         }
@@ -729,6 +591,7 @@ impl VirtioCore {
                 self.device.activate(state.regs.driver_features);
             }
             live.queues = state.queues;
+            live.queues.iter_mut().for_each(Queue::begin_again);
             live.active = state.active;
             *self.regs() = state.regs;
             self.stalls.cancel_all();
@@ -740,8 +603,14 @@ impl VirtioCore {
 
 impl DmaClient for VirtioCore {
     fn resume(&self, tag: StallTag, retry: bool) {
-        if let Some(queue) = self.stalls.resume(tag, retry) {
-            self.service_queue(queue);
+        match self.stalls.resume(tag, retry).map(running::whose) {
+            Some(Whose::Rings(queue)) => self.service_queue(queue),
+            Some(Whose::Request(queue, place)) => {
+                if let Some(wakers) = self.wakers.get(usize::from(queue)) {
+                    wakers.wake(place);
+                }
+            }
+            None => {}
         }
     }
 }

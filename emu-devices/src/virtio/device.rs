@@ -70,6 +70,12 @@ pub trait VirtioDevice: Send + Sync {
     fn ready(&self, _queue: u16) -> bool {
         true
     }
+    /// How many requests of one queue it executes at a time, up to 64; they end in any order.
+    fn depth(&self) -> u16 {
+        1
+    }
+    /// Waits until the host does nothing any more for a request: what it did then is found by the request, if that is still there.
+    fn drain(&self) {}
     /// Executes one request. It stands still while its memory is stalled, and is dropped if the driver resets the device
     /// meanwhile: what is done to the device before its last transfer is done for good.
     fn process(self: Arc<Self>, queue: u16, chain: Chain, memory: GuestMemory) -> Request;

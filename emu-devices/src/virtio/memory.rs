@@ -61,7 +61,22 @@ impl GuestMemory {
     /// may take long; it goes on from there, or is cancelled.
     pub async fn yield_to_waiting_cpu(&self) {
         let is_awaited = || self.awaited.as_ref().is_some_and(|n| n.load(Ordering::Acquire) != 0);
-        poll_fn(|_| if is_awaited() { Poll::Pending } else { Poll::Ready(()) }).await;
+        poll_fn(|context| {
+            if is_awaited() {
+                // It can go on as soon as that one has had the queue.
+                context.waker().wake_by_ref();
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        })
+        .await;
+    }
+
+    /// True if the request is to be done when it is first polled, as far as its memory lets it: nobody will ask again.
+    #[must_use]
+    pub fn at_once(&self) -> bool {
+        self.awaited.is_none()
     }
 
     /// Moves bytes between a buffer of the device and buffers in memory; gives the device's buffer back.

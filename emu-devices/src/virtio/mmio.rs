@@ -167,7 +167,7 @@ struct State {
 
 impl SavedState for State {
     const KIND: &'static str = "virtio-mmio";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
 }
 
 /// A virtio-mmio slot, with a device or empty.

@@ -1,15 +1,17 @@
 //! Virtio 1.2: split virtqueues, the MMIO and PCI transports, and the devices behind them.
 //!
-//! A [`VirtioDevice`] executes one request at a time; [`VirtioCore`] does everything that all devices share: feature
+//! A [`VirtioDevice`] executes requests, one or several of a queue at a time; [`VirtioCore`] does everything that all devices share: feature
 //! negotiation, queues, the worker thread, reset, stalls, save and restore. [`VirtioMmio`] and [`VirtioPci`] are two
 //! register layouts over it, [`Interfaces`] which of them speak the legacy interface of the drafts before virtio 1.0.
 //! That one is in the byte order of the guest, which is little-endian here.
 //!
 //! # Invariants
 //! - Rings and buffers are reached only through the device's DMA port.
-//! - A request leaves the available ring only when its used element is written: between requests a queue's state is
-//!   two indices, so a snapshot needs nothing else. A request whose DMA stalls stands still and goes on from there
-//!   ([`emu_core::dma::Task`]); one that is under way when the machine is saved begins again after the restore.
+//! - A queue's state is two indices and the names of the requests between them, which are in flight: a snapshot needs nothing
+//!   else. A request stays where it is while its DMA stalls, or the host works for it, and goes on from there
+//!   ([`emu_core::dma::Task`]), whatever becomes of others in the queue. When the machine pauses, the host has ended what it was
+//!   asked for; what is in flight when it is saved begins again after the restore.
+//! - After a reset nothing happens for a request that was in flight: not in memory, and not on a disk.
 //! - Whatever the driver puts into a ring, the work for it is bounded, and who waits for the device does not wait for all
 //!   of a long request: that one stands still meanwhile. Nonsense stops the device with
 //!   DEVICE_NEEDS_RESET and is counted as an anomaly.

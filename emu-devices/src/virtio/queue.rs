@@ -1,5 +1,7 @@
 //! Split virtqueues, the device's side (virtio 1.2, 2.7).
 
+use std::collections::VecDeque;
+
 use emu_core::dma::Segment;
 use serde::{Deserialize, Serialize};
 
@@ -80,8 +82,8 @@ impl Descriptor {
 
 /// A virtqueue in use.
 ///
-/// [`Queue::peek`] gives the oldest request and leaves it in the ring; [`Queue::complete`] and [`Queue::publish`] take
-/// it out.
+/// [`Queue::take`] gives the next request, which is in flight from then on; [`Queue::complete`] and [`Queue::publish`] put it
+/// into the used ring, in any order. Which requests are in flight is a part of the state: after a restore they begin again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Queue {
     config: QueueConfig,
@@ -91,8 +93,13 @@ pub struct Queue {
     next_used: u16,
     /// `next_used` when the driver was last considered for an interrupt.
     signalled: u16,
-    /// A request that is executed but not in the used ring yet: head and bytes written.
-    done: Option<(u16, u32)>,
+    /// The heads of requests that were taken and are not in the used ring, the oldest first.
+    in_flight: Vec<u16>,
+    /// Those of them that are executed: head and bytes written.
+    done: VecDeque<(u16, u32)>,
+    /// Those of them that begin again.
+    #[serde(skip)]
+    again: VecDeque<u16>,
 }
 
 impl Queue {
@@ -114,15 +121,33 @@ impl Queue {
         self.indirect = features & feature::INDIRECT_DESC != 0;
     }
 
-    /// Where the driver has put it.
-    pub(super) fn config(&self) -> &QueueConfig {
-        &self.config
-    }
-
     /// True if the driver has enabled the queue.
     #[must_use]
     pub fn enabled(&self) -> bool {
         self.config.enabled
+    }
+
+    /// False of a state that no queue can have had.
+    pub(super) fn is_possible(&self, max: u16) -> bool {
+        let in_flight = |head: &u16| self.in_flight.contains(head);
+        self.config.is_possible(max)
+            && self.in_flight.len() <= usize::from(max)
+            && self.done.len() <= self.in_flight.len()
+            && self.done.iter().all(|(head, _)| in_flight(head))
+    }
+
+    /// What was in flight when the state was saved begins again, unless only its end is missing.
+    pub(super) fn begin_again(&mut self) {
+        let mut done: Vec<u16> = self.done.iter().map(|(head, _)| *head).collect();
+        let is_done = |head: &u16| match done.iter().position(|d| d == head) {
+            Some(at) => {
+                done.swap_remove(at);
+                true
+            }
+            None => false,
+        };
+        let (_, again) = self.in_flight.iter().copied().partition::<Vec<u16>, _>(is_done);
+        self.again = again.into();
     }
 
     fn slot(&self, index: u16) -> u64 {
@@ -146,19 +171,34 @@ impl Queue {
         Ok(waiting)
     }
 
-    /// The oldest request that waits.
-    pub fn peek(&self, rings: &Rings<'_>) -> Result<Option<Chain>, QueueFault> {
+    /// Takes the oldest request that waits; it is in flight until it is published.
+    pub fn take(&mut self, rings: &Rings<'_>) -> Result<Option<Chain>, QueueFault> {
+        if let Some(head) = self.again.front() {
+            let chain = self.find(rings, *head)?;
+            self.again.pop_front();
+            return Ok(Some(chain));
+        }
         if self.waiting(rings)? == 0 {
             return Ok(None);
+        }
+        if self.in_flight.len() >= usize::from(self.config.size) {
+            return Err(QueueFault::Malformed("more requests are available than the queue has descriptors"));
         }
         // What the driver wrote before it moved the index is read after the index.
         rings.fence();
         let entry = self.config.avail.wrapping_add(4 + 2 * self.slot(self.next_avail));
         let head = rings.read_u16(entry)?;
+        let chain = self.find(rings, head)?;
+        self.next_avail = self.next_avail.wrapping_add(1);
+        self.in_flight.push(head);
+        Ok(Some(chain))
+    }
+
+    fn find(&self, rings: &Rings<'_>, head: u16) -> Result<Chain, QueueFault> {
         if head >= self.config.size {
             return Err(QueueFault::Malformed("the available ring names a descriptor that does not exist"));
         }
-        self.follow(rings, head).map(Some)
+        self.follow(rings, head)
     }
 
     fn descriptor(&self, rings: &Rings<'_>, index: u16) -> Result<Descriptor, QueueFault> {
@@ -194,18 +234,12 @@ impl Queue {
 
     /// The request `head` is executed and has written `len` bytes; [`Queue::publish`] tells the driver.
     pub fn complete(&mut self, head: u16, len: u32) {
-        self.done = Some((head, len));
+        self.done.push_back((head, len));
     }
 
-    /// True if a completed request is not yet in the used ring.
-    #[must_use]
-    pub fn has_completed(&self) -> bool {
-        self.done.is_some()
-    }
-
-    /// Puts the completed request, if there is one, into the used ring.
-    pub fn publish(&mut self, rings: &Rings<'_>) -> Result<(), QueueFault> {
-        let Some((head, len)) = self.done else { return Ok(()) };
+    /// Puts the oldest completed request into the used ring; false if there is none.
+    pub fn publish(&mut self, rings: &Rings<'_>) -> Result<bool, QueueFault> {
+        let Some((head, len)) = self.done.front().copied() else { return Ok(false) };
         let mut element = [0; 8];
         element[..4].copy_from_slice(&u32::from(head).to_le_bytes());
         element[4..].copy_from_slice(&len.to_le_bytes());
@@ -214,9 +248,17 @@ impl Queue {
         rings.fence();
         rings.write_u16(self.config.used.wrapping_add(2), self.next_used.wrapping_add(1))?;
         self.next_used = self.next_used.wrapping_add(1);
-        self.next_avail = self.next_avail.wrapping_add(1);
-        self.done = None;
-        Ok(())
+        self.done.pop_front();
+        if let Some(at) = self.in_flight.iter().position(|h| *h == head) {
+            self.in_flight.remove(at);
+        }
+        Ok(true)
+    }
+
+    /// True if something was published since the driver was last considered for an interrupt.
+    #[must_use]
+    pub fn is_unsignalled(&self) -> bool {
+        self.signalled != self.next_used
     }
 
     /// Whether the driver wants an interrupt for what was published since the last call. If its wish cannot be read it

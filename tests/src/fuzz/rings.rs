@@ -12,7 +12,7 @@ use emu_core::irq::{IrqLine, Unconnected};
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
 use emu_core::ram::GuestRam;
-use emu_devices::block::{BlockBackend, MemoryDisk};
+use emu_devices::block::{BlockBackend, DiskQueue, MemoryDisk};
 use emu_devices::pci::{ECAM_SIZE, PciHost};
 use emu_devices::virtio::{
     Blk, BlkOptions, Console, ConsoleBackend, Interfaces, PortOptions, Rng, SeededEntropy, VirtioDevice,
@@ -85,7 +85,7 @@ impl Rig {
             };
             let ports = Console::with_ports(2, vec![port(0, ""), port(1, "name")]);
             consoles.extend([console.clone(), ports.clone()]);
-            let disk: Arc<dyn BlockBackend> = disk;
+            let disk = DiskQueue::new(disk, 2).expect("the host can start threads");
             [
                 Blk::new(disk, "serial", BlkOptions { queue_size: 16, ..BlkOptions::default() }, &counters),
                 Rng::new(Arc::new(SeededEntropy::new(1))),

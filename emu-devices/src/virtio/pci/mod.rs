@@ -113,7 +113,7 @@ struct State {
 
 impl SavedState for State {
     const KIND: &'static str = "virtio-pci";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
 }
 
 /// A virtio device as a PCI function: the legacy registers in BAR 0, MSI-X in BAR 1, the virtio

@@ -4,7 +4,7 @@ use emu_core::metrics::Metric;
 
 use super::driver::*;
 use super::*;
-use crate::block::ReadOnly;
+use crate::block::{DiskQueue, ReadOnly};
 use crate::virtio::{
     Console, ConsoleBackend, EntropySource, Rng, SeededEntropy, VirtioDevice, VirtioOptions,
 };
@@ -102,7 +102,7 @@ fn read_only_disk() {
 fn large_requests_are_cut_into_pieces() {
     let disk = Arc::new(MemoryDisk::new("big", (0..600_000_u32).map(|i| (i / 1000) as u8).collect()));
     let counters = Arc::new(Counters::default());
-    let dev = Blk::new(disk.clone(), "s", BlkOptions::default(), &counters);
+    let dev = Blk::new(DiskQueue::new(disk.clone(), 1).unwrap(), "s", BlkOptions::default(), &counters);
     let rig = Rig::new(Transport::Mmio, dev, VirtioOptions::default());
     let ring = &mut rig.initialise(1, u64::MAX)[0];
     header(&rig, 0, 0);

@@ -118,6 +118,12 @@ impl VirtioDevice for Fitted {
     fn ready(&self, queue: u16) -> bool {
         self.0.ready(queue)
     }
+    fn depth(&self) -> u16 {
+        self.0.depth()
+    }
+    fn drain(&self) {
+        self.0.drain();
+    }
     fn process(self: Arc<Self>, queue: u16, chain: Chain, memory: GuestMemory) -> Request {
         self.0.clone().process(queue, chain, memory)
     }
@@ -432,15 +438,14 @@ impl Rig {
         match self.transport {
             Transport::Mmio | Transport::LegacyMmio => {
                 let isr = self.mmio(0x60);
-                assert_eq!(self.wire.level(0), isr != 0);
+                until(|| isr == 0 || self.wire.level(0));
                 self.set_mmio(0x64, bit);
                 isr & bit != 0
             }
             Transport::Pci { msix: false } | Transport::LegacyPci { msix: false } => {
-                let wire = self.wire.level(0);
+                // Reading it takes the wire down, which may have risen after anything that was seen of it before.
                 let isr = self.get(if self.is_legacy_pci() { IO + 19 } else { BAR4 + 0x1000 }, Size::B1);
-                assert!(!self.wire.level(0));
-                wire && isr & bit != 0
+                isr & bit != 0
             }
             Transport::Pci { msix: true } | Transport::LegacyPci { msix: true } => {
                 let message = (Requester::Device(8), 0x50 + queue.map_or(0, |q| u64::from(q) + 1));

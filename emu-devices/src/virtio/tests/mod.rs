@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 use self::driver::{DATA, Rig, Ring};
 use super::{Blk, BlkOptions};
-use crate::block::{BlockBackend, MemoryDisk};
+use crate::block::{BlockBackend, DiskQueue, MemoryDisk};
 
 /// A disk of 64 KiB whose sector *n* is filled with *n*.
 fn disk() -> Arc<MemoryDisk> {
@@ -24,7 +24,12 @@ fn disk() -> Arc<MemoryDisk> {
 }
 
 fn blk(backend: Arc<dyn BlockBackend>) -> Arc<Blk> {
-    Blk::new(backend, "serial-0123456789-too-long", BlkOptions::default(), &Arc::new(Counters::default()))
+    blk_with(backend, BlkOptions::default())
+}
+
+fn blk_with(backend: Arc<dyn BlockBackend>, options: BlkOptions) -> Arc<Blk> {
+    let queue = DiskQueue::new(backend, 3).unwrap();
+    Blk::new(queue, "serial-0123456789-too-long", options, &Arc::new(Counters::default()))
 }
 
 /// Where tests put header, status and data of a block request.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use emu_devices::block::{self, BlockBackend, Format, MemoryDisk, OpenOptions};
+use emu_devices::block::{self, BlockBackend, DiskQueue, Format, MemoryDisk, OpenOptions};
 use emu_devices::virtio::{Blk, BlkOptions, VirtioDevice};
 
 use super::kind::{Given, Model, Reference, Row, RunOption, Takes, To};
@@ -107,14 +107,17 @@ const PROPERTIES: &[Property<Block>] = &[
         property(
             "queue-size",
             Number(|b, n| b.tuning.set_queue_size(n)),
-            "descriptors of its queue: a power of two, 4 to 1024",
+            "descriptors of each queue: a power of two, 4 to 1024",
         ),
         |b| Some(b.tuning.queue_size.to_string()),
     ),
     shown(property("discard", Switch(|b, on| b.tuning.discard = on), "offer VIRTIO_BLK_F_DISCARD"), |b| {
         Some(on_or_off(b.tuning.discard))
     }),
-    property("num-queues", Only(&["1"]), "a disk has one queue"),
+    shown(
+        property("num-queues", Number(|b, n| b.tuning.set_queues(n)), "number of its queues, 1 to 64"),
+        |b| Some(b.tuning.queues.to_string()),
+    ),
     property("write-cache", Only(&["on", "auto"]), "the disk has a write cache, and the guest flushes it"),
     property("config-wce", Only(&["off"]), "the guest cannot turn the write cache off"),
     property("share-rw", Only(&["off"]), "an image has one writer"),
@@ -130,12 +133,17 @@ fn set_serial(block: &mut Block, text: &str) -> Result<(), UserError> {
     Ok(())
 }
 
+/// Threads of a disk: how many requests can wait for the host's storage at a time.
+pub const THREADS: usize = 8;
+
 fn build(block: &Block, site: &mut dyn Site) -> Result<Arc<dyn VirtioDevice>, UserError> {
     let contents: Arc<dyn BlockBackend> = match &block.contents {
         Contents::Image(disk) => open(disk)?,
         Contents::Memory(bytes) => Arc::new(MemoryDisk::new("memory", bytes.clone())),
     };
-    Ok(Blk::new(contents, &block.serial, block.tuning.options(), site.counters()))
+    let queue = DiskQueue::new(contents, THREADS)
+        .map_err(|e| user_error!("cannot start the threads of a disk: {e}"))?;
+    Ok(Blk::new(queue, &block.serial, block.tuning.options(), site.counters()))
 }
 
 fn open(disk: &Disk) -> Result<Arc<dyn BlockBackend>, UserError> {
@@ -151,8 +159,10 @@ fn open(disk: &Disk) -> Result<Arc<dyn BlockBackend>, UserError> {
 /// The sizes and offers of a virtio-blk device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tuning {
-    /// Descriptors of the queue.
+    /// Descriptors of each queue.
     pub queue_size: u16,
+    /// Number of queues.
+    pub queues: u16,
     /// Logical block size in bytes.
     pub logical: u32,
     /// Physical block size in bytes.
@@ -163,7 +173,7 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { queue_size: 256, logical: 512, physical: 512, discard: true }
+        Self { queue_size: 256, queues: 1, logical: 512, physical: 512, discard: true }
     }
 }
 
@@ -198,6 +208,15 @@ impl Tuning {
         Ok(())
     }
 
+    /// Sets the number of queues.
+    fn set_queues(&mut self, n: u64) -> Result<(), UserError> {
+        if !(1..=BlkOptions::MAX_QUEUES.into()).contains(&n) {
+            return Err(user_error!("num-queues={n} is not from 1 to {}", BlkOptions::MAX_QUEUES));
+        }
+        self.queues = n as u16;
+        Ok(())
+    }
+
     /// Whether the sizes go together; `whose` is for the message.
     fn check(&self, whose: &str) -> Result<(), UserError> {
         match self.physical >= self.logical || self.physical == Self::default().physical {
@@ -214,6 +233,7 @@ impl Tuning {
     fn options(&self) -> BlkOptions {
         BlkOptions {
             queue_size: self.queue_size,
+            queues: self.queues,
             block_size: self.logical,
             physical_block_exp: self.physical_exponent(),
             discard: self.discard,
@@ -245,6 +265,8 @@ mod tests {
             t.set_physical(4 << 20),
             t.set_queue_size(3),
             t.set_queue_size(2048),
+            t.set_queues(0),
+            t.set_queues(65),
         ] {
             assert!(wrong.is_err());
         }
