@@ -41,6 +41,8 @@ const HEADER: u64 = 16;
 const SERIAL: usize = 20;
 /// Bytes that are copied at a time: a chain may name 4 GiB.
 const PIECE: u64 = 256 << 10;
+/// Bytes of a request that may be moved on the thread of the CPU that makes it.
+const SHORT: u64 = 64 << 10;
 /// Buffers of that size that are kept.
 const MAX_BUFFERS: usize = 32;
 /// Requests of one queue that are executed at a time.
@@ -204,6 +206,9 @@ impl Blk {
 
     async fn read(&self, chain: &Chain, memory: &GuestMemory, sector: u64, len: u64) -> Result<(), Failure> {
         let offset = self.range(sector, len)?;
+        if len > SHORT {
+            memory.leave_cpu().await;
+        }
         let mut buffer = self.buffer();
         let mut done = 0;
         while done < len {
@@ -221,6 +226,9 @@ impl Blk {
     async fn write(&self, chain: &Chain, memory: &GuestMemory, sector: u64, len: u64) -> Result<(), Failure> {
         self.writable()?;
         let offset = self.range(sector, len)?;
+        if len > SHORT {
+            memory.leave_cpu().await;
+        }
         let mut buffer = self.buffer();
         let mut done = 0;
         while done < len {

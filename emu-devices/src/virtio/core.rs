@@ -14,6 +14,7 @@ use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
 use self::running::{Running, Wakers, Whose};
+use super::memory::Surroundings;
 use super::{Placement, Queue, QueueConfig, QueueFault, VirtioDevice, feature, status};
 use crate::worker::Worker;
 
@@ -130,8 +131,7 @@ pub struct VirtioCore {
     /// Queues that have been notified and not looked at, one bit each.
     pending: AtomicU64,
     worker: Worker,
-    /// How many wait for `live`, and for the request that is being executed with it.
-    awaited: Arc<AtomicU32>,
+    around: Arc<Surroundings>,
 }
 
 /// Says that somebody waits for the request at hand, as long as it lives.
@@ -202,7 +202,7 @@ impl VirtioCore {
             stalls: Arc::default(),
             pending: AtomicU64::new(0),
             worker: Worker::default(),
-            awaited: Arc::default(),
+            around: Arc::default(),
             device,
         });
         core.device.attach(DeviceHandle(Arc::downgrade(&core)));
@@ -219,7 +219,7 @@ impl VirtioCore {
 
     /// The queues, for a register access: a CPU waits for it, and not for all of a long request.
     fn live(&self) -> MutexGuard<'_, Live> {
-        let _awaiting = Awaiting::new(&self.awaited);
+        let _awaiting = Awaiting::new(&self.around.awaited);
         self.live.lock()
     }
 
@@ -532,7 +532,7 @@ impl VirtioCore {
     }
 
     pub(super) fn pause(&self) {
-        let _awaiting = Awaiting::new(&self.awaited);
+        let _awaiting = Awaiting::new(&self.around.awaited);
         self.worker.pause();
         self.live.lock().paused = true;
         self.device.drain();
@@ -545,7 +545,7 @@ impl VirtioCore {
     }
 
     pub(super) fn halt(&self) {
-        let _awaiting = Awaiting::new(&self.awaited);
+        let _awaiting = Awaiting::new(&self.around.awaited);
         self.worker.stop();
         self.device.halt();
     }

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::Poll;
 
 use emu_core::dma::{Aborted, Direction, Dma, DmaAttrs, DmaFault, DmaPort, Segment};
@@ -48,19 +48,30 @@ impl<'a> Rings<'a> {
 /// What a request reaches memory with.
 pub struct GuestMemory {
     dma: Dma,
-    /// How many wait for the request to end or to stand still, if it takes that into account.
-    awaited: Option<Arc<AtomicU32>>,
+    /// Who else is concerned, if the request takes that into account.
+    around: Option<Arc<Surroundings>>,
+}
+
+/// What is going on around the requests of a device that has a thread.
+#[derive(Default)]
+pub(super) struct Surroundings {
+    /// How many wait for the queues, and for the request that is being executed.
+    pub(super) awaited: AtomicU32,
+    /// Requests are being executed on the thread that has told of them: a CPU's.
+    pub(super) on_cpu: AtomicBool,
+    /// One of them would keep the CPU for too long.
+    pub(super) left: AtomicBool,
 }
 
 impl GuestMemory {
-    pub(super) fn new(dma: Dma, awaited: Option<Arc<AtomicU32>>) -> Self {
-        Self { dma, awaited }
+    pub(super) fn new(dma: Dma, around: Option<Arc<Surroundings>>) -> Self {
+        Self { dma, around }
     }
 
     /// Stands still while a CPU waits for the queue, as one does that resets the device. To be awaited often by a request that
     /// may take long; it goes on from there, or is cancelled.
     pub async fn yield_to_waiting_cpu(&self) {
-        let is_awaited = || self.awaited.as_ref().is_some_and(|n| n.load(Ordering::Acquire) != 0);
+        let is_awaited = || self.around.as_ref().is_some_and(|a| a.awaited.load(Ordering::Acquire) != 0);
         poll_fn(|context| {
             if is_awaited() {
                 // It can go on as soon as that one has had the queue.
@@ -73,10 +84,25 @@ impl GuestMemory {
         .await;
     }
 
+    /// Stands still until the request is executed by the device's thread: to be awaited by one that takes long in any case.
+    pub async fn leave_cpu(&self) {
+        let Some(around) = &self.around else { return };
+        poll_fn(|context| {
+            if around.on_cpu.load(Ordering::Acquire) {
+                around.left.store(true, Ordering::Release);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        })
+        .await;
+    }
+
     /// True if the request is to be done when it is first polled, as far as its memory lets it: nobody will ask again.
     #[must_use]
     pub fn at_once(&self) -> bool {
-        self.awaited.is_none()
+        self.around.is_none()
     }
 
     /// Moves bytes between a buffer of the device and buffers in memory; gives the device's buffer back.

@@ -16,6 +16,9 @@ use crate::virtio::{GuestMemory, Placement, QueueFault};
 /// device empties it for so long is not sane, and must not hold the vCPU for ever.
 const INLINE_BUDGET: u32 = 1 << 16;
 
+/// Steps that are done on the thread that tells of something to do: each begins, goes on with or publishes one request.
+const STEPS_HERE: u32 = 128;
+
 impl VirtioCore {
     /// Has pending queues serviced, here or by the worker.
     pub(super) fn run_pending(&self) {
@@ -23,6 +26,7 @@ impl VirtioCore {
             return;
         }
         match self.placement {
+            Placement::Worker if self.run_here() => {}
             Placement::Worker => self.worker.wake(),
             Placement::Inline => self.run_inline(),
         }
@@ -55,6 +59,31 @@ impl VirtioCore {
                 }
             }
         }
+    }
+
+    /// Does a little of what is pending on this thread, which is a CPU's or one of the host's storage: what can be done at once is
+    /// done before another thread has woken up. False if there is more, for the worker.
+    fn run_here(&self) -> bool {
+        // If somebody else is at it, he may have looked before there was this.
+        let Some(mut live) = self.live.try_lock() else { return false };
+        if live.paused {
+            return true;
+        }
+        self.around.on_cpu.store(true, Ordering::Release);
+        let mut steps = STEPS_HERE;
+        for queue in self.take_pending() {
+            while steps > 0 && !self.around.left.load(Ordering::Acquire) && self.step(&mut live, queue) {
+                steps -= 1;
+            }
+            if steps == 0 || self.around.left.load(Ordering::Acquire) {
+                self.pending.fetch_or(1 << queue, Ordering::AcqRel);
+                self.signal(&mut live, queue);
+            }
+        }
+        self.around.on_cpu.store(false, Ordering::Release);
+        self.around.left.store(false, Ordering::Release);
+        drop(live);
+        self.pending.load(Ordering::Acquire) == 0
     }
 
     /// The worker's round: every pending queue until nothing can be done, with the lock given back between two steps.
@@ -144,8 +173,8 @@ impl VirtioCore {
 
     /// What the request in `slot` reaches memory with.
     fn memory(&self, slot: u16) -> GuestMemory {
-        let awaited = (self.placement == Placement::Worker).then(|| self.awaited.clone());
-        GuestMemory::new(Dma::new(self.port.clone(), self.stalls.clone(), slot, DmaAttrs::default()), awaited)
+        let around = (self.placement == Placement::Worker).then(|| self.around.clone());
+        GuestMemory::new(Dma::new(self.port.clone(), self.stalls.clone(), slot, DmaAttrs::default()), around)
     }
 
     /// Accesses the rings of `queue`. `None` if that stalled: it is made again when software has answered.
