@@ -27,6 +27,7 @@ use super::flight::Phases;
 use super::output::{Blocks, Output};
 use super::port::{Port, PortState};
 use super::probe::{Counted, Happening, Monitor, Probe};
+use super::sanitize::{Finding, Sanitizers, Watch};
 use super::shards::Shards;
 use super::stalls::{Answer, Stalled, Stalls, Woken};
 use super::{Access, Context, Front, Scope, Transaction, is_unreadable, wildcard};
@@ -57,6 +58,7 @@ pub struct Core {
     tlb: Shards,
     broadcast: Broadcast,
     pub(super) probe: Probe,
+    pub(super) watch: Watch,
     /// Bits of a VMID that invalidations ignore.
     wildcard: AtomicU8,
     /// A list that is replaced, so that a wait has it at once.
@@ -79,6 +81,7 @@ impl Core {
             tlb: Shards::new(),
             broadcast: Broadcast::default(),
             probe: Probe::default(),
+            watch: Watch::default(),
             wildcard: AtomicU8::new(0),
             ports: RwLock::default(),
         })
@@ -184,6 +187,28 @@ impl Core {
         self.forget_contexts();
     }
 
+    /// Has sanitizers look at all transactions. To be called before there are any; the first call decides.
+    pub fn sanitize(&self, what: Sanitizers) {
+        self.watch.set(what);
+    }
+
+    /// Which sanitizers are on.
+    #[must_use]
+    pub fn sanitizers(&self) -> Sanitizers {
+        self.watch.what()
+    }
+
+    /// A front has found something that a sanitizer looks for.
+    pub fn report(&self, finding: Finding) {
+        self.watch.report(finding);
+    }
+
+    /// How often sanitizers found something, and the first things that they found.
+    #[must_use]
+    pub fn findings(&self) -> (u64, Vec<Finding>) {
+        (self.watch.total(), self.watch.kept())
+    }
+
     /// Tells the monitor of what a front does for a stream.
     pub fn happened(&self, stream: u32, what: Happening, times: u64) {
         self.probe.tell(stream, what, times);
@@ -260,7 +285,12 @@ impl Core {
     ) -> Result<Pa, Fault> {
         let request = context.request(transaction);
         match self.find(transaction.stream, &request, context, epoch, counts) {
-            Ok(found) => Ok(found.pa),
+            Ok(found) => {
+                if !self.watch.is_off() {
+                    self.look_at(transaction, (context, &request), &found);
+                }
+                Ok(found.pa)
+            }
             // The walker checks the read of an atomic access first, the SMMU the write (Arm IHI 0070, 13.1.1).
             Err(fault) if transaction.access == Access::Atomic && is_unreadable(&fault) => {
                 let write = Request { access: emu_mmu::Access::AtWrite, ..request };
@@ -268,6 +298,17 @@ impl Core {
                 Err(Fault { write: !is_writable, ..fault })
             }
             Err(fault) => Err(fault),
+        }
+    }
+
+    #[cold]
+    fn look_at(&self, transaction: &Transaction, way: (&Context, &Request), found: &Translation) {
+        let (what, with) = (self.watch.what(), (&self.features, &*self.bus));
+        if what.stale {
+            self.watch.used(transaction, way, found, with);
+        }
+        if what.isolation {
+            self.watch.reached(transaction, way, found, with);
         }
     }
 

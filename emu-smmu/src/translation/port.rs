@@ -324,7 +324,7 @@ impl Port {
             let refusal = match self.ask(t, epoch) {
                 Ok(pa) => {
                     let output = self.core.output(pa);
-                    if let Some(key) = key.filter(|_| !counted) {
+                    if let Some(key) = key.filter(|_| !counted && self.core.watch.is_off()) {
                         self.micro.put(key, kept, output);
                     }
                     return Ok(Place::To(output));

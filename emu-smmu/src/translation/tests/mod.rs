@@ -2,6 +2,7 @@
 
 mod invalidation;
 mod paths;
+mod sanitize;
 mod stalls;
 mod stress;
 

@@ -69,6 +69,10 @@ pub fn table(board: &Board) -> String {
     }
     if let Some(smmu) = &board.smmu {
         out.push_str(&of_smmu(&streams(smmu.core())));
+        let (found, _) = smmu.core().findings();
+        if found != 0 {
+            out.push_str(&line(found, "findings of the SMMU's sanitizers"));
+        }
     }
     out
 }

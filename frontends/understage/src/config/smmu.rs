@@ -1,6 +1,7 @@
 //! A system MMU, as plain data.
 
 use emu_mmu::Features;
+use emu_smmu::translation::Sanitizers;
 use emu_smmu::v3::profile::{Choices, Profile, ProfileError};
 
 use super::Settings;
@@ -59,6 +60,8 @@ pub struct Smmu {
     pub profile: SmmuProfile,
     /// What it has in another way than its profile.
     pub choices: Choices,
+    /// What is looked for beside.
+    pub sanitizers: Sanitizers,
 }
 
 impl Settings for Smmu {}
@@ -67,7 +70,13 @@ impl Smmu {
     /// That of the board.
     #[must_use]
     pub fn of_board(profile: SmmuProfile) -> Self {
-        Self { place: SmmuPlace::Board, bus_named: true, profile, choices: Choices::default() }
+        Self {
+            place: SmmuPlace::Board,
+            bus_named: true,
+            profile,
+            choices: Choices::default(),
+            sanitizers: Sanitizers::default(),
+        }
     }
 
     /// What it implements, in a machine whose CPUs translate so.

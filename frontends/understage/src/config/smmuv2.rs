@@ -1,6 +1,7 @@
 //! An SMMUv2, as plain data.
 
 use emu_mmu::Features;
+use emu_smmu::translation::Sanitizers;
 use emu_smmu::v2::Profile;
 
 use super::{Device, Settings, Smmu};
@@ -42,6 +43,8 @@ impl Smmuv2Profile {
 pub struct Smmuv2 {
     /// Its features.
     pub profile: Smmuv2Profile,
+    /// What is looked for beside.
+    pub sanitizers: Sanitizers,
 }
 
 impl Settings for Smmuv2 {}
@@ -81,7 +84,7 @@ mod tests {
 
     #[test]
     fn all_that_is_implemented_is_what_the_cpus_have_too() {
-        let features = |profile| Smmuv2 { profile }.features(&Features::cortex_a72());
+        let features = |profile| Smmuv2 { profile, ..Smmuv2::default() }.features(&Features::cortex_a72());
         assert_eq!(features(Smmuv2Profile::Mmu500), Profile::MMU500);
         let full = features(Smmuv2Profile::Full);
         assert_eq!((full.granules, full.vmid16, full.banks), ([true, false, true], false, 64));

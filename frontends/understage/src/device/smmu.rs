@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use emu_core::dma::{Master, Stalls};
 use emu_mmu::Features;
+use emu_smmu::translation::Sanitizers;
 use emu_smmu::v3::pmcg::{self, Pmcg};
 use emu_smmu::v3::profile::{Choices, Stages};
 use emu_smmu::v3::{Config, Smmuv3};
@@ -11,7 +12,7 @@ use emu_smmu::v3::{Config, Smmuv3};
 use super::kind::{Given, Model, Platform, Row};
 use super::places::Spot;
 use super::site::Site;
-use super::system_mmu::SystemMmu;
+use super::system_mmu::{ISOLATION, STALE, SystemMmu};
 use crate::config::{MachineConfig, Msi, Smmu, SmmuPlace, SmmuProfile};
 use crate::error::{UserError, user_error};
 use crate::fdt::Node;
@@ -20,14 +21,21 @@ use crate::fdt::nodes::phandle;
 use crate::keyval::on_off;
 use crate::map::{self, Resources};
 use crate::number::parse_u64;
-use crate::property::Value::{Only, Text};
+use crate::property::Value::{Only, Switch, Text};
 use crate::property::{Property, on_or_off, property, shown};
 
 /// What QEMU's spelling means by no word about anything.
 impl Default for Smmu {
     fn default() -> Self {
         let choices = Choices { stages: Some(Stages::One), ..Choices::default() };
-        Self { place: SmmuPlace::PlatformBus, bus_named: false, profile: SmmuProfile::Qemu, choices }
+        let sanitizers = Sanitizers::default();
+        Self {
+            place: SmmuPlace::PlatformBus,
+            bus_named: false,
+            profile: SmmuProfile::Qemu,
+            choices,
+            sanitizers,
+        }
     }
 }
 
@@ -99,6 +107,13 @@ pub(super) const PROPERTIES: &[Property<Smmu>] = &[
             "address translation services for functions that have them: on, off or auto",
         ),
         |smmu| smmu.choices.ats.map(on_or_off),
+    ),
+    shown(property("check-stale", Switch(|smmu, on| smmu.sanitizers.stale = on), STALE), |smmu| {
+        Some(on_or_off(smmu.sanitizers.stale))
+    }),
+    shown(
+        property("check-isolation", Switch(|smmu, on| smmu.sanitizers.isolation = on), ISOLATION),
+        |smmu| Some(on_or_off(smmu.sanitizers.isolation)),
     ),
     property("accel", Only(&["off"]), "there is no SMMU of the host that could translate"),
 ];
@@ -272,6 +287,7 @@ fn build(told: &Smmu, spot: Spot, site: &mut dyn Site) -> Result<(), UserError> 
     if profile.broadcast {
         site.cpus().listen(smmu.core().clone());
     }
+    smmu.core().sanitize(told.sanitizers);
     site.stand_before_masters(SystemMmu::V3(smmu.clone()));
     site.map(range, smmu.clone())?;
     site.add(smmu.clone());

@@ -1,24 +1,25 @@
 //! The system MMU (SMMUv2) in front of the PCI bus and of masters on the system bus.
 
+use emu_smmu::translation::Sanitizers;
 use emu_smmu::v2::{Config, Smmuv2 as Implementation};
 
 use super::kind::{Given, Model, Platform, Row};
 use super::places::Spot;
 use super::site::Site;
-use super::system_mmu::SystemMmu;
+use super::system_mmu::{ISOLATION, STALE, SystemMmu};
 use crate::config::{MachineConfig, Smmuv2, Smmuv2Profile};
 use crate::error::{UserError, user_error};
 use crate::fdt::Node;
 use crate::fdt::nodes::interrupt::{LEVEL, SPI};
 use crate::fdt::nodes::{at, phandle};
 use crate::map::{self, Resources};
-use crate::property::Value::Text;
-use crate::property::{Property, property, shown};
+use crate::property::Value::{Switch, Text};
+use crate::property::{Property, on_or_off, property, shown};
 
 /// What no word about anything means.
 impl Default for Smmuv2 {
     fn default() -> Self {
-        Self { profile: Smmuv2Profile::Full }
+        Self { profile: Smmuv2Profile::Full, sanitizers: Sanitizers::default() }
     }
 }
 
@@ -42,14 +43,23 @@ pub static SMMU: Row<Smmuv2> = Row {
 };
 
 /// What it can be told.
-pub(super) const PROPERTIES: &[Property<Smmuv2>] = &[shown(
-    property(
-        "profile",
-        Text(set_profile),
-        "its features: mmu500 (of Arm's MMU-500), full (all that is implemented)",
+pub(super) const PROPERTIES: &[Property<Smmuv2>] = &[
+    shown(
+        property(
+            "profile",
+            Text(set_profile),
+            "its features: mmu500 (of Arm's MMU-500), full (all that is implemented)",
+        ),
+        |smmu| Some(smmu.profile.name().to_owned()),
     ),
-    |smmu| Some(smmu.profile.name().to_owned()),
-)];
+    shown(property("check-stale", Switch(|smmu, on| smmu.sanitizers.stale = on), STALE), |smmu| {
+        Some(on_or_off(smmu.sanitizers.stale))
+    }),
+    shown(
+        property("check-isolation", Switch(|smmu, on| smmu.sanitizers.isolation = on), ISOLATION),
+        |smmu| Some(on_or_off(smmu.sanitizers.isolation)),
+    ),
+];
 
 /// The profile called `name`.
 pub(super) fn profile(name: &str) -> Result<Smmuv2Profile, UserError> {
@@ -99,6 +109,7 @@ fn build(told: &Smmuv2, spot: Spot, site: &mut dyn Site) -> Result<(), UserError
     if profile.broadcast {
         site.cpus().listen(smmu.core().clone());
     }
+    smmu.core().sanitize(told.sanitizers);
     site.stand_before_masters(SystemMmu::V2(smmu.clone()));
     site.map(range, smmu.clone())?;
     site.add(smmu);
@@ -118,7 +129,7 @@ mod tests {
             [(Smmuv2Profile::Mmu500, map::SMMUV2), (Smmuv2Profile::Full, map::SMMUV2_FULL)]
         {
             for cpu in [Features::cortex_a72(), Features::max()] {
-                let features = Smmuv2 { profile }.features(&cpu);
+                let features = Smmuv2 { profile, ..Smmuv2::default() }.features(&cpu);
                 assert_eq!(features.window(), place.range.size, "{profile:?}");
                 assert_eq!(1 + usize::from(features.banks), place.spis.len(), "{profile:?}");
             }

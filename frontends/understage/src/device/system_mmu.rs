@@ -14,6 +14,12 @@ use crate::error::{UserError, user_error};
 use crate::keyval::Parts;
 use crate::property;
 
+/// What the help says of the sanitizers.
+pub(super) const STALE: &str =
+    "warn of each transaction whose translation or configuration memory no longer holds (slow)";
+pub(super) const ISOLATION: &str =
+    "warn of each page that two address spaces reach, one of which may write (slow)";
+
 /// See the module's head.
 #[derive(Clone)]
 pub enum SystemMmu {
@@ -55,7 +61,7 @@ pub fn from_text(option: &'static str, text: &str) -> Result<Option<Device>, Use
         }
         "smmuv2" => {
             let profile = named.map_or(Ok(Smmuv2Profile::Full), smmuv2::profile)?;
-            let mut settings = Smmuv2Settings { profile };
+            let mut settings = Smmuv2Settings { profile, ..Smmuv2Settings::default() };
             property::read(parts, &[smmuv2::PROPERTIES], kind, &mut settings)?;
             Ok(Some(Device::new(settings, Bus::Platform)))
         }

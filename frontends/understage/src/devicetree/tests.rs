@@ -215,7 +215,7 @@ fn an_smmuv2() {
         (Smmuv2Profile::Full, "arm,smmu-v2", 0x80_0000, 64),
     ] {
         let mut config = config();
-        config.devices.push(Device::new(Smmuv2 { profile }, Bus::Platform));
+        config.devices.push(Device::new(Smmuv2 { profile, ..Smmuv2::default() }, Bus::Platform));
         let root = tree(&config);
         let path = "smmuv2@b000000";
         let node = root.find(path).unwrap();
@@ -239,7 +239,7 @@ fn an_smmuv2() {
 /// Masters on the system bus are behind either, if they ask for it.
 #[test]
 fn masters_on_the_system_bus_have_streams_of_the_system_mmu() {
-    let smmuv2 = Device::new(Smmuv2 { profile: Smmuv2Profile::Mmu500 }, Bus::Platform);
+    let smmuv2 = Device::new(Smmuv2 { profile: Smmuv2Profile::Mmu500, ..Smmuv2::default() }, Bus::Platform);
     let smmuv3 = Device::new(Smmu::of_board(SmmuProfile::Qemu), Bus::Platform);
     let master = || Device::new(device::test_master::Master::default(), Bus::Platform);
     let disk = |access_platform| {

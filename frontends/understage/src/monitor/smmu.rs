@@ -8,7 +8,7 @@ use emu_core::clock::Clock;
 use emu_core::dma::MemoryType;
 use emu_devices::pci::PciHost;
 use emu_mmu::tlb::TlbStatistics;
-use emu_smmu::translation::{Access, Stalled, StreamCount, Transaction, stag};
+use emu_smmu::translation::{Access, Finding, Sanitizers, Stalled, StreamCount, Transaction, stag};
 use emu_smmu::v3::streams::Lint;
 use emu_smmu::v3::{Reported, Smmuv3};
 
@@ -58,6 +58,9 @@ const COMMANDS: &[Command] = &[
         none(words, || l.stalled())
     }),
     ("tlb", "", "what the TLB found, and what was invalidated", |l, words| none(words, || l.tlb())),
+    ("findings", "", "what the sanitizers found (check-stale, check-isolation)", |l, words| {
+        none(words, || l.findings())
+    }),
 ];
 
 /// What `smmu` and the words after it answer.
@@ -165,6 +168,11 @@ impl Looked<'_> {
 
     fn stalled(&self) -> String {
         waiting(&self.smmu.core().stalled(), self.v3().is_some(), self.view.clock.now_ns())
+    }
+
+    fn findings(&self) -> String {
+        let core = self.smmu.core();
+        findings(core.sanitizers(), core.findings())
     }
 
     fn tlb(&self) -> String {
@@ -299,6 +307,17 @@ fn waiting(stalled: &[Stalled], numbered: bool, now: u64) -> String {
 }
 
 /// What happened in the TLB, and how many pages did not get there.
+fn findings(on: Sanitizers, (total, first): (u64, Vec<Finding>)) -> String {
+    if on == Sanitizers::default() {
+        return "no sanitizer is on: give the SMMU check-stale=on or check-isolation=on\n".to_owned();
+    }
+    if first.is_empty() {
+        return "0 findings\n".to_owned();
+    }
+    let lines: String = first.iter().map(|finding| format!("{finding}\n")).collect();
+    format!("{total} findings, of which the first:\n{lines}")
+}
+
 fn tlb(s: TlbStatistics, quick: u64) -> String {
     let lookups = s.hits + s.misses;
     let percent = (s.hits * 100).checked_div(lookups).map_or_else(String::new, |p| format!(" ({p} %)"));
@@ -394,6 +413,17 @@ stream  master         transactions  bytes  in port  in TLB  walks  faults  abor
             "an SMMUv2 has no STAGs"
         );
         assert_eq!(waiting(&[], true, 0), "no transaction is stalled\n");
+    }
+
+    #[test]
+    fn findings_are_lines_if_there_can_be_any() {
+        let page = Finding::StaleConfiguration { transaction: asked(READ, &[]).unwrap() };
+        let none = "no sanitizer is on: give the SMMU check-stale=on or check-isolation=on\n";
+        assert_eq!(findings(Sanitizers::default(), (0, vec![])), none);
+        let on = Sanitizers { stale: true, isolation: false };
+        assert_eq!(findings(on, (0, vec![])), "0 findings\n");
+        let said = findings(on, (7, vec![page]));
+        assert_eq!(said, format!("7 findings, of which the first:\n{page}\n"));
     }
 
     #[test]

@@ -174,7 +174,9 @@ pub(super) fn iommu(r: &mut Reader, version: Version) {
     let stages = (version <= (9, 1)).then_some(Stages::One);
     let choices = Choices { stages, ..Choices::default() };
     let smmu = r.smmu.map(|generation| match generation {
-        Generation::V2 => Device::new(Smmuv2 { profile: Smmuv2Profile::Mmu500 }, Bus::Platform),
+        Generation::V2 => {
+            Device::new(Smmuv2 { profile: Smmuv2Profile::Mmu500, ..Smmuv2::default() }, Bus::Platform)
+        }
         Generation::V3 => Device::new(Smmu { choices, ..Smmu::of_board(SmmuProfile::Qemu) }, Bus::Platform),
     });
     r.config.devices.extend(smmu);

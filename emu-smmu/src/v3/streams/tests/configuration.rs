@@ -1,6 +1,7 @@
 //! Which transactions pass, under what, and until when.
 
 use super::*;
+use crate::translation::Sanitizers;
 
 #[test]
 fn an_smmu_that_is_not_enabled_lets_through_or_aborts() {
@@ -257,4 +258,28 @@ fn nothing_in_memory_is_too_strange() {
         assert!(!explained.to_string().is_empty());
     }
     assert!(translated > 100, "too much noise: {translated}");
+}
+
+/// For the sanitizer: an STE or CD that was changed, and is used as it was before.
+#[test]
+fn a_configuration_that_memory_no_longer_holds_is_found() {
+    let rig = Rig::full();
+    rig.core.sanitize(Sanitizers { stale: true, isolation: false });
+    rig.stage1(PAGE, &[], &[]);
+    let port = rig.port();
+    let read = || port.read(DmaAttrs::default(), 0x1000, &mut [0; 4]).is_ok();
+    let found = || rig.core.findings().0;
+    assert!(read() && read());
+    assert_eq!(found(), 0);
+    // Config: abort. CMD_CFGI_STE is missing.
+    rig.bench.put(TABLE + u64::from(STREAM) * 64, &words(&[(0, 1), (1, 0), (0, CDS)]));
+    assert!(read());
+    let text = rig.core.findings().1[0].to_string();
+    assert_eq!(
+        text,
+        "stale configuration: a read of stream 0x2 at 0x1000 was translated by an STE or CD that memory no longer holds"
+    );
+    rig.streams.invalidate_ste(STREAM);
+    assert!(!read());
+    assert_eq!(found(), 1);
 }
