@@ -9,7 +9,7 @@ use emu_core::addr::{PAGE_SIZE, Size};
 use emu_core::bus::{MmioDevice, Requester};
 use emu_core::irq::IrqLine;
 use emu_core::metrics::Counters;
-use emu_devices::block::{MemoryDisk, SECTOR};
+use emu_devices::block::{DiskQueue, MemoryDisk, SECTOR};
 use emu_devices::virtio::{Blk, BlkOptions, VirtioMmio, VirtioOptions, feature};
 
 use super::{BYPASSED, DATA, IOVA, Machine, Measured, TRANSLATED, Unwired, measure, ran};
@@ -100,7 +100,7 @@ impl Reads {
             bytes[..8].copy_from_slice(&content(page as u64).to_le_bytes());
         }
         let counters = Arc::<Counters>::default();
-        let backend = Arc::new(MemoryDisk::new("disk", data));
+        let backend = DiskQueue::new(Arc::new(MemoryDisk::new("disk", data)), 0).expect("it has no threads");
         let blk = Blk::new(backend, "bench", BlkOptions::default(), &counters);
         let options = VirtioOptions { iommu_platform: true, deterministic: true, ..VirtioOptions::default() };
         let irq = IrqLine::new(Arc::new(Unwired), 0);
