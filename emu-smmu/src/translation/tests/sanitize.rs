@@ -6,8 +6,11 @@ const STREAM: u32 = 3;
 const OTHER: u32 = 4;
 const ALL: Sanitizers = Sanitizers { stale: true, isolation: true };
 
+/// The root of a stream's tables, and its port.
+type Stream = (u64, Arc<dyn DmaPort>);
+
 /// A rig with both sanitizers, and two streams with tables of their own.
-fn watched() -> (Rig, [(u64, Arc<dyn DmaPort>); 2]) {
+fn watched() -> (Rig, [Stream; 2]) {
     let rig = Rig::new();
     rig.core.sanitize(ALL);
     let streams = [STREAM, OTHER].map(|stream| (rig.translate(stream, stream as u16), rig.port(stream)));
