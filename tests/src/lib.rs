@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bare;
+pub mod crash;
 pub mod fuzz;
 pub mod litmus;
 pub mod machine;
