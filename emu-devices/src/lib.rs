@@ -12,11 +12,13 @@ pub mod gpio;
 pub mod hostfile;
 pub mod net;
 pub mod pci;
+pub mod pl330;
 pub mod registers;
 pub mod rtc;
 #[cfg(test)]
 mod stalling_port;
 pub mod test_master;
+mod turns;
 pub mod uart;
 pub mod virtio;
 mod worker;

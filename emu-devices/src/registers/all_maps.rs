@@ -18,6 +18,7 @@ use crate::gicv2::{self, Gicv2};
 use crate::gicv2m::Gicv2m;
 use crate::gpio::pl061::Pl061;
 use crate::pci::{DEFAULT_DMA_MASK, Edu, IommuTestDevice, PciFunction, TestDevice};
+use crate::pl330::{self, Pl330};
 use crate::rtc::pl031::Pl031;
 use crate::test_master::{self, TestMaster};
 use crate::uart::pl011::{CharBackend, Pl011};
@@ -26,13 +27,14 @@ use crate::virtio::{Blk, BlkOptions, Interfaces, VirtioDevice, VirtioMmio, Virti
 const CPU: Requester = Requester::Cpu(0);
 
 fn maps() -> Vec<&'static dyn AnyMap> {
-    let platform: [&dyn AnyMap; 6] = [
+    let platform: [&dyn AnyMap; 7] = [
         &crate::uart::pl011::MAP,
         &crate::rtc::pl031::MAP,
         &crate::gpio::pl061::MAP,
         &crate::fwcfg::MAP,
         &crate::gicv2m::MAP,
         &crate::test_master::MAP,
+        &crate::pl330::MAP,
     ];
     let parts =
         [crate::gic::MAPS, crate::gicv2::MAPS, crate::pci::MAPS, crate::virtio::MAPS, crate::flash::MAPS];
@@ -75,6 +77,14 @@ fn platform_devices() -> Vec<Arc<dyn MmioDevice>> {
             ports: &ports(),
             irq: line(),
             counters: Arc::clone(&counters),
+        }),
+        Pl330::new(pl330::Config {
+            name: "pl330",
+            stream: 1,
+            ports: &ports(),
+            irq: line(),
+            clock: &clock,
+            counters: &counters,
         }),
         v3.distributor(),
         v3.redistributors(0, 2).unwrap(),

@@ -31,6 +31,9 @@ enum Chore {
         /// Look for newer packages even if the files are there
         #[arg(long)]
         refresh: bool,
+        /// Build a small kernel with DMA tests, SVA and IOMMUFD from Debian's source: .guests/source/Image
+        #[arg(long)]
+        kernel_from_source: bool,
     },
     /// Two sessions of gdb-multiarch with the kernel in .guests/: at its first instructions and while it runs
     Gdb,
@@ -48,7 +51,8 @@ fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Ci => ci::run(&workspace()),
         Chore::Gdb => debugger::run(&workspace()),
-        Chore::Guests { refresh } => guests::run(&workspace(), refresh),
+        Chore::Guests { refresh, kernel_from_source: true } => guests::source::run(&workspace(), refresh),
+        Chore::Guests { refresh, .. } => guests::run(&workspace(), refresh),
         Chore::Bench(options) => bench::run(&workspace(), &options),
     };
     match done {

@@ -22,6 +22,7 @@ fn hint(name: &str) -> &'static str {
             " (it is in Debian's package gcc-aarch64-linux-gnu, its C library in libc6-dev-arm64-cross)"
         }
         "cc" => " (it is in Debian's package gcc)",
+        "make" | "flex" | "bison" | "bc" => " (it is in Debian's package of that name)",
         "xz" => " (it is in Debian's package xz-utils)",
         _ => "",
     }

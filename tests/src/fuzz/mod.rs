@@ -26,6 +26,7 @@ mod its;
 mod keys;
 mod options;
 mod pe;
+mod pl330;
 mod programs;
 mod registers;
 mod rings;
@@ -104,6 +105,8 @@ macro_rules! fuzz_targets {
                 "commands for the ITS, tables and messages";
             gicv2 gicv2::run, none, 4096,
                 "accesses of a GICv2 by several PEs, wires and messages";
+            pl330 pl330::run, none, 4096,
+                "programs of a DMA controller as no driver makes them, and stalls of its accesses";
             isolation isolation::run, none, 512,
                 "masters behind an SMMUv3 against a slow checker of what they reach";
             smmuv2 smmuv2::run, none, 4096,

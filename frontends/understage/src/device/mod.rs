@@ -23,6 +23,7 @@ pub mod iommu_test;
 pub mod kind;
 pub mod line;
 pub mod memory;
+pub mod pl330;
 pub mod places;
 pub mod plug;
 pub mod rtc;
@@ -55,6 +56,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &smmu::SMMU,
     &smmuv2::SMMU,
     &test_master::MASTER,
+    &pl330::CONTROLLER,
     &serial_bus::CONSOLE,
     &serial_bus::SERIAL,
     &memory::LOADER,

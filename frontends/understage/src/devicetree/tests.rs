@@ -249,6 +249,7 @@ fn masters_on_the_system_bus_have_streams_of_the_system_mmu() {
     for mmu in [Some(smmuv2), Some(smmuv3), None] {
         let mut config = config();
         config.devices.extend([disk(true), disk(false), master(), master()]);
+        config.devices.push(Device::new(device::pl330::DmaController, Bus::Platform));
         let there = mmu.is_some();
         config.devices.extend(mmu);
         let root = tree(&config);
@@ -260,6 +261,12 @@ fn masters_on_the_system_bus_have_streams_of_the_system_mmu() {
         assert_eq!(iommus("virtio_mmio@a000000"), None, "nothing is there");
         assert_eq!(iommus("test-master@c100000"), with(&[0x7f40, 0x7f41, 0x7f42, 0x7f43]));
         assert_eq!(iommus("test-master@c102000"), with(&[0x7f44, 0x7f45, 0x7f46, 0x7f47]));
+        let path = "pl330@c110000";
+        assert_eq!(iommus(path), with(&[0x7f50]));
+        assert_eq!(cells(&root, path, "interrupts"), [0, 128, 4]);
+        let node = root.find(path).unwrap();
+        assert_eq!(node.get_str("compatible"), Some("arm,pl330"));
+        assert_eq!(cells(&root, path, "clocks"), [phandle::CLOCK]);
         let path = "test-master@c102000";
         assert_eq!(cells(&root, path, "interrupts"), [0, 117, 4]);
         assert_eq!(cells(&root, path, "reg"), [0, 0x0c10_2000, 0, 0x2000]);

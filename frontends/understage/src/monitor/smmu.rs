@@ -229,6 +229,10 @@ fn on_system_bus(stream: u32) -> Option<String> {
     if let Some(n) = transport {
         return Some(format!("virtio-mmio@{:x}", map::virtio_mmio(n).base));
     }
+    let controller = behind(map::PL330_STREAM).and_then(|n| map::PL330.get(n as usize));
+    if let Some(place) = controller {
+        return Some(format!("pl330@{:x}", place.range.base));
+    }
     let n = behind(map::TEST_MASTER_STREAM)? / map::TEST_MASTER_STREAMS;
     let master = map::TEST_MASTERS.get(n as usize)?;
     Some(format!("test-master@{:x}", master.range.base))
@@ -362,11 +366,12 @@ mod tests {
     }
 
     #[test]
-    fn streams_on_the_system_bus_are_those_of_transports_and_test_masters() {
+    fn streams_on_the_system_bus_are_those_of_transports_and_masters() {
         let master = |stream| on_system_bus(stream).unwrap_or_default();
         assert_eq!([0x7f00, 0x7f1f].map(master), ["virtio-mmio@a000000", "virtio-mmio@a003e00"]);
         assert_eq!([0x7f43, 0x7f4f].map(master), ["test-master@c100000", "test-master@c106000"]);
-        assert_eq!([0x18, 0x7f20, 0x7f50].map(on_system_bus), [None, None, None]);
+        assert_eq!([0x7f50, 0x7f51].map(master), ["pl330@c110000", "pl330@c111000"]);
+        assert_eq!([0x18, 0x7f20, 0x7f52].map(on_system_bus), [None, None, None]);
     }
 
     #[test]

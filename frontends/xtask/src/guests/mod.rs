@@ -10,10 +10,12 @@
 //! | `shell.cpio` | an initial RAM disk: busybox, the virtio drivers, a shell |
 //! | `disk.img` | 1 MiB in which every sector says its number |
 //! | `manifest.txt` | what they were made of |
+//! | `source/Image` | a kernel of ours, if it was asked for ([`source`]) |
 
 mod apt;
 pub(crate) mod cpio;
 mod modules;
+pub(crate) mod source;
 
 use std::fs;
 use std::path::{Path, PathBuf};
