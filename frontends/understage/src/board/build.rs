@@ -6,7 +6,7 @@ use emu_core::Pa;
 use emu_core::bus::{Backing, Bus, MmioDevice};
 use emu_core::clock::{Clock, Mode};
 use emu_core::dma::{DirectPorts, Ports};
-use emu_core::irq::IrqLine;
+use emu_core::irq::{IrqLine, IrqSink};
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
 use emu_core::ram::GuestRam;
@@ -26,13 +26,14 @@ use super::interrupts::Gic;
 use super::whole::{self, CpuPart};
 use super::{flash, host_code};
 use crate::character::Port;
-use crate::config::{Accel, Check, MachineConfig, Tracing};
+use crate::config::{Accel, Check, MachineConfig, QtestLog, Tracing};
 use crate::device::system_mmu::SystemMmu;
 use crate::error::{UserError, user_error};
 use crate::load::plan::Plan;
 use crate::map::{self, Range};
 use crate::monitor::{self, Listing};
 use crate::power::{Power, SharedVcpu};
+use crate::qtest::intercept::Intercept;
 use crate::quit::OnQuit;
 use crate::semihosting::{self, largest_gap};
 
@@ -62,6 +63,10 @@ pub struct Board {
     pub smmu: Option<SystemMmu>,
     /// The wire of the power key.
     pub power_key: IrqLine,
+    /// The CPUs run; else devices are driven from outside.
+    pub runs: bool,
+    /// By whom.
+    pub driven: Option<Driven>,
     /// What monitors know of the command line.
     pub listing: Listing,
     /// Who is told of host code, and of the end.
@@ -70,6 +75,16 @@ pub struct Board {
     pub counters: Arc<Counters>,
     /// What each CPU counts.
     pub cpu_counters: Vec<Arc<Counters>>,
+}
+
+/// Where the client is that drives the devices, and what it needs of the board.
+pub struct Driven {
+    /// The wires of interrupts.
+    pub wires: Arc<Intercept>,
+    /// The client.
+    pub port: Arc<Port>,
+    /// Where it is written what was said.
+    pub log: QtestLog,
 }
 
 /// What construction needs at many places.
@@ -81,6 +96,8 @@ pub(super) struct Builder<'a> {
     pub(super) model: Arc<Model>,
     pub(super) counters: Arc<Counters>,
     pub(super) gic: Gic,
+    /// Where the wires of devices end.
+    spis: Arc<dyn IrqSink>,
     /// The ways to memory with nothing in them.
     pub(super) ports: Arc<dyn Ports>,
     /// Those behind the system MMU, if there is one; else the same.
@@ -110,13 +127,16 @@ impl Board {
         let cpus = config.topology.cpus();
         let ram = super::ram::get(config.memory, &config.ram)?;
         let bus = Arc::new(Bus::new());
-        let clock = Clock::new(Mode::RealTime);
+        let runs = config.accel != Accel::Qtest;
+        let clock = Clock::new(if runs { Mode::RealTime } else { Mode::Counted });
         let shared = Arc::new(Shared::new(cpus as usize));
         let counters = Arc::new(Counters::default());
         let power = Power::new(cpus as usize);
         power.set_stop_on(&config.stop_on);
         map_backing(&bus, Range { base: map::RAM_BASE, size: config.memory }, Backing::Ram(ram, 0))?;
         let gic = Gic::new(config, &bus, &counters)?;
+        let wires = config.qtest.as_ref().map(|_| Intercept::new(gic.spis()));
+        let spis = wires.clone().map_or_else(|| gic.spis(), |wires| wires as Arc<dyn IrqSink>);
         let ports: Arc<dyn Ports> = Arc::new(DirectPorts(bus.clone()));
         let mut b = Builder {
             config,
@@ -131,6 +151,7 @@ impl Board {
             characters: Characters::new(config, on_quit(power.clone()))?,
             components: vec![clock.clone(), gic.component()],
             gic,
+            spis,
             serial: None,
             power_key: None,
         };
@@ -149,6 +170,13 @@ impl Board {
                 "the board does not fit together: it has no serial port or no power key"
             ));
         };
+        let driven = match (&config.qtest, wires) {
+            (Some(qtest), Some(wires)) => {
+                let port = b.characters.open(&qtest.client, "qtest")?;
+                Some(Driven { wires, port, log: qtest.log.clone() })
+            }
+            _ => None,
+        };
         let (components, characters) = (b.components, Mutex::new(b.characters));
         Ok(Self {
             ram,
@@ -163,6 +191,8 @@ impl Board {
             pci,
             smmu: b.smmu,
             power_key,
+            runs,
+            driven,
             listing: Listing::of(config),
             listeners,
             counters,
@@ -182,7 +212,7 @@ impl Builder<'_> {
     }
 
     pub(super) fn line(&self, spi: u32) -> IrqLine {
-        IrqLine::new(self.gic.spis(), spi)
+        IrqLine::new(self.spis.clone(), spi)
     }
 
     fn interrupt_controller(&self) -> Result<(), UserError> {

@@ -7,15 +7,17 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use emu_a64::level::El;
 use emu_core::lifecycle::Component;
 use emu_pe::cpu::Entry;
 
-use super::build::Board;
+use super::build::{Board, Driven};
 use crate::error::{UserError, reason, user_error};
 use crate::load::plan::{Boot, Plan};
 use crate::monitor::{Machine, Parts};
 use crate::out::say;
 use crate::power::{Power, SharedVcpu, Stop, Work};
+use crate::qtest;
 use crate::quit::STATUS_FAILED;
 
 /// A CPU's thread.
@@ -65,8 +67,11 @@ pub struct Ready<'a> {
 /// Starts the machine's threads, which wait, and fills its memory; last of all, files of serial ports are emptied and the
 /// terminal is prepared. So what the host may refuse comes before the first change to anything.
 pub fn prepare<'a>(board: &'a Board, plan: &'a Plan) -> Result<Ready<'a>, UserError> {
-    let boot = plan.boot.ok_or_else(|| user_error!("there is nothing to run: give a kernel or firmware"))?;
-    let vcpus = board.vcpus.iter().cloned().enumerate();
+    // Where nothing runs, it starts nowhere.
+    let nowhere = (!board.runs).then_some(Boot { entry_pc: 0, x0: 0, el: El::El1 });
+    let boot = plan.boot.or(nowhere);
+    let boot = boot.ok_or_else(|| user_error!("there is nothing to run: give a kernel or firmware"))?;
+    let vcpus = board.vcpus.iter().filter(|_| board.runs).cloned().enumerate();
     let threads: Vec<_> = vcpus.map(|(i, v)| spawn(i, v, board.power.clone())).collect::<Result<_, _>>()?;
     for component in &board.components {
         component
@@ -88,6 +93,15 @@ pub fn prepare<'a>(board: &'a Board, plan: &'a Plan) -> Result<Ready<'a>, UserEr
         listing: board.listing.clone(),
         on_quit: characters.on_quit(),
     });
+    if let Some(Driven { wires, port, log }) = &board.driven {
+        let parts = qtest::Parts {
+            bus: board.bus.clone(),
+            clock: board.clock.clone(),
+            wires: wires.clone(),
+            on_quit: characters.on_quit(),
+        };
+        qtest::start(parts, port.clone(), log)?;
+    }
     characters.begin(&machine)?;
     drop(characters);
     Ok(Ready { board, plan, boot, threads })

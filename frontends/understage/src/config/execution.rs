@@ -8,6 +8,8 @@ use crate::error::{UserError, user_error};
 /// How instructions are executed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Accel {
+    /// No CPU runs: devices are driven from outside.
+    Qtest,
     /// The interpreter.
     Interp,
     /// What runs often is translated to host code.
@@ -32,12 +34,12 @@ impl Accel {
     #[must_use]
     pub fn code_bytes(&self, cpus: usize) -> (usize, usize) {
         let all = match self {
-            Self::Interp => CODE_CACHE_BYTES,
+            Self::Interp | Self::Qtest => CODE_CACHE_BYTES,
             Self::Jit { cache } => **cache,
         };
         let each = usize::try_from(all / cpus.max(1) as u64).unwrap_or(usize::MAX);
         match self {
-            Self::Interp => (0, each),
+            Self::Interp | Self::Qtest => (0, each),
             Self::Jit { .. } => (each / 4, each - each / 4),
         }
     }

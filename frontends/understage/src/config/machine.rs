@@ -2,7 +2,8 @@
 
 use super::{
     Accel, Address, Blob, CharBackend, Characters, Check, CpuChanges, CpuModel, Device, Flash, FwCfgFile,
-    GicVersion, Given, Host, HostFile, Kernel, Msi, PerfFile, Ram, Rtc, StopOn, Topology, Tracing, Virt,
+    GicVersion, Given, Host, HostFile, Kernel, Msi, PerfFile, Qtest, Ram, Rtc, StopOn, Topology, Tracing,
+    Virt,
 };
 
 /// A machine.
@@ -74,6 +75,8 @@ pub struct MachineConfig {
     pub host: Host,
     /// Calls of programs to the host are served.
     pub semihosting: Option<Semihosting>,
+    /// Who drives the devices, in a machine whose CPUs do not run.
+    pub qtest: Option<Qtest>,
     /// Print what the machine counted when it ends.
     pub stats: bool,
     /// Filter of the log on standard error.
@@ -134,6 +137,7 @@ impl Default for MachineConfig {
             rtc: Rtc::default(),
             host: Host::default(),
             semihosting: None,
+            qtest: None,
             stats: false,
             log: None,
         }

@@ -11,6 +11,7 @@
 //! | [`character`] | the other ends of serial ports, consoles, monitors |
 //! | [`execution`], [`trace`], [`debugger`] | how it runs, and what is told and seen of that |
 //! | [`host`] | how it lives on the host |
+//! | [`qtest`] | who drives its devices, if no CPU does |
 
 mod character;
 mod cpu;
@@ -22,6 +23,7 @@ mod given;
 mod host;
 mod machine;
 mod program;
+mod qtest;
 mod rules;
 mod smmu;
 mod smmuv2;
@@ -38,6 +40,7 @@ pub use given::{Given, HostFile};
 pub use host::{Host, MAX_MEMORY, MEMORY_GRANULE, Ram, RamBacking, Rtc, RtcBase, check_memory};
 pub use machine::{MachineConfig, Semihosting};
 pub use program::{Blob, FwCfgContents, FwCfgFile, Kernel, Module, ModuleKind};
+pub use qtest::{Qtest, QtestLog};
 pub use smmu::{Smmu, SmmuPlace, SmmuProfile};
 pub use smmuv2::{Smmuv2, Smmuv2Profile};
 pub use trace::{Category, Tracing, help as trace_help, ranges as trace_ranges};

@@ -40,6 +40,7 @@ impl MachineConfig {
                 "{option} compares host code with the interpreter, and there is only the latter"
             ));
         }
+        self.check_qtest()?;
         if self.backends().filter(|c| c.is_stdio()).count() > 1 {
             return Err(user_error!(
                 "only one of the serial ports, the consoles and the monitors can be on stdio"
@@ -55,7 +56,7 @@ impl MachineConfig {
                 "only one of the loaded ELF files can be run: say where to start with an entry point"
             ));
         }
-        if !runs && self.dump_dtb.is_none() {
+        if !runs && self.dump_dtb.is_none() && self.accel != Accel::Qtest {
             return Err(user_error!("there is nothing to run: give a kernel, firmware, or an entry point"));
         }
         Ok(())
@@ -71,12 +72,29 @@ impl MachineConfig {
             .chain(&more.muxes)
             .chain(&more.monitors)
             .chain(self.semihosting.iter().filter_map(|s| s.console.as_ref()))
+            .chain(self.qtest.iter().map(|q| &q.client))
     }
 
     /// There is a system MMU: one that a machine runs with is the only one.
     #[must_use]
     pub fn has_system_mmu(&self) -> bool {
         self.devices.iter().any(Device::is_system_mmu)
+    }
+
+    /// Without CPUs that run there is nothing to debug or to compare.
+    fn check_qtest(&self) -> Result<(), UserError> {
+        if self.accel != Accel::Qtest {
+            return Ok(());
+        }
+        if let Some(gdb) = &self.gdb {
+            return Err(user_error!("{} has nothing to debug: with -accel qtest no CPU runs", gdb.option));
+        }
+        match &self.check {
+            Some(Check::Lockstep(option)) => {
+                Err(user_error!("{option} has nothing to compare: with -accel qtest no CPU runs"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// What goes on in the background has no terminal.
@@ -108,7 +126,7 @@ impl MachineConfig {
         let Accel::Jit { cache } = &self.accel else {
             return match self.perf.first() {
                 Some(file) => Err(user_error!(
-                    "{} is about translated code, and the interpreter does not make any",
+                    "{} is about translated code, and there is none with this accelerator",
                     file.option
                 )),
                 None => Ok(()),

@@ -3,7 +3,7 @@
 use super::Reader;
 use super::option::Action::{OnlyNone, Value};
 use super::option::Row;
-use crate::config::{CharBackend, Given, HostFile, LogFile, SHORT_FORMS, Socket, SocketPlace};
+use crate::config::{Accel, CharBackend, Given, HostFile, LogFile, Qtest, SHORT_FORMS, Socket, SocketPlace};
 use crate::error::{UserError, user_error};
 use crate::keyval::Parts;
 use crate::number::{parse_size, parse_u64};
@@ -64,6 +64,8 @@ pub(super) struct Characters {
     devices: Vec<Chardev>,
     serials: Vec<User>,
     monitors: Vec<User>,
+    /// `-qtest`.
+    qtest: Option<User>,
     /// An option speaks of the monitor, so there is no default one.
     monitor_given: bool,
 }
@@ -128,6 +130,12 @@ fn monitor(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserE
     let user = user(option, text)?;
     r.characters.monitors.push(user);
     Ok(())
+}
+
+/// `-qtest`.
+pub(super) fn qtest(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
+    let user = user(option, text)?;
+    super::set(&mut r.characters.qtest, option, user)
 }
 
 /// `-mon`.
@@ -257,6 +265,17 @@ pub(super) fn build(r: &mut Reader) -> Result<(), UserError> {
         if let Some(backend) = resolve(r, user, "a monitor")? {
             r.config.characters.monitors.push(backend);
         }
+    }
+    if let Some(user) = r.characters.qtest.take() {
+        let client = resolve(r, user, "-qtest")?;
+        if !r.cpu_wish.present {
+            r.config.accel = Accel::Qtest;
+        } else if r.config.accel != Accel::Qtest {
+            return Err(user_error!(
+                "-qtest drives devices while no CPU runs: it goes with -accel qtest only"
+            ));
+        }
+        r.config.qtest = client.map(|client| Qtest { client, log: r.qtest_log.clone() });
     }
     if on_terminal && serial_given && !monitor_given && r.nographic {
         let taken = |u: &User| matches!(u, User::Backend(b) if b.is_stdio());

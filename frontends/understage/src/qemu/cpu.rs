@@ -71,7 +71,7 @@ pub(super) struct Wish {
     /// An accelerator that is not there; another one may be.
     absent: Option<String>,
     /// `-accel tcg` or `interp`, or the board's.
-    present: bool,
+    pub(super) present: bool,
 }
 
 /// `-cpu`.
@@ -159,6 +159,10 @@ pub(super) fn accel_of_board(r: &mut Reader, names: &str) {
     for name in names.split(':') {
         match name {
             "tcg" => r.cpu_wish.present = true,
+            "qtest" if !r.cpu_wish.present => {
+                r.config.accel = Accel::Qtest;
+                r.cpu_wish.present = true;
+            }
             other => r.cpu_wish.absent = Some(other.to_owned()),
         }
     }
@@ -256,6 +260,11 @@ fn accel(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserErr
             })?;
             parts.finish("the accelerator")
         }
+        Some("qtest") => {
+            r.config.accel = Accel::Qtest;
+            r.cpu_wish.present = true;
+            parts.finish("the accelerator qtest")
+        }
         Some("interp") => {
             r.config.accel = Accel::Interp;
             r.cpu_wish.present = true;
@@ -285,5 +294,5 @@ pub(super) fn help_cpu(model: Option<&str>) -> Result<String, UserError> {
 
 /// What executes instructions, for `-accel help`.
 pub(super) fn help_accel(_: Option<&str>) -> Result<String, UserError> {
-    Ok("Accelerators:\n  tcg     translation to host code\n  interp  the interpreter\n".into())
+    Ok("Accelerators:\n  tcg     translation to host code\n  interp  the interpreter\n  qtest   none: devices are driven by -qtest\n".into())
 }

@@ -3,7 +3,7 @@
 use super::option::Action::{Plain, Refused, Short, Value};
 use super::option::Row;
 use super::{Reader, set};
-use crate::config::{Given, HostFile, PerfFile, trace_help, trace_ranges};
+use crate::config::{Given, HostFile, PerfFile, QtestLog, trace_help, trace_ranges};
 use crate::error::{UserError, user_error};
 
 /// The options of this group.
@@ -24,7 +24,16 @@ pub(super) const OPTIONS: &[Row] = &[
     ),
     ("-trace", Refused("QEMU's trace events are not there; -d and --log say what happens"), ""),
     ("-plugin", Refused("there are no plugins"), ""),
-    ("-qtest", Refused("devices are driven by the CPUs only"), ""),
+    (
+        "-qtest",
+        Value(super::chardev::qtest),
+        "CHARDEV (as -serial has it) of a client that drives the devices, with -accel qtest: no CPU runs",
+    ),
+    (
+        "-qtest-log",
+        Value(qtest_log),
+        "FILE of what the client and the machine say, or none; without it, standard error",
+    ),
     ("-record", Refused("machines are not recorded"), ""),
     (
         "-perfmap",
@@ -87,6 +96,14 @@ fn perf(r: &mut Reader, option: &'static str, file: PerfFile) {
     if !r.config.perf.contains(&file) {
         r.config.perf.push(file);
     }
+}
+
+fn qtest_log(r: &mut Reader, option: &'static str, file: &str) -> Result<(), UserError> {
+    r.qtest_log = match file {
+        "none" => QtestLog::Nowhere,
+        file => QtestLog::File(HostFile::new(option, file)),
+    };
+    Ok(())
 }
 
 fn gdb(r: &mut Reader, option: &'static str, device: &str) -> Result<(), UserError> {

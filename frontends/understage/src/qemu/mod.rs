@@ -29,7 +29,7 @@ mod semihosting;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::config::{Flash, GicVersion, HostFile, MachineConfig, Msi};
+use crate::config::{Flash, GicVersion, HostFile, MachineConfig, Msi, QtestLog};
 use crate::error::{UserError, user_error};
 use crate::keyval::Parts;
 use option::Action::{OnlyNone, Plain, Print, Refused, Short, Value};
@@ -74,6 +74,8 @@ struct Reader {
     /// `-m` gave a size.
     memory_given: bool,
     cpu_wish: cpu::Wish,
+    /// `-qtest-log`.
+    qtest_log: QtestLog,
     globals: Vec<global::Global>,
     characters: chardev::Characters,
     devices: Vec<Parts>,
