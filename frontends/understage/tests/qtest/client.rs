@@ -72,8 +72,7 @@ impl Machine {
     /// Bytes of memory.
     pub(crate) fn bytes(&mut self, at: u64, len: usize) -> Vec<u8> {
         let hex = self.ok(&format!("read {at:#x} {len}"));
-        hex[2..]
-            .as_bytes()
+        hex.as_bytes()[2..]
             .chunks(2)
             .map(|d| u8::from_str_radix(str::from_utf8(d).unwrap(), 16).unwrap())
             .collect()
