@@ -3,8 +3,17 @@
 //! A device is a [`NetClient`] of one [`NetBackend`]. Both take Ethernet frames without the frame check sequence, from
 //! 14 to [`MAX_FRAME`] bytes; neither waits for the other.
 
+mod e1000e;
+mod intel;
+
 use std::io;
 use std::sync::Weak;
+
+pub use e1000e::E1000e;
+
+/// The register maps, for the test of all of them.
+#[cfg(test)]
+pub(crate) const MAPS: &[&dyn emu_core::registers::AnyMap] = &[&e1000e::MAP];
 
 /// Bytes of the longest frame, headers and a VLAN tag included: what a TCP segment that is still to be cut has.
 pub const MAX_FRAME: usize = 65_535 + 18;

@@ -17,6 +17,7 @@ use crate::gic::{GicConfig, Gicv3};
 use crate::gicv2::{self, Gicv2};
 use crate::gicv2m::Gicv2m;
 use crate::gpio::pl061::Pl061;
+use crate::net::{E1000e, MacAddress};
 use crate::pci::{DEFAULT_DMA_MASK, Edu, IommuTestDevice, PciFunction, TestDevice};
 use crate::pl330::{self, Pl330};
 use crate::rtc::pl031::Pl031;
@@ -36,8 +37,14 @@ fn maps() -> Vec<&'static dyn AnyMap> {
         &crate::test_master::MAP,
         &crate::pl330::MAP,
     ];
-    let parts =
-        [crate::gic::MAPS, crate::gicv2::MAPS, crate::pci::MAPS, crate::virtio::MAPS, crate::flash::MAPS];
+    let parts = [
+        crate::gic::MAPS,
+        crate::gicv2::MAPS,
+        crate::pci::MAPS,
+        crate::virtio::MAPS,
+        crate::flash::MAPS,
+        crate::net::MAPS,
+    ];
     platform.into_iter().chain(parts.into_iter().flatten().copied()).collect()
 }
 
@@ -119,7 +126,8 @@ fn lists() -> Vec<Vec<Listed>> {
     lists.push(with_msix.bar_registers(0));
     let test_device = Arc::new(TestDevice::new("pci-testdev", &Arc::default()));
     let edu = Edu::new("edu", DEFAULT_DMA_MASK, &Arc::default());
-    for function in [virtio, test_device, edu, IommuTestDevice::new("iommu-testdev", &Arc::default())] {
+    let nic = E1000e::new("e1000e", MacAddress::default(), None, &Clock::new(Mode::Counted), &Arc::default());
+    for function in [virtio, test_device, edu, nic, IommuTestDevice::new("iommu-testdev", &Arc::default())] {
         lists.push(function.core().config_registers());
         for bar in 0..6 {
             lists.push(function.bar_registers(bar));

@@ -24,6 +24,7 @@ mod images;
 pub mod isolation;
 mod its;
 mod keys;
+mod nics;
 mod options;
 mod pe;
 mod pl330;
@@ -99,6 +100,8 @@ macro_rules! fuzz_targets {
                 "accesses of every size to every region of the board, and DMA that they cause";
             rings rings::run, none, 4096,
                 "virtio queues as no driver makes them";
+            nics nics::run, none, 4096,
+                "network controllers: registers, rings and frames of any shape";
             threads threads::run, none, 4096,
                 "the same while devices work on threads of their own, from two CPUs at once";
             its its::run, none, 4096,

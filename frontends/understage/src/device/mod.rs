@@ -14,6 +14,7 @@
 //! | all others | the rows |
 
 pub mod block;
+pub mod e1000e;
 pub mod edu;
 pub mod entropy;
 mod feed;
@@ -52,6 +53,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &entropy::GENERATOR,
     &test_function::FUNCTION,
     &edu::FUNCTION,
+    &e1000e::CONTROLLER,
     &iommu_test::FUNCTION,
     &smmu::SMMU,
     &smmuv2::SMMU,
