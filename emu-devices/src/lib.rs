@@ -11,6 +11,7 @@ pub mod gicv2m;
 pub mod gpio;
 pub mod hostfile;
 pub mod net;
+pub mod nvme;
 pub mod pci;
 pub mod pl330;
 pub mod registers;

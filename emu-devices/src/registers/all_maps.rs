@@ -18,6 +18,7 @@ use crate::gicv2::{self, Gicv2};
 use crate::gicv2m::Gicv2m;
 use crate::gpio::pl061::Pl061;
 use crate::net::{E1000e, MacAddress};
+use crate::nvme::{Nvme, NvmeOptions};
 use crate::pci::{DEFAULT_DMA_MASK, Edu, IommuTestDevice, PciFunction, TestDevice};
 use crate::pl330::{self, Pl330};
 use crate::rtc::pl031::Pl031;
@@ -28,13 +29,14 @@ use crate::virtio::{Blk, BlkOptions, Interfaces, VirtioDevice, VirtioMmio, Virti
 const CPU: Requester = Requester::Cpu(0);
 
 fn maps() -> Vec<&'static dyn AnyMap> {
-    let platform: [&dyn AnyMap; 7] = [
+    let platform: [&dyn AnyMap; 8] = [
         &crate::uart::pl011::MAP,
         &crate::rtc::pl031::MAP,
         &crate::gpio::pl061::MAP,
         &crate::fwcfg::MAP,
         &crate::gicv2m::MAP,
         &crate::test_master::MAP,
+        &crate::nvme::MAP,
         &crate::pl330::MAP,
     ];
     let parts = [
@@ -108,6 +110,10 @@ fn disk() -> Arc<dyn VirtioDevice> {
     Blk::new(crate::block::DiskQueue::new(disk, 0).unwrap(), "", BlkOptions::default(), &Arc::default())
 }
 
+fn nvme() -> NvmeOptions {
+    NvmeOptions { serial: String::new(), queues: 1, vectors: 1, mdts: 7, events: 3, inline: true }
+}
+
 /// What each device lists after reset.
 fn lists() -> Vec<Vec<Listed>> {
     let mut lists: Vec<_> = platform_devices().iter().map(|d| d.registers(CPU)).collect();
@@ -127,7 +133,9 @@ fn lists() -> Vec<Vec<Listed>> {
     let test_device = Arc::new(TestDevice::new("pci-testdev", &Arc::default()));
     let edu = Edu::new("edu", DEFAULT_DMA_MASK, &Arc::default());
     let nic = E1000e::new("e1000e", MacAddress::default(), None, &Clock::new(Mode::Counted), &Arc::default());
-    for function in [virtio, test_device, edu, nic, IommuTestDevice::new("iommu-testdev", &Arc::default())] {
+    let nvme = Nvme::new("nvme", nvme(), Vec::new(), &Arc::default());
+    let iommu_test = IommuTestDevice::new("iommu-testdev", &Arc::default());
+    for function in [virtio, test_device, edu, nic, nvme, iommu_test] {
         lists.push(function.core().config_registers());
         for bar in 0..6 {
             lists.push(function.bar_registers(bar));

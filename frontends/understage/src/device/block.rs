@@ -146,7 +146,8 @@ fn build(block: &Block, site: &mut dyn Site) -> Result<Arc<dyn VirtioDevice>, Us
     Ok(Blk::new(queue, &block.serial, block.tuning.options(), site.counters()))
 }
 
-fn open(disk: &Disk) -> Result<Arc<dyn BlockBackend>, UserError> {
+/// Opens an image.
+pub(super) fn open(disk: &Disk) -> Result<Arc<dyn BlockBackend>, UserError> {
     let format = disk.format.map(|format| match format {
         DiskFormat::Raw => Format::Raw,
         DiskFormat::Qcow2 => Format::Qcow2,

@@ -51,6 +51,9 @@ pub enum Given {
 /// Builds a device from what it was told.
 pub type Build<T, D> = fn(&T, &mut dyn Site) -> Result<Arc<D>, UserError>;
 
+/// Makes a device a part of the one that it is plugged into; the text is what messages call it.
+pub type Join<T> = fn(T, &Plug, &str, &mut MachineConfig) -> Result<(), UserError>;
+
 /// What a device is plugged into, and how it is built.
 pub enum Model<T> {
     /// A virtio device, on PCI or on a transport of the board's.
@@ -59,8 +62,8 @@ pub enum Model<T> {
     Pci(Build<T, dyn PciFunction>),
     /// On the system bus, where the map has places for it.
     Platform(Platform<T>),
-    /// A port, which becomes a part of the virtio-serial device that it is plugged into.
-    Port(fn(T, &Plug, &str, &mut MachineConfig) -> Result<(), UserError>),
+    /// A port or a namespace, which becomes a part of the device that it is plugged into, and the form of its name.
+    Part(&'static [Form], Join<T>),
     /// No device: something in memory.
     Memory(fn(T, &mut MachineConfig) -> Result<(), UserError>),
 }
@@ -248,7 +251,7 @@ impl<T: Settings + Default> Row<T> {
     ) -> Result<(), UserError> {
         let machine = line.machine();
         match &self.model {
-            Model::Port(add) => return add(settings, &plug, user, machine),
+            Model::Part(_, add) => return add(settings, &plug, user, machine),
             Model::Memory(add) => return add(settings, machine),
             Model::Virtio(_) | Model::Pci(_) | Model::Platform(_) => {}
         }
@@ -276,7 +279,7 @@ impl<T: Settings + Default> Kind for Row<T> {
             Model::Virtio(_) => plug::VIRTIO,
             Model::Pci(_) => plug::FUNCTION,
             Model::Platform(_) => plug::PLATFORM,
-            Model::Port(_) => plug::PORT,
+            Model::Part(forms, _) => forms,
             Model::Memory(_) => plug::NO_DEVICE,
         }
     }

@@ -24,6 +24,7 @@ pub mod iommu_test;
 pub mod kind;
 pub mod line;
 pub mod memory;
+pub mod nvme;
 pub mod pl330;
 pub mod places;
 pub mod plug;
@@ -54,6 +55,8 @@ pub static KINDS: &[&dyn Kind] = &[
     &test_function::FUNCTION,
     &edu::FUNCTION,
     &e1000e::CONTROLLER,
+    &nvme::CONTROLLER,
+    &nvme::NAMESPACE,
     &iommu_test::FUNCTION,
     &smmu::SMMU,
     &smmuv2::SMMU,

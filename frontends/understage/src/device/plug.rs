@@ -17,6 +17,8 @@ pub enum Plugs {
     Virtio,
     /// A virtio-serial device.
     VirtioSerial,
+    /// An NVMe controller.
+    Nvme,
     /// The system bus.
     System,
     /// Nothing.
@@ -31,6 +33,7 @@ impl Plugs {
             Self::Pci => Some("PCI"),
             Self::Virtio => Some("virtio-bus"),
             Self::VirtioSerial => Some("virtio-serial-bus"),
+            Self::Nvme => Some("nvme-bus"),
             Self::System => Some("System"),
             Self::None => None,
         }
@@ -74,6 +77,8 @@ pub static FUNCTION: &[Form] = &[form("", Plugs::Pci, &[NAME, PCI])];
 pub static PLATFORM: &[Form] = &[form("", Plugs::System, &[NAME])];
 /// A port of a virtio-serial device.
 pub static PORT: &[Form] = &[form("", Plugs::VirtioSerial, &[NAME, SERIAL_BUS])];
+/// A namespace of an NVMe controller.
+pub static NAMESPACE: &[Form] = &[form("", Plugs::Nvme, &[NAME, NVME_BUS])];
 /// What is called a device on the command line, and is none.
 pub static NO_DEVICE: &[Form] = &[form("", Plugs::None, &[NAME])];
 
@@ -157,6 +162,13 @@ const SERIAL_BUS: &[Property<Plug>] = &[property(
     "ID.0, where ID is that of a virtio-serial device; else the first one",
 )];
 
+/// What a namespace has.
+const NVME_BUS: &[Property<Plug>] = &[property(
+    "bus",
+    Text(|p, v| put(&mut p.bus, v)),
+    "the id of an NVMe controller; else the last one before it",
+)];
+
 fn put(slot: &mut Option<String>, value: &str) -> Result<(), UserError> {
     *slot = Some(value.to_owned());
     Ok(())
@@ -212,7 +224,7 @@ impl Plug {
                 Bus::Mmio { transport: self.bus.as_deref().map(|b| self.transport(b)).transpose()? },
                 offers,
             )),
-            Plugs::System | Plugs::VirtioSerial | Plugs::None => Ok((Bus::Platform, false)),
+            Plugs::System | Plugs::VirtioSerial | Plugs::Nvme | Plugs::None => Ok((Bus::Platform, false)),
         }
     }
 

@@ -6,7 +6,7 @@ use emu_devices::virtio::{Console, MAX_PORTS, PortOptions, VirtioDevice};
 
 use super::feed::{ConsoleOutput, feed_console};
 use super::kind::{Given, Model, Reference, Row, RunOption, Takes, To};
-use super::plug::Plug;
+use super::plug::{self, Plug};
 use super::site::Site;
 use crate::config::{CharBackend, MachineConfig, Settings};
 use crate::error::{UserError, user_error};
@@ -155,14 +155,14 @@ pub static CONSOLE: Row<Port> = Row {
     properties: PORT,
     references: BACKEND,
     check: |_, _| Ok(()),
-    model: Model::Port(|port, plug, name, machine| add(port, plug, name, machine, true)),
+    model: Model::Part(plug::PORT, |port, plug, name, machine| add(port, plug, name, machine, true)),
 };
 
 /// A port for programs of the guest.
 pub static SERIAL: Row<Port> = Row {
     name: "virtserialport",
     about: "port for programs",
-    model: Model::Port(|port, plug, name, machine| add(port, plug, name, machine, false)),
+    model: Model::Part(plug::PORT, |port, plug, name, machine| add(port, plug, name, machine, false)),
     given: Given::Anywhere,
     option: None,
     properties: PORT,

@@ -1,0 +1,280 @@
+//! An NVMe controller, and its namespaces.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use emu_core::clock::Mode;
+use emu_devices::block::DiskQueue;
+use emu_devices::nvme::{self, NamespaceOptions, Nvme, NvmeOptions};
+use emu_devices::pci::PciFunction;
+
+use super::block::{THREADS, open};
+use super::kind::{Given, Model, Reference, Row, To};
+use super::plug::{self, Plug};
+use super::site::Site;
+use crate::config::{Disk, MachineConfig, Settings};
+use crate::error::{UserError, user_error};
+use crate::property::Value::{Number, Only, Text};
+use crate::property::{Property, property, shown};
+
+/// A controller.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Controller {
+    serial: String,
+    queues: u16,
+    vectors: Option<u16>,
+    mdts: u8,
+    events: u8,
+    /// The one that its own `drive=` gives: the first.
+    own: Namespace,
+    others: BTreeMap<u32, Namespace>,
+}
+
+impl Default for Controller {
+    fn default() -> Self {
+        let (own, others) = (Namespace::default(), BTreeMap::new());
+        Self { serial: String::new(), queues: 64, vectors: None, mdts: 7, events: 3, own, others }
+    }
+}
+
+impl Settings for Controller {}
+
+/// A namespace.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Namespace {
+    id: Option<u32>,
+    disk: Option<Disk>,
+    block_size: u32,
+    eui64: Option<u64>,
+    uuid: [u8; 16],
+}
+
+impl Default for Namespace {
+    fn default() -> Self {
+        Self { id: None, disk: None, block_size: 512, eui64: None, uuid: [0; 16] }
+    }
+}
+
+impl Settings for Namespace {}
+
+/// The identifiers that namespaces have which are told none: locally administered, and one for each number.
+const EUI64: u64 = 0x5254_0000_0000_0000;
+
+/// The controller's row.
+pub static CONTROLLER: Row<Controller> = Row {
+    name: "nvme",
+    about: "NVMe controller, with a disk as its first namespace if it has a drive",
+    given: Given::Anywhere,
+    option: None,
+    properties: &[
+        shown(property("serial", Text(set_serial), "serial number, at most 20 characters of ASCII"), |c| {
+            (!c.serial.is_empty()).then(|| c.serial.clone())
+        }),
+        shown(
+            property(
+                "max_ioqpairs",
+                Number(|c, n| between(&mut c.queues, n, 1, 256, "max_ioqpairs")),
+                "I/O queues, 1 to 256",
+            ),
+            |c| Some(c.queues.to_string()),
+        ),
+        shown(
+            property(
+                "msix_qsize",
+                Number(|c, n| {
+                    let mut vectors = 0;
+                    between(&mut vectors, n, 1, 257, "msix_qsize")?;
+                    c.vectors = Some(vectors);
+                    Ok(())
+                }),
+                "MSI-X vectors, 1 to 257; else one more than I/O queues",
+            ),
+            |c| c.vectors.map(|n| n.to_string()),
+        ),
+        shown(
+            property(
+                "mdts",
+                Number(|c, n| between(&mut c.mdts, n, 1, 9, "mdts")),
+                "largest data transfer: log2 of pages of 4 KiB, 1 to 9",
+            ),
+            |c| Some(c.mdts.to_string()),
+        ),
+        shown(
+            property(
+                "aerl",
+                Number(|c, n| between(&mut c.events, n, 0, 7, "aerl")),
+                "requests for asynchronous events that can wait, less one: 0 to 7",
+            ),
+            |c| Some(c.events.to_string()),
+        ),
+        shown(
+            property(
+                "logical_block_size",
+                Number(|c, n| c.own.set_block_size(n)),
+                "that of its own drive: 512 or 4096",
+            ),
+            |c| Some(c.own.block_size.to_string()),
+        ),
+        property(
+            "write-cache",
+            Only(&["on", "auto"]),
+            "there is a volatile write cache, and the guest flushes it",
+        ),
+        property("share-rw", Only(&["off"]), "an image has one writer"),
+        property("cmb_size_mb", Only(&["0"]), "there is no controller memory buffer"),
+        property("legacy-cmb", Only(&["off"]), "there is no controller memory buffer"),
+        property("num_queues", Only(&["0"]), "the number of I/O queues is max_ioqpairs"),
+        property("zoned.zasl", Only(&["0"]), "there are no zoned namespaces"),
+        property("use-intel-id", Only(&["off"]), "it is not one of Intel's"),
+        property("sriov_max_vfs", Only(&["0"]), "there are no virtual functions"),
+    ],
+    references: &[Reference {
+        name: "drive",
+        to: To::Drive(|c, disk| c.own.disk = Some(disk)),
+        required: false,
+    }],
+    check: |controller, name| match controller.serial.is_empty() {
+        false => Ok(()),
+        true => Err(user_error!("{name} needs 'serial='")),
+    },
+    model: Model::Pci(build),
+};
+
+/// The row of namespaces.
+pub static NAMESPACE: Row<Namespace> = Row {
+    name: "nvme-ns",
+    about: "namespace of an NVMe controller: a disk",
+    given: Given::Anywhere,
+    option: None,
+    properties: NAMESPACE_PROPERTIES,
+    references: &[Reference { name: "drive", to: To::Drive(|n, disk| n.disk = Some(disk)), required: true }],
+    check: |_, _| Ok(()),
+    model: Model::Part(plug::NAMESPACE, join),
+};
+
+const NAMESPACE_PROPERTIES: &[Property<Namespace>] = &[
+    property(
+        "nsid",
+        Number(|n, id| {
+            let mut given = 0;
+            between(&mut given, id, 1, nvme::Namespace::MAX.into(), "nsid")?;
+            n.id = Some(given);
+            Ok(())
+        }),
+        "Namespace Identifier, 1 to 256; else the first one that is free",
+    ),
+    property(
+        "eui64",
+        Number(|n, id| {
+            n.eui64 = Some(id);
+            Ok(())
+        }),
+        "IEEE Extended Unique Identifier; 0 is none",
+    ),
+    property("uuid", Text(set_uuid), "UUID"),
+    property("logical_block_size", Number(Namespace::set_block_size), "512 or 4096"),
+    property(
+        "write-cache",
+        Only(&["on", "auto"]),
+        "there is a volatile write cache, and the guest flushes it",
+    ),
+    property("share-rw", Only(&["off"]), "an image has one writer"),
+    property("shared", Only(&["off"]), "a namespace belongs to one controller"),
+    property("detached", Only(&["off"]), "a namespace is attached to its controller"),
+    property("zoned", Only(&["off"]), "there are no zoned namespaces"),
+    property("ms", Only(&["0"]), "there is no metadata"),
+    property("pi", Only(&["0"]), "there is no protection information"),
+];
+
+/// Sets a number that has bounds.
+fn between<T: TryFrom<u64>>(to: &mut T, n: u64, least: u64, most: u64, name: &str) -> Result<(), UserError> {
+    match T::try_from(n) {
+        Ok(value) if (least..=most).contains(&n) => *to = value,
+        _ => return Err(user_error!("{name}={n} is not from {least} to {most}")),
+    }
+    Ok(())
+}
+
+fn set_serial(controller: &mut Controller, text: &str) -> Result<(), UserError> {
+    if !(1..=20).contains(&text.len()) || !text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return Err(user_error!("the serial number '{text}' is not 1 to 20 characters of ASCII"));
+    }
+    text.clone_into(&mut controller.serial);
+    Ok(())
+}
+
+fn set_uuid(namespace: &mut Namespace, text: &str) -> Result<(), UserError> {
+    let digits: String = text.chars().filter(|c| *c != '-').collect();
+    let number =
+        u128::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 32 && !digits.starts_with('+'));
+    let number =
+        number.ok_or_else(|| user_error!("'uuid={text}' is no UUID: it has 32 hexadecimal digits"))?;
+    namespace.uuid = number.to_be_bytes();
+    Ok(())
+}
+
+impl Namespace {
+    fn set_block_size(&mut self, bytes: u64) -> Result<(), UserError> {
+        match bytes {
+            512 | 4096 => self.block_size = bytes as u32,
+            _ => return Err(user_error!("logical_block_size={bytes} is neither 512 nor 4096")),
+        }
+        Ok(())
+    }
+
+    fn options(&self, id: u32, disk: &Disk, threads: usize) -> Result<NamespaceOptions, UserError> {
+        let disk = DiskQueue::new(open(disk)?, threads)
+            .map_err(|e| user_error!("cannot start the threads of a disk: {e}"))?;
+        let eui64 = self.eui64.unwrap_or(EUI64 + u64::from(id));
+        Ok(NamespaceOptions { id, disk, block_size: self.block_size, eui64, uuid: self.uuid })
+    }
+}
+
+/// Gives a namespace to its controller.
+fn join(
+    mut namespace: Namespace,
+    plug: &Plug,
+    name: &str,
+    machine: &mut MachineConfig,
+) -> Result<(), UserError> {
+    let mut controllers = machine.devices.iter_mut().rev().filter_map(|device| {
+        let id = device.id.clone();
+        Some((id, device.told_mut::<Controller>()?))
+    });
+    let found = match &plug.bus {
+        Some(bus) => controllers.find(|(id, _)| id.as_ref() == Some(bus)),
+        None => controllers.next(),
+    };
+    let (_, controller) = found.ok_or_else(|| match &plug.bus {
+        Some(bus) => user_error!("there is no NVMe controller '{bus}' for {name} before it"),
+        None => user_error!("{name} needs an NVMe controller before it"),
+    })?;
+    let taken = |id: u32| id == 1 && controller.own.disk.is_some() || controller.others.contains_key(&id);
+    let id = namespace.id.or_else(|| (1..=nvme::Namespace::MAX).find(|id| !taken(*id)));
+    let id = id.ok_or_else(|| user_error!("an NVMe controller has no room for {name}"))?;
+    if taken(id) {
+        return Err(user_error!("two namespaces of an NVMe controller are to have nsid={id}"));
+    }
+    namespace.id = Some(id);
+    controller.others.insert(id, namespace);
+    Ok(())
+}
+
+fn build(controller: &Controller, site: &mut dyn Site) -> Result<Arc<dyn PciFunction>, UserError> {
+    // In instruction-counted time nothing is done beside the CPUs, so that a run is repeatable.
+    let inline = site.clock().mode() == Mode::Counted;
+    let threads = if inline { 0 } else { THREADS };
+    let options = NvmeOptions {
+        serial: controller.serial.clone(),
+        queues: controller.queues,
+        vectors: controller.vectors.unwrap_or(controller.queues + 1),
+        mdts: controller.mdts,
+        events: controller.events,
+        inline,
+    };
+    let own = controller.own.disk.as_ref().map(|disk| controller.own.options(1, disk, threads));
+    let others =
+        controller.others.iter().filter_map(|(id, n)| Some(n.options(*id, n.disk.as_ref()?, threads)));
+    let namespaces = own.into_iter().chain(others).collect::<Result<Vec<_>, _>>()?;
+    Ok(Nvme::new(&site.name("nvme"), options, namespaces, site.counters()))
+}
