@@ -132,7 +132,7 @@ impl Io {
         self.blocks(command)
     }
 
-    async fn from_memory(&self, command: &Command, len: u64) -> Result<Vec<u8>, Status> {
+    async fn fetch(&self, command: &Command, len: u64) -> Result<Vec<u8>, Status> {
         let segments = buffers(&self.dma, command, len as u32, self.page).await?;
         Ok(self.dma.transfer(Direction::FromMemory, segments, vec![0; len as usize]).await?)
     }
@@ -144,7 +144,7 @@ impl Io {
     async fn write(&self, command: &Command) -> Result<(), Status> {
         let blocks = self.moved(command)?;
         blocks.writable()?;
-        let buffer = self.from_memory(command, blocks.len).await?;
+        let buffer = self.fetch(command, blocks.len).await?;
         let (offset, stable) = (blocks.offset, self.is_stable(command));
         blocks.host(DiskRequest::Write { offset, buffer, stable }).await?;
         self.counters.add(Metric::BlockBytesWritten, blocks.len);
@@ -163,7 +163,7 @@ impl Io {
 
     async fn compare(&self, command: &Command) -> Result<(), Status> {
         let blocks = self.moved(command)?;
-        let wanted = self.from_memory(command, blocks.len).await?;
+        let wanted = self.fetch(command, blocks.len).await?;
         let buffer = vec![0; blocks.len as usize];
         let found = blocks.host(DiskRequest::Read { offset: blocks.offset, buffer }).await?;
         if found == wanted { Ok(()) } else { Err(Status::COMPARE_FAILURE) }
@@ -181,7 +181,7 @@ impl Io {
     /// All hints but Deallocate say how the blocks will be used, and ask for nothing.
     async fn dataset_management(&self, command: &Command) -> Result<(), Status> {
         let count = (command.word(10) & 0xff) + 1;
-        let bytes = self.from_memory(command, 16 * u64::from(count)).await?;
+        let bytes = self.fetch(command, 16 * u64::from(count)).await?;
         let mut ranges = Vec::with_capacity(count as usize);
         for bytes in bytes.as_chunks::<16>().0 {
             let value = u128::from_le_bytes(*bytes);

@@ -154,7 +154,7 @@ fn sgls() {
         (write().sgl(BUFFER, 512, 0x40), 0x11),
         (write().sgl(LIST, 0, 0x30), 0x0d),
         (write().sgl(LIST, 24, 0x30), 0x0d),
-        (write().sgl(LIST, u32::MAX & !15, 0x30), 0x0e),
+        (write().sgl(LIST, !15, 0x30), 0x0e),
         // A last segment that goes on, and another one that does not.
         (write().sgl(LIST, 32, 0x30), 0x0d),
         (write().sgl(LIST, 16, 0x20), 0x0d),

@@ -278,3 +278,68 @@ fn build(controller: &Controller, site: &mut dyn Site) -> Result<Arc<dyn PciFunc
     let namespaces = own.into_iter().chain(others).collect::<Result<Vec<_>, _>>()?;
     Ok(Nvme::new(&site.name("nvme"), options, namespaces, site.counters()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_namespace_can_be_told() {
+        let mut n = Namespace::default();
+        assert_eq!((n.set_block_size(4096), n.block_size), (Ok(()), 4096));
+        assert!(n.set_block_size(1024).is_err());
+        assert_eq!(set_uuid(&mut n, "00112233-4455-6677-8899-aabbccddeeff"), Ok(()));
+        assert_eq!((n.uuid[1], n.uuid[15]), (0x11, 0xff));
+        for wrong in
+            ["", "00112233", "+0112233-4455-6677-8899-aabbccddeeff", "x0112233-4455-6677-8899-aabbccddeeff"]
+        {
+            assert!(set_uuid(&mut n, wrong).is_err(), "{wrong}");
+        }
+        let mut c = Controller::default();
+        assert!(set_serial(&mut c, "").is_err() && set_serial(&mut c, &"x".repeat(21)).is_err());
+        assert!(set_serial(&mut c, "ü").is_err());
+        assert_eq!((set_serial(&mut c, "A 1"), c.serial.as_str()), (Ok(()), "A 1"));
+        let wrong = between(&mut c.mdts, 10, 1, 9, "mdts").unwrap_err();
+        assert_eq!(wrong.to_string(), "mdts=10 is not from 1 to 9");
+    }
+
+    #[test]
+    fn namespaces_join_the_controller_that_they_name() {
+        let mut machine = MachineConfig::default();
+        for id in ["a", "b"] {
+            let file = crate::config::HostFile::new("-drive", "disk.img");
+            let disk = Disk { file, format: None, readonly: false, snapshot: false };
+            let own = Namespace { disk: (id == "b").then_some(disk), ..Namespace::default() };
+            let settings = Box::new(Controller { own, ..Controller::default() });
+            let bus = crate::config::Bus::Pci { slot: None, interfaces: crate::config::Interfaces::Modern };
+            let device =
+                crate::config::Device { id: Some(id.to_owned()), bus, access_platform: false, settings };
+            machine.devices.push(device);
+        }
+        let mut add = |bus: Option<&str>, id| {
+            let mut plug = Plug::new("-device", false);
+            plug.bus = bus.map(str::to_owned);
+            join(Namespace { id, ..Namespace::default() }, &plug, "nvme-ns", &mut machine)
+        };
+        assert_eq!(
+            (add(None, None), add(Some("a"), None), add(Some("a"), Some(7))),
+            (Ok(()), Ok(()), Ok(()))
+        );
+        let message = |e: Result<(), UserError>| e.unwrap_err().to_string();
+        assert_eq!(
+            message(add(Some("a"), Some(7))),
+            "two namespaces of an NVMe controller are to have nsid=7"
+        );
+        assert_eq!(
+            message(add(Some("b"), Some(1))),
+            "two namespaces of an NVMe controller are to have nsid=1"
+        );
+        assert_eq!(message(add(Some("c"), None)), "there is no NVMe controller 'c' for nvme-ns before it");
+        let ids: Vec<Vec<u32>> = machine
+            .devices
+            .iter()
+            .filter_map(|d| Some(d.told::<Controller>()?.others.keys().copied().collect()))
+            .collect();
+        assert_eq!(ids, [vec![1, 7], vec![2]]);
+    }
+}
