@@ -46,6 +46,7 @@ pub mod power;
 pub mod process;
 pub mod property;
 pub mod qemu;
+pub mod qmp;
 pub mod qtest;
 pub mod quit;
 pub mod semihosting;

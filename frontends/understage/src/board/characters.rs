@@ -9,6 +9,7 @@ use crate::character::ring::Ring;
 use crate::config::{CharBackend, MachineConfig};
 use crate::error::{UserError, user_error};
 use crate::monitor::{Machine, Monitor};
+use crate::qmp::Control;
 use crate::quit::OnQuit;
 
 /// What has been opened so far.
@@ -20,6 +21,7 @@ pub struct Characters {
     /// Label, description and port of each, in the order in which they begin.
     opened: Vec<(String, String, Arc<Port>)>,
     monitors: Vec<(Monitor, Arc<Port>)>,
+    controls: Vec<Control>,
 }
 
 impl Characters {
@@ -32,6 +34,7 @@ impl Characters {
             muxes: Vec::new(),
             opened: Vec::new(),
             monitors: Vec::new(),
+            controls: Vec::new(),
         };
         for (n, backend) in wanted.muxes.iter().enumerate() {
             let port = this.direct(backend, &format!("mux{n}"))?;
@@ -39,6 +42,10 @@ impl Characters {
         }
         for (n, backend) in wanted.monitors.iter().enumerate() {
             this.monitor(backend, &format!("monitor{n}"))?;
+        }
+        for (n, (backend, pretty)) in wanted.controls.iter().enumerate() {
+            let port = this.open(backend, &format!("qmp{n}"))?;
+            this.controls.push(Control::new(port, *pretty));
         }
         Ok(this)
     }
@@ -120,6 +127,7 @@ impl Characters {
     /// The machine begins: terminals, files and connections first, then the monitors.
     pub fn begin(&mut self, machine: &Arc<Machine>) -> Result<(), UserError> {
         self.opened.iter().try_for_each(|(label, _, port)| port.begin(label))?;
+        self.controls.drain(..).try_for_each(|control| control.start(machine.clone()))?;
         self.monitors.drain(..).try_for_each(|(monitor, port)| monitor.start(machine.clone(), port))
     }
 }

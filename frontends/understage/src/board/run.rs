@@ -17,6 +17,7 @@ use crate::load::plan::{Boot, Plan};
 use crate::monitor::{Machine, Parts};
 use crate::out::say;
 use crate::power::{Power, SharedVcpu, Stop, Work};
+use crate::qmp::events::Cause;
 use crate::qtest;
 use crate::quit::STATUS_FAILED;
 
@@ -61,6 +62,7 @@ pub struct Ready<'a> {
     board: &'a Board,
     plan: &'a Plan,
     boot: Boot,
+    machine: Arc<Machine>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -104,7 +106,7 @@ pub fn prepare<'a>(board: &'a Board, plan: &'a Plan) -> Result<Ready<'a>, UserEr
     }
     characters.begin(&machine)?;
     drop(characters);
-    Ok(Ready { board, plan, boot, threads })
+    Ok(Ready { board, plan, boot, machine, threads })
 }
 
 impl Ready<'_> {
@@ -122,12 +124,23 @@ impl Ready<'_> {
             power.start(Entry { pc: self.boot.entry_pc, x0: self.boot.x0 });
             let mut stop = power.wait_for_stop();
             while stop == Stop::Off && no_shutdown {
+                self.machine.events.shut_down(Cause::GuestShutdown);
                 power.all_off();
                 stop = power.wait_for_stop();
             }
             match stop {
-                Stop::Reset if !no_reboot => reset(&self.board.components, self.board, self.plan)?,
-                stop => return Ok(stop),
+                Stop::Reset if !no_reboot => {
+                    reset(&self.board.components, self.board, self.plan)?;
+                    self.machine.events.reset(Cause::GuestReset);
+                }
+                stop => {
+                    self.machine.events.shut_down(match stop {
+                        Stop::Off => Cause::GuestShutdown,
+                        Stop::Reset => Cause::GuestReset,
+                        Stop::Quit(_) => Cause::User,
+                    });
+                    return Ok(stop);
+                }
             }
         }
     }

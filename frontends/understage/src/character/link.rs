@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use parking_lot::{Condvar, Mutex};
@@ -74,6 +75,8 @@ struct State {
     settled: bool,
     /// The sender was told to wait.
     wanted: bool,
+    /// Some of the output is on its way.
+    sending: bool,
 }
 
 /// See the module's head.
@@ -130,6 +133,17 @@ impl Link {
                 state.output.extend(bytes);
             }
             self.changed.notify_all();
+        }
+    }
+
+    /// Waits until all output is out, or nobody is there, or for so long.
+    pub fn drain(&self, limit: Duration) {
+        let until = Instant::now() + limit;
+        let mut state = self.state.lock();
+        while state.open && (state.sending || !state.output.is_empty()) {
+            if self.changed.wait_until(&mut state, until).timed_out() {
+                return;
+            }
         }
     }
 
@@ -242,6 +256,8 @@ impl Link {
             let has_room;
             {
                 let mut state = self.state.lock();
+                state.sending = false;
+                self.changed.notify_all();
                 while state.output.is_empty() && state.open {
                     self.changed.wait(&mut state);
                 }
@@ -250,6 +266,7 @@ impl Link {
                 }
                 let n = state.output.len().min(4096);
                 some.extend(state.output.drain(..n));
+                state.sending = true;
                 has_room = state.output.len() <= ROOM;
             }
             if has_room {

@@ -195,6 +195,13 @@ impl Port {
         }
     }
 
+    /// Waits until what was written is out, or for so long.
+    pub fn drain(&self, limit: std::time::Duration) {
+        if let Some(link) = self.link() {
+            link.drain(limit);
+        }
+    }
+
     /// Whether somebody is at the other end.
     #[must_use]
     pub fn is_open(&self) -> bool {

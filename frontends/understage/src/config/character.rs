@@ -52,6 +52,8 @@ pub struct Characters {
     pub muxes: Vec<CharBackend>,
     /// Monitors. A terminal with escape keys has one of its own.
     pub monitors: Vec<CharBackend>,
+    /// Monitors for programs (QMP), and whether their answers are to be pleasant to read, too.
+    pub controls: Vec<(CharBackend, bool)>,
     /// What monitors show when they wait for a command.
     pub prompt: Prompt,
 }

@@ -17,7 +17,7 @@ impl MachineConfig {
         if self.virt.gic == GicVersion::V2 && cpus > MAX_CPUS_GICV2 {
             return Err(user_error!("a machine with a GICv2 has 1 to {MAX_CPUS_GICV2} CPUs, not {cpus}"));
         }
-        let monitor = !self.characters.monitors.is_empty();
+        let monitor = !self.characters.monitors.is_empty() || !self.characters.controls.is_empty();
         if let (Some(option), None, false) = (self.gdb_wait, &self.gdb, monitor) {
             return Err(user_error!(
                 "{option} needs a debugger or a monitor that lets the machine go: say where there is one"
@@ -71,6 +71,7 @@ impl MachineConfig {
             .chain(&more.second_serial)
             .chain(&more.muxes)
             .chain(&more.monitors)
+            .chain(more.controls.iter().map(|(backend, _)| backend))
             .chain(self.semihosting.iter().filter_map(|s| s.console.as_ref()))
             .chain(self.qtest.iter().map(|q| &q.client))
     }

@@ -157,6 +157,8 @@ pub trait Kind: Sync {
     fn option(&self) -> Option<Shape>;
     /// Whether its devices have a property of this name, beside those that come with the bus.
     fn has(&self, property: &str) -> bool;
+    /// What it can be told, beside what comes with the bus, and what the help says of it.
+    fn properties(&self) -> Vec<(&'static str, &'static str)>;
     /// Lines of help about what it can be told, beside what comes with the bus.
     fn help(&self, words: &Words) -> Vec<String>;
     /// Adds one, as `parts` say; messages call it `user`.
@@ -298,6 +300,11 @@ impl<T: Settings + Default> Kind for Row<T> {
     fn has(&self, property: &str) -> bool {
         self.properties.iter().any(|p| p.name == property)
             || self.references.iter().any(|r| r.name == property)
+    }
+
+    fn properties(&self) -> Vec<(&'static str, &'static str)> {
+        let references = self.references.iter().map(|r| (r.name, "what it uses"));
+        self.properties.iter().map(|p| (p.name, p.about)).chain(references).collect()
     }
 
     fn help(&self, words: &Words) -> Vec<String> {

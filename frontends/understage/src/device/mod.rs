@@ -116,6 +116,12 @@ pub fn form_of(kind: &'static dyn Kind, place: Place) -> String {
     format!("{}{}", kind.name(), form.map_or("", |form| form.suffix))
 }
 
+/// The names of everything that can be asked for.
+#[must_use]
+pub fn names(words: &Words) -> Vec<String> {
+    drivers(words).map(Driver::name).collect()
+}
+
 /// What goes by the name `name`, asked for with `option`.
 pub fn find(words: &Words, option: &str, name: &str) -> Result<Driver, UserError> {
     let driver = drivers(words).find(|d| d.name() == name || d.alias() == Some(name));
@@ -177,6 +183,13 @@ impl Driver {
 
     fn has(self, property: &str) -> bool {
         self.form.properties.iter().copied().flatten().any(|p| p.name == property) || self.kind.has(property)
+    }
+
+    /// What it can be told, with what the help says of it.
+    #[must_use]
+    pub fn properties(self) -> Vec<(&'static str, &'static str)> {
+        let of_bus = self.form.properties.iter().copied().flatten().map(|p| (p.name, p.about));
+        of_bus.chain(self.kind.properties()).collect()
     }
 
     /// What it can be told.

@@ -109,7 +109,7 @@ fn help_has_defaults_and_what_comes_with_the_bus() {
     let disk = help("virtio-blk-pci");
     assert!(
         disk.contains(
-            "queue-size=<number>    - descriptors of its queue: a power of two, 4 to 1024 (default: 256)"
+            "queue-size=<number>    - descriptors of each queue: a power of two, 4 to 1024 (default: 256)"
         ),
         "{disk}"
     );

@@ -1,10 +1,8 @@
 //! The commands.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use emu_pe::mem::inspect;
-use emu_pe::psci::Machine as _;
 
 use super::memory::Format;
 use super::{Machine, Session, show, smmu};
@@ -14,9 +12,6 @@ use crate::quit::Quit;
 /// A command: its names, arguments, what help says, what it does.
 type Command =
     (&'static [&'static str], &'static str, &'static str, fn(&Machine, &mut Session, &[&str]) -> String);
-
-/// How long the power key is held down.
-const KEY_PRESS: Duration = Duration::from_millis(100);
 
 const COMMANDS: &[Command] = &[
     (&["help", "?"], "[COMMAND]", "this list", |_, _, words| help(words)),
@@ -34,7 +29,7 @@ const COMMANDS: &[Command] = &[
         String::new()
     }),
     (&["system_reset"], "", "reset the machine", |m, _, _| {
-        m.power.system_reset();
+        m.reset();
         String::new()
     }),
     (
@@ -42,9 +37,7 @@ const COMMANDS: &[Command] = &[
         "",
         "press the power key: a guest that listens to it turns the machine off",
         |m, _, _| {
-            m.power_key.set(true);
-            std::thread::sleep(KEY_PRESS);
-            m.power_key.set(false);
+            m.press_power_key();
             String::new()
         },
     ),

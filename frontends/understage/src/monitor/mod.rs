@@ -28,6 +28,7 @@ use emu_core::irq::IrqLine;
 use emu_devices::pci::PciHost;
 use emu_engine::interp::lockstep::Totals;
 use emu_pe::cpu::Cpu;
+use emu_pe::psci::Machine as _;
 use parking_lot::{Condvar, Mutex};
 
 use self::line::Line;
@@ -36,8 +37,11 @@ use crate::character::ring::Ring;
 use crate::config::MachineConfig;
 use crate::error::{UserError, reason, user_error};
 use crate::power::{Power, SharedVcpu};
+use crate::qmp::events::Events;
 use crate::quit::OnQuit;
 
+/// How long the power key is held down.
+const KEY_PRESS: Duration = Duration::from_millis(100);
 /// How often a monitor looks whether its answers are taken.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -70,6 +74,8 @@ pub struct Parts {
 /// The same, and what all monitors of a machine share.
 pub struct Machine {
     parts: Parts,
+    /// Who is told of what happens to it.
+    pub events: Events,
     /// A monitor has stopped the machine.
     stopped: Mutex<bool>,
 }
@@ -88,6 +94,12 @@ pub struct Listing {
     devices: Vec<String>,
     /// The CPUs wait for a monitor's word before their first instruction.
     stopped: bool,
+    /// The machine's name.
+    pub name: Option<String>,
+    /// Its UUID.
+    pub uuid: Option<[u8; 16]>,
+    /// Bytes of RAM.
+    pub memory: u64,
 }
 
 impl Listing {
@@ -98,6 +110,9 @@ impl Listing {
             disks: show::disks(config),
             devices: show::added_devices(config),
             stopped: config.gdb_wait.is_some() && config.gdb.is_none(),
+            name: config.host.name.clone(),
+            uuid: config.uuid,
+            memory: config.memory,
         }
     }
 }
@@ -106,7 +121,7 @@ impl Machine {
     /// It has not started. If the command line says so, its CPUs wait for a monitor's word.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let machine = Arc::new(Self { parts, stopped: Mutex::new(false) });
+        let machine = Arc::new(Self { parts, events: Events::default(), stopped: Mutex::new(false) });
         if machine.listing.stopped {
             machine.stop();
         }
@@ -155,17 +170,43 @@ impl Machine {
     }
 
     /// The user stops the machine, and its time. Does not wait.
-    fn stop(&self) {
+    pub(crate) fn stop(&self) {
         let mut stopped = self.stopped.lock();
         if !std::mem::replace(&mut *stopped, true) {
             self.power.pause();
             self.clock.pause();
+            drop(stopped);
+            self.events.stopped();
         }
     }
 
+    /// A user has stopped it.
+    pub(crate) fn is_stopped(&self) -> bool {
+        *self.stopped.lock()
+    }
+
+    /// The machine is reset. Does not wait.
+    pub(crate) fn reset(&self) {
+        self.power.system_reset();
+    }
+
+    /// The power key is held down, and let go.
+    pub(crate) fn press_power_key(&self) {
+        self.events.power_key();
+        self.power_key.set(true);
+        thread::sleep(KEY_PRESS);
+        self.power_key.set(false);
+    }
+
+    /// What the human monitor answers to a line, of a user who has chosen a CPU.
+    pub(crate) fn typed(&self, cpu: usize, line: &str) -> String {
+        commands::answer(self, &mut Session { cpu, ..Session::default() }, line)
+    }
+
     /// The machine goes on.
-    fn go_on(&self) {
+    pub(crate) fn go_on(&self) {
         if std::mem::take(&mut *self.stopped.lock()) {
+            self.events.resumed();
             self.clock.resume();
             self.power.unpause();
         }

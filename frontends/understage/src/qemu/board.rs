@@ -182,6 +182,12 @@ pub(super) fn iommu(r: &mut Reader, version: Version) {
     r.config.devices.extend(smmu);
 }
 
+/// The names of all boards.
+pub(crate) fn names() -> Vec<String> {
+    let versions = VERSIONS.iter().map(|(a, b)| format!("virt-{a}.{b}"));
+    std::iter::once("virt".to_owned()).chain(versions).collect()
+}
+
 /// The versions, for `-M help`.
 pub(super) fn help(name: Option<&str>) -> Result<String, UserError> {
     match name {

@@ -21,7 +21,11 @@ pub(super) const OPTIONS: &[Row] = &[
         "stdio, null, none, file:FILE, pty, pipe:PATH, tcp:HOST:PORT,..., telnet:..., unix:PATH,..., chardev:ID, mon:...; twice for two ports",
     ),
     ("-monitor", Value(monitor), "the same: where the monitor is"),
-    ("-mon", Value(mon), "[chardev=]ID[,mode=readline]: a monitor at a character device"),
+    (
+        "-mon",
+        Value(mon),
+        "[chardev=]ID[,mode=readline|control]: a monitor at a character device; control is QMP",
+    ),
     ("-parallel", OnlyNone("parallel port"), "none"),
 ];
 
@@ -64,6 +68,8 @@ pub(super) struct Characters {
     devices: Vec<Chardev>,
     serials: Vec<User>,
     monitors: Vec<User>,
+    /// Those of QMP, and whether they are pretty.
+    controls: Vec<(User, bool)>,
     /// `-qtest`.
     qtest: Option<User>,
     /// An option speaks of the monitor, so there is no default one.
@@ -132,6 +138,13 @@ fn monitor(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserE
     Ok(())
 }
 
+/// `-qmp` and `-qmp-pretty`.
+pub(super) fn qmp(r: &mut Reader, option: &'static str, text: &str, pretty: bool) -> Result<(), UserError> {
+    let user = user(option, text)?;
+    r.characters.controls.push((user, pretty));
+    Ok(())
+}
+
 /// `-qtest`.
 pub(super) fn qtest(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
     let user = user(option, text)?;
@@ -142,14 +155,19 @@ pub(super) fn qtest(r: &mut Reader, option: &'static str, text: &str) -> Result<
 fn mon(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
     let mut parts = Parts::split(option, text);
     let id = parts.take_first("chardev")?.ok_or_else(|| user_error!("{option} needs 'chardev='"))?;
+    parts.take("id")?;
     match parts.take("mode")?.as_deref() {
         None | Some("readline") => {}
         Some("control") => {
-            return Err(user_error!("'mode=control' in {option} is not supported: QMP is not there yet"));
+            let pretty = parts.take_switch("pretty")?.unwrap_or(false);
+            parts.finish("a monitor of QMP")?;
+            r.characters.controls.push((User::Chardev(id), pretty));
+            return Ok(());
         }
-        Some(other) => return Err(user_error!("'mode={other}' in {option} is not readline")),
+        Some(other) => {
+            return Err(user_error!("'mode={other}' in {option} is neither readline nor control"));
+        }
     }
-    parts.take("id")?;
     parts.finish("a monitor")?;
     r.characters.monitor_given = true;
     r.characters.monitors.push(User::Chardev(id));
@@ -264,6 +282,11 @@ pub(super) fn build(r: &mut Reader) -> Result<(), UserError> {
     for user in monitors {
         if let Some(backend) = resolve(r, user, "a monitor")? {
             r.config.characters.monitors.push(backend);
+        }
+    }
+    for (user, pretty) in std::mem::take(&mut r.characters.controls) {
+        if let Some(backend) = resolve(r, user, "QMP")? {
+            r.config.characters.controls.push((backend, pretty));
         }
     }
     if let Some(user) = r.characters.qtest.take() {

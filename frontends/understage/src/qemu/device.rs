@@ -21,7 +21,7 @@ pub(super) const OPTIONS: &[Row] = &[(
 )];
 
 /// What properties refer to, in this spelling.
-static WORDS: Words = Words {
+pub(crate) static WORDS: Words = Words {
     qemu: true,
     drive: Some("the id of a -drive, or node-name of a -blockdev"),
     characters: Some("the id of a -chardev"),

@@ -50,8 +50,16 @@ pub(super) const OPTIONS: &[Row] = &[
     ("-readconfig", Refused("options are read from the command line only"), ""),
     ("-writeconfig", Refused("options are read from the command line only"), ""),
     ("-set", Refused("say the property where the device, drive or object is given"), ""),
-    ("-qmp", Refused("QMP is not there yet"), ""),
-    ("-qmp-pretty", Refused("QMP is not there yet"), ""),
+    (
+        "-qmp",
+        Value(|r, o, v| super::chardev::qmp(r, o, v, false)),
+        "CHARDEV (as -serial has it) of a program that asks and commands by QMP",
+    ),
+    (
+        "-qmp-pretty",
+        Value(|r, o, v| super::chardev::qmp(r, o, v, true)),
+        "the same, with answers that are pleasant to read",
+    ),
     ("-incoming", Refused("machines do not migrate"), ""),
     ("-only-migratable", Refused("machines do not migrate"), ""),
     ("-loadvm", Refused("there are no saved machines"), ""),

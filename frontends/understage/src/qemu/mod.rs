@@ -176,5 +176,8 @@ impl Reader {
     }
 }
 
+pub(crate) use self::board::names as boards;
+pub(crate) use self::device::WORDS;
+
 #[cfg(test)]
 mod tests;

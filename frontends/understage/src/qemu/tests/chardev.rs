@@ -23,7 +23,8 @@ pub(super) const REFUSALS: &[(&str, &str)] = &[
     ("-monitor stdio", "only one of the serial ports, the consoles and the monitors can be on stdio"),
     ("-monitor vc", "'-monitor vc' is not supported"),
     ("-mon c", "there is no free character device 'c' for a monitor"),
-    ("-mon c,mode=control", "QMP is not there yet"),
+    ("-mon c,mode=control", "there is no free character device 'c' for QMP"),
+    ("-mon c,mode=x", "is neither readline nor control"),
     ("-mon mode=readline", "-mon needs 'chardev='"),
 ];
 

@@ -20,6 +20,6 @@ pub(super) const REFUSALS: &[(&str, &str)] = &[
     ("-accel tcg,split-wx=off", "'split-wx=off' in -accel is not supported"),
     ("-accel tcg,one-insn-per-tb=on", "'one-insn-per-tb=on' in -accel is not supported"),
     ("-accel tcg,tb-size=1 -smp 2", "-accel tb-size 1 MiB is too little: each CPU needs at least 1 MiB"),
-    ("-accel interp -perfmap", "-perfmap is about translated code, and the interpreter does not make any"),
+    ("-accel interp -perfmap", "-perfmap is about translated code, and there is none with this accelerator"),
     ("-accel interp -jitdump", "-jitdump is about translated code"),
 ];

@@ -57,10 +57,7 @@ pub(super) const REFUSALS: &[(&str, &str)] = &[
     ("-device guest-loader,addr=0x48000000", "-device guest-loader needs either kernel= or initrd="),
     ("-device guest-loader,addr=1,initrd=i,bootargs=x", "bootargs in -device guest-loader are for a kernel"),
     ("-device virtio-scsi-pci", "'-device virtio-scsi-pci' is not supported: there is no such device here"),
-    (
-        "-device virtio-blk-pci,num-queues=4,drive=d",
-        "'num-queues=4' is not supported for virtio-blk-pci: a disk has one queue",
-    ),
+    ("-device virtio-blk-pci,num-queues=65,drive=d", "num-queues=65 is not from 1 to 64"),
     (
         "-drive if=none,file=x,id=d -device virtio-blk-pci,drive=d,queue-size=3",
         "queue-size=3 is no power of two",
