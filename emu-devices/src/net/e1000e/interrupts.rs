@@ -10,6 +10,7 @@ pub(super) mod cause {
     pub(in super::super) const TXQE: u32 = 1 << 1;
     pub(in super::super) const LSC: u32 = 1 << 2;
     pub(in super::super) const RXDMT0: u32 = 1 << 4;
+    pub(in super::super) const RXO: u32 = 1 << 6;
     pub(in super::super) const RXT0: u32 = 1 << 7;
     pub(in super::super) const MDAC: u32 = 1 << 9;
     pub(in super::super) const RXQ0: u32 = 1 << 20;

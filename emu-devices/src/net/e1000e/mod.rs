@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 
 use self::interrupts::cause;
 pub(crate) use self::registers::MAP;
-use self::registers::{Reg, at};
+use self::registers::{Reg, at, statistic};
 use self::state::{QUEUES, State, VECTORS};
 use super::intel::nvm::Nvm;
 use super::intel::phy::Phy;
@@ -360,7 +360,7 @@ impl E1000e {
             (outgoing.sending, any) = (true, true);
             drop(outgoing);
             match &self.backend {
-                _ if frame.back => _ = self.take(&frame.bytes),
+                _ if frame.back => self.take_back(&frame.bytes),
                 Some(backend) => backend.send(&frame.bytes),
                 None => {}
             }
@@ -393,6 +393,15 @@ impl E1000e {
             state.backlog[queue].push_back(packet);
         }
         true
+    }
+
+    /// A frame comes back. There is nobody who would keep it: without room it is missed.
+    fn take_back(&self, frame: &[u8]) {
+        if !self.take(frame) {
+            let state = &mut *self.shared.state.lock();
+            state.count(statistic::MPC, 1);
+            self.shared.raise(state, cause::RXO);
+        }
     }
 
     /// Arms the timer for what waits for it.

@@ -39,6 +39,7 @@ pub(super) mod at {
 
 /// Offsets of the statistics that are counted.
 pub(super) mod statistic {
+    pub(in super::super) const MPC: u32 = 0x4010;
     pub(in super::super) const PRC64: u32 = 0x405c;
     pub(in super::super) const GPRC: u32 = 0x4074;
     pub(in super::super) const BPRC: u32 = 0x4078;

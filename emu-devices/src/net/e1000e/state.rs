@@ -154,7 +154,8 @@ impl State {
             (0..row.count).all(|i| self.get(row.offset + i * row.stride) & others == 0)
         });
         let backlog = self.backlog.iter().all(|b| b.len() <= ROOM && b.iter().all(Packet::is_possible));
-        bytes.len() == 4 * WORDS && possible && backlog && self.nvm.is_possible()
+        let contexts = self.contexts.iter().all(Context::is_possible);
+        bytes.len() == 4 * WORDS && possible && backlog && contexts && self.nvm.is_possible()
     }
 
     /// The register at `offset`.

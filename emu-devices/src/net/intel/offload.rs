@@ -33,6 +33,14 @@ impl Context {
             mss: (high >> 48) as usize,
         }
     }
+
+    /// True if a descriptor can be this context.
+    pub(crate) fn is_possible(&self) -> bool {
+        let (ip, transport) = (self.ip, self.transport);
+        let bytes = [ip.0, ip.1, transport.0, transport.1, self.header];
+        let halves = [ip.2, transport.2, self.mss];
+        bytes.iter().all(|b| *b <= 0xff) && halves.iter().all(|h| *h <= 0xffff)
+    }
 }
 
 /// The ones' complement sum of `bytes` (RFC 1071), in 16 bits.

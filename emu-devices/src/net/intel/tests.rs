@@ -112,6 +112,9 @@ fn a_frame_is_cut_into_segments_that_are_right() {
 #[test]
 fn contexts_that_make_no_sense_cut_nothing() {
     let frame = tcp(100);
+    assert!(Context::of(u64::MAX, u64::MAX).is_possible());
+    assert!(!Context { header: 256, ..Context::default() }.is_possible());
+    assert!(!Context { ip: (0, 0, 0x1_0000), ..Context::default() }.is_possible());
     let good = Context::of(context(10).0, context(10).1);
     for bad in [
         Context { mss: 0, ..good },

@@ -222,3 +222,15 @@ fn frames_wait_for_buffers_and_the_cable_for_room() {
     assert_eq!((*rig.cable.rooms.lock(), rig.get(0x2810)), (1, 3));
     assert_eq!(rig.bytes(RX_BUFFERS + 0x2000, 62), frame(MAC.0, 62), "in order");
 }
+
+#[test]
+fn what_comes_back_without_room_is_missed() {
+    let rig = Rig::new();
+    rig.up(RECEIVE | 0x40);
+    rig.set(0x2818, 0);
+    rig.set_bytes(TX_BUFFERS, &frame(MAC.0, 64));
+    for _ in 0..66 {
+        rig.transmit(&[(RAM + TX_BUFFERS, 64 | END)]);
+    }
+    assert_eq!((rig.get(0x4010), rig.get(0xc0) & 0x40), (2, 0x40), "MPC, RXO");
+}
