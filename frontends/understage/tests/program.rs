@@ -36,8 +36,8 @@ fn a_mistake_is_one_sentence_and_status_2() {
             "understage: 'secure=on' in -M is not supported: there is no EL3 and no Secure state\n",
         ),
         (
-            &["qemu", "-M", "virt", "-cpu", "max", "-device", "nvme"],
-            "understage: '-device nvme' is not supported: there is no such device here\n",
+            &["qemu", "-M", "virt", "-cpu", "max", "-device", "mptsas1068"],
+            "understage: '-device mptsas1068' is not supported: there is no such device here\n",
         ),
     ];
     for (args, expected) in cases {

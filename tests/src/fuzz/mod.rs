@@ -25,6 +25,7 @@ pub mod isolation;
 mod its;
 mod keys;
 mod nics;
+mod nvme;
 mod options;
 mod pe;
 mod pl330;
@@ -102,6 +103,8 @@ macro_rules! fuzz_targets {
                 "virtio queues as no driver makes them";
             nics nics::run, none, 4096,
                 "network controllers: registers, rings and frames of any shape";
+            nvme nvme::run, none, 4096,
+                "an NVMe controller: registers, queues, commands and lists of any shape";
             threads threads::run, none, 4096,
                 "the same while devices work on threads of their own, from two CPUs at once";
             its its::run, none, 4096,

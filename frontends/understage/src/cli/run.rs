@@ -561,7 +561,10 @@ mod tests {
             ("--kernel k --disk a,bus=usb", "there is no bus 'usb' for --disk (there are pci, mmio)"),
             ("--kernel k --disk a,cache=none", "'cache=none' is not supported for a disk in --disk"),
             ("--kernel k --disk format=raw", "--disk needs a file"),
-            ("--kernel k --device nvme", "'--device nvme' is not supported: there is no such device here"),
+            (
+                "--kernel k --device mptsas1068",
+                "'--device mptsas1068' is not supported: there is no such device here",
+            ),
             ("--kernel k --device loader,file=x", "'--device loader' is not supported"),
             ("--kernel k --device pl011", "'--device pl011' is not supported"),
             ("--kernel k --device virtio-blk", "--device virtio-blk-pci needs 'drive='"),

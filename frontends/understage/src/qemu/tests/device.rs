@@ -4,7 +4,13 @@ use crate::device::serial_bus::{ConsolePort, ConsolePorts};
 
 /// What is added to a line that runs, and what the refusal says.
 pub(super) const REFUSALS: &[(&str, &str)] = &[
-    ("-device nvme,drive=d", "'-device nvme' is not supported: there is no such device here"),
+    ("-device mptsas1068", "'-device mptsas1068' is not supported: there is no such device here"),
+    ("-device nvme", "nvme needs 'serial='"),
+    (
+        "-device nvme,serial=x,sriov_max_vfs=1",
+        "'sriov_max_vfs=1' is not supported for nvme: there are no virtual functions",
+    ),
+    ("-device nvme-ns,drive=d", "there is no free drive 'd' with if=none for nvme-ns"),
     ("-device virtio-blk-pci,drive=d", "there is no free drive 'd' with if=none for virtio-blk-pci"),
     ("-device virtio-blk-pci", "-device virtio-blk-pci needs 'drive='"),
     ("-device virtio-rng-device,bus=virtio-mmio-bus.32", "there is no bus 'virtio-mmio-bus.32' in -device"),
