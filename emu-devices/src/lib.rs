@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ahci;
+pub mod ata;
 pub mod block;
 pub mod flash;
 pub mod fwcfg;

@@ -9,6 +9,7 @@ use emu_core::dma::DirectPorts;
 use emu_core::irq::{IrqLine, Unconnected};
 use emu_core::registers::{AnyMap, Listed, Shown};
 
+use crate::ahci::AhciFunction;
 use crate::block::MemoryDisk;
 use crate::flash::Programming;
 use crate::flash::cfi::{CfiFlash, SECTOR};
@@ -40,6 +41,7 @@ fn maps() -> Vec<&'static dyn AnyMap> {
         &crate::pl330::MAP,
     ];
     let parts = [
+        crate::ahci::MAPS,
         crate::gic::MAPS,
         crate::gicv2::MAPS,
         crate::pci::MAPS,
@@ -135,7 +137,8 @@ fn lists() -> Vec<Vec<Listed>> {
     let nic = E1000e::new("e1000e", MacAddress::default(), None, &Clock::new(Mode::Counted), &Arc::default());
     let nvme = Nvme::new("nvme", nvme(), Vec::new(), &Arc::default());
     let iommu_test = IommuTestDevice::new("iommu-testdev", &Arc::default());
-    for function in [virtio, test_device, edu, nic, nvme, iommu_test] {
+    let ahci = AhciFunction::new("ahci", Default::default(), &Clock::new(Mode::Counted), &Arc::default());
+    for function in [virtio, test_device, edu, nic, nvme, iommu_test, ahci] {
         lists.push(function.core().config_registers());
         for bar in 0..6 {
             lists.push(function.bar_registers(bar));

@@ -137,13 +137,17 @@ fn set_serial(block: &mut Block, text: &str) -> Result<(), UserError> {
 pub const THREADS: usize = 8;
 
 fn build(block: &Block, site: &mut dyn Site) -> Result<Arc<dyn VirtioDevice>, UserError> {
-    let contents: Arc<dyn BlockBackend> = match &block.contents {
+    let queue = queue(&block.contents)?;
+    Ok(Blk::new(queue, &block.serial, block.tuning.options(), site.counters()))
+}
+
+/// Opens what is on a disk.
+pub fn queue(contents: &Contents) -> Result<Arc<DiskQueue>, UserError> {
+    let contents: Arc<dyn BlockBackend> = match contents {
         Contents::Image(disk) => open(disk)?,
         Contents::Memory(bytes) => Arc::new(MemoryDisk::new("memory", bytes.clone())),
     };
-    let queue = DiskQueue::new(contents, THREADS)
-        .map_err(|e| user_error!("cannot start the threads of a disk: {e}"))?;
-    Ok(Blk::new(queue, &block.serial, block.tuning.options(), site.counters()))
+    DiskQueue::new(contents, THREADS).map_err(|e| user_error!("cannot start the threads of a disk: {e}"))
 }
 
 /// Opens an image.

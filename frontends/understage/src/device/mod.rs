@@ -13,6 +13,7 @@
 //! | [`feed`] | between a device's characters and a port |
 //! | all others | the rows |
 
+pub mod ahci;
 pub mod block;
 pub mod e1000e;
 pub mod edu;
@@ -50,6 +51,8 @@ use crate::property;
 /// All kinds, in the order of lists.
 pub static KINDS: &[&dyn Kind] = &[
     &block::DISK,
+    &ahci::CONTROLLER,
+    &ahci::DISK,
     &serial_bus::DEVICE,
     &entropy::GENERATOR,
     &test_function::FUNCTION,

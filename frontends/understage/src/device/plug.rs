@@ -19,6 +19,8 @@ pub enum Plugs {
     VirtioSerial,
     /// An NVMe controller.
     Nvme,
+    /// A port of an AHCI controller.
+    Ide,
     /// The system bus.
     System,
     /// Nothing.
@@ -34,6 +36,7 @@ impl Plugs {
             Self::Virtio => Some("virtio-bus"),
             Self::VirtioSerial => Some("virtio-serial-bus"),
             Self::Nvme => Some("nvme-bus"),
+            Self::Ide => Some("IDE"),
             Self::System => Some("System"),
             Self::None => None,
         }
@@ -79,6 +82,8 @@ pub static PLATFORM: &[Form] = &[form("", Plugs::System, &[NAME])];
 pub static PORT: &[Form] = &[form("", Plugs::VirtioSerial, &[NAME, SERIAL_BUS])];
 /// A namespace of an NVMe controller.
 pub static NAMESPACE: &[Form] = &[form("", Plugs::Nvme, &[NAME, NVME_BUS])];
+/// A drive of an AHCI controller.
+pub static DRIVE: &[Form] = &[form("", Plugs::Ide, &[NAME, IDE_BUS])];
 /// What is called a device on the command line, and is none.
 pub static NO_DEVICE: &[Form] = &[form("", Plugs::None, &[NAME])];
 
@@ -168,6 +173,15 @@ const NVME_BUS: &[Property<Plug>] = &[property(
     Text(|p, v| put(&mut p.bus, v)),
     "the id of an NVMe controller; else the last one before it",
 )];
+/// What a drive has.
+const IDE_BUS: &[Property<Plug>] = &[
+    property(
+        "bus",
+        Text(|p, v| put(&mut p.bus, v)),
+        "ID.N, where ID is that of an AHCI controller and N its port, 0 to 5; else the first free port",
+    ),
+    property("unit", Only(&["0"]), "a port has one drive"),
+];
 
 fn put(slot: &mut Option<String>, value: &str) -> Result<(), UserError> {
     *slot = Some(value.to_owned());
@@ -224,7 +238,9 @@ impl Plug {
                 Bus::Mmio { transport: self.bus.as_deref().map(|b| self.transport(b)).transpose()? },
                 offers,
             )),
-            Plugs::System | Plugs::VirtioSerial | Plugs::Nvme | Plugs::None => Ok((Bus::Platform, false)),
+            Plugs::System | Plugs::VirtioSerial | Plugs::Nvme | Plugs::Ide | Plugs::None => {
+                Ok((Bus::Platform, false))
+            }
         }
     }
 
