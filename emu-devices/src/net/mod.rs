@@ -5,11 +5,13 @@
 
 mod e1000e;
 mod intel;
+mod pair;
 
 use std::io;
 use std::sync::Weak;
 
 pub use e1000e::E1000e;
+pub use pair::pair;
 
 /// The register maps, for the test of all of them.
 #[cfg(test)]
