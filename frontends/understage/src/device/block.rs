@@ -9,7 +9,7 @@ use emu_devices::virtio::{Blk, BlkOptions, VirtioDevice};
 use super::kind::{Given, Model, Reference, Row, RunOption, Takes, To};
 use super::site::Site;
 use crate::config::{Disk, DiskFormat, Settings};
-use crate::error::{UserError, user_error};
+use crate::error::{UserError, reason, user_error};
 use crate::property::Value::{Number, Only, Switch, Text};
 use crate::property::{Property, on_or_off, property, shown};
 
@@ -147,7 +147,8 @@ pub fn queue(contents: &Contents) -> Result<Arc<DiskQueue>, UserError> {
         Contents::Image(disk) => open(disk)?,
         Contents::Memory(bytes) => Arc::new(MemoryDisk::new("memory", bytes.clone())),
     };
-    DiskQueue::new(contents, THREADS).map_err(|e| user_error!("cannot start the threads of a disk: {e}"))
+    DiskQueue::new(contents, THREADS)
+        .map_err(|e| user_error!("cannot start the threads of a disk: {}", reason(&e)))
 }
 
 /// Opens an image.

@@ -13,7 +13,7 @@ use super::kind::{Given, Model, Reference, Row, To};
 use super::plug::{self, Plug};
 use super::site::Site;
 use crate::config::{Disk, MachineConfig, Settings};
-use crate::error::{UserError, user_error};
+use crate::error::{UserError, reason, user_error};
 use crate::property::Value::{Number, Only, Text};
 use crate::property::{Property, property, shown};
 
@@ -224,7 +224,7 @@ impl Namespace {
 
     fn options(&self, id: u32, disk: &Disk, threads: usize) -> Result<NamespaceOptions, UserError> {
         let disk = DiskQueue::new(open(disk)?, threads)
-            .map_err(|e| user_error!("cannot start the threads of a disk: {e}"))?;
+            .map_err(|e| user_error!("cannot start the threads of a disk: {}", reason(&e)))?;
         let eui64 = self.eui64.unwrap_or(EUI64 + u64::from(id));
         Ok(NamespaceOptions { id, disk, block_size: self.block_size, eui64, uuid: self.uuid })
     }
