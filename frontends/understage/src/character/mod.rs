@@ -3,12 +3,14 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`port`] | every kind of character device as one thing with an output and an input |
+//! | [`bell`] | what wakes who serves one |
 //! | [`link`] | a connection to somebody who may come and go |
 //! | [`socket`], [`telnet`] | TCP and Unix sockets |
 //! | [`pty`], [`pipe`] | terminals for other programs, named pipes |
 //! | [`mux`] | several users of one device |
 //! | [`ring`], [`testdev`] | output that is kept, and output that is obeyed |
 
+pub mod bell;
 pub mod link;
 pub mod mux;
 pub mod pipe;
@@ -21,4 +23,5 @@ pub mod testdev;
 #[cfg(test)]
 mod tests;
 
+pub use bell::Bell;
 pub use port::Port;

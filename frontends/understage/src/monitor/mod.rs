@@ -29,11 +29,11 @@ use emu_devices::pci::PciHost;
 use emu_engine::interp::lockstep::Totals;
 use emu_pe::cpu::Cpu;
 use emu_pe::psci::Machine as _;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use self::line::Line;
-use crate::character::Port;
 use crate::character::ring::Ring;
+use crate::character::{Bell, Port};
 use crate::config::MachineConfig;
 use crate::error::{UserError, reason, user_error};
 use crate::power::{Power, SharedVcpu};
@@ -219,30 +219,6 @@ struct Session {
     /// The CPU that commands are about.
     cpu: usize,
     format: memory::Format,
-}
-
-/// Says that there is input, or that the prompt is wanted.
-#[derive(Default)]
-struct Bell {
-    rung: Mutex<(bool, bool)>,
-    changed: Condvar,
-}
-
-impl Bell {
-    fn ring(&self, focus: bool) {
-        let mut rung = self.rung.lock();
-        *rung = (true, rung.1 || focus);
-        self.changed.notify_all();
-    }
-
-    /// Waits; true if somebody has turned to the monitor.
-    fn wait(&self) -> bool {
-        let mut rung = self.rung.lock();
-        while !rung.0 {
-            self.changed.wait(&mut rung);
-        }
-        std::mem::take(&mut *rung).1
-    }
 }
 
 /// A monitor that is to be started.

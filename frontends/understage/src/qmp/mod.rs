@@ -18,12 +18,11 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
 use serde_json::{Value, json};
 
 use self::commands::{Answer, Failure};
 use self::json::Objects;
-use crate::character::Port;
+use crate::character::{Bell, Port};
 use crate::error::{UserError, reason, user_error};
 use crate::monitor::Machine;
 
@@ -31,30 +30,6 @@ use crate::monitor::Machine;
 const PATIENCE: Duration = Duration::from_millis(20);
 /// How long an answer may take to leave when the machine is about to end.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// Somebody came, or there is something to read.
-#[derive(Default)]
-struct Bell {
-    rung: Mutex<(bool, bool)>,
-    changed: Condvar,
-}
-
-impl Bell {
-    fn ring(&self, came: bool) {
-        let mut rung = self.rung.lock();
-        *rung = (true, rung.1 || came);
-        self.changed.notify_all();
-    }
-
-    /// True if somebody has come.
-    fn wait(&self) -> bool {
-        let mut rung = self.rung.lock();
-        while !rung.0 {
-            self.changed.wait(&mut rung);
-        }
-        std::mem::take(&mut *rung).1
-    }
-}
 
 /// A control monitor that is to be started.
 pub struct Control {

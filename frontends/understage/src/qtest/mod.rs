@@ -22,12 +22,11 @@ use std::time::Duration;
 
 use emu_core::bus::Bus;
 use emu_core::clock::Clock;
-use parking_lot::{Condvar, Mutex};
 
 use self::command::Devices;
 use self::intercept::Intercept;
 use self::log::Log;
-use crate::character::Port;
+use crate::character::{Bell, Port};
 use crate::config::QtestLog;
 use crate::error::{UserError, reason, user_error};
 use crate::quit::{OnQuit, Quit};
@@ -75,27 +74,6 @@ impl Lines {
     }
 }
 
-/// There is something to read.
-#[derive(Default)]
-struct Bell {
-    rung: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Bell {
-    fn ring(&self) {
-        *self.rung.lock() = true;
-        self.changed.notify_all();
-    }
-
-    fn wait(&self) {
-        let mut rung = self.rung.lock();
-        while !std::mem::take(&mut *rung) {
-            self.changed.wait(&mut rung);
-        }
-    }
-}
-
 /// A client's end, which puts out whole lines.
 struct Client {
     port: Arc<Port>,
@@ -114,7 +92,7 @@ pub fn start(parts: Parts, port: Arc<Port>, log: &QtestLog) -> Result<(), UserEr
     let client = Arc::new(Client { port: port.clone(), log: Log::open(log)? });
     let bell = Arc::new(Bell::default());
     let (notified, opened, on_quit) = (bell.clone(), client.clone(), parts.on_quit.clone());
-    port.input().set_notify(Arc::new(move || notified.ring()));
+    port.input().set_notify(Arc::new(move || notified.ring(false)));
     port.on_open(Box::new(move |open| {
         opened.log.connection(open);
         if !open {
