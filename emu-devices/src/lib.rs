@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod accelerator;
 pub mod ahci;
 pub mod ata;
 pub mod block;

@@ -9,6 +9,7 @@ use emu_core::dma::DirectPorts;
 use emu_core::irq::{IrqLine, Unconnected};
 use emu_core::registers::{AnyMap, Listed, Shown};
 
+use crate::accelerator::{self, Accelerator};
 use crate::ahci::AhciFunction;
 use crate::block::MemoryDisk;
 use crate::flash::Programming;
@@ -30,7 +31,7 @@ use crate::virtio::{Blk, BlkOptions, Interfaces, VirtioDevice, VirtioMmio, Virti
 const CPU: Requester = Requester::Cpu(0);
 
 fn maps() -> Vec<&'static dyn AnyMap> {
-    let platform: [&dyn AnyMap; 8] = [
+    let platform: [&dyn AnyMap; 9] = [
         &crate::uart::pl011::MAP,
         &crate::rtc::pl031::MAP,
         &crate::gpio::pl061::MAP,
@@ -39,6 +40,7 @@ fn maps() -> Vec<&'static dyn AnyMap> {
         &crate::test_master::MAP,
         &crate::nvme::MAP,
         &crate::pl330::MAP,
+        &crate::accelerator::MAP,
     ];
     let parts = [
         crate::ahci::MAPS,
@@ -88,6 +90,15 @@ fn platform_devices() -> Vec<Arc<dyn MmioDevice>> {
             ports: &ports(),
             irq: line(),
             counters: Arc::clone(&counters),
+        }),
+        Accelerator::new(accelerator::Config {
+            name: "accelerator",
+            stream: 2,
+            may_stall: true,
+            ports: &ports(),
+            irqs: std::array::from_fn(|_| line()),
+            clock: &clock,
+            counters: &counters,
         }),
         Pl330::new(pl330::Config {
             name: "pl330",

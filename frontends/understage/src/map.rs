@@ -111,6 +111,9 @@ pub const TEST_MASTERS: [Resources; 4] = [
 /// DMA controllers, on the platform bus.
 pub const PL330: [Resources; 2] =
     [resources(0x0c11_0000, 0x1000, &[128]), resources(0x0c11_1000, 0x1000, &[129])];
+/// The accelerator, on the platform bus: an interrupt for each queue.
+pub const ACCELERATOR: [Resources; 1] =
+    [resources(0x0c20_0000, emu_devices::accelerator::WINDOW, &consecutive::<8>(130))];
 /// PCIe memory window below 4 GiB.
 pub const PCIE_MMIO: Range = range(0x1000_0000, 0x2eff_0000);
 /// PCIe I/O ports.
@@ -145,6 +148,8 @@ pub const TEST_MASTER_STREAM: u32 = 0x7f40;
 pub const TEST_MASTER_STREAMS: u32 = 4;
 /// StreamID of the first DMA controller; that of the other follows.
 pub const PL330_STREAM: u32 = 0x7f50;
+/// StreamID of the accelerator.
+pub const ACCELERATOR_STREAM: u32 = 0x7f58;
 /// StreamID of fw_cfg, which no system MMU is in front of: behind all that have 16 bits.
 pub const FW_CFG_STREAM: u32 = 0x1_0000;
 /// DeviceID of the messages that the SMMU itself sends: an ITS has 16 bits for it, and no function is there.
@@ -212,7 +217,8 @@ mod tests {
         let masters =
             TEST_MASTER_STREAM..TEST_MASTER_STREAM + TEST_MASTER_STREAMS * TEST_MASTERS.len() as u32;
         let controllers = PL330_STREAM..PL330_STREAM + PL330.len() as u32;
-        let mut streams: Vec<u32> = transports.chain(masters).chain(controllers).collect();
+        let mut streams: Vec<u32> =
+            transports.chain(masters).chain(controllers).chain([ACCELERATOR_STREAM]).collect();
         let bus = emu_devices::pci::Bdf::new(0x7f, 0, 0).requester_id();
         assert_eq!(MASTER_STREAMS, bus..bus + 0x100);
         assert!(streams.iter().all(|stream| MASTER_STREAMS.contains(stream)), "{streams:x?}");
@@ -222,7 +228,7 @@ mod tests {
 
     #[test]
     fn what_is_on_the_platform_bus_has_room_there() {
-        let all = std::iter::once(&PLATFORM_SMMU).chain(&TEST_MASTERS).chain(&PL330);
+        let all = std::iter::once(&PLATFORM_SMMU).chain(&TEST_MASTERS).chain(&PL330).chain(&ACCELERATOR);
         let all: Vec<&Resources> = all.collect();
         assert!(all.windows(2).all(|pair| pair[0].range.end() <= pair[1].range.base));
         assert!(

@@ -13,6 +13,7 @@
 //! | [`feed`] | between a device's characters and a port |
 //! | all others | the rows |
 
+pub mod accelerator;
 pub mod ahci;
 pub mod block;
 pub mod e1000e;
@@ -65,6 +66,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &smmuv2::SMMU,
     &test_master::MASTER,
     &pl330::CONTROLLER,
+    &accelerator::ACCELERATOR,
     &serial_bus::CONSOLE,
     &serial_bus::SERIAL,
     &memory::LOADER,

@@ -71,6 +71,7 @@ fn what_a_device_was_told_makes_the_same_device() {
         "arm-smmuv3,primary-bus=pcie.0,profile=full,stage=nested,oas=48,ssidsize=20,sidsize=6,aidr=3.1,ril=off",
         "test-master,stall=off",
         "pl330",
+        "accelerator,stall=on",
     ] {
         let first = device(text);
         let kind = kind_of(&first).unwrap();
@@ -97,6 +98,7 @@ fn every_kind_of_device_has_settings_of_its_own() {
     devices.push(device("arm-smmuv3,primary-bus=pcie.0"));
     devices.push(device("test-master"));
     devices.push(device("pl330"));
+    devices.push(device("accelerator"));
     devices.push(Device::new(Smmuv2::default(), Bus::Platform));
     for device in &devices {
         assert_eq!(KINDS.iter().filter(|k| k.is_for(&*device.settings)).count(), 1, "{device:?}");

@@ -261,6 +261,20 @@ fn masters_on_the_system_bus_have_streams_of_the_system_mmu() {
         assert_eq!(iommus("virtio_mmio@a000000"), None, "nothing is there");
         assert_eq!(iommus("test-master@c100000"), with(&[0x7f40, 0x7f41, 0x7f42, 0x7f43]));
         assert_eq!(iommus("test-master@c102000"), with(&[0x7f44, 0x7f45, 0x7f46, 0x7f47]));
+        let path = "accelerator@c200000";
+        for can_stall in [false, true] {
+            let text = if can_stall { "stall=on" } else { "stall=off" };
+            let mut config = config.clone();
+            config.devices.push(Device::new(device::accelerator::Queues::new(can_stall), Bus::Platform));
+            let root = tree(&config);
+            let node = root.find(path).unwrap();
+            let streams = there.then(|| vec![phandle::IOMMU, 0x7f58]);
+            assert_eq!(node.get_cells("iommus"), streams);
+            let says =
+                [node.get("dma-can-stall").is_some(), node.get_cells("pasid-num-bits") == Some(vec![20])];
+            assert_eq!(says, [there && can_stall; 2], "{text}");
+            assert_eq!(node.get_cells("interrupts").map(|cells| cells.len()), Some(24));
+        }
         let path = "pl330@c110000";
         assert_eq!(iommus(path), with(&[0x7f50]));
         assert_eq!(cells(&root, path, "interrupts"), [0, 128, 4]);

@@ -233,6 +233,9 @@ fn on_system_bus(stream: u32) -> Option<String> {
     if let Some(place) = controller {
         return Some(format!("pl330@{:x}", place.range.base));
     }
+    if stream == map::ACCELERATOR_STREAM {
+        return Some(format!("accelerator@{:x}", map::ACCELERATOR[0].range.base));
+    }
     let n = behind(map::TEST_MASTER_STREAM)? / map::TEST_MASTER_STREAMS;
     let master = map::TEST_MASTERS.get(n as usize)?;
     Some(format!("test-master@{:x}", master.range.base))
@@ -371,6 +374,7 @@ mod tests {
         assert_eq!([0x7f00, 0x7f1f].map(master), ["virtio-mmio@a000000", "virtio-mmio@a003e00"]);
         assert_eq!([0x7f43, 0x7f4f].map(master), ["test-master@c100000", "test-master@c106000"]);
         assert_eq!([0x7f50, 0x7f51].map(master), ["pl330@c110000", "pl330@c111000"]);
+        assert_eq!(master(0x7f58), "accelerator@c200000");
         assert_eq!([0x18, 0x7f20, 0x7f52].map(on_system_bus), [None, None, None]);
     }
 
