@@ -73,7 +73,8 @@ fn message_passing(p: &mut Program, write: impl FnOnce(&mut Program), read: impl
         p.mov(9, 1);
         let (next, again) = (p.label(), p.label());
         p.bind(next);
-        p.mov(17, 40_000_000);
+        // Seconds: the writer's thread may have to wait for a processor of the host.
+        p.mov(17, 2_000_000_000);
         p.bind(again);
         read(p);
         a64!(p
