@@ -39,6 +39,13 @@ pub(crate) fn understage(workspace: &Path) -> Result<PathBuf, Failure> {
     Ok(target_dir(workspace).join("release/understage"))
 }
 
+/// Where what guests need is put.
+pub(crate) fn directory(workspace: &Path) -> Result<PathBuf, Failure> {
+    let dir = target_dir(workspace).join("bench");
+    make_dir(&dir)?;
+    Ok(dir)
+}
+
 /// The sources, in order of their names.
 fn sources(workspace: &Path) -> Result<Vec<PathBuf>, Failure> {
     let dir = workspace.join("tests/bench");
@@ -91,8 +98,7 @@ pub(crate) fn disk_guest(workspace: &Path, files: &Path) -> Result<PathBuf, Fail
 
 /// Builds the guest's program; gives an initial RAM disk whose first process it is.
 pub(crate) fn guest(workspace: &Path) -> Result<PathBuf, Failure> {
-    let dir = target_dir(workspace).join("bench");
-    make_dir(&dir)?;
+    let dir = directory(workspace)?;
     let program = dir.join(GUEST_PROGRAM);
     compile(CROSS_CC, workspace, &program)?;
     let mut archive = Archive::default();
@@ -106,8 +112,7 @@ pub(crate) fn guest(workspace: &Path) -> Result<PathBuf, Failure> {
 
 /// Builds the program that needs no kernel and measures for `ms` milliseconds.
 pub(crate) fn bare(workspace: &Path, ms: u32) -> Result<PathBuf, Failure> {
-    let dir = target_dir(workspace).join("bench");
-    make_dir(&dir)?;
+    let dir = directory(workspace)?;
     let program = dir.join("aligned.elf");
     output(
         Command::new(CROSS_CC)
@@ -125,8 +130,7 @@ pub(crate) fn bare(workspace: &Path, ms: u32) -> Result<PathBuf, Failure> {
 
 /// Builds the program for this host.
 pub(crate) fn native(workspace: &Path) -> Result<PathBuf, Failure> {
-    let dir = target_dir(workspace).join("bench");
-    make_dir(&dir)?;
+    let dir = directory(workspace)?;
     let program = dir.join("bench-native");
     compile(CC, workspace, &program)?;
     Ok(program)

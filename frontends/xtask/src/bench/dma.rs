@@ -136,6 +136,7 @@ mod tests {
     #[test]
     fn each_is_measured_in_one_place() {
         for b in all() {
+            assert!(!crate::bench::block::has(b.name));
             let guests = WAYS.iter().filter(|way| way.has(b.name)).count();
             assert_eq!(
                 (is_native(b.name), is_of_disk(b.name), guests),

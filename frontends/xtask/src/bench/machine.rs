@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::block::Device;
 use super::dma::Way;
 
 /// The guest's RAM, in the unit that both command lines take.
@@ -30,6 +31,8 @@ pub(crate) struct Guest {
     pub(crate) initrd: PathBuf,
     /// The RAM disk of the shell with them as its session.
     pub(crate) disk_initrd: PathBuf,
+    /// The disk of the group `block`, which is written.
+    pub(crate) block: PathBuf,
     /// The program that needs no kernel.
     pub(crate) bare: PathBuf,
     /// The CPU's model.
@@ -90,6 +93,29 @@ impl Machine {
         command
     }
 
+    /// As [`Machine::bench`], in a guest with a kind of disk; there is none natively. Both emulators keep what the image's file
+    /// holds in the host's cache, and pass flushes on. Ours takes QEMU's spelling, so that the disk is the same.
+    pub(crate) fn block(&self, guest: &Guest, device: &Device, ms: u32, names: &[&str]) -> Command {
+        let append = format!("console=ttyAMA0 quiet panic=-1 -- {ms} {}", names.join(" "));
+        let mut command = match self {
+            Self::Ours { program, accel } => {
+                let mut command = Command::new(program);
+                command.arg("qemu");
+                qemu_board(&mut command, guest);
+                if let Some(accel) = accel {
+                    command.args(["-accel", accel]);
+                }
+                command
+            }
+            _ => self.board(guest),
+        };
+        command.arg("-kernel").arg(guest.files.join("Image")).arg("-initrd").arg(&guest.disk_initrd);
+        command.args(["-append", &append]);
+        command.args(["-drive", &format!("if=none,id=disk,format=raw,file={}", guest.block.display())]);
+        command.args(["-device", device.option]);
+        command
+    }
+
     /// Boots to a shell; there is nothing to boot natively.
     pub(crate) fn boot(&self, guest: &Guest) -> Command {
         self.boot_with(guest, &guest.files.join("shell.cpio"), "console=ttyAMA0 panic=-1")
@@ -129,10 +155,7 @@ impl Machine {
             Self::Peer { words } => {
                 let mut command = Command::new(&words[0]);
                 command.args(&words[1..]);
-                command.args(["-M", "virt,virtualization=on,gic-version=3", "-cpu", &guest.cpu]);
-                command.args(["-smp", &guest.cpus.to_string()]);
-                command.args(["-m", MEMORY, "-display", "none", "-monitor", "none", "-serial", "stdio"]);
-                command.args(["-nic", "none", "-no-reboot"]);
+                qemu_board(&mut command, guest);
                 command
             }
             Self::Native { program } => Command::new(program),
@@ -154,9 +177,18 @@ impl Machine {
     }
 }
 
+/// The machine without anything to run, in QEMU's spelling.
+fn qemu_board(command: &mut Command, guest: &Guest) {
+    command.args(["-M", "virt,virtualization=on,gic-version=3", "-cpu", &guest.cpu]);
+    command.args(["-smp", &guest.cpus.to_string()]);
+    command.args(["-m", MEMORY, "-display", "none", "-monitor", "none", "-serial", "stdio"]);
+    command.args(["-nic", "none", "-no-reboot"]);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::block::DEVICES;
     use crate::bench::dma::WAYS;
 
     fn line(command: &Command) -> String {
@@ -170,6 +202,7 @@ mod tests {
             files: "g".into(),
             initrd: "b.cpio".into(),
             disk_initrd: "d.cpio".into(),
+            block: "k.img".into(),
             bare: "b.elf".into(),
             cpu: "neoverse-n1".into(),
             cpus: 2,
@@ -194,6 +227,17 @@ mod tests {
         );
         let said = line(&peer.disk(&guest, way, 9, &["disk4k@lazy"]));
         assert!(said.contains(" iommu.strict=0 -- 9 disk4k@lazy -machine iommu=smmuv3 -drive "), "{said}");
+        let device = &DEVICES[0];
+        for machine in [&ours, &peer] {
+            let said = line(&machine.block(&guest, device, 9, &["read4k@virtio"]));
+            assert!(
+                said.ends_with(
+                    " -kernel g/Image -initrd d.cpio -append console=ttyAMA0 quiet panic=-1 -- 9 read4k@virtio \
+                     -drive if=none,id=disk,format=raw,file=k.img -device virtio-blk-pci,drive=disk,disable-legacy=on"
+                ),
+                "{said}"
+            );
+        }
         let native = Machine::Native { program: "n".into() };
         assert_eq!(line(&native.bench(&guest, 400, &["fib"])), "n 400 fib");
     }

@@ -5,6 +5,7 @@
 //! a busy host disturbs less. Emulators take turns, round by round, so that a host that changes its speed changes
 //! both. `docs/benchmarks.md` has the method and results.
 
+mod block;
 mod build;
 mod cpu_time;
 mod dma;
@@ -102,6 +103,7 @@ pub(crate) fn run(workspace: &Path, options: &Options) -> Result<(), Failure> {
     let guest = Guest {
         initrd,
         disk_initrd: build::disk_guest(workspace, &files)?,
+        block: block::image(&build::directory(workspace)?)?,
         bare: build::bare(workspace, options.time)?,
         files,
         cpu: options.cpu.clone(),
@@ -185,7 +187,8 @@ impl Bench<'_> {
             let only = |wanted: &dyn Fn(&str) -> bool| -> Vec<&str> {
                 todo.iter().copied().filter(|b| wanted(b)).collect()
             };
-            let programs = only(&|b| !others.contains(&b) && !dma::is_native(b) && !dma::is_of_disk(b));
+            let elsewhere = |b: &str| dma::is_native(b) || dma::is_of_disk(b) || block::has(b);
+            let programs = only(&|b| !others.contains(&b) && !elsewhere(b));
             let mut desk = Desk { machine: name, title: &title, results: &mut self.results, bar };
             let (ms, interrupted) = (self.options.time, &*self.interrupted);
             let in_machine = |stop| match stop {
@@ -202,6 +205,11 @@ impl Bench<'_> {
             for way in dma::WAYS.iter().filter(|_| machine.is_emulator()) {
                 let bench = |names: &[&str]| machine.disk(&self.guest, way, ms, names);
                 measure::programs(bench, &only(&|b| way.has(b)), interrupted, &mut desk)
+                    .map_err(in_machine)?;
+            }
+            for device in block::DEVICES.iter().filter(|_| machine.is_emulator()) {
+                let bench = |names: &[&str]| machine.block(&self.guest, device, ms, names);
+                measure::programs(bench, &only(&|b| device.has(b)), interrupted, &mut desk)
                     .map_err(in_machine)?;
             }
             if machine.is_emulator() && todo.contains(&ALIGNED.name) {

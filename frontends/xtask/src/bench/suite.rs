@@ -1,6 +1,6 @@
 //! The benchmarks: what there is, and which of it is wanted.
 
-use super::dma;
+use super::{block, dma};
 use crate::process::Failure;
 
 /// The list that the guest's program is compiled from, too.
@@ -31,10 +31,10 @@ pub(crate) const BOOT: Benchmark = Benchmark {
     what: "Debian's kernel from the start of the emulator to a shell, the host's time",
 };
 
-/// All benchmarks, in the order of the report. Those of the list that are about the System MMU run in several kinds of guests.
+/// All benchmarks, in the order of the report. Those of the list that are about the System MMU or about disks run in several kinds of guests.
 pub(crate) fn all() -> Vec<Benchmark> {
-    let listed = LIST.lines().filter_map(entry).filter(|b| b.group != dma::GROUP);
-    listed.chain([ALIGNED, BOOT]).chain(dma::all()).collect()
+    let listed = LIST.lines().filter_map(entry).filter(|b| ![dma::GROUP, block::GROUP].contains(&b.group));
+    listed.chain([ALIGNED, BOOT]).chain(dma::all()).chain(block::all()).collect()
 }
 
 /// `BENCH(group, name, "what")`.
@@ -71,14 +71,20 @@ mod tests {
     #[test]
     fn every_line_of_the_list_is_understood() {
         let lines = LIST.lines().filter(|l| l.starts_with("BENCH"));
-        let (of_disk, others): (Vec<_>, Vec<_>) = lines.partition(|l| l.starts_with("BENCH(dma, "));
+        let (of_block, lines): (Vec<_>, Vec<_>) = lines.partition(|l| l.starts_with("BENCH(block, "));
+        let (of_disk, others): (Vec<_>, Vec<_>) =
+            lines.into_iter().partition(|l| l.starts_with("BENCH(dma, "));
         let all = all();
-        assert_eq!(all.len(), others.len() + 2 + dma::all().count());
+        assert_eq!(all.len(), others.len() + 2 + dma::all().count() + block::all().count());
         for name in of_disk.into_iter().filter_map(entry).map(|b| b.name) {
             assert_eq!(
                 all.iter().filter(|b| b.name.starts_with(&format!("{name}@"))).count(),
                 dma::WAYS.len()
             );
+        }
+        for name in of_block.into_iter().filter_map(entry).map(|b| b.name) {
+            let of = |b: &&Benchmark| b.group == block::GROUP && b.name.split('@').next() == Some(name);
+            assert_eq!(all.iter().filter(of).count(), block::DEVICES.len(), "{name}");
         }
         for (i, b) in all.iter().enumerate() {
             assert!(!b.what.is_empty() && !b.what.contains('"'), "{b:?}");
