@@ -1,5 +1,6 @@
 //! Power: which CPUs are on, and whether the machine runs at all. The other side of PSCI.
 
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source};
@@ -87,6 +88,8 @@ pub type WakeDebugger = Box<dyn Fn() + Send + Sync>;
 
 /// See the module's head.
 pub struct Power {
+    /// The host's number of each CPU's thread; 0 before it runs.
+    threads: Vec<AtomicI32>,
     state: Mutex<State>,
     changed: Condvar,
     bells: Vec<OnceLock<Arc<Doorbell>>>,
@@ -110,12 +113,26 @@ impl Power {
         };
         let bells = (0..cpus).map(|_| OnceLock::new()).collect();
         Arc::new(Self {
+            threads: (0..cpus).map(|_| AtomicI32::new(0)).collect(),
             state: Mutex::new(state),
             changed: Condvar::new(),
             bells,
             debugger: OnceLock::new(),
             stop_on: OnceLock::new(),
         })
+    }
+
+    /// The calling thread is that of a CPU.
+    pub fn own_thread(&self, cpu: usize) {
+        if let Some(thread) = self.threads.get(cpu) {
+            thread.store(nix::unistd::gettid().as_raw(), Relaxed);
+        }
+    }
+
+    /// The host's number of a CPU's thread, if it has one.
+    #[must_use]
+    pub fn thread(&self, cpu: usize) -> Option<i32> {
+        self.threads.get(cpu).map(|thread| thread.load(Relaxed)).filter(|id| *id != 0)
     }
 
     /// Says how to get the attention of a CPU.
@@ -135,15 +152,15 @@ impl Power {
         self.bells.iter().filter_map(OnceLock::get).for_each(|b| b.ring(reason::CONTROL));
     }
 
-    /// Power on, or after a reset: the first CPU starts at `entry`, the others are off. Nothing starts if the user has ended
+    /// Power on, or after a reset: the first CPU starts at `entry`, if there is one, the others are off. Nothing starts if the user has ended
     /// the machine meanwhile.
-    pub fn start(&self, entry: Entry) {
+    pub fn start(&self, entry: Option<Entry>) {
         let mut s = self.state.lock();
         if matches!(s.stop, Some(Stop::Quit(_))) {
             return;
         }
         s.cores.fill(Core::Off);
-        if let Some(first) = s.cores.first_mut() {
+        if let (Some(first), Some(entry)) = (s.cores.first_mut(), entry) {
             *first = Core::Starting(entry);
         }
         s.stop = None;
@@ -444,7 +461,7 @@ mod tests {
     #[test]
     fn a_second_cpu_is_turned_on_once() {
         let power = Power::new(2);
-        power.start(Entry { pc: 0x4000_0000, x0: 1 });
+        power.start(Some(Entry { pc: 0x4000_0000, x0: 1 }));
         assert_eq!(power.next_work(0, false), Work::Start(Entry { pc: 0x4000_0000, x0: 1 }));
         assert_eq!(power.affinity_info(1, 0), Ok(AffinityState::Off));
         assert_eq!(power.cpu_on(1, 0x5000, 7), Ok(()));
@@ -460,7 +477,7 @@ mod tests {
     fn the_most_cpus_are_found_by_their_affinity() {
         let cpus = crate::config::MAX_CPUS as usize;
         let power = Power::new(cpus);
-        power.start(Entry::default());
+        power.start(Some(Entry::default()));
         for cpu in 1..cpus {
             assert_eq!(power.cpu_on(affinity_of(cpu), 0, 0), Ok(()));
         }
@@ -473,7 +490,7 @@ mod tests {
     #[test]
     fn a_machine_that_is_off_waits_for_the_user() {
         let power = Power::new(1);
-        power.start(Entry::default());
+        power.start(Some(Entry::default()));
         power.system_off();
         assert_eq!(power.wait_for_stop(), Stop::Off);
         power.all_off();
@@ -488,15 +505,15 @@ mod tests {
     fn the_users_end_is_kept_until_the_machine_starts_or_resets() {
         let early = Power::new(1);
         early.quit(7);
-        early.start(Entry::default());
+        early.start(Some(Entry::default()));
         assert_eq!(early.wait_for_stop(), Stop::Quit(7), "before the start");
 
         let power = Power::new(1);
-        power.start(Entry::default());
+        power.start(Some(Entry::default()));
         power.system_reset();
         assert_eq!(power.wait_for_stop(), Stop::Reset);
         power.quit(7);
-        power.start(Entry::default());
+        power.start(Some(Entry::default()));
         assert_eq!(power.wait_for_stop(), Stop::Quit(7), "during a reset");
     }
 
@@ -508,7 +525,7 @@ mod tests {
         {
             let power = Power::new(1);
             power.set_stop_on(events);
-            power.start(Entry::default());
+            power.start(Some(Entry::default()));
             power.endless_exception(0, what);
             power.system_off();
             assert_eq!(power.wait_for_stop(), stop);
@@ -518,7 +535,7 @@ mod tests {
     #[test]
     fn stopping_waits_for_those_that_execute() {
         let power = Power::new(1);
-        power.start(Entry::default());
+        power.start(Some(Entry::default()));
         power.next_work(0, false);
         power.system_off();
         power.system_reset();

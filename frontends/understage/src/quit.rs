@@ -10,8 +10,10 @@ pub const STATUS_USAGE: u8 = 2;
 pub const STATUS_STOPPED: u8 = 3;
 /// A defect of this program: what Rust programs give when they panic.
 pub const STATUS_DEFECT: u8 = 101;
-/// Nobody reads the output any more: SIGPIPE, as shells show it.
-pub const STATUS_OUTPUT_CLOSED: u8 = 128 + 13;
+/// Above this is 128 plus the number of a signal, as shells show it.
+pub const STATUS_SIGNALS: u8 = 128;
+/// Nobody reads the output any more: SIGPIPE.
+pub const STATUS_OUTPUT_CLOSED: u8 = STATUS_SIGNALS + 13;
 
 /// Why the user wants the machine to end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,7 +35,7 @@ impl Quit {
         match self {
             Self::Keys => 0,
             Self::Status(status) => status,
-            Self::Signal(n) => 128u8.saturating_add(u8::try_from(n).unwrap_or(0)),
+            Self::Signal(n) => STATUS_SIGNALS.saturating_add(u8::try_from(n).unwrap_or(0)),
             Self::OutputClosed => STATUS_OUTPUT_CLOSED,
         }
     }

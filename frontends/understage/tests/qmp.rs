@@ -127,8 +127,9 @@ fn what_is_wrong_is_said_and_the_next_is_answered() {
 
 #[test]
 fn a_machine_is_asked_what_it_is() {
-    let mut client =
-        Client::ready("-name guest -uuid 00010203-0405-0607-0809-0a0b0c0d0e0f -m 256M -smp 2 -device edu");
+    let mut client = Client::ready(
+        "-name guest -uuid 00010203-0405-0607-0809-0a0b0c0d0e0f -m 256M -smp 2 -device edu,id=teacher",
+    );
     assert_eq!(client.get("query-name"), json!({ "name": "guest" }));
     assert_eq!(client.get("query-uuid")["UUID"], "00010203-0405-0607-0809-0a0b0c0d0e0f");
     assert_eq!(client.get("query-memory-size-summary")["base-memory"], 256 << 20);
@@ -144,6 +145,13 @@ fn a_machine_is_asked_what_it_is() {
     let buses = client.get("query-pci");
     let devices = buses[0]["devices"].as_array().unwrap();
     assert!(devices.iter().any(|d| d["id"] == json!({ "vendor": 0x1234, "device": 0x11e8, "subsystem-vendor": 0x1af4, "subsystem": 0x1100 })), "{devices:?}");
+    assert!(devices.iter().any(|d| d["qdev_id"] == "teacher" && d["id"]["device"] == 0x11e8), "{devices:?}");
+    // No CPU runs, and who asks for its registers has an answer all the same.
+    for line in ["info registers", "xp /2xw 0x40000000", "info cpus"] {
+        let line = json!({ "execute": "human-monitor-command", "arguments": { "command-line": line } });
+        let said = client.ask(&line)["return"].as_str().unwrap_or_default().to_owned();
+        assert!(!said.is_empty() && !said.contains("unknown"), "{line}: {said}");
+    }
     let types = |arguments: Value| json!({ "execute": "qom-list-types", "arguments": arguments });
     let devices = client.ask(&types(json!({ "implements": "device", "abstract": false })))["return"].clone();
     assert!(has(&devices, "name", "virtio-blk-pci") && has(&devices, "name", "max-arm-cpu"));

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use emu_a64::level::El;
 use emu_core::lifecycle::Component;
 use emu_pe::cpu::Entry;
 
@@ -19,11 +18,12 @@ use crate::out::say;
 use crate::power::{Power, SharedVcpu, Stop, Work};
 use crate::qmp::events::Cause;
 use crate::qtest;
-use crate::quit::STATUS_FAILED;
+use crate::quit::{STATUS_FAILED, STATUS_SIGNALS};
 
 /// A CPU's thread.
 fn cpu_thread(index: usize, vcpu: &SharedVcpu, power: &Power) {
     let mut executing = false;
+    power.own_thread(index);
     loop {
         match power.next_work(index, executing) {
             Work::End => return,
@@ -61,7 +61,8 @@ fn spawn(index: usize, vcpu: SharedVcpu, power: Arc<Power>) -> Result<JoinHandle
 pub struct Ready<'a> {
     board: &'a Board,
     plan: &'a Plan,
-    boot: Boot,
+    /// Where CPU 0 starts, if CPUs run.
+    boot: Option<Boot>,
     machine: Arc<Machine>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -69,10 +70,10 @@ pub struct Ready<'a> {
 /// Starts the machine's threads, which wait, and fills its memory; last of all, files of serial ports are emptied and the
 /// terminal is prepared. So what the host may refuse comes before the first change to anything.
 pub fn prepare<'a>(board: &'a Board, plan: &'a Plan) -> Result<Ready<'a>, UserError> {
-    // Where nothing runs, it starts nowhere.
-    let nowhere = (!board.runs).then_some(Boot { entry_pc: 0, x0: 0, el: El::El1 });
-    let boot = plan.boot.or(nowhere);
-    let boot = boot.ok_or_else(|| user_error!("there is nothing to run: give a kernel or firmware"))?;
+    let boot = plan.boot.filter(|_| board.runs);
+    if board.runs && boot.is_none() {
+        return Err(user_error!("there is nothing to run: give a kernel or firmware"));
+    }
     let vcpus = board.vcpus.iter().filter(|_| board.runs).cloned().enumerate();
     let threads: Vec<_> = vcpus.map(|(i, v)| spawn(i, v, board.power.clone())).collect::<Result<_, _>>()?;
     for component in &board.components {
@@ -121,7 +122,7 @@ impl Ready<'_> {
     fn until_stopped(&self, no_reboot: bool, no_shutdown: bool) -> Result<Stop, UserError> {
         let power = &self.board.power;
         loop {
-            power.start(Entry { pc: self.boot.entry_pc, x0: self.boot.x0 });
+            power.start(self.boot.map(|boot| Entry { pc: boot.entry_pc, x0: boot.x0 }));
             let mut stop = power.wait_for_stop();
             while stop == Stop::Off && no_shutdown {
                 self.machine.events.shut_down(Cause::GuestShutdown);
@@ -137,6 +138,7 @@ impl Ready<'_> {
                     self.machine.events.shut_down(match stop {
                         Stop::Off => Cause::GuestShutdown,
                         Stop::Reset => Cause::GuestReset,
+                        Stop::Quit(status) if status > STATUS_SIGNALS => Cause::Signal,
                         Stop::Quit(_) => Cause::User,
                     });
                     return Ok(stop);

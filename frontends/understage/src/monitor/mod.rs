@@ -100,6 +100,8 @@ pub struct Listing {
     pub uuid: Option<[u8; 16]>,
     /// Bytes of RAM.
     pub memory: u64,
+    /// The PCI functions that were given an id: device number, id.
+    pub pci_ids: Vec<(u8, String)>,
 }
 
 impl Listing {
@@ -113,6 +115,7 @@ impl Listing {
             name: config.host.name.clone(),
             uuid: config.uuid,
             memory: config.memory,
+            pci_ids: show::pci_ids(config),
         }
     }
 }

@@ -146,6 +146,17 @@ pub(super) fn added_devices(config: &MachineConfig) -> Vec<String> {
     config.devices.iter().zip(places).filter_map(|(device, place)| device_lines(device, place)).collect()
 }
 
+/// The ids of PCI functions, with their device numbers.
+pub(super) fn pci_ids(config: &MachineConfig) -> Vec<(u8, String)> {
+    // The board that has been built has a place for each.
+    let places = places::assign(&config.devices.iter().collect::<Vec<_>>()).unwrap_or_default();
+    let id = |(device, place): (&Device, Place)| match place {
+        Place::Pci(slot) => Some((slot, device.id.clone()?)),
+        _ => None,
+    };
+    config.devices.iter().zip(places).filter_map(id).collect()
+}
+
 fn device_lines(device: &Device, place: Place) -> Option<String> {
     let kind = device::kind_of(device).ok()?;
     let name = device::form_of(kind, place);

@@ -166,13 +166,17 @@ fn negotiate(ready: &AtomicBool, arguments: &Map<String, Value>) -> Outcome {
         let why = "Capabilities negotiation is already complete, command ignored".to_owned();
         return Err(Failure::not_found("CommandNotFound", why));
     }
-    match arguments.get("enable").and_then(Value::as_array) {
-        Some(wanted) if !wanted.is_empty() => {
-            Err(Failure::generic("Capability is not available: there is none"))
-        }
-        _ => {
-            ready.store(true, SeqCst);
-            Ok(done())
-        }
+    if let Some(other) = arguments.keys().find(|k| *k != "enable") {
+        return Err(Failure::generic(format!("Parameter '{other}' is unexpected")));
     }
+    match arguments.get("enable") {
+        None => {}
+        Some(Value::Array(wanted)) if wanted.is_empty() => {}
+        Some(Value::Array(_)) => {
+            return Err(Failure::generic("Capability is not available: there is none"));
+        }
+        Some(_) => return Err(Failure::generic("Invalid parameter type for 'enable', expected: array")),
+    }
+    ready.store(true, SeqCst);
+    Ok(done())
 }

@@ -20,8 +20,10 @@ pub enum Cause {
     QmpReset,
     /// A client of QMP said so.
     QmpQuit,
-    /// The user, or a signal.
+    /// The user.
     User,
+    /// A signal to the process.
+    Signal,
 }
 
 impl Cause {
@@ -32,6 +34,7 @@ impl Cause {
             Self::QmpReset => ("host-qmp-system-reset", false),
             Self::QmpQuit => ("host-qmp-quit", false),
             Self::User => ("host-ui", false),
+            Self::Signal => ("host-signal", false),
         };
         json!({ "guest": guest, "reason": reason })
     }

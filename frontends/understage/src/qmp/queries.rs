@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::commands::{Arguments, Command, Failure, all};
 use crate::config::MAX_CPUS;
 use crate::device;
+use crate::monitor::Machine;
 use crate::qemu::{self, WORDS};
 
 /// See the module's head.
@@ -32,7 +33,7 @@ pub(super) const ALL: &[Command] = &[
             json!({
                 "cpu-index": n,
                 "qom-path": format!("/machine/cpu[{n}]"),
-                "thread-id": std::process::id(),
+                "thread-id": m.power.thread(n).unwrap_or(0),
                 "target": "aarch64",
                 "props": { "core-id": n },
             })
@@ -45,7 +46,7 @@ pub(super) const ALL: &[Command] = &[
     }),
     ("query-memory-size-summary", &[], |m, _| Ok(json!({ "base-memory": m.listing.memory }).into())),
     ("query-machines", &[], |_, _| {
-        let machine = |name: String| json!({ "name": name, "cpu-max": MAX_CPUS, "hotpluggable-cpus": false, "numa-mem-supported": false, "deprecated": false, "default-cpu-type": "cortex-a15-arm-cpu", "acpi": false });
+        let machine = |name: String| json!({ "name": name, "cpu-max": MAX_CPUS, "hotpluggable-cpus": false, "numa-mem-supported": false, "deprecated": false, "acpi": false });
         Ok(json!(qemu::boards().into_iter().map(machine).collect::<Vec<_>>()).into())
     }),
     ("query-cpu-definitions", &[], |_, _| {
@@ -54,7 +55,7 @@ pub(super) const ALL: &[Command] = &[
     }),
     ("query-pci", &[], |m, _| {
         let devices =
-            m.pci.bdfs().into_iter().filter_map(|bdf| Some(function(bdf, m.pci.function(bdf)?.core())));
+            m.pci.bdfs().into_iter().filter_map(|bdf| Some(function(m, bdf, m.pci.function(bdf)?.core())));
         Ok(json!([{ "bus": 0, "devices": devices.collect::<Vec<_>>() }]).into())
     }),
     ("qom-list-types", &["implements", "abstract"], |_, a| types(a).map(Into::into)),
@@ -112,7 +113,9 @@ fn types(arguments: &Arguments<'_>) -> Result<Value, Failure> {
 }
 
 /// A function as `query-pci` has it.
-fn function(bdf: Bdf, core: &FunctionCore) -> Value {
+fn function(machine: &Machine, bdf: Bdf, core: &FunctionCore) -> Value {
+    let own = |(slot, _): &&(u8, String)| Bdf::new(0, *slot, 0) == bdf;
+    let id = machine.listing.pci_ids.iter().find(own).map_or("", |(_, id)| id);
     let half = |at: u16| core.config_read(at, Size::B2);
     let bar = |bar: emu_devices::pci::Decoded| {
         let kind = if bar.space == Space::Io { "io" } else { "memory" };
@@ -125,7 +128,7 @@ fn function(bdf: Bdf, core: &FunctionCore) -> Value {
         "class_info": { "class": half(0x0a) },
         "id": { "vendor": half(0), "device": half(2), "subsystem-vendor": half(0x2c), "subsystem": half(0x2e) },
         "irq_pin": core.config_read(0x3d, Size::B1),
-        "qdev_id": "",
+        "qdev_id": id,
         "regions": core.decoded().into_iter().map(bar).collect::<Vec<_>>(),
     })
 }

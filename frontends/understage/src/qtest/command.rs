@@ -180,7 +180,10 @@ impl Devices {
         let clock = &self.parts.clock;
         let step = match words.first() {
             Some(word) => number(word)?,
-            None => clock.next_deadline().map_or(0, |at| at.saturating_sub(clock.now_ns())),
+            None => {
+                let next = clock.next_deadline().ok_or("no timer is armed")?;
+                next.saturating_sub(clock.now_ns())
+            }
         };
         clock.advance(step);
         Ok(clock.now_ns().to_string())
@@ -189,7 +192,9 @@ impl Devices {
     /// On to a time. It does not go back.
     fn clock_set(&self, words: &[&str]) -> Result<String, String> {
         let clock = &self.parts.clock;
-        clock.advance(number(words[0])?.saturating_sub(clock.now_ns()));
+        let now = clock.now_ns();
+        let step = number(words[0])?.checked_sub(now).ok_or_else(|| format!("it is {now} already"))?;
+        clock.advance(step);
         Ok(clock.now_ns().to_string())
     }
 
@@ -327,9 +332,9 @@ mod tests {
             &[
                 ("clock_step 999", "OK 999"),
                 ("clock_step", "OK 1000"),
-                ("clock_step", "OK 1000"),
+                ("clock_step", "FAIL no timer is armed"),
                 ("clock_set 5000", "OK 5000"),
-                ("clock_set 1", "OK 5000"),
+                ("clock_set 1", "FAIL it is 5000 already"),
             ],
         );
         assert_eq!(*fired.lock(), 1);
