@@ -198,11 +198,6 @@ impl Core {
         self.watch.what()
     }
 
-    /// A front has found something that a sanitizer looks for.
-    pub fn report(&self, finding: Finding) {
-        self.watch.report(finding);
-    }
-
     /// How often sanitizers found something, and the first things that they found.
     #[must_use]
     pub fn findings(&self) -> (u64, Vec<Finding>) {
@@ -298,6 +293,13 @@ impl Core {
                 Err(Fault { write: !is_writable, ..fault })
             }
             Err(fault) => Err(fault),
+        }
+    }
+
+    #[cold]
+    pub(super) fn look_at_verdict(&self, transaction: &Transaction) {
+        if self.watch.what().stale && !self.front.is_current(transaction) {
+            self.watch.report(Finding::StaleConfiguration { transaction: *transaction });
         }
     }
 

@@ -258,6 +258,11 @@ pub trait Front: Send + Sync {
     fn page_request(&self, _stream: u32, request: &PageRequest) -> Option<PageResponse> {
         request.unserved()
     }
+    /// For the sanitizer: what a verdict on the transaction was made of is what memory holds. A front whose configuration is not in
+    /// memory always says so.
+    fn is_current(&self, _transaction: &Transaction) -> bool {
+        true
+    }
     /// Where a transaction ends up whose output nothing answers at is no matter of the SMMU: an abort, and no record.
     fn external_abort(&self, _transaction: &Transaction, _output: Pa) {}
 }

@@ -355,7 +355,11 @@ impl Port {
     /// What the front says, and the tables.
     fn ask(&self, t: &Transaction, epoch: u64) -> Result<Pa, Refusal> {
         let front = &self.core.front;
-        match front.verdict(t) {
+        let verdict = front.verdict(t);
+        if !self.core.watch.is_off() {
+            self.core.look_at_verdict(t);
+        }
+        match verdict {
             // All streams are Non-secure, whatever space their masters ask for (Arm IHI 0070, 13.4).
             Verdict::Bypass => Pa::new(t.address, Security::NonSecure).ok_or(Refusal::Abort),
             Verdict::Refuse(refusal) => Err(refusal),

@@ -191,6 +191,7 @@ impl Watch {
         self.found.lock().kept.clone()
     }
 
+    /// Something was found.
     pub(super) fn report(&self, finding: Finding) {
         let mut found = self.found.lock();
         found.total += 1;

@@ -28,7 +28,7 @@ use super::profile::Profile;
 use super::settings::Settings;
 use super::tables::{Lookup, Tables, Wrong};
 use crate::translation::{
-    Context, Core, Counted, Faulted, Finding, Front, Happening, Refusal, Service, Transaction, Verdict, stag,
+    Context, Core, Counted, Faulted, Front, Happening, Refusal, Service, Transaction, Verdict, stag,
 };
 
 pub use atos::Question;
@@ -132,7 +132,6 @@ impl Streams {
     /// The context of a substream, from the cache or from memory.
     fn context(&self, t: &Transaction, settings: &Settings) -> Result<Arc<Context>, Wrong> {
         if let Some(context) = self.cache.find(t.stream, t.substream) {
-            self.compare(t, &context, settings);
             return Ok(context);
         }
         let begun = self.cache.generation();
@@ -144,20 +143,6 @@ impl Streams {
         let context = Arc::new(found?);
         self.cache.keep(begun, t.stream, t.substream, &context);
         Ok(context)
-    }
-
-    /// What is remembered of a stream's configuration is what memory holds: for the sanitizer.
-    fn compare(&self, t: &Transaction, remembered: &Context, settings: &Settings) {
-        let Some(core) = self.core.get().and_then(Weak::upgrade).filter(|core| core.sanitizers().stale)
-        else {
-            return;
-        };
-        let memory = self.memory();
-        let mut lookup =
-            Lookup { memory: &memory, profile: &self.profile, settings, witness: (), commits: false };
-        if !lookup.context(t.stream, t.substream).is_ok_and(|now| now == *remembered) {
-            core.report(Finding::StaleConfiguration { transaction: *t });
-        }
     }
 
     fn record(&self, kind: Kind, transaction: &Transaction, mergeable: bool) -> bool {
@@ -231,6 +216,22 @@ impl Front for Streams {
             Ok(context) => Verdict::Translate(context),
             Err(wrong) => Verdict::Refuse(self.wrong(t, wrong, &settings)),
         }
+    }
+
+    fn is_current(&self, t: &Transaction) -> bool {
+        let settings = *self.settings.read();
+        let Some(remembered) = self.cache.find(t.stream, t.substream).filter(|_| settings.enabled) else {
+            return true;
+        };
+        let memory = self.memory();
+        let mut lookup = Lookup {
+            memory: &memory,
+            profile: &self.profile,
+            settings: &settings,
+            witness: (),
+            commits: false,
+        };
+        lookup.context(t.stream, t.substream).is_ok_and(|now| now == *remembered)
     }
 
     /// 3.12 and 5.5: the four translation-related faults are as the stage that faulted says, all others are recorded and abort.
