@@ -38,6 +38,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
+use std::task::Waker;
 
 use emu_core::addr::Size;
 use emu_core::dma::{DmaClient, StallTable, StallTag, Stalls};
@@ -155,6 +156,8 @@ pub struct Nvme {
     /// The doorbells that were written since they were looked at, with what was written last. By place: that of a submission
     /// queue, then that of the completion queue with the same identifier.
     doorbells: Mutex<BTreeMap<u16, u32>>,
+    /// Those of the slots of commands.
+    wakers: Vec<Waker>,
     /// Slots of commands that may go on.
     ready: Mutex<Vec<u16>>,
     /// There is something to do, or there was before somebody began to do it.
@@ -192,6 +195,7 @@ impl Nvme {
             options,
             namespaces: namespaces.into_iter().map(|n| (n.id, Namespace::new(n))).collect(),
             doorbells: Mutex::default(),
+            wakers: service::wakers(this),
             ready: Mutex::default(),
             pending: AtomicBool::new(false),
             stalls: Arc::default(),

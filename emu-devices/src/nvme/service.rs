@@ -1,7 +1,8 @@
 //! The controller at work: doorbells, commands that begin, go on and end, and what is told of it.
 
-use std::sync::Arc;
+use std::ops::Bound;
 use std::sync::atomic::{Ordering, fence};
+use std::sync::{Arc, Weak};
 use std::task::{Poll, Wake, Waker};
 
 use emu_core::dma::{Direction, Dma, DmaAttrs, Segment, Task};
@@ -41,13 +42,18 @@ pub(super) struct Running {
     pub(super) queue: Option<u16>,
     pub(super) command: Command,
     task: Task<Outcome>,
-    waker: Waker,
 }
 
 /// Wakes the command of a slot.
 struct Bell {
     slot: u16,
-    device: std::sync::Weak<Nvme>,
+    device: Weak<Nvme>,
+}
+
+/// How the command of each slot says that it can go on.
+pub(super) fn wakers(device: &Weak<Nvme>) -> Vec<Waker> {
+    let waker = |slot| Waker::from(Arc::new(Bell { slot, device: device.clone() }));
+    (0..IN_FLIGHT as u16).map(waker).collect()
 }
 
 impl Wake for Bell {
@@ -216,7 +222,8 @@ impl Nvme {
     fn poll(&self, live: &mut Live, slot: u16) {
         let Some(place) = live.commands.get_mut(usize::from(slot)) else { return };
         let Some(running) = place else { return };
-        let Poll::Ready(outcome) = running.task.poll_with(&running.waker) else { return };
+        let Some(waker) = self.wakers.get(usize::from(slot)) else { return };
+        let Poll::Ready(outcome) = running.task.poll_with(waker) else { return };
         let Some(Running { queue, command, .. }) = place.take() else { return };
         match queue {
             Some(queue) => self.end(live, queue, &command, outcome),
@@ -240,9 +247,10 @@ impl Nvme {
 
     /// Takes one command from each queue that has some.
     fn fetch(&self, live: &mut Live, budget: &mut u32) -> bool {
-        let queues: Vec<u16> = live.sqs.keys().copied().collect();
-        let mut did = false;
-        for queue in queues {
+        let (mut did, mut after) = (false, Bound::Unbounded);
+        // A command may delete queues, and make others.
+        while let Some((&queue, _)) = live.sqs.range((after, Bound::Unbounded)).next() {
+            after = Bound::Excluded(queue);
             if *budget > 0 && live.regs.is_ready() && self.fetch_one(live, queue) {
                 *budget -= 1;
                 did = true;
@@ -294,9 +302,8 @@ impl Nvme {
     }
 
     fn start(&self, live: &mut Live, slot: u16, queue: Option<u16>, command: Command, task: Task<Outcome>) {
-        let waker = Waker::from(Arc::new(Bell { slot, device: self.this.clone() }));
         if let Some(place) = live.commands.get_mut(usize::from(slot)) {
-            *place = Some(Running { queue, command, task, waker });
+            *place = Some(Running { queue, command, task });
             self.poll(live, slot);
         }
     }

@@ -137,8 +137,7 @@ fn set_serial(block: &mut Block, text: &str) -> Result<(), UserError> {
 pub const THREADS: usize = 8;
 
 fn build(block: &Block, site: &mut dyn Site) -> Result<Arc<dyn VirtioDevice>, UserError> {
-    let queue = queue(&block.contents)?;
-    Ok(Blk::new(queue, &block.serial, block.tuning.options(), site.counters()))
+    Ok(Blk::new(queue(&block.contents)?, &block.serial, block.tuning.options(), site.counters()))
 }
 
 /// Opens what is on a disk.
@@ -147,7 +146,12 @@ pub fn queue(contents: &Contents) -> Result<Arc<DiskQueue>, UserError> {
         Contents::Image(disk) => open(disk)?,
         Contents::Memory(bytes) => Arc::new(MemoryDisk::new("memory", bytes.clone())),
     };
-    DiskQueue::new(contents, THREADS)
+    with_threads(contents, THREADS)
+}
+
+/// The queue of a disk, with so many threads.
+pub fn with_threads(contents: Arc<dyn BlockBackend>, threads: usize) -> Result<Arc<DiskQueue>, UserError> {
+    DiskQueue::new(contents, threads)
         .map_err(|e| user_error!("cannot start the threads of a disk: {}", reason(&e)))
 }
 

@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use emu_core::clock::Mode;
-use emu_devices::block::DiskQueue;
 use emu_devices::nvme::{self, NamespaceOptions, Nvme, NvmeOptions};
 use emu_devices::pci::PciFunction;
 
-use super::block::{THREADS, open};
+use super::block::{THREADS, open, with_threads};
 use super::kind::{Given, Model, Reference, Row, To};
 use super::plug::{self, Plug};
 use super::site::Site;
 use crate::config::{Disk, MachineConfig, Settings};
-use crate::error::{UserError, reason, user_error};
+use crate::error::{UserError, user_error};
 use crate::property::Value::{Number, Only, Text};
 use crate::property::{Property, property, shown};
 
@@ -223,8 +222,7 @@ impl Namespace {
     }
 
     fn options(&self, id: u32, disk: &Disk, threads: usize) -> Result<NamespaceOptions, UserError> {
-        let disk = DiskQueue::new(open(disk)?, threads)
-            .map_err(|e| user_error!("cannot start the threads of a disk: {}", reason(&e)))?;
+        let disk = with_threads(open(disk)?, threads)?;
         let eui64 = self.eui64.unwrap_or(EUI64 + u64::from(id));
         Ok(NamespaceOptions { id, disk, block_size: self.block_size, eui64, uuid: self.uuid })
     }
