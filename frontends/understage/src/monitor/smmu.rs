@@ -313,7 +313,7 @@ fn waiting(stalled: &[Stalled], numbered: bool, now: u64) -> String {
     stalled.iter().map(line).collect()
 }
 
-/// What happened in the TLB, and how many pages did not get there.
+/// What the sanitizers found.
 fn findings(on: Sanitizers, (total, first): (u64, Vec<Finding>)) -> String {
     if on == Sanitizers::default() {
         return "no sanitizer is on: give the SMMU check-stale=on or check-isolation=on\n".to_owned();
@@ -325,6 +325,7 @@ fn findings(on: Sanitizers, (total, first): (u64, Vec<Finding>)) -> String {
     format!("{total} findings, of which the first:\n{lines}")
 }
 
+/// What happened in the TLB, and how many pages did not get there.
 fn tlb(s: TlbStatistics, quick: u64) -> String {
     let lookups = s.hits + s.misses;
     let percent = (s.hits * 100).checked_div(lookups).map_or_else(String::new, |p| format!(" ({p} %)"));
