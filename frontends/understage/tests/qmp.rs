@@ -1,37 +1,28 @@
 //! QMP, as a program uses it.
 
+mod driven;
+
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::process::{Child, Command, Stdio};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use driven::{LIMIT, Program, start};
 use serde_json::{Value, json};
 
 /// A machine, and the connection to its monitor.
 struct Client {
-    program: Child,
+    program: Program,
     stream: BufReader<UnixStream>,
     /// Events that came in between.
     events: Vec<String>,
-    _dir: tempfile::TempDir,
 }
 
 impl Client {
     /// A machine without CPUs that run, with these options, and the greeting.
     fn start(options: &str) -> (Self, Value) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("qmp");
-        let listener = UnixListener::bind(&path).unwrap();
-        let program = Command::new(env!("CARGO_BIN_EXE_understage"))
-            .args("qemu -M virt -cpu max -display none -nodefaults -accel qtest -qmp".split(' '))
-            .arg(format!("unix:{}", path.display()))
-            .args(options.split_ascii_whitespace())
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        let (stream, _) = listener.accept().unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let mut client = Self { program, stream: BufReader::new(stream), events: Vec::new(), _dir: dir };
+        let (program, stream) = start(&format!("-M virt {options}"), "-qmp");
+        let mut client = Self { program, stream, events: Vec::new() };
         let greeting = client.next();
         (client, greeting)
     }
@@ -70,13 +61,6 @@ impl Client {
         let reply = self.ask(&json!({ "execute": command }));
         assert!(reply.get("return").is_some(), "{command}: {reply}");
         reply["return"].clone()
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.program.kill();
-        let _ = self.program.wait();
     }
 }
 
@@ -184,7 +168,7 @@ fn a_machine_is_stopped_reset_and_ended() {
     let line = json!({ "execute": "human-monitor-command", "arguments": { "command-line": "info status" } });
     assert_eq!(client.ask(&line)["return"], "VM status: running\r\n");
     client.get("quit");
-    assert_eq!(client.program.wait().unwrap().code(), Some(0));
+    assert_eq!(client.program.0.wait().unwrap().code(), Some(0));
 }
 
 /// A client that leaves lets the next one in, who begins anew.
@@ -200,7 +184,7 @@ fn one_client_comes_after_the_other() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut program = Ends(program);
+    let mut program = Program(program);
     for _ in 0..2 {
         let stream = loop {
             match UnixStream::connect(&path) {
@@ -208,7 +192,7 @@ fn one_client_comes_after_the_other() {
                 Err(_) => std::thread::sleep(Duration::from_millis(10)),
             }
         };
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
         let mut stream = BufReader::new(stream);
         let mut line = String::new();
         stream.read_line(&mut line).unwrap();
@@ -217,14 +201,4 @@ fn one_client_comes_after_the_other() {
         stream.get_mut().write_all(b"{\"execute\": ").unwrap();
     }
     assert!(program.0.try_wait().unwrap().is_none());
-}
-
-/// Ends a program with the test.
-struct Ends(Child);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

@@ -74,15 +74,21 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
+        let cable = Arc::<Cable>::default();
+        Self { cable: cable.clone(), ..Self::on(cable) }
+    }
+
+    /// With its cable in `backend`.
+    fn on(backend: Arc<dyn NetBackend>) -> Self {
         let bus = Arc::new(Bus::new());
         bus.map(Pa(RAM), RAM_SIZE, Backing::Ram(GuestRam::new(RAM_SIZE).unwrap(), 0)).unwrap();
         let (wires, counters) = (Arc::new(Wires::default()), Arc::new(Counters::default()));
-        let (clock, cable) = (Clock::new(Mode::Counted), Arc::<Cable>::default());
+        let (clock, cable) = (Clock::new(Mode::Counted), Arc::default());
         let port = StallingPort::new(bus.clone());
         let ports: Arc<dyn Ports> = Arc::new(OnlyPort(port.clone()));
         let host = PciHost::new([3, 4, 5, 6].map(|l| IrqLine::new(wires.clone(), l)), ports, &counters);
         bus.map(Pa(BAR), 0x1000_0000, Backing::Mmio(host.memory_window("window", BAR))).unwrap();
-        let nic = E1000e::new("nic", MAC, Some(cable.clone()), &clock, &counters);
+        let nic = E1000e::new("nic", MAC, Some(backend), &clock, &counters);
         assert_eq!(host.add(Some(1), nic.clone()), Ok(AT));
         let rig = Self { bus, host, nic, cable, port, wires, clock, counters };
         rig.enable();

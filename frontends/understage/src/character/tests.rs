@@ -133,15 +133,20 @@ fn a_client_connects_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("peer");
     let port = begun(&format!("unix:{},reconnect-ms=5", path.display()));
+    // It may be open again before anybody looks.
+    let changes = Arc::<Mutex<Vec<bool>>>::default();
+    let told = changes.clone();
+    port.on_open(Box::new(move |open| told.lock().push(open)));
     let listener = UnixListener::bind(&path).unwrap();
-    for _ in 0..2 {
+    for n in 1..=2 {
         let (mut peer, _) = listener.accept().unwrap();
         until("it is open", || port.is_open());
         port.write(b"x");
         assert_eq!(read(&mut peer, 1), b"x");
         drop(peer);
-        until("it is closed", || !port.is_open());
+        until("it is closed", || changes.lock().iter().filter(|open| !**open).count() == n);
     }
+    assert!(changes.lock().starts_with(&[true, false, true, false]));
 }
 
 #[test]

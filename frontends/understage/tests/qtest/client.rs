@@ -1,38 +1,25 @@
 //! A client of the qtest protocol, and the program that it drives.
 
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::os::unix::net::UnixStream;
+use std::process::ExitStatus;
+use std::time::Instant;
 
-/// How long anything may take, on a host with much else to do.
-const LIMIT: Duration = Duration::from_secs(60);
+use super::driven::{LIMIT, Program, start};
 
 /// A machine without CPUs that run.
 pub(crate) struct Machine {
-    program: Child,
+    program: Program,
     stream: Option<BufReader<UnixStream>>,
     /// Wires that are high, as far as they are listened to.
     pub(crate) high: Vec<u32>,
-    _dir: tempfile::TempDir,
 }
 
 impl Machine {
     /// Starts one with these options beside the necessary ones; words are separated by spaces.
     pub(crate) fn start(options: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("qtest");
-        let listener = UnixListener::bind(&path).unwrap();
-        let program = Command::new(env!("CARGO_BIN_EXE_understage"))
-            .args("qemu -cpu max -display none -nodefaults -accel qtest -qtest-log none -qtest".split(' '))
-            .arg(format!("unix:{}", path.display()))
-            .args(options.split_ascii_whitespace())
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        let (stream, _) = listener.accept().unwrap();
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
-        Self { program, stream: Some(BufReader::new(stream)), high: Vec::new(), _dir: dir }
+        let (program, stream) = start(&format!("-qtest-log none {options}"), "-qtest");
+        Self { program, stream: Some(stream), high: Vec::new() }
     }
 
     /// Sends a line; the answer.
@@ -96,13 +83,6 @@ impl Machine {
     /// The client leaves; how the program ends.
     pub(crate) fn leave(mut self) -> ExitStatus {
         self.stream = None;
-        self.program.wait().unwrap()
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        let _ = self.program.kill();
-        let _ = self.program.wait();
+        self.program.0.wait().unwrap()
     }
 }

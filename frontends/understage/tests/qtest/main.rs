@@ -1,6 +1,8 @@
 //! Devices driven from outside, by the program's own door for that.
 
 mod client;
+#[path = "../driven/mod.rs"]
+mod driven;
 mod pci;
 mod virtio;
 

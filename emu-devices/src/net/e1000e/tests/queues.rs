@@ -234,3 +234,22 @@ fn what_comes_back_without_room_is_missed() {
     }
     assert_eq!((rig.get(0x4010), rig.get(0xc0) & 0x40), (2, 0x40), "MPC, RXO");
 }
+
+/// What one sends the other has: buses, rings and drivers of their own, and one cable.
+#[test]
+fn two_controllers_are_joined_by_a_cable() {
+    let (a, b) = crate::net::pair();
+    let rigs = [a, b].map(Rig::on);
+    for rig in &rigs {
+        rig.nic.start().unwrap();
+        rig.up(RECEIVE);
+    }
+    for (from, to, len) in [(0, 1, 100), (1, 0, 300)] {
+        let bytes = frame([0xff; 6], len);
+        rigs[from].set_bytes(TX_BUFFERS, &bytes);
+        rigs[from].transmit(&[(RAM + TX_BUFFERS, len as u64 | END)]);
+        assert_eq!(rigs[to].bytes(RX_BUFFERS, len), bytes);
+        assert_eq!((rigs[from].get(0x3810), rigs[to].get(0x2810)), (1, 1));
+    }
+    assert!(rigs.iter().all(|rig| rig.anomalies() == 0));
+}
