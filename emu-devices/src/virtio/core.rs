@@ -329,8 +329,9 @@ impl VirtioCore {
             }
         };
         regs.status |= new & !status::NEEDS_RESET;
+        // What follows locks them again: a queue that is pending already may turn out to be damaged.
+        drop(regs);
         if new & status::DRIVER_OK != 0 && negotiated {
-            drop(regs);
             self.activate(&mut live);
             self.pending.store(u64::MAX, Ordering::Release);
         }
