@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::board;
 use crate::board::build::Board;
+use crate::board::{self, empty};
 use crate::config::MachineConfig;
 use crate::end::{self, Ending};
 use crate::error::{UserError, reason, user_error};
 use crate::load::plan::Plan;
 use crate::power::Stop;
 use crate::process::{self, Presence};
-use crate::{devicetree, fdt, gdb, load, log, out, terminal, tracefile};
+use crate::{devicetree, fdt, gdb, load, log, out, qtest, terminal, tracefile};
 
 /// Builds the machine and runs it to its end.
 pub fn run(config: &MachineConfig) -> Result<u8, UserError> {
@@ -18,18 +18,29 @@ pub fn run(config: &MachineConfig) -> Result<u8, UserError> {
         out::call_machine(name);
     }
     log::start(config.log.as_deref().unwrap_or("warn"), &config.trace)?;
+    if config.empty {
+        return begun(config, |presence| empty::run(config, presence));
+    }
     let plan = plan(config)?;
     if let Some(file) = &config.dump_dtb {
         load::plan::dump(&plan.dtb, file)?;
         return Ok(0);
     }
+    begun(config, |presence| execute(config, &plan, presence))
+}
+
+/// Runs `machine` as the process that `config` wants; gives the exit status.
+fn begun(
+    config: &MachineConfig,
+    machine: impl FnOnce(&Presence) -> Result<u8, UserError>,
+) -> Result<u8, UserError> {
     match process::begin(&config.host)? {
         process::Part::Done(status) => Ok(status),
         process::Part::Machine(presence) => {
             let presence = Arc::new(presence);
             let own = presence.clone();
             end::at_end(move || own.end());
-            execute(config, &plan, &presence)
+            machine(&presence)
         }
     }
 }
@@ -45,7 +56,7 @@ pub(crate) fn plan(config: &MachineConfig) -> Result<Plan, UserError> {
 pub(crate) fn build(config: &MachineConfig, plan: &Plan) -> Result<Board, UserError> {
     let ending = Ending::new()?;
     let board = Board::new(config, plan, &|power| ending.of(power))?;
-    terminal::signals::watch(ending.of(board.power.clone()))
+    terminal::signals::watch(qtest::of_signals(config, ending.of(board.power.clone())))
         .map_err(|e| user_error!("cannot watch for signals: {}", reason(&e)))?;
     for listener in &board.listeners {
         let listener = listener.clone();

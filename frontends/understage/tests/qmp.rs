@@ -21,7 +21,12 @@ struct Client {
 impl Client {
     /// A machine without CPUs that run, with these options, and the greeting.
     fn start(options: &str) -> (Self, Value) {
-        let (program, stream) = start(&format!("-M virt {options}"), "-qmp");
+        Self::on(&format!("virt -cpu max {options}"))
+    }
+
+    /// The same, with this board and its options.
+    fn on(board: &str) -> (Self, Value) {
+        let (program, stream) = start(&format!("-M {board}"), "-qmp");
         let mut client = Self { program, stream, events: Vec::new() };
         let greeting = client.next();
         (client, greeting)
@@ -150,6 +155,28 @@ fn a_machine_is_asked_what_it_is() {
             && has(&properties, "name", "drive")
             && has(&properties, "name", "addr")
     );
+}
+
+/// Programs that want to know what there is ask a machine that has nothing.
+#[test]
+fn the_machine_none_says_what_the_program_has() {
+    let (mut client, _) = Client::on("none -m 1M");
+    client.get("qmp_capabilities");
+    assert_eq!(client.get("query-pci"), json!([]));
+    assert_eq!(client.get("query-cpus-fast"), json!([]));
+    assert_eq!(client.get("query-memory-size-summary")["base-memory"], 1 << 20);
+    let machines = client.get("query-machines");
+    let named = |name: &str| machines.as_array().unwrap().iter().any(|m| m["name"] == name);
+    assert!(named("virt") && named("none"), "{machines}");
+    let line =
+        |line: &str| json!({ "execute": "human-monitor-command", "arguments": { "command-line": line } });
+    let tree = client.ask(&line("info mtree"))["return"].as_str().unwrap().to_owned();
+    assert!(tree.contains("0000000000000000-00000000000fffff"), "{tree}");
+    client.get("system_reset");
+    // SIGTERM is how clients of driven machines end them.
+    let pid = nix::unistd::Pid::from_raw(client.program.0.id() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::SIGTERM).unwrap();
+    assert_eq!(client.program.0.wait().unwrap().code(), Some(0));
 }
 
 #[test]

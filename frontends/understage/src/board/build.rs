@@ -115,7 +115,11 @@ impl Board {
     /// What monitors see of the SMMU.
     #[must_use]
     pub fn smmu_view(&self) -> monitor::smmu::View {
-        monitor::smmu::View { smmu: self.smmu.clone(), pci: self.pci.clone(), clock: self.clock.clone() }
+        monitor::smmu::View {
+            smmu: self.smmu.clone(),
+            pci: Some(self.pci.clone()),
+            clock: self.clock.clone(),
+        }
     }
 
     /// Builds the machine and opens its files. Nothing runs yet, and nothing that was there has changed.

@@ -1,8 +1,9 @@
-//! The `virt` board.
+//! The `virt` board, and the machine without anything.
 
 pub mod build;
 pub mod characters;
 mod devices;
+pub mod empty;
 mod flash;
 pub mod host_code;
 mod interrupts;

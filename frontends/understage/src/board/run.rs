@@ -88,7 +88,7 @@ pub fn prepare<'a>(board: &'a Board, plan: &'a Plan) -> Result<Ready<'a>, UserEr
         power: board.power.clone(),
         clock: board.clock.clone(),
         bus: board.bus.clone(),
-        pci: board.pci.clone(),
+        pci: Some(board.pci.clone()),
         smmu: board.smmu_view(),
         power_key: board.power_key.clone(),
         characters: characters.described(),

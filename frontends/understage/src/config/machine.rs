@@ -9,6 +9,9 @@ use super::{
 /// A machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MachineConfig {
+    /// It is the machine `none`: without processors and devices, and with RAM only where somebody wants it. Monitors tell
+    /// clients at it what the program can do.
+    pub empty: bool,
     /// Board options.
     pub virt: Virt,
     /// Processor model.
@@ -97,6 +100,7 @@ pub struct Semihosting {
 impl Default for MachineConfig {
     fn default() -> Self {
         Self {
+            empty: false,
             virt: Virt {
                 virtualization: true,
                 gic: GicVersion::V3,

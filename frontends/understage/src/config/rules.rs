@@ -56,7 +56,7 @@ impl MachineConfig {
                 "only one of the loaded ELF files can be run: say where to start with an entry point"
             ));
         }
-        if !runs && self.dump_dtb.is_none() && self.accel != Accel::Qtest {
+        if !runs && self.dump_dtb.is_none() && self.accel != Accel::Qtest && !self.empty {
             return Err(user_error!("there is nothing to run: give a kernel, firmware, or an entry point"));
         }
         Ok(())

@@ -25,7 +25,7 @@ use std::time::Duration;
 use emu_core::bus::Bus;
 use emu_core::clock::Clock;
 use emu_core::irq::IrqLine;
-use emu_devices::pci::PciHost;
+use emu_devices::pci::{Bdf, PciFunction, PciHost};
 use emu_engine::interp::lockstep::Totals;
 use emu_pe::cpu::Cpu;
 use emu_pe::psci::Machine as _;
@@ -55,8 +55,8 @@ pub struct Parts {
     pub clock: Arc<Clock>,
     /// The physical address space.
     pub bus: Arc<Bus>,
-    /// The PCI bus.
-    pub pci: Arc<PciHost>,
+    /// The PCI bus, if the board has one.
+    pub pci: Option<Arc<PciHost>>,
     /// What there is to see of the SMMU.
     pub smmu: smmu::View,
     /// The wire of the power key.
@@ -129,6 +129,13 @@ impl Machine {
             machine.stop();
         }
         machine
+    }
+
+    /// The functions on the PCI bus, if there is one.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = (Bdf, Arc<dyn PciFunction>)> {
+        self.pci
+            .iter()
+            .flat_map(|pci| pci.bdfs().into_iter().filter_map(|bdf| Some((bdf, pci.function(bdf)?))))
     }
 
     /// Runs `look` on a CPU while all are still. `None` if there is no such CPU, or the machine has ended.

@@ -94,11 +94,9 @@ const CLASSES: &[(u32, &str)] = &[
 
 fn pci(machine: &Machine, _: usize, _: &[&str]) -> String {
     let mut out = String::new();
-    for bdf in machine.pci.bdfs() {
-        if let Some(function) = machine.pci.function(bdf) {
-            // Writing to a String does not fail.
-            let _ = function_lines(&mut out, bdf, function.core());
-        }
+    for (bdf, function) in machine.functions() {
+        // Writing to a String does not fail.
+        let _ = function_lines(&mut out, bdf, function.core());
     }
     out
 }

@@ -23,7 +23,7 @@ pub struct View {
     /// The SMMU, if the machine has one.
     pub smmu: Option<SystemMmu>,
     /// Whose functions its streams are of.
-    pub pci: Arc<PciHost>,
+    pub pci: Option<Arc<PciHost>>,
     /// The machine's time.
     pub clock: Arc<Clock>,
 }
@@ -138,9 +138,11 @@ impl Looked<'_> {
 
     /// Whose stream it is.
     fn master(&self, stream: u32) -> String {
-        let pci = &self.view.pci;
-        let bdf = pci.bdfs().into_iter().find(|bdf| bdf.requester_id() == stream);
-        let function = bdf.and_then(|bdf| Some((bdf, pci.function(bdf)?)));
+        let of_pci = |pci: &Arc<PciHost>| {
+            let bdf = pci.bdfs().into_iter().find(|bdf| bdf.requester_id() == stream)?;
+            Some((bdf, pci.function(bdf)?))
+        };
+        let function = self.view.pci.as_ref().and_then(of_pci);
         let function = function.map(|(bdf, function)| format!("{bdf} {}", function.name()));
         function.or_else(|| on_system_bus(stream)).unwrap_or_default()
     }

@@ -6,7 +6,8 @@ use super::Reader;
 use super::option::Action::Value;
 use super::option::Row;
 use crate::config::{
-    Bus, Device, GicVersion, HostFile, MAX_CPUS_GICV2, Msi, Smmu, SmmuProfile, Smmuv2, Smmuv2Profile,
+    Bus, CharBackend, Device, GicVersion, HostFile, MAX_CPUS_GICV2, MachineConfig, Msi, Smmu, SmmuProfile,
+    Smmuv2, Smmuv2Profile,
 };
 use crate::error::{UserError, user_error};
 use crate::keyval::{Parts, on_off};
@@ -156,7 +157,9 @@ fn version(option: &str, board: &str) -> Result<Version, UserError> {
     asked.filter(|v| VERSIONS.contains(v)).ok_or_else(|| {
         let oldest = VERSIONS[VERSIONS.len() - 1];
         let ((a, b), (c, d)) = (oldest, newest);
-        user_error!("there is no board '{board}': {option} takes virt, and virt-{a}.{b} to virt-{c}.{d}")
+        user_error!(
+            "there is no board '{board}': {option} takes virt, virt-{a}.{b} to virt-{c}.{d}, and none"
+        )
     })
 }
 
@@ -185,7 +188,7 @@ pub(super) fn iommu(r: &mut Reader, version: Version) {
 /// The names of all boards.
 pub(crate) fn names() -> Vec<String> {
     let versions = VERSIONS.iter().map(|(a, b)| format!("virt-{a}.{b}"));
-    std::iter::once("virt".to_owned()).chain(versions).collect()
+    ["virt", NONE].into_iter().map(str::to_owned).chain(versions).collect()
 }
 
 /// The versions, for `-M help`.
@@ -198,8 +201,9 @@ pub(super) fn help(name: Option<&str>) -> Result<String, UserError> {
                 format!("  virt-{:<8}as QEMU {a}.{b} ARM Virtual Machine{is}\n", format!("{a}.{b}"))
             };
             let lines: String = VERSIONS.iter().map(line).collect();
-            Ok(format!("Boards:\n  virt         the newest\n{lines}"))
+            Ok(format!("Boards:\n  virt         the newest\n{lines}  none         empty machine\n"))
         }
+        Some(NONE) => Ok("none options:\n  accel=<name>\n".to_owned()),
         Some(board) => {
             version("-M", board)?;
             let line = |(name, rule): &(&str, Rule)| match rule {
@@ -217,10 +221,70 @@ pub(super) fn help(name: Option<&str>) -> Result<String, UserError> {
     }
 }
 
+/// The machine without anything.
+const NONE: &str = "none";
+
+/// There is nothing to choose of it but the accelerator.
+fn empty_options(r: &mut Reader, mut parts: Parts) -> Result<(), UserError> {
+    if let Some(accel) = parts.take("accel")? {
+        super::cpu::accel_of_board(r, &accel);
+    }
+    parts.finish("the machine 'none'")
+}
+
+/// The machine `none`, once all options are read: it has monitors, and RAM if that was given a size.
+pub(super) fn empty(mut r: Reader) -> Result<MachineConfig, UserError> {
+    if r.has_cpu {
+        return Err(user_error!("-cpu is not supported with the machine 'none': it has no processors"));
+    }
+    if r.characters.serials_given() {
+        return Err(user_error!("-serial is not supported with the machine 'none': it has no serial port"));
+    }
+    super::cpu::finish(&r)?;
+    super::chardev::build(&mut r)?;
+    super::device::build(&mut r)?;
+    super::drive::build_rest(&mut r)?;
+    super::object::finish(&r)?;
+    super::chardev::finish(&r)?;
+    let mut config = r.config;
+    config.serial = CharBackend::Null;
+    config.memory = if r.memory_given { config.memory } else { 0 };
+    let plain = Reader::new().config;
+    let (own, rest) = (config.clone(), plain);
+    let all_there_is = MachineConfig {
+        empty: true,
+        memory: own.memory,
+        ram: own.ram,
+        serial: own.serial,
+        characters: own.characters,
+        accel: own.accel,
+        gdb_wait: own.gdb_wait,
+        no_reboot: own.no_reboot,
+        no_shutdown: own.no_shutdown,
+        trace: own.trace,
+        uuid: own.uuid,
+        host: own.host,
+        qtest: own.qtest,
+        log: own.log,
+        ..rest
+    };
+    if config != all_there_is {
+        return Err(user_error!(
+            "the machine 'none' has monitors and RAM only: nothing can be loaded, plugged in, debugged or counted"
+        ));
+    }
+    config.check()?;
+    Ok(config)
+}
+
 /// `-M`: may be given several times, each adds to the others.
 fn board(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
     let mut parts = Parts::split(option, text);
     if let Some(board) = parts.take_first("type")? {
+        r.config.empty = board == NONE;
+        if r.config.empty {
+            return empty_options(r, parts);
+        }
         r.version = Some(version(option, &board)?);
     }
     while let Some(part) = parts.next_part() {

@@ -76,6 +76,13 @@ pub(super) struct Characters {
     monitor_given: bool,
 }
 
+impl Characters {
+    /// A `-serial` says where a serial port ends, other than nowhere.
+    pub(super) fn serials_given(&self) -> bool {
+        self.serials.iter().any(|user| !matches!(user, User::None | User::Backend(CharBackend::Null)))
+    }
+}
+
 /// A `-chardev`.
 #[derive(Debug)]
 struct Chardev {

@@ -73,6 +73,7 @@ const PROPERTIES: &[Property<Wish>] = &[
     property("format", Text(format), "raw or qcow2; raw if not said"),
     property("readonly", Switch(|w, on| w.readonly = on), "the guest cannot write"),
     property("read-only", Switch(|w, on| w.readonly = on), "the same"),
+    property("auto-read-only", Only(&["off"]), "an image that cannot be written is refused"),
     property("snapshot", Switch(|w, on| w.snapshot = on), "what the guest writes is lost at the end"),
     property("media", Text(media), "disk, or cdrom, which the guest cannot write"),
     property("unit", Number(|w, n| put(&mut w.number, n)), "the flash bank"),

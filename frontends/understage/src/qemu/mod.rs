@@ -147,6 +147,9 @@ impl Reader {
     }
 
     fn finish(mut self) -> Result<MachineConfig, UserError> {
+        if self.config.empty {
+            return board::empty(self);
+        }
         let version = self
             .version
             .ok_or_else(|| user_error!("-M is needed: there is no default, and the board is 'virt'"))?;

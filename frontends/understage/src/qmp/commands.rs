@@ -110,9 +110,10 @@ pub(super) const ALL: &[Command] = &[
         Ok(Answer { value: json!({}), then: Some(|m| (m.on_quit)(Quit::Status(0))) })
     }),
     ("human-monitor-command", &["command-line", "cpu-index"], |m, a| {
-        let cpu = a.number("cpu-index")?.unwrap_or(0);
-        let Some(cpu) = usize::try_from(cpu).ok().filter(|cpu| *cpu < m.vcpus.len()) else {
-            return Err(Failure::generic("Parameter 'cpu-index' expects a CPU number"));
+        let cpu = match a.number("cpu-index")?.map(usize::try_from) {
+            None => 0,
+            Some(Ok(cpu)) if cpu < m.vcpus.len() => cpu,
+            Some(_) => return Err(Failure::generic("Parameter 'cpu-index' expects a CPU number")),
         };
         Ok(json!(m.typed(cpu, a.required("command-line")?).replace('\n', "\r\n")).into())
     }),

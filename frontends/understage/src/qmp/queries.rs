@@ -54,9 +54,8 @@ pub(super) const ALL: &[Command] = &[
         Ok(json!(MODELS.iter().map(|m| model(m.name)).collect::<Vec<_>>()).into())
     }),
     ("query-pci", &[], |m, _| {
-        let devices =
-            m.pci.bdfs().into_iter().filter_map(|bdf| Some(function(m, bdf, m.pci.function(bdf)?.core())));
-        Ok(json!([{ "bus": 0, "devices": devices.collect::<Vec<_>>() }]).into())
+        let devices: Vec<_> = m.functions().map(|(bdf, f)| function(m, bdf, f.core())).collect();
+        Ok(m.pci.as_ref().map_or_else(|| json!([]), |_| json!([{ "bus": 0, "devices": devices }])).into())
     }),
     ("qom-list-types", &["implements", "abstract"], |_, a| types(a).map(Into::into)),
     ("device-list-properties", &["typename"], |_, a| {

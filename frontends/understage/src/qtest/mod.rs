@@ -22,14 +22,27 @@ use std::time::Duration;
 
 use emu_core::bus::Bus;
 use emu_core::clock::Clock;
+use signal_hook::consts::SIGTERM;
 
 use self::command::Devices;
 use self::intercept::Intercept;
 use self::log::Log;
 use crate::character::{Bell, Port};
-use crate::config::QtestLog;
+use crate::config::{Accel, MachineConfig, QtestLog};
 use crate::error::{UserError, reason, user_error};
 use crate::quit::{OnQuit, Quit};
+
+/// What signals ask for: with a driven machine SIGTERM is how its client ends it, and no failure.
+#[must_use]
+pub fn of_signals(config: &MachineConfig, on_quit: OnQuit) -> OnQuit {
+    if config.accel != Accel::Qtest {
+        return on_quit;
+    }
+    Arc::new(move |why| match why {
+        Quit::Signal(SIGTERM) => on_quit(Quit::Status(0)),
+        why => on_quit(why),
+    })
+}
 
 /// Bytes of a line at most: what comes beyond them is dropped, and the line fails.
 const LONGEST: usize = 32 << 20;

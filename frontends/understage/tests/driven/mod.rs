@@ -24,7 +24,7 @@ pub(crate) fn start(options: &str, door: &str) -> (Program, BufReader<UnixStream
     let path = dir.path().join("door");
     let listener = UnixListener::bind(&path).unwrap();
     let program = Command::new(env!("CARGO_BIN_EXE_understage"))
-        .args("qemu -cpu max -display none -nodefaults -accel qtest".split(' '))
+        .args("qemu -display none -nodefaults -accel qtest".split(' '))
         .args(options.split_ascii_whitespace())
         .arg(door)
         .arg(format!("unix:{}", path.display()))

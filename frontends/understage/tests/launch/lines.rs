@@ -35,6 +35,24 @@ const fn line(from: &'static str, options: &'static str, expect: Expect) -> Line
 
 /// All lines.
 pub(super) const LINES: &[Line] = &[
+    // The machine without anything.
+    line(
+        "libvirt",
+        "-S -nodefaults -nographic -machine none,accel=tcg -qmp unix:qmp.sock,server,nowait",
+        Reads,
+    ),
+    line(
+        "nobody",
+        "-machine none -cpu max -display none",
+        Refused("-cpu is not supported with the machine 'none'"),
+    ),
+    line(
+        "nobody",
+        "-machine none,highmem=off -display none",
+        Refused("'highmem=off' is not supported for the machine 'none'"),
+    ),
+    line("nobody", "-machine none -kernel Image -display none", Refused("nothing can be loaded")),
+    line("nobody", "-machine none -serial stdio -display none", Refused("it has no serial port")),
     // Linux by itself.
     line(
         "Linux",

@@ -22,7 +22,7 @@ fn image(dir: &tempfile::TempDir) -> PathBuf {
 
 #[test]
 fn memory_time_and_the_end() {
-    let mut m = Machine::start("-M virt");
+    let mut m = Machine::start("-M virt -cpu max");
     assert_eq!(m.ok("endianness"), "little");
     m.write('q', 0x4000_0000, 0x1122_3344_5566_7788);
     assert_eq!(m.read('w', 0x4000_0002), 0x5566);
@@ -40,7 +40,7 @@ fn memory_time_and_the_end() {
 #[test]
 fn a_wire_is_heard_when_its_time_has_come() {
     const PL031: u64 = 0x0901_0000;
-    let mut m = Machine::start("-M virt -rtc clock=vm");
+    let mut m = Machine::start("-M virt -cpu max -rtc clock=vm");
     m.ok("irq_intercept_in /machine/gic");
     let now = m.read('l', PL031);
     m.write('l', PL031 + 4, now + 1);
@@ -57,7 +57,7 @@ fn a_wire_is_heard_when_its_time_has_come() {
 
 #[test]
 fn a_function_is_found_and_computes() {
-    let mut m = Machine::start("-M virt -device edu");
+    let mut m = Machine::start("-M virt -cpu max -device edu");
     let edu = Function::find(&mut m, 0x1234, 0x11e8);
     let bar = edu.bars[0];
     m.write('l', bar + 4, 0x0f0f_0f0f);
@@ -71,11 +71,14 @@ fn a_function_is_found_and_computes() {
 fn a_virtio_disk_works_on_every_transport() {
     let dir = tempfile::tempdir().unwrap();
     let drive = format!("-drive if=none,id=d0,format=raw,file={}", image(&dir).display());
-    let mut m = Machine::start(&format!("-M virt {drive} -device virtio-blk-pci,drive=d0,disable-legacy=on"));
+    let mut m = Machine::start(&format!(
+        "-M virt -cpu max {drive} -device virtio-blk-pci,drive=d0,disable-legacy=on"
+    ));
     Transport::on_pci(&mut m).works(&mut m);
     assert_eq!(m.leave().code(), Some(0));
     for (legacy, line) in [(true, ""), (false, "-global virtio-mmio.force-legacy=false")] {
-        let mut m = Machine::start(&format!("-M virt {drive} -device virtio-blk-device,drive=d0 {line}"));
+        let mut m =
+            Machine::start(&format!("-M virt -cpu max {drive} -device virtio-blk-device,drive=d0 {line}"));
         let transport = Transport::on_mmio(&mut m);
         assert!(matches!(transport, Transport::Mmio { legacy: l, .. } if l == legacy));
         std::fs::write(dir.path().join("disk"), (0..64_u8).flat_map(|n| [n; 512]).collect::<Vec<_>>())
