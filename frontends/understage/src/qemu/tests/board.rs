@@ -30,7 +30,7 @@ pub(super) const REFUSALS: &[(&str, &str)] = &[
     ("-M virt,acpi=on", "'acpi=on' in -M is not supported: there are no ACPI tables yet"),
     ("-M virt,mte", "'mte=on' in -M is not supported"),
     ("-M virt,colour=red", "'colour=red' is not supported for the board in -M"),
-    ("-M raspi4b", "there is no board 'raspi4b': -M takes virt, and virt-5.2 to virt-11.1"),
+    ("-M raspi4b", "there is no board 'raspi4b': -M takes virt, virt-5.2 to virt-11.1, and none"),
     ("-M virt-2.12", "there is no board 'virt-2.12'"),
     (
         "-M virt,memory-backend=m",
