@@ -3,7 +3,7 @@
 //! Addresses ([`addr`]), guest memory ([`ram`]) and who wrote it ([`page`]), the physical bus ([`bus`]), tables in memory
 //! ([`table`]), DMA ([`dma`]), interrupt lines and the GIC's internal interface ([`irq`]), one virtual clock with its timers
 //! ([`clock`]), the life of a component ([`lifecycle`]), seeded random
-//! numbers ([`random`]), register maps ([`registers`]), what the machine counts ([`metrics`])
+//! numbers ([`random`]), register maps ([`registers`]), what the machine counts ([`metrics`]), what each device did ([`ledger`])
 //! and the host's errors in words ([`host`]).
 //!
 //! # Invariants
@@ -18,6 +18,7 @@ pub mod clock;
 pub mod dma;
 pub mod host;
 pub mod irq;
+pub mod ledger;
 pub mod lifecycle;
 pub mod metrics;
 pub mod page;

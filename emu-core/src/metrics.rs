@@ -62,11 +62,13 @@ metrics! {
     FpTraps = "FP accesses trapped",
     Stage1Aborts = "stage 1 aborts",
     Stage2Aborts = "stage 2 aborts",
+    EmulatedBytes = "bytes of loads and stores that stage 2 aborted and EL2 can emulate",
     OtherTraps = "other synchronous exceptions",
     Irqs = "physical IRQs taken",
     Fiqs = "physical FIQs taken",
     VirtualIrqs = "virtual IRQs taken",
     VirtualFiqs = "virtual FIQs taken",
+    ListRegisters = "virtual interrupts put into list registers",
     SErrors = "SErrors taken",
     WfiSleeps = "sleeps in WFI or WFE",
     MmioReads = "device register reads by CPUs",
@@ -87,13 +89,34 @@ metrics! {
     BlockBytesWritten = "disk bytes written",
 }
 
+/// Exception classes that ESR_ELx.EC can say.
+pub const CLASSES: usize = 64;
+/// Exception levels whose instructions are told apart: 0, 1, 2.
+pub const LEVELS: usize = 3;
+
 /// A set of counters.
-pub struct Counters([AtomicU64; Metric::ALL.len()]);
+pub struct Counters {
+    metrics: [AtomicU64; Metric::ALL.len()],
+    /// Synchronous exceptions by target (EL1, EL2) and class.
+    classes: [[AtomicU64; CLASSES]; 2],
+    /// Instructions by the level that executed them, up to the last change of level.
+    levels: [AtomicU64; LEVELS],
+}
 
 impl Default for Counters {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+        Self { metrics: zeros(), classes: [zeros(), zeros()], levels: zeros() }
     }
+}
+
+fn zeros<const N: usize>() -> [AtomicU64; N] {
+    std::array::from_fn(|_| AtomicU64::new(0))
+}
+
+/// Adds `n`, in the thread that alone writes.
+#[inline]
+fn advance(c: &AtomicU64, n: u64) {
+    c.store(c.load(Relaxed).wrapping_add(n), Relaxed);
 }
 
 impl Counters {
@@ -105,16 +128,72 @@ impl Counters {
     /// Adds `n`; only the set's single writer may call this.
     #[inline]
     pub fn bump_by(&self, m: Metric, n: u64) {
-        let c = &self.0[m as usize];
-        c.store(c.load(Relaxed).wrapping_add(n), Relaxed);
+        advance(&self.metrics[m as usize], n);
     }
     /// Adds `n`, from any thread.
     pub fn add(&self, m: Metric, n: u64) {
-        self.0[m as usize].fetch_add(n, Relaxed);
+        self.metrics[m as usize].fetch_add(n, Relaxed);
     }
     /// The count.
     #[must_use]
     pub fn get(&self, m: Metric) -> u64 {
-        self.0[m as usize].load(Relaxed)
+        self.metrics[m as usize].load(Relaxed)
+    }
+
+    /// A synchronous exception of class `ec` was taken, to EL2 or to EL1. Only the set's single writer may call this.
+    pub fn bump_class(&self, to_el2: bool, ec: u8) {
+        advance(&self.classes[usize::from(to_el2)][usize::from(ec) % CLASSES], 1);
+    }
+    /// How many synchronous exceptions of class `ec` were taken, to EL2 or to EL1.
+    #[must_use]
+    pub fn class(&self, to_el2: bool, ec: u8) -> u64 {
+        self.classes[usize::from(to_el2)][usize::from(ec) % CLASSES].load(Relaxed)
+    }
+
+    /// What was executed since the last call was executed at `level`. Only the set's single writer may call this.
+    pub fn settle_level(&self, level: usize) {
+        if let Some(own) = self.levels.get(level) {
+            advance(own, self.unsettled());
+        }
+    }
+    /// Instructions at `level`, up to the last change of level.
+    #[must_use]
+    pub fn at_level(&self, level: usize) -> u64 {
+        self.levels.get(level).map_or(0, |count| count.load(Relaxed))
+    }
+    /// Instructions since then.
+    #[must_use]
+    pub fn unsettled(&self) -> u64 {
+        let settled = self.levels.iter().map(|c| c.load(Relaxed)).fold(0, u64::wrapping_add);
+        self.get(Metric::Instructions).wrapping_sub(settled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instructions_belong_to_the_level_that_is_left() {
+        let counters = Counters::default();
+        counters.bump_by(Metric::Instructions, 10);
+        counters.settle_level(2);
+        counters.bump_by(Metric::Instructions, 5);
+        // One that raised an exception has not been executed.
+        counters.bump_by(Metric::Instructions, 1u64.wrapping_neg());
+        counters.settle_level(0);
+        counters.bump_by(Metric::Instructions, 3);
+        assert_eq!([0, 1, 2].map(|level| counters.at_level(level)), [4, 0, 10]);
+        assert_eq!(counters.unsettled(), 3);
+    }
+
+    #[test]
+    fn classes_are_counted_by_target() {
+        let counters = Counters::default();
+        counters.bump_class(true, 0x24);
+        counters.bump_class(true, 0x24);
+        counters.bump_class(false, 0x15);
+        let all = [(true, 0x24), (false, 0x24), (false, 0x15)];
+        assert_eq!(all.map(|(to_el2, ec)| counters.class(to_el2, ec)), [2, 0, 1]);
     }
 }

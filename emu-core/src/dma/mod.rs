@@ -225,44 +225,59 @@ impl DmaPort for DirectPort {
     }
 }
 
-/// A port that counts what passes through another one.
-pub struct CountedPort {
-    port: Arc<dyn DmaPort>,
-    counters: Arc<Counters>,
+/// Who is told of transactions that were completed.
+pub trait Tally: Send + Sync {
+    /// So many bytes were read.
+    fn read(&self, bytes: u64);
+    /// So many bytes were written.
+    fn wrote(&self, bytes: u64);
 }
 
-impl CountedPort {
-    /// Counts the completed transactions of `port` in `counters`.
-    #[must_use]
-    pub fn new(port: Arc<dyn DmaPort>, counters: Arc<Counters>) -> Self {
-        Self { port, counters }
+impl Tally for Counters {
+    fn read(&self, bytes: u64) {
+        self.add(Metric::DmaReads, 1);
+        self.add(Metric::DmaBytesRead, bytes);
+    }
+    fn wrote(&self, bytes: u64) {
+        self.add(Metric::DmaWrites, 1);
+        self.add(Metric::DmaBytesWritten, bytes);
     }
 }
 
-impl DmaPort for CountedPort {
+/// A port that counts what passes through another one.
+pub struct CountedPort<T = Counters> {
+    port: Arc<dyn DmaPort>,
+    tally: Arc<T>,
+}
+
+impl<T: Tally> CountedPort<T> {
+    /// Counts the completed transactions of `port` in `tally`.
+    #[must_use]
+    pub fn new(port: Arc<dyn DmaPort>, tally: Arc<T>) -> Self {
+        Self { port, tally }
+    }
+}
+
+impl<T: Tally> DmaPort for CountedPort<T> {
     fn stream_id(&self) -> u32 {
         self.port.stream_id()
     }
     fn read(&self, attrs: DmaAttrs, addr: u64, buf: &mut [u8]) -> Result<(), DmaFault> {
         self.port.read(attrs, addr, buf)?;
-        self.counters.add(Metric::DmaReads, 1);
-        self.counters.add(Metric::DmaBytesRead, buf.len() as u64);
+        self.tally.read(buf.len() as u64);
         Ok(())
     }
     fn write(&self, attrs: DmaAttrs, addr: u64, bytes: &[u8]) -> Result<(), DmaFault> {
         self.port.write(attrs, addr, bytes)?;
-        self.counters.add(Metric::DmaWrites, 1);
-        self.counters.add(Metric::DmaBytesWritten, bytes.len() as u64);
+        self.tally.wrote(bytes.len() as u64);
         Ok(())
     }
     /// It counts as a read and a write.
     fn atomic(&self, attrs: DmaAttrs, addr: u64, atomic: Atomic) -> Result<u64, DmaFault> {
         let old = self.port.atomic(attrs, addr, atomic)?;
         let bytes = atomic.bytes() as u64;
-        self.counters.add(Metric::DmaReads, 1);
-        self.counters.add(Metric::DmaBytesRead, bytes);
-        self.counters.add(Metric::DmaWrites, 1);
-        self.counters.add(Metric::DmaBytesWritten, bytes);
+        self.tally.read(bytes);
+        self.tally.wrote(bytes);
         Ok(old)
     }
     fn fence(&self) {

@@ -158,6 +158,7 @@ impl Cpu {
 
     /// To the state after reset (Arm ARM, D1.9), at `entry` in the highest Exception level.
     pub fn reset(&mut self, entry: Entry) {
+        self.counters.settle_level(self.pstate.el as usize);
         self.regs = Regs { pc: entry.pc, ..Regs::default() };
         self.regs.x[0] = entry.x0;
         self.pstate =
@@ -202,6 +203,7 @@ impl Cpu {
     /// Changes Exception level and stack pointer selection.
     pub fn set_level(&mut self, el: El, sp_sel: bool) {
         self.sync_pmu();
+        self.counters.settle_level(self.pstate.el as usize);
         let old = self.sp_slot();
         self.sys[old] = self.regs.x[SP];
         self.pstate.el = el;

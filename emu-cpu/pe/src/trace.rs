@@ -163,7 +163,8 @@ pub(crate) fn reset(cpu: &Cpu) {
 }
 
 /// The name of an exception class (Arm ARM, ESR_ELx.EC).
-fn class_name(ec: u8) -> &'static str {
+#[must_use]
+pub fn class_name(ec: u8) -> &'static str {
     let known = CLASSES.iter().find(|(n, _)| *n == ec);
     known.map_or("reserved", |(_, name)| name)
 }

@@ -9,6 +9,7 @@
 //!   and nothing else does.
 //! - Requests are executed when they are called, several at a time if several threads call; no cache of ours holds data back.
 
+mod accounted;
 mod chain;
 mod memory;
 mod open;
@@ -24,6 +25,7 @@ mod tests;
 
 use std::io;
 
+pub use accounted::Accounted;
 pub use memory::MemoryDisk;
 pub use open::{Format, OpenError, OpenOptions, open};
 pub use overlay::{Overlay, Scratch};

@@ -187,6 +187,12 @@ impl PciHost {
         decode.find(space, address).map(|(r, offset)| (r.function.clone(), r.bar, offset))
     }
 
+    /// The function that decodes an address.
+    #[must_use]
+    pub fn decoder(&self, space: Space, address: u64) -> Option<Arc<dyn PciFunction>> {
+        self.find(space, address).map(|(function, ..)| function)
+    }
+
     fn slots(&self) -> Slots {
         let functions = self.functions.read();
         Slots { functions: functions.iter().map(|(bdf, f)| (bdf.0, f.name().to_owned())).collect() }

@@ -10,7 +10,7 @@ use crate::error::{UserError, reason, user_error};
 use crate::load::plan::Plan;
 use crate::power::Stop;
 use crate::process::{self, Presence};
-use crate::{devicetree, fdt, gdb, load, log, out, qtest, terminal, tracefile};
+use crate::{devicetree, fdt, gdb, ledger, load, log, out, qtest, terminal, tracefile};
 
 /// Builds the machine and runs it to its end.
 pub fn run(config: &MachineConfig) -> Result<u8, UserError> {
@@ -76,11 +76,15 @@ fn execute(config: &MachineConfig, plan: &Plan, presence: &Presence) -> Result<u
         board.power.hold();
     }
     tracefile::open(&config.trace)?;
+    let file = ledger::create(&config.ledger)?;
     let ready = board::run::prepare(&board, plan)?;
     presence.ready()?;
     let stop = ready.run(config.no_reboot, config.no_shutdown)?;
     if let Some(debugger) = debugger {
         debugger.farewell();
+    }
+    if let (Some(file), Some(book)) = (file, &board.book) {
+        file.write(&book.close())?;
     }
     if config.stats {
         terminal::raw::restore();

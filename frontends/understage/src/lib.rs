@@ -7,6 +7,7 @@
 //! | [`load`] | from files to what is in RAM and flash at the start |
 //! | [`device`] | the kinds of devices: a row for each |
 //! | [`fdt`], [`devicetree`] | devicetrees: making and changing one; the board's own |
+//! | [`ledger`] | what CPUs and devices did, by cause and phase |
 //! | [`launch`] | a machine from its configuration to its end |
 //! | [`end`], [`quit`] | how the process ends, whatever the reason, and with which status |
 //! | [`out`], [`log`] | what the program itself says |
@@ -36,6 +37,7 @@ pub mod file;
 pub mod gdb;
 pub mod keyval;
 pub mod launch;
+pub mod ledger;
 pub mod load;
 pub mod log;
 pub mod map;

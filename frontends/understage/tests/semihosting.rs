@@ -42,6 +42,9 @@ const EXIT_EXTENDED: u64 = 0x20;
 const ELAPSED: u64 = 0x30;
 const TICKFREQ: u64 = 0x31;
 
+/// A mark for the ledger: one of the numbers that are left to applications.
+const MARK: u64 = 0x100;
+
 const FAILED: u64 = u64::MAX;
 
 /// To EL0, with vectors that turn the machine off.
@@ -248,6 +251,43 @@ fn use_files(more: &[&str]) {
     assert_eq!(data.words(temporary), [FAILED, FAILED]);
     assert_eq!(data.words(errors), [1, 0, 0]);
     assert_eq!(std::fs::read(dir.path().join("b.txt")).unwrap(), b"012301678989");
+}
+
+/// Marks divide what the ledger says into phases, whose sums are the whole.
+#[test]
+fn marks_of_a_program_divide_the_ledger() {
+    let (dir, mut c) = (dir(), Calls::default());
+    let names = [c.bytes(b"quiet\0"), c.bytes(&[b'b'; 300])];
+    let marks = names.map(|name| c.call(MARK, name));
+    let nowhere = c.call(MARK, HOLE);
+    let (data, _) = c.run(dir.path(), &["--semihosting", "--ledger", "ledger.json"]);
+    assert_eq!(data.words(marks), [0, 0]);
+    assert_eq!(data.word(nowhere), FAILED);
+
+    let text = std::fs::read_to_string(dir.path().join("ledger.json")).unwrap();
+    let ledger: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let phases = ledger["phases"].as_array().unwrap();
+    let named: Vec<&str> = phases.iter().map(|p| p["name"].as_str().unwrap()).collect();
+    assert_eq!(named, ["start", "quiet", &"b".repeat(80)]);
+    let count = |of: &serde_json::Value, key: &str| of["accounts"]["cpu0"][key].as_u64().unwrap_or(0);
+    // From one HLT to the next is one round of the loop.
+    assert_eq!(count(&phases[1], "instructions"), 5);
+    assert_eq!(count(&phases[1], "instructions_el1"), 5);
+    assert_eq!(count(&phases[1], "semihosting_calls"), 1);
+    for key in ["instructions", "instructions_el1", "semihosting_calls"] {
+        let sum: u64 = phases.iter().map(|p| count(p, key)).sum();
+        assert_eq!(sum, count(&ledger["whole"], key), "{key}");
+    }
+}
+
+/// Without a ledger a mark fails, and changes nothing.
+#[test]
+fn marks_need_a_ledger() {
+    let (dir, mut c) = (dir(), Calls::default());
+    let name = c.bytes(b"x\0");
+    let mark = c.call(MARK, name);
+    let (data, out) = c.run(dir.path(), &["--semihosting"]);
+    assert_eq!((data.word(mark), out.stderr.len()), (FAILED, 0));
 }
 
 #[test]

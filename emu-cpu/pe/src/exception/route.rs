@@ -5,7 +5,7 @@ use emu_a64::level::El;
 use emu_core::metrics::Metric;
 
 use super::entry::Vector;
-use super::syndrome::{IL, data_iss, ec, fetch_iss, fsc, is_external};
+use super::syndrome::{IL, data_iss, ec, emulated_bytes, fetch_iss, fsc, is_external};
 use super::{Abort, Exception};
 use crate::cpu::Cpu;
 use crate::level::Banked;
@@ -105,6 +105,9 @@ impl Cpu {
             // The architecture asks for this only where software cannot find it out; parts do it always.
             // FIPA: IPA[51:12] at bits 43:4.
             self.sys[Reg::HPFAR_EL2] = (ipa & 0x000f_ffff_ffff_f000) >> 8;
+        }
+        if let Some(bytes) = emulated_bytes(t.iss).filter(|_| t.ec == ec::DATA_LOWER && a.stage2) {
+            self.counters.bump_by(Metric::EmulatedBytes, bytes);
         }
         self.take(t);
     }
@@ -248,6 +251,7 @@ impl Cpu {
             self.sys[Banked::FAR.at(t.target)] = va;
         }
         self.count_repeats(t.target, t.ret);
+        self.counters.bump_class(t.target == El::El2, t.ec);
         let from = self.pstate.el;
         self.enter(t.target, Vector::Synchronous, t.ret);
         trace::exception(self, from, Vector::Synchronous);

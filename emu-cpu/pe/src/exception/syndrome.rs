@@ -98,6 +98,11 @@ pub fn data_iss(abort: &Abort, word: u32) -> u32 {
     iss
 }
 
+/// Bytes of the access that the syndrome of a data abort describes (ISV, SAS), if it does.
+pub(super) fn emulated_bytes(iss: u32) -> Option<u64> {
+    (iss & ISV != 0).then(|| 1 << (iss >> 22 & 3))
+}
+
 const ISV: u32 = 1 << 24;
 const SSE: u32 = 1 << 21;
 const SF: u32 = 1 << 15;

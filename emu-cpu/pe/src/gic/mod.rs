@@ -25,7 +25,12 @@ pub use attachment::Attachment;
 pub use regs::{Direction, GicReg};
 
 use control::{Control, PRIORITY_MASK, index};
-use hypervisor::{Virtual, hcr};
+use hypervisor::{Virtual, hcr, lr};
+
+/// Whether this value of a list register is an interrupt that is pending.
+pub(crate) const fn is_pending(list_register: u64) -> bool {
+    list_register & lr::PENDING != 0
+}
 
 /// The INTID that says "nothing to acknowledge". 1020 to 1022 are for systems with two Security states.
 const SPURIOUS: u32 = 1023;

@@ -4,6 +4,7 @@ use emu_a64::features::Feat;
 use emu_a64::ir::{ExcOp, PstateField, PstateRow, SysEnc};
 use emu_a64::level::El;
 use emu_a64::regs::Pstate;
+use emu_core::metrics::Metric;
 
 use super::row::{Cell, Effect, Row, Source};
 use super::table::{Entry, find, rows, trap_bits};
@@ -62,6 +63,11 @@ impl Cpu {
         match row.cell {
             Cell::Gic(reg) => {
                 let env = self.gic_access(reg, enc, rt, false)?;
+                if let GicReg::ICH_LR_EL2(_) = reg
+                    && gic::is_pending(val)
+                {
+                    self.counters.bump(Metric::ListRegisters);
+                }
                 self.gic.registers_mut().ok_or(UNDEFINED)?.write(reg, val, &env);
             }
             Cell::Insn(_) => return Err(UNDEFINED.into()),

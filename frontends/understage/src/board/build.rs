@@ -7,6 +7,7 @@ use emu_core::bus::{Backing, Bus, MmioDevice};
 use emu_core::clock::{Clock, Mode};
 use emu_core::dma::{DirectPorts, Ports};
 use emu_core::irq::{IrqLine, IrqSink};
+use emu_core::ledger::{AccountedLines, AccountedPorts, AccountedRegisters, Ledger, Owner, Subject};
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
 use emu_core::ram::GuestRam;
@@ -26,9 +27,10 @@ use super::interrupts::Gic;
 use super::whole::{self, CpuPart};
 use super::{flash, host_code};
 use crate::character::Port;
-use crate::config::{Accel, Check, MachineConfig, QtestLog, Tracing};
+use crate::config::{self, Accel, Check, MachineConfig, QtestLog, Tracing};
 use crate::device::system_mmu::SystemMmu;
 use crate::error::{UserError, user_error};
+use crate::ledger::{Book, Sources};
 use crate::load::plan::Plan;
 use crate::map::{self, Range};
 use crate::monitor::{self, Listing};
@@ -71,6 +73,8 @@ pub struct Board {
     pub listing: Listing,
     /// Who is told of host code, and of the end.
     pub listeners: Vec<Arc<dyn Listener>>,
+    /// What CPUs and devices did by cause, if that is asked for.
+    pub book: Option<Arc<Book>>,
     /// What devices count.
     pub counters: Arc<Counters>,
     /// What each CPU counts.
@@ -96,6 +100,8 @@ pub(super) struct Builder<'a> {
     pub(super) model: Arc<Model>,
     pub(super) counters: Arc<Counters>,
     pub(super) gic: Gic,
+    /// Where it is written what devices do, if that is asked for.
+    pub(super) ledger: Option<Arc<Ledger>>,
     /// Where the wires of devices end.
     spis: Arc<dyn IrqSink>,
     /// The ways to memory with nothing in them.
@@ -141,7 +147,13 @@ impl Board {
         let gic = Gic::new(config, &bus, &counters)?;
         let wires = config.qtest.as_ref().map(|_| Intercept::new(gic.spis()));
         let spis = wires.clone().map_or_else(|| gic.spis(), |wires| wires as Arc<dyn IrqSink>);
-        let ports: Arc<dyn Ports> = Arc::new(DirectPorts(bus.clone()));
+        let book = (config.ledger != config::Ledger::Off).then(Arc::<Book>::default);
+        let ledger = book.as_ref().map(|book| book.ledger().clone());
+        let spis = match &ledger {
+            Some(ledger) => Arc::new(AccountedLines::new(spis, ledger.clone())) as Arc<dyn IrqSink>,
+            None => spis,
+        };
+        let ports = accounted(ledger.as_ref(), Arc::new(DirectPorts(bus.clone())));
         let mut b = Builder {
             config,
             bus: bus.clone(),
@@ -155,6 +167,7 @@ impl Board {
             characters: Characters::new(config, on_quit(power.clone()))?,
             components: vec![clock.clone(), gic.component()],
             gic,
+            ledger,
             spis,
             serial: None,
             power_key: None,
@@ -163,7 +176,7 @@ impl Board {
         b.flash(plan)?;
         let pci = b.devices(plan)?;
         let listeners = host_code::listeners(&config.perf)?;
-        let semihosting = b.semihosting(plan, &power)?;
+        let semihosting = b.semihosting(plan, &power, book.clone())?;
         let (vcpus, cpu_counters) = b.cpus(&power, &listeners, semihosting)?;
         b.components.push(Arc::new(whole::Ram(ram)));
         b.components.extend(vcpus.iter().map(|vcpu| CpuPart::new(vcpu) as Arc<dyn Component>));
@@ -182,7 +195,7 @@ impl Board {
             _ => None,
         };
         let (components, characters) = (b.components, Mutex::new(b.characters));
-        Ok(Self {
+        let board = Self {
             ram,
             bus,
             clock,
@@ -199,9 +212,22 @@ impl Board {
             driven,
             listing: Listing::of(config),
             listeners,
+            book,
             counters,
             cpu_counters,
-        })
+        };
+        if let Some(book) = &board.book {
+            book.open(Sources::of(&board));
+        }
+        Ok(board)
+    }
+}
+
+/// `ports`, with an account of what passes if there is a ledger.
+fn accounted(ledger: Option<&Arc<Ledger>>, ports: Arc<dyn Ports>) -> Arc<dyn Ports> {
+    match ledger {
+        Some(ledger) => Arc::new(AccountedPorts::new(ports, ledger.clone())),
+        None => ports,
     }
 }
 
@@ -211,8 +237,27 @@ fn map_backing(bus: &Bus, range: Range, backing: Backing) -> Result<(), UserErro
 }
 
 impl Builder<'_> {
+    /// Ways to memory, with an account of what passes if there is a ledger.
+    pub(super) fn accounted(&self, ports: Arc<dyn Ports>) -> Arc<dyn Ports> {
+        accounted(self.ledger.as_ref(), ports)
+    }
+
     pub(super) fn map(&self, range: Range, device: Arc<dyn MmioDevice>) -> Result<(), UserError> {
-        map_backing(&self.bus, range, Backing::Mmio(device))
+        let Some(ledger) = &self.ledger else { return map_backing(&self.bus, range, Backing::Mmio(device)) };
+        let owner = ledger.account(Subject::Device(device.name().to_owned()));
+        self.map_owned(range, device, owner, ledger)
+    }
+
+    /// Registers whose accesses go into the accounts of `owner`.
+    pub(super) fn map_owned(
+        &self,
+        range: Range,
+        device: Arc<dyn MmioDevice>,
+        owner: impl Owner + 'static,
+        ledger: &Arc<Ledger>,
+    ) -> Result<(), UserError> {
+        let device = AccountedRegisters::new(device, owner, ledger.clone());
+        map_backing(&self.bus, range, Backing::Mmio(Arc::new(device)))
     }
 
     pub(super) fn line(&self, spi: u32) -> IrqLine {
@@ -245,6 +290,7 @@ impl Builder<'_> {
         &mut self,
         plan: &Plan,
         power: &Arc<Power>,
+        book: Option<Arc<Book>>,
     ) -> Result<Option<Arc<semihosting::Host>>, UserError> {
         let Some(asked) = &self.config.semihosting else { return Ok(None) };
         let loaded = plan.segments.iter().map(|s| Range { base: s.address, size: s.size });
@@ -252,7 +298,8 @@ impl Builder<'_> {
         let port =
             asked.console.as_ref().map(|backend| self.characters.open(backend, "semihosting")).transpose()?;
         let console = semihosting::Console::new(self.config, port, self.characters.on_quit());
-        Ok(Some(semihosting::Host::new(self.config, largest_gap(ram, loaded), console, power.clone())))
+        let heap = largest_gap(ram, loaded);
+        Ok(Some(semihosting::Host::new(self.config, heap, console, power.clone(), book)))
     }
 
     fn cpus(

@@ -7,9 +7,10 @@ use emu_core::bus::{Bus as SystemBus, MmioDevice};
 use emu_core::clock::Clock;
 use emu_core::dma::Ports;
 use emu_core::irq::IrqLine;
+use emu_core::ledger::{Account, Ledger, Owner, Subject};
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
-use emu_devices::pci::PciHost;
+use emu_devices::pci::{PciHost, Space};
 use emu_devices::virtio::{Interfaces, VirtioMmio, VirtioOptions, VirtioPci};
 use emu_mmu::Features;
 use emu_pe::mem::mmu_features;
@@ -78,12 +79,32 @@ impl Builder<'_> {
         let around = self.smmu.is_some().then(|| self.ports.clone());
         let pci = PciHost::behind(intx, self.translated_ports.clone(), around, &self.counters);
         self.map(map::ecam(self.config.virt), pci.ecam())?;
-        self.map(map::PCIE_MMIO, pci.memory_window("pcie-mmio", map::PCIE_MMIO.base))?;
-        self.map(map::PCIE_PIO, pci.io_window())?;
+        self.window(
+            map::PCIE_MMIO,
+            pci.memory_window("pcie-mmio", map::PCIE_MMIO.base),
+            &pci,
+            Space::Memory,
+        )?;
+        self.window(map::PCIE_PIO, pci.io_window(), &pci, Space::Io)?;
         if self.config.virt.highmem_mmio {
-            self.map(map::PCIE_MMIO_HIGH, pci.memory_window("pcie-mmio-high", map::PCIE_MMIO_HIGH.base))?;
+            let high = map::PCIE_MMIO_HIGH;
+            self.window(high, pci.memory_window("pcie-mmio-high", high.base), &pci, Space::Memory)?;
         }
         Ok(pci)
+    }
+
+    /// A window onto an address space of PCI: what is done there is in the accounts of the functions behind it.
+    fn window(
+        &self,
+        range: Range,
+        device: Arc<dyn MmioDevice>,
+        pci: &Arc<PciHost>,
+        space: Space,
+    ) -> Result<(), UserError> {
+        let Some(ledger) = &self.ledger else { return self.map(range, device) };
+        let first = if space == Space::Memory { range.base } else { 0 };
+        let owner = Decoders { pci: pci.clone(), space, first, ledger: ledger.clone() };
+        self.map_owned(range, device, owner, ledger)
     }
 
     /// A virtio-mmio transport, with a device or without. What drivers it is for is the same for all.
@@ -116,6 +137,22 @@ impl Builder<'_> {
     }
 }
 
+/// The functions behind a window of PCI.
+struct Decoders {
+    pci: Arc<PciHost>,
+    space: Space,
+    /// PCI address of the window's first byte.
+    first: u64,
+    ledger: Arc<Ledger>,
+}
+
+impl Owner for Decoders {
+    fn at(&self, offset: u64) -> Option<Arc<Account>> {
+        let function = self.pci.decoder(self.space, self.first.wrapping_add(offset))?;
+        Some(self.ledger.account(Subject::Device(function.name().to_owned())))
+    }
+}
+
 /// The board as its devices see it.
 struct OnBoard<'a, 'b> {
     builder: &'a mut Builder<'b>,
@@ -144,6 +181,11 @@ impl Site for OnBoard<'_, '_> {
     fn counters(&self) -> &Arc<Counters> {
         &self.builder.counters
     }
+    fn account(&self, kind: &str) -> Option<Arc<Account>> {
+        // A virtio device on the system bus is known by its transport.
+        let name = self.name(if let Place::Mmio(_) = self.place { "virtio-mmio" } else { kind });
+        self.builder.ledger.as_ref().map(|ledger| ledger.account(Subject::Device(name)))
+    }
     fn clock(&self) -> &Arc<Clock> {
         &self.builder.clock
     }
@@ -157,7 +199,7 @@ impl Site for OnBoard<'_, '_> {
         &*self.builder.translated_ports
     }
     fn stand_before_masters(&mut self, smmu: SystemMmu) {
-        self.builder.translated_ports = smmu.ports();
+        self.builder.translated_ports = self.builder.accounted(smmu.ports());
         self.builder.smmu = Some(smmu);
     }
     fn bus(&self) -> &Arc<SystemBus> {

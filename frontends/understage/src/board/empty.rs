@@ -55,6 +55,7 @@ pub fn run(config: &MachineConfig, presence: &Presence) -> Result<u8, UserError>
         bus,
         pci: None,
         smmu: monitor::smmu::View { smmu: None, pci: None, clock },
+        book: None,
         power_key: IrqLine::new(wires, 0),
         characters: characters.described(),
         rings: characters.rings(),

@@ -90,6 +90,7 @@ pub fn prepare<'a>(board: &'a Board, plan: &'a Plan) -> Result<Ready<'a>, UserEr
         bus: board.bus.clone(),
         pci: Some(board.pci.clone()),
         smmu: board.smmu_view(),
+        book: board.book.clone(),
         power_key: board.power_key.clone(),
         characters: characters.described(),
         rings: characters.rings(),

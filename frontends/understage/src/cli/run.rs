@@ -171,6 +171,10 @@ pub struct RunArgs {
     /// host code that counts is a few per cent slower
     #[arg(long, help_heading = "Running")]
     stats: bool,
+    /// When the machine ends, write to FILE, as JSON, what each CPU and device did by cause (exits by class, doorbells, interrupts,
+    /// DMA, translations, requests), in the phases that marks of the guest divide it into (docs/ledger.md)
+    #[arg(long, value_name = "FILE", help_heading = "Running")]
+    ledger: Option<PathBuf>,
     /// Tell of what the machine does: CATEGORY,... of int, exec, cpu, fpu, in_asm, mmu, cpu_reset, guest_errors, unimp
     #[arg(long, value_name = "CATEGORY,...", help_heading = "Running")]
     trace: Option<String>,
@@ -305,6 +309,9 @@ impl RunArgs {
             stop_on: self.stop_on,
             semihosting: self.semihosting.then_some(semihosting),
             stats: self.stats,
+            ledger: self
+                .ledger
+                .map_or(config::Ledger::Off, |f| config::Ledger::File(HostFile::new("--ledger", f))),
             log: self.log,
             trace,
             ..MachineConfig::default()

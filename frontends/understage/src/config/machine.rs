@@ -82,8 +82,22 @@ pub struct MachineConfig {
     pub qtest: Option<Qtest>,
     /// Print what the machine counted when it ends.
     pub stats: bool,
+    /// What is kept of what each device and CPU does.
+    pub ledger: Ledger,
     /// Filter of the log on standard error.
     pub log: Option<String>,
+}
+
+/// Whether a ledger is kept: what each device and CPU did, by cause.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Ledger {
+    /// Nobody wants one.
+    #[default]
+    Off,
+    /// It is kept for whoever built the machine.
+    Kept,
+    /// It is written to this file when the machine ends.
+    File(HostFile),
 }
 
 /// Calls of programs to the host.
@@ -143,6 +157,7 @@ impl Default for MachineConfig {
             semihosting: None,
             qtest: None,
             stats: false,
+            ledger: Ledger::Off,
             log: None,
         }
     }

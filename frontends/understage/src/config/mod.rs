@@ -38,7 +38,7 @@ pub use disk::{Disk, DiskFormat, Flash};
 pub use execution::{Accel, CODE_CACHE, Check, PerfFile, StopOn};
 pub use given::{Given, HostFile};
 pub use host::{Host, MAX_MEMORY, MEMORY_GRANULE, Ram, RamBacking, Rtc, RtcBase, check_memory};
-pub use machine::{MachineConfig, Semihosting};
+pub use machine::{Ledger, MachineConfig, Semihosting};
 pub use program::{Blob, FwCfgContents, FwCfgFile, Kernel, Module, ModuleKind};
 pub use qtest::{Qtest, QtestLog};
 pub use smmu::{Smmu, SmmuPlace, SmmuProfile};

@@ -1,6 +1,8 @@
 //! The rules that concern several options at once.
 
-use super::{Accel, Blob, CODE_CACHE, CharBackend, Check, Device, GicVersion, MAX_CPUS_GICV2, MachineConfig};
+use super::{
+    Accel, Blob, CODE_CACHE, CharBackend, Check, Device, GicVersion, Ledger, MAX_CPUS_GICV2, MachineConfig,
+};
 use crate::error::{UserError, user_error};
 use crate::number::show_size;
 
@@ -30,6 +32,9 @@ impl MachineConfig {
         }
         self.check_accel()?;
         self.check_daemon()?;
+        if let (true, Ledger::File(file)) = (self.empty, &self.ledger) {
+            return Err(user_error!("{} is about CPUs and devices, and this machine has none", file.option));
+        }
         if let (Some(Check::Lockstep(option)), true) = (&self.check, self.trace.blocks()) {
             return Err(user_error!(
                 "{option} compares host code, and there is none while blocks are traced"

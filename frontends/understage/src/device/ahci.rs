@@ -53,7 +53,7 @@ fn build(wanted: &Controller, site: &mut dyn Site) -> Result<Arc<dyn PciFunction
             serial: disk.serial.clone().unwrap_or_else(|| format!("US{:05}", n + 1)),
             model: disk.model.clone().unwrap_or_else(|| "UNDERSTAGE HARDDISK".to_owned()),
         };
-        *port = Some(ata::Disk::new(queue(&disk.contents)?, options, site.counters()));
+        *port = Some(ata::Disk::new(queue(&disk.contents, site, "ich9-ahci")?, options, site.counters()));
     }
     Ok(AhciFunction::new(&site.name("ich9-ahci"), disks, site.clock(), site.counters()))
 }

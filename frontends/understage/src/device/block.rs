@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use emu_devices::block::{self, BlockBackend, DiskQueue, Format, MemoryDisk, OpenOptions};
+use emu_devices::block::{self, Accounted, BlockBackend, DiskQueue, Format, MemoryDisk, OpenOptions};
 use emu_devices::virtio::{Blk, BlkOptions, VirtioDevice};
 
 use super::kind::{Given, Model, Reference, Row, RunOption, Takes, To};
@@ -137,16 +137,29 @@ fn set_serial(block: &mut Block, text: &str) -> Result<(), UserError> {
 pub const THREADS: usize = 8;
 
 fn build(block: &Block, site: &mut dyn Site) -> Result<Arc<dyn VirtioDevice>, UserError> {
-    Ok(Blk::new(queue(&block.contents)?, &block.serial, block.tuning.options(), site.counters()))
+    Ok(Blk::new(
+        queue(&block.contents, site, "virtio-pci")?,
+        &block.serial,
+        block.tuning.options(),
+        site.counters(),
+    ))
 }
 
-/// Opens what is on a disk.
-pub fn queue(contents: &Contents) -> Result<Arc<DiskQueue>, UserError> {
+/// Opens what is on a disk of a device of this kind.
+pub fn queue(contents: &Contents, site: &dyn Site, kind: &str) -> Result<Arc<DiskQueue>, UserError> {
     let contents: Arc<dyn BlockBackend> = match contents {
         Contents::Image(disk) => open(disk)?,
         Contents::Memory(bytes) => Arc::new(MemoryDisk::new("memory", bytes.clone())),
     };
-    with_threads(contents, THREADS)
+    with_threads(accounted(contents, site, kind), THREADS)
+}
+
+/// A disk, with an account of its requests if the machine keeps a ledger.
+pub fn accounted(disk: Arc<dyn BlockBackend>, site: &dyn Site, kind: &str) -> Arc<dyn BlockBackend> {
+    match site.account(kind) {
+        Some(account) => Arc::new(Accounted::new(disk, account, site.clock().clone())),
+        None => disk,
+    }
 }
 
 /// The queue of a disk, with so many threads.

@@ -7,7 +7,7 @@ use emu_core::clock::Mode;
 use emu_devices::nvme::{self, NamespaceOptions, Nvme, NvmeOptions};
 use emu_devices::pci::PciFunction;
 
-use super::block::{THREADS, open, with_threads};
+use super::block::{THREADS, accounted, open, with_threads};
 use super::kind::{Given, Model, Reference, Row, To};
 use super::plug::{self, Plug};
 use super::site::Site;
@@ -221,8 +221,14 @@ impl Namespace {
         Ok(())
     }
 
-    fn options(&self, id: u32, disk: &Disk, threads: usize) -> Result<NamespaceOptions, UserError> {
-        let disk = with_threads(open(disk)?, threads)?;
+    fn options(
+        &self,
+        id: u32,
+        disk: &Disk,
+        threads: usize,
+        site: &dyn Site,
+    ) -> Result<NamespaceOptions, UserError> {
+        let disk = with_threads(accounted(open(disk)?, site, "nvme"), threads)?;
         let eui64 = self.eui64.unwrap_or(EUI64 + u64::from(id));
         Ok(NamespaceOptions { id, disk, block_size: self.block_size, eui64, uuid: self.uuid })
     }
@@ -270,9 +276,9 @@ fn build(controller: &Controller, site: &mut dyn Site) -> Result<Arc<dyn PciFunc
         events: controller.events,
         inline,
     };
-    let own = controller.own.disk.as_ref().map(|disk| controller.own.options(1, disk, threads));
+    let own = controller.own.disk.as_ref().map(|disk| controller.own.options(1, disk, threads, site));
     let others =
-        controller.others.iter().filter_map(|(id, n)| Some(n.options(*id, n.disk.as_ref()?, threads)));
+        controller.others.iter().filter_map(|(id, n)| Some(n.options(*id, n.disk.as_ref()?, threads, site)));
     let namespaces = own.into_iter().chain(others).collect::<Result<Vec<_>, _>>()?;
     Ok(Nvme::new(&site.name("nvme"), options, namespaces, site.counters()))
 }

@@ -6,6 +6,7 @@ use emu_core::bus::{Bus, MmioDevice};
 use emu_core::clock::Clock;
 use emu_core::dma::Ports;
 use emu_core::irq::IrqLine;
+use emu_core::ledger::Account;
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
 use emu_mmu::Features;
@@ -24,6 +25,8 @@ pub trait Site {
     fn name(&self, kind: &str) -> String;
     /// Where what devices do is counted.
     fn counters(&self) -> &Arc<Counters>;
+    /// Where it is written what a device of this kind, at this place, does; `None` if the machine keeps no ledger.
+    fn account(&self, kind: &str) -> Option<Arc<Account>>;
     /// The machine's time.
     fn clock(&self) -> &Arc<Clock>;
     /// The wire of an interrupt, an SPI.

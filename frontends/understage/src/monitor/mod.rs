@@ -36,6 +36,7 @@ use crate::character::ring::Ring;
 use crate::character::{Bell, Port};
 use crate::config::MachineConfig;
 use crate::error::{UserError, reason, user_error};
+use crate::ledger::Book;
 use crate::power::{Power, SharedVcpu};
 use crate::qmp::events::Events;
 use crate::quit::OnQuit;
@@ -59,6 +60,8 @@ pub struct Parts {
     pub pci: Option<Arc<PciHost>>,
     /// What there is to see of the SMMU.
     pub smmu: smmu::View,
+    /// What CPUs and devices did, if it is kept.
+    pub book: Option<Arc<Book>>,
     /// The wire of the power key.
     pub power_key: IrqLine,
     /// Name and description of each character device.

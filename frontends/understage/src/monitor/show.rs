@@ -12,6 +12,7 @@ use crate::config::{Device, Disk, DiskFormat, MachineConfig};
 use crate::device;
 use crate::device::block::Block;
 use crate::device::places::{self, Place};
+use crate::ledger;
 
 /// A topic: its name, what help says, what it prints for the CPU that the user has chosen.
 type Topic = (&'static str, &'static str, fn(&Machine, usize, &[&str]) -> String);
@@ -26,6 +27,12 @@ pub(super) const TOPICS: &[Topic] = &[
         m.lockstep_totals().map_or_else(|| "there is no check\n".to_owned(), compared)
     }),
     ("cpus", "CPUs", cpus),
+    ("ledger", "what CPUs and devices did, by cause", |m, _, _| match &m.book {
+        Some(book) => {
+            m.held(|| ledger::table(&book.now())).unwrap_or_else(|| "the machine has ended\n".to_owned())
+        }
+        None => "no ledger is kept: say --ledger FILE when the machine is started\n".to_owned(),
+    }),
     ("mtree", "the physical address space", mtree),
     ("pci", "functions on the PCI bus", pci),
     ("qtree", "devices that were added", |m, _, _| lines(&m.listing.devices)),

@@ -225,7 +225,7 @@ fn asked(mut transaction: Transaction, words: &[&str]) -> Result<Transaction, St
 }
 
 /// The master on the system bus whose stream it is.
-fn on_system_bus(stream: u32) -> Option<String> {
+pub(crate) fn on_system_bus(stream: u32) -> Option<String> {
     let behind = |first: u32| stream.checked_sub(first);
     let transport = behind(map::VIRTIO_MMIO_STREAM).filter(|n| *n < map::VIRTIO_MMIO_COUNT);
     if let Some(n) = transport {

@@ -3,7 +3,7 @@
 use super::option::Action::{Plain, Refused, Short, Value};
 use super::option::Row;
 use super::{Reader, set};
-use crate::config::{Given, HostFile, PerfFile, QtestLog, trace_help, trace_ranges};
+use crate::config::{Given, HostFile, Ledger, PerfFile, QtestLog, trace_help, trace_ranges};
 use crate::error::{UserError, user_error};
 
 /// The options of this group.
@@ -39,6 +39,14 @@ pub(super) const OPTIONS: &[Row] = &[
         "-perfmap",
         Plain(|r| perf(r, "-perfmap", PerfFile::Map)),
         "write /tmp/perf-PID.map, from which 'perf report' names translated code",
+    ),
+    (
+        "-ledger",
+        Value(|r, o, v| {
+            r.config.ledger = Ledger::File(HostFile::new(o, v));
+            Ok(())
+        }),
+        "FILE for what each CPU and device did, by cause, as JSON; it is written when the machine ends",
     ),
     (
         "-jitdump",

@@ -28,6 +28,7 @@ use emu_pe::semihosting::{Semihosting, Served};
 use parking_lot::Mutex;
 
 use crate::config::MachineConfig;
+use crate::ledger::Book;
 use crate::map::Range;
 use crate::power::Power;
 pub use console::Console;
@@ -46,12 +47,20 @@ pub struct Host {
     /// Seconds from 1970 to when the machine's clock was at 0.
     epoch: u64,
     power: Arc<Power>,
+    /// Where marks go.
+    book: Option<Arc<Book>>,
 }
 
 impl Host {
     /// For the machine of `config`, with this part of RAM free.
     #[must_use]
-    pub fn new(config: &MachineConfig, heap: Range, console: Console, power: Arc<Power>) -> Arc<Self> {
+    pub fn new(
+        config: &MachineConfig,
+        heap: Range,
+        console: Console,
+        power: Arc<Power>,
+        book: Option<Arc<Book>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             user: config.semihosting.as_ref().is_some_and(|s| s.user),
             command_line: config.program_arguments().join(" ").into_bytes(),
@@ -61,6 +70,7 @@ impl Host {
             errno: Mutex::default(),
             epoch: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
             power,
+            book,
         })
     }
 }

@@ -5,6 +5,7 @@ use nix::errno::Errno;
 
 use super::call::{Call, Outcome};
 use super::{Host, files};
+use crate::ledger::LONGEST_MARK;
 
 /// X0 after most operations that failed.
 const FAILED: u64 = u64::MAX;
@@ -12,6 +13,9 @@ const FAILED: u64 = u64::MAX;
 const TICKS: u64 = 1_000_000_000;
 /// ADP_Stopped_ApplicationExit: the reason of SYS_EXIT that comes with a status.
 const APPLICATION_EXIT: u64 = 0x2_0026;
+
+/// One of the numbers that the specification leaves to applications (0x100 to 0x1ff): a mark for the ledger.
+const MARK: u32 = 0x100;
 
 /// An operation: its number, and what does it. `None` as its result is to wait.
 type Operation = (u32, fn(&Host, &mut Call<'_>) -> Result<Option<u64>, Errno>);
@@ -47,6 +51,7 @@ const OPERATIONS: &[Operation] = &[
     (0x20, done!(exit)),
     (0x30, done!(elapsed)),
     (0x31, done!(tick_frequency)),
+    (MARK, done!(mark)),
 ];
 
 /// Does what the call says. One that fails leaves its error number for SYS_ERRNO.
@@ -161,6 +166,19 @@ fn elapsed(_: &Host, call: &mut Call<'_>) -> Outcome {
     let now = call.cpu.clock.now_ns();
     call.write(call.parameter, &now.to_le_bytes())?;
     Ok(0)
+}
+
+/// A mark: X1 is the address of its name, which ends with a zero byte. Without a ledger it is an error, and nothing else.
+fn mark(host: &Host, call: &mut Call<'_>) -> Outcome {
+    let book = host.book.as_ref().ok_or(Errno::ENOSYS)?;
+    let mut name = Vec::new();
+    call.pieces(call.parameter, None, |_, bytes| {
+        name.extend_from_slice(&bytes[..bytes.len().min(LONGEST_MARK - name.len())]);
+        Ok(if name.len() < LONGEST_MARK { bytes.len() } else { 0 })
+    })?;
+    let cpu = &call.cpu;
+    cpu.counters.settle_level(cpu.pstate.el as usize);
+    if book.mark(&String::from_utf8_lossy(&name)) { Ok(0) } else { Err(Errno::ENOSPC) }
 }
 
 /// SYS_TICKFREQ.

@@ -138,6 +138,10 @@ fn aborts() {
     assert_eq!((c.pstate.el, c.sys[Reg::ESR_EL2]), (El2, 0x9381_0007));
     assert_eq!((c.sys[Reg::FAR_EL2], c.sys[Reg::HPFAR_EL2]), (0xdead_0008, 0x9_0000));
     assert_eq!(b.cpu.counters.get(Metric::Stage2Aborts), 1);
+    // LDR W1 moves four bytes. EL1 took two aborts, EL2 one.
+    assert_eq!(b.cpu.counters.get(Metric::EmulatedBytes), 4);
+    let classes = [(true, 0x24), (false, 0x25), (false, 0x20)];
+    assert_eq!(classes.map(|(to_el2, ec)| b.cpu.counters.class(to_el2, ec)), [1, 1, 1]);
     // Of a permission fault, too, the IPA is known.
     let c = &mut b.cpu;
     at(c, El1, true, hcr::VM);
