@@ -8,6 +8,7 @@
 //! - **After [`Core::sync`] no access is made through it either**: see [`super::flight`].
 //! - No lock of the core's is held while memory or registers are accessed, a front is asked or a master is told.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
 
@@ -19,7 +20,7 @@ use emu_core::table::TableBus;
 use emu_core::{Pa, Security};
 use emu_mmu::tlb::TlbStatistics;
 use emu_mmu::{Fault, Features, Request, Stage1, TlbContext, TlbiScope, Translation, translate_and_commit};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::broadcast::Broadcast;
 use super::counts::{Counts, StreamCount};
@@ -63,6 +64,8 @@ pub struct Core {
     wildcard: AtomicU8,
     /// A list that is replaced, so that a wait has it at once.
     ports: RwLock<Arc<Vec<Arc<PortState>>>>,
+    /// What was counted of ports that are gone, by StreamID.
+    left: Mutex<BTreeMap<u32, StreamCount>>,
 }
 
 impl Core {
@@ -84,14 +87,28 @@ impl Core {
             watch: Watch::default(),
             wildcard: AtomicU8::new(0),
             ports: RwLock::default(),
+            left: Mutex::default(),
         })
     }
 
-    /// The way to memory of a master.
+    /// The way to memory of a master. Ways that nobody has any more are forgotten, but for what was counted of them: a PCI
+    /// function takes another one when software gives its bus another number.
     #[must_use]
     pub fn port(self: &Arc<Self>, master: Master) -> Arc<dyn DmaPort> {
         let state = Arc::new(PortState::new(master));
-        Arc::make_mut(&mut *self.ports.write()).push(state.clone());
+        let mut ports = self.ports.write();
+        let list = Arc::make_mut(&mut *ports);
+        list.retain(|port| {
+            let is_used = Arc::strong_count(port) > 1;
+            if !is_used {
+                let mut left = self.left.lock();
+                let count = left.entry(port.master.stream_id()).or_default();
+                *count = count.plus(port.count());
+            }
+            is_used
+        });
+        list.push(state.clone());
+        drop(ports);
         Arc::new(Port::new(self.clone(), state))
     }
 
@@ -226,7 +243,7 @@ impl Core {
     /// What each stream did so far, by StreamID.
     #[must_use]
     pub fn counts(&self) -> Vec<(u32, StreamCount)> {
-        let mut all = std::collections::BTreeMap::<u32, StreamCount>::new();
+        let mut all = self.left.lock().clone();
         for port in self.ports.read().iter() {
             let count = all.entry(port.master.stream_id()).or_default();
             *count = count.plus(port.count());
