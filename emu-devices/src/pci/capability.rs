@@ -90,7 +90,15 @@ pub(super) enum ExpressCapability {
     DeviceCapabilities,
     DeviceControl,
     DeviceStatus,
+    LinkCapabilities,
+    LinkControl,
+    LinkStatus,
 }
+
+/// What differs in an endpoint that is at the end of a link: device/port type 0; 2.5 GT/s, one lane, without power management,
+/// and said so (Link Capabilities 22); and the same in Link Status.
+pub(super) const END_OF_LINK: [(u16, &[u8]); 3] =
+    [(2, &[0x02, 0x00]), (12, &[0x11, 0x00, 0x40, 0x00]), (18, &[0x11, 0x00])];
 
 /// The PCI Express capability, version 2, of a root complex integrated endpoint with function level reset (PCIe 6.0, 7.5.3).
 pub(super) static EXPRESS: Map<ExpressCapability> = Map {
@@ -111,5 +119,9 @@ pub(super) static EXPRESS: Map<ExpressCapability> = Map {
             .reset(0x2810),
         // Errors.
         half("Device Status", 10, ExpressCapability::DeviceStatus).read_only(0xffff).cleared_by_one(0x0f),
+        // There is no link, but for those that END_OF_LINK is about.
+        word("Link Capabilities", 12, ExpressCapability::LinkCapabilities).read_only(0xffff_ffff),
+        half("Link Control", 16, ExpressCapability::LinkControl).read_only(0xffff),
+        half("Link Status", 18, ExpressCapability::LinkStatus).read_only(0xffff),
     ],
 };

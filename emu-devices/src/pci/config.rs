@@ -29,6 +29,10 @@ pub mod reg {
     pub const BAR0: u16 = 0x10;
     /// First byte behind the base address registers.
     pub const BAR_END: u16 = 0x28;
+    /// Header type.
+    pub const HEADER_TYPE: u16 = 0x0e;
+    /// Header type: the device may have more functions than this one.
+    pub const MULTIFUNCTION: u8 = 1 << 7;
     /// Offset of the first capability.
     pub const CAPABILITIES: u16 = 0x34;
     /// Which of INTA# (1) to INTD# (4) the function drives; 0 for none.
@@ -77,7 +81,7 @@ pub(super) static HEADER: Map<Header> = Map {
         byte("Base Class", 0x0b, Header::BaseClass).read_only(0xff).varies(),
         // Writable for software's sake, without effect in PCI Express.
         byte("Cache Line Size", 0x0c, Header::CacheLineSize),
-        byte("Header Type", 0x0e, Header::Type).read_only(0xff),
+        byte("Header Type", reg::HEADER_TYPE as u32, Header::Type).read_only(0xff),
         word("Base Address", reg::BAR0 as u32, Header::BaseAddress).array(6).read_only(0xffff_ffff),
         half("Subsystem Vendor ID", 0x2c, Header::SubsystemVendorId).read_only(0xffff).varies(),
         half("Subsystem ID", 0x2e, Header::SubsystemId).read_only(0xffff).varies(),
@@ -127,18 +131,8 @@ impl ConfigSpace {
     /// A type 0 header.
     #[must_use]
     pub fn new(id: Identity) -> Self {
-        let zeros = || vec![0; CONFIG_SIZE];
-        let mut space = Self {
-            value: zeros(),
-            reset: zeros(),
-            rw: zeros(),
-            w1c: zeros(),
-            registers: Vec::new(),
-            next_capability: reg::HEADER_END,
-            last_pointer: reg::CAPABILITIES,
-        };
         let [programming_interface, sub_class, base_class, _] = id.class.to_le_bytes();
-        space.install(0, &HEADER, |register| match register {
+        Self::with(&HEADER, |register| match register {
             Header::VendorId => id.vendor.into(),
             Header::DeviceId => id.device.into(),
             Header::RevisionId => id.revision.into(),
@@ -151,7 +145,23 @@ impl ConfigSpace {
             Header::Command | Header::Status | Header::CacheLineSize | Header::Type => 0,
             Header::BaseAddress | Header::CapabilitiesPointer => 0,
             Header::InterruptLine | Header::InterruptPin => 0,
-        });
+        })
+    }
+
+    /// With the header of which `map` has the registers; `value` tells what those are after reset of which the map does not
+    /// say it.
+    pub(super) fn with<R: Copy>(map: &'static Map<R>, value: impl Fn(R) -> u64) -> Self {
+        let zeros = || vec![0; CONFIG_SIZE];
+        let mut space = Self {
+            value: zeros(),
+            reset: zeros(),
+            rw: zeros(),
+            w1c: zeros(),
+            registers: Vec::new(),
+            next_capability: reg::HEADER_END,
+            last_pointer: reg::CAPABILITIES,
+        };
+        space.install(0, map, value);
         space
     }
 

@@ -1,6 +1,7 @@
 //! What every function has: configuration space, BARs, MSI or MSI-X, an INTx pin and DMA ports.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use emu_core::addr::Size;
 use emu_core::dma::{DmaPort, StallTag, Stalls};
@@ -10,8 +11,9 @@ use emu_core::registers::{Listed, Map};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use super::bridge::{self, Bridge};
 use super::capability::{
-    EXPRESS, EXPRESS_DEVICE_CONTROL, INITIATE_FLR, MSI, MSIX, MSIX_CONTROL, MsixCapability,
+    self, EXPRESS, EXPRESS_DEVICE_CONTROL, INITIATE_FLR, MSI, MSIX, MSIX_CONTROL, MsixCapability,
 };
 use super::config::{ConfigState, reg};
 use super::msi::{Message, Msi};
@@ -68,6 +70,8 @@ pub struct ConfigEffect {
     pub decode_changed: bool,
     /// Software asked for a function level reset.
     pub reset: bool,
+    /// Software resets what is below the bridge.
+    pub reset_below: bool,
 }
 
 /// A function on a PCI bus. The accessors of registers are called from several threads.
@@ -88,6 +92,10 @@ pub trait PciFunction: Component {
     fn bar_read(&self, bar: u8, offset: u64, size: Size) -> u64;
     /// Writes behind a BAR, outside the MSI-X structures. `offset` is below the BAR's size.
     fn bar_write(&self, bar: u8, offset: u64, size: Size, value: u64);
+    /// The bridge that it is, if it is one.
+    fn bridge(&self) -> Option<&dyn Bridge> {
+        None
+    }
     /// The registers behind a BAR with their values, outside the MSI-X structures. Nothing is changed by that.
     fn bar_registers(&self, _bar: u8) -> Vec<Listed> {
         Vec::new()
@@ -107,7 +115,17 @@ impl FunctionBuilder {
     /// A function that has nothing but an identity.
     #[must_use]
     pub fn new(identity: Identity) -> Self {
-        Self { config: ConfigSpace::new(identity), bars: [None; 6], msi: None, msix: None, express: None }
+        Self::with(ConfigSpace::new(identity))
+    }
+
+    /// A bridge that has nothing but an identity. It has no subsystem.
+    #[must_use]
+    pub fn bridge(identity: Identity) -> Self {
+        Self::with(bridge::header(identity))
+    }
+
+    fn with(config: ConfigSpace) -> Self {
+        Self { config, bars: [None; 6], msi: None, msix: None, express: None }
     }
 
     /// Adds base address register `index` (0..=5) for `size` bytes, a power of two.
@@ -172,6 +190,13 @@ impl FunctionBuilder {
         self
     }
 
+    /// Makes `bytes` bytes from `offset` on read-only.
+    #[must_use]
+    pub(super) fn read_only(mut self, offset: u16, bytes: usize) -> Self {
+        self.config.allow(offset, &vec![0; bytes]);
+        self
+    }
+
     /// Gives it an INTx pin: 1 for INTA#.
     #[must_use]
     pub fn intx_pin(mut self, pin: u8) -> Self {
@@ -190,6 +215,7 @@ impl FunctionBuilder {
             express: self.express,
             port: Arc::new(MasterPort::new(counters.clone())),
             physical: Arc::new(MasterPort::new(counters.clone())),
+            requester: AtomicU16::new(0),
         }
     }
 }
@@ -238,6 +264,8 @@ pub struct FunctionCore {
     express: Option<u16>,
     port: Arc<MasterPort>,
     physical: Arc<MasterPort>,
+    /// The requester ID.
+    requester: AtomicU16,
 }
 
 /// The ways to memory of a function, which carry its requester ID.
@@ -249,13 +277,48 @@ pub(super) struct Ways {
 }
 
 impl FunctionCore {
-    /// Puts the function at `bdf`; `router` takes its INTx.
-    pub(super) fn attach(&self, bdf: Bdf, ways: Ways, router: Arc<IntxRouter>) {
-        self.port.connect(ways.port);
-        self.physical.connect(ways.physical);
+    /// Makes it a function of a bus: `line` says which line of `router` a pin is wired to. One that is not on the root bus is an
+    /// endpoint at a link.
+    pub(super) fn attach(&self, is_root: bool, router: Arc<IntxRouter>, line: impl Fn(u8) -> usize) {
         let mut config = self.config.lock();
         let pin = config.space.read(reg::INTERRUPT_PIN, Size::B1) as u8;
-        config.intx = (pin != 0).then(|| (router, IntxRouter::line_of(bdf.device(), pin)));
+        config.intx = (pin != 0).then(|| (router, line(pin)));
+        if let (false, Some(at)) = (is_root, self.express) {
+            capability::END_OF_LINK
+                .iter()
+                .for_each(|(offset, value)| config.space.define(at + offset, value));
+        }
+    }
+
+    /// Says in the header that the device may have several functions. For who puts it into its place.
+    pub fn set_multifunction(&self) {
+        let mut config = self.config.lock();
+        let header = config.space.read(reg::HEADER_TYPE, Size::B1) as u8;
+        config.space.define(reg::HEADER_TYPE, &[header | reg::MULTIFUNCTION]);
+    }
+
+    /// From now on its requests go by `ways`, which carry the requester ID of `bdf`.
+    pub(super) fn connect(&self, bdf: Bdf, ways: Ways) {
+        self.requester.store(bdf.0, Ordering::Release);
+        self.port.connect(ways.port);
+        self.physical.connect(ways.physical);
+    }
+
+    /// The place that its requester ID says.
+    #[must_use]
+    pub fn requester(&self) -> Bdf {
+        Bdf(self.requester.load(Ordering::Acquire))
+    }
+
+    /// Whether all bridges above it forward its requests.
+    pub(super) fn set_forwarded(&self, forwarded: bool) {
+        self.port.set_forwarded(forwarded);
+        self.physical.set_forwarded(forwarded);
+    }
+
+    /// Changes bits of a 16-bit register of configuration space from the hardware's side.
+    pub(super) fn set_config16(&self, offset: u16, mask: u16, bits: u16) {
+        self.config.lock().space.set16(offset, mask, bits);
     }
 
     /// The function's way to memory.

@@ -1,24 +1,23 @@
-//! The root complex: configuration accesses, address windows, and the functions on bus 0.
+//! The root complex: configuration accesses, address windows, and the functions below it.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
 use emu_core::addr::Size;
-use emu_core::bus::{BusFault, MmioDevice, Requester};
+use emu_core::bus::MmioDevice;
 use emu_core::dma::{Master, Ports, Stalls};
 use emu_core::irq::IrqLine;
 use emu_core::lifecycle::{Component, Payload, Restore, RestoreError, SavedState, Source, prepare};
 use emu_core::metrics::Counters;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::decode::DecodeTable;
 use super::function::Ways;
-use super::{Bdf, FunctionCore, HostBridge, IntxRouter, PciFunction, Space};
-
-/// Bytes of the window onto PCI's I/O space.
-pub const IO_WINDOW_SIZE: u64 = 64 << 10;
+use super::tree::Tree;
+use super::window::{Ecam, Window};
+use super::{Bdf, BusId, HostBridge, IntxRouter, PciFunction, Position, Space};
 
 /// A function cannot be added.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -32,40 +31,30 @@ pub enum PciError {
     /// All slots are taken.
     #[error("the PCI bus is full: all 32 slots are taken")]
     Full,
+    /// No bridge has made it.
+    #[error("there is no PCI bus {0}")]
+    NoSuchBus(u16),
 }
 
-/// A BAR in the decode table.
-struct Range {
-    base: u64,
-    size: u64,
-    bar: u8,
-    function: Arc<dyn PciFunction>,
-}
-
-/// What the BARs decode, sorted by address.
-#[derive(Default)]
-struct DecodeTable {
-    memory: Vec<Range>,
-    io: Vec<Range>,
-}
-
-impl DecodeTable {
-    fn find(&self, space: Space, address: u64) -> Option<(&Range, u64)> {
-        let ranges = match space {
-            Space::Memory => &self.memory,
-            Space::Io => &self.io,
-        };
-        let i = ranges.partition_point(|r| r.base <= address);
-        let range = ranges[..i].last()?;
-        let offset = address - range.base;
-        (offset < range.size).then_some((range, offset))
-    }
+/// A function in its place.
+#[derive(Clone)]
+pub struct Placed {
+    /// The place.
+    pub position: Position,
+    /// What software calls it now; its bus is 0 while that has no number.
+    pub bdf: Bdf,
+    /// The function.
+    pub function: Arc<dyn PciFunction>,
+    /// The bus below it, if it is a bridge.
+    pub below: Option<BusId>,
 }
 
 /// The root complex. Functions that are added belong to it: its [`Component`] calls reach them, and the board lists only
 /// the host.
 pub struct PciHost {
-    functions: RwLock<BTreeMap<Bdf, Arc<dyn PciFunction>>>,
+    tree: RwLock<Tree>,
+    /// One at a time learns its bus number.
+    capturing: Mutex<()>,
     decode: RwLock<DecodeTable>,
     intx: Arc<IntxRouter>,
     ports: Arc<dyn Ports>,
@@ -90,40 +79,80 @@ impl PciHost {
         counters: &Arc<Counters>,
     ) -> Arc<Self> {
         let intx = Arc::new(IntxRouter::new(intx));
-        let bridge: Arc<dyn PciFunction> = Arc::new(HostBridge::new(counters));
-        let functions = RwLock::new(BTreeMap::from([(Bdf::new(0, 0, 0), bridge)]));
-        Arc::new(Self { functions, decode: RwLock::default(), intx, ports, physical })
+        let (tree, capturing) = (RwLock::new(Tree::new()), Mutex::default());
+        let host = Arc::new(Self { tree, capturing, decode: RwLock::default(), intx, ports, physical });
+        // Nothing else is there yet.
+        let _ = host.add_at(Position::new(BusId::ROOT, 0, 0), Arc::new(HostBridge::new(counters)));
+        host
     }
 
     /// Puts `function` into `slot` of bus 0, or into the first free one.
     pub fn add(&self, slot: Option<u8>, function: Arc<dyn PciFunction>) -> Result<Bdf, PciError> {
-        let mut functions = self.functions.write();
-        let free = |d: &u8| !functions.contains_key(&Bdf::new(0, *d, 0));
         let device = match slot {
             Some(d) if d > 31 => return Err(PciError::NoSuchSlot(d)),
-            Some(d) if !free(&d) => return Err(PciError::SlotTaken(d)),
             Some(d) => d,
-            None => (1..32).find(free).ok_or(PciError::Full)?,
+            None => {
+                let tree = self.tree.read();
+                (1..32).find(|d| tree.is_free(BusId::ROOT, *d)).ok_or(PciError::Full)?
+            }
         };
-        let bdf = Bdf::new(0, device, 0);
+        let at = Position::new(BusId::ROOT, device, 0);
+        self.add_at(at, function).map(|_| at.on(0))
+    }
+
+    /// Puts `function` into a place. One that is a bridge makes a bus there, which is given.
+    pub fn add_at(&self, at: Position, function: Arc<dyn PciFunction>) -> Result<Option<BusId>, PciError> {
+        let mut tree = self.tree.write();
+        let below = tree.insert(at, function.clone())?;
+        let line = |pin| tree.line(at, pin);
+        function.core().attach(at.bus == BusId::ROOT, self.intx.clone(), line);
+        self.connect(&function, at.on(0));
+        if let Some(above) = tree.bridge_above(at.bus).and_then(|above| tree.get(above)?.bridge()) {
+            above.occupied_from_start();
+        }
+        Ok(below)
+    }
+
+    /// Gives a function the requester ID of `bdf`.
+    fn connect(&self, function: &Arc<dyn PciFunction>, bdf: Bdf) {
         let port = self.ports.port(Master::new(bdf.requester_id(), function.stalls()));
         let around = |ports: &Arc<dyn Ports>| ports.port(Master::new(bdf.requester_id(), Stalls::Never));
         let physical = self.physical.as_ref().map_or_else(|| port.clone(), around);
-        function.core().attach(bdf, Ways { port, physical }, self.intx.clone());
-        functions.insert(bdf, function);
-        Ok(bdf)
+        function.core().connect(bdf, Ways { port, physical });
     }
 
-    /// The function at `bdf`.
+    /// A function that is not on the root bus learns its bus number from each configuration write (PCIe 6.0, 2.2.9).
+    fn capture(&self, function: &Arc<dyn PciFunction>, bdf: Bdf) {
+        let _one = self.capturing.lock();
+        if function.core().requester() != bdf {
+            self.connect(function, bdf);
+        }
+    }
+
+    /// The place that configuration requests for `bdf` get to, with the function there.
+    fn locate(&self, bdf: Bdf) -> Option<(Position, Arc<dyn PciFunction>)> {
+        let tree = self.tree.read();
+        let at = tree.locate(bdf)?;
+        Some((at, tree.get(at)?.clone()))
+    }
+
+    /// The function that software calls `bdf` now.
     #[must_use]
     pub fn function(&self, bdf: Bdf) -> Option<Arc<dyn PciFunction>> {
-        self.functions.read().get(&bdf).cloned()
+        self.locate(bdf).map(|(_, function)| function)
     }
 
-    /// Where functions are, in order.
+    /// All functions, also those that software cannot reach now, in order of their places.
     #[must_use]
-    pub fn bdfs(&self) -> Vec<Bdf> {
-        self.functions.read().keys().copied().collect()
+    pub fn functions(&self) -> Vec<Placed> {
+        let tree = self.tree.read();
+        let placed = |(position, function): (Position, &Arc<dyn PciFunction>)| Placed {
+            position,
+            bdf: position.on(tree.number(position.bus)),
+            function: function.clone(),
+            below: tree.bus_below(position),
+        };
+        tree.iter().map(placed).collect()
     }
 
     /// The enhanced configuration access window (PCIe 6.0, 7.2.2), [`super::ECAM_SIZE`] bytes.
@@ -152,39 +181,41 @@ impl PciHost {
 
     /// Writes configuration space as software does.
     pub fn config_write(&self, bdf: Bdf, offset: u16, size: Size, value: u32) {
-        let Some(function) = self.function(bdf) else { return };
+        let Some((at, function)) = self.locate(bdf) else { return };
+        if at.bus != BusId::ROOT {
+            self.capture(&function, bdf);
+        }
         let effect = function.config_write(offset, size, value);
         if effect.reset {
             function.reset();
         }
-        if effect.decode_changed || effect.reset {
+        if effect.reset_below {
+            self.reset_below(at);
+        }
+        if effect.decode_changed || effect.reset || effect.reset_below {
             self.rebuild();
         }
     }
 
-    /// Asks every function anew what it decodes.
-    fn rebuild(&self) {
-        let functions = self.functions.read();
-        let mut decode = self.decode.write();
-        let mut table = DecodeTable::default();
-        for function in functions.values() {
-            for d in function.core().decoded() {
-                let range = Range { base: d.base, size: d.size, bar: d.bar, function: function.clone() };
-                match d.space {
-                    Space::Memory => table.memory.push(range),
-                    Space::Io => table.io.push(range),
-                }
-            }
+    /// Hot reset (PCIe 6.0, 6.6.1) of everything below a bridge: bus numbers are forgotten, too.
+    fn reset_below(&self, bridge: Position) {
+        let below = self.tree.read().below(bridge);
+        for (at, function) in below {
+            function.reset();
+            self.capture(&function, at.on(0));
         }
-        table.memory.sort_by_key(|r| r.base);
-        table.io.sort_by_key(|r| r.base);
-        *decode = table;
+    }
+
+    /// Asks every function anew what it decodes, and every bridge what it forwards.
+    fn rebuild(&self) {
+        let tree = self.tree.read();
+        let mut decode = self.decode.write();
+        *decode = tree.routes();
     }
 
     /// The function that decodes an address: itself, its BAR, and the offset in it.
-    fn find(&self, space: Space, address: u64) -> Option<(Arc<dyn PciFunction>, u8, u64)> {
-        let decode = self.decode.read();
-        decode.find(space, address).map(|(r, offset)| (r.function.clone(), r.bar, offset))
+    pub(super) fn find(&self, space: Space, address: u64) -> Option<(Arc<dyn PciFunction>, u8, u64)> {
+        self.decode.read().find(space, address)
     }
 
     /// The function that decodes an address.
@@ -194,13 +225,17 @@ impl PciHost {
     }
 
     fn slots(&self) -> Slots {
-        let functions = self.functions.read();
-        Slots { functions: functions.iter().map(|(bdf, f)| (bdf.0, f.name().to_owned())).collect() }
+        let slot = |(at, function): (Position, &Arc<dyn PciFunction>)| Slot {
+            at,
+            requester: function.core().requester().0,
+            name: function.name().to_owned(),
+        };
+        Slots { functions: self.tree.read().iter().map(slot).collect() }
     }
 
-    /// All functions in order of their addresses. No lock is held while they are called.
+    /// All functions in order of their places. No lock is held while they are called.
     fn all(&self) -> Vec<Arc<dyn PciFunction>> {
-        self.functions.read().values().cloned().collect()
+        self.tree.read().iter().map(|(_, function)| function.clone()).collect()
     }
 }
 
@@ -209,7 +244,11 @@ impl Component for PciHost {
         "pcie"
     }
     fn reset(&self) {
-        self.all().iter().for_each(|f| f.reset());
+        let all: Vec<_> = self.tree.read().iter().map(|(at, function)| (at, function.clone())).collect();
+        for (at, function) in all {
+            function.reset();
+            self.capture(&function, at.on(0));
+        }
         self.rebuild();
     }
     fn start(&self) -> io::Result<()> {
@@ -231,20 +270,26 @@ impl Component for PciHost {
     fn check<'a>(&'a self, saved: &mut Source) -> Result<Restore<'a>, RestoreError> {
         let Slots { functions } = saved.state()?;
         let own = self.slots().functions;
-        if let Some(n) = (0..own.len().max(functions.len())).find(|&n| own.get(n) != functions.get(n)) {
-            let (bdf, name) = functions.get(n).or(own.get(n)).cloned().unwrap_or_default();
-            return Err(
-                saved.unfit(format!("it has other functions than this machine: see {name} at {}", Bdf(bdf)))
-            );
+        let place = |slot: Option<&Slot>| slot.map(|s| (s.at, s.name.clone()));
+        let differs = |n: &usize| place(own.get(*n)) != place(functions.get(*n));
+        if let Some(n) = (0..own.len().max(functions.len())).find(differs) {
+            let name = functions.get(n).or(own.get(n)).map_or("", |slot| &slot.name);
+            return Err(saved.unfit(format!("it has other functions than this machine: see {name}")));
         }
         let mut checked = Vec::with_capacity(own.len());
-        for function in self.all() {
+        for (function, slot) in self.all().into_iter().zip(functions) {
+            let is_root = slot.at.bus == BusId::ROOT;
+            let bus = if is_root { 0 } else { Bdf(slot.requester).bus() };
+            if slot.requester != slot.at.on(bus).0 {
+                return Err(saved.unfit(format!("{} has a requester ID of another function", slot.name)));
+            }
             let payload = saved.part(function.name())?;
             let _ = prepare(&*function, payload.clone())?;
-            checked.push((function, payload));
+            checked.push((function, payload, Bdf(slot.requester)));
         }
         Ok(Restore::new(move || {
-            for (function, payload) in checked {
+            for (function, payload, requester) in checked {
+                self.capture(&function, requester);
                 // It has just been found to fit.
                 let _ = function.restore(payload);
             }
@@ -256,81 +301,18 @@ impl Component for PciHost {
 /// Where which function is.
 #[derive(Serialize, Deserialize)]
 struct Slots {
-    functions: Vec<(u16, String)>,
+    functions: Vec<Slot>,
+}
+
+/// A function, its place, and the requester ID that it has.
+#[derive(Serialize, Deserialize)]
+struct Slot {
+    at: Position,
+    requester: u16,
+    name: String,
 }
 
 impl SavedState for Slots {
     const KIND: &'static str = "pcie";
-    const VERSION: u32 = 2;
-}
-
-struct Ecam(Arc<PciHost>);
-
-impl Ecam {
-    fn decode(offset: u64) -> (Bdf, u16) {
-        (Bdf((offset >> 12) as u16), (offset & 0xfff) as u16)
-    }
-}
-
-impl MmioDevice for Ecam {
-    fn name(&self) -> &str {
-        "pcie-ecam"
-    }
-    fn read(&self, offset: u64, size: Size, _: Requester) -> Result<u64, BusFault> {
-        let (bdf, at) = Self::decode(offset);
-        let read = |at, size| u64::from(self.0.config_read(bdf, at, size));
-        Ok(match size {
-            Size::B8 => read(at, Size::B4) | read(at.wrapping_add(4), Size::B4) << 32,
-            _ => read(at, size),
-        })
-    }
-    fn write(&self, offset: u64, size: Size, value: u64, _: Requester) -> Result<(), BusFault> {
-        let (bdf, at) = Self::decode(offset);
-        match size {
-            Size::B8 => {
-                self.0.config_write(bdf, at, Size::B4, value as u32);
-                self.0.config_write(bdf, at.wrapping_add(4), Size::B4, (value >> 32) as u32);
-            }
-            _ => self.0.config_write(bdf, at, size, value as u32),
-        }
-        Ok(())
-    }
-
-    /// Behind it are functions that would wait for themselves.
-    fn cpu_only(&self) -> bool {
-        true
-    }
-}
-
-struct Window {
-    host: Arc<PciHost>,
-    name: String,
-    space: Space,
-    pci_base: u64,
-}
-
-impl MmioDevice for Window {
-    fn name(&self) -> &str {
-        &self.name
-    }
-    fn read(&self, offset: u64, size: Size, _: Requester) -> Result<u64, BusFault> {
-        let found = self.host.find(self.space, self.pci_base.wrapping_add(offset));
-        // Nobody answers: the root complex returns all ones (PCIe 6.0, 2.3.2).
-        let Some((f, bar, at)) = found else { return Ok(size.mask()) };
-        let core: &FunctionCore = f.core();
-        Ok(core.msix_read(bar, at, size).unwrap_or_else(|| f.bar_read(bar, at, size)) & size.mask())
-    }
-    fn write(&self, offset: u64, size: Size, value: u64, _: Requester) -> Result<(), BusFault> {
-        if let Some((f, bar, at)) = self.host.find(self.space, self.pci_base.wrapping_add(offset))
-            && !f.core().msix_write(bar, at, size, value)
-        {
-            f.bar_write(bar, at, size, value);
-        }
-        Ok(())
-    }
-
-    /// Behind it are functions that would wait for themselves.
-    fn cpu_only(&self) -> bool {
-        true
-    }
+    const VERSION: u32 = 3;
 }

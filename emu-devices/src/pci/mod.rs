@@ -1,51 +1,67 @@
 //! PCI Express: a root complex that describes itself as `pci-host-ecam-generic`, and what a function is made of.
 //!
 //! A function owns a [`FunctionCore`] (configuration space, BARs, MSI-X, its way to memory) and implements
-//! [`PciFunction`] for what stands behind its BARs. [`PciHost`] gives it a place on bus 0, its requester ID, a DMA port
+//! [`PciFunction`] for what stands behind its BARs. [`PciHost`] gives it a place on a bus, its requester ID, a DMA port
 //! for that ID and an INTx line, and decodes the configuration and memory windows.
+//!
+//! Functions stand in a tree (`tree`): the root bus, and a bus below each bridge. Where a function is plugged in never
+//! changes ([`Position`]); its bus number, and with it its requester ID, is what software makes it ([`Bdf`]). What gets
+//! through to it, and from it, is asked of all bridges above it ([`Forwarding`]).
 //!
 //! # Invariants
 //! - A function reaches memory only through a [`MasterPort`], which is closed while bus mastering is disabled: the one behind
 //!   the IOMMU, or, as virtio devices do whose drivers know of none, the one around it.
-//! - The StreamID of that port is the requester ID, which is also the DeviceID of the MSIs it sends.
+//! - The StreamID of that port is the requester ID, which is also the DeviceID of the MSIs it sends. It is made of the bus number
+//!   that the last configuration write came with.
 //! - Accesses of devices to the windows are refused: there is no peer-to-peer routing. A device can therefore never
 //!   re-enter itself or another one through its own registers.
 
 mod bridge;
 mod capability;
 mod config;
+mod decode;
 mod edu;
 mod function;
 mod host;
+mod host_bridge;
 mod intx;
 mod iommu_test;
 mod msi;
 mod msix;
 mod port;
+mod root_port;
 mod test_device;
 #[cfg(test)]
 mod tests;
+mod tree;
+mod window;
 
 use std::fmt;
 
-pub use bridge::HostBridge;
+pub use bridge::{Bridge, Forwarding, Span};
 pub use config::{CONFIG_SIZE, ConfigSpace, ConfigState, Identity, reg};
 pub use edu::{DEFAULT_DMA_MASK, Edu};
 pub(crate) use function::OTHER_FUNCTION;
 pub use function::{
     BarKind, ConfigEffect, Decoded, FunctionBuilder, FunctionCore, FunctionState, PciFunction, Space,
 };
-pub use host::{IO_WINDOW_SIZE, PciError, PciHost};
+pub use host::{PciError, PciHost, Placed};
+pub use host_bridge::HostBridge;
 pub use intx::IntxRouter;
 pub use iommu_test::IommuTestDevice;
 pub use msix::{Msix, MsixLayout, MsixState};
 pub use port::MasterPort;
+pub use root_port::{RootPort, RootPortOptions};
 pub use test_device::TestDevice;
+pub use tree::{BusId, Position};
+pub use window::IO_WINDOW_SIZE;
 
 /// The register maps, for the test of all of them.
 #[cfg(test)]
 pub(crate) const MAPS: &[&dyn emu_core::registers::AnyMap] = &[
     &config::HEADER,
+    &bridge::HEADER,
+    &root_port::EXPRESS,
     &capability::MSI,
     &capability::MSIX,
     &capability::EXPRESS,

@@ -1,18 +1,22 @@
 //! A function's way to memory.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use emu_core::atomic::Atomic;
 use emu_core::dma::ats::{Completion, PageRequest, PageResponse, Refused, TranslationRequest};
 use emu_core::dma::{CountedPort, DmaAttrs, DmaFault, DmaPort};
 use emu_core::metrics::Counters;
+use parking_lot::RwLock;
 
 /// The DMA port of a PCI function: closed until the function has a place on a bus, and while bus mastering is
-/// disabled (PCIe 6.0, 7.5.1.1.3). A request through a closed port is aborted.
+/// disabled (PCIe 6.0, 7.5.1.1.3). A request through a closed port is aborted, and so is one that a bridge on its way does
+/// not forward.
 pub struct MasterPort {
     enabled: AtomicBool,
-    port: OnceLock<CountedPort>,
+    /// All bridges on the way forward requests.
+    forwarded: AtomicBool,
+    port: RwLock<Option<Arc<CountedPort>>>,
     counters: Arc<Counters>,
 }
 
@@ -20,12 +24,19 @@ impl MasterPort {
     /// A closed port that counts in `counters`.
     #[must_use]
     pub(super) fn new(counters: Arc<Counters>) -> Self {
-        Self { enabled: AtomicBool::new(false), port: OnceLock::new(), counters }
+        let (enabled, forwarded) = (AtomicBool::new(false), AtomicBool::new(true));
+        Self { enabled, forwarded, port: RwLock::new(None), counters }
     }
 
-    /// Connects the port to memory. Later calls change nothing.
+    /// Connects the port to memory, by a way that carries a requester ID. Requests under way end as they began.
     pub(super) fn connect(&self, port: Arc<dyn DmaPort>) {
-        let _ = self.port.set(CountedPort::new(port, self.counters.clone()));
+        *self.port.write() = Some(Arc::new(CountedPort::new(port, self.counters.clone())));
+    }
+
+    /// Whether all bridges on the way forward requests. The function cannot see it: its requests end as unsupported ones
+    /// (PCIe 6.0, 7.5.1.1.3).
+    pub(super) fn set_forwarded(&self, forwarded: bool) {
+        self.forwarded.store(forwarded, Ordering::Release);
     }
 
     /// Follows the bus master enable bit.
@@ -33,20 +44,21 @@ impl MasterPort {
         self.enabled.store(enabled, Ordering::Release);
     }
 
-    /// True if requests can pass.
+    /// True if the function can make requests.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.enabled.load(Ordering::Acquire) && self.port.get().is_some()
+        self.enabled.load(Ordering::Acquire) && self.port.read().is_some()
     }
 
-    fn open(&self) -> Result<&CountedPort, DmaFault> {
-        self.port.get().filter(|_| self.enabled.load(Ordering::Acquire)).ok_or(DmaFault::Abort)
+    fn open(&self) -> Result<Arc<CountedPort>, DmaFault> {
+        let open = self.enabled.load(Ordering::Acquire) && self.forwarded.load(Ordering::Acquire);
+        self.port.read().clone().filter(|_| open).ok_or(DmaFault::Abort)
     }
 }
 
 impl DmaPort for MasterPort {
     fn stream_id(&self) -> u32 {
-        self.port.get().map_or(0, DmaPort::stream_id)
+        self.port.read().as_ref().map_or(0, |port| port.stream_id())
     }
     fn read(&self, attrs: DmaAttrs, addr: u64, buf: &mut [u8]) -> Result<(), DmaFault> {
         self.open()?.read(attrs, addr, buf)

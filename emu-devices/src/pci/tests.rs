@@ -16,6 +16,8 @@ use test_kit::wires::Wires;
 
 use super::*;
 
+mod tree;
+
 const ME: Requester = Requester::Cpu(0);
 const ECAM: u64 = 0x40_1000_0000;
 const MEM: u64 = 0x1000_0000;
@@ -283,7 +285,7 @@ fn slots() {
     assert_eq!(add(Some(32)), Err(PciError::NoSuchSlot(32)));
     assert_eq!((add(None).unwrap(), add(None).unwrap()), ("00:01.0".to_owned(), "00:03.0".to_owned()));
     while add(None).is_ok() {}
-    assert_eq!(m.host.bdfs().len(), 32);
+    assert_eq!(m.host.functions().len(), 32);
     assert_eq!(add(None), Err(PciError::Full));
 }
 

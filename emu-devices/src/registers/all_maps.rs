@@ -21,7 +21,9 @@ use crate::gicv2m::Gicv2m;
 use crate::gpio::pl061::Pl061;
 use crate::net::{E1000e, MacAddress};
 use crate::nvme::{Nvme, NvmeOptions};
-use crate::pci::{DEFAULT_DMA_MASK, Edu, IommuTestDevice, PciFunction, TestDevice};
+use crate::pci::{
+    DEFAULT_DMA_MASK, Edu, IommuTestDevice, PciFunction, RootPort, RootPortOptions, TestDevice,
+};
 use crate::pl330::{self, Pl330};
 use crate::rtc::pl031::Pl031;
 use crate::test_master::{self, TestMaster};
@@ -149,7 +151,9 @@ fn lists() -> Vec<Vec<Listed>> {
     let nvme = Nvme::new("nvme", nvme(), Vec::new(), &Arc::default());
     let iommu_test = IommuTestDevice::new("iommu-testdev", &Arc::default());
     let ahci = AhciFunction::new("ahci", Default::default(), &Clock::new(Mode::Counted), &Arc::default());
-    for function in [virtio, test_device, edu, nic, nvme, iommu_test, ahci] {
+    let port = RootPortOptions { slot: 1, port: 2, hotplug: true };
+    let root_port = RootPort::new("pcie-root-port", port, &Arc::default());
+    for function in [virtio, test_device, edu, nic, nvme, iommu_test, ahci, root_port] {
         lists.push(function.core().config_registers());
         for bar in 0..6 {
             lists.push(function.bar_registers(bar));

@@ -115,6 +115,8 @@ pub(super) struct Builder<'a> {
     /// The other end of the first serial port.
     pub(super) serial: Option<Arc<Port>>,
     pub(super) power_key: Option<IrqLine>,
+    /// What the PCI buses are called.
+    pub(super) bus_names: Vec<String>,
 }
 
 impl Board {
@@ -171,6 +173,7 @@ impl Board {
             spis,
             serial: None,
             power_key: None,
+            bus_names: Vec::new(),
         };
         b.interrupt_controller()?;
         b.flash(plan)?;

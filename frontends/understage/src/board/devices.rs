@@ -10,7 +10,7 @@ use emu_core::irq::IrqLine;
 use emu_core::ledger::{Account, Ledger, Owner, Subject};
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
-use emu_devices::pci::{PciHost, Space};
+use emu_devices::pci::{BusId, PciHost, Position, Space};
 use emu_devices::virtio::{Interfaces, VirtioMmio, VirtioOptions, VirtioPci};
 use emu_mmu::Features;
 use emu_pe::mem::mmu_features;
@@ -35,6 +35,7 @@ impl Builder<'_> {
         let own = device::of_board(self.config);
         let devices: Vec<&Device> = own.iter().chain(&self.config.devices).collect();
         let places = places::assign(&devices)?;
+        self.bus_names = places::bus_names(&devices);
         // The system MMU first: others have their ways to memory from it.
         for mmu in [true, false] {
             for (device, place) in devices.iter().zip(&places).filter(|(d, _)| d.is_system_mmu() == mmu) {
@@ -49,17 +50,7 @@ impl Builder<'_> {
             match place {
                 Place::Platform(_) => {}
                 Place::Mmio(n) => transports[*n as usize] = Some(device),
-                Place::Pci(slot) => {
-                    let function = match self.device(plan, device, *place)? {
-                        Built::Function(function) => function,
-                        Built::Virtio(made) => {
-                            let name = format!("virtio-pci@{slot:x}");
-                            VirtioPci::new(&name, made, virtio_options(device), &self.counters)
-                        }
-                        Built::Installed => continue,
-                    };
-                    pci.add(Some(*slot), function).map_err(|e| user_error!("{e}"))?;
-                }
+                Place::Pci(at) => self.function(plan, device, *at, &pci)?,
             }
         }
         for (n, device) in transports.into_iter().enumerate() {
@@ -67,6 +58,43 @@ impl Builder<'_> {
         }
         self.components.push(pci.clone());
         Ok(pci)
+    }
+
+    /// A function in its place on PCI.
+    fn function(
+        &mut self,
+        plan: &Plan,
+        device: &Device,
+        at: Position,
+        pci: &PciHost,
+    ) -> Result<(), UserError> {
+        let function = match self.device(plan, device, Place::Pci(at))? {
+            Built::Function(function) => function,
+            Built::Virtio(made) => {
+                let name = self.place_name("virtio-pci", Place::Pci(at));
+                VirtioPci::new(&name, made, virtio_options(device), &self.counters)
+            }
+            Built::Installed => return Ok(()),
+        };
+        if device.pci.multifunction {
+            function.core().set_multifunction();
+        }
+        pci.add_at(at, function).map(|_| ()).map_err(|e| user_error!("{e}"))
+    }
+
+    /// What a device of this kind is called in a place.
+    fn place_name(&self, kind: &str, place: Place) -> String {
+        match place {
+            Place::Pci(at) => {
+                let function =
+                    if at.function() == 0 { String::new() } else { format!(".{:x}", at.function()) };
+                let bus = self.bus_names.get(usize::from(at.bus.0)).filter(|_| at.bus != BusId::ROOT);
+                let bus = bus.map_or_else(String::new, |bus| format!("{bus}/"));
+                format!("{kind}@{bus}{:x}{function}", at.device())
+            }
+            Place::Mmio(n) => format!("{kind}@{:x}", map::virtio_mmio(n).base),
+            Place::Platform(spot) => format!("{kind}@{:x}", spot.resources.range.base),
+        }
     }
 
     fn device(&mut self, plan: &Plan, device: &Device, place: Place) -> Result<Built, UserError> {
@@ -171,12 +199,7 @@ fn virtio_options(device: &Device) -> VirtioOptions {
 
 impl Site for OnBoard<'_, '_> {
     fn name(&self, kind: &str) -> String {
-        let address = match self.place {
-            Place::Pci(slot) => slot.into(),
-            Place::Mmio(n) => map::virtio_mmio(n).base,
-            Place::Platform(spot) => spot.resources.range.base,
-        };
-        format!("{kind}@{address:x}")
+        self.builder.place_name(kind, self.place)
     }
     fn counters(&self) -> &Arc<Counters> {
         &self.builder.counters

@@ -565,7 +565,7 @@ mod tests {
             ),
             ("--kernel k --iommu smmuv3,ats=maybe", "given as 'ats'"),
             ("--accel kvm", "invalid value 'kvm' for '--accel <HOW>'"),
-            ("--kernel k --disk a,bus=usb", "there is no bus 'usb' for --disk (there are pci, mmio)"),
+            ("--kernel k --disk a,bus=usb", "there is no bus 'usb' in --disk: there is pcie.0"),
             ("--kernel k --disk a,cache=none", "'cache=none' is not supported for a disk in --disk"),
             ("--kernel k --disk format=raw", "--disk needs a file"),
             (

@@ -41,9 +41,9 @@ impl<T: Settings> AnySettings for T {
 /// Where a device is plugged in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Bus {
-    /// It is a function of the PCIe root bus, in this slot or in the first free one.
+    /// It is a function on PCI, in this slot or in the first free one ([`PciPlug`] says more).
     Pci {
-        /// Device number, 1 to 31.
+        /// Device number.
         slot: Option<u8>,
         /// What drivers it is for, if it is a virtio device.
         interfaces: Interfaces,
@@ -64,6 +64,17 @@ impl Bus {
     pub const MMIO: Self = Self::Mmio { transport: None };
 }
 
+/// What is said of a PCI function's place beside the slot.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PciPlug {
+    /// The bridge below which it is, by its id; else it is on the root bus.
+    pub bus: Option<String>,
+    /// Function number, 0 to 7.
+    pub function: u8,
+    /// There may be more functions in the slot.
+    pub multifunction: bool,
+}
+
 /// A device.
 #[derive(Debug)]
 pub struct Device {
@@ -71,6 +82,8 @@ pub struct Device {
     pub id: Option<String>,
     /// Where it is.
     pub bus: Bus,
+    /// The same, if it is on PCI.
+    pub pci: PciPlug,
     /// If it is a virtio device, it offers VIRTIO_F_ACCESS_PLATFORM: its addresses are what the platform's IOMMU translates.
     pub access_platform: bool,
     /// What it is, and what it is told.
@@ -80,7 +93,7 @@ pub struct Device {
 impl Device {
     /// A device without a name, for drivers that know of no IOMMU.
     pub fn new(settings: impl Settings, bus: Bus) -> Self {
-        Self { id: None, bus, access_platform: false, settings: Box::new(settings) }
+        Self { id: None, bus, pci: PciPlug::default(), access_platform: false, settings: Box::new(settings) }
     }
 
     /// Its settings, if they are `T`.
@@ -97,14 +110,17 @@ impl Device {
 
 impl Clone for Device {
     fn clone(&self) -> Self {
-        Self { id: self.id.clone(), settings: self.settings.copy(), ..*self }
+        Self { id: self.id.clone(), pci: self.pci.clone(), settings: self.settings.copy(), ..*self }
     }
 }
 
 impl PartialEq for Device {
     fn eq(&self, other: &Self) -> bool {
         let place = |d: &Self| (d.bus, d.access_platform);
-        self.id == other.id && place(self) == place(other) && self.settings.equals(&*other.settings)
+        self.id == other.id
+            && self.pci == other.pci
+            && place(self) == place(other)
+            && self.settings.equals(&*other.settings)
     }
 }
 

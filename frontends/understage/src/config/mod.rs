@@ -33,7 +33,7 @@ mod virt;
 pub use character::{CharBackend, Characters, LogFile, SHORT_FORMS, Socket, SocketPlace};
 pub use cpu::{CpuChanges, CpuModel, MAX_CPUS, MAX_CPUS_GICV2, Topology, check_cpus};
 pub use debugger::{Address, address};
-pub use device::{AnySettings, Bus, Device, Interfaces, Settings};
+pub use device::{AnySettings, Bus, Device, Interfaces, PciPlug, Settings};
 pub use disk::{Disk, DiskFormat, Flash};
 pub use execution::{Accel, CODE_CACHE, Check, PerfFile, StopOn};
 pub use given::{Given, HostFile};

@@ -60,6 +60,8 @@ pub enum Model<T> {
     Virtio(Build<T, dyn VirtioDevice>),
     /// A PCI function.
     Pci(Build<T, dyn PciFunction>),
+    /// A PCI function that has a bus below it, which goes by its id.
+    Bridge(Build<T, dyn PciFunction>),
     /// On the system bus, where the map has places for it.
     Platform(Platform<T>),
     /// A port or a namespace, which becomes a part of the device that it is plugged into, and the form of its name.
@@ -180,6 +182,8 @@ pub trait Kind: Sync {
     fn is_for(&self, settings: &dyn AnySettings) -> bool;
     /// What a device was told, in the words of its properties.
     fn told(&self, settings: &dyn AnySettings) -> Vec<(&'static str, String)>;
+    /// There is a PCI bus below it.
+    fn is_bridge(&self) -> bool;
     /// The places on the system bus that a device with these settings can have.
     fn places(&self, settings: &dyn AnySettings) -> &'static [Resources];
     /// Its nodes in the devicetree, if it is there.
@@ -255,10 +259,11 @@ impl<T: Settings + Default> Row<T> {
         match &self.model {
             Model::Part(_, add) => return add(settings, &plug, user, machine),
             Model::Memory(add) => return add(settings, machine),
-            Model::Virtio(_) | Model::Pci(_) | Model::Platform(_) => {}
+            Model::Virtio(_) | Model::Pci(_) | Model::Bridge(_) | Model::Platform(_) => {}
         }
         let (bus, access_platform) = plug.place(user, form, machine)?;
-        machine.devices.push(Device { id: plug.id, bus, access_platform, settings: Box::new(settings) });
+        let (pci, settings) = (plug.pci(form), Box::new(settings));
+        machine.devices.push(Device { id: plug.id, bus, pci, access_platform, settings });
         Ok(())
     }
 }
@@ -279,7 +284,7 @@ impl<T: Settings + Default> Kind for Row<T> {
     fn forms(&self) -> &'static [Form] {
         match self.model {
             Model::Virtio(_) => plug::VIRTIO,
-            Model::Pci(_) => plug::FUNCTION,
+            Model::Pci(_) | Model::Bridge(_) => plug::FUNCTION,
             Model::Platform(_) => plug::PLATFORM,
             Model::Part(forms, _) => forms,
             Model::Memory(_) => plug::NO_DEVICE,
@@ -363,6 +368,10 @@ impl<T: Settings + Default> Kind for Row<T> {
         settings.map_or_else(Vec::new, |settings| property::told(&[self.properties], settings))
     }
 
+    fn is_bridge(&self) -> bool {
+        matches!(self.model, Model::Bridge(_))
+    }
+
     fn places(&self, settings: &dyn AnySettings) -> &'static [Resources] {
         match (&self.model, (settings as &dyn Any).downcast_ref()) {
             (Model::Platform(platform), Some(settings)) => (platform.places)(settings),
@@ -389,7 +398,9 @@ impl<T: Settings + Default> Kind for Row<T> {
             (Model::Virtio(build), Place::Pci(_) | Place::Mmio(_)) => {
                 build(settings, site).map(Built::Virtio)
             }
-            (Model::Pci(build), Place::Pci(_)) => build(settings, site).map(Built::Function),
+            (Model::Pci(build) | Model::Bridge(build), Place::Pci(_)) => {
+                build(settings, site).map(Built::Function)
+            }
             (Model::Platform(platform), Place::Platform(spot)) => {
                 (platform.build)(settings, spot, site).map(|()| Built::Installed)
             }

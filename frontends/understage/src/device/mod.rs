@@ -30,6 +30,7 @@ pub mod nvme;
 pub mod pl330;
 pub mod places;
 pub mod plug;
+pub mod root_port;
 pub mod rtc;
 pub mod serial_bus;
 pub mod site;
@@ -62,6 +63,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &nvme::CONTROLLER,
     &nvme::NAMESPACE,
     &iommu_test::FUNCTION,
+    &root_port::PORT,
     &smmu::SMMU,
     &smmuv2::SMMU,
     &test_master::MASTER,
@@ -159,6 +161,12 @@ pub fn options() -> impl Iterator<Item = (&'static dyn Kind, Shape)> {
 pub fn kind_of(device: &Device) -> Result<&'static dyn Kind, UserError> {
     let kind = KINDS.iter().find(|kind| kind.is_for(&*device.settings));
     kind.copied().ok_or_else(|| user_error!("there is no kind of device for {:?}", device.settings))
+}
+
+/// There is a PCI bus below the device.
+#[must_use]
+pub fn is_bridge(device: &Device) -> bool {
+    kind_of(device).is_ok_and(Kind::is_bridge)
 }
 
 impl Driver {

@@ -316,9 +316,14 @@ mod tests {
             let own = Namespace { disk: (id == "b").then_some(disk), ..Namespace::default() };
             let settings = Box::new(Controller { own, ..Controller::default() });
             let bus = crate::config::Bus::Pci { slot: None, interfaces: crate::config::Interfaces::Modern };
-            let device =
-                crate::config::Device { id: Some(id.to_owned()), bus, access_platform: false, settings };
-            machine.devices.push(device);
+            let id = Some(id.to_owned());
+            machine.devices.push(crate::config::Device {
+                id,
+                bus,
+                pci: Default::default(),
+                access_platform: false,
+                settings,
+            });
         }
         let mut add = |bus: Option<&str>, id| {
             let mut plug = Plug::new("-device", false);

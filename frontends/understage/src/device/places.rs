@@ -1,6 +1,10 @@
 //! Which device gets which place: PCI device numbers, virtio-mmio transports, places on the system bus.
 
-use super::kind_of;
+use std::collections::{BTreeMap, HashMap};
+
+use emu_devices::pci::{BusId, Position};
+
+use super::{is_bridge, kind_of, root_port};
 use crate::config::{Bus, Device};
 use crate::error::{UserError, user_error};
 use crate::map::{Resources, VIRTIO_MMIO_COUNT};
@@ -8,8 +12,8 @@ use crate::map::{Resources, VIRTIO_MMIO_COUNT};
 /// Where a device is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
-    /// Device number on the root bus; function 0.
-    Pci(u8),
+    /// A function of the PCI tree.
+    Pci(Position),
     /// Index of the virtio-mmio transport.
     Mmio(u32),
     /// On the system bus.
@@ -28,32 +32,63 @@ pub struct Spot {
 /// What is taken.
 #[derive(Default)]
 struct Taken {
-    /// A bit for each device number. Device 0 of the root bus is the host bridge.
-    slots: u32,
+    /// The devices of each PCI bus and their functions.
+    slots: BTreeMap<(BusId, u8), Slot>,
+    /// The buses below bridges, by the ids of these.
+    buses: HashMap<String, BusId>,
     /// A bit for each transport.
     transports: u64,
     /// First addresses on the system bus.
     platform: Vec<u64>,
 }
 
+/// A slot of a PCI bus.
+#[derive(Default)]
+struct Slot {
+    /// A bit for each function.
+    functions: u8,
+    /// Function 0 says that there may be others.
+    multifunction: bool,
+}
+
+/// What a slot is called.
+fn slot_name(device: &Device, slot: u8) -> String {
+    let bus = device.pci.bus.as_ref().map_or_else(String::new, |bus| format!(" of bus '{bus}'"));
+    format!("PCI slot {slot:#x}{bus}")
+}
+
+/// What the PCI buses are called, by their numbers.
+#[must_use]
+pub fn bus_names(devices: &[&Device]) -> Vec<String> {
+    let bridges = devices.iter().filter(|d| is_bridge(d)).map(|d| d.id.clone().unwrap_or_default());
+    ["pcie.0".to_owned()].into_iter().chain(bridges).collect()
+}
+
 /// The places of `devices`, in their order. Those that name theirs have it; transports are given out from the last one down,
 /// as QEMU does, so that a guest finds the same device at the same address.
 pub fn assign(devices: &[&Device]) -> Result<Vec<Place>, UserError> {
-    let mut taken = Taken { slots: 1, ..Taken::default() };
-    devices.iter().try_for_each(|device| taken.reserve(device.bus))?;
-    devices.iter().map(|device| taken.place(device)).collect()
+    root_port::check(devices)?;
+    let mut taken = Taken::default();
+    let host_bridge = Slot { functions: 1, multifunction: false };
+    taken.slots.insert((BusId::ROOT, 0), host_bridge);
+    for (n, name) in bus_names(devices).into_iter().enumerate().skip(1) {
+        let id = u16::try_from(n).map_err(|_| user_error!("there are too many root ports"))?;
+        taken.buses.entry(name).or_insert(BusId(id));
+    }
+    devices.iter().try_for_each(|device| taken.reserve(device))?;
+    let places = devices.iter().map(|device| taken.place(device)).collect::<Result<Vec<_>, _>>()?;
+    devices.iter().zip(&places).try_for_each(|(device, place)| taken.check(device, *place))?;
+    Ok(places)
 }
 
 impl Taken {
     /// The place that a device names.
-    fn reserve(&mut self, bus: Bus) -> Result<(), UserError> {
-        match bus {
-            Bus::Pci { slot: Some(slot), .. } => {
-                let bit = 1u32.checked_shl(slot.into()).unwrap_or(0);
-                if bit == 0 || self.slots & bit != 0 {
-                    return Err(user_error!("two devices are to be in PCI slot {slot:#x}"));
+    fn reserve(&mut self, device: &Device) -> Result<(), UserError> {
+        match device.bus {
+            Bus::Pci { slot, .. } => {
+                if let Some(at) = self.named(device, slot)? {
+                    self.take(device, at)?;
                 }
-                self.slots |= bit;
             }
             Bus::Mmio { transport: Some(n) } => {
                 if self.transports >> n & 1 != 0 {
@@ -61,28 +96,71 @@ impl Taken {
                 }
                 self.transports |= 1 << n;
             }
-            Bus::Pci { .. } | Bus::Mmio { .. } | Bus::Platform => {}
+            Bus::Mmio { .. } | Bus::Platform => {}
         }
         Ok(())
     }
 
     fn place(&mut self, device: &Device) -> Result<Place, UserError> {
         match device.bus {
-            Bus::Pci { slot: Some(slot), .. } => Ok(Place::Pci(slot)),
-            Bus::Pci { slot: None, .. } => self.free_slot().map(Place::Pci),
+            Bus::Pci { slot, .. } => match self.named(device, slot)? {
+                Some(at) => Ok(Place::Pci(at)),
+                None => {
+                    let at = Position::new(BusId::ROOT, self.free_slot()?, 0);
+                    self.take(device, at)?;
+                    Ok(Place::Pci(at))
+                }
+            },
             Bus::Mmio { transport: Some(n) } => Ok(Place::Mmio(n.into())),
             Bus::Mmio { transport: None } => self.free_transport().map(Place::Mmio),
             Bus::Platform => self.spot(device).map(Place::Platform),
         }
     }
 
-    fn free_slot(&mut self) -> Result<u8, UserError> {
-        let slot = self.slots.trailing_ones();
-        if slot == 32 {
-            return Err(user_error!("there are more PCI devices than the 31 that the root bus takes"));
+    /// The place on PCI that a device names: below a bridge there is one slot only.
+    fn named(&self, device: &Device, slot: Option<u8>) -> Result<Option<Position>, UserError> {
+        let function = device.pci.function;
+        let Some(bus) = &device.pci.bus else {
+            return Ok(slot.map(|slot| Position::new(BusId::ROOT, slot, function)));
+        };
+        let id = self.buses.get(bus).ok_or_else(|| user_error!("there is no bus '{bus}'"))?;
+        Ok(Some(Position::new(*id, slot.unwrap_or(0), function)))
+    }
+
+    /// The device has this place.
+    fn take(&mut self, device: &Device, at: Position) -> Result<(), UserError> {
+        let slot = self.slots.entry((at.bus, at.device())).or_default();
+        let bit = 1 << at.function();
+        if slot.functions & bit != 0 {
+            let (name, function) = (slot_name(device, at.device()), at.function());
+            let which = if function == 0 { String::new() } else { format!("function {function} of ") };
+            return Err(user_error!("two devices are to be in {which}{name}"));
         }
-        self.slots |= 1 << slot;
-        Ok(slot as u8)
+        slot.functions |= bit;
+        if at.function() == 0 {
+            slot.multifunction = device.pci.multifunction;
+        }
+        Ok(())
+    }
+
+    /// Where a slot has a function beside number 0, this says so. (Without a number 0 drivers find nothing unless they look for
+    /// each number, as some do.)
+    fn check(&self, device: &Device, place: Place) -> Result<(), UserError> {
+        let Place::Pci(at) = place else { return Ok(()) };
+        match self.slots.get(&(at.bus, at.device())) {
+            Some(slot) if slot.functions & 1 != 0 && slot.functions != 1 && !slot.multifunction => {
+                Err(user_error!(
+                    "{} is to have several functions: its function 0 needs multifunction=on",
+                    slot_name(device, at.device())
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn free_slot(&self) -> Result<u8, UserError> {
+        let free = (1..32).find(|slot| !self.slots.contains_key(&(BusId::ROOT, *slot)));
+        free.ok_or_else(|| user_error!("there are more PCI devices than the 31 that the root bus takes"))
     }
 
     fn free_transport(&mut self) -> Result<u32, UserError> {
@@ -110,7 +188,7 @@ impl Taken {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Interfaces;
+    use crate::config::{Interfaces, PciPlug};
     use crate::device::entropy::Entropy;
     use crate::device::uart::Uart;
 
@@ -130,15 +208,9 @@ mod tests {
     fn named_slots_are_kept_free() {
         let devices =
             [pci(None), pci(Some(2)), mmio(None), pci(None), mmio(Some(30)), mmio(None), mmio(Some(0))];
-        let places = [
-            Place::Pci(1),
-            Place::Pci(2),
-            Place::Mmio(31),
-            Place::Pci(3),
-            Place::Mmio(30),
-            Place::Mmio(29),
-            Place::Mmio(0),
-        ];
+        let slot = |n| Place::Pci(Position::new(BusId::ROOT, n, 0));
+        let places =
+            [slot(1), slot(2), Place::Mmio(31), slot(3), Place::Mmio(30), Place::Mmio(29), Place::Mmio(0)];
         assert_eq!(assign(&devices.iter().collect::<Vec<_>>()).unwrap(), places);
     }
 
@@ -153,6 +225,55 @@ mod tests {
         assert!(e(vec![mmio(None); 33]).contains("32 transports"));
         let uart = Device::new(Uart::default(), Bus::Platform);
         assert_eq!(e(vec![uart; 3]), "there are more devices pl011 than the 2 that the board takes");
+    }
+
+    fn port(id: &str, slot: &str) -> Device {
+        let line =
+            format!("-M virt -cpu max -display none -kernel k -device pcie-root-port,id={id},slot={slot}");
+        let words: Vec<std::ffi::OsString> = line.split(' ').map(Into::into).collect();
+        match crate::qemu::parse(&words) {
+            Ok(crate::qemu::Request::Run(mut config)) => config.devices.remove(0),
+            _ => panic!("{line}"),
+        }
+    }
+
+    fn below(bus: &str, function: u8, multifunction: bool) -> Device {
+        let pci_plug = PciPlug { bus: Some(bus.to_owned()), function, multifunction };
+        Device { pci: pci_plug, ..pci(None) }
+    }
+
+    #[test]
+    fn below_a_root_port_there_is_one_slot_with_functions() {
+        let devices =
+            [port("a", "1"), below("a", 0, true), port("b", "2"), below("a", 3, false), below("b", 0, false)];
+        let at = |bus, slot, function| Place::Pci(Position::new(BusId(bus), slot, function));
+        let places = [at(0, 1, 0), at(1, 0, 0), at(0, 2, 0), at(1, 0, 3), at(2, 0, 0)];
+        assert_eq!(assign(&devices.iter().collect::<Vec<_>>()).unwrap(), places);
+        assert_eq!(bus_names(&devices.iter().collect::<Vec<_>>()), ["pcie.0", "a", "b"]);
+        let wrong =
+            |devices: &[Device]| super::assign(&devices.iter().collect::<Vec<_>>()).unwrap_err().to_string();
+        let a = || port("a", "1");
+        assert_eq!(
+            wrong(&[a(), below("a", 0, false), below("a", 0, false)]),
+            "two devices are to be in PCI slot 0x0 of bus 'a'"
+        );
+        assert_eq!(
+            wrong(&[a(), below("a", 0, false), below("a", 1, false)]),
+            "PCI slot 0x0 of bus 'a' is to have several functions: its function 0 needs multifunction=on"
+        );
+        let alone = [a(), below("a", 1, false)];
+        assert!(
+            super::assign(&alone.iter().collect::<Vec<_>>()).is_ok(),
+            "some guests look for each function"
+        );
+        assert_eq!(
+            wrong(&[a(), port("b", "1")]),
+            "two pcie-root-ports are to have chassis=0,slot=1: give them different numbers"
+        );
+        assert_eq!(
+            wrong(&[a(), Device { pci: below("a", 0, false).pci, ..port("b", "2") }]),
+            "a pcie-root-port can be on the bus pcie.0 only, and not on 'a'"
+        );
     }
 
     #[test]

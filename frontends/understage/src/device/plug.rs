@@ -1,7 +1,8 @@
 //! Where a device is plugged in, as its name and its properties say: the forms of names, and the properties that devices
 //! have because of the bus that they are on.
 
-use crate::config::{Bus, Interfaces, MachineConfig};
+use super::is_bridge;
+use crate::config::{Bus, Interfaces, MachineConfig, PciPlug};
 use crate::error::{UserError, user_error};
 use crate::keyval::{Parts, on_off};
 use crate::map::VIRTIO_MMIO_COUNT;
@@ -92,9 +93,10 @@ pub fn take_form(parts: &mut Parts, forms: &'static [Form]) -> Result<&'static F
     let wanted = match parts.take("bus")?.as_deref() {
         None | Some("pci") => Plugs::Pci,
         Some("mmio") => Plugs::Virtio,
+        // The bus below a bridge.
         Some(other) => {
-            let option = parts.option();
-            return Err(user_error!("there is no bus '{other}' for {option} (there are pci, mmio)"));
+            parts.push("bus", other);
+            Plugs::Pci
         }
     };
     Ok(forms.iter().find(|form| form.bus == wanted).unwrap_or(&forms[0]))
@@ -110,6 +112,8 @@ pub struct Plug {
     /// The bus, where there are several.
     pub bus: Option<String>,
     slot: Option<u8>,
+    function: u8,
+    multifunction: bool,
     access_platform: Option<bool>,
     /// What the command line means by no word about it.
     offers_access_platform: bool,
@@ -134,9 +138,17 @@ const OFFERS: &[Property<Plug>] = &[
 
 /// What a PCI function has.
 const PCI: &[Property<Plug>] = &[
-    property("bus", Text(pci_bus), "pcie.0"),
-    property("addr", Text(pci_address), "device number, hexadecimal: 1 to 1f"),
-    property("multifunction", Only(&["off"]), "devices have one function"),
+    property("bus", Text(|p, v| put(&mut p.bus, v)), "pcie.0, or the id of a root port"),
+    property(
+        "addr",
+        Text(pci_address),
+        "SLOT[.FUNCTION], hexadecimal: 1 to 1f on pcie.0, 0 below a root port",
+    ),
+    property(
+        "multifunction",
+        Switch(|p, on| p.multifunction = on),
+        "there may be more functions in the slot, of which this is number 0",
+    ),
     property("ats", Only(&["off"]), "there are no address translation services"),
     property("aer", Only(&["off"]), "there is no advanced error reporting"),
     property("romfile", Only(&[""]), "there are no option ROMs"),
@@ -188,30 +200,18 @@ fn put(slot: &mut Option<String>, value: &str) -> Result<(), UserError> {
     Ok(())
 }
 
-fn pci_bus(p: &mut Plug, bus: &str) -> Result<(), UserError> {
-    match bus {
-        "pcie.0" | "pcie" => Ok(()),
-        _ => Err(user_error!(
-            "there is no bus '{bus}' in {}: the only one for PCI devices is pcie.0",
-            p.option
-        )),
-    }
-}
-
 /// `addr=SLOT[.FUNCTION]`, hexadecimal.
 fn pci_address(p: &mut Plug, text: &str) -> Result<(), UserError> {
     let (slot, function) = text.split_once('.').unwrap_or((text, "0"));
-    if function.trim_start_matches("0x") != "0" {
-        let option = p.option;
-        return Err(user_error!("'addr={text}' in {option} is not supported: devices have one function"));
-    }
-    match u8::from_str_radix(slot.trim_start_matches("0x"), 16) {
-        Ok(n @ 1..=31) => p.slot = Some(n),
-        _ => {
-            let option = p.option;
-            return Err(user_error!("'addr={text}' in {option} is not a free slot (1 to 1f, hexadecimal)"));
-        }
-    }
+    let option = p.option;
+    let number = |text: &str, most: u8| {
+        u8::from_str_radix(text.trim_start_matches("0x"), 16).ok().filter(|n| *n <= most)
+    };
+    let slot = number(slot, 31)
+        .ok_or_else(|| user_error!("'addr={text}' in {option} is not a free slot (1 to 1f, hexadecimal)"))?;
+    let function = number(function, 7)
+        .ok_or_else(|| user_error!("'addr={text}' in {option} is no function: a device has 0 to 7"))?;
+    (p.slot, p.function) = (Some(slot), function);
     Ok(())
 }
 
@@ -228,6 +228,7 @@ impl Plug {
         let offers = self.access_platform.unwrap_or(self.offers_access_platform);
         match form.bus {
             Plugs::Pci => {
+                self.bridge(machine)?;
                 let interfaces = self.interfaces(name, form)?;
                 Ok((Bus::Pci { slot: self.slot, interfaces }, offers && interfaces == Interfaces::Modern))
             }
@@ -241,6 +242,42 @@ impl Plug {
             Plugs::System | Plugs::VirtioSerial | Plugs::Nvme | Plugs::Ide | Plugs::None => {
                 Ok((Bus::Platform, false))
             }
+        }
+    }
+
+    /// What it says of a function's place beside the slot.
+    #[must_use]
+    pub fn pci(&self, form: &Form) -> PciPlug {
+        let bus = self.bridge_id().filter(|_| form.bus == Plugs::Pci).map(str::to_owned);
+        PciPlug { bus, function: self.function, multifunction: self.multifunction }
+    }
+
+    /// The id of a bridge; none for the root bus.
+    fn bridge_id(&self) -> Option<&str> {
+        self.bus.as_deref().filter(|bus| !matches!(*bus, "pcie.0" | "pcie"))
+    }
+
+    /// There is the bridge that a function is to be below, and it has such a slot.
+    fn bridge(&self, machine: &MachineConfig) -> Result<(), UserError> {
+        let option = self.option;
+        let Some(bus) = self.bridge_id() else {
+            return match self.slot {
+                Some(0) => Err(user_error!(
+                    "'addr=0' in {option} is not a free slot (1 to 1f, hexadecimal): the host bridge is there"
+                )),
+                _ => Ok(()),
+            };
+        };
+        if !machine.devices.iter().any(|d| d.id.as_deref() == Some(bus) && is_bridge(d)) {
+            return Err(user_error!(
+                "there is no bus '{bus}' in {option}: there is pcie.0, and one below each root port before it"
+            ));
+        }
+        match self.slot {
+            None | Some(0) => Ok(()),
+            Some(slot) => Err(user_error!(
+                "'addr={slot:x}' in {option}: below a root port, as '{bus}', there is slot 0 only"
+            )),
         }
     }
 

@@ -19,7 +19,7 @@ fn all(machine: &Machine, cpu: usize) -> Vec<(String, Vec<Part>)> {
         let part = (format!("at {:#x}", region.base.0), device.registers(from));
         devices.push((device.name().to_owned(), vec![part]));
     }
-    for (_, function) in machine.functions() {
+    for function in machine.functions().into_iter().map(|placed| placed.function) {
         let mut parts = vec![("configuration space".to_owned(), function.core().config_registers())];
         for bar in 0..6 {
             let (own, msix) = (function.bar_registers(bar), function.core().msix_registers(bar));

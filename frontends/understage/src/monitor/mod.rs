@@ -25,7 +25,7 @@ use std::time::Duration;
 use emu_core::bus::Bus;
 use emu_core::clock::Clock;
 use emu_core::irq::IrqLine;
-use emu_devices::pci::{Bdf, PciFunction, PciHost};
+use emu_devices::pci::{PciHost, Placed, Position};
 use emu_engine::interp::lockstep::Totals;
 use emu_pe::cpu::Cpu;
 use emu_pe::psci::Machine as _;
@@ -103,8 +103,8 @@ pub struct Listing {
     pub uuid: Option<[u8; 16]>,
     /// Bytes of RAM.
     pub memory: u64,
-    /// The PCI functions that were given an id: device number, id.
-    pub pci_ids: Vec<(u8, String)>,
+    /// The PCI functions that were given an id.
+    pub pci_ids: Vec<(Position, String)>,
 }
 
 impl Listing {
@@ -134,11 +134,9 @@ impl Machine {
         machine
     }
 
-    /// The functions on the PCI bus, if there is one.
-    pub(crate) fn functions(&self) -> impl Iterator<Item = (Bdf, Arc<dyn PciFunction>)> {
-        self.pci
-            .iter()
-            .flat_map(|pci| pci.bdfs().into_iter().filter_map(|bdf| Some((bdf, pci.function(bdf)?))))
+    /// The functions on PCI, if there is any.
+    pub(crate) fn functions(&self) -> Vec<Placed> {
+        self.pci.as_ref().map_or_else(Vec::new, |pci| pci.functions())
     }
 
     /// Runs `look` on a CPU while all are still. `None` if there is no such CPU, or the machine has ended.

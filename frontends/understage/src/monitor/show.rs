@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use emu_core::addr::Size;
 use emu_core::bus::Backing;
-use emu_devices::pci::{Bdf, FunctionCore};
+use emu_devices::pci::{Bridge, BusId, Forwarding, FunctionCore, Placed, Position};
 
 use super::{Machine, devices};
 use crate::board::stats::compared;
@@ -101,14 +101,15 @@ const CLASSES: &[(u32, &str)] = &[
 
 fn pci(machine: &Machine, _: usize, _: &[&str]) -> String {
     let mut out = String::new();
-    for (bdf, function) in machine.functions() {
+    for placed in machine.functions() {
         // Writing to a String does not fail.
-        let _ = function_lines(&mut out, bdf, function.core());
+        let _ = function_lines(&mut out, &placed);
     }
     out
 }
 
-fn function_lines(out: &mut String, bdf: Bdf, core: &FunctionCore) -> std::fmt::Result {
+fn function_lines(out: &mut String, placed: &Placed) -> std::fmt::Result {
+    let (bdf, core, bridge) = (placed.bdf, placed.function.core(), placed.function.bridge());
     let word = |at: u16| core.config_read(at, Size::B4);
     let half = |at: u16| core.config_read(at, Size::B2);
     let class = word(8) >> 16;
@@ -118,7 +119,10 @@ fn function_lines(out: &mut String, bdf: Bdf, core: &FunctionCore) -> std::fmt::
         .map_or_else(|| format!("Class {class:04x}"), |c| c.1.to_owned());
     writeln!(out, "  Bus {:2}, device {:3}, function {}:", bdf.bus(), bdf.device(), bdf.function())?;
     writeln!(out, "    {name}: PCI device {:04x}:{:04x}", half(0), half(2))?;
-    writeln!(out, "      PCI subsystem {:04x}:{:04x}", half(0x2c), half(0x2e))?;
+    match bridge.map(Bridge::forwarding) {
+        None => writeln!(out, "      PCI subsystem {:04x}:{:04x}", half(0x2c), half(0x2e))?,
+        Some(forwarding) => bridge_lines(out, core, &forwarding)?,
+    }
     let pin = core.config_read(0x3d, Size::B1);
     if let Some(letter) = pin.checked_sub(1).and_then(|n| char::from_digit(10 + n, 16)) {
         writeln!(out, "      pin {}", letter.to_ascii_uppercase())?;
@@ -126,6 +130,20 @@ fn function_lines(out: &mut String, bdf: Bdf, core: &FunctionCore) -> std::fmt::
     for bar in core.decoded() {
         let kind = if bar.space == emu_devices::pci::Space::Io { "I/O" } else { "memory" };
         writeln!(out, "      BAR{}: {kind} at {:#x} [{:#x}]", bar.bar, bar.base, bar.base + (bar.size - 1))?;
+    }
+    Ok(())
+}
+
+/// What a bridge forwards.
+fn bridge_lines(out: &mut String, core: &FunctionCore, forwarding: &Forwarding) -> std::fmt::Result {
+    let number = |at| core.config_read(at, Size::B1);
+    for (name, at) in [("BUS", 0x18), ("secondary bus", 0x19), ("subordinate bus", 0x1a)] {
+        writeln!(out, "      {name} {}", number(at))?;
+    }
+    for (kind, spans) in [("I/O", &forwarding.io), ("memory", &forwarding.memory)] {
+        for span in spans {
+            writeln!(out, "      {kind} range [{:#x}, {:#x}]", span.first, span.last)?;
+        }
     }
     Ok(())
 }
@@ -148,15 +166,27 @@ pub(super) fn disks(config: &MachineConfig) -> Vec<String> {
 pub(super) fn added_devices(config: &MachineConfig) -> Vec<String> {
     // The board that has been built has a place for each.
     let places = places::assign(&config.devices.iter().collect::<Vec<_>>()).unwrap_or_default();
-    config.devices.iter().zip(places).filter_map(|(device, place)| device_lines(device, place)).collect()
+    let all: Vec<(&Device, Place)> = config.devices.iter().zip(places).collect();
+    let bus = |place: &Place| if let Place::Pci(at) = place { at.bus } else { BusId::ROOT };
+    let (mut lines, mut bridges) = (Vec::new(), 0);
+    for (device, place) in all.iter().filter(|(_, place)| bus(place) == BusId::ROOT) {
+        lines.extend(device_lines(device, *place));
+        if device::is_bridge(device) {
+            bridges += 1;
+            let below = all.iter().filter(|(_, place)| bus(place) == BusId(bridges));
+            let text = below.filter_map(|(device, place)| device_lines(device, *place));
+            lines.extend(text.map(|text| format!("    {}", text.replace('\n', "\n    "))));
+        }
+    }
+    lines
 }
 
-/// The ids of PCI functions, with their device numbers.
-pub(super) fn pci_ids(config: &MachineConfig) -> Vec<(u8, String)> {
+/// The ids of PCI functions, with their places.
+pub(super) fn pci_ids(config: &MachineConfig) -> Vec<(Position, String)> {
     // The board that has been built has a place for each.
     let places = places::assign(&config.devices.iter().collect::<Vec<_>>()).unwrap_or_default();
     let id = |(device, place): (&Device, Place)| match place {
-        Place::Pci(slot) => Some((slot, device.id.clone()?)),
+        Place::Pci(at) => Some((at, device.id.clone()?)),
         _ => None,
     };
     config.devices.iter().zip(places).filter_map(id).collect()
@@ -167,7 +197,10 @@ fn device_lines(device: &Device, place: Place) -> Option<String> {
     let name = device::form_of(kind, place);
     let id = device.id.as_ref().map_or_else(String::new, |id| format!(", id \"{id}\""));
     let mut lines = match place {
-        Place::Pci(slot) => format!("bus: pcie.0\n  dev: {name}, addr = {slot:02x}.0{id}"),
+        Place::Pci(at) => {
+            let bus = device.pci.bus.as_deref().unwrap_or("pcie.0");
+            format!("bus: {bus}\n  dev: {name}, addr = {:02x}.{:x}{id}", at.device(), at.function())
+        }
         Place::Mmio(n) => format!("bus: virtio-mmio-bus.{n}\n  dev: {name}{id}"),
         Place::Platform(spot) => {
             let range = spot.resources.range;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use emu_core::Security;
 use emu_core::clock::Clock;
 use emu_core::dma::MemoryType;
-use emu_devices::pci::PciHost;
+use emu_devices::pci::{PciHost, Placed};
 use emu_mmu::tlb::TlbStatistics;
 use emu_smmu::translation::{Access, Finding, Sanitizers, Stalled, StreamCount, Transaction, stag};
 use emu_smmu::v3::streams::Lint;
@@ -138,12 +138,9 @@ impl Looked<'_> {
 
     /// Whose stream it is.
     fn master(&self, stream: u32) -> String {
-        let of_pci = |pci: &Arc<PciHost>| {
-            let bdf = pci.bdfs().into_iter().find(|bdf| bdf.requester_id() == stream)?;
-            Some((bdf, pci.function(bdf)?))
-        };
-        let function = self.view.pci.as_ref().and_then(of_pci);
-        let function = function.map(|(bdf, function)| format!("{bdf} {}", function.name()));
+        let of = |f: &Placed| f.function.core().requester().requester_id() == stream;
+        let function = self.view.pci.as_ref().and_then(|pci| pci.functions().into_iter().find(of));
+        let function = function.map(|f| format!("{} {}", f.function.core().requester(), f.function.name()));
         function.or_else(|| on_system_bus(stream)).unwrap_or_default()
     }
 

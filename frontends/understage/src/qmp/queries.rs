@@ -1,7 +1,7 @@
 //! Commands that only ask.
 
 use emu_core::addr::Size;
-use emu_devices::pci::{Bdf, FunctionCore, Space};
+use emu_devices::pci::{BusId, Forwarding, Placed, Position, Space, Span};
 use emu_pe::model::MODELS;
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ pub(super) const ALL: &[Command] = &[
         Ok(json!(MODELS.iter().map(|m| model(m.name)).collect::<Vec<_>>()).into())
     }),
     ("query-pci", &[], |m, _| {
-        let devices: Vec<_> = m.functions().map(|(bdf, f)| function(m, bdf, f.core())).collect();
+        let devices = on_bus(m, &m.functions(), BusId::ROOT);
         Ok(m.pci.as_ref().map_or_else(|| json!([]), |_| json!([{ "bus": 0, "devices": devices }])).into())
     }),
     ("qom-list-types", &["implements", "abstract"], |_, a| types(a).map(Into::into)),
@@ -111,9 +111,48 @@ fn types(arguments: &Arguments<'_>) -> Result<Value, Failure> {
     Ok(json!(all.filter(|t| with_abstract || !t.2).map(one).collect::<Vec<_>>()))
 }
 
+/// The functions of a bus, as `query-pci` has them.
+fn on_bus(machine: &Machine, functions: &[Placed], bus: BusId) -> Vec<Value> {
+    let here = functions.iter().filter(|f| f.position.bus == bus);
+    here.map(|placed| {
+        let mut value = function(machine, placed);
+        if let (Some(below), Some(bridge), Some(object)) =
+            (placed.below, placed.function.bridge(), value.as_object_mut())
+        {
+            let devices = on_bus(machine, functions, below);
+            object.insert("pci_bridge".to_owned(), bridge_value(placed, &bridge.forwarding(), devices));
+        }
+        value
+    })
+    .collect()
+}
+
+/// What `query-pci` says of a bridge.
+fn bridge_value(placed: &Placed, forwarding: &Forwarding, devices: Vec<Value>) -> Value {
+    let spans = |spans: &[Span]| {
+        json!({
+            "base": spans.first().map_or(0, |span| span.first),
+            "limit": spans.last().map_or(0, |span| span.last),
+        })
+    };
+    let nothing = spans(&[]);
+    json!({
+        "bus": {
+            "number": placed.function.core().config_read(0x18, Size::B1),
+            "secondary": forwarding.secondary,
+            "subordinate": forwarding.subordinate,
+            "io_range": spans(&forwarding.io),
+            "memory_range": forwarding.plain.map_or(nothing.clone(), |span| spans(&[span])),
+            "prefetchable_range": forwarding.prefetchable.map_or(nothing, |span| spans(&[span])),
+        },
+        "devices": devices,
+    })
+}
+
 /// A function as `query-pci` has it.
-fn function(machine: &Machine, bdf: Bdf, core: &FunctionCore) -> Value {
-    let own = |(slot, _): &&(u8, String)| Bdf::new(0, *slot, 0) == bdf;
+fn function(machine: &Machine, placed: &Placed) -> Value {
+    let (bdf, core) = (placed.bdf, placed.function.core());
+    let own = |(at, _): &&(Position, String)| *at == placed.position;
     let id = machine.listing.pci_ids.iter().find(own).map_or("", |(_, id)| id);
     let half = |at: u16| core.config_read(at, Size::B2);
     let bar = |bar: emu_devices::pci::Decoded| {

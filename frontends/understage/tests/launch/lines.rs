@@ -427,7 +427,22 @@ pub(super) const LINES: &[Line] = &[
     line(
         "Fuchsia",
         "-nodefaults -nographic -machine virt,gic-version=3 -cpu max -m 8192 -smp 4 -serial stdio -drive file=disk.img,format=raw,if=none,id=mydisk -object iothread,id=iothread0 -device virtio-blk-pci,drive=mydisk,iothread=iothread0,addr=04.1 -kernel Image",
-        Refused("'addr=04.1' in -device is not supported: devices have one function"),
+        Runs,
+    ),
+    line(
+        "libvirt",
+        "-M virt,gic-version=3 -cpu max -m 1G -display none -serial stdio -kernel Image -device pcie-root-port,port=8,chassis=1,id=pci.1,bus=pcie.0,multifunction=on,addr=0x1 -device pcie-root-port,port=9,chassis=2,id=pci.2,bus=pcie.0,addr=0x1.0x1 -drive file=disk.img,format=raw,if=none,id=d0 -device virtio-blk-pci,drive=d0,id=disk0,bus=pci.1,addr=0x0 -device virtio-rng-pci,bus=pci.2,addr=0x0",
+        Runs,
+    ),
+    line(
+        "libvirt",
+        "-M virt -cpu max -m 1G -display none -serial stdio -kernel Image -device pcie-root-port,id=pci.1,bus=pcie.0 -device virtio-rng-pci,bus=pci.1 -device virtio-rng-pci,bus=pci.1",
+        Refused("two devices are to be in PCI slot 0x0 of bus 'pci.1'"),
+    ),
+    line(
+        "libvirt",
+        "-M virt -cpu max -m 1G -display none -serial stdio -kernel Image -device pcie-root-port,id=pci.1,addr=1 -device pcie-root-port,id=pci.2,addr=1.1",
+        Refused("two pcie-root-ports are to have chassis=0,slot=0: give them different numbers"),
     ),
     line(
         "Android",

@@ -136,7 +136,22 @@ pub(super) const REFUSALS: &[(&str, &str)] = &[
     ),
     ("-device virtio-rng-pci,bus=pci.1", "there is no bus 'pci.1' in -device"),
     ("-device virtio-rng-pci,addr=20", "'addr=20' in -device is not a free slot"),
-    ("-device virtio-rng-pci,addr=3.1", "devices have one function"),
+    ("-device virtio-rng-pci,addr=3.8", "'addr=3.8' in -device is no function: a device has 0 to 7"),
+    ("-device virtio-rng-pci,addr=0", "'addr=0' in -device is not a free slot"),
+    (
+        "-device virtio-rng-pci,bus=rp1 -device pcie-root-port,id=rp1",
+        "there is no bus 'rp1' in -device: there is pcie.0, and one below each root port before it",
+    ),
+    (
+        "-device pcie-root-port,id=rp1 -device virtio-rng-pci,bus=rp1,addr=1",
+        "'addr=1' in -device: below a root port, as 'rp1', there is slot 0 only",
+    ),
+    ("-device pcie-root-port,slot=8192", "slot=8192 is not from 0 to 8191"),
+    (
+        "-device pcie-root-port,io-reserve=4k",
+        "'io-reserve=4k' is not supported for pcie-root-port in -device",
+    ),
+    ("-device pxb-pcie,bus_nr=4", "'-device pxb-pcie' is not supported"),
     ("-device virtio-rng-pci,max-bytes=5", "'max-bytes=5' is not supported for virtio-rng-pci in -device"),
     ("-device virtio-rng-device,addr=3", "'addr=3' is not supported for virtio-rng-device in -device"),
     ("-device loader,file=x,addr=0,cpu-num=1,force-raw=on", "only CPU 0 runs after a reset"),
