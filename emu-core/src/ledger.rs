@@ -16,6 +16,10 @@ use crate::dma::{CountedPort, DmaPort, Master, Ports, Tally};
 use crate::irq::IrqSink;
 use crate::registers::Listed;
 
+/// The target of events of `tracing` from which a timeline is made. They have fields that say what happened and to whom: those of
+/// this file `stream`, `read`, `wrote`, `device`, `doorbell`, `message`, `line`.
+pub const TIMELINE: &str = "timeline";
+
 macro_rules! causes {
     ($($id:ident = $name:literal,)*) => {
         /// What is written in an account.
@@ -65,19 +69,27 @@ pub enum Subject {
 }
 
 /// What one of them did.
-#[derive(Default)]
-pub struct Account([AtomicU64; Cause::ALL.len()]);
+pub struct Account {
+    subject: Subject,
+    counts: [AtomicU64; Cause::ALL.len()],
+}
 
 impl Account {
+    /// An empty one.
+    #[must_use]
+    pub fn new(subject: Subject) -> Self {
+        Self { subject, counts: std::array::from_fn(|_| AtomicU64::new(0)) }
+    }
+
     /// Adds `n`, from any thread.
     pub fn add(&self, cause: Cause, n: u64) {
-        self.0[cause as usize].fetch_add(n, Relaxed);
+        self.counts[cause as usize].fetch_add(n, Relaxed);
     }
 
     /// The count.
     #[must_use]
     pub fn get(&self, cause: Cause) -> u64 {
-        self.0[cause as usize].load(Relaxed)
+        self.counts[cause as usize].load(Relaxed)
     }
 }
 
@@ -85,10 +97,16 @@ impl Tally for Account {
     fn read(&self, bytes: u64) {
         self.add(Cause::DmaReads, 1);
         self.add(Cause::DmaBytesRead, bytes);
+        if let Subject::Master(stream) = self.subject {
+            tracing::trace!(target: TIMELINE, stream, read = bytes);
+        }
     }
     fn wrote(&self, bytes: u64) {
         self.add(Cause::DmaWrites, 1);
         self.add(Cause::DmaBytesWritten, bytes);
+        if let Subject::Master(stream) = self.subject {
+            tracing::trace!(target: TIMELINE, stream, wrote = bytes);
+        }
     }
 }
 
@@ -99,7 +117,9 @@ pub struct Ledger(Mutex<BTreeMap<Subject, Arc<Account>>>);
 impl Ledger {
     /// The account of `subject`, from now on if there was none.
     pub fn account(&self, subject: Subject) -> Arc<Account> {
-        self.0.lock().entry(subject).or_default().clone()
+        let mut accounts = self.0.lock();
+        let account = accounts.entry(subject.clone()).or_insert_with(|| Arc::new(Account::new(subject)));
+        account.clone()
     }
 
     /// All accounts.
@@ -176,8 +196,14 @@ impl<O: Owner> MmioDevice for AccountedRegisters<O> {
     }
     fn write(&self, offset: u64, size: Size, value: u64, from: Requester) -> Result<(), BusFault> {
         match from {
-            Requester::Cpu(_) => self.by_cpu(offset, size, Cause::RegisterWrites),
+            Requester::Cpu(_) => {
+                self.by_cpu(offset, size, Cause::RegisterWrites);
+                if let Some(Subject::Device(device)) = self.owner.at(offset).as_ref().map(|a| &a.subject) {
+                    tracing::trace!(target: TIMELINE, device = device.as_str(), doorbell = offset, value);
+                }
+            }
             Requester::Device(stream) => {
+                tracing::trace!(target: TIMELINE, stream, message = value);
                 self.ledger.account(Subject::Master(stream)).add(Cause::Messages, 1);
             }
             Requester::Machine => {}
@@ -213,6 +239,7 @@ impl IrqSink for AccountedLines {
         let changed = if level { raised.insert(line) } else { raised.remove(&line) };
         drop(raised);
         if changed && level {
+            tracing::trace!(target: TIMELINE, line);
             self.ledger.account(Subject::Line(line)).add(Cause::LineRaised, 1);
         }
         self.sink.set_level(line, level);

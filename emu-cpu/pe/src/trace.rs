@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 
 use emu_a64::level::El;
 use emu_a64::regs::SP;
+use emu_core::ledger::TIMELINE;
 use emu_mmu::{Access, Fault, Translation};
 
 use crate::cpu::Cpu;
@@ -103,6 +104,17 @@ fn disassembled(word: u32) -> String {
 
 /// An exception was taken from `from`: by now the registers say everything else.
 pub(crate) fn exception(cpu: &Cpu, from: El, vector: Vector) {
+    if tracing::enabled!(target: TIMELINE, tracing::Level::TRACE) {
+        let (index, to) = (cpu.identity.index() as u64, cpu.pstate.el);
+        let esr = cpu.sys[Banked::ESR.at(to)];
+        let cause = match vector {
+            Vector::Synchronous => class_name((esr >> 26) as u8),
+            Vector::SError => "SError",
+            Vector::Irq => "IRQ",
+            Vector::Fiq => "FIQ",
+        };
+        tracing::trace!(target: TIMELINE, cpu = index, from = from as u64, to = to as u64, cause);
+    }
     if !tracing::enabled!(target: INT, tracing::Level::TRACE) {
         return;
     }
@@ -125,6 +137,7 @@ pub(crate) fn exception(cpu: &Cpu, from: El, vector: Vector) {
 /// An exception return from `from` has happened.
 pub(crate) fn exception_return(cpu: &Cpu, from: El) {
     let (index, el, pc) = (cpu.identity.index(), cpu.pstate.el, cpu.regs.pc);
+    tracing::trace!(target: TIMELINE, cpu = index as u64, from = from as u64, to = el as u64);
     tracing::trace!(target: INT, "CPU {index} exception return from {from} to {el}: PC {pc:#x}");
 }
 

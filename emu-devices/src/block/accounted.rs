@@ -84,13 +84,14 @@ impl BlockBackend for Accounted {
 #[cfg(test)]
 mod tests {
     use emu_core::clock::Mode;
+    use emu_core::ledger::Subject;
 
     use super::*;
     use crate::block::MemoryDisk;
 
     #[test]
     fn requests_that_end_well_or_badly_are_counted_with_what_they_moved() {
-        let account = Arc::<Account>::default();
+        let account = Arc::new(Account::new(Subject::Device("disk".into())));
         let memory = Arc::new(MemoryDisk::new("memory", vec![0; 4096]));
         let disk = Accounted::new(memory, account.clone(), Clock::new(Mode::Counted));
         disk.write_at(512, &[1; 1024]).unwrap();

@@ -16,6 +16,7 @@ use emu_core::bus::Bus;
 use emu_core::clock::Clock;
 use emu_core::dma::ats::TranslationCache;
 use emu_core::dma::{DmaPort, Master, StallTag};
+use emu_core::ledger::TIMELINE;
 use emu_core::table::TableBus;
 use emu_core::{Pa, Security};
 use emu_mmu::tlb::TlbStatistics;
@@ -352,6 +353,7 @@ impl Core {
             return Ok(found);
         }
         counts.walks.add(1);
+        tracing::trace!(target: TIMELINE, stream, walk = va);
         let memory = Counted::new(TableBus::new(self.bus.view()));
         let walked = translate_and_commit(&stage1, stage2, &self.features, request, &memory);
         self.happened(stream, Happening::TlbMiss, 1);

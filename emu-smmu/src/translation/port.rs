@@ -10,6 +10,7 @@ use emu_core::atomic::Atomic;
 use emu_core::bus::Requester;
 use emu_core::dma::ats::{Completion, PageRequest, PageResponse, TranslationRequest};
 use emu_core::dma::{DmaAttrs, DmaFault, DmaPort, Master};
+use emu_core::ledger::TIMELINE;
 use emu_core::{Pa, Security};
 use parking_lot::Mutex;
 
@@ -366,6 +367,7 @@ impl Port {
             Verdict::Translate(context) => {
                 self.core.translate(t, &context, epoch, &self.state.counts).map_err(|fault| {
                     self.state.counts.faults.add(1);
+                    tracing::trace!(target: TIMELINE, stream = t.stream, fault = t.address);
                     front.fault(t, &context, &super::Faulted { fault, on_context: false })
                 })
             }

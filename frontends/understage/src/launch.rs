@@ -10,7 +10,7 @@ use crate::error::{UserError, reason, user_error};
 use crate::load::plan::Plan;
 use crate::power::Stop;
 use crate::process::{self, Presence};
-use crate::{devicetree, fdt, gdb, ledger, load, log, out, qtest, terminal, tracefile};
+use crate::{devicetree, fdt, gdb, ledger, load, log, out, qtest, terminal, timeline, tracefile};
 
 /// Builds the machine and runs it to its end.
 pub fn run(config: &MachineConfig) -> Result<u8, UserError> {
@@ -77,6 +77,7 @@ fn execute(config: &MachineConfig, plan: &Plan, presence: &Presence) -> Result<u
     }
     tracefile::open(&config.trace)?;
     let file = ledger::create(&config.ledger)?;
+    timeline::open(&config.trace, &board)?;
     let ready = board::run::prepare(&board, plan)?;
     presence.ready()?;
     let stop = ready.run(config.no_reboot, config.no_shutdown)?;

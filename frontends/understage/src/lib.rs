@@ -12,6 +12,7 @@
 //! | [`end`], [`quit`] | how the process ends, whatever the reason, and with which status |
 //! | [`out`], [`log`] | what the program itself says |
 //! | [`gdb`] | the stub that debuggers connect to |
+//! | [`timeline`] | what happened when, for Perfetto |
 //! | [`tracefile`] | where it goes what is told of what the machine does |
 //! | [`process`] | the program as a process of the host |
 //! | [`map`] | the memory map and interrupt numbers |
@@ -20,6 +21,7 @@
 //! | [`semihosting`] | calls of programs to the host |
 //! | [`terminal`], [`character`] | the user's terminal and the other ends of serial ports |
 //! | [`monitor`] | commands for the machine that are typed at a prompt |
+//! | [`report`] | what ways of I/O cost, measured in the tour and written down |
 //! | [`tour`] | the built-in hypervisor, run and measured |
 
 #![forbid(unsafe_code)]
@@ -51,8 +53,10 @@ pub mod qemu;
 pub mod qmp;
 pub mod qtest;
 pub mod quit;
+pub mod report;
 pub mod semihosting;
 pub mod terminal;
+pub mod timeline;
 pub mod tour;
 pub mod tracefile;
 
@@ -86,6 +90,7 @@ fn dispatch(args: &[OsString]) -> Result<u8, UserError> {
         cli::Request::Run(config) => launch::run(&config),
         cli::Request::Qemu(options) => qemu_spelling(&options),
         cli::Request::Tour(check) => tour::run(check),
+        cli::Request::IoReport(args) => report::run(&args),
         cli::Request::Print(text) => Ok(out::print(&text)),
     }
 }

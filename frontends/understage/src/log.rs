@@ -165,7 +165,10 @@ pub fn subscriber(filter: &str, trace: &Tracing) -> Result<impl Subscriber + Sen
         .with_filter(filter.and(rates));
     // Only layers that are there: beside one that is not, places that nobody listens to count as perhaps listened to, and
     // whoever asks `tracing::enabled!` before making a message for them makes it each time.
-    let layers: Vec<_> = std::iter::once(lines.boxed()).chain(crate::tracefile::layer(trace)).collect();
+    let layers: Vec<_> = std::iter::once(lines.boxed())
+        .chain(crate::tracefile::layer(trace))
+        .chain(crate::timeline::layer(trace))
+        .collect();
     Ok(tracing_subscriber::registry().with(layers))
 }
 

@@ -47,8 +47,8 @@ type SmmuRow = (fn(&StreamCount) -> u64, &'static str);
 const SMMU_ROWS: [SmmuRow; 2] =
     [(|c| c.transactions, "transactions at the SMMU"), (|c| c.walks, "  pages walked for")];
 
-/// The machine of the tour. The disk is behind the SMMU: it takes what its driver gives it for addresses to be translated.
-fn config(image: &guest_tour::Image) -> MachineConfig {
+/// The machine of the tour, with its serial port here. The disk is behind the SMMU: it takes what its driver gives it for addresses to be translated.
+pub(crate) fn config(image: &guest_tour::Image, serial: CharBackend) -> MachineConfig {
     let disk = Device::new(Block::memory(guest_tour::disk()), Bus::MMIO);
     let disk = Device { access_platform: true, ..disk };
     let smmu = Device::new(Smmu::of_board(SmmuProfile::Full), Bus::Platform);
@@ -58,7 +58,7 @@ fn config(image: &guest_tour::Image) -> MachineConfig {
         blobs: vec![Blob::Data { bytes: image.bytes.clone(), address: image.base }],
         entry: Some(image.entry),
         devices: vec![disk, smmu],
-        serial: CharBackend::Stdio { escapes: false },
+        serial,
         no_reboot: true,
         ..MachineConfig::default()
     }
@@ -68,7 +68,7 @@ fn config(image: &guest_tour::Image) -> MachineConfig {
 pub fn run(check: Option<Check>) -> Result<u8, UserError> {
     crate::log::start("warn", &Tracing::default())?;
     let image = guest_tour::image().map_err(|e| user_error!("the tour does not assemble: {e}"))?;
-    let config = MachineConfig { check, ..config(&image) };
+    let config = MachineConfig { check, ..config(&image, CharBackend::Stdio { escapes: false }) };
     let plan = crate::launch::plan(&config)?;
     let board = crate::launch::build(&config, &plan)?;
 
@@ -87,11 +87,11 @@ pub fn run(check: Option<Check>) -> Result<u8, UserError> {
         Stop::Off | Stop::Reset => {}
     }
     let journal = journal.lock();
-    if !journal.complete || journal.measured.len() != PHASES.len() {
+    let Some(measured) = journal.whole() else {
         out::say("understage: the tour ended before its end; its last lines say why\n");
         return Ok(STATUS_FAILED);
-    }
-    let status = out::print(&format!("{}{}", totals(&board), per_operation(&journal.measured)));
+    };
+    let status = out::print(&format!("{}{}", totals(&board), per_operation(measured)));
     // That nobody reads the tables any more is no failure of the tour.
     Ok(if status == STATUS_OUTPUT_CLOSED { 0 } else { status })
 }
@@ -107,8 +107,13 @@ fn of_smmu(count: &StreamCount) -> [u64; SMMU_ROWS.len()] {
     SMMU_ROWS.map(|(row, _)| row(count))
 }
 
-impl Reading {
+/// What was read at some moment.
+pub(crate) trait Since {
     /// What was counted after `earlier`.
+    fn since(&self, earlier: &Self) -> Self;
+}
+
+impl Since for Reading {
     fn since(&self, earlier: &Self) -> Self {
         let smmu = std::array::from_fn(|row| self.smmu[row].wrapping_sub(earlier.smmu[row]));
         Self { counted: self.counted.since(&earlier.counted), smmu }
@@ -116,20 +121,35 @@ impl Reading {
 }
 
 /// What the serial port said, and the counts that go with it.
-#[derive(Default)]
-struct Journal {
+pub(crate) struct Journal<R> {
     line: Vec<u8>,
     /// The phase that goes on, and the counts at its beginning.
-    open: Option<(Phase, Reading)>,
+    open: Option<(Phase, R)>,
     /// The phases that are over, with what was counted in them.
-    measured: Vec<(Phase, Reading)>,
+    measured: Vec<(Phase, R)>,
     /// The last line was seen.
     complete: bool,
 }
 
-impl Journal {
+impl<R> Default for Journal<R> {
+    fn default() -> Self {
+        Self { line: Vec::new(), open: None, measured: Vec::new(), complete: false }
+    }
+}
+
+impl<R: Since> Journal<R> {
+    /// What was measured, if the tour came to its end.
+    pub(crate) fn whole(&self) -> Option<&[(Phase, R)]> {
+        (self.complete && self.measured.len() == PHASES.len()).then_some(&self.measured)
+    }
+
+    /// The phase that goes on.
+    pub(crate) fn present(&self) -> Option<&Phase> {
+        self.open.as_ref().map(|(phase, _)| phase)
+    }
+
     /// Takes what was sent; `now` reads the counters.
-    fn feed(&mut self, bytes: &[u8], now: impl Fn() -> Reading) {
+    pub(crate) fn feed(&mut self, bytes: &[u8], now: impl Fn() -> R) {
         for byte in bytes {
             if let Some((phase, before)) = self.open.take() {
                 self.measured.push((phase, now().since(&before)));
@@ -141,7 +161,7 @@ impl Journal {
         }
     }
 
-    fn end_of_line(&mut self, now: impl Fn() -> Reading) {
+    fn end_of_line(&mut self, now: impl Fn() -> R) {
         let line = String::from_utf8_lossy(&self.line).into_owned();
         self.line.clear();
         self.complete |= line == LAST_LINE;
@@ -157,7 +177,7 @@ fn totals(board: &Board) -> String {
 }
 
 /// A count per operation, with one decimal place where it is not a whole number.
-fn per(count: u64, operations: u64) -> String {
+pub(crate) fn per(count: u64, operations: u64) -> String {
     let tenths = (u128::from(count) * 10 + u128::from(operations) / 2) / u128::from(operations.max(1));
     let whole = grouped(u64::try_from(tenths / 10).unwrap_or(u64::MAX));
     match (count, tenths % 10) {
@@ -260,7 +280,7 @@ mod tests {
     #[test]
     fn the_machine_is_one_that_can_be_built() {
         let image = guest_tour::image().unwrap();
-        let config = config(&image);
+        let config = config(&image, CharBackend::Null);
         config.check().unwrap();
         let plan = load::plan(&config, CpuTraits::of(config.cpu), Seeds { rng: [0; 32], kaslr: 0 }).unwrap();
         assert_eq!(plan.boot.unwrap().entry_pc, image.entry);

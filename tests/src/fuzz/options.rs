@@ -14,7 +14,7 @@ pub(super) fn run(data: &[u8]) {
     match cli::parse(&own) {
         Ok(cli::Request::Run(config)) => check(&config),
         Ok(cli::Request::Qemu(options)) => theirs(&options),
-        Ok(cli::Request::Tour(_) | cli::Request::Print(_)) => {}
+        Ok(cli::Request::Tour(_) | cli::Request::IoReport(_) | cli::Request::Print(_)) => {}
         Err(e) => refused(&e),
     }
     theirs(&words().collect::<Vec<_>>());

@@ -2,11 +2,12 @@
 //!
 //! [`predecode`] turns an IR block into [`uop`]s, [`exec`] runs one block, [`cache`] finds and keeps blocks, `block_loop` is the
 //! loop over blocks, `loop_recorder` finds the loops of the guest in it, [`vcpu`] is the thread's loop around that, [`debug`]
-//! stops at breakpoints.
+//! stops at breakpoints, `counted` lets time pass with instructions.
 
 pub mod block;
 mod block_loop;
 pub mod cache;
+mod counted;
 pub mod debug;
 pub mod exec;
 mod liveness;

@@ -39,6 +39,8 @@ pub struct Vcpu {
     pub(super) native: Option<Native>,
     pub(super) lockstep: Option<Box<Lockstep>>,
     pub(super) debug: Debug,
+    /// Instructions take time: 2 to the power of this in nanoseconds.
+    pub(super) counted: Option<u32>,
 }
 
 impl Vcpu {
@@ -52,6 +54,7 @@ impl Vcpu {
             native: None,
             lockstep: None,
             debug: Debug::default(),
+            counted: None,
         }
     }
 
@@ -165,7 +168,10 @@ impl Vcpu {
         match state {
             StepState::Inactive if self.has_breakpoints() || self.cpu.trace.blocks => self.run_watchfully(),
             StepState::Inactive if self.lockstep.is_some() => self.run_lockstep(),
-            StepState::Inactive => self.run_blocks(),
+            StepState::Inactive => match self.counted {
+                None => self.run_blocks(),
+                Some(shift) => self.run_counted(shift),
+            },
             _ => self.step(),
         }
     }

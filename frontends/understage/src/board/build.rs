@@ -27,7 +27,7 @@ use super::interrupts::Gic;
 use super::whole::{self, CpuPart};
 use super::{flash, host_code};
 use crate::character::Port;
-use crate::config::{self, Accel, Check, MachineConfig, QtestLog, Tracing};
+use crate::config::{self, Accel, Check, MachineConfig, QtestLog, Time, Tracing};
 use crate::device::system_mmu::SystemMmu;
 use crate::error::{UserError, user_error};
 use crate::ledger::{Book, Sources};
@@ -140,7 +140,8 @@ impl Board {
         let ram = super::ram::get(config.memory, &config.ram)?;
         let bus = Arc::new(Bus::new());
         let runs = config.accel != Accel::Qtest;
-        let clock = Clock::new(if runs { Mode::RealTime } else { Mode::Counted });
+        let counted = !runs || config.time != Time::Real;
+        let clock = Clock::new(if counted { Mode::Counted } else { Mode::RealTime });
         let shared = Arc::new(Shared::new(cpus as usize));
         let counters = Arc::new(Counters::default());
         let power = Power::new(cpus as usize);
@@ -149,7 +150,8 @@ impl Board {
         let gic = Gic::new(config, &bus, &counters)?;
         let wires = config.qtest.as_ref().map(|_| Intercept::new(gic.spis()));
         let spis = wires.clone().map_or_else(|| gic.spis(), |wires| wires as Arc<dyn IrqSink>);
-        let book = (config.ledger != config::Ledger::Off).then(Arc::<Book>::default);
+        let accounts = config.ledger != config::Ledger::Off || config.trace.timeline.is_some();
+        let book = accounts.then(Arc::<Book>::default);
         let ledger = book.as_ref().map(|book| book.ledger().clone());
         let spis = match &ledger {
             Some(ledger) => Arc::new(AccountedLines::new(spis, ledger.clone())) as Arc<dyn IrqSink>,
@@ -338,7 +340,9 @@ impl Builder<'_> {
             let mut vcpu = Vcpu::new(cpu);
             let (host_code, blocks) = self.config.accel.code_bytes(cpus);
             vcpu.bound_blocks(blocks);
-            if let Accel::Jit { .. } = self.config.accel {
+            if let Time::Counted(shift) = &self.config.time {
+                vcpu.count_time(**shift);
+            } else if let Accel::Jit { .. } = self.config.accel {
                 if vcpu.use_jit(host_code, COMPILED_AT) {
                     vcpu.observe(Observers {
                         listeners: listeners.to_vec(),

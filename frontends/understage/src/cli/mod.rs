@@ -14,6 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   understage                                     the tour: a hypervisor and its guest, explained as they run
   understage run --kernel Image --initrd shell.cpio
+  understage io-report --html report.html       what each way to a disk costs, as a table and a page with plots
   understage run --help                          all options of a machine
   understage qemu -M virt,virtualization=on -cpu max -m 2G -nographic -kernel Image
 ";
@@ -37,6 +38,8 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTION")]
         options: Vec<OsString>,
     },
+    /// Read a disk in each way that a guest can have one, and write what each costs: a table, JSON, a page with plots
+    IoReport(crate::report::Args),
     /// Show what the machine does, with the hypervisor that is built in
     Tour {
         /// Compare how the machine is executed with another way; lockstep: host code with the interpreter
@@ -54,6 +57,8 @@ pub enum Request {
     Qemu(Vec<OsString>),
     /// The tour.
     Tour(Option<Check>),
+    /// What ways of I/O cost.
+    IoReport(crate::report::Args),
     /// Text to print: help, version.
     Print(String),
 }
@@ -69,6 +74,7 @@ pub fn parse(args: &[OsString]) -> Result<Request, UserError> {
         None => Request::Tour(None),
         Some(Verb::Tour { check }) => Request::Tour(check.map(|_| Check::Lockstep("--check lockstep"))),
         Some(Verb::Qemu { options }) => Request::Qemu(options),
+        Some(Verb::IoReport(args)) => Request::IoReport(args),
         Some(Verb::Run(args)) => args.into_request()?,
     })
 }

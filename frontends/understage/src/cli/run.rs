@@ -167,6 +167,10 @@ pub struct RunArgs {
     /// nothing deals with it, as where its vectors are not in memory (it is logged in any case)
     #[arg(long, value_name = "EVENT", value_parser = StopOn::from_name, help_heading = "Running")]
     stop_on: Vec<StopOn>,
+    /// Let the guest's time pass with instructions, 2^N nanoseconds for each (0 to 10), and jump to the next timer when the guest
+    /// waits: with one CPU and without input from outside, a run is the same every time. Instructions are interpreted
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(config::Time::MOST)), help_heading = "Running")]
+    count_time: Option<u32>,
     /// At the end, print what the machine counted, how host code did, and where the guest spent its instructions;
     /// host code that counts is a few per cent slower
     #[arg(long, help_heading = "Running")]
@@ -175,6 +179,10 @@ pub struct RunArgs {
     /// DMA, translations, requests), in the phases that marks of the guest divide it into (docs/ledger.md)
     #[arg(long, value_name = "FILE", help_heading = "Running")]
     ledger: Option<PathBuf>,
+    /// Write what happens when to FILE, as it happens, for Perfetto (ui.perfetto.dev, 'Open trace file'): Exception levels and
+    /// exits of each CPU, doorbells, DMA, interrupts, walks and faults of the SMMU, the guest's marks (docs/ledger.md)
+    #[arg(long, value_name = "FILE", help_heading = "Running")]
+    timeline: Option<PathBuf>,
     /// Tell of what the machine does: CATEGORY,... of int, exec, cpu, fpu, in_asm, mmu, cpu_reset, guest_errors, unimp
     #[arg(long, value_name = "CATEGORY,...", help_heading = "Running")]
     trace: Option<String>,
@@ -272,6 +280,7 @@ impl RunArgs {
         let monitors = monitors.into_iter().collect();
         let accel = accel(&self.accel, self.code_cache)?;
         let mut trace = Tracing {
+            timeline: self.timeline.map(|f| HostFile::new("--timeline", f)),
             file: self.trace_file.map(|f| HostFile::new("--trace-file", f)),
             ranges: self.trace_range.as_deref().map_or(Ok(Vec::new()), config::trace_ranges)?,
             ..Tracing::default()
@@ -308,6 +317,7 @@ impl RunArgs {
             no_reboot: self.no_reboot,
             stop_on: self.stop_on,
             semihosting: self.semihosting.then_some(semihosting),
+            time: count_time(self.count_time),
             stats: self.stats,
             ledger: self
                 .ledger
@@ -319,6 +329,10 @@ impl RunArgs {
         config.check()?;
         Ok(config)
     }
+}
+
+fn count_time(shift: Option<u32>) -> config::Time {
+    shift.map_or(config::Time::Real, |shift| config::Time::Counted(Given::new("--count-time", shift)))
 }
 
 fn accel(how: &str, code_cache: Option<u64>) -> Result<Accel, UserError> {

@@ -19,6 +19,21 @@ pub enum Accel {
     },
 }
 
+/// How the guest's time passes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Time {
+    /// With the host's clock.
+    #[default]
+    Real,
+    /// By instructions: each takes 2 to the power of this in nanoseconds.
+    Counted(Given<u32>),
+}
+
+impl Time {
+    /// The largest power.
+    pub const MOST: u32 = 10;
+}
+
 impl Default for Accel {
     fn default() -> Self {
         Self::Jit { cache: Given::new("--code-cache", CODE_CACHE_BYTES) }

@@ -2,8 +2,8 @@
 
 use super::{
     Accel, Address, Blob, CharBackend, Characters, Check, CpuChanges, CpuModel, Device, Flash, FwCfgFile,
-    GicVersion, Given, Host, HostFile, Kernel, Msi, PerfFile, Qtest, Ram, Rtc, StopOn, Topology, Tracing,
-    Virt,
+    GicVersion, Given, Host, HostFile, Kernel, Msi, PerfFile, Qtest, Ram, Rtc, StopOn, Time, Topology,
+    Tracing, Virt,
 };
 
 /// A machine.
@@ -82,6 +82,8 @@ pub struct MachineConfig {
     pub qtest: Option<Qtest>,
     /// Print what the machine counted when it ends.
     pub stats: bool,
+    /// How the guest's time passes.
+    pub time: Time,
     /// What is kept of what each device and CPU does.
     pub ledger: Ledger,
     /// Filter of the log on standard error.
@@ -157,6 +159,7 @@ impl Default for MachineConfig {
             semihosting: None,
             qtest: None,
             stats: false,
+            time: Time::Real,
             ledger: Ledger::Off,
             log: None,
         }

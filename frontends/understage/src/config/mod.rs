@@ -35,7 +35,7 @@ pub use cpu::{CpuChanges, CpuModel, MAX_CPUS, MAX_CPUS_GICV2, Topology, check_cp
 pub use debugger::{Address, address};
 pub use device::{AnySettings, Bus, Device, Interfaces, PciPlug, Settings};
 pub use disk::{Disk, DiskFormat, Flash};
-pub use execution::{Accel, CODE_CACHE, Check, PerfFile, StopOn};
+pub use execution::{Accel, CODE_CACHE, Check, PerfFile, StopOn, Time};
 pub use given::{Given, HostFile};
 pub use host::{Host, MAX_MEMORY, MEMORY_GRANULE, Ram, RamBacking, Rtc, RtcBase, check_memory};
 pub use machine::{Ledger, MachineConfig, Semihosting};

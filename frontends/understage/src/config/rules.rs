@@ -2,11 +2,30 @@
 
 use super::{
     Accel, Blob, CODE_CACHE, CharBackend, Check, Device, GicVersion, Ledger, MAX_CPUS_GICV2, MachineConfig,
+    Time,
 };
 use crate::error::{UserError, user_error};
 use crate::number::show_size;
 
 impl MachineConfig {
+    /// What goes with time that is counted.
+    fn check_time(&self) -> Result<(), UserError> {
+        let Time::Counted(given) = &self.time else { return Ok(()) };
+        let (option, refused) =
+            (given.option, |what: &str| Err(user_error!("{} does not go with {what}", given.option)));
+        match self {
+            _ if self.topology.cpus() != 1 => Err(user_error!(
+                "{option} counts the instructions of one CPU: there are {}",
+                self.topology.cpus()
+            )),
+            Self { check: Some(Check::Lockstep(check)), .. } => refused(check),
+            Self { gdb: Some(gdb), .. } => refused(gdb.option),
+            Self { accel: Accel::Qtest, .. } => refused("a machine whose CPUs do not run"),
+            _ if self.trace.blocks() => refused("a trace of blocks"),
+            _ => Ok(()),
+        }
+    }
+
     /// The rules that concern several options at once. Both command lines end with this.
     pub fn check(&self) -> Result<(), UserError> {
         if self.kernel.is_none() {
@@ -32,7 +51,9 @@ impl MachineConfig {
         }
         self.check_accel()?;
         self.check_daemon()?;
-        if let (true, Ledger::File(file)) = (self.empty, &self.ledger) {
+        self.check_time()?;
+        let ledger = if let Ledger::File(file) = &self.ledger { Some(file) } else { None };
+        if let (true, Some(file)) = (self.empty, ledger.or(self.trace.timeline.as_ref())) {
             return Err(user_error!("{} is about CPUs and devices, and this machine has none", file.option));
         }
         if let (Some(Check::Lockstep(option)), true) = (&self.check, self.trace.blocks()) {

@@ -52,6 +52,8 @@ pub struct Tracing {
     pub file: Option<HostFile>,
     /// Blocks are only told of in these ranges of virtual addresses; everywhere, if there are none.
     pub ranges: Vec<RangeInclusive<u64>>,
+    /// A file for a timeline.
+    pub timeline: Option<HostFile>,
 }
 
 impl Tracing {

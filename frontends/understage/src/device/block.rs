@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use emu_core::clock::Mode;
 use emu_devices::block::{self, Accounted, BlockBackend, DiskQueue, Format, MemoryDisk, OpenOptions};
 use emu_devices::virtio::{Blk, BlkOptions, VirtioDevice};
 
@@ -134,7 +135,12 @@ fn set_serial(block: &mut Block, text: &str) -> Result<(), UserError> {
 }
 
 /// Threads of a disk: how many requests can wait for the host's storage at a time.
-pub const THREADS: usize = 8;
+const THREADS: usize = 8;
+
+/// As many, or none in counted time: then nothing is done beside the CPUs, so that a run is repeatable.
+pub fn threads(site: &dyn Site) -> usize {
+    if site.clock().mode() == Mode::Counted { 0 } else { THREADS }
+}
 
 fn build(block: &Block, site: &mut dyn Site) -> Result<Arc<dyn VirtioDevice>, UserError> {
     Ok(Blk::new(
@@ -151,7 +157,7 @@ pub fn queue(contents: &Contents, site: &dyn Site, kind: &str) -> Result<Arc<Dis
         Contents::Image(disk) => open(disk)?,
         Contents::Memory(bytes) => Arc::new(MemoryDisk::new("memory", bytes.clone())),
     };
-    with_threads(accounted(contents, site, kind), THREADS)
+    with_threads(accounted(contents, site, kind), threads(site))
 }
 
 /// A disk, with an account of its requests if the machine keeps a ledger.

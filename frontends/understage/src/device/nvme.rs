@@ -7,7 +7,7 @@ use emu_core::clock::Mode;
 use emu_devices::nvme::{self, NamespaceOptions, Nvme, NvmeOptions};
 use emu_devices::pci::PciFunction;
 
-use super::block::{THREADS, accounted, open, with_threads};
+use super::block::{accounted, open, threads, with_threads};
 use super::kind::{Given, Model, Reference, Row, To};
 use super::plug::{self, Plug};
 use super::site::Site;
@@ -267,7 +267,7 @@ fn join(
 fn build(controller: &Controller, site: &mut dyn Site) -> Result<Arc<dyn PciFunction>, UserError> {
     // In instruction-counted time nothing is done beside the CPUs, so that a run is repeatable.
     let inline = site.clock().mode() == Mode::Counted;
-    let threads = if inline { 0 } else { THREADS };
+    let threads = threads(site);
     let options = NvmeOptions {
         serial: controller.serial.clone(),
         queues: controller.queues,

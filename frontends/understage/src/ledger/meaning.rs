@@ -21,9 +21,6 @@ pub(super) const STREAM: &[OfStream] = &[
     ("smmu_stalled_ns", "nanoseconds of the machine's time for which they were stalled", |c| c.stalled_ns),
 ];
 
-/// The key of what was executed since the last change of level, where that level is not known.
-pub(super) const UNSETTLED: &str = "instructions_since_last_exception";
-
 /// `ExcToEl2` as `exc_to_el2`.
 fn snake(name: &str) -> String {
     let mut out = String::new();
@@ -69,9 +66,7 @@ pub fn meaning(key: &str) -> String {
     let metric = Metric::ALL.iter().find(|m| of_metric(**m) == key).map(|m| m.name());
     let cause = || Cause::ALL.iter().find(|c| of_cause(**c) == key).map(|c| c.name());
     let stream = || STREAM.iter().find(|(k, ..)| *k == key).map(|(_, name, _)| *name);
-    let unsettled =
-        (key == UNSETTLED).then_some("instructions since the last change of level, of whichever that is");
-    metric.or_else(cause).or_else(stream).or(unsettled).unwrap_or(key).to_owned()
+    metric.or_else(cause).or_else(stream).unwrap_or(key).to_owned()
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
 
-use emu_core::ledger::Ledger;
+use emu_core::ledger::{Ledger, TIMELINE};
 use parking_lot::Mutex;
 use serde::Serialize;
 
@@ -25,6 +25,7 @@ use crate::config::{self, HostFile};
 use crate::error::{UserError, reason, user_error};
 
 pub use self::meaning::meaning;
+pub(crate) use self::statement::line_name;
 pub use self::statement::{Sources, Statement, table};
 
 /// Bytes of the longest name of a mark: of a longer one, the rest is left out.
@@ -74,6 +75,12 @@ impl Book {
         let _ = self.sources.set(sources);
     }
 
+    /// The device that a stream is of.
+    #[must_use]
+    pub fn master(&self, stream: u32) -> String {
+        self.sources.get().map_or_else(|| format!("stream {stream:#x}"), |sources| sources.master(stream))
+    }
+
     /// What the accounts say.
     #[must_use]
     pub fn now(&self) -> Statement {
@@ -83,6 +90,7 @@ impl Book {
     /// A phase begins. False if there have been too many: then the present one goes on. What CPUs do meanwhile, other than the
     /// one that makes the mark, is in the one phase or the other.
     pub fn mark(&self, name: &str) -> bool {
+        tracing::trace!(target: TIMELINE, mark = name);
         let now = self.now();
         self.pages.lock().turn(name, now)
     }

@@ -123,7 +123,7 @@ impl Sources {
     }
 
     /// The device that a stream is of.
-    fn master(&self, stream: u32) -> String {
+    pub(super) fn master(&self, stream: u32) -> String {
         let function = u16::try_from(stream).ok().and_then(|id| self.pci.function(Bdf(id)));
         let function = function.map(|f| f.name().to_owned());
         function.or_else(|| on_system_bus(stream)).unwrap_or_else(|| format!("stream {stream:#x}"))
@@ -131,7 +131,7 @@ impl Sources {
 }
 
 /// Who drives a wire to the interrupt controller: the transport, if it is one's own.
-fn line_name(spi: u32) -> String {
+pub(crate) fn line_name(spi: u32) -> String {
     match spi.checked_sub(map::VIRTIO_MMIO_SPI).filter(|n| *n < map::VIRTIO_MMIO_COUNT) {
         Some(n) => format!("virtio-mmio@{:x}", map::virtio_mmio(n).base),
         None => format!("interrupt line {spi}"),
@@ -149,7 +149,6 @@ fn of_cpu(out: &mut Statement, name: &str, counters: &Counters) {
     for level in 0..LEVELS {
         out.add(name, meaning::of_level(level), counters.at_level(level));
     }
-    out.add(name, meaning::UNSETTLED.to_owned(), counters.unsettled());
     for to_el2 in [false, true] {
         for ec in 0..CLASSES as u8 {
             out.add(name, meaning::of_class(to_el2, ec), counters.class(to_el2, ec));

@@ -49,6 +49,11 @@ pub(super) const OPTIONS: &[Row] = &[
         "FILE for what each CPU and device did, by cause, as JSON; it is written when the machine ends",
     ),
     (
+        "-timeline",
+        Value(|r, o, v| set(&mut r.config.trace.timeline, o, HostFile::new(o, v))),
+        "FILE of what happens when, for Perfetto (ui.perfetto.dev)",
+    ),
+    (
         "-jitdump",
         Plain(|r| perf(r, "-jitdump", PerfFile::Dump)),
         "write jit-PID.dump, for 'perf record -k mono' and 'perf inject --jit'",
