@@ -131,3 +131,42 @@ fn a_timeline_is_a_trace_of_nested_slices() {
         .collect();
     assert_eq!(others, [""; 0]);
 }
+
+/// What is no ledger, or has nothing to compare, is refused in a sentence.
+#[test]
+fn a_report_of_a_ledger_needs_one_with_marks() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = |text: &str| {
+        std::fs::write(dir.path().join("l.json"), text).unwrap();
+        let out = report(dir.path(), &["--from", "l.json", "--json", "out.json"]);
+        assert_eq!(out.status.code(), Some(2));
+        assert!(!dir.path().join("out.json").exists(), "nothing is written");
+        String::from_utf8(out.stderr).unwrap()
+    };
+    assert!(refused("{").contains("is no ledger"));
+    assert!(refused(r#"{"version":9}"#).contains("it has version 9, and 1 is known here"));
+    let none = r#"{"version":1,"phases":[],"whole":{"ns":0,"accounts":{}}}"#;
+    assert!(refused(none).contains("its guest has made no mark"));
+    let missing = report(dir.path(), &["--from", "nothing.json"]);
+    let errors = String::from_utf8(missing.stderr).unwrap();
+    assert!(errors.contains("cannot read") && errors.contains("nothing.json"), "{errors}");
+}
+
+#[test]
+fn phases_of_a_ledger_stand_beside_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let phase = |name: &str, aborts: u64| {
+        format!(
+            r#"{{"name":"{name}","begin_ns":0,"ns":5,"accounts":{{"cpu0":{{"exc_to_el2":{aborts},"to_el2_ec_0x24":{aborts}}}}}}}"#
+        )
+    };
+    let phases = [phase("start", 9), phase("emulated/10/read", 70), phase("virtio <b>/10/read", 5)].join(",");
+    let text = format!(r#"{{"version":1,"phases":[{phases}],"whole":{{"ns":0,"accounts":{{}}}}}}"#);
+    std::fs::write(dir.path().join("l.json"), text).unwrap();
+    let out = report(dir.path(), &["--from", "l.json", "--html", "r.html"]);
+    let table = String::from_utf8(out.stdout).unwrap();
+    let row = table.lines().find(|l| l.contains("stage-2 aborts of loads and stores")).unwrap();
+    assert!(row.split_whitespace().rev().take(2).eq(["0.5", "7"]), "{table}");
+    let page = std::fs::read_to_string(dir.path().join("r.html")).unwrap();
+    assert!(page.contains("virtio &lt;b&gt;") && !page.contains("<b>"));
+}

@@ -280,6 +280,25 @@ fn marks_of_a_program_divide_the_ledger() {
     }
 }
 
+/// In counted time an instruction takes what it is said to take, and nothing else takes any.
+#[test]
+fn time_is_counted_in_instructions() {
+    let elapsed = |shift: &str| {
+        let (dir, mut c) = (dir(), Calls::default());
+        let at = [c.block(&[0]), c.block(&[0]), c.block(&[0])];
+        for at in at {
+            c.call(ELAPSED, at);
+        }
+        let (data, _) = c.run(dir.path(), &["--semihosting", "--count-time", shift]);
+        data.words(at)
+    };
+    let [first, second, third] = elapsed("3");
+    // A call sees the time of the one before it; from one to the next is one round of the loop, five instructions.
+    assert_eq!(third - second, 5 << 3);
+    assert_eq!(elapsed("3"), [first, second, third]);
+    assert_eq!(elapsed("0"), [first >> 3, second >> 3, third >> 3]);
+}
+
 /// Without a ledger a mark fails, and changes nothing.
 #[test]
 fn marks_need_a_ledger() {

@@ -20,7 +20,9 @@ impl MachineConfig {
             )),
             Self { check: Some(Check::Lockstep(check)), .. } => refused(check),
             Self { gdb: Some(gdb), .. } => refused(gdb.option),
-            Self { accel: Accel::Qtest, .. } => refused("a machine whose CPUs do not run"),
+            Self { empty: true, .. } | Self { accel: Accel::Qtest, .. } => {
+                refused("a machine whose CPUs do not run")
+            }
             _ if self.trace.blocks() => refused("a trace of blocks"),
             _ => Ok(()),
         }

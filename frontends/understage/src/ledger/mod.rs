@@ -13,13 +13,14 @@ mod meaning;
 mod statement;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
 
 use emu_core::ledger::{Ledger, TIMELINE};
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::{self, HostFile};
 use crate::error::{UserError, reason, user_error};
@@ -33,10 +34,10 @@ pub const LONGEST_MARK: usize = 80;
 /// Phases of a book: a guest that makes more marks is told that there is no room.
 const MOST_PHASES: usize = 1000;
 /// The name of what comes before the first mark.
-const START: &str = "start";
+pub(crate) const START: &str = "start";
 
 /// What was done between two marks.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Phase {
     /// The mark that began it.
     pub name: String,
@@ -127,7 +128,7 @@ impl Pages {
 }
 
 /// What a book said.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Closed {
     /// By phase.
     pub phases: Vec<Phase>,
@@ -157,6 +158,24 @@ impl Closed {
         // Plain data with text for keys has a form in JSON.
         serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
     }
+}
+
+/// What is looked at of a file before the rest.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+/// Reads what a book said from its file.
+pub fn read(given: &HostFile) -> Result<Closed, UserError> {
+    let unfit = |why: &dyn Display| user_error!("{} is no ledger: {why}", given.describe());
+    let text = std::fs::read(&given.value)
+        .map_err(|e| user_error!("cannot read {}: {}", given.describe(), reason(&e)))?;
+    let Version { version } = serde_json::from_slice(&text).map_err(|e| unfit(&e))?;
+    if version != VERSION {
+        return Err(unfit(&format!("it has version {version}, and {VERSION} is known here")));
+    }
+    serde_json::from_slice(&text).map_err(|e| unfit(&e))
 }
 
 /// A file for a book, still empty.

@@ -8,7 +8,7 @@ use emu_core::clock::Clock;
 use emu_core::ledger::{Account, Cause, Ledger, Subject};
 use emu_core::metrics::{CLASSES, Counters, LEVELS, Metric};
 use emu_devices::pci::{Bdf, PciHost};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::meaning::{self, meaning};
 use crate::board::build::Board;
@@ -22,7 +22,7 @@ use crate::power::SharedVcpu;
 type Counts = BTreeMap<String, u64>;
 
 /// See the module's head.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Statement {
     /// The machine's time, in nanoseconds; of a difference, how long that was.
     pub ns: u64,
@@ -52,6 +52,13 @@ impl Statement {
     #[must_use]
     pub fn sum(&self, key: &str) -> u64 {
         self.accounts.values().filter_map(|counts| counts.get(key)).copied().fold(0, u64::wrapping_add)
+    }
+
+    /// One count of all CPUs together.
+    #[must_use]
+    pub fn cpus(&self, key: &str) -> u64 {
+        let cpus = self.accounts.iter().filter(|(name, _)| name.starts_with("cpu"));
+        cpus.filter_map(|(_, counts)| counts.get(key)).copied().fold(0, u64::wrapping_add)
     }
 
     fn add(&mut self, account: &str, key: String, n: u64) {

@@ -6,7 +6,7 @@ use jiff::tz::Offset;
 use super::option::Action::{Plain, Refused, Value};
 use super::option::Row;
 use super::{Reader, set};
-use crate::config::{Given, HostFile, RtcBase};
+use crate::config::{Given, HostFile, RtcBase, Time};
 use crate::error::{UserError, user_error};
 use crate::keyval::{Parts, on_off};
 
@@ -64,7 +64,11 @@ pub(super) const OPTIONS: &[Row] = &[
     ("-only-migratable", Refused("machines do not migrate"), ""),
     ("-loadvm", Refused("there are no saved machines"), ""),
     ("-preconfig", Refused("a machine is complete when it starts"), ""),
-    ("-icount", Refused("guest time follows the host's clock, it is not counted in instructions"), ""),
+    (
+        "-icount",
+        Value(icount),
+        "shift=N,sleep=off[,align=off]: an instruction takes 2^N nanoseconds, and a guest that waits no time of the host",
+    ),
     ("-seed", Refused("random numbers come from the host"), ""),
     ("-watchdog-action", Refused("there is no watchdog device"), ""),
     ("-runas", Refused("the program keeps its user"), ""),
@@ -94,6 +98,30 @@ fn uuid(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserErro
     let digits = digits.ok_or_else(|| user_error!("'{text}' given with {option} is not a UUID"))?;
     let bytes = std::array::from_fn(|i| digits[2 * i] << 4 | digits[2 * i + 1]);
     set(&mut r.config.uuid, option, bytes)
+}
+
+/// Time by instructions. What QEMU does without `sleep=off`, to wait in the host's time, is not done here.
+fn icount(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {
+    let mut parts = Parts::split(option, text);
+    let refused = |what: &str, why: &str| Err(user_error!("'{what}' in {option} is not supported: {why}"));
+    let shift = parts.take_first("shift")?.unwrap_or_else(|| "auto".to_owned());
+    if shift == "auto" {
+        return refused("shift=auto", "say how long an instruction takes, as shift=3");
+    }
+    let known = shift.parse::<u32>().ok().filter(|n| *n <= Time::MOST);
+    let shift = known
+        .ok_or_else(|| user_error!("'shift={shift}' in {option} is no number from 0 to {}", Time::MOST))?;
+    if parts.take_switch("sleep")? != Some(false) {
+        return refused("sleep=on", "who waits lets time jump: say sleep=off");
+    }
+    if parts.take_switch("align")? == Some(true) {
+        return refused("align=on", "counted time does not follow the host's clock");
+    }
+    if let Some(how) = parts.take("rr")? {
+        return refused(&format!("rr={how}"), "machines are not recorded");
+    }
+    r.config.time = Time::Counted(Given::<u32>::new(option, shift));
+    parts.finish("counted time")
 }
 
 fn rtc(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {

@@ -4,8 +4,6 @@ use serde::Serialize;
 
 use crate::ledger::Statement;
 
-/// The CPU's account. (There is one CPU.)
-const CPU: &str = "cpu0";
 /// What is counted of all devices together.
 const DEVICES: &str = "devices";
 
@@ -63,7 +61,7 @@ const fn row(part: Part, key: &'static str, about: &'static str, count: fn(&Stat
 /// Exits of one class.
 macro_rules! class {
     ($ec:literal) => {
-        |s| s.get(CPU, concat!("to_el2_ec_", $ec))
+        |s| s.cpus(concat!("to_el2_ec_", $ec))
     };
 }
 
@@ -75,45 +73,47 @@ const CLASSES: &[Row] = &[
     row(Part::Exits, "exits_smc", "SMC", class!("0x17")),
     row(Part::Exits, "exits_wfx", "WFI, WFE", class!("0x01")),
     row(Part::Exits, "exits_sysreg", "system registers", class!("0x18")),
-    row(Part::Exits, "exits_interrupt", "physical interrupts", |s| s.get(CPU, "irqs") + s.get(CPU, "fiqs")),
+    row(Part::Exits, "exits_interrupt", "physical interrupts", |s| {
+        s.cpus("irqs").saturating_add(s.cpus("fiqs"))
+    }),
 ];
 
 /// All others.
 const ROWS: &[Row] = &[
     row(Part::Instructions, "instructions_guest", "by the guest (EL0, EL1)", guest),
     row(Part::Instructions, "instructions_hypervisor", "by the hypervisor (EL2)", |s| {
-        s.get(CPU, "instructions").wrapping_sub(guest(s))
+        s.cpus("instructions").saturating_sub(guest(s))
     }),
     row(Part::Exits, "exits_other", "of any other class", |s| {
-        let known: u64 = CLASSES.iter().map(|row| (row.count)(s)).sum();
-        s.get(CPU, "exc_to_el2").saturating_sub(known)
+        let known = CLASSES.iter().map(|row| (row.count)(s)).fold(0, u64::saturating_add);
+        s.cpus("exc_to_el2").saturating_sub(known)
     }),
-    row(Part::Interrupts, "list_registers", "put into list registers by EL2", |s| {
-        s.get(CPU, "list_registers")
-    }),
+    row(Part::Interrupts, "list_registers", "put into list registers by EL2", |s| s.cpus("list_registers")),
     row(Part::Interrupts, "virtual_interrupts", "virtual ones taken by the guest", |s| {
-        s.get(CPU, "virtual_irqs") + s.get(CPU, "virtual_fiqs")
+        s.cpus("virtual_irqs").saturating_add(s.cpus("virtual_fiqs"))
     }),
     row(Part::Interrupts, "lines_raised", "lines raised by devices", |s| s.get(DEVICES, "spis_raised")),
     row(Part::Interrupts, "messages", "messages (MSIs) by devices", |s| s.get(DEVICES, "msis")),
-    row(Part::Registers, "register_reads", "reads", |s| s.get(CPU, "mmio_reads")),
-    row(Part::Registers, "register_writes", "writes, doorbells among them", |s| s.get(CPU, "mmio_writes")),
-    row(Part::Bytes, "bytes_emulated", "by accesses that EL2 emulated", |s| s.get(CPU, "emulated_bytes")),
+    row(Part::Registers, "register_reads", "reads", |s| s.cpus("mmio_reads")),
+    row(Part::Registers, "register_writes", "writes, doorbells among them", |s| s.cpus("mmio_writes")),
+    row(Part::Bytes, "bytes_emulated", "by accesses that EL2 emulated", |s| s.cpus("emulated_bytes")),
     row(Part::Bytes, "bytes_dma_read", "read by DMA", |s| s.get(DEVICES, "dma_bytes_read")),
     row(Part::Bytes, "bytes_dma_written", "written by DMA", |s| s.get(DEVICES, "dma_bytes_written")),
     row(Part::Smmu, "smmu_transactions", "transactions", |s| s.sum("smmu_transactions")),
-    row(Part::Smmu, "smmu_known", "pages that it knew", |s| s.sum("smmu_quick") + s.sum("smmu_hits")),
+    row(Part::Smmu, "smmu_known", "pages that it knew", |s| {
+        s.sum("smmu_quick").saturating_add(s.sum("smmu_hits"))
+    }),
     row(Part::Smmu, "smmu_walks", "pages that it walked tables for", |s| s.sum("smmu_walks")),
     row(Part::Smmu, "smmu_faults", "faults", |s| s.sum("smmu_faults")),
     row(Part::Storage, "storage_requests", "requests", |s| s.sum("requests_begun")),
     row(Part::Storage, "storage_bytes", "bytes", |s| {
-        s.sum("storage_bytes_read") + s.sum("storage_bytes_written")
+        s.sum("storage_bytes_read").saturating_add(s.sum("storage_bytes_written"))
     }),
     row(Part::Time, "ns", "nanoseconds of the guest's time", |s| s.ns),
 ];
 
 fn guest(s: &Statement) -> u64 {
-    s.get(CPU, "instructions_el0") + s.get(CPU, "instructions_el1")
+    s.cpus("instructions_el0").saturating_add(s.cpus("instructions_el1"))
 }
 
 /// The rows of a part.

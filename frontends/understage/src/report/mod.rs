@@ -6,14 +6,18 @@
 //!
 //! | module | what lives there |
 //! |---|---|
+//! | [`phases`] | the ways in a ledger's file |
 //! | [`costs`] | the rows: what is said of each way, and where it is counted |
 //! | [`text`] | the table on the terminal |
 //! | [`page`], [`plot`] | the page, and its plots |
+//!
+//! The same is made of the ledger of any machine ([`phases`]): then what is compared are the phases that its guest has marked.
 //!
 //! In counted time ([`crate::config::Time`]) nothing comes from outside, so that two reports are the same, byte for byte.
 
 mod costs;
 mod page;
+mod phases;
 mod plot;
 mod text;
 
@@ -43,7 +47,10 @@ Examples:
   understage io-report --html report.html --json report.json
   understage io-report --time real                       with the host's clock: times are those of this host
 
-It needs no files: the hypervisor and its guests are built in. What the columns are:
+  understage io-report --from ledger.json --html report.html
+                                                         the same of the phases that a guest has marked (docs/ledger.md)
+
+Without --from it needs no files: the hypervisor and its guests are built in. What the columns are:
   emulated disk    the guest reads word by word from registers that do not exist; EL2 emulates each access
   virtio disk      the guest has a virtio disk of its own, which reads its requests from memory and writes there by DMA
   behind the SMMU  the same disk, with the system MMU between it and the guest's scattered pages
@@ -60,6 +67,10 @@ pub struct Args {
     /// Write it as JSON, with all that the ledger has of each way
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Measure nothing, but make the report of a ledger's phases ('understage run --ledger FILE'). A phase whose mark is called
+    /// NAME/1000/read is shown per read, of which it has a thousand; those called start and end are left out
+    #[arg(long, value_name = "LEDGER", conflicts_with_all = ["timeline", "time", "quiet"])]
+    from: Option<PathBuf>,
     /// Write what happens when, for Perfetto (ui.perfetto.dev)
     #[arg(long, value_name = "FILE")]
     timeline: Option<PathBuf>,
@@ -82,9 +93,9 @@ enum Clock {
 /// What one way cost.
 #[derive(Serialize)]
 struct Way {
-    title: &'static str,
-    name: &'static str,
-    unit: &'static str,
+    title: String,
+    name: String,
+    unit: String,
     operations: u64,
     /// What the guest wanted, for all operations together.
     payload_bytes: u64,
@@ -99,7 +110,8 @@ struct Way {
 #[derive(Serialize)]
 struct Report {
     version: u32,
-    time: Clock,
+    /// Of a ledger's file, that is not known.
+    time: Option<Clock>,
     ways: Vec<Way>,
 }
 
@@ -117,15 +129,19 @@ pub fn run(args: &Args) -> Result<u8, UserError> {
     let timeline = args.timeline.as_ref().map(|f| HostFile::new("--timeline", f.clone()));
     let trace = Tracing { timeline, ..Tracing::default() };
     crate::log::start("warn", &trace)?;
+    let from = args.from.as_ref().map(|f| phases::report(&HostFile::new("--from", f.clone()))).transpose()?;
     let files = [("--html", &args.html), ("--json", &args.json)].map(|(option, file)| {
         let given = file.as_ref().map(|f| HostFile::new(option, f.clone()));
         given.map(create).transpose()
     });
     let [html, json] = files;
     let (html, json) = (html?, json?);
-    let report = match measure(args, trace)? {
-        Ok(report) => report,
-        Err(status) => return Ok(status),
+    let report = match from {
+        Some(report) => report,
+        None => match measure(args, trace)? {
+            Ok(report) => report,
+            Err(status) => return Ok(status),
+        },
     };
     if let Some(file) = html {
         put(file, &page::page(&report))?;
@@ -194,14 +210,14 @@ fn measure(args: &Args, trace: Tracing) -> Result<Result<Report, u8>, UserError>
     // The machine ends with the process.
     drop(journal);
     std::mem::forget(board);
-    Ok(Ok(Report { version: VERSION, time: args.time, ways }))
+    Ok(Ok(Report { version: VERSION, time: Some(args.time), ways }))
 }
 
 fn way(phase: &Phase, done: &Statement) -> Way {
     Way {
-        title: phase.title,
-        name: phase.name,
-        unit: phase.unit,
+        title: phase.title.to_owned(),
+        name: phase.name.to_owned(),
+        unit: phase.unit.to_owned(),
         operations: phase.operations,
         payload_bytes: phase.bytes,
         costs: costs::of(done),
@@ -237,7 +253,7 @@ mod tests {
             },
         ];
         let ways = phases.iter().zip(&statements).map(|(phase, done)| way(phase, done)).collect();
-        Report { version: VERSION, time: Clock::Counted, ways }
+        Report { version: VERSION, time: Some(Clock::Counted), ways }
     }
 
     #[test]

@@ -48,19 +48,32 @@ const PLOTS: [(Part, &str, &str); 4] = [
 
 /// The whole page.
 pub(super) fn page(report: &Report) -> String {
+    // What is said of the tour is not of other guests.
+    let own = report.time.is_some();
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>What ways of I/O cost</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <h1>What ways of I/O cost</h1>\n<p>understage {}: a hypervisor at EL2 and its guests at EL1, one CPU. {}</p>\n",
+         <h1>What ways of I/O cost</h1>\n<p>understage {}: {}. {}</p>\n",
         env!("CARGO_PKG_VERSION"),
+        if own {
+            "a hypervisor at EL2 and its guests at EL1, one CPU"
+        } else {
+            "the phases that a guest has marked"
+        },
         about_time(report.time)
     );
-    summary(&mut out, report);
+    if own {
+        summary(&mut out, report);
+    }
     for (n, (part, title, about)) in PLOTS.iter().enumerate() {
-        let rows: Vec<&Row> = rows(*part).filter(|row| says_something(report, row.key)).collect();
+        // A transaction is of pages, which are the other rows of its part.
+        let rows =
+            rows(*part).filter(|row| row.key != "smmu_transactions" && says_something(report, row.key));
+        let rows: Vec<&Row> = rows.collect();
         if !rows.is_empty() {
             let plot = bars(report, &rows, &format!("plot{n}"), title);
+            let about = if own { about } else { "" };
             let _ = write!(out, "<h2>{title}</h2>\n<p>{about} For one operation:</p>\n{plot}");
         }
     }
@@ -74,15 +87,16 @@ pub(super) fn page(report: &Report) -> String {
 fn summary(out: &mut String, report: &Report) {
     out.push_str("<ul>\n");
     for way in report.ways.iter().filter(|way| way.payload_bytes != 0) {
-        let instructions = count(way, "instructions_guest") + count(way, "instructions_hypervisor");
-        let exits: u64 = rows(Part::Exits).map(|row| count(way, row.key)).sum();
+        let instructions =
+            count(way, "instructions_guest").saturating_add(count(way, "instructions_hypervisor"));
+        let exits = rows(Part::Exits).map(|row| count(way, row.key)).fold(0, u64::saturating_add);
         let _ = writeln!(
             out,
             "<li><strong>{}</strong>: {} instructions and {} exits for a {} of {} bytes.</li>",
-            escaped(way.title),
+            escaped(&way.title),
             per(instructions, way.operations),
             per(exits, way.operations),
-            escaped(way.unit),
+            escaped(&way.unit),
             way.payload_bytes / way.operations.max(1)
         );
     }
@@ -96,9 +110,9 @@ fn table(out: &mut String, report: &Report) {
     };
     let _ = write!(
         out,
-        "<div class=\"wide\"><table>\n<caption>For one operation, with the one hypercall that ends each measurement. \
-         A dash is none at all.</caption>\n<thead><tr><td></td>{}</tr><tr><td></td>{}</tr></thead>\n<tbody>\n",
-        heads(&|way| way.title.to_owned()),
+        "<div class=\"wide\"><table>\n<caption>For one operation{}. A dash is none at all.</caption>\n<thead><tr><td></td>{}</tr><tr><td></td>{}</tr></thead>\n<tbody>\n",
+        if report.time.is_some() { ", with the one hypercall that ends each measurement" } else { "" },
+        heads(&|way| way.title.clone()),
         heads(&|way| format!("1 {} of {}", way.unit, way.operations))
     );
     let cells = |text: &dyn Fn(&Way) -> String| -> String {
@@ -130,7 +144,7 @@ fn table(out: &mut String, report: &Report) {
 fn accounts(out: &mut String, report: &Report) {
     out.push_str("<h2>The ledger</h2>\n<p>What each CPU and device did, for all operations together.</p>\n");
     for way in &report.ways {
-        let _ = writeln!(out, "<details><summary>{}</summary>", escaped(way.name));
+        let _ = writeln!(out, "<details><summary>{}</summary>", escaped(&way.name));
         for (name, counts) in &way.ledger.accounts {
             let _ = writeln!(out, "<table><caption><code>{}</code></caption><tbody>", escaped(name));
             for (key, n) in counts {
@@ -142,7 +156,7 @@ fn accounts(out: &mut String, report: &Report) {
         }
         out.push_str("</details>\n");
     }
-    if report.time == Clock::Counted {
+    if report.time == Some(Clock::Counted) {
         out.push_str("<p>In counted time another report has the same figures.</p>\n");
     }
 }

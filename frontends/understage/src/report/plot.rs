@@ -23,6 +23,15 @@ pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// As much of a title as there is room for beside a bar.
+fn short(title: &str) -> String {
+    const ROOM: usize = 18;
+    match title.chars().count() > ROOM {
+        true => title.chars().take(ROOM - 1).chain(['\u{2026}']).collect(),
+        false => title.to_owned(),
+    }
+}
+
 /// What all rows together are of a way, for one operation.
 fn whole(way: &Way, rows: &[&Row]) -> f64 {
     rows.iter().map(|row| each(way, row)).sum()
@@ -63,8 +72,11 @@ pub(super) fn bars(report: &Report, rows: &[&Row], id: &str, title: &str) -> Str
 
 fn bar(way: &Way, rows: &[&Row], y: u32, most: f64) -> String {
     let middle = y + BAR / 2 + 5;
-    let mut out =
-        format!("<text x=\"{}\" y=\"{middle}\" text-anchor=\"end\">{}</text>", LEFT - 8, escaped(way.title));
+    let mut out = format!(
+        "<text x=\"{}\" y=\"{middle}\" text-anchor=\"end\">{}</text>",
+        LEFT - 8,
+        escaped(&short(&way.title))
+    );
     let room = f64::from(WIDTH - LEFT - RIGHT);
     let mut x = f64::from(LEFT);
     for (n, row) in rows.iter().enumerate() {

@@ -8,7 +8,7 @@ use crate::tour::per;
 
 /// Columns of a row's name.
 const NAME: usize = 36;
-/// Columns of a way.
+/// Columns of a way, at least.
 const CELL: usize = 16;
 
 /// What a way cost for one operation, as it is shown.
@@ -22,12 +22,13 @@ pub(super) fn count(way: &Way, key: &str) -> u64 {
 }
 
 /// In one sentence: how time was taken.
-pub(super) fn about_time(time: Clock) -> &'static str {
+pub(super) fn about_time(time: Option<Clock>) -> &'static str {
     match time {
-        Clock::Counted => {
+        None => "Times are the machine's.",
+        Some(Clock::Counted) => {
             "The guest's time was counted: an instruction takes a nanosecond, and nothing else takes any. No figure here is of the host's clock."
         }
-        Clock::Real => {
+        Some(Clock::Real) => {
             "The guest's time was the host's: nanoseconds are of this host and this run, and waiting goes on beside devices. Other figures are counts."
         }
     }
@@ -41,16 +42,17 @@ pub(super) fn says_something(report: &Report, key: &str) -> bool {
 /// The whole.
 pub(super) fn table(report: &Report) -> String {
     let mut out = String::from("What one operation costs\n\n");
+    let cell_width = report.ways.iter().map(|way| way.title.chars().count() + 2).fold(CELL, usize::max);
     let mut line = |name: &str, cells: &mut dyn Iterator<Item = String>| {
         let mut text = format!("{name:<NAME$}");
         cells.for_each(|cell| {
             // Writing to a String does not fail.
-            let _ = write!(text, "{cell:>CELL$}");
+            let _ = write!(text, "{cell:>cell_width$}");
         });
         out.push_str(text.trim_end());
         out.push('\n');
     };
-    line("", &mut report.ways.iter().map(|way| way.title.to_owned()));
+    line("", &mut report.ways.iter().map(|way| way.title.clone()));
     line("", &mut report.ways.iter().map(|way| format!("1 {} of {}", way.unit, way.operations)));
     for part in Part::ALL {
         if !rows(part).any(|row| says_something(report, row.key)) {
@@ -61,15 +63,16 @@ pub(super) fn table(report: &Report) -> String {
             line(&format!("  {}", row.about), &mut report.ways.iter().map(|way| cell(way, row.key)));
         }
     }
-    line(
-        "bytes that the guest wanted",
-        &mut report.ways.iter().map(|way| per(way.payload_bytes, way.operations)),
-    );
-    let _ = write!(
-        out,
-        "\n{}\nEach column has the one hypercall that ends its measurement.\n",
-        about_time(report.time)
-    );
+    if report.ways.iter().any(|way| way.payload_bytes != 0) {
+        line(
+            "bytes that the guest wanted",
+            &mut report.ways.iter().map(|way| per(way.payload_bytes, way.operations)),
+        );
+    }
+    let _ = writeln!(out, "\n{}", about_time(report.time));
+    if report.time.is_some() {
+        out.push_str("Each column has the one hypercall that ends its measurement.\n");
+    }
     out
 }
 
