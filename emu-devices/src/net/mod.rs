@@ -4,6 +4,7 @@
 //! 14 to [`MAX_FRAME`] bytes; neither waits for the other.
 
 mod e1000e;
+mod inbox;
 mod intel;
 mod pair;
 
@@ -11,6 +12,7 @@ use std::io;
 use std::sync::Weak;
 
 pub use e1000e::E1000e;
+pub use inbox::Inbox;
 pub use pair::pair;
 
 /// The register maps, for the test of all of them.

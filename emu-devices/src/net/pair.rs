@@ -1,83 +1,20 @@
 //! Two back ends joined by a cable: what a device sends into one, the device at the other receives.
 
-use super::{MAX_FRAME, NetBackend, NetClient, Receipt};
-use parking_lot::{Condvar, Mutex};
-use std::collections::VecDeque;
+use super::{Inbox, NetBackend, NetClient};
 use std::io;
-use std::sync::{Arc, OnceLock, Weak};
-
-/// Bytes of an Ethernet header, which no frame is shorter than.
-const HEADER: usize = 14;
-/// Frames that wait at one end for a device that has no room; what comes after them is lost.
-const WAITING: usize = 256;
+use std::sync::{Arc, Weak};
 
 /// Two ends of one cable, without a thread: a frame is given to the other end's device on the thread that sends it, or
-/// on the one that tells of room. [`NetBackend::pause`] waits until the device has taken the frame that is being given to
-/// it, so it is not called from [`NetClient::receive`].
+/// on the one that tells of room ([`Inbox`]).
 pub fn pair() -> (Arc<dyn NetBackend>, Arc<dyn NetBackend>) {
-    let ends = [Arc::new(End::default()), Arc::new(End::default())];
+    let ends = [Arc::new(Inbox::default()), Arc::new(Inbox::default())];
     let side = |own: usize| Arc::new(Side { own: Arc::clone(&ends[own]), other: Arc::clone(&ends[1 - own]) });
     (side(0), side(1))
 }
 
 struct Side {
-    own: Arc<End>,
-    other: Arc<End>,
-}
-
-/// Where frames for one of the devices arrive.
-#[derive(Default)]
-struct End {
-    state: Mutex<State>,
-    idle: Condvar,
-    client: OnceLock<Weak<dyn NetClient>>,
-}
-
-#[derive(Default)]
-struct State {
-    waiting: VecDeque<Vec<u8>>,
-    running: bool,
-    /// A thread gives frames to the device: it gives those, too, that come meanwhile, so that two devices that answer
-    /// each other do not nest.
-    delivering: bool,
-    /// The device has no room, and has not told of any since.
-    full: bool,
-    /// The device told of room since the last frame was begun.
-    room: bool,
-}
-
-impl End {
-    fn take(&self, frame: &[u8]) {
-        let mut state = self.state.lock();
-        if !state.running || state.waiting.len() >= WAITING {
-            return;
-        }
-        state.waiting.push_back(frame.to_vec());
-        drop(state);
-        self.deliver();
-    }
-
-    fn deliver(&self) {
-        let mut state = self.state.lock();
-        if state.delivering {
-            return;
-        }
-        state.delivering = true;
-        while state.running && !state.full {
-            let Some(frame) = state.waiting.pop_front() else { break };
-            state.room = false;
-            drop(state);
-            let client = self.client.get().and_then(Weak::upgrade);
-            let receipt = client.map_or(Receipt::Taken, |client| client.receive(&frame));
-            state = self.state.lock();
-            if receipt == Receipt::NoRoom {
-                state.full = !state.room;
-                state.waiting.push_front(frame);
-            }
-        }
-        state.delivering = false;
-        self.idle.notify_all();
-    }
+    own: Arc<Inbox>,
+    other: Arc<Inbox>,
 }
 
 impl NetBackend for Side {
@@ -86,47 +23,42 @@ impl NetBackend for Side {
     }
 
     fn connect(&self, client: Weak<dyn NetClient>) {
-        let again = self.own.client.set(client).is_err();
-        debug_assert!(!again, "a backend has one client");
+        self.own.connect(client);
     }
 
     fn start(&self) -> io::Result<()> {
-        self.own.state.lock().running = true;
-        self.own.deliver();
+        self.own.start();
         Ok(())
     }
 
     fn pause(&self) {
-        let mut state = self.own.state.lock();
-        state.running = false;
-        while state.delivering {
-            self.own.idle.wait(&mut state);
-        }
+        self.own.pause();
     }
 
     fn halt(&self) {
-        self.pause();
-        self.own.state.lock().waiting.clear();
+        self.own.halt();
     }
 
     fn send(&self, frame: &[u8]) {
-        if (HEADER..=MAX_FRAME).contains(&frame.len()) {
-            self.other.take(frame);
-        }
+        self.other.take(frame);
     }
 
     fn room(&self) {
-        let mut state = self.own.state.lock();
-        state.full = false;
-        state.room = true;
-        drop(state);
-        self.own.deliver();
+        self.own.room();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+
+    use parking_lot::Mutex;
+
     use super::*;
+    use crate::net::{MAX_FRAME, Receipt};
+
+    /// Frames that wait at most.
+    const WAITING: usize = 256;
 
     /// Takes as many frames as it has room for, and answers so many of them with the same frame.
     #[derive(Default)]

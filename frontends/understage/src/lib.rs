@@ -20,6 +20,7 @@
 //! | [`power`] | which CPUs are on, and whether the machine runs |
 //! | [`semihosting`] | calls of programs to the host |
 //! | [`terminal`], [`character`] | the user's terminal and the other ends of serial ports |
+//! | [`network`] | the other ends of network cables |
 //! | [`monitor`] | commands for the machine that are typed at a prompt |
 //! | [`report`] | what ways of I/O cost, measured in the tour and written down |
 //! | [`tour`] | the built-in hypervisor, run and measured |
@@ -44,6 +45,7 @@ pub mod load;
 pub mod log;
 pub mod map;
 pub mod monitor;
+pub mod network;
 pub mod number;
 pub mod out;
 pub mod power;

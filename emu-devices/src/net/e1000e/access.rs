@@ -24,8 +24,7 @@ const SEMAPHORE: u32 = 1;
 impl Shared {
     /// Follows what the link depends on; tells if it changes.
     pub(super) fn update_link(&self, state: &mut State) {
-        let wanted = state.has(at::CTRL, control::SET_LINK_UP) && state.phy.is_awake();
-        let up = wanted && (state.cable || state.phy.loops());
+        let up = state.has_partner();
         if std::mem::replace(&mut state.link, up) != up {
             self.raise(state, cause::LSC);
         }

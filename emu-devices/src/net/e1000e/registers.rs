@@ -101,7 +101,8 @@ pub(crate) static MAP: Map<Reg> = Map {
     window: super::MEMORY_SIZE,
     rows: &[
         // Full duplex, 1000 Mb/s. Reset and PHY reset read as zero.
-        word("CTRL", 0x0000, Reg::Control).bits(0x7bff_ffff).writes(0xffff_ffff).reset(0x201),
+        // The link is set up where the EEPROM enables APM, as here.
+        word("CTRL", 0x0000, Reg::Control).bits(0x7bff_ffff).writes(0xffff_ffff).reset(0x241),
         word("STATUS", 0x0008, Reg::Status).read_only(0x8_06cf).varies(),
         // Present and read; software may have it when it asks.
         word("EECD", 0x0010, Reg::Eeprom).read_only(0x3c0).writes(0x40).reset(0x300),
@@ -248,7 +249,7 @@ pub(crate) static MAP: Map<Reg> = Map {
         stored("RAL", 0x5400).array(16).stride(8).varies(),
         stored("RAH", 0x5404).bits(0x8003_ffff).array(16).stride(8).varies(),
         stored("VFTA", 0x5600).array(128),
-        stored("WUC", 0x5800),
+        stored("WUC", 0x5800).reset(1),
         stored("WUFC", 0x5808),
         stored("WUS", 0x5810),
         stored("MRQC", 0x5818),

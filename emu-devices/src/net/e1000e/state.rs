@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::control;
 use super::registers::{MAP, at, statistic};
 use crate::net::intel::nvm::Nvm;
 use crate::net::intel::offload::Context;
@@ -131,7 +132,14 @@ impl State {
             }
         }
         state.load_address();
+        state.link = state.has_partner();
         state
+    }
+
+    /// There is somebody to have a link with, and the controller wants one.
+    pub(super) fn has_partner(&self) -> bool {
+        let wanted = self.has(at::CTRL, control::SET_LINK_UP) && self.phy.is_awake();
+        wanted && (self.cable || self.phy.loops())
     }
 
     /// The first receive address is the EEPROM's.

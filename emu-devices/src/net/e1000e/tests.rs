@@ -216,8 +216,10 @@ fn it_says_what_it_is() {
 #[test]
 fn the_link_follows_the_driver_the_phy_and_the_cable() {
     let rig = Rig::new();
-    assert_eq!(rig.get(8) & 2, 0);
+    assert_eq!((rig.get(8) & 2, rig.get(0xc0)), (2, 0), "the EEPROM wants a link");
     rig.set(0xd0, 4);
+    rig.set(0, 1);
+    assert_eq!((rig.get(8) & 2, rig.get(0xc0)), (0, 0x8000_0004), "the driver does not");
     rig.set(0, 0x41);
     assert_eq!((rig.get(8) & 0xc3, rig.wires.level(INTX)), (0x83, true), "1000 Mb/s, full duplex");
     assert_eq!(rig.get(0xc0), 0x8000_0004);

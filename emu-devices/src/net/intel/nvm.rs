@@ -29,6 +29,8 @@ impl Nvm {
         // Initialisation control 1: the identities below are loaded. Then subsystem, device and vendor.
         words[0x0a] = 0x0003;
         (words[0x0b], words[0x0c], words[0x0d], words[0x0e]) = (0, vendor, device, vendor);
+        // Initialisation control 3: the station can be woken, so that the link is up before there is a driver.
+        words[0x24] = 0x0400;
         let sum = words[..CHECKSUM].iter().fold(0u16, |sum, word| sum.wrapping_add(*word));
         words[CHECKSUM] = SUM.wrapping_sub(sum);
         Self(words)

@@ -34,6 +34,7 @@ use crate::ledger::{Book, Sources};
 use crate::load::plan::Plan;
 use crate::map::{self, Range};
 use crate::monitor::{self, Listing};
+use crate::network::Networks;
 use crate::power::{Power, SharedVcpu};
 use crate::qtest::intercept::Intercept;
 use crate::quit::OnQuit;
@@ -112,6 +113,8 @@ pub(super) struct Builder<'a> {
     pub(super) smmu: Option<SystemMmu>,
     pub(super) components: Vec<Arc<dyn Component>>,
     pub(super) characters: Characters,
+    /// The other ends of network cables.
+    pub(super) networks: Networks,
     /// The other end of the first serial port.
     pub(super) serial: Option<Arc<Port>>,
     pub(super) power_key: Option<IrqLine>,
@@ -158,6 +161,8 @@ impl Board {
             None => spis,
         };
         let ports = accounted(ledger.as_ref(), Arc::new(DirectPorts(bus.clone())));
+        let mut characters = Characters::new(config, on_quit(power.clone()))?;
+        let networks = Networks::open(config, &mut characters)?;
         let mut b = Builder {
             config,
             bus: bus.clone(),
@@ -168,7 +173,8 @@ impl Board {
             translated_ports: ports.clone(),
             ports,
             smmu: None,
-            characters: Characters::new(config, on_quit(power.clone()))?,
+            characters,
+            networks,
             components: vec![clock.clone(), gic.component()],
             gic,
             ledger,

@@ -65,7 +65,7 @@ impl Characters {
 
     /// A port for a device. On a terminal with escape keys there is a monitor as well, and the device gets the keys at
     /// first.
-    pub(super) fn open(&mut self, backend: &CharBackend, label: &str) -> Result<Arc<Port>, UserError> {
+    pub(crate) fn open(&mut self, backend: &CharBackend, label: &str) -> Result<Arc<Port>, UserError> {
         match backend {
             CharBackend::Mux(index) => Ok(self.mux(*index)?.user(Box::new(|| ()))),
             CharBackend::Stdio { escapes: true } if io::stdin().is_terminal() => {

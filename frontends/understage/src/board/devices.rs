@@ -10,6 +10,7 @@ use emu_core::irq::IrqLine;
 use emu_core::ledger::{Account, Ledger, Owner, Subject};
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
+use emu_devices::net::{MacAddress, NetBackend};
 use emu_devices::pci::{BusId, PciHost, Position, Space};
 use emu_devices::virtio::{Interfaces, VirtioMmio, VirtioOptions, VirtioPci};
 use emu_mmu::Features;
@@ -243,6 +244,12 @@ impl Site for OnBoard<'_, '_> {
             self.builder.serial = Some(port.clone());
         }
         Ok(port)
+    }
+    fn network(&mut self, id: &str) -> Result<Arc<dyn NetBackend>, UserError> {
+        self.builder.networks.take(id)
+    }
+    fn station(&mut self) -> MacAddress {
+        self.builder.networks.station()
     }
     fn map(&mut self, range: Range, device: Arc<dyn MmioDevice>) -> Result<(), UserError> {
         self.builder.map(range, device)

@@ -13,6 +13,7 @@ use crate::config::{Accel, MachineConfig};
 use crate::end::Ending;
 use crate::error::{UserError, reason, user_error};
 use crate::monitor::{self, Listing, Machine, Parts};
+use crate::network::Networks;
 use crate::power::{Power, Stop};
 use crate::process::Presence;
 use crate::qmp::events::Cause;
@@ -41,6 +42,8 @@ pub fn run(config: &MachineConfig, presence: &Presence) -> Result<u8, UserError>
     }
     let clock = Clock::new(if config.accel == Accel::Qtest { Mode::Counted } else { Mode::RealTime });
     let mut characters = Characters::new(config, on_quit.clone())?;
+    // Nobody has a cable to them; they listen and connect all the same.
+    let _networks = Networks::open(config, &mut characters)?;
     let wires = Intercept::new(Arc::new(Nowhere));
     if let Some(qtest) = &config.qtest {
         let port = characters.open(&qtest.client, "qtest")?;

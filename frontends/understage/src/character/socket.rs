@@ -46,6 +46,13 @@ impl Opened {
                 can_be_made(path).map_err(|e| refusal(socket, "listen at", &e))?;
                 None
             }
+            (SocketPlace::Inherited(_), true) => {
+                return Err(user_error!("{} cannot listen at a connection that is there", socket.option));
+            }
+            (SocketPlace::Inherited(fd), false) => {
+                inherited(*fd).map_err(|e| refusal(socket, "use the file descriptor", &e))?;
+                None
+            }
             (_, false) => None,
         };
         Ok(Self { socket: socket.clone(), listener })
@@ -90,7 +97,7 @@ impl Opened {
             (None, SocketPlace::Unix(path)) => {
                 Listener::Unix(listen_unix(path).map_err(|e| refusal(&socket, "listen at", &e))?)
             }
-            (None, SocketPlace::Tcp { .. }) => {
+            (None, SocketPlace::Tcp { .. } | SocketPlace::Inherited(_)) => {
                 return Err(user_error!("'{}' given with {} has no listener", socket.place, socket.option));
             }
         };
@@ -136,10 +143,22 @@ fn tcp_wire(stream: TcpStream, socket: &Socket) -> io::Result<Wire> {
     wire(stream, socket.telnet)
 }
 
+/// A duplicate of a file descriptor that the process was started with, which must be that of a socket.
+fn inherited(fd: i32) -> io::Result<OwnedFd> {
+    use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+    let own = pidfd_open(getpid(), PidfdFlags::empty())?;
+    let file = File::from(pidfd_getfd(own, fd, PidfdGetfdFlags::empty())?);
+    match file.metadata()?.file_type().is_socket() {
+        true => Ok(file.into()),
+        false => Err(io::Error::other("it is not a socket")),
+    }
+}
+
 fn connect(socket: &Socket) -> io::Result<Wire> {
     match &socket.place {
         SocketPlace::Tcp { host, port } => tcp_wire(TcpStream::connect((host.as_str(), *port))?, socket),
         SocketPlace::Unix(path) => wire(UnixStream::connect(path)?, socket.telnet),
+        SocketPlace::Inherited(fd) => wire(inherited(*fd)?, socket.telnet),
     }
 }
 

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::config::{CharBackend, Device, Disk, DiskFormat, HostFile, MachineConfig};
+use crate::config::{CharBackend, Device, Disk, DiskFormat, HostFile, MachineConfig, Netdev};
 use crate::device;
 use crate::device::kind::Shape;
 use crate::device::line::{CommandLine, Words};
@@ -25,6 +25,7 @@ static WORDS: Words = Words {
     characters: Some("where the port goes, as --serial says it"),
     random: Some("a file that gives random bytes; else the host's generator is asked"),
     thread: None,
+    network: Some("the id of a --netdev"),
 };
 
 /// What was given, by option.
@@ -95,9 +96,9 @@ impl DeviceArgs {
         })
     }
 
-    /// The devices.
-    pub(super) fn devices(self) -> Result<Vec<Device>, UserError> {
-        let mut machine = Machine(MachineConfig::default());
+    /// The devices, which may have these back ends.
+    pub(super) fn devices(self, network: Vec<Netdev>) -> Result<Vec<Device>, UserError> {
+        let mut machine = Machine(MachineConfig { network, ..MachineConfig::default() });
         for ((kind, _), (option, values)) in device::options().zip(&self.single) {
             values.iter().try_for_each(|value| kind.add_by_option(option, value, &mut machine))?;
         }

@@ -8,7 +8,7 @@ use super::Request;
 use super::devices::DeviceArgs;
 use crate::config::{
     self, Accel, Address, Blob, CharBackend, Characters, Check, CpuModel, Flash, GicVersion, Given, HostFile,
-    Kernel, MachineConfig, Msi, PerfFile, Semihosting, StopOn, Topology, Tracing, Virt,
+    Kernel, MachineConfig, Msi, Netdev, PerfFile, Semihosting, StopOn, Topology, Tracing, Virt,
 };
 use crate::device::system_mmu;
 use crate::error::{UserError, user_error};
@@ -106,6 +106,9 @@ pub struct RunArgs {
     /// somebody has connected, or with ',server,wait=off' at once
     #[arg(long, value_name = "WHERE", default_value = "stdio", help_heading = "Devices")]
     serial: String,
+    /// Add a network back end, for 'netdev=ID' of a device (repeatable): KIND,id=ID[,...]; 'help' lists the kinds
+    #[arg(long, value_name = "KIND,id=ID[,...]", help_heading = "Devices")]
+    netdev: Vec<String>,
     /// Give the board a second serial port, which goes to one of these places
     #[arg(long, value_name = "WHERE", help_heading = "Devices")]
     serial2: Option<String>,
@@ -248,6 +251,9 @@ impl RunArgs {
         if let Some(text) = self.devices.help() {
             return text.map(Request::Print);
         }
+        if self.netdev.iter().any(|text| text == "help") {
+            return Ok(Request::Print(config::netdev_help()));
+        }
         match self.cpu {
             Cpu::Help => Ok(Request::Print(CpuModel::help())),
             Cpu::Model(model) => Ok(Request::Run(Box::new(self.into_config(model)?))),
@@ -257,7 +263,8 @@ impl RunArgs {
     /// The machine that the options describe.
     fn into_config(self, cpu: CpuModel) -> Result<MachineConfig, UserError> {
         let iommu = system_mmu::from_text("--iommu", &self.iommu)?;
-        let devices = iommu.into_iter().chain(self.devices.devices()?).collect();
+        let network = netdevs(&self.netdev)?;
+        let devices = iommu.into_iter().chain(self.devices.devices(network.clone())?).collect();
         let alone = self.kernel.is_none() && self.firmware.is_none() && self.entry.is_none();
         let firmware = self.firmware.map(|f| Flash {
             file: HostFile::new("--firmware", f),
@@ -306,6 +313,7 @@ impl RunArgs {
             blobs: self.load.iter().map(|text| blob(text, alone)).collect::<Result<_, _>>()?,
             entry: self.entry,
             devices,
+            network,
             serial: CharBackend::from_text("--serial", &self.serial)?,
             characters: Characters { second_serial, monitors, ..Characters::default() },
             dump_dtb: self.dump_dtb.map(|f| HostFile::new("--dump-dtb", f)),
@@ -333,6 +341,15 @@ impl RunArgs {
 
 fn count_time(shift: Option<u32>) -> config::Time {
     shift.map_or(config::Time::Real, |shift| config::Time::Counted(Given::new("--count-time", shift)))
+}
+
+fn netdevs(given: &[String]) -> Result<Vec<Netdev>, UserError> {
+    let mut machine = MachineConfig::default();
+    for text in given {
+        let netdev = Netdev::from_parts(Parts::split("--netdev", text), None)?;
+        machine.add_netdev("--netdev", netdev)?;
+    }
+    Ok(machine.network)
 }
 
 fn accel(how: &str, code_cache: Option<u64>) -> Result<Accel, UserError> {

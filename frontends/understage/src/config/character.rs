@@ -113,6 +113,8 @@ pub enum SocketPlace {
     },
     /// A path.
     Unix(PathBuf),
+    /// A connection that the process was started with, by the number of its file descriptor.
+    Inherited(i32),
 }
 
 impl std::fmt::Display for SocketPlace {
@@ -121,6 +123,7 @@ impl std::fmt::Display for SocketPlace {
             Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "{host}:{port}"),
             Self::Unix(path) => write!(f, "{}", path.display()),
+            Self::Inherited(fd) => write!(f, "{fd}"),
         }
     }
 }
@@ -160,6 +163,7 @@ impl CharBackend {
             Self::Socket(socket) => {
                 let scheme = match (&socket.place, socket.telnet) {
                     (SocketPlace::Unix(_), _) => "unix",
+                    (SocketPlace::Inherited(_), _) => "fd",
                     (_, true) => "telnet",
                     (_, false) => "tcp",
                 };

@@ -14,12 +14,18 @@ pub trait Settings: Clone + PartialEq + Debug + Send + Sync + 'static {
     fn characters(&self) -> Vec<&CharBackend> {
         Vec::new()
     }
+    /// The network back end that it has.
+    fn netdev(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// [`Settings`] of whatever kind.
 pub trait AnySettings: Any + Debug + Send + Sync {
     /// See [`Settings::characters`].
     fn characters(&self) -> Vec<&CharBackend>;
+    /// See [`Settings::netdev`].
+    fn netdev(&self) -> Option<&str>;
     /// They are of the same kind, and say the same.
     fn equals(&self, other: &dyn AnySettings) -> bool;
     /// The same again.
@@ -29,6 +35,9 @@ pub trait AnySettings: Any + Debug + Send + Sync {
 impl<T: Settings> AnySettings for T {
     fn characters(&self) -> Vec<&CharBackend> {
         Settings::characters(self)
+    }
+    fn netdev(&self) -> Option<&str> {
+        Settings::netdev(self)
     }
     fn equals(&self, other: &dyn AnySettings) -> bool {
         (other as &dyn Any).downcast_ref::<T>().is_some_and(|other| self == other)

@@ -2,8 +2,8 @@
 
 use super::{
     Accel, Address, Blob, CharBackend, Characters, Check, CpuChanges, CpuModel, Device, Flash, FwCfgFile,
-    GicVersion, Given, Host, HostFile, Kernel, Msi, PerfFile, Qtest, Ram, Rtc, StopOn, Time, Topology,
-    Tracing, Virt,
+    GicVersion, Given, Host, HostFile, Kernel, Msi, Netdev, PerfFile, Qtest, Ram, Rtc, StopOn, Time,
+    Topology, Tracing, Virt,
 };
 
 /// A machine.
@@ -36,6 +36,8 @@ pub struct MachineConfig {
     pub entry: Option<u64>,
     /// Devices that not every board has, in the order in which they get their places.
     pub devices: Vec<Device>,
+    /// The back ends that network devices name.
+    pub network: Vec<Netdev>,
     /// The PL011's other end.
     pub serial: CharBackend,
     /// More character devices, and monitors.
@@ -136,6 +138,7 @@ impl Default for MachineConfig {
             blobs: Vec::new(),
             entry: None,
             devices: Vec::new(),
+            network: Vec::new(),
             serial: CharBackend::Stdio { escapes: true },
             characters: Characters::default(),
             dump_dtb: None,

@@ -7,6 +7,7 @@
 //! | [`machine`] | the whole: [`MachineConfig`] |
 //! | [`rules`] | what must hold between options |
 //! | [`virt`], [`cpu`], [`smmu`], [`device`], [`disk`] | the parts of the machine |
+//! | [`network`] | the other ends of network cables |
 //! | [`program`] | what is in it when it starts |
 //! | [`character`] | the other ends of serial ports, consoles, monitors |
 //! | [`execution`], [`trace`], [`debugger`] | how it runs, and what is told and seen of that |
@@ -22,6 +23,7 @@ mod execution;
 mod given;
 mod host;
 mod machine;
+mod network;
 mod program;
 mod qtest;
 mod rules;
@@ -39,6 +41,7 @@ pub use execution::{Accel, CODE_CACHE, Check, PerfFile, StopOn, Time};
 pub use given::{Given, HostFile};
 pub use host::{Host, MAX_MEMORY, MEMORY_GRANULE, Ram, RamBacking, Rtc, RtcBase, check_memory};
 pub use machine::{Ledger, MachineConfig, Semihosting};
+pub use network::{Netdev, NetdevKind, default_station, netdev_help, station};
 pub use program::{Blob, FwCfgContents, FwCfgFile, Kernel, Module, ModuleKind};
 pub use qtest::{Qtest, QtestLog};
 pub use smmu::{Smmu, SmmuPlace, SmmuProfile};

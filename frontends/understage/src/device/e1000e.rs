@@ -2,36 +2,24 @@
 
 use emu_devices::net::{E1000e, MacAddress};
 
-use super::kind::{Given, Model, Row};
-use crate::config::Settings;
-use crate::error::{UserError, user_error};
+use super::kind::{Given, Model, Reference, Row, To};
+use crate::config::{Settings, station};
 use crate::property::Value::Text;
 use crate::property::{property, shown};
 
-/// The controller, with no cable plugged in.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// The controller.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Controller {
-    /// The Ethernet address in its EEPROM.
-    mac: MacAddress,
+    /// The Ethernet address in its EEPROM, if one was chosen.
+    mac: Option<MacAddress>,
+    /// What is at the other end of its cable; without it, none is plugged in.
+    netdev: Option<String>,
 }
 
-impl Default for Controller {
-    fn default() -> Self {
-        Self { mac: MacAddress([0x52, 0x54, 0x00, 0x12, 0x34, 0x56]) }
+impl Settings for Controller {
+    fn netdev(&self) -> Option<&str> {
+        self.netdev.as_deref()
     }
-}
-
-impl Settings for Controller {}
-
-/// An address of one station, as six numbers of two hexadecimal digits.
-fn station(text: &str) -> Result<MacAddress, UserError> {
-    let wrong =
-        || user_error!("'{text}' is not the Ethernet address of one station, such as 52:54:00:12:34:56");
-    let digits = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
-    let byte = |part: &str| u8::from_str_radix(part, 16).ok().filter(|_| digits(part));
-    let bytes: Option<Vec<u8>> = text.split(':').map(byte).collect();
-    let mac = bytes.and_then(|bytes| <[u8; 6]>::try_from(bytes).ok()).ok_or_else(wrong)?;
-    if mac[0] & 1 == 0 { Ok(MacAddress(mac)) } else { Err(wrong()) }
 }
 
 /// The row.
@@ -44,37 +32,23 @@ pub static CONTROLLER: Row<Controller> = Row {
         property(
             "mac",
             Text(|nic, text| {
-                nic.mac = station(text)?;
+                nic.mac = Some(station(text)?);
                 Ok(())
             }),
             "Ethernet address",
         ),
-        |nic| Some(nic.mac.to_string()),
+        |nic| nic.mac.map(|mac| mac.to_string()),
     )],
-    references: &[],
+    references: &[Reference {
+        name: "netdev",
+        to: To::Network(|nic, id| nic.netdev = Some(id)),
+        required: false,
+    }],
     check: |_, _| Ok(()),
     model: Model::Pci(|nic, site| {
         let name = site.name("e1000e");
-        Ok(E1000e::new(&name, nic.mac, None, site.clock(), site.counters()))
+        let cable = nic.netdev.as_deref().map(|id| site.network(id)).transpose()?;
+        let mac = nic.mac.unwrap_or_else(|| site.station());
+        Ok(E1000e::new(&name, mac, cable, site.clock(), site.counters()))
     }),
 };
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_of_stations() {
-        assert_eq!(station("52:54:00:aB:cd:ef").unwrap().to_string(), "52:54:00:ab:cd:ef");
-        for wrong in [
-            "",
-            "52:54:00:12:34",
-            "52:54:00:12:34:56:78",
-            "52:54:0:12:34:56",
-            "01:00:5e:00:00:01",
-            "+2:54:00:12:34:56",
-        ] {
-            assert!(station(wrong).unwrap_err().to_string().contains("Ethernet address"), "{wrong}");
-        }
-    }
-}

@@ -100,6 +100,8 @@ pub enum To<T> {
     Random(fn(&mut T, Option<HostFile>)),
     /// A thread.
     Thread,
+    /// The other end of a network cable, by its name.
+    Network(fn(&mut T, String)),
 }
 
 /// An option of `understage run` that adds a device.
@@ -214,6 +216,7 @@ impl<T> To<T> {
             Self::Characters(_) => Referent::Characters,
             Self::Random(_) => Referent::Random,
             Self::Thread => Referent::Thread,
+            Self::Network(_) => Referent::Network,
         }
     }
 }
@@ -241,6 +244,10 @@ impl<T: Settings + Default> Row<T> {
                 To::Characters(set) => set(into, line.characters(&name, parts, user)?),
                 To::Random(set) => set(into, line.random(&name, parts, user)?),
                 To::Thread => line.thread(&name, user)?,
+                To::Network(set) => {
+                    line.machine().take_netdev(&name, user)?;
+                    set(into, name);
+                }
             }
         }
         Ok(())

@@ -17,6 +17,8 @@ pub enum Referent {
     Random,
     /// A thread.
     Thread,
+    /// The other end of a network cable.
+    Network,
 }
 
 /// A spelling: what its help says of what properties refer to, if that can be said there at all.
@@ -31,6 +33,8 @@ pub struct Words {
     pub random: Option<&'static str>,
     /// [`Referent::Thread`].
     pub thread: Option<&'static str>,
+    /// [`Referent::Network`].
+    pub network: Option<&'static str>,
 }
 
 impl Words {
@@ -42,6 +46,7 @@ impl Words {
             Referent::Characters => self.characters,
             Referent::Random => self.random,
             Referent::Thread => self.thread,
+            Referent::Network => self.network,
         }
     }
 }

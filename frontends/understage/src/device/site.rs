@@ -9,6 +9,7 @@ use emu_core::irq::IrqLine;
 use emu_core::ledger::Account;
 use emu_core::lifecycle::Component;
 use emu_core::metrics::Counters;
+use emu_devices::net::{MacAddress, NetBackend};
 use emu_mmu::Features;
 use emu_pe::mem::shared::Shared;
 
@@ -47,6 +48,10 @@ pub trait Site {
     fn handed_over(&self) -> Contents<'_>;
     /// Opens the other end of a serial port or console, which is called `label`.
     fn open(&mut self, backend: &CharBackend, label: &str) -> Result<Arc<Port>, UserError>;
+    /// The other end of a network cable, by its name.
+    fn network(&mut self, id: &str) -> Result<Arc<dyn NetBackend>, UserError>;
+    /// An Ethernet address for a device that was given none.
+    fn station(&mut self) -> MacAddress;
     /// Puts a device's registers on the bus.
     fn map(&mut self, range: Range, device: Arc<dyn MmioDevice>) -> Result<(), UserError>;
     /// The board has this component; those that come first start first.

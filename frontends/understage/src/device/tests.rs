@@ -15,6 +15,7 @@ static WORDS: Words = Words {
     characters: Some("a place"),
     random: Some("a file"),
     thread: Some("a thread"),
+    network: Some("a name"),
 };
 
 impl CommandLine for Line {

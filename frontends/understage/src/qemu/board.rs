@@ -262,6 +262,7 @@ pub(super) fn empty(mut r: Reader) -> Result<MachineConfig, UserError> {
         no_reboot: own.no_reboot,
         no_shutdown: own.no_shutdown,
         trace: own.trace,
+        network: own.network,
         uuid: own.uuid,
         host: own.host,
         qtest: own.qtest,

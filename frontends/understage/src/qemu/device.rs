@@ -27,6 +27,7 @@ pub(crate) static WORDS: Words = Words {
     characters: Some("the id of a -chardev"),
     random: Some("the id of an -object rng-random or rng-builtin"),
     thread: Some("the id of an -object iothread: each disk has a thread of its own"),
+    network: Some("the id of a -netdev"),
 };
 
 fn given(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserError> {

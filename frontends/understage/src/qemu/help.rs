@@ -2,7 +2,7 @@
 
 use super::option::Action::{Print, Refused};
 use super::option::{GROUPS, Row};
-use super::{blockdev, board, chardev, cpu, debug, device, drive, object};
+use super::{blockdev, board, chardev, cpu, debug, device, drive, network, object};
 use crate::error::UserError;
 
 /// The options of this group.
@@ -26,6 +26,7 @@ const LISTERS: &[(&str, Lister)] = &[
     ("-chardev", |_| Ok(chardev::help())),
     ("-drive", |_| Ok(drive::help())),
     ("-blockdev", |_| Ok(blockdev::help())),
+    ("-netdev", |_| Ok(network::help())),
 ];
 
 /// The list that `value` of the option `name` asks for.

@@ -53,6 +53,28 @@ pub(super) const LINES: &[Line] = &[
     ),
     line("nobody", "-machine none -kernel Image -display none", Refused("nothing can be loaded")),
     line("nobody", "-machine none -serial stdio -display none", Refused("it has no serial port")),
+    // Networks.
+    line(
+        "Linux",
+        "-M virt -cpu max -kernel Image -display none -serial stdio -netdev hubport,id=n0,hubid=0 -device e1000e,netdev=n0,mac=52:54:00:00:00:01 -netdev hubport,id=n1,hubid=0 -device e1000e,netdev=n1",
+        Runs,
+    ),
+    line(
+        "Linux",
+        "-M virt -cpu max -kernel Image -nographic -nic hubport,hubid=1,model=e1000e,mac=52:54:00:00:00:01",
+        Runs,
+    ),
+    line(
+        "Linux",
+        "-M virt -cpu max -kernel Image -nographic -netdev stream,id=n0,server=on,addr.type=unix,addr.path=net.sock -device e1000e,netdev=n0",
+        Runs,
+    ),
+    line(
+        "nobody",
+        "-M virt -cpu max -kernel Image -nographic -netdev socket,id=n0,fd=77 -device e1000e,netdev=n0",
+        Refused("cannot use the file descriptor '77' given with -netdev"),
+    ),
+    line("nobody", "-netdev help", Prints("hubport")),
     // Linux by itself.
     line(
         "Linux",
@@ -199,7 +221,7 @@ pub(super) const LINES: &[Line] = &[
     line(
         "Xen",
         "-M virt,virtualization=on -cpu cortex-a72 -m 2G -smp 2 -kernel xen -append 'console=dtuart' -serial stdio -display none -netdev user,id=n0 -device virtio-net-pci,netdev=n0",
-        Refused("'-netdev' is not supported: there is no network yet"),
+        Refused("'user' is not supported in -netdev"),
     ),
     line(
         "Xvisor",
@@ -483,7 +505,7 @@ pub(super) const LINES: &[Line] = &[
     line(
         "Buildroot",
         "-M virt -cpu cortex-a53 -nographic -smp 1 -kernel Image -append 'rootwait root=/dev/vda console=ttyAMA0' -netdev user,id=eth0 -device virtio-net-device,netdev=eth0 -drive file=root.ext4,if=none,format=raw,id=hd0 -device virtio-blk-device,drive=hd0",
-        Refused("'-netdev' is not supported: there is no network yet"),
+        Refused("'user' is not supported in -netdev"),
     ),
     line(
         "Buildroot",

@@ -58,7 +58,7 @@ fn a_reset_forgets_what_is_under_way() {
         let tag = rig.port.stalled.lock().pop().unwrap();
         rig.port.answer_to(tag, true);
         assert_eq!((rig.sent().len(), rig.wires.level(INTX)), (0, false));
-        assert_eq!((rig.get(0), rig.get(0xd0), rig.get(0x3818), rig.get(0x5400)), (0x201, 0, 0, 0x1200_5452));
+        assert_eq!((rig.get(0), rig.get(0xd0), rig.get(0x3818), rig.get(0x5400)), (0x241, 0, 0, 0x1200_5452));
         rig.set(0x14, 6 << 2 | 1);
         assert_eq!(rig.get(0x14) >> 16, 0x5555, "the EEPROM stays");
         rig.up(RECEIVE);

@@ -1,13 +1,19 @@
 /// What is added to a line that runs, and what the refusal says.
 pub(super) const REFUSALS: &[(&str, &str)] = &[
-    ("-nic user", "'-nic user' is not supported: there is no network"),
+    ("-nic user", "'user' is not supported in -nic (there are socket, stream, hubport)"),
     ("-display gtk", "'-display gtk' is not supported: there is no display"),
+    ("-nic user,hostfwd=tcp::2222-:22", "'user' is not supported in -nic"),
+    ("-net nic -net user", "'-net nic' is not supported: there is no network by this option: say -nic"),
+    ("-netdev user,id=n", "'user' is not supported in -netdev"),
+    ("-device e1000e,netdev=n", "there is no network back end 'n' for"),
     (
-        "-nic user,hostfwd=tcp::2222-:22",
-        "'-nic user,hostfwd=tcp::2222-:22' is not supported: there is no network",
+        "-netdev hubport,id=n,hubid=0 -netdev hubport,id=n,hubid=1",
+        "two back ends given with -netdev have the id 'n'",
     ),
-    ("-net nic -net user", "'-net nic' is not supported: there is no network"),
-    ("-netdev user,id=n", "'-netdev' is not supported: there is no network yet"),
+    (
+        "-netdev hubport,id=n,hubid=0 -device e1000e,netdev=n -device e1000e,netdev=n",
+        "the network back end 'n' of e1000e has a device already",
+    ),
     ("-virtfs local,path=/,mount_tag=t", "'-virtfs' is not supported"),
     ("-fsdev local,id=f,path=/", "'-fsdev' is not supported"),
     ("-uuid 1234", "'1234' given with -uuid is not a UUID"),
