@@ -136,7 +136,7 @@ fn a_machine_is_asked_what_it_is() {
     assert!(devices.iter().any(|d| d["id"] == json!({ "vendor": 0x1234, "device": 0x11e8, "subsystem-vendor": 0x1af4, "subsystem": 0x1100 })), "{devices:?}");
     assert!(devices.iter().any(|d| d["qdev_id"] == "teacher" && d["id"]["device"] == 0x11e8), "{devices:?}");
     // No CPU runs, and who asks for its registers has an answer all the same.
-    for line in ["info registers", "xp /2xw 0x40000000", "info cpus"] {
+    for line in ["info registers", "xp /2xw 0x40000000", "info cpus", "info ledger"] {
         let line = json!({ "execute": "human-monitor-command", "arguments": { "command-line": line } });
         let said = client.ask(&line)["return"].as_str().unwrap_or_default().to_owned();
         assert!(!said.is_empty() && !said.contains("unknown"), "{line}: {said}");

@@ -181,7 +181,7 @@ impl MachineConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Bus, HostFile, Kernel};
+    use crate::config::{Bus, Given, HostFile, Kernel};
     use crate::device::serial_bus::ConsolePorts;
 
     fn kernel() -> Option<Kernel> {
@@ -216,6 +216,16 @@ mod tests {
             "only one of the serial ports, the consoles and the monitors can be on stdio"
         );
         assert_eq!(MachineConfig { kernel: kernel(), ..none.clone() }.check(), Ok(()));
+        let ledger = Ledger::File(HostFile::new("--ledger", "l"));
+        assert_eq!(
+            refusal(MachineConfig { empty: true, ledger, ..none.clone() }),
+            "--ledger is about CPUs and devices, and this machine has none"
+        );
+        let time = Time::Counted(Given::new("--count-time", 0_u32));
+        assert_eq!(
+            refusal(MachineConfig { kernel: kernel(), check, time, ..none.clone() }),
+            "--count-time does not go with --check lockstep"
+        );
         let dump_dtb = Some(HostFile::new("--dump-dtb", "x"));
         assert_eq!(MachineConfig { dump_dtb, ..none }.check(), Ok(()));
     }

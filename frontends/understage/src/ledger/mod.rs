@@ -3,7 +3,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`statement`] | what all accounts say at one moment |
-//! | [`meaning`] | the keys of counts, and what each means |
+//! | [`mod@meaning`] | the keys of counts, and what each means |
 //! | this file | the book: statements at marks, and the file that is made of them |
 //!
 //! What is counted by whom: [`emu_core::metrics`] on the CPUs, always; [`emu_core::ledger`] on devices, if a book is kept;

@@ -173,6 +173,9 @@ fn of_account(out: &mut Statement, name: &str, account: &Account) {
 #[must_use]
 pub fn table(statement: &Statement) -> String {
     let mut out = String::new();
+    if statement.accounts.is_empty() {
+        out.push_str("nothing has been counted\n");
+    }
     for (name, counts) in &statement.accounts {
         // Writing to a String does not fail.
         let _ = writeln!(out, "{name}");
@@ -199,6 +202,7 @@ mod tests {
         let between = late.since(&early);
         assert_eq!((between.ns, between.get("cpu0", "hvc"), late.sum("hvc")), (4, 3, 6));
         assert_eq!(between.accounts.len(), 1);
+        assert_eq!(table(&Statement::default()), "nothing has been counted\n");
         assert_eq!(table(&between), "cpu0\n                   3  HVC calls\n");
     }
 

@@ -177,6 +177,11 @@ pub(super) const LINES: &[Line] = &[
         Refused("'shift=auto' in -icount is not supported"),
     ),
     line(
+        "what it did, and when",
+        "-M virt -cpu max -kernel Image -nographic -ledger ledger.json -timeline boot.pftrace",
+        Runs,
+    ),
+    line(
         "deterministic runs",
         "-M virt -cpu max -kernel Image -nographic -icount shift=2,sleep=off,align=off",
         Runs,
