@@ -6,6 +6,7 @@
 //! | file | what it has |
 //! |---|---|
 //! | `config`, `forward_rule` | what users say: addresses, names, forwarded ports |
+//! | `stepper` | the same without a thread |
 //! | `backend` | the thread, and what devices see of it ([`emu_devices::net::NetBackend`]) |
 //! | `engine` | what belongs together, one turn of it, and frames of the guest sorted by protocol |
 //! | `link` | Ethernet and ARP: who is there, frames that wait for the guest |
@@ -41,6 +42,7 @@ mod packet;
 mod resolver;
 mod segment;
 mod show;
+mod stepper;
 mod tcp;
 mod tcp_host;
 mod udp;
@@ -54,3 +56,4 @@ pub use backend::UserNet;
 pub use config::{Config, ConfigError};
 pub use counts::Counts;
 pub use forward_rule::{Forward, GuestForward, Protocol, RuleError, Served};
+pub use stepper::Stepper;

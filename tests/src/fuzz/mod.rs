@@ -38,6 +38,7 @@ mod smmuv3;
 mod source;
 mod threads;
 mod translation;
+mod usernet;
 
 pub(crate) use campaign::Random;
 pub use campaign::{Options, campaign};
@@ -105,6 +106,8 @@ macro_rules! fuzz_targets {
                 "network controllers: registers, rings and frames of any shape";
             nvme nvme::run, none, 4096,
                 "an NVMe controller: registers, queues, commands and lists of any shape";
+            usernet usernet::run, none, 4096,
+                "a user-mode network: frames of a hostile guest, and segments of its connections";
             threads threads::run, none, 4096,
                 "the same while devices work on threads of their own, from two CPUs at once";
             its its::run, none, 4096,

@@ -35,6 +35,7 @@ use crate::load::plan::Plan;
 use crate::map::{self, Range};
 use crate::monitor::{self, Listing};
 use crate::network::Networks;
+use crate::network::user::UserNetworks;
 use crate::power::{Power, SharedVcpu};
 use crate::qtest::intercept::Intercept;
 use crate::quit::OnQuit;
@@ -60,6 +61,8 @@ pub struct Board {
     pub serial: Arc<Port>,
     /// The other ends of all serial ports and consoles, and the monitors: they are yet to begin.
     pub characters: Mutex<Characters>,
+    /// The networks that monitors know of.
+    pub networks: UserNetworks,
     /// The PCI bus.
     pub pci: Arc<PciHost>,
     /// The system MMU in front of it, if there is one.
@@ -216,6 +219,7 @@ impl Board {
             vcpus,
             serial,
             characters,
+            networks: b.networks.user,
             pci,
             smmu: b.smmu,
             power_key,

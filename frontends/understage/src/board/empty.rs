@@ -43,7 +43,7 @@ pub fn run(config: &MachineConfig, presence: &Presence) -> Result<u8, UserError>
     let clock = Clock::new(if config.accel == Accel::Qtest { Mode::Counted } else { Mode::RealTime });
     let mut characters = Characters::new(config, on_quit.clone())?;
     // Nobody has a cable to them; they listen and connect all the same.
-    let _networks = Networks::open(config, &mut characters)?;
+    let networks = Networks::open(config, &mut characters)?;
     let wires = Intercept::new(Arc::new(Nowhere));
     if let Some(qtest) = &config.qtest {
         let port = characters.open(&qtest.client, "qtest")?;
@@ -62,6 +62,7 @@ pub fn run(config: &MachineConfig, presence: &Presence) -> Result<u8, UserError>
         power_key: IrqLine::new(wires, 0),
         characters: characters.described(),
         rings: characters.rings(),
+        networks: networks.user.clone(),
         listing: Listing::of(config),
         on_quit,
     });

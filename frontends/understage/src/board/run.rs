@@ -94,6 +94,7 @@ pub fn prepare<'a>(board: &'a Board, plan: &'a Plan) -> Result<Ready<'a>, UserEr
         power_key: board.power_key.clone(),
         characters: characters.described(),
         rings: characters.rings(),
+        networks: board.networks.clone(),
         listing: board.listing.clone(),
         on_quit: characters.on_quit(),
     });

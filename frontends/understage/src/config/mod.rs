@@ -30,6 +30,7 @@ mod rules;
 mod smmu;
 mod smmuv2;
 mod trace;
+mod user_network;
 mod virt;
 
 pub use character::{CharBackend, Characters, LogFile, SHORT_FORMS, Socket, SocketPlace};

@@ -2,7 +2,7 @@
 
 use emu_devices::net::MacAddress;
 
-use super::{Given, MachineConfig, Socket, SocketPlace};
+use super::{Given, MachineConfig, Socket, SocketPlace, user_network};
 use crate::error::{UserError, user_error};
 use crate::keyval::Parts;
 use crate::number::parse_u64;
@@ -28,6 +28,8 @@ pub enum NetdevKind {
         /// The connection.
         socket: Given<Socket>,
     },
+    /// A network of the host's sockets.
+    User(Box<emu_net::Config>),
     /// A port of the hub of this number: all ports of a hub hear each other.
     Hub(u64),
 }
@@ -38,6 +40,7 @@ impl NetdevKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Stream { called, .. } => called,
+            Self::User(_) => "user",
             Self::Hub(_) => "hubport",
         }
     }
@@ -48,6 +51,7 @@ type Read = fn(Parts) -> Result<NetdevKind, UserError>;
 
 /// The kinds of back ends, what the help says of each, and how it is read.
 const KINDS: &[(&str, &str, Read)] = &[
+    ("user", user_network::ABOUT, user_network::read),
     (
         "socket",
         "fd=N or listen=[HOST]:PORT or connect=HOST:PORT: another machine, frames behind their lengths",
@@ -267,7 +271,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         for (text, words) in [
-            ("", "needs a kind of back end: socket, stream"),
+            ("", "needs a kind of back end: user, socket, stream"),
             ("socket", "needs 'id='"),
             ("vde,id=a", "'vde' is not supported in -netdev"),
             ("socket,id=a", "needs one of 'fd='"),

@@ -59,6 +59,15 @@ const COMMANDS: &[Command] = &[
         "from now on compare translated code with the interpreter (slow; a difference ends the machine)",
         check,
     ),
+    (
+        &["hostfwd_add"],
+        "[NETWORK] [tcp|udp]:[ADDRESS]:PORT-[ADDRESS]:PORT",
+        "forward a port of the host to the guest",
+        |m, _, words| m.networks.add_forward(words),
+    ),
+    (&["hostfwd_remove"], "[NETWORK] [tcp|udp]:[ADDRESS]:PORT", "forward it no more", |m, _, words| {
+        m.networks.remove_forward(words)
+    }),
     (&["ringbuf_read"], "DEVICE SIZE", "the oldest output that a ring buffer has", ringbuf_read),
 ];
 

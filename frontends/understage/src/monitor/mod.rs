@@ -37,6 +37,7 @@ use crate::character::{Bell, Port};
 use crate::config::MachineConfig;
 use crate::error::{UserError, reason, user_error};
 use crate::ledger::Book;
+use crate::network::user::UserNetworks;
 use crate::power::{Power, SharedVcpu};
 use crate::qmp::events::Events;
 use crate::quit::OnQuit;
@@ -68,6 +69,8 @@ pub struct Parts {
     pub characters: Vec<(String, String)>,
     /// Those whose output is kept.
     pub rings: Vec<(String, Ring)>,
+    /// The networks of the host's sockets.
+    pub networks: UserNetworks,
     /// What was said of the machine.
     pub listing: Listing,
     /// Ends the machine.

@@ -40,6 +40,7 @@ pub(super) const TOPICS: &[Topic] = &[
     ("status", "whether the machine runs", |m, _, _| {
         format!("VM status: {}\n", if *m.stopped.lock() { "paused" } else { "running" })
     }),
+    ("usernet", "connections of user-mode networks", |m, _, _| m.networks.show()),
     ("version", "the version of this program", |_, _, _| {
         format!("understage {}\n", env!("CARGO_PKG_VERSION"))
     }),

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`stream`] | frames over a connection |
 //! | [`hub`] | hubs inside this machine |
+//! | [`user`] | networks of the host's sockets |
 
 mod hub;
 mod stream;
+pub mod user;
 
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use emu_devices::net::{MacAddress, NetBackend};
 
 use self::hub::Hub;
 use self::stream::Stream;
+use self::user::UserNetworks;
 use crate::board::characters::Characters;
 use crate::config::{MachineConfig, NetdevKind, default_station};
 use crate::error::{UserError, user_error};
@@ -22,6 +25,8 @@ use crate::error::{UserError, user_error};
 pub struct Networks {
     /// By the names that devices say.
     free: Vec<(String, Arc<dyn NetBackend>)>,
+    /// Those that monitors know of.
+    pub user: UserNetworks,
     /// Devices that were given no address of their own.
     stations: u8,
 }
@@ -31,9 +36,11 @@ impl Networks {
     pub fn open(config: &MachineConfig, characters: &mut Characters) -> Result<Self, UserError> {
         let mut hubs: Vec<(u64, Arc<Hub>)> = Vec::new();
         let mut free: Vec<(String, Arc<dyn NetBackend>)> = Vec::new();
+        let mut user = UserNetworks::default();
         for netdev in &config.network {
             let backend: Arc<dyn NetBackend> = match &netdev.kind {
                 NetdevKind::Stream { socket, .. } => Stream::open(&netdev.id, socket, characters)?,
+                NetdevKind::User(config) => user.open(&netdev.id, config)?,
                 NetdevKind::Hub(number) => {
                     let found = hubs.iter().find(|(n, _)| n == number).map(|(_, hub)| hub.clone());
                     let hub = found.unwrap_or_else(|| {
@@ -46,7 +53,7 @@ impl Networks {
             };
             free.push((netdev.id.clone(), backend));
         }
-        Ok(Self { free, stations: 0 })
+        Ok(Self { free, user, stations: 0 })
     }
 
     /// The back end `id`, for the one device that has it.

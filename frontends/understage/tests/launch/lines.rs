@@ -226,7 +226,12 @@ pub(super) const LINES: &[Line] = &[
     line(
         "Xen",
         "-M virt,virtualization=on -cpu cortex-a72 -m 2G -smp 2 -kernel xen -append 'console=dtuart' -serial stdio -display none -netdev user,id=n0 -device virtio-net-pci,netdev=n0",
-        Refused("'user' is not supported in -netdev"),
+        Refused("'-device virtio-net-pci' is not supported"),
+    ),
+    line(
+        "Xen",
+        "-M virt,virtualization=on -cpu cortex-a72 -m 2G -smp 2 -kernel xen -append 'console=dtuart' -serial stdio -display none -netdev user,id=u0,restrict=on -device e1000e,addr=5.0,romfile=,netdev=u0",
+        Runs,
     ),
     line(
         "Xvisor",
@@ -510,7 +515,7 @@ pub(super) const LINES: &[Line] = &[
     line(
         "Buildroot",
         "-M virt -cpu cortex-a53 -nographic -smp 1 -kernel Image -append 'rootwait root=/dev/vda console=ttyAMA0' -netdev user,id=eth0 -device virtio-net-device,netdev=eth0 -drive file=root.ext4,if=none,format=raw,id=hd0 -device virtio-blk-device,drive=hd0",
-        Refused("'user' is not supported in -netdev"),
+        Refused("'-device virtio-net-device' is not supported"),
     ),
     line(
         "Buildroot",

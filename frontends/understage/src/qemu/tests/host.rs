@@ -1,10 +1,11 @@
 /// What is added to a line that runs, and what the refusal says.
 pub(super) const REFUSALS: &[(&str, &str)] = &[
-    ("-nic user", "'user' is not supported in -nic (there are socket, stream, hubport)"),
+    ("-nic user", "'-device virtio-net-pci' is not supported"),
     ("-display gtk", "'-display gtk' is not supported: there is no display"),
-    ("-nic user,hostfwd=tcp::2222-:22", "'user' is not supported in -nic"),
+    ("-nic user,model=e1000e,hostfwd=tcp::2222", "given as 'hostfwd' in -nic"),
+    ("-nic tap", "'tap' is not supported in -nic (there are user, socket, stream, hubport)"),
     ("-net nic -net user", "'-net nic' is not supported: there is no network by this option: say -nic"),
-    ("-netdev user,id=n", "'user' is not supported in -netdev"),
+    ("-netdev user,id=n,ipv6=on", "'ipv6=on' in -netdev is not supported"),
     ("-device e1000e,netdev=n", "there is no network back end 'n' for"),
     (
         "-netdev hubport,id=n,hubid=0 -netdev hubport,id=n,hubid=1",
