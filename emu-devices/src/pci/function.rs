@@ -72,6 +72,8 @@ pub struct ConfigEffect {
     pub reset: bool,
     /// Software resets what is below the bridge.
     pub reset_below: bool,
+    /// Software lets go of what is below the bridge, as it was asked to.
+    pub released: bool,
 }
 
 /// A function on a PCI bus. The accessors of registers are called from several threads.

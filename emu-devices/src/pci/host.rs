@@ -1,7 +1,7 @@
 //! The root complex: configuration accesses, address windows, and the functions below it.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use emu_core::addr::Size;
 use emu_core::bus::MmioDevice;
@@ -17,7 +17,7 @@ use super::decode::DecodeTable;
 use super::function::Ways;
 use super::tree::Tree;
 use super::window::{Ecam, Window};
-use super::{Bdf, BusId, HostBridge, IntxRouter, PciFunction, Position, Space};
+use super::{Bdf, Bridge, BusId, HostBridge, IntxRouter, PciFunction, Position, Space};
 
 /// A function cannot be added.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -31,6 +31,9 @@ pub enum PciError {
     /// All slots are taken.
     #[error("the PCI bus is full: all 32 slots are taken")]
     Full,
+    /// The bridge above it has no hot-plug.
+    #[error("this PCI bus does not support hotplugging")]
+    NotHotPluggable,
     /// No bridge has made it.
     #[error("there is no PCI bus {0}")]
     NoSuchBus(u16),
@@ -49,12 +52,17 @@ pub struct Placed {
     pub below: Option<BusId>,
 }
 
+/// Takes functions that are not on any bus any more. It is called by the thread of a CPU, and must not wait.
+pub type Taker = Box<dyn Fn(Vec<Placed>) + Send + Sync>;
+
 /// The root complex. Functions that are added belong to it: its [`Component`] calls reach them, and the board lists only
 /// the host.
 pub struct PciHost {
     tree: RwLock<Tree>,
     /// One at a time learns its bus number.
     capturing: Mutex<()>,
+    /// Who takes functions that software has let go of.
+    taker: OnceLock<Taker>,
     decode: RwLock<DecodeTable>,
     intx: Arc<IntxRouter>,
     ports: Arc<dyn Ports>,
@@ -80,7 +88,8 @@ impl PciHost {
     ) -> Arc<Self> {
         let intx = Arc::new(IntxRouter::new(intx));
         let (tree, capturing) = (RwLock::new(Tree::new()), Mutex::default());
-        let host = Arc::new(Self { tree, capturing, decode: RwLock::default(), intx, ports, physical });
+        let (decode, taker) = (RwLock::default(), OnceLock::new());
+        let host = Arc::new(Self { tree, capturing, taker, decode, intx, ports, physical });
         // Nothing else is there yet.
         let _ = host.add_at(Position::new(BusId::ROOT, 0, 0), Arc::new(HostBridge::new(counters)));
         host
@@ -103,13 +112,90 @@ impl PciHost {
     /// Puts `function` into a place. One that is a bridge makes a bus there, which is given.
     pub fn add_at(&self, at: Position, function: Arc<dyn PciFunction>) -> Result<Option<BusId>, PciError> {
         let mut tree = self.tree.write();
+        let below = self.put(&mut tree, at, function)?;
+        if let Some(above) = tree.bridge_above(at.bus).and_then(|above| tree.get(above)?.bridge()) {
+            above.occupied_from_start();
+        }
+        Ok(below)
+    }
+
+    /// Puts `function`, which is reset and has started, into a place while the machine runs: below a bridge that has hot-plug.
+    pub fn plug(&self, at: Position, function: Arc<dyn PciFunction>) -> Result<(), PciError> {
+        let mut tree = self.tree.write();
+        let above = tree.bridge_above(at.bus).and_then(|above| tree.get(above).cloned());
+        let bridge = above.as_ref().and_then(|above| above.bridge()).filter(|b| b.is_hot_pluggable());
+        let bridge = bridge.ok_or(PciError::NotHotPluggable)?;
+        self.put(&mut tree, at, function)?;
+        drop(tree);
+        bridge.plugged();
+        self.rebuild();
+        Ok(())
+    }
+
+    /// Who is given functions that software has let go of. It is said once.
+    pub fn give_released_to(&self, taker: Taker) {
+        let _ = self.taker.set(taker);
+    }
+
+    /// Asks software to let go of what is on a bus, below a bridge that has hot-plug. What it does not use is taken at once.
+    pub fn ask_to_release(&self, bus: BusId) -> Result<(), PciError> {
+        let above = {
+            let tree = self.tree.read();
+            tree.bridge_above(bus).and_then(|at| Some((at, tree.get(at)?.clone())))
+        };
+        let (at, function) = above.ok_or(PciError::NotHotPluggable)?;
+        let bridge = function.bridge().filter(|b| b.is_hot_pluggable()).ok_or(PciError::NotHotPluggable)?;
+        if bridge.ask_to_release() {
+            self.release(at);
+        }
+        Ok(())
+    }
+
+    /// Software was asked to let go of what is on a bus, and has not done so yet.
+    #[must_use]
+    pub fn is_asked(&self, bus: BusId) -> bool {
+        let tree = self.tree.read();
+        let above = tree.bridge_above(bus).and_then(|at| tree.get(at)?.bridge());
+        above.is_some_and(Bridge::is_asked)
+    }
+
+    /// Takes out what is below a bridge.
+    fn release(&self, bridge: Position) {
+        let mut tree = self.tree.write();
+        let taken: Vec<Placed> = tree
+            .below(bridge)
+            .into_iter()
+            .filter_map(|(position, _)| {
+                let (bdf, below) = (position.on(tree.number(position.bus)), None);
+                Some(Placed { position, bdf, function: tree.remove(position)?, below })
+            })
+            .collect();
+        let above = tree.get(bridge).cloned();
+        drop(tree);
+        for placed in &taken {
+            placed.function.core().set_forwarded(false);
+            placed.function.reset();
+        }
+        if let Some(above) = above.as_ref().and_then(|above| above.bridge()) {
+            above.emptied();
+        }
+        self.rebuild();
+        if let Some(take) = self.taker.get().filter(|_| !taken.is_empty()) {
+            take(taken);
+        }
+    }
+
+    /// Puts a function into its place, and connects it.
+    fn put(
+        &self,
+        tree: &mut Tree,
+        at: Position,
+        function: Arc<dyn PciFunction>,
+    ) -> Result<Option<BusId>, PciError> {
         let below = tree.insert(at, function.clone())?;
         let line = |pin| tree.line(at, pin);
         function.core().attach(at.bus == BusId::ROOT, self.intx.clone(), line);
         self.connect(&function, at.on(0));
-        if let Some(above) = tree.bridge_above(at.bus).and_then(|above| tree.get(above)?.bridge()) {
-            above.occupied_from_start();
-        }
         Ok(below)
     }
 
@@ -195,6 +281,9 @@ impl PciHost {
         if effect.decode_changed || effect.reset || effect.reset_below {
             self.rebuild();
         }
+        if effect.released {
+            self.release(at);
+        }
     }
 
     /// Hot reset (PCIe 6.0, 6.6.1) of everything below a bridge: bus numbers are forgotten, too.
@@ -247,6 +336,10 @@ impl Component for PciHost {
         let all: Vec<_> = self.tree.read().iter().map(|(at, function)| (at, function.clone())).collect();
         for (at, function) in all {
             function.reset();
+            // Nobody uses any more what was to be let go of.
+            if function.bridge().is_some_and(Bridge::is_asked) {
+                self.release(at);
+            }
             self.capture(&function, at.on(0));
         }
         self.rebuild();

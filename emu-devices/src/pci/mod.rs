@@ -45,7 +45,7 @@ pub(crate) use function::OTHER_FUNCTION;
 pub use function::{
     BarKind, ConfigEffect, Decoded, FunctionBuilder, FunctionCore, FunctionState, PciFunction, Space,
 };
-pub use host::{PciError, PciHost, Placed};
+pub use host::{PciError, PciHost, Placed, Taker};
 pub use host_bridge::HostBridge;
 pub use intx::IntxRouter;
 pub use iommu_test::IommuTestDevice;

@@ -16,6 +16,7 @@ use test_kit::wires::Wires;
 
 use super::*;
 
+mod hotplug;
 mod tree;
 
 const ME: Requester = Requester::Cpu(0);

@@ -111,6 +111,14 @@ impl Tree {
         Ok(below)
     }
 
+    /// Takes a function out that is no bridge.
+    pub(super) fn remove(&mut self, at: Position) -> Option<Arc<dyn PciFunction>> {
+        if self.get(at)?.bridge().is_some() {
+            return None;
+        }
+        self.functions.remove(&at)
+    }
+
     pub(super) fn get(&self, at: Position) -> Option<&Arc<dyn PciFunction>> {
         self.functions.get(&at)
     }

@@ -44,6 +44,16 @@ pub trait Bridge {
     fn forwarding(&self) -> Forwarding;
     /// A function was put below it before the machine starts.
     fn occupied_from_start(&self);
+    /// What is below it can be exchanged while the machine runs.
+    fn is_hot_pluggable(&self) -> bool;
+    /// A function was put below it while the machine runs.
+    fn plugged(&self);
+    /// Software is asked to let go of what is below it; true if it does not use it anyway.
+    fn ask_to_release(&self) -> bool;
+    /// Software was asked, and has not let go yet.
+    fn is_asked(&self) -> bool;
+    /// What was below it is gone.
+    fn emptied(&self);
 }
 
 /// What a bridge forwards.

@@ -148,6 +148,20 @@ impl RootPort {
         self.change(reg::LINK_STATUS, reg::LINK_ACTIVE, up);
     }
 
+    /// Something happens at the slot that gives these events; the link follows, and software is told.
+    fn event(&self, happens: impl FnOnce(&mut Slot) -> u16) {
+        let mut slot = self.slot.lock();
+        let events = happens(&mut slot);
+        self.change(reg::SLOT_STATUS, events, events);
+        // What is put in was not reached before, and what is taken out is reset by who takes it.
+        let _ = self.update_link(&slot);
+        let message = self.update_interrupt(&mut slot);
+        drop(slot);
+        if message {
+            self.core.raise_msix(0);
+        }
+    }
+
     /// Tells of events as software wants it; true if a message is to be sent (PCIe 6.0, 6.7.3.4).
     fn update_interrupt(&self, slot: &mut Slot) -> bool {
         let wanted = slot::interrupt(self.get(reg::SLOT_CONTROL), self.get(reg::SLOT_STATUS));
@@ -169,6 +183,43 @@ impl Bridge for RootPort {
         let mut slot = self.slot.lock();
         slot.occupied = true;
         self.after_reset(&mut slot);
+    }
+
+    fn is_hot_pluggable(&self) -> bool {
+        self.options.hotplug
+    }
+
+    /// Somebody puts it in, and presses the attention button: software then need not wait for whether the first was meant.
+    fn plugged(&self) {
+        self.event(|slot| {
+            slot.occupied = true;
+            self.change(reg::SLOT_STATUS, reg::PRESENT, reg::PRESENT);
+            reg::PRESENCE_CHANGED | reg::BUTTON_PRESSED
+        });
+    }
+
+    /// By the attention button. Without power what is in the slot is not in use.
+    fn ask_to_release(&self) -> bool {
+        if self.get(reg::SLOT_CONTROL) & reg::POWER_OFF != 0 {
+            return true;
+        }
+        self.event(|slot| {
+            slot.asked = true;
+            reg::BUTTON_PRESSED
+        });
+        false
+    }
+
+    fn is_asked(&self) -> bool {
+        self.slot.lock().asked
+    }
+
+    fn emptied(&self) {
+        self.event(|slot| {
+            (slot.occupied, slot.asked) = (false, false);
+            self.change(reg::SLOT_STATUS, reg::PRESENT, 0);
+            reg::PRESENCE_CHANGED
+        });
     }
 }
 
@@ -192,6 +243,7 @@ impl PciFunction for RootPort {
         let was_up = self.link_is_up();
         effect.reset_below = self.update_link(&slot);
         effect.decode_changed |= was_up != self.link_is_up();
+        effect.released = slot.asked && self.get(reg::SLOT_CONTROL) & reg::POWER_OFF != 0;
         // ARI forwarding changes what configuration requests get to, which is asked each time.
         let message = self.update_interrupt(&mut slot);
         drop(slot);

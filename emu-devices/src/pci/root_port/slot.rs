@@ -9,6 +9,8 @@ use super::capability::reg;
 pub(super) struct Slot {
     /// Something is in it.
     pub(super) occupied: bool,
+    /// Software was asked to let go of that.
+    pub(super) asked: bool,
     /// The condition of the interrupt is true: a message is sent when it becomes so.
     pub(super) asserted: bool,
 }
