@@ -17,12 +17,14 @@ use emu_engine::interp::vcpu::Vcpu;
 use emu_engine::jit::observe::{Listener, Observers};
 use emu_pe::cpu::{Cpu, CpuConfig};
 use emu_pe::doorbell::Doorbell;
+use emu_pe::mem::mmu_features;
 use emu_pe::mem::shared::Shared;
 use emu_pe::model::Model;
 use emu_pe::trace::Trace;
 use parking_lot::Mutex;
 
 use super::characters::Characters;
+use super::hotplug::{Kit, Plugger};
 use super::interrupts::Gic;
 use super::whole::{self, CpuPart};
 use super::{flash, host_code};
@@ -65,6 +67,8 @@ pub struct Board {
     pub networks: UserNetworks,
     /// The PCI bus.
     pub pci: Arc<PciHost>,
+    /// Adds devices to it, and takes them away.
+    pub plugger: Arc<Plugger>,
     /// The system MMU in front of it, if there is one.
     pub smmu: Option<SystemMmu>,
     /// The wire of the power key.
@@ -208,6 +212,19 @@ impl Board {
             }
             _ => None,
         };
+        let networks = b.networks.user.clone();
+        let kit = Kit {
+            counters: counters.clone(),
+            clock: clock.clone(),
+            ports: b.ports,
+            translated_ports: b.translated_ports,
+            bus: bus.clone(),
+            shared: shared.clone(),
+            translation: mmu_features(&b.model),
+            ledger: b.ledger,
+            networks: Mutex::new(b.networks),
+        };
+        let plugger = Plugger::new(kit, pci.clone(), b.bus_names, config.clone());
         let (components, characters) = (b.components, Mutex::new(b.characters));
         let board = Self {
             ram,
@@ -219,8 +236,9 @@ impl Board {
             vcpus,
             serial,
             characters,
-            networks: b.networks.user,
+            networks,
             pci,
+            plugger,
             smmu: b.smmu,
             power_key,
             runs,

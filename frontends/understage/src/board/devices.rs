@@ -72,7 +72,7 @@ impl Builder<'_> {
         let function = match self.device(plan, device, Place::Pci(at))? {
             Built::Function(function) => function,
             Built::Virtio(made) => {
-                let name = self.place_name("virtio-pci", Place::Pci(at));
+                let name = place_name(&self.bus_names, "virtio-pci", Place::Pci(at));
                 VirtioPci::new(&name, made, virtio_options(device), &self.counters)
             }
             Built::Installed => return Ok(()),
@@ -81,21 +81,6 @@ impl Builder<'_> {
             function.core().set_multifunction();
         }
         pci.add_at(at, function).map(|_| ()).map_err(|e| user_error!("{e}"))
-    }
-
-    /// What a device of this kind is called in a place.
-    fn place_name(&self, kind: &str, place: Place) -> String {
-        match place {
-            Place::Pci(at) => {
-                let function =
-                    if at.function() == 0 { String::new() } else { format!(".{:x}", at.function()) };
-                let bus = self.bus_names.get(usize::from(at.bus.0)).filter(|_| at.bus != BusId::ROOT);
-                let bus = bus.map_or_else(String::new, |bus| format!("{bus}/"));
-                format!("{kind}@{bus}{:x}{function}", at.device())
-            }
-            Place::Mmio(n) => format!("{kind}@{:x}", map::virtio_mmio(n).base),
-            Place::Platform(spot) => format!("{kind}@{:x}", spot.resources.range.base),
-        }
     }
 
     fn device(&mut self, plan: &Plan, device: &Device, place: Place) -> Result<Built, UserError> {
@@ -166,6 +151,20 @@ impl Builder<'_> {
     }
 }
 
+/// What a device of this kind is called in a place; `bus_names` are those of the PCI buses.
+pub(super) fn place_name(bus_names: &[String], kind: &str, place: Place) -> String {
+    match place {
+        Place::Pci(at) => {
+            let function = if at.function() == 0 { String::new() } else { format!(".{:x}", at.function()) };
+            let bus = bus_names.get(usize::from(at.bus.0)).filter(|_| at.bus != BusId::ROOT);
+            let bus = bus.map_or_else(String::new, |bus| format!("{bus}/"));
+            format!("{kind}@{bus}{:x}{function}", at.device())
+        }
+        Place::Mmio(n) => format!("{kind}@{:x}", map::virtio_mmio(n).base),
+        Place::Platform(spot) => format!("{kind}@{:x}", spot.resources.range.base),
+    }
+}
+
 /// The functions behind a window of PCI.
 struct Decoders {
     pci: Arc<PciHost>,
@@ -190,7 +189,7 @@ struct OnBoard<'a, 'b> {
 }
 
 /// What a virtio device offers because of where it is.
-fn virtio_options(device: &Device) -> VirtioOptions {
+pub(super) fn virtio_options(device: &Device) -> VirtioOptions {
     let interfaces = match device.bus {
         Bus::Pci { interfaces, .. } => interfaces,
         Bus::Mmio { .. } | Bus::Platform => Interfaces::Modern,
@@ -200,7 +199,7 @@ fn virtio_options(device: &Device) -> VirtioOptions {
 
 impl Site for OnBoard<'_, '_> {
     fn name(&self, kind: &str) -> String {
-        self.builder.place_name(kind, self.place)
+        place_name(&self.builder.bus_names, kind, self.place)
     }
     fn counters(&self) -> &Arc<Counters> {
         &self.builder.counters

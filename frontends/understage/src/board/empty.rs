@@ -56,6 +56,7 @@ pub fn run(config: &MachineConfig, presence: &Presence) -> Result<u8, UserError>
         power: power.clone(),
         clock: clock.clone(),
         bus,
+        plugger: None,
         pci: None,
         smmu: monitor::smmu::View { smmu: None, pci: None, clock },
         book: None,

@@ -6,6 +6,7 @@ mod devices;
 pub mod empty;
 mod flash;
 pub mod host_code;
+pub mod hotplug;
 mod interrupts;
 mod ram;
 pub mod run;

@@ -89,6 +89,7 @@ pub fn prepare<'a>(board: &'a Board, plan: &'a Plan) -> Result<Ready<'a>, UserEr
         clock: board.clock.clone(),
         bus: board.bus.clone(),
         pci: Some(board.pci.clone()),
+        plugger: Some(board.plugger.clone()),
         smmu: board.smmu_view(),
         book: board.book.clone(),
         power_key: board.power_key.clone(),
@@ -98,6 +99,12 @@ pub fn prepare<'a>(board: &'a Board, plan: &'a Plan) -> Result<Ready<'a>, UserEr
         listing: board.listing.clone(),
         on_quit: characters.on_quit(),
     });
+    let told = Arc::downgrade(&machine);
+    board.plugger.tell(Box::new(move |id| {
+        if let Some(machine) = told.upgrade() {
+            machine.events.device_deleted(id);
+        }
+    }));
     if let Some(Driven { wires, port, log }) = &board.driven {
         let parts = qtest::Parts {
             bus: board.bus.clone(),

@@ -1,5 +1,6 @@
 //! A whole machine.
 
+use super::Disk;
 use super::{
     Accel, Address, Blob, CharBackend, Characters, Check, CpuChanges, CpuModel, Device, Flash, FwCfgFile,
     GicVersion, Given, Host, HostFile, Kernel, Msi, Netdev, PerfFile, Qtest, Ram, Rtc, StopOn, Time,
@@ -38,6 +39,8 @@ pub struct MachineConfig {
     pub devices: Vec<Device>,
     /// The back ends that network devices name.
     pub network: Vec<Netdev>,
+    /// Disks that no device has, by their ids: one that is plugged in later may.
+    pub spare_disks: Vec<(String, Disk)>,
     /// The PL011's other end.
     pub serial: CharBackend,
     /// More character devices, and monitors.
@@ -139,6 +142,7 @@ impl Default for MachineConfig {
             entry: None,
             devices: Vec::new(),
             network: Vec::new(),
+            spare_disks: Vec::new(),
             serial: CharBackend::Stdio { escapes: true },
             characters: Characters::default(),
             dump_dtb: None,

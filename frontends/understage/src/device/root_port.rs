@@ -25,6 +25,14 @@ impl Default for Port {
 
 impl Settings for Port {}
 
+impl Port {
+    /// What is in its slot can be exchanged while the machine runs.
+    #[must_use]
+    pub fn has_hotplug(&self) -> bool {
+        self.options.hotplug
+    }
+}
+
 fn byte(into: &mut u8, value: u64, name: &str) -> Result<(), UserError> {
     *into = u8::try_from(value).map_err(|_| user_error!("{name}={value} is not from 0 to 255"))?;
     Ok(())

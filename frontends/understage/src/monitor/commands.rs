@@ -6,6 +6,7 @@ use emu_pe::mem::inspect;
 
 use super::memory::Format;
 use super::{Machine, Session, show, smmu};
+use crate::board::hotplug::NotRemoved;
 use crate::number::parse_u64;
 use crate::quit::Quit;
 
@@ -41,6 +42,17 @@ const COMMANDS: &[Command] = &[
             String::new()
         },
     ),
+    (&["device_add"], "NAME,bus=ID[,PROPERTY=VALUE...]", "plug a device into a root port", |m, _, words| {
+        m.add_device(&words.join(" ")).map_or_else(|e| format!("Error: {e}\n"), |()| String::new())
+    }),
+    (&["device_del"], "ID", "ask the guest to let go of a device", |m, _, words| {
+        let [id] = words else { return "usage: device_del ID\n".to_owned() };
+        match m.remove_device(id) {
+            Ok(()) => String::new(),
+            Err(NotRemoved::Unknown) => format!("Error: Device '{id}' not found\n"),
+            Err(NotRemoved::Refused(e)) => format!("Error: {e}\n"),
+        }
+    }),
     (&["cpu"], "NUMBER", "the CPU that the following commands are about", cpu),
     (
         &["x"],

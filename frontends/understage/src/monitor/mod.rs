@@ -32,6 +32,7 @@ use emu_pe::psci::Machine as _;
 use parking_lot::Mutex;
 
 use self::line::Line;
+use crate::board::hotplug::{NotRemoved, Plugger};
 use crate::character::ring::Ring;
 use crate::character::{Bell, Port};
 use crate::config::MachineConfig;
@@ -39,6 +40,7 @@ use crate::error::{UserError, reason, user_error};
 use crate::ledger::Book;
 use crate::network::user::UserNetworks;
 use crate::power::{Power, SharedVcpu};
+use crate::qemu;
 use crate::qmp::events::Events;
 use crate::quit::OnQuit;
 
@@ -59,6 +61,8 @@ pub struct Parts {
     pub bus: Arc<Bus>,
     /// The PCI bus, if the board has one.
     pub pci: Option<Arc<PciHost>>,
+    /// Adds devices to it, and takes them away.
+    pub plugger: Option<Arc<Plugger>>,
     /// What there is to see of the SMMU.
     pub smmu: smmu::View,
     /// What CPUs and devices did, if it is kept.
@@ -106,8 +110,6 @@ pub struct Listing {
     pub uuid: Option<[u8; 16]>,
     /// Bytes of RAM.
     pub memory: u64,
-    /// The PCI functions that were given an id.
-    pub pci_ids: Vec<(Position, String)>,
 }
 
 impl Listing {
@@ -121,7 +123,6 @@ impl Listing {
             name: config.host.name.clone(),
             uuid: config.uuid,
             memory: config.memory,
-            pci_ids: show::pci_ids(config),
         }
     }
 }
@@ -140,6 +141,30 @@ impl Machine {
     /// The functions on PCI, if there is any.
     pub(crate) fn functions(&self) -> Vec<Placed> {
         self.pci.as_ref().map_or_else(Vec::new, |pci| pci.functions())
+    }
+
+    /// Adds a device while the machine runs; `text` is an object, or a line as that of `-device`.
+    pub(crate) fn add_device(&self, text: &str) -> Result<(), UserError> {
+        let plugger =
+            self.plugger.as_ref().ok_or_else(|| user_error!("this machine has no bus for devices"))?;
+        plugger.add(qemu::later_parts(text)?)
+    }
+
+    /// Asks the guest to let go of a device.
+    pub(crate) fn remove_device(&self, id: &str) -> Result<(), NotRemoved> {
+        self.plugger.as_ref().map_or(Err(NotRemoved::Unknown), |plugger| plugger.remove(id))
+    }
+
+    /// The devices that were added, as `info qtree` shows them.
+    fn added_devices(&self) -> Vec<String> {
+        let now = self.plugger.as_ref().map(|plugger| show::added_devices(&plugger.machine()));
+        now.unwrap_or_else(|| self.listing.devices.clone())
+    }
+
+    /// The PCI functions that were given an id.
+    pub(crate) fn pci_ids(&self) -> Vec<(Position, String)> {
+        let now = self.plugger.as_ref().map(|plugger| show::pci_ids(&plugger.machine()));
+        now.unwrap_or_default()
     }
 
     /// Runs `look` on a CPU while all are still. `None` if there is no such CPU, or the machine has ended.

@@ -35,7 +35,7 @@ pub(super) const TOPICS: &[Topic] = &[
     }),
     ("mtree", "the physical address space", mtree),
     ("pci", "functions on the PCI bus", pci),
-    ("qtree", "devices that were added", |m, _, _| lines(&m.listing.devices)),
+    ("qtree", "devices that were added", |m, _, _| lines(&m.added_devices())),
     ("registers", "registers of the CPU, with -a of all, or of DEVICE", registers),
     ("status", "whether the machine runs", |m, _, _| {
         format!("VM status: {}\n", if *m.stopped.lock() { "paused" } else { "running" })

@@ -48,6 +48,26 @@ pub(super) fn build(r: &mut Reader) -> Result<(), UserError> {
     Ok(())
 }
 
+/// What `device_add` is called in messages.
+const LATER: &str = "device_add";
+
+/// The parts of a `device_add`: an object's, or those of a line.
+pub(crate) fn later_parts(text: &str) -> Result<Parts, UserError> {
+    json::parts(LATER, text)
+}
+
+/// The machine with one device more, that is added while it runs.
+pub(crate) fn add_later(machine: &MachineConfig, mut parts: Parts) -> Result<MachineConfig, UserError> {
+    let mut reader = Reader { config: machine.clone(), ..Reader::default() };
+    let spare = std::mem::take(&mut reader.config.spare_disks);
+    reader.drives = spare.into_iter().map(|(id, disk)| drive::Drive::spare(id, disk)).collect();
+    let name = parts.take_first("driver")?.ok_or_else(|| user_error!("Parameter 'driver' is missing"))?;
+    device::find(&WORDS, LATER, &name)?.add(parts, &mut reader)?;
+    let left = std::mem::take(&mut reader.drives).into_iter().filter_map(|d| Some((d.id?, d.disk)));
+    reader.config.spare_disks = left.collect();
+    Ok(reader.config)
+}
+
 impl CommandLine for Reader {
     fn words(&self) -> &'static Words {
         &WORDS

@@ -3,8 +3,9 @@
 use super::option::Action::{Plain, Refused, Value};
 use super::option::Row;
 use super::{Reader, blockdev};
-use crate::config::{Bus, Device, Disk, DiskFormat, Flash, HostFile, Interfaces};
+use crate::config::{Bus, Device, Disk, DiskFormat, Flash, HostFile, Interfaces, MachineConfig};
 use crate::device::block::Block;
+use crate::device::root_port;
 use crate::error::{UserError, user_error};
 use crate::keyval::Parts;
 use crate::property::Value::{Number, Only, Switch, Text};
@@ -182,6 +183,10 @@ pub(super) fn build_rest(r: &mut Reader) -> Result<(), UserError> {
         let mut disk = drive.disk;
         disk.snapshot |= r.snapshot;
         match drive.place {
+            // Where something can be plugged in later, it may have it.
+            Place::Named if disk_can_wait(&r.config) && drive.id.is_some() => {
+                r.config.spare_disks.push((drive.id.unwrap_or_default(), disk));
+            }
             Place::Named => {
                 return Err(user_error!("no -device uses the drive {}", disk.file.describe()));
             }
@@ -201,6 +206,18 @@ pub(super) fn build_rest(r: &mut Reader) -> Result<(), UserError> {
         flash(r, Some(bank), disk)?;
     }
     blockdev::finish(r)
+}
+
+/// There is a slot for a device that comes later.
+fn disk_can_wait(machine: &MachineConfig) -> bool {
+    machine.devices.iter().any(|d| d.told::<root_port::Port>().is_some_and(root_port::Port::has_hotplug))
+}
+
+impl Drive {
+    /// One that no device has had yet.
+    pub(super) fn spare(id: String, disk: Disk) -> Self {
+        Self { id: Some(id), place: Place::Named, disk }
+    }
 }
 
 /// The lines of `-drive help`.

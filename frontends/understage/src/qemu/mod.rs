@@ -180,7 +180,7 @@ impl Reader {
 }
 
 pub(crate) use self::board::names as boards;
-pub(crate) use self::device::WORDS;
+pub(crate) use self::device::{WORDS, add_later, later_parts};
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::events::Cause;
 use super::{queries, with_id};
+use crate::board::hotplug::NotRemoved;
 use crate::monitor::Machine;
 use crate::quit::Quit;
 
@@ -86,6 +87,9 @@ impl Arguments<'_> {
 /// Name, arguments that it takes, what it does.
 pub(super) type Command = (&'static str, &'static [&'static str], fn(&Machine, &Arguments<'_>) -> Outcome);
 
+/// Of a command that takes whatever arguments there are, and judges them itself.
+const ANY: &[&str] = &["*"];
+
 /// Those that do something. Those that only ask are [`queries::ALL`].
 pub(super) const ALL: &[Command] = &[
     ("stop", &[], |m, _| {
@@ -108,6 +112,20 @@ pub(super) const ALL: &[Command] = &[
     ("quit", &[], |m, _| {
         m.events.ask(Cause::QmpQuit);
         Ok(Answer { value: json!({}), then: Some(|m| (m.on_quit)(Quit::Status(0))) })
+    }),
+    ("device_add", ANY, |m, a| {
+        a.required("driver")?;
+        let device = serde_json::Value::Object(a.0.clone()).to_string();
+        m.add_device(&device).map_err(|e| Failure::generic(e.to_string()))?;
+        Ok(done())
+    }),
+    ("device_del", &["id"], |m, a| {
+        let id = a.required("id")?;
+        m.remove_device(id).map_err(|e| match e {
+            NotRemoved::Unknown => Failure::not_found("DeviceNotFound", format!("Device '{id}' not found")),
+            NotRemoved::Refused(e) => Failure::generic(e.to_string()),
+        })?;
+        Ok(done())
     }),
     ("human-monitor-command", &["command-line", "cpu-index"], |m, a| {
         let cpu = match a.number("cpu-index")?.map(usize::try_from) {
@@ -150,7 +168,7 @@ pub(super) fn run(machine: &Machine, ready: &AtomicBool, request: &Value) -> Out
     }
     let unknown = || Failure::not_found("CommandNotFound", format!("The command {name} has not been found"));
     let (_, takes, run) = all().find(|(n, ..)| *n == name).ok_or_else(unknown)?;
-    if let Some(other) = arguments.keys().find(|k| !takes.contains(&&***k)) {
+    if let Some(other) = arguments.keys().find(|k| *takes != ANY && !takes.contains(&&***k)) {
         return Err(Failure::generic(format!("Parameter '{other}' is unexpected")));
     }
     run(machine, &Arguments(arguments))

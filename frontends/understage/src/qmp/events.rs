@@ -78,6 +78,17 @@ impl Events {
         self.tell("RESUME", None);
     }
 
+    /// The guest has let go of a device, and it is gone.
+    pub fn device_deleted(&self, id: Option<&str>) {
+        self.tell(
+            "DEVICE_DELETED",
+            Some(match id {
+                Some(id) => json!({ "device": id, "path": format!("/machine/peripheral/{id}") }),
+                None => json!({ "path": "/machine/peripheral-anon" }),
+            }),
+        );
+    }
+
     /// Its power key is pressed.
     pub fn power_key(&self) {
         self.tell("POWERDOWN", None);

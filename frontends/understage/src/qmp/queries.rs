@@ -152,8 +152,8 @@ fn bridge_value(placed: &Placed, forwarding: &Forwarding, devices: Vec<Value>) -
 /// A function as `query-pci` has it.
 fn function(machine: &Machine, placed: &Placed) -> Value {
     let (bdf, core) = (placed.bdf, placed.function.core());
-    let own = |(at, _): &&(Position, String)| *at == placed.position;
-    let id = machine.listing.pci_ids.iter().find(own).map_or("", |(_, id)| id);
+    let own = |(at, _): &(Position, String)| *at == placed.position;
+    let id = machine.pci_ids().into_iter().find(own).map_or_else(String::new, |(_, id)| id);
     let half = |at: u16| core.config_read(at, Size::B2);
     let bar = |bar: emu_devices::pci::Decoded| {
         let kind = if bar.space == Space::Io { "io" } else { "memory" };

@@ -4,6 +4,7 @@ mod client;
 #[path = "../driven/mod.rs"]
 mod driven;
 mod pci;
+mod tree;
 mod virtio;
 
 use std::path::PathBuf;
