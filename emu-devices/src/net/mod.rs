@@ -1,7 +1,7 @@
 //! What stands behind a network device of the guest.
 //!
 //! A device is a [`NetClient`] of one [`NetBackend`]. Both take Ethernet frames without the frame check sequence, from
-//! 14 to [`MAX_FRAME`] bytes; neither waits for the other.
+//! one to [`MAX_FRAME`] bytes; neither waits for the other. What is shorter than an Ethernet header is for who knows of it.
 
 mod e1000e;
 mod inbox;
@@ -21,6 +21,9 @@ pub(crate) const MAPS: &[&dyn emu_core::registers::AnyMap] = &[&e1000e::MAP];
 
 /// Bytes of the longest frame, headers and a VLAN tag included: what a TCP segment that is still to be cut has.
 pub const MAX_FRAME: usize = 65_535 + 18;
+
+/// Bytes of an Ethernet header.
+pub(crate) const HEADER: usize = 14;
 
 /// An Ethernet address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]

@@ -529,10 +529,11 @@ impl VirtioCore {
             self.worker.start(&self.name, move |interrupted| core.run_worker(interrupted))?;
         }
         self.run_pending();
-        Ok(())
+        self.device.start()
     }
 
     pub(super) fn pause(&self) {
+        self.device.pause();
         let _awaiting = Awaiting::new(&self.around.awaited);
         self.worker.pause();
         self.live.lock().paused = true;
@@ -543,6 +544,9 @@ impl VirtioCore {
         self.live.lock().paused = false;
         self.worker.resume();
         self.run_pending();
+        if let Err(error) = self.device.start() {
+            tracing::warn!("{} does not go on: {error}", self.name);
+        }
     }
 
     pub(super) fn halt(&self) {

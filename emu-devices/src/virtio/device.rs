@@ -1,5 +1,6 @@
 //! What a device type has to provide.
 
+use std::io;
 use std::sync::Arc;
 
 use emu_core::dma::{Aborted, DmaFault, Task};
@@ -79,6 +80,12 @@ pub trait VirtioDevice: Send + Sync {
     /// Executes one request. It stands still while its memory is stalled, and is dropped if the driver resets the device
     /// meanwhile: what is done to the device before its last transfer is done for good.
     fn process(self: Arc<Self>, queue: u16, chain: Chain, memory: GuestMemory) -> Request;
+    /// The machine begins, or goes on after a pause: who is outside may bring something from now on.
+    fn start(&self) -> io::Result<()> {
+        Ok(())
+    }
+    /// Nobody outside brings anything until [`VirtioDevice::start`].
+    fn pause(&self) {}
     /// To the state after power-on.
     fn reset(&self);
     /// The end: host resources are flushed.

@@ -43,7 +43,7 @@ use self::registers::{Reg, at, statistic};
 use self::state::{QUEUES, State, VECTORS};
 use super::intel::nvm::Nvm;
 use super::intel::phy::Phy;
-use super::{MacAddress, NetBackend, NetClient, Receipt};
+use super::{HEADER, MacAddress, NetBackend, NetClient, Receipt};
 use crate::pci::{
     BarKind, FunctionBuilder, FunctionCore, FunctionState, Identity, MsixLayout, OTHER_FUNCTION, PciFunction,
 };
@@ -325,7 +325,8 @@ impl NetClient for E1000e {
     fn receive(&self, frame: &[u8]) -> Receipt {
         {
             let state = &mut *self.shared.state.lock();
-            if !state.link || state.phy.loops() || state.has(at::RCTL, receive_control::LOOPBACK) {
+            let runt = frame.len() < HEADER;
+            if runt || !state.link || state.phy.loops() || state.has(at::RCTL, receive_control::LOOPBACK) {
                 return Receipt::Taken;
             }
         }

@@ -124,6 +124,12 @@ impl VirtioDevice for Fitted {
     fn drain(&self) {
         self.0.drain();
     }
+    fn start(&self) -> std::io::Result<()> {
+        self.0.start()
+    }
+    fn pause(&self) {
+        self.0.pause();
+    }
     fn process(self: Arc<Self>, queue: u16, chain: Chain, memory: GuestMemory) -> Request {
         self.0.clone().process(queue, chain, memory)
     }

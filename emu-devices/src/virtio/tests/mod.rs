@@ -5,6 +5,7 @@ mod devices;
 mod driver;
 mod legacy;
 mod malformed;
+mod network;
 mod transports;
 
 use std::io;

@@ -26,6 +26,7 @@ pub mod iommu_test;
 pub mod kind;
 pub mod line;
 pub mod memory;
+pub mod net;
 pub mod nvme;
 pub mod pl330;
 pub mod places;
@@ -57,6 +58,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &ahci::DISK,
     &serial_bus::DEVICE,
     &entropy::GENERATOR,
+    &net::CARD,
     &test_function::FUNCTION,
     &edu::FUNCTION,
     &e1000e::CONTROLLER,

@@ -132,7 +132,7 @@ impl NetBackend for Stream {
         self.inbox.halt();
     }
     fn send(&self, frame: &[u8]) {
-        if self.port.room() && (14..=MAX_FRAME).contains(&frame.len()) {
+        if self.port.room() && (1..=MAX_FRAME).contains(&frame.len()) {
             let length = (frame.len() as u32).to_be_bytes();
             self.port.write(&[&length, frame].concat());
         }

@@ -74,6 +74,17 @@ pub(super) const LINES: &[Line] = &[
         "-M virt -cpu max -kernel Image -nographic -netdev socket,id=n0,fd=77 -device e1000e,netdev=n0",
         Refused("cannot use the file descriptor '77' given with -netdev"),
     ),
+    line(
+        "Linux",
+        "-M virt -cpu max -kernel Image -nographic -netdev hubport,id=n0,hubid=0 -device virtio-net-pci,netdev=n0,mac=52:54:00:00:00:01,romfile= -netdev hubport,id=n1,hubid=0 -device virtio-net-device,netdev=n1",
+        Runs,
+    ),
+    line("Linux", "-M virt -cpu max -kernel Image -nographic -nic hubport,hubid=1", Runs),
+    line(
+        "nobody",
+        "-M virt -cpu max -kernel Image -nographic -device virtio-net-pci,mq=on",
+        Refused("there is one pair of queues"),
+    ),
     line("nobody", "-netdev help", Prints("hubport")),
     // Linux by itself.
     line(
