@@ -25,6 +25,7 @@ const LINES: &[&str] = &[
     "-M virt,gic-version=2,its=off,iommu=smmuv2 -cpu max -m 8M -serial null -global virtio-mmio.force-legacy=off \
      -device virtio-rng-device,iommu_platform=on -device test-master,stall=off -display none -kernel none",
     "-M virt,gic-version=3,iommu=smmuv3 -cpu max -m 8M -serial null -device pcie-root-port,id=a,slot=1 \
+     -netdev hubport,id=n,hubid=0 -device virtio-net-pci,netdev=n -device virtio-net-device -device e1000e \
      -device edu,bus=a,multifunction=on -device virtio-rng-pci,bus=a,addr=0.3 -device pcie-root-port,id=b,slot=2,hotplug=off \
      -device pci-testdev,bus=b -device pcie-root-port,slot=3 -display none -kernel none",
 ];
