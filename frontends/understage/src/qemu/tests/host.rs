@@ -1,6 +1,5 @@
 /// What is added to a line that runs, and what the refusal says.
 pub(super) const REFUSALS: &[(&str, &str)] = &[
-    ("-nic user", "'-device virtio-net-pci' is not supported"),
     ("-display gtk", "'-display gtk' is not supported: there is no display"),
     ("-nic user,model=e1000e,hostfwd=tcp::2222", "given as 'hostfwd' in -nic"),
     ("-nic tap", "'tap' is not supported in -nic (there are user, socket, stream, hubport)"),
