@@ -38,6 +38,7 @@ mod smmuv3;
 mod source;
 mod threads;
 mod translation;
+mod tree;
 mod usernet;
 
 pub(crate) use campaign::Random;
@@ -106,6 +107,8 @@ macro_rules! fuzz_targets {
                 "network controllers: registers, rings and frames of any shape";
             nvme nvme::run, none, 4096,
                 "an NVMe controller: registers, queues, commands and lists of any shape";
+            tree tree::run, none, 4096,
+                "bridges of PCI: bus numbers, windows, resets and power as no software writes them";
             usernet usernet::run, none, 4096,
                 "a user-mode network: frames of a hostile guest, and segments of its connections";
             threads threads::run, none, 4096,
