@@ -253,7 +253,7 @@ impl PciHost {
         Arc::new(Window { host: self.clone(), name: name.to_owned(), space: Space::Memory, pci_base })
     }
 
-    /// The window onto PCI's I/O space, [`IO_WINDOW_SIZE`] bytes from port 0 on.
+    /// The window onto PCI's I/O space, [`super::IO_WINDOW_SIZE`] bytes from port 0 on.
     #[must_use]
     pub fn io_window(self: &Arc<Self>) -> Arc<dyn MmioDevice> {
         Arc::new(Window { host: self.clone(), name: "pcie-pio".to_owned(), space: Space::Io, pci_base: 0 })
