@@ -141,6 +141,13 @@ pub(super) fn take(r: &mut Reader, name: &str) -> Result<Option<Disk>, UserError
     Err(user_error!("the node '{name}' given with {OPTION} is a format of a format"))
 }
 
+/// The nodes that nothing has, and that no other one is above.
+pub(super) fn unused(r: &Reader) -> Vec<String> {
+    let is_below = |name: &str| r.blockdevs.iter().any(|n| n.below.as_deref() == Some(name));
+    let top = r.blockdevs.iter().filter(|n| !n.used && !is_below(&n.name));
+    top.map(|n| n.name.clone()).collect()
+}
+
 /// All nodes must have a user.
 pub(super) fn finish(r: &Reader) -> Result<(), UserError> {
     match r.blockdevs.iter().find(|n| !n.used) {

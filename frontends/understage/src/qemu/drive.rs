@@ -205,6 +205,14 @@ pub(super) fn build_rest(r: &mut Reader) -> Result<(), UserError> {
         disk.snapshot |= r.snapshot;
         flash(r, Some(bank), disk)?;
     }
+    if disk_can_wait(&r.config) {
+        for name in blockdev::unused(r) {
+            if let Some(mut disk) = blockdev::take(r, &name)? {
+                disk.snapshot |= r.snapshot;
+                r.config.spare_disks.push((name, disk));
+            }
+        }
+    }
     blockdev::finish(r)
 }
 

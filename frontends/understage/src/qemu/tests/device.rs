@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::Interfaces;
+use crate::config::{Disk, DiskFormat, Interfaces};
 use crate::device::serial_bus::{ConsolePort, ConsolePorts};
 
 /// What is added to a line that runs, and what the refusal says.
@@ -179,6 +179,24 @@ fn which_drivers_a_function_is_for() {
         ("virtio-rng-pci-non-transitional", Modern),
     ] {
         assert_eq!(buses(&format!("-device {device}")), [Bus::Pci { slot: None, interfaces }], "{device}");
+    }
+}
+
+/// Where something can be plugged in later, it finds the disks that nothing else has.
+#[test]
+fn disks_wait_for_devices_that_come_later() {
+    let disks = "-drive if=none,id=a,file=a.img,readonly=on -blockdev driver=file,node-name=f,filename=b.img \
+                 -blockdev driver=qcow2,node-name=b,file=f";
+    let spare = machine(&format!("{BASE} -device pcie-root-port {disks}")).unwrap().spare_disks;
+    let of = |n: usize| {
+        let (id, disk): &(String, Disk) = &spare[n];
+        (id.as_str(), disk.file.describe(), disk.format, disk.readonly)
+    };
+    assert_eq!(of(0), ("a", HostFile::new("-drive", "a.img").describe(), None, true));
+    let b = HostFile::new("-blockdev", "b.img").describe();
+    assert_eq!((of(1), spare.len()), (("b", b, Some(DiskFormat::Qcow2), false), 2));
+    for port in ["", "-device pcie-root-port,hotplug=off"] {
+        assert!(machine(&format!("{BASE} {port} {disks}")).is_err());
     }
 }
 
