@@ -12,6 +12,7 @@
 mod accounted;
 mod chain;
 mod memory;
+mod null;
 mod open;
 mod overlay;
 mod qcow2;
@@ -27,6 +28,7 @@ use std::io;
 
 pub use accounted::Accounted;
 pub use memory::MemoryDisk;
+pub use null::NullDisk;
 pub use open::{Format, OpenError, OpenOptions, open};
 pub use overlay::{Overlay, Scratch};
 pub use qcow2::Qcow2Disk;

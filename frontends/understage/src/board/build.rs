@@ -97,6 +97,8 @@ pub struct Driven {
     pub port: Arc<Port>,
     /// Where it is written what was said.
     pub log: QtestLog,
+    /// Connections by which others send to devices.
+    pub outside: Vec<Arc<Port>>,
 }
 
 /// What construction needs at many places.
@@ -208,7 +210,7 @@ impl Board {
         let driven = match (&config.qtest, wires) {
             (Some(qtest), Some(wires)) => {
                 let port = b.characters.open(&qtest.client, "qtest")?;
-                Some(Driven { wires, port, log: qtest.log.clone() })
+                Some(Driven { wires, port, log: qtest.log.clone(), outside: b.networks.ports.clone() })
             }
             _ => None,
         };

@@ -48,7 +48,8 @@ pub fn run(config: &MachineConfig, presence: &Presence) -> Result<u8, UserError>
     if let Some(qtest) = &config.qtest {
         let port = characters.open(&qtest.client, "qtest")?;
         let (bus, clock) = (bus.clone(), clock.clone());
-        let parts = qtest::Parts { bus, clock, wires: wires.clone(), on_quit: on_quit.clone() };
+        let parts =
+            qtest::Parts { bus, clock, wires: wires.clone(), outside: Vec::new(), on_quit: on_quit.clone() };
         qtest::start(parts, port, &qtest.log)?;
     }
     let machine = Machine::new(Parts {

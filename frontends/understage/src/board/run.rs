@@ -105,11 +105,12 @@ pub fn prepare<'a>(board: &'a Board, plan: &'a Plan) -> Result<Ready<'a>, UserEr
             machine.events.device_deleted(id);
         }
     }));
-    if let Some(Driven { wires, port, log }) = &board.driven {
+    if let Some(Driven { wires, port, log, outside }) = &board.driven {
         let parts = qtest::Parts {
             bus: board.bus.clone(),
             clock: board.clock.clone(),
             wires: wires.clone(),
+            outside: outside.clone(),
             on_quit: characters.on_quit(),
         };
         qtest::start(parts, port.clone(), log)?;

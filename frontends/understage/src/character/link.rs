@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -86,6 +87,10 @@ pub struct Link {
     input: Arc<InputQueue>,
     on_room: Mutex<Vec<Told>>,
     on_open: Mutex<Vec<ToldOpen>>,
+    /// Where input comes from, for a look whether there is some.
+    source: Mutex<Option<File>>,
+    /// Input is on its way from there to the machine.
+    taking: AtomicBool,
 }
 
 impl Link {
@@ -97,6 +102,8 @@ impl Link {
             input,
             on_room: Mutex::default(),
             on_open: Mutex::default(),
+            source: Mutex::default(),
+            taking: AtomicBool::new(false),
         })
     }
 
@@ -121,6 +128,16 @@ impl Link {
     /// Whom to tell when somebody comes or goes.
     pub fn on_open(&self, told: ToldOpen) {
         self.on_open.lock().push(told);
+    }
+
+    /// Whether all input that has arrived is in the machine's hands.
+    pub fn is_settled(&self) -> bool {
+        let arrived = |source: &File| {
+            let mut fds = [PollFd::new(source.as_fd(), PollFlags::POLLIN)];
+            poll(&mut fds, PollTimeout::ZERO).is_ok_and(|n| n > 0)
+        };
+        // In this order: what is no longer there is on its way, and what is not on its way has arrived.
+        !self.source.lock().as_ref().is_some_and(arrived) && !self.taking.load(Ordering::Acquire)
     }
 
     /// Sends `bytes`, if somebody is there.
@@ -216,11 +233,20 @@ impl Link {
     fn take_in(&self, source: &mut File, telnet: bool) {
         let mut filter = telnet.then(Telnet::default);
         let mut buffer = [0; 4096];
+        *self.source.lock() = source.try_clone().ok();
+        self.take_all(source, &mut filter, &mut buffer);
+        *self.source.lock() = None;
+        self.taking.store(false, Ordering::Release);
+    }
+
+    fn take_all(&self, source: &mut File, filter: &mut Option<Telnet>, buffer: &mut [u8]) {
         while self.is_open() {
-            let n = match source.read(&mut buffer) {
+            self.taking.store(true, Ordering::Release);
+            let n = match source.read(buffer) {
                 Ok(0) => return,
                 Ok(n) => n,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    self.taking.store(false, Ordering::Release);
                     look(source, PollFlags::POLLIN);
                     continue;
                 }

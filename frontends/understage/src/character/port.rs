@@ -195,6 +195,12 @@ impl Port {
         }
     }
 
+    /// Whether all that somebody has sent is in the machine's hands.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.link().is_none_or(Link::is_settled)
+    }
+
     /// Waits until what was written is out, or for so long.
     pub fn drain(&self, limit: std::time::Duration) {
         if let Some(link) = self.link() {

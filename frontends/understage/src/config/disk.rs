@@ -10,6 +10,8 @@ pub enum DiskFormat {
     Raw,
     /// QEMU's copy-on-write format.
     Qcow2,
+    /// None: there is no image, zeroes are read, and what is written is lost. The bytes that the disk has.
+    Null(u64),
 }
 
 impl DiskFormat {

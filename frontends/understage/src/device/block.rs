@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use emu_core::clock::Mode;
-use emu_devices::block::{self, Accounted, BlockBackend, DiskQueue, Format, MemoryDisk, OpenOptions};
+use emu_devices::block::{
+    self, Accounted, BlockBackend, DiskQueue, Format, MemoryDisk, NullDisk, OpenOptions,
+};
 use emu_devices::virtio::{Blk, BlkOptions, VirtioDevice};
 
 use super::kind::{Given, Model, Reference, Row, RunOption, Takes, To};
@@ -176,10 +178,12 @@ pub fn with_threads(contents: Arc<dyn BlockBackend>, threads: usize) -> Result<A
 
 /// Opens an image.
 pub(super) fn open(disk: &Disk) -> Result<Arc<dyn BlockBackend>, UserError> {
-    let format = disk.format.map(|format| match format {
-        DiskFormat::Raw => Format::Raw,
-        DiskFormat::Qcow2 => Format::Qcow2,
-    });
+    let format = match disk.format {
+        Some(DiskFormat::Null(size)) => return Ok(Arc::new(NullDisk::new(size, disk.readonly))),
+        Some(DiskFormat::Raw) => Some(Format::Raw),
+        Some(DiskFormat::Qcow2) => Some(Format::Qcow2),
+        None => None,
+    };
     let options = OpenOptions { format, read_only: disk.readonly, snapshot: disk.snapshot };
     block::open(Path::new(&disk.file.value), options)
         .map_err(|e| user_error!("{e} (given with {})", disk.file.option))

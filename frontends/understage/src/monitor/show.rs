@@ -153,7 +153,11 @@ fn bridge_lines(out: &mut String, core: &FunctionCore, forwarding: &Forwarding) 
 pub(super) fn disks(config: &MachineConfig) -> Vec<String> {
     let disks = config.devices.iter().filter_map(|d| d.told::<Block>()?.disk());
     let line = |(n, disk): (usize, &Disk)| {
-        let format = if disk.format == Some(DiskFormat::Qcow2) { "qcow2" } else { "raw" };
+        let format = match disk.format {
+            Some(DiskFormat::Qcow2) => "qcow2",
+            Some(DiskFormat::Null(_)) => "null-co",
+            Some(DiskFormat::Raw) | None => "raw",
+        };
         let mut line = format!("disk{n}: {} ({format}", disk.file.display());
         for (on, word) in [(disk.readonly, ", read-only"), (disk.snapshot, ", snapshot")] {
             line.push_str(if on { word } else { "" });

@@ -18,6 +18,7 @@ use self::hub::Hub;
 use self::stream::Stream;
 use self::user::UserNetworks;
 use crate::board::characters::Characters;
+use crate::character::Port;
 use crate::config::{MachineConfig, NetdevKind, default_station};
 use crate::error::{UserError, user_error};
 
@@ -27,6 +28,8 @@ pub struct Networks {
     free: Vec<(String, Arc<dyn NetBackend>)>,
     /// Those that monitors know of.
     pub user: UserNetworks,
+    /// The connections among them.
+    pub ports: Vec<Arc<Port>>,
     /// Devices that were given no address of their own.
     stations: u8,
 }
@@ -36,10 +39,15 @@ impl Networks {
     pub fn open(config: &MachineConfig, characters: &mut Characters) -> Result<Self, UserError> {
         let mut hubs: Vec<(u64, Arc<Hub>)> = Vec::new();
         let mut free: Vec<(String, Arc<dyn NetBackend>)> = Vec::new();
+        let mut ports = Vec::new();
         let mut user = UserNetworks::default();
         for netdev in &config.network {
             let backend: Arc<dyn NetBackend> = match &netdev.kind {
-                NetdevKind::Stream { socket, .. } => Stream::open(&netdev.id, socket, characters)?,
+                NetdevKind::Stream { socket, .. } => {
+                    let stream = Stream::open(&netdev.id, socket, characters)?;
+                    ports.push(stream.port().clone());
+                    stream
+                }
                 NetdevKind::User(config) => user.open(&netdev.id, config)?,
                 NetdevKind::Hub(number) => {
                     let found = hubs.iter().find(|(n, _)| n == number).map(|(_, hub)| hub.clone());
@@ -53,7 +61,7 @@ impl Networks {
             };
             free.push((netdev.id.clone(), backend));
         }
-        Ok(Self { free, user, stations: 0 })
+        Ok(Self { free, user, ports, stations: 0 })
     }
 
     /// The back end `id`, for the one device that has it.

@@ -96,6 +96,11 @@ impl Stream {
         Ok(this)
     }
 
+    /// The connection.
+    pub(super) fn port(&self) -> &Arc<Port> {
+        &self.port
+    }
+
     /// Takes what has come, as long as the device keeps up: what it has no room for stays in the connection, where it stops
     /// the sender.
     fn receive(&self) {

@@ -3,11 +3,12 @@
 use super::option::Action::{Plain, Refused, Value};
 use super::option::Row;
 use super::{Reader, blockdev};
-use crate::config::{Bus, Device, Disk, DiskFormat, Flash, HostFile, Interfaces, MachineConfig};
+use crate::config::{Accel, Bus, Device, Disk, DiskFormat, Flash, HostFile, Interfaces, MachineConfig};
 use crate::device::block::Block;
 use crate::device::root_port;
 use crate::error::{UserError, user_error};
 use crate::keyval::Parts;
+use crate::number::parse_size;
 use crate::property::Value::{Number, Only, Switch, Text};
 use crate::property::{self, Property, property};
 
@@ -61,7 +62,16 @@ struct Wish {
     readonly: bool,
     snapshot: bool,
     number: Option<u64>,
+    /// Bytes of a disk without an image.
+    size: Option<u64>,
+    /// A property that only such a disk has was given.
+    null_only: bool,
 }
+
+/// What stands for an image where there is none.
+const NO_IMAGE: [&str; 2] = ["null-co://", "null-aio://"];
+/// Bytes of such a disk, if nobody says otherwise.
+const NULL_BYTES: u64 = 1 << 30;
 
 const PROPERTIES: &[Property<Wish>] = &[
     property(
@@ -70,6 +80,12 @@ const PROPERTIES: &[Property<Wish>] = &[
         "none, virtio or pflash; virtio if not said",
     ),
     property("file", Text(|w, v| put(&mut w.file, HostFile::new("-drive", v))), "the image"),
+    property("file.size", Text(null_size), "bytes of a disk without an image, file=null-co://"),
+    property(
+        "file.read-zeroes",
+        Switch(|w, _| w.null_only = true),
+        "what such a disk reads is zero in any case",
+    ),
     property("id", Text(|w, v| put(&mut w.id, v.to_owned())), "the name by which a -device has it"),
     property("format", Text(format), "raw or qcow2; raw if not said"),
     property("readonly", Switch(|w, on| w.readonly = on), "the guest cannot write"),
@@ -92,6 +108,11 @@ const PROPERTIES: &[Property<Wish>] = &[
 fn put<T>(slot: &mut Option<T>, value: T) -> Result<(), UserError> {
     *slot = Some(value);
     Ok(())
+}
+
+fn null_size(w: &mut Wish, text: &str) -> Result<(), UserError> {
+    w.null_only = true;
+    put(&mut w.size, parse_size(text, Some(1))?)
 }
 
 fn format(w: &mut Wish, name: &str) -> Result<(), UserError> {
@@ -122,14 +143,28 @@ fn drive(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserErr
             ));
         }
     };
-    let file = wish.file.ok_or_else(|| user_error!("{option} needs 'file='"))?;
+    let file = wish.file.take().ok_or_else(|| user_error!("{option} needs 'file='"))?;
+    let format = format_of(&file, &wish, option)?;
     let id = wish.id;
     if id.is_some() && r.drives.iter().any(|d| d.id == id) {
         return Err(user_error!("two drives have the id '{}'", id.unwrap_or_default()));
     }
-    let disk = Disk { format: wish.format, readonly: wish.readonly, snapshot: wish.snapshot, ..plain(file) };
+    let disk = Disk { format, readonly: wish.readonly, snapshot: wish.snapshot, ..plain(file) };
     r.drives.push(Drive { id, place, disk });
     Ok(())
+}
+
+/// The format, where `file` may say that there is no image.
+fn format_of(file: &HostFile, wish: &Wish, option: &str) -> Result<Option<DiskFormat>, UserError> {
+    let none = file.to_str().is_some_and(|name| NO_IMAGE.contains(&name));
+    match (none, wish.format) {
+        (true, None | Some(DiskFormat::Raw)) => Ok(Some(DiskFormat::Null(wish.size.unwrap_or(NULL_BYTES)))),
+        (true, Some(_)) => Err(user_error!("a disk without an image in {option} can only be raw")),
+        (false, _) if wish.null_only => {
+            Err(user_error!("'file.size' and 'file.read-zeroes' in {option} are for file=null-co://"))
+        }
+        (false, format) => Ok(format),
+    }
 }
 
 fn bank(n: u64) -> Result<usize, UserError> {
@@ -216,9 +251,13 @@ pub(super) fn build_rest(r: &mut Reader) -> Result<(), UserError> {
     blockdev::finish(r)
 }
 
-/// There is a slot for a device that comes later.
+/// There is a slot for a device that comes later, or a client that says what is needed.
 fn disk_can_wait(machine: &MachineConfig) -> bool {
-    machine.devices.iter().any(|d| d.told::<root_port::Port>().is_some_and(root_port::Port::has_hotplug))
+    machine.accel == Accel::Qtest
+        || machine
+            .devices
+            .iter()
+            .any(|d| d.told::<root_port::Port>().is_some_and(root_port::Port::has_hotplug))
 }
 
 impl Drive {
@@ -234,8 +273,8 @@ pub(super) fn help() -> String {
 }
 
 fn flash(r: &mut Reader, unit: Option<usize>, disk: Disk) -> Result<(), UserError> {
-    if disk.format == Some(DiskFormat::Qcow2) {
-        return Err(user_error!("flash contents must be raw, not qcow2: {}", disk.file.describe()));
+    if matches!(disk.format, Some(DiskFormat::Qcow2 | DiskFormat::Null(_))) {
+        return Err(user_error!("flash contents must be a raw image: {}", disk.file.describe()));
     }
     let free = r.config.flash.iter().position(Option::is_none);
     let bank =

@@ -241,6 +241,7 @@ mod tests {
             bus,
             clock: Clock::new(Mode::Counted),
             wires: Intercept::new(Arc::new(Unconnected)),
+            outside: Vec::new(),
             on_quit: Arc::new(|_| ()),
         };
         let said = Arc::<Mutex<Vec<String>>>::default();

@@ -18,7 +18,7 @@ mod words;
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use emu_core::bus::Bus;
 use emu_core::clock::Clock;
@@ -46,6 +46,9 @@ pub fn of_signals(config: &MachineConfig, on_quit: OnQuit) -> OnQuit {
 
 /// Bytes of a line at most: what comes beyond them is dropped, and the line fails.
 const LONGEST: usize = 32 << 20;
+/// How long a command waits at most for what has come for devices before it, and how often that is looked at.
+const SETTLED: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_micros(100);
 /// How often it is looked whether answers are taken.
 const PATIENCE: Duration = Duration::from_millis(20);
 
@@ -57,6 +60,8 @@ pub struct Parts {
     pub clock: Arc<Clock>,
     /// The wires of interrupts.
     pub wires: Arc<Intercept>,
+    /// Connections by which others send to devices.
+    pub outside: Vec<Arc<Port>>,
     /// Ends the machine.
     pub on_quit: OnQuit,
 }
@@ -113,15 +118,25 @@ pub fn start(parts: Parts, port: Arc<Port>, log: &QtestLog) -> Result<(), UserEr
         }
     }));
     let told = client.clone();
+    let outside = parts.outside.clone();
     let devices = Devices::new(parts, Arc::new(move |line: &str| told.say(line)));
     thread::Builder::new()
         .name("qtest".into())
-        .spawn(move || serve(&devices, &client, &bell))
+        .spawn(move || serve(&devices, &client, &bell, &outside))
         .map(drop)
         .map_err(|e| user_error!("cannot start a thread for qtest: {}", reason(&e)))
 }
 
-fn serve(devices: &Devices, client: &Client, bell: &Bell) {
+/// What was sent to a device before a command is with the device when the command is executed, as if there were one thread. A
+/// device that has no room leaves it where it is, so that nobody waits for ever.
+fn settle(outside: &[Arc<Port>]) {
+    let until = Instant::now() + SETTLED;
+    while !outside.iter().all(|port| port.is_settled()) && Instant::now() < until {
+        thread::sleep(LOOK);
+    }
+}
+
+fn serve(devices: &Devices, client: &Client, bell: &Bell, outside: &[Arc<Port>]) {
     let mut lines = Lines::default();
     let mut bytes = vec![0; 4096];
     loop {
@@ -138,6 +153,7 @@ fn serve(devices: &Devices, client: &Client, bell: &Bell) {
             match line {
                 Ok(line) => {
                     client.log.received(&line);
+                    settle(outside);
                     client.say(&devices.answer(&line));
                 }
                 Err(()) => client.say(&format!("FAIL a line has at most {LONGEST} bytes")),

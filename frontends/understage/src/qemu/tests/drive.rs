@@ -28,7 +28,9 @@ pub(super) const REFUSALS: &[(&str, &str)] = &[
     ),
     ("-drive file=x,cache=none", "'cache=none' is not supported for a drive: the host's cache is used"),
     ("-drive if=pflash,unit=2,file=x", "there is no flash bank 2"),
-    ("-drive if=pflash,format=qcow2,file=x", "flash contents must be raw"),
+    ("-drive if=pflash,format=qcow2,file=x", "flash contents must be a raw image"),
+    ("-drive if=none,file=null-co://,format=qcow2,id=d -device virtio-blk-pci,drive=d", "can only be raw"),
+    ("-drive if=none,file=x,file.size=1M,id=d -device virtio-blk-pci,drive=d", "are for file=null-co://"),
     ("-bios a -drive if=pflash,unit=0,file=b", "flash bank 0 has two contents"),
     ("-pflash a -pflash b -pflash c", "both have contents"),
 ];
