@@ -90,8 +90,9 @@ impl PciHost {
         let (tree, capturing) = (RwLock::new(Tree::new()), Mutex::default());
         let (decode, taker) = (RwLock::default(), OnceLock::new());
         let host = Arc::new(Self { tree, capturing, taker, decode, intx, ports, physical });
-        // Nothing else is there yet.
-        let _ = host.add_at(Position::new(BusId::ROOT, 0, 0), Arc::new(HostBridge::new(counters)));
+        // Nothing else is there yet. It sends nothing, and so has no way to memory.
+        let bridge = Arc::new(HostBridge::new(counters));
+        let _ = host.tree.write().insert(Position::new(BusId::ROOT, 0, 0), bridge);
         host
     }
 
