@@ -52,6 +52,9 @@ impl BlockBackend for Accounted {
     fn name(&self) -> &str {
         self.disk.name()
     }
+    fn resize(&self, len: u64) -> io::Result<()> {
+        self.disk.resize(len)
+    }
     fn len(&self) -> u64 {
         self.disk.len()
     }

@@ -70,6 +70,10 @@ pub trait BlockBackend: Send + Sync {
     fn discard(&self, offset: u64, len: u64) -> io::Result<()>;
     /// The range reads as zeros; with `may_unmap` its storage may be given back.
     fn write_zeroes(&self, offset: u64, len: u64, may_unmap: bool) -> io::Result<()>;
+    /// Gives the disk another size, a multiple of [`SECTOR`]; what is new reads as zeros.
+    fn resize(&self, _len: u64) -> io::Result<()> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "a disk in this format keeps its size"))
+    }
 }
 
 /// Refuses a range that is not inside a disk of `disk_len` bytes.

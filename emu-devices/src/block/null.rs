@@ -1,12 +1,13 @@
 //! A disk without contents: zeroes are read, and what is written is lost. For tests of what is above it.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{BlockBackend, check_range, refuse_write, whole_sectors};
 
 /// See the module's head.
 pub struct NullDisk {
-    size: u64,
+    size: AtomicU64,
     read_only: bool,
 }
 
@@ -14,14 +15,14 @@ impl NullDisk {
     /// A disk of `size` bytes, rounded up to whole sectors.
     #[must_use]
     pub fn new(size: u64, read_only: bool) -> Self {
-        Self { size: whole_sectors(size), read_only }
+        Self { size: AtomicU64::new(whole_sectors(size)), read_only }
     }
 
     fn change(&self, offset: u64, len: u64) -> io::Result<()> {
         if self.read_only {
             return Err(refuse_write());
         }
-        check_range(self.size, offset, len)
+        check_range(self.len(), offset, len)
     }
 }
 
@@ -30,13 +31,13 @@ impl BlockBackend for NullDisk {
         "null"
     }
     fn len(&self) -> u64 {
-        self.size
+        self.size.load(Ordering::Relaxed)
     }
     fn read_only(&self) -> bool {
         self.read_only
     }
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        check_range(self.size, offset, buf.len() as u64)?;
+        check_range(self.len(), offset, buf.len() as u64)?;
         buf.fill(0);
         Ok(())
     }
@@ -57,6 +58,11 @@ impl BlockBackend for NullDisk {
     }
     fn write_zeroes(&self, offset: u64, len: u64, _: bool) -> io::Result<()> {
         self.change(offset, len)
+    }
+    fn resize(&self, len: u64) -> io::Result<()> {
+        self.change(0, 0)?;
+        self.size.store(len, Ordering::Relaxed);
+        Ok(())
     }
 }
 

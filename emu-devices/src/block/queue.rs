@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::BlockBackend;
+use super::{BlockBackend, SECTOR};
 
 /// Something that is done to a disk. Ranges are in bytes.
 #[derive(Debug)]
@@ -88,6 +88,8 @@ pub struct DiskQueue {
     backend: Arc<dyn BlockBackend>,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    /// Who is told of another size.
+    on_resize: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
 }
 
 impl DiskQueue {
@@ -96,7 +98,7 @@ impl DiskQueue {
     pub fn new(backend: Arc<dyn BlockBackend>, threads: usize) -> io::Result<Arc<Self>> {
         let shared = Arc::<Shared>::default();
         // Those that were started end with it if another one cannot be.
-        let mut queue = Self { backend, shared, threads: Vec::new() };
+        let mut queue = Self { backend, shared, threads: Vec::new(), on_resize: Mutex::default() };
         for n in 0..threads {
             let (backend, shared) = (queue.backend.clone(), queue.shared.clone());
             let thread = thread::Builder::new().name(format!("disk-{n}"));
@@ -109,6 +111,25 @@ impl DiskQueue {
     #[must_use]
     pub fn backend(&self) -> &Arc<dyn BlockBackend> {
         &self.backend
+    }
+
+    /// Whom to tell when the disk has another size. The device of a disk that is not told keeps the one that it had.
+    pub fn on_resize(&self, told: Box<dyn Fn() + Send + Sync>) {
+        self.on_resize.lock().push(told);
+    }
+
+    /// Gives the disk another size in bytes, rounded up to whole sectors, when what was submitted has ended.
+    pub fn resize(&self, len: u64) -> io::Result<()> {
+        let told = self.on_resize.lock();
+        if told.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "its device knows of one size only"));
+        }
+        let len = len.checked_next_multiple_of(SECTOR);
+        let len = len.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no disk is that large"))?;
+        self.drain();
+        self.backend.resize(len)?;
+        told.iter().for_each(|told| told());
+        Ok(())
     }
 
     /// Begins a request; `done` is told of its end.

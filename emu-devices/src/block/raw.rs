@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -23,7 +24,7 @@ const SHORT: usize = 256 << 10;
 pub struct RawFile {
     name: String,
     file: File,
-    len: u64,
+    len: AtomicU64,
     read_only: bool,
     guard_magic: bool,
 }
@@ -36,7 +37,8 @@ impl RawFile {
     /// is, and for which files of the host it refers to.
     #[must_use]
     pub fn new(name: &str, file: File, file_len: u64, read_only: bool, guard_magic: bool) -> Self {
-        Self { name: name.to_owned(), file, len: whole_sectors(file_len), read_only, guard_magic }
+        let len = AtomicU64::new(whole_sectors(file_len));
+        Self { name: name.to_owned(), file, len, read_only, guard_magic }
     }
 
     /// Changes how a range is stored; false if the host cannot do that to this file.
@@ -60,7 +62,7 @@ impl RawFile {
         if self.read_only {
             return Err(refuse_write());
         }
-        check_range(self.len, offset, len)
+        check_range(self.len(), offset, len)
     }
 }
 
@@ -69,13 +71,13 @@ impl BlockBackend for RawFile {
         &self.name
     }
     fn len(&self) -> u64 {
-        self.len
+        self.len.load(Ordering::Relaxed)
     }
     fn read_only(&self) -> bool {
         self.read_only
     }
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        check_range(self.len, offset, buf.len() as u64)?;
+        check_range(self.len(), offset, buf.len() as u64)?;
         let mut done = 0;
         while done < buf.len() {
             match self.file.read_at(&mut buf[done..], offset + done as u64) {
@@ -91,7 +93,7 @@ impl BlockBackend for RawFile {
         Ok(())
     }
     fn read_now(&self, offset: u64, buf: &mut [u8]) -> Option<io::Result<()>> {
-        if let Err(e) = check_range(self.len, offset, buf.len() as u64) {
+        if let Err(e) = check_range(self.len(), offset, buf.len() as u64) {
             return Some(Err(e));
         }
         // What the host's cache holds; whatever else comes of it is for who can wait.
@@ -138,6 +140,14 @@ impl BlockBackend for RawFile {
             self.file.write_all_at(&zeros[..n as usize], offset + done)?;
             done += n;
         }
+        Ok(())
+    }
+    fn resize(&self, len: u64) -> io::Result<()> {
+        if self.read_only {
+            return Err(refuse_write());
+        }
+        self.file.set_len(len)?;
+        self.len.store(len, Ordering::Relaxed);
         Ok(())
     }
 }

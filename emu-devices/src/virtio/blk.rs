@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::device::copy_config;
-use super::{Chain, DeviceKind, GuestMemory, Placement, QueueFault, Request, VirtioDevice};
+use super::{Chain, DeviceHandle, DeviceKind, GuestMemory, Placement, QueueFault, Request, VirtioDevice};
 use crate::block::{BlockBackend, DiskQueue, DiskRequest, SECTOR};
 
 /// Feature bits (virtio 1.2, 5.2.3).
@@ -373,6 +373,9 @@ impl VirtioDevice for Blk {
             | option(self.options.discard && !self.backend().read_only(), DISCARD | WRITE_ZEROES)
     }
 
+    fn attach(&self, handle: DeviceHandle) {
+        self.disk.on_resize(Box::new(move || handle.config_changed()));
+    }
     fn queue_sizes(&self) -> &[u16] {
         &self.queues
     }

@@ -157,6 +157,72 @@ fn a_machine_is_asked_what_it_is() {
     );
 }
 
+/// The forms are those of QEMU's `info network`, which programs compare with.
+#[test]
+fn back_ends_say_where_they_lead() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("net").display().to_string();
+    let line = json!({ "execute": "human-monitor-command", "arguments": { "command-line": "info network" } });
+    let until = |client: &mut Client, expected: &str| {
+        let begin = std::time::Instant::now();
+        loop {
+            let said = client.ask(&line)["return"].as_str().unwrap().to_owned();
+            if said == expected {
+                return;
+            }
+            assert!(begin.elapsed() < LIMIT, "{said}");
+        }
+    };
+    let (mut server, _) =
+        Client::on(&format!("none -netdev stream,id=st0,server=on,addr.type=unix,addr.path={path}"));
+    server.get("qmp_capabilities");
+    until(&mut server, "st0: index=0,type=stream,listening\r\n");
+    let mut client = Client::ready(&format!(
+        "-netdev stream,id=st0,addr.type=unix,addr.path={path} -device virtio-net-pci,netdev=st0,id=nic"
+    ));
+    until(
+        &mut client,
+        &format!("nic: index=0,type=nic,model=virtio-net\r\n \\ st0: index=0,type=stream,unix:{path}\r\n"),
+    );
+    until(&mut server, &format!("st0: index=0,type=stream,unix:{path}\r\n"));
+}
+
+#[test]
+fn disks_are_listed_and_get_another_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("disk.img");
+    std::fs::write(&image, vec![1; 4096]).unwrap();
+    let mut client = Client::ready(&format!(
+        "-drive if=none,id=d0,format=raw,file={} -device virtio-blk-pci,drive=d0 \
+         -drive if=none,id=d1,file=null-co://,file.size=1M,readonly=on -device nvme,serial=1,drive=d1",
+        image.display()
+    ));
+    let disks = client.get("query-block");
+    let seen = |n: usize| {
+        let inserted = &disks[n]["inserted"];
+        (&disks[n]["device"], &inserted["drv"], &inserted["image"]["virtual-size"], &inserted["ro"])
+    };
+    assert_eq!(seen(0), (&json!("d0"), &json!("raw"), &json!(4096), &json!(false)));
+    assert_eq!(seen(1), (&json!("d1"), &json!("null-co"), &json!(1 << 20), &json!(true)));
+    let mut resize = |name: &str, size: u64| {
+        client.ask(&json!({ "execute": "block_resize", "arguments": { "device": name, "size": size } }))
+    };
+    assert_eq!(resize("d0", 10_000)["return"], json!({}));
+    assert_eq!(std::fs::metadata(&image).unwrap().len(), 10_240, "whole sectors");
+    for (name, size, words) in [
+        ("d0", u64::MAX, "no disk is that large"),
+        ("d1", 1 << 21, "its device knows of one size only"),
+        ("d2", 512, "Cannot find device='d2'"),
+    ] {
+        let said = resize(name, size)["error"]["desc"].to_string();
+        assert!(said.contains(words), "{said}");
+    }
+    assert_eq!(client.get("query-block")[0]["inserted"]["image"]["virtual-size"], 10_240);
+    let line = json!({ "execute": "human-monitor-command", "arguments": { "command-line": "info block" } });
+    let said = client.ask(&line)["return"].to_string();
+    assert!(said.contains("d0: ") && said.contains("d1: null-co:// (null-co, read-only)"), "{said}");
+}
+
 /// Programs that want to know what there is ask a machine that has nothing.
 #[test]
 fn the_machine_none_says_what_the_program_has() {

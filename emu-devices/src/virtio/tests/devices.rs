@@ -38,6 +38,25 @@ fn block_config_and_errors() {
     assert_eq!(block(&rig, ring, 0, 0, 512, true), OK);
 }
 
+/// Virtio 1.3, 5.2.4: a capacity that changes is a change of the configuration.
+#[test]
+fn a_disk_of_another_size_tells_its_driver() {
+    let dir = tempfile::tempfile().unwrap();
+    dir.set_len(4096).unwrap();
+    let queue =
+        DiskQueue::new(Arc::new(crate::block::RawFile::new("raw", dir, 4096, false, false)), 0).unwrap();
+    let blk = Blk::new(queue.clone(), "", BlkOptions::default(), &Arc::default());
+    let rig = Rig::new(Transport::Pci { msix: true }, blk, VirtioOptions::default());
+    let ring = &mut rig.initialise(1, u64::MAX)[0];
+    assert_eq!((rig.config(0, Size::B8), block(&rig, ring, 0, 8, 512, true)), (8, IOERR));
+    queue.resize(5000).unwrap();
+    assert!(rig.interrupted(None));
+    assert_eq!((rig.config(0, Size::B8), block(&rig, ring, 0, 9, 512, true)), (10, OK));
+    assert_eq!(block(&rig, ring, 0, 10, 512, true), IOERR);
+    queue.resize(512).unwrap();
+    assert_eq!((rig.config(0, Size::B8), block(&rig, ring, 1, 1, 512, false)), (1, IOERR));
+}
+
 #[test]
 fn discard_and_write_zeroes() {
     let disk = disk();

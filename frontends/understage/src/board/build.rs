@@ -30,14 +30,14 @@ use super::whole::{self, CpuPart};
 use super::{flash, host_code};
 use crate::character::Port;
 use crate::config::{self, Accel, Check, MachineConfig, QtestLog, Time, Tracing};
+use crate::device::disks::Disks;
 use crate::device::system_mmu::SystemMmu;
 use crate::error::{UserError, user_error};
 use crate::ledger::{Book, Sources};
 use crate::load::plan::Plan;
 use crate::map::{self, Range};
 use crate::monitor::{self, Listing};
-use crate::network::Networks;
-use crate::network::user::UserNetworks;
+use crate::network::{Networks, Shown};
 use crate::power::{Power, SharedVcpu};
 use crate::qtest::intercept::Intercept;
 use crate::quit::OnQuit;
@@ -64,7 +64,9 @@ pub struct Board {
     /// The other ends of all serial ports and consoles, and the monitors: they are yet to begin.
     pub characters: Mutex<Characters>,
     /// The networks that monitors know of.
-    pub networks: UserNetworks,
+    pub networks: Shown,
+    /// The images that devices use.
+    pub disks: Arc<Disks>,
     /// The PCI bus.
     pub pci: Arc<PciHost>,
     /// Adds devices to it, and takes them away.
@@ -124,6 +126,8 @@ pub(super) struct Builder<'a> {
     pub(super) characters: Characters,
     /// The other ends of network cables.
     pub(super) networks: Networks,
+    /// The images that devices have opened.
+    pub(super) disks: Arc<Disks>,
     /// The other end of the first serial port.
     pub(super) serial: Option<Arc<Port>>,
     pub(super) power_key: Option<IrqLine>,
@@ -184,6 +188,7 @@ impl Board {
             smmu: None,
             characters,
             networks,
+            disks: Arc::default(),
             components: vec![clock.clone(), gic.component()],
             gic,
             ledger,
@@ -214,7 +219,7 @@ impl Board {
             }
             _ => None,
         };
-        let networks = b.networks.user.clone();
+        let networks = b.networks.shown.clone();
         let kit = Kit {
             counters: counters.clone(),
             clock: clock.clone(),
@@ -225,6 +230,7 @@ impl Board {
             translation: mmu_features(&b.model),
             ledger: b.ledger,
             networks: Mutex::new(b.networks),
+            disks: b.disks.clone(),
         };
         let plugger = Plugger::new(kit, pci.clone(), b.bus_names, config.clone());
         let (components, characters) = (b.components, Mutex::new(b.characters));
@@ -239,6 +245,7 @@ impl Board {
             serial,
             characters,
             networks,
+            disks: b.disks,
             pci,
             plugger,
             smmu: b.smmu,

@@ -21,6 +21,7 @@ use super::build::Builder;
 use crate::character::Port;
 use crate::config::{Bus, CharBackend, Device};
 use crate::device;
+use crate::device::disks::Disks;
 use crate::device::fw_cfg::Contents;
 use crate::device::kind::Built;
 use crate::device::places::{self, Place};
@@ -243,6 +244,9 @@ impl Site for OnBoard<'_, '_> {
             self.builder.serial = Some(port.clone());
         }
         Ok(port)
+    }
+    fn disks(&self) -> &Arc<Disks> {
+        &self.builder.disks
     }
     fn network(&mut self, id: &str) -> Result<Arc<dyn NetBackend>, UserError> {
         self.builder.networks.take(id)

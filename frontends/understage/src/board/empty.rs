@@ -64,7 +64,8 @@ pub fn run(config: &MachineConfig, presence: &Presence) -> Result<u8, UserError>
         power_key: IrqLine::new(wires, 0),
         characters: characters.described(),
         rings: characters.rings(),
-        networks: networks.user.clone(),
+        networks: networks.shown.clone(),
+        disks: Arc::default(),
         listing: Listing::of(config),
         on_quit,
     });

@@ -21,6 +21,7 @@ use super::devices::{place_name, virtio_options};
 use crate::character::Port;
 use crate::config::{Bus, CharBackend, Device, MachineConfig};
 use crate::device;
+use crate::device::disks::Disks;
 use crate::device::fw_cfg::Contents;
 use crate::device::kind::Built;
 use crate::device::places::{self, Place};
@@ -47,6 +48,8 @@ pub(super) struct Kit {
     pub(super) ledger: Option<Arc<Ledger>>,
     /// The cables that no device has.
     pub(super) networks: Mutex<Networks>,
+    /// The images that devices use.
+    pub(super) disks: Arc<Disks>,
 }
 
 /// Why a device cannot be taken away.
@@ -248,6 +251,9 @@ impl Site for Later<'_> {
         Err(user_error!(
             "{label} cannot be opened while the machine runs: a device with ports is there from the start"
         ))
+    }
+    fn disks(&self) -> &Arc<Disks> {
+        &self.plugger.kit.disks
     }
     fn network(&mut self, id: &str) -> Result<Arc<dyn NetBackend>, UserError> {
         self.plugger.kit.networks.lock().take(id)

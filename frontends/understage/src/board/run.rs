@@ -96,6 +96,7 @@ pub fn prepare<'a>(board: &'a Board, plan: &'a Plan) -> Result<Ready<'a>, UserEr
         characters: characters.described(),
         rings: characters.rings(),
         networks: board.networks.clone(),
+        disks: board.disks.clone(),
         listing: board.listing.clone(),
         on_quit: characters.on_quit(),
     });

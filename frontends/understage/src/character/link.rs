@@ -6,7 +6,9 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::AsFd;
+use std::net::TcpStream;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{SocketAddr, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -138,6 +140,18 @@ impl Link {
         };
         // In this order: what is no longer there is on its way, and what is not on its way has arrived.
         !self.source.lock().as_ref().is_some_and(arrived) && !self.taking.load(Ordering::Acquire)
+    }
+
+    /// The address of who is there, `tcp:HOST:PORT` or `unix:PATH`; of two paths the one that is not empty.
+    pub fn peer(&self) -> Option<String> {
+        let fd = || Some(OwnedFd::from(self.source.lock().as_ref()?.try_clone().ok()?));
+        if let Ok(address) = TcpStream::from(fd()?).peer_addr() {
+            return Some(format!("tcp:{}:{}", address.ip(), address.port()));
+        }
+        let unix = UnixStream::from(fd()?);
+        let path = |address: io::Result<SocketAddr>| Some(address.ok()?.as_pathname()?.display().to_string());
+        let path = path(unix.peer_addr()).or_else(|| path(unix.local_addr()));
+        Some(format!("unix:{}", path.unwrap_or_default()))
     }
 
     /// Sends `bytes`, if somebody is there.

@@ -25,3 +25,4 @@ mod tests;
 
 pub use bell::Bell;
 pub use port::Port;
+pub use socket::inherited;

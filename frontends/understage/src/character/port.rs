@@ -195,6 +195,12 @@ impl Port {
         }
     }
 
+    /// The address of who is at the other end of a connection.
+    #[must_use]
+    pub fn peer(&self) -> Option<String> {
+        self.link().and_then(Link::peer)
+    }
+
     /// Whether all that somebody has sent is in the machine's hands.
     #[must_use]
     pub fn is_settled(&self) -> bool {

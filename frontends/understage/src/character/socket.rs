@@ -144,7 +144,7 @@ fn tcp_wire(stream: TcpStream, socket: &Socket) -> io::Result<Wire> {
 }
 
 /// A duplicate of a file descriptor that the process was started with, which must be that of a socket.
-fn inherited(fd: i32) -> io::Result<OwnedFd> {
+pub fn inherited(fd: i32) -> io::Result<OwnedFd> {
     use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
     let own = pidfd_open(getpid(), PidfdFlags::empty())?;
     let file = File::from(pidfd_getfd(own, fd, PidfdGetfdFlags::empty())?);

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::config::{CharBackend, Device, Disk, DiskFormat, HostFile, MachineConfig, Netdev};
+use crate::config::{CharBackend, Device, Disk, DiskFormat, HostFile, Label, MachineConfig, Netdev};
 use crate::device;
 use crate::device::kind::Shape;
 use crate::device::line::{CommandLine, Words};
@@ -126,6 +126,7 @@ impl CommandLine for Machine {
     }
     fn drive(&mut self, name: &str, rest: &mut Parts, _: &str) -> Result<Disk, UserError> {
         Ok(Disk {
+            id: Label::default(),
             file: HostFile::new(rest.option(), OsStr::new(name)),
             format: rest.take_with("format", DiskFormat::from_name)?,
             readonly: rest.take_switch("readonly")?.unwrap_or(false),

@@ -448,6 +448,7 @@ mod tests {
             (CpuModel::from_name("cortex-a72").unwrap(), 4, 512 << 20)
         );
         let image = Disk {
+            id: config::Label::default(),
             file: HostFile::new("", "a,b.img"),
             format: Some(DiskFormat::Raw),
             readonly: false,

@@ -25,9 +25,21 @@ impl DiskFormat {
     }
 }
 
+/// What monitors call something. Machines that differ by that alone are equal.
+#[derive(Clone, Debug, Default, Eq)]
+pub struct Label(pub Option<String>);
+
+impl PartialEq for Label {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
 /// A disk's contents.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Disk {
+    /// The name that monitors know it by.
+    pub id: Label,
     /// The image.
     pub file: HostFile,
     /// Its format. Without one the magic number of the file says, and a file without a magic number is raw.

@@ -18,6 +18,7 @@ mod character;
 mod cpu;
 mod debugger;
 mod device;
+mod dgram;
 mod disk;
 mod execution;
 mod given;
@@ -37,7 +38,8 @@ pub use character::{CharBackend, Characters, LogFile, SHORT_FORMS, Socket, Socke
 pub use cpu::{CpuChanges, CpuModel, MAX_CPUS, MAX_CPUS_GICV2, Topology, check_cpus};
 pub use debugger::{Address, address};
 pub use device::{AnySettings, Bus, Device, Interfaces, PciPlug, Settings};
-pub use disk::{Disk, DiskFormat, Flash};
+pub use dgram::Dgram;
+pub use disk::{Disk, DiskFormat, Flash, Label};
 pub use execution::{Accel, CODE_CACHE, Check, PerfFile, StopOn, Time};
 pub use given::{Given, HostFile};
 pub use host::{Host, MAX_MEMORY, MEMORY_GRANULE, Ram, RamBacking, Rtc, RtcBase, check_memory};

@@ -1,8 +1,10 @@
 //! The network: what is at the other ends of the cables of network devices.
 
+use std::net::IpAddr;
+
 use emu_devices::net::MacAddress;
 
-use super::{Given, MachineConfig, Socket, SocketPlace, user_network};
+use super::{Dgram, Given, MachineConfig, Socket, SocketPlace, user_network};
 use crate::error::{UserError, user_error};
 use crate::keyval::Parts;
 use crate::number::parse_u64;
@@ -30,6 +32,8 @@ pub enum NetdevKind {
     },
     /// A network of the host's sockets.
     User(Box<emu_net::Config>),
+    /// Frames are datagrams.
+    Dgram(Dgram),
     /// A port of the hub of this number: all ports of a hub hear each other.
     Hub(u64),
 }
@@ -41,6 +45,7 @@ impl NetdevKind {
         match self {
             Self::Stream { called, .. } => called,
             Self::User(_) => "user",
+            Self::Dgram(_) => "dgram",
             Self::Hub(_) => "hubport",
         }
     }
@@ -58,6 +63,11 @@ const KINDS: &[(&str, &str, Read)] = &[
         socket,
     ),
     ("stream", "server=on|off,addr.type=inet|unix|fd,...[,reconnect-ms=N]: the same, also by paths", stream),
+    (
+        "dgram",
+        "local.type=inet|unix,...,remote.type=...,... or local.type=fd,local.str=N: each frame is a datagram",
+        |parts| Dgram::from_parts(parts).map(NetdevKind::Dgram),
+    ),
     ("hubport", "hubid=N: a hub inside this machine", hubport),
 ];
 
@@ -160,6 +170,9 @@ struct Stream {
     path: String,
     fd: String,
     reconnect: u64,
+    /// Families that are not wanted.
+    not_ipv4: bool,
+    not_ipv6: bool,
 }
 
 fn keep(slot: &mut String, value: &str) -> Result<(), UserError> {
@@ -172,6 +185,8 @@ const STREAM: &[Property<Stream>] = &[
     property("addr.type", Text(|s, v| keep(&mut s.kind, v)), "inet, unix or fd"),
     property("addr.host", Text(|s, v| keep(&mut s.host, v)), "inet: the host"),
     property("addr.port", Text(|s, v| keep(&mut s.port, v)), "inet: the port"),
+    property("addr.ipv4", Switch(|s, on| s.not_ipv4 = !on), "inet: the address may be one of IPv4"),
+    property("addr.ipv6", Switch(|s, on| s.not_ipv6 = !on), "inet: the address may be one of IPv6"),
     property("addr.path", Text(|s, v| keep(&mut s.path, v)), "unix: the path"),
     property("addr.str", Text(|s, v| keep(&mut s.fd, v)), "fd: the number of the open file"),
     property(
@@ -183,6 +198,22 @@ const STREAM: &[Property<Stream>] = &[
         "how long after an end it connects again",
     ),
 ];
+
+impl Stream {
+    /// Of a name nobody knows the family before it is looked up.
+    fn check_family(&self, host: &str, option: &str) -> Result<(), UserError> {
+        let fits = match host.parse::<IpAddr>() {
+            Ok(address) => !(address.is_ipv4() && self.not_ipv4 || address.is_ipv6() && self.not_ipv6),
+            Err(_) => !self.not_ipv4 && !self.not_ipv6,
+        };
+        match fits {
+            true => Ok(()),
+            false => Err(user_error!(
+                "'addr.host={host}' in {option} is not an address of the family that is wanted"
+            )),
+        }
+    }
+}
 
 /// `stream`: a connection by its address.
 fn stream(parts: Parts) -> Result<NetdevKind, UserError> {
@@ -197,7 +228,9 @@ fn stream(parts: Parts) -> Result<NetdevKind, UserError> {
         "inet" => {
             let port = needs("addr.port", &told.port)?;
             let port = port.parse().map_err(|_| user_error!("in {option}, '{port}' is no port"))?;
-            SocketPlace::Tcp { host: needs("addr.host", &told.host)?, port }
+            let host = needs("addr.host", &told.host)?;
+            told.check_family(&host, option)?;
+            SocketPlace::Tcp { host, port }
         }
         "unix" => SocketPlace::Unix(needs("addr.path", &told.path)?.into()),
         "fd" if !told.server => inherited(option, &needs("addr.str", &told.fd)?)?,
@@ -283,6 +316,10 @@ mod tests {
             ("stream,id=a,addr.type=unix", "needs 'addr.path='"),
             ("stream,id=a,addr.type=fd,server=on,addr.str=3", "'addr.type=fd' in -netdev is not supported"),
             ("stream,id=a,server=on,reconnect-ms=5,addr.type=unix,addr.path=/x", "this one listens"),
+            (
+                "stream,id=a,addr.type=inet,addr.host=::1,addr.port=1,addr.ipv6=off",
+                "not an address of the family",
+            ),
             ("hubport,id=a", "needs 'hubid='"),
             ("hubport,id=a,hubid=0,netdev=b", "'netdev=b' is not supported"),
         ] {

@@ -155,15 +155,24 @@ fn build(block: &Block, site: &mut dyn Site) -> Result<Arc<dyn VirtioDevice>, Us
 
 /// Opens what is on a disk of a device of this kind.
 pub fn queue(contents: &Contents, site: &dyn Site, kind: &str) -> Result<Arc<DiskQueue>, UserError> {
-    let contents: Arc<dyn BlockBackend> = match contents {
-        Contents::Image(disk) => open(disk)?,
-        Contents::Memory(bytes) => Arc::new(MemoryDisk::new("memory", bytes.clone())),
-    };
-    with_threads(accounted(contents, site, kind), threads(site))
+    match contents {
+        Contents::Image(disk) => image(disk, site, kind, threads(site)),
+        Contents::Memory(bytes) => {
+            let memory: Arc<dyn BlockBackend> = Arc::new(MemoryDisk::new("memory", bytes.clone()));
+            with_threads(accounted(memory, site, kind), threads(site))
+        }
+    }
+}
+
+/// Opens an image, which monitors see, for a device of this kind and with so many threads.
+pub fn image(disk: &Disk, site: &dyn Site, kind: &str, threads: usize) -> Result<Arc<DiskQueue>, UserError> {
+    let queue = with_threads(accounted(open(disk)?, site, kind), threads)?;
+    site.disks().add(disk, &queue);
+    Ok(queue)
 }
 
 /// A disk, with an account of its requests if the machine keeps a ledger.
-pub fn accounted(disk: Arc<dyn BlockBackend>, site: &dyn Site, kind: &str) -> Arc<dyn BlockBackend> {
+fn accounted(disk: Arc<dyn BlockBackend>, site: &dyn Site, kind: &str) -> Arc<dyn BlockBackend> {
     match site.account(kind) {
         Some(account) => Arc::new(Accounted::new(disk, account, site.clock().clone())),
         None => disk,
@@ -171,13 +180,13 @@ pub fn accounted(disk: Arc<dyn BlockBackend>, site: &dyn Site, kind: &str) -> Ar
 }
 
 /// The queue of a disk, with so many threads.
-pub fn with_threads(contents: Arc<dyn BlockBackend>, threads: usize) -> Result<Arc<DiskQueue>, UserError> {
+fn with_threads(contents: Arc<dyn BlockBackend>, threads: usize) -> Result<Arc<DiskQueue>, UserError> {
     DiskQueue::new(contents, threads)
         .map_err(|e| user_error!("cannot start the threads of a disk: {}", reason(&e)))
 }
 
 /// Opens an image.
-pub(super) fn open(disk: &Disk) -> Result<Arc<dyn BlockBackend>, UserError> {
+fn open(disk: &Disk) -> Result<Arc<dyn BlockBackend>, UserError> {
     let format = match disk.format {
         Some(DiskFormat::Null(size)) => return Ok(Arc::new(NullDisk::new(size, disk.readonly))),
         Some(DiskFormat::Raw) => Some(Format::Raw),

@@ -16,6 +16,7 @@
 pub mod accelerator;
 pub mod ahci;
 pub mod block;
+pub mod disks;
 pub mod e1000e;
 pub mod edu;
 pub mod entropy;

@@ -7,7 +7,7 @@ use emu_core::clock::Mode;
 use emu_devices::nvme::{self, NamespaceOptions, Nvme, NvmeOptions};
 use emu_devices::pci::PciFunction;
 
-use super::block::{accounted, open, threads, with_threads};
+use super::block::{image, threads};
 use super::kind::{Given, Model, Reference, Row, To};
 use super::plug::{self, Plug};
 use super::site::Site;
@@ -228,7 +228,7 @@ impl Namespace {
         threads: usize,
         site: &dyn Site,
     ) -> Result<NamespaceOptions, UserError> {
-        let disk = with_threads(accounted(open(disk)?, site, "nvme"), threads)?;
+        let disk = image(disk, site, "nvme", threads)?;
         let eui64 = self.eui64.unwrap_or(EUI64 + u64::from(id));
         Ok(NamespaceOptions { id, disk, block_size: self.block_size, eui64, uuid: self.uuid })
     }
@@ -312,7 +312,13 @@ mod tests {
         let mut machine = MachineConfig::default();
         for id in ["a", "b"] {
             let file = crate::config::HostFile::new("-drive", "disk.img");
-            let disk = Disk { file, format: None, readonly: false, snapshot: false };
+            let disk = Disk {
+                id: crate::config::Label::default(),
+                file,
+                format: None,
+                readonly: false,
+                snapshot: false,
+            };
             let own = Namespace { disk: (id == "b").then_some(disk), ..Namespace::default() };
             let settings = Box::new(Controller { own, ..Controller::default() });
             let bus = crate::config::Bus::Pci { slot: None, interfaces: crate::config::Interfaces::Modern };

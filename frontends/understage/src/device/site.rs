@@ -13,6 +13,7 @@ use emu_devices::net::{MacAddress, NetBackend};
 use emu_mmu::Features;
 use emu_pe::mem::shared::Shared;
 
+use super::disks::Disks;
 use super::fw_cfg::Contents;
 use super::system_mmu::SystemMmu;
 use crate::character::Port;
@@ -48,6 +49,8 @@ pub trait Site {
     fn handed_over(&self) -> Contents<'_>;
     /// Opens the other end of a serial port or console, which is called `label`.
     fn open(&mut self, backend: &CharBackend, label: &str) -> Result<Arc<Port>, UserError>;
+    /// The images that are in use.
+    fn disks(&self) -> &Arc<Disks>;
     /// The other end of a network cable, by its name.
     fn network(&mut self, id: &str) -> Result<Arc<dyn NetBackend>, UserError>;
     /// An Ethernet address for a device that was given none.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::config::{CharBackend, Disk, HostFile, Smmuv2};
+use crate::config::{CharBackend, Disk, HostFile, Label, Smmuv2};
 use crate::device::plug::Plug;
 
 /// A command line on which every name stands for something.
@@ -29,7 +29,13 @@ impl CommandLine for Line {
         Plug::new(option, false)
     }
     fn drive(&mut self, name: &str, _: &mut Parts, _: &str) -> Result<Disk, UserError> {
-        Ok(Disk { file: HostFile::new("", name), format: None, readonly: false, snapshot: false })
+        Ok(Disk {
+            id: Label::default(),
+            file: HostFile::new("", name),
+            format: None,
+            readonly: false,
+            snapshot: false,
+        })
     }
     fn characters(&mut self, _: &str, _: &mut Parts, _: &str) -> Result<CharBackend, UserError> {
         Ok(CharBackend::Null)

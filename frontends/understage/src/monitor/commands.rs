@@ -75,10 +75,10 @@ const COMMANDS: &[Command] = &[
         &["hostfwd_add"],
         "[NETWORK] [tcp|udp]:[ADDRESS]:PORT-[ADDRESS]:PORT",
         "forward a port of the host to the guest",
-        |m, _, words| m.networks.add_forward(words),
+        |m, _, words| m.networks.user.add_forward(words),
     ),
     (&["hostfwd_remove"], "[NETWORK] [tcp|udp]:[ADDRESS]:PORT", "forward it no more", |m, _, words| {
-        m.networks.remove_forward(words)
+        m.networks.user.remove_forward(words)
     }),
     (&["ringbuf_read"], "DEVICE SIZE", "the oldest output that a ring buffer has", ringbuf_read),
 ];

@@ -32,13 +32,15 @@ use emu_pe::psci::Machine as _;
 use parking_lot::Mutex;
 
 use self::line::Line;
+pub(crate) use self::show::format_of;
 use crate::board::hotplug::{NotRemoved, Plugger};
 use crate::character::ring::Ring;
 use crate::character::{Bell, Port};
 use crate::config::MachineConfig;
+use crate::device::disks::Disks;
 use crate::error::{UserError, reason, user_error};
 use crate::ledger::Book;
-use crate::network::user::UserNetworks;
+use crate::network::Shown;
 use crate::power::{Power, SharedVcpu};
 use crate::qemu;
 use crate::qmp::events::Events;
@@ -73,8 +75,10 @@ pub struct Parts {
     pub characters: Vec<(String, String)>,
     /// Those whose output is kept.
     pub rings: Vec<(String, Ring)>,
-    /// The networks of the host's sockets.
-    pub networks: UserNetworks,
+    /// The network back ends.
+    pub networks: Shown,
+    /// The images that devices use.
+    pub disks: Arc<Disks>,
     /// What was said of the machine.
     pub listing: Listing,
     /// Ends the machine.
@@ -100,7 +104,6 @@ impl Deref for Machine {
 /// What the command line says that monitors show or do.
 #[derive(Clone, Debug)]
 pub struct Listing {
-    disks: Vec<String>,
     devices: Vec<String>,
     /// The CPUs wait for a monitor's word before their first instruction.
     stopped: bool,
@@ -117,7 +120,6 @@ impl Listing {
     #[must_use]
     pub fn of(config: &MachineConfig) -> Self {
         Self {
-            disks: show::disks(config),
             devices: show::added_devices(config),
             stopped: config.gdb_wait.is_some() && config.gdb.is_none(),
             name: config.host.name.clone(),

@@ -10,7 +10,6 @@ use super::{Machine, devices};
 use crate::board::stats::compared;
 use crate::config::{Device, Disk, DiskFormat, MachineConfig};
 use crate::device;
-use crate::device::block::Block;
 use crate::device::places::{self, Place};
 use crate::ledger;
 
@@ -18,7 +17,7 @@ use crate::ledger;
 type Topic = (&'static str, &'static str, fn(&Machine, usize, &[&str]) -> String);
 
 pub(super) const TOPICS: &[Topic] = &[
-    ("block", "disks", |m, _, _| lines(&m.listing.disks)),
+    ("block", "disks", |m, _, _| lines(&disks(m))),
     ("chardev", "character devices", |m, _, _| {
         let line = |(name, what): &(String, String)| format!("{name}: filename={what}");
         lines(&m.characters.iter().map(line).collect::<Vec<_>>())
@@ -34,13 +33,14 @@ pub(super) const TOPICS: &[Topic] = &[
         None => "no ledger is kept: say --ledger FILE when the machine is started\n".to_owned(),
     }),
     ("mtree", "the physical address space", mtree),
+    ("network", "network back ends, and their devices", |m, _, _| network(m)),
     ("pci", "functions on the PCI bus", pci),
     ("qtree", "devices that were added", |m, _, _| lines(&m.added_devices())),
     ("registers", "registers of the CPU, with -a of all, or of DEVICE", registers),
     ("status", "whether the machine runs", |m, _, _| {
         format!("VM status: {}\n", if *m.stopped.lock() { "paused" } else { "running" })
     }),
-    ("usernet", "connections of user-mode networks", |m, _, _| m.networks.show()),
+    ("usernet", "connections of user-mode networks", |m, _, _| m.networks.user.show()),
     ("version", "the version of this program", |_, _, _| {
         format!("understage {}\n", env!("CARGO_PKG_VERSION"))
     }),
@@ -86,6 +86,16 @@ fn mtree(machine: &Machine, _: usize, _: &[&str]) -> String {
         let _ = writeln!(out, "  {:016x}-{last:016x} (prio 0, {kind}): {name}", region.base.0);
     }
     out
+}
+
+/// The back ends; each behind the device that has it.
+fn network(machine: &Machine) -> String {
+    let devices = machine.plugger.as_ref().map(|plugger| plugger.machine().devices).unwrap_or_default();
+    machine.networks.list(|id| {
+        let device = devices.iter().find(|device| device.settings.netdev() == Some(id))?;
+        let model = device::kind_of(device).ok()?.name();
+        Some((device.id.clone().unwrap_or_else(|| model.to_owned()), model))
+    })
 }
 
 /// Names of classes of PCI functions.
@@ -150,21 +160,25 @@ fn bridge_lines(out: &mut String, core: &FunctionCore, forwarding: &Forwarding) 
 }
 
 /// A line for each disk.
-pub(super) fn disks(config: &MachineConfig) -> Vec<String> {
-    let disks = config.devices.iter().filter_map(|d| d.told::<Block>()?.disk());
-    let line = |(n, disk): (usize, &Disk)| {
-        let format = match disk.format {
-            Some(DiskFormat::Qcow2) => "qcow2",
-            Some(DiskFormat::Null(_)) => "null-co",
-            Some(DiskFormat::Raw) | None => "raw",
-        };
-        let mut line = format!("disk{n}: {} ({format}", disk.file.display());
+fn disks(machine: &Machine) -> Vec<String> {
+    let line = |(n, (disk, _)): (usize, (Disk, _))| {
+        let name = disk.id.0.unwrap_or_else(|| format!("disk{n}"));
+        let mut line = format!("{name}: {} ({}", disk.file.display(), format_of(disk.format));
         for (on, word) in [(disk.readonly, ", read-only"), (disk.snapshot, ", snapshot")] {
             line.push_str(if on { word } else { "" });
         }
         line + ")"
     };
-    disks.enumerate().map(line).collect()
+    machine.disks.list().into_iter().enumerate().map(line).collect()
+}
+
+/// What QEMU calls a format.
+pub(crate) fn format_of(format: Option<DiskFormat>) -> &'static str {
+    match format {
+        Some(DiskFormat::Qcow2) => "qcow2",
+        Some(DiskFormat::Null(_)) => "null-co",
+        Some(DiskFormat::Raw) | None => "raw",
+    }
 }
 
 /// What there is to see of each device that the command line adds: where it is, and what it was told.

@@ -3,9 +3,11 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`stream`] | frames over a connection |
+//! | [`dgram`] | frames as datagrams |
 //! | [`hub`] | hubs inside this machine |
 //! | [`user`] | networks of the host's sockets |
 
+mod dgram;
 mod hub;
 mod stream;
 pub mod user;
@@ -14,20 +16,58 @@ use std::sync::Arc;
 
 use emu_devices::net::{MacAddress, NetBackend};
 
+use self::dgram::Dgram;
 use self::hub::Hub;
 use self::stream::Stream;
 use self::user::UserNetworks;
 use crate::board::characters::Characters;
 use crate::character::Port;
-use crate::config::{MachineConfig, NetdevKind, default_station};
+use crate::config::{MachineConfig, Netdev, NetdevKind, default_station};
 use crate::error::{UserError, user_error};
+
+/// A back end as `info network` shows it.
+pub trait Described: Send + Sync {
+    /// Its kind, and where it leads.
+    fn describe(&self) -> String;
+}
+
+/// The back ends as monitors see them.
+#[derive(Clone, Default)]
+pub struct Shown {
+    /// The networks of the host's sockets.
+    pub user: UserNetworks,
+    all: Vec<(String, Arc<dyn Described>)>,
+}
+
+impl Shown {
+    /// A line for each back end, behind one for its device: `device_of` gives that one's name and model.
+    pub fn list(&self, device_of: impl Fn(&str) -> Option<(String, &'static str)>) -> String {
+        let line = |(id, what): &(String, Arc<dyn Described>)| {
+            let own = format!("{id}: index=0,{}\n", what.describe());
+            match device_of(id) {
+                Some((name, model)) => format!("{name}: index=0,type=nic,model={model}\n \\ {own}"),
+                None => own,
+            }
+        };
+        self.all.iter().map(line).collect()
+    }
+}
+
+/// One that is always the same.
+struct Fixed(String);
+
+impl Described for Fixed {
+    fn describe(&self) -> String {
+        self.0.clone()
+    }
+}
 
 /// The back ends of a machine, until devices take them.
 pub struct Networks {
     /// By the names that devices say.
     free: Vec<(String, Arc<dyn NetBackend>)>,
-    /// Those that monitors know of.
-    pub user: UserNetworks,
+    /// All of them, for monitors.
+    pub shown: Shown,
     /// The connections among them.
     pub ports: Vec<Arc<Port>>,
     /// Devices that were given no address of their own.
@@ -40,15 +80,24 @@ impl Networks {
         let mut hubs: Vec<(u64, Arc<Hub>)> = Vec::new();
         let mut free: Vec<(String, Arc<dyn NetBackend>)> = Vec::new();
         let mut ports = Vec::new();
-        let mut user = UserNetworks::default();
-        for netdev in &config.network {
-            let backend: Arc<dyn NetBackend> = match &netdev.kind {
-                NetdevKind::Stream { socket, .. } => {
-                    let stream = Stream::open(&netdev.id, socket, characters)?;
+        let mut shown = Shown::default();
+        for Netdev { id, kind } in &config.network {
+            let (backend, described): (Arc<dyn NetBackend>, Arc<dyn Described>) = match kind {
+                NetdevKind::Stream { called, socket } => {
+                    let stream = Stream::open(id, called, socket, characters)?;
                     ports.push(stream.port().clone());
-                    stream
+                    (stream.clone(), stream)
                 }
-                NetdevKind::User(config) => user.open(&netdev.id, config)?,
+                NetdevKind::Dgram(place) => {
+                    let dgram = Dgram::open(id, place)?;
+                    (dgram.clone(), dgram)
+                }
+                NetdevKind::User(config) => {
+                    let user = shown.user.open(id, config)?;
+                    let restrict = if config.restrict { "on" } else { "off" };
+                    let text = format!("type=user,net={},restrict={restrict}", config.network);
+                    (user, Arc::new(Fixed(text)))
+                }
                 NetdevKind::Hub(number) => {
                     let found = hubs.iter().find(|(n, _)| n == number).map(|(_, hub)| hub.clone());
                     let hub = found.unwrap_or_else(|| {
@@ -56,12 +105,13 @@ impl Networks {
                         hubs.push((*number, hub.clone()));
                         hub
                     });
-                    hub.port(&netdev.id)
+                    (hub.port(id), Arc::new(Fixed(format!("type=hubport,hubid={number}"))))
                 }
             };
-            free.push((netdev.id.clone(), backend));
+            free.push((id.clone(), backend));
+            shown.all.push((id.clone(), described));
         }
-        Ok(Self { free, user, ports, stations: 0 })
+        Ok(Self { free, shown, ports, stations: 0 })
     }
 
     /// The back end `id`, for the one device that has it.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use emu_devices::net::{Inbox, MAX_FRAME, NetBackend, NetClient};
 use parking_lot::Mutex;
 
+use super::Described;
 use crate::board::characters::Characters;
 use crate::character::Port;
 use crate::config::{CharBackend, Given, Socket};
@@ -61,6 +62,9 @@ impl Frames {
 /// See the module's head.
 pub(super) struct Stream {
     name: String,
+    /// Which of the options that have such back ends has this one.
+    called: &'static str,
+    server: bool,
     port: Arc<Port>,
     inbox: Inbox,
     frames: Mutex<Frames>,
@@ -70,12 +74,15 @@ impl Stream {
     /// At `socket`, with nobody at its other end yet.
     pub(super) fn open(
         id: &str,
+        called: &'static str,
         socket: &Given<Socket>,
         characters: &mut Characters,
     ) -> Result<Arc<Self>, UserError> {
         let port = characters.open(&CharBackend::Socket(socket.clone()), id)?;
         let this = Arc::new(Self {
             name: id.to_owned(),
+            called,
+            server: socket.server,
             port: port.clone(),
             inbox: Inbox::default(),
             frames: Mutex::default(),
@@ -115,6 +122,17 @@ impl Stream {
             frames.feed(&bytes[..n], |frame| whole.push(frame.to_vec()));
             whole.iter().for_each(|frame| self.inbox.take(frame));
         }
+    }
+}
+
+impl Described for Stream {
+    fn describe(&self) -> String {
+        let state = match (self.port.peer(), self.server) {
+            (Some(peer), _) => peer,
+            (None, true) => "listening".to_owned(),
+            (None, false) => "connecting".to_owned(),
+        };
+        format!("type={},{state}", self.called)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Reader;
 use super::json;
-use crate::config::{Disk, DiskFormat, HostFile};
+use crate::config::{Disk, DiskFormat, HostFile, Label};
 use crate::error::{UserError, user_error};
 use crate::property::Value::{Only, Switch, Text};
 use crate::property::{self, Property, property};
@@ -134,7 +134,8 @@ pub(super) fn take(r: &mut Reader, name: &str) -> Result<Option<Disk>, UserError
             format = DiskFormat::Qcow2;
         }
         if let Some(file) = node.file.clone() {
-            return Ok(Some(Disk { file, format: Some(format), readonly, snapshot: false }));
+            let id = Label(Some(name.to_owned()));
+            return Ok(Some(Disk { id, file, format: Some(format), readonly, snapshot: false }));
         }
         next = node.below.clone().unwrap_or_default();
     }

@@ -3,7 +3,9 @@
 use super::option::Action::{Plain, Refused, Value};
 use super::option::Row;
 use super::{Reader, blockdev};
-use crate::config::{Accel, Bus, Device, Disk, DiskFormat, Flash, HostFile, Interfaces, MachineConfig};
+use crate::config::{
+    Accel, Bus, Device, Disk, DiskFormat, Flash, HostFile, Interfaces, Label, MachineConfig,
+};
 use crate::device::block::Block;
 use crate::device::root_port;
 use crate::error::{UserError, user_error};
@@ -149,7 +151,13 @@ fn drive(r: &mut Reader, option: &'static str, text: &str) -> Result<(), UserErr
     if id.is_some() && r.drives.iter().any(|d| d.id == id) {
         return Err(user_error!("two drives have the id '{}'", id.unwrap_or_default()));
     }
-    let disk = Disk { format, readonly: wish.readonly, snapshot: wish.snapshot, ..plain(file) };
+    let disk = Disk {
+        id: Label(id.clone()),
+        format,
+        readonly: wish.readonly,
+        snapshot: wish.snapshot,
+        ..plain(file)
+    };
     r.drives.push(Drive { id, place, disk });
     Ok(())
 }
@@ -176,7 +184,7 @@ fn bank(n: u64) -> Result<usize, UserError> {
 
 /// A disk that is only its file.
 fn plain(file: HostFile) -> Disk {
-    Disk { file, format: None, readonly: false, snapshot: false }
+    Disk { id: Label::default(), file, format: None, readonly: false, snapshot: false }
 }
 
 /// `-hda FILE` and its kin, and a file without an option: virtio is what the board has for disks.

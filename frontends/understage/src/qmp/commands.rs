@@ -127,6 +127,15 @@ pub(super) const ALL: &[Command] = &[
         })?;
         Ok(done())
     }),
+    ("block_resize", &["device", "node-name", "size"], |m, a| {
+        let name = match (a.text("device")?, a.text("node-name")?) {
+            (Some(name), None) | (None, Some(name)) => name,
+            _ => return Err(Failure::generic("block_resize takes one of 'device' and 'node-name'")),
+        };
+        let size = a.number("size")?.ok_or_else(|| Failure::generic("Parameter 'size' is missing"))?;
+        m.disks.resize(name, size).map_err(|e| Failure::generic(e.to_string()))?;
+        Ok(done())
+    }),
     ("human-monitor-command", &["command-line", "cpu-index"], |m, a| {
         let cpu = match a.number("cpu-index")?.map(usize::try_from) {
             None => 0,

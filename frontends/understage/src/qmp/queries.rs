@@ -1,14 +1,15 @@
 //! Commands that only ask.
 
 use emu_core::addr::Size;
+use emu_devices::block::DiskQueue;
 use emu_devices::pci::{BusId, Forwarding, Placed, Position, Space, Span};
 use emu_pe::model::MODELS;
 use serde_json::{Value, json};
 
 use super::commands::{Arguments, Command, Failure, all};
-use crate::config::MAX_CPUS;
+use crate::config::{Disk, MAX_CPUS};
 use crate::device;
-use crate::monitor::Machine;
+use crate::monitor::{Machine, format_of};
 use crate::qemu::{self, WORDS};
 
 /// See the module's head.
@@ -43,6 +44,9 @@ pub(super) const ALL: &[Command] = &[
     ("query-chardev", &[], |m, _| {
         let one = |(label, what): &(String, String)| json!({ "label": label, "filename": what, "frontend-open": true });
         Ok(json!(m.characters.iter().map(one).collect::<Vec<_>>()).into())
+    }),
+    ("query-block", &[], |m, _| {
+        Ok(json!(m.disks.list().iter().map(|(disk, queue)| image(disk, queue)).collect::<Vec<_>>()).into())
     }),
     ("query-memory-size-summary", &[], |m, _| Ok(json!({ "base-memory": m.listing.memory }).into())),
     ("query-machines", &[], |_, _| {
@@ -146,6 +150,30 @@ fn bridge_value(placed: &Placed, forwarding: &Forwarding, devices: Vec<Value>) -
             "prefetchable_range": forwarding.prefetchable.map_or(nothing, |span| spans(&[span])),
         },
         "devices": devices,
+    })
+}
+
+/// A disk as `query-block` has it.
+fn image(disk: &Disk, queue: &DiskQueue) -> Value {
+    let (file, format) = (disk.file.display().to_string(), format_of(disk.format));
+    let read_only = queue.backend().read_only();
+    json!({
+        "device": disk.id.0.as_deref().unwrap_or_default(),
+        "type": "unknown",
+        "removable": false,
+        "locked": false,
+        "inserted": {
+            "file": file,
+            "drv": format,
+            "ro": read_only,
+            "encrypted": false,
+            "detect_zeroes": "off",
+            "bps": 0, "bps_rd": 0, "bps_wr": 0,
+            "iops": 0, "iops_rd": 0, "iops_wr": 0,
+            "write_threshold": 0,
+            "cache": { "writeback": true, "direct": false, "no-flush": false },
+            "image": { "filename": file, "format": format, "virtual-size": queue.backend().len() },
+        },
     })
 }
 
