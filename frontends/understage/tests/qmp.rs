@@ -185,6 +185,10 @@ fn back_ends_say_where_they_lead() {
         &format!("nic: index=0,type=nic,model=virtio-net\r\n \\ st0: index=0,type=stream,unix:{path}\r\n"),
     );
     until(&mut server, &format!("st0: index=0,type=stream,unix:{path}\r\n"));
+    drop(client);
+    until(&mut server, "st0: index=0,type=stream,listening\r\n");
+    let told: Vec<_> = server.events.iter().filter(|event| event.starts_with("NETDEV")).collect();
+    assert_eq!(told, ["NETDEV_STREAM_CONNECTED", "NETDEV_STREAM_DISCONNECTED"]);
 }
 
 #[test]

@@ -4,9 +4,10 @@
 //! the other side. While nobody is there it is dropped, as on a wire that is not plugged in.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{self, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::sync::Arc;
@@ -55,6 +56,24 @@ fn set_nonblocking(file: &File) -> io::Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(file, FcntlArg::F_GETFL)?);
     fcntl(file, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
     Ok(())
+}
+
+/// Who is at the other end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Peer {
+    /// By its address.
+    Tcp(net::SocketAddr),
+    /// By the path of the socket, if it has one.
+    Unix(String),
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "tcp:{}:{}", address.ip(), address.port()),
+            Self::Unix(path) => write!(f, "unix:{path}"),
+        }
+    }
 }
 
 /// Where connections come from.
@@ -142,16 +161,16 @@ impl Link {
         !self.source.lock().as_ref().is_some_and(arrived) && !self.taking.load(Ordering::Acquire)
     }
 
-    /// The address of who is there, `tcp:HOST:PORT` or `unix:PATH`; of two paths the one that is not empty.
-    pub fn peer(&self) -> Option<String> {
+    /// The address of who is there; of two paths the one that is not empty.
+    pub fn peer(&self) -> Option<Peer> {
         let fd = || Some(OwnedFd::from(self.source.lock().as_ref()?.try_clone().ok()?));
         if let Ok(address) = TcpStream::from(fd()?).peer_addr() {
-            return Some(format!("tcp:{}:{}", address.ip(), address.port()));
+            return Some(Peer::Tcp(address));
         }
         let unix = UnixStream::from(fd()?);
         let path = |address: io::Result<SocketAddr>| Some(address.ok()?.as_pathname()?.display().to_string());
         let path = path(unix.peer_addr()).or_else(|| path(unix.local_addr()));
-        Some(format!("unix:{}", path.unwrap_or_default()))
+        Some(Peer::Unix(path.unwrap_or_default()))
     }
 
     /// Sends `bytes`, if somebody is there.
@@ -202,6 +221,7 @@ impl Link {
     /// Carries bytes both ways until the connection ends.
     fn carry(&self, wire: &mut Wire) {
         let telnet = wire.telnet;
+        *self.source.lock() = wire.input.try_clone().ok();
         self.set_open(true, telnet);
         let Wire { input, output, .. } = wire;
         thread::scope(|scope| {
@@ -216,6 +236,8 @@ impl Link {
             }
             self.set_open(false, false);
         });
+        *self.source.lock() = None;
+        self.taking.store(false, Ordering::Release);
     }
 
     fn set_open(&self, open: bool, telnet: bool) {
@@ -247,10 +269,7 @@ impl Link {
     fn take_in(&self, source: &mut File, telnet: bool) {
         let mut filter = telnet.then(Telnet::default);
         let mut buffer = [0; 4096];
-        *self.source.lock() = source.try_clone().ok();
         self.take_all(source, &mut filter, &mut buffer);
-        *self.source.lock() = None;
-        self.taking.store(false, Ordering::Release);
     }
 
     fn take_all(&self, source: &mut File, filter: &mut Option<Telnet>, buffer: &mut [u8]) {

@@ -24,5 +24,6 @@ pub mod testdev;
 mod tests;
 
 pub use bell::Bell;
+pub use link::Peer;
 pub use port::Port;
 pub use socket::inherited;

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use super::link::{Connector, Link, LinkOutput};
+use super::link::{Connector, Link, LinkOutput, Peer};
 use super::pipe::Pipe;
 use super::pty::Pty;
 use super::ring::Ring;
@@ -197,7 +197,7 @@ impl Port {
 
     /// The address of who is at the other end of a connection.
     #[must_use]
-    pub fn peer(&self) -> Option<String> {
+    pub fn peer(&self) -> Option<Peer> {
         self.link().and_then(Link::peer)
     }
 

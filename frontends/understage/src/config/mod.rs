@@ -44,7 +44,7 @@ pub use execution::{Accel, CODE_CACHE, Check, PerfFile, StopOn, Time};
 pub use given::{Given, HostFile};
 pub use host::{Host, MAX_MEMORY, MEMORY_GRANULE, Ram, RamBacking, Rtc, RtcBase, check_memory};
 pub use machine::{Ledger, MachineConfig, Semihosting};
-pub use network::{Netdev, NetdevKind, default_station, netdev_help, station};
+pub use network::{Netdev, NetdevKind, STREAM, default_station, netdev_help, station};
 pub use program::{Blob, FwCfgContents, FwCfgFile, Kernel, Module, ModuleKind};
 pub use qtest::{Qtest, QtestLog};
 pub use smmu::{Smmu, SmmuPlace, SmmuProfile};

@@ -20,6 +20,9 @@ pub struct Netdev {
     pub kind: NetdevKind,
 }
 
+/// The name of a back end at a connection whose ends programs are told of.
+pub const STREAM: &str = "stream";
+
 /// What a back end is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum NetdevKind {
@@ -180,7 +183,7 @@ fn keep(slot: &mut String, value: &str) -> Result<(), UserError> {
     Ok(())
 }
 
-const STREAM: &[Property<Stream>] = &[
+const STREAM_PROPERTIES: &[Property<Stream>] = &[
     property("server", Switch(|s, on| s.server = on), "it listens"),
     property("addr.type", Text(|s, v| keep(&mut s.kind, v)), "inet, unix or fd"),
     property("addr.host", Text(|s, v| keep(&mut s.host, v)), "inet: the host"),
@@ -219,7 +222,7 @@ impl Stream {
 fn stream(parts: Parts) -> Result<NetdevKind, UserError> {
     let option = parts.option();
     let mut told = Stream::default();
-    property::read(parts, &[STREAM], "a stream", &mut told)?;
+    property::read(parts, &[STREAM_PROPERTIES], "a stream", &mut told)?;
     let needs = |what: &str, value: &str| match value {
         "" => Err(user_error!("a stream in {option} needs '{what}='")),
         value => Ok(value.to_owned()),
@@ -246,7 +249,7 @@ fn stream(parts: Parts) -> Result<NetdevKind, UserError> {
     }
     let reconnect = (told.reconnect != 0).then(|| std::time::Duration::from_millis(told.reconnect));
     let socket = Socket { reconnect, ..plain(place, told.server) };
-    Ok(NetdevKind::Stream { called: "stream", socket: Given::new(option, socket) })
+    Ok(NetdevKind::Stream { called: STREAM, socket: Given::new(option, socket) })
 }
 
 fn hubport(mut parts: Parts) -> Result<NetdevKind, UserError> {

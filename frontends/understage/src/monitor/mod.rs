@@ -137,6 +137,14 @@ impl Machine {
         if machine.listing.stopped {
             machine.stop();
         }
+        for (id, port) in machine.networks.streams() {
+            let (of, id, own) = (Arc::downgrade(&machine), id.clone(), Arc::downgrade(port));
+            port.on_open(Box::new(move |open| {
+                if let (Some(machine), Some(port)) = (of.upgrade(), own.upgrade()) {
+                    machine.events.stream(&id, open, port.peer());
+                }
+            }));
+        }
         machine
     }
 

@@ -22,7 +22,7 @@ use self::stream::Stream;
 use self::user::UserNetworks;
 use crate::board::characters::Characters;
 use crate::character::Port;
-use crate::config::{MachineConfig, Netdev, NetdevKind, default_station};
+use crate::config::{MachineConfig, Netdev, NetdevKind, STREAM, default_station};
 use crate::error::{UserError, user_error};
 
 /// A back end as `info network` shows it.
@@ -37,9 +37,16 @@ pub struct Shown {
     /// The networks of the host's sockets.
     pub user: UserNetworks,
     all: Vec<(String, Arc<dyn Described>)>,
+    /// The `stream`s among them.
+    streams: Vec<(String, Arc<Port>)>,
 }
 
 impl Shown {
+    /// The names and connections of all `stream`s.
+    pub fn streams(&self) -> &[(String, Arc<Port>)] {
+        &self.streams
+    }
+
     /// A line for each back end, behind one for its device: `device_of` gives that one's name and model.
     pub fn list(&self, device_of: impl Fn(&str) -> Option<(String, &'static str)>) -> String {
         let line = |(id, what): &(String, Arc<dyn Described>)| {
@@ -86,6 +93,9 @@ impl Networks {
                 NetdevKind::Stream { called, socket } => {
                     let stream = Stream::open(id, called, socket, characters)?;
                     ports.push(stream.port().clone());
+                    if *called == STREAM {
+                        shown.streams.push((id.clone(), stream.port().clone()));
+                    }
                     (stream.clone(), stream)
                 }
                 NetdevKind::Dgram(place) => {

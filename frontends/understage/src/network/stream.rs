@@ -128,7 +128,7 @@ impl Stream {
 impl Described for Stream {
     fn describe(&self) -> String {
         let state = match (self.port.peer(), self.server) {
-            (Some(peer), _) => peer,
+            (Some(peer), _) => peer.to_string(),
             (None, true) => "listening".to_owned(),
             (None, false) => "connecting".to_owned(),
         };

@@ -6,6 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use crate::character::Peer;
+
 /// Is told of an event.
 type Told = Arc<dyn Fn(&Value) + Send + Sync>;
 
@@ -87,6 +89,21 @@ impl Events {
                 None => json!({ "path": "/machine/peripheral-anon" }),
             }),
         );
+    }
+
+    /// Somebody has come to the other end of the connection of a network back end, or has left it.
+    pub fn stream(&self, id: &str, open: bool, peer: Option<Peer>) {
+        if !open {
+            return self.tell("NETDEV_STREAM_DISCONNECTED", Some(json!({ "netdev-id": id })));
+        }
+        let addr = match peer {
+            Some(Peer::Tcp(address)) => {
+                json!({ "type": "inet", "host": address.ip().to_string(), "port": address.port().to_string() })
+            }
+            Some(Peer::Unix(path)) => json!({ "type": "unix", "path": path }),
+            None => return,
+        };
+        self.tell("NETDEV_STREAM_CONNECTED", Some(json!({ "netdev-id": id, "addr": addr })));
     }
 
     /// Its power key is pressed.

@@ -56,7 +56,8 @@ fn help_that_nobody_reads_is_a_quiet_end() {
 
 #[test]
 fn a_mistake_that_cannot_be_told_is_one_all_the_same() {
-    for args in [&["run", "--cpu", "z80"][..], &["qemu", "-M", "none"], &["run", "--kernel", "/no/Image"]] {
+    for args in [&["run", "--cpu", "z80"][..], &["qemu", "-M", "raspi4b"], &["run", "--kernel", "/no/Image"]]
+    {
         assert_eq!(program(args).stderr(full()).status().unwrap().code(), Some(2));
         assert_eq!(program(args).stderr(unread()).status().unwrap().code(), Some(2));
     }

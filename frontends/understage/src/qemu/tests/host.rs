@@ -2,7 +2,7 @@
 pub(super) const REFUSALS: &[(&str, &str)] = &[
     ("-display gtk", "'-display gtk' is not supported: there is no display"),
     ("-nic user,model=e1000e,hostfwd=tcp::2222", "given as 'hostfwd' in -nic"),
-    ("-nic tap", "'tap' is not supported in -nic (there are user, socket, stream, hubport)"),
+    ("-nic tap", "'tap' is not supported in -nic (there are user, socket, stream, dgram, hubport)"),
     ("-net nic -net user", "'-net nic' is not supported: there is no network by this option: say -nic"),
     ("-netdev user,id=n,ipv6=on", "'ipv6=on' in -netdev is not supported"),
     ("-device e1000e,netdev=n", "there is no network back end 'n' for"),
