@@ -108,7 +108,9 @@ impl Rig {
             let link = |f: &Arc<dyn PciFunction>| f.bridge().is_some_and(|b| b.forwarding().link);
             let open = is_master(&placed.function) && above.iter().all(|f| is_master(f) && link(f));
             let read = core.port().read(DmaAttrs::default(), RAM, &mut [0; 4]);
-            assert_eq!(read.is_ok(), open, "DMA of {}", placed.function.name());
+            // The host bridge sends nothing, and has no way to memory.
+            let sends = placed.bdf != Bdf::new(0, 0, 0);
+            assert_eq!(read.is_ok(), open && sends, "DMA of {}", placed.function.name());
             if decoder.as_ref().is_some_and(|f| f.name() == placed.function.name()) {
                 let has = |f: &Arc<dyn PciFunction>| {
                     let spans = f.bridge().map(|b| b.forwarding().memory).unwrap_or_default();
