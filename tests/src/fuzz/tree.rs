@@ -109,7 +109,7 @@ impl Rig {
             let open = is_master(&placed.function) && above.iter().all(|f| is_master(f) && link(f));
             let read = core.port().read(DmaAttrs::default(), RAM, &mut [0; 4]);
             // The host bridge sends nothing, and has no way to memory.
-            let sends = placed.bdf != Bdf::new(0, 0, 0);
+            let sends = placed.position != Position::new(BusId::ROOT, 0, 0);
             assert_eq!(read.is_ok(), open && sends, "DMA of {}", placed.function.name());
             if decoder.as_ref().is_some_and(|f| f.name() == placed.function.name()) {
                 let has = |f: &Arc<dyn PciFunction>| {
